@@ -1,0 +1,6 @@
+//! `mcp-codex-worker`: delegate coding work from Codex to a background Claude Code job, and verify the result.
+//!
+//! Modules in the order in which they may know each other, top to bottom, never up.
+
+pub mod job;
+pub mod settings;

@@ -1,0 +1,2 @@
+//! The `mcp-codex-worker` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! SDK for plugins of `mcp-codex-worker`.

@@ -1,0 +1,1 @@
+//! Gateway double, repository builder and client drivers for the host's tests.
