@@ -2,5 +2,6 @@
 //!
 //! Modules in the order in which they may know each other, top to bottom, never up.
 
+pub mod demo;
 pub mod job;
 pub mod settings;

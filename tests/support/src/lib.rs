@@ -1,1 +1,11 @@
 //! Gateway double, repository builder and client drivers for the host's tests.
+//!
+//! Everything here is for tests, so it panics with the reason where a test could not go on anyway.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod repository;
+
+/// The gateway double: the demo's scripted gateway with every fault it can play.
+pub use mcp_codex_worker::demo::gateway;
+
+pub use repository::Repository;

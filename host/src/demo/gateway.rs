@@ -1,0 +1,861 @@
+//! A gateway that plays a script: OpenAI chat completions over HTTP on loopback, streamed or whole.
+//!
+//! What it answers depends on the conversation it is sent and not on how many requests came before, so that a client
+//! may retry, resume or run several conversations at once. It records every request it gets.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::serve::ListenerExt;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use http::{HeaderMap, Method, Response, Uri};
+use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch};
+
+/// A running gateway on a port of its own; it ends when this is dropped.
+///
+/// It has a thread and a runtime of its own, so that it serves blocking callers and async ones alike.
+pub struct ScriptedGateway {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ScriptedGateway {
+    /// Binds a free loopback port and plays `script` on it.
+    ///
+    /// # Errors
+    /// When no loopback port or no thread is to be had.
+    pub fn start(script: Script) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let shared = Arc::new(Shared {
+            script,
+            record: Mutex::default(),
+            arrived: Condvar::new(),
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let state = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("scripted-gateway".into())
+            .spawn(move || {
+                runtime.block_on(async move {
+                    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+                        return;
+                    };
+                    let listener = listener.tap_io(|connection| {
+                        // Without it Nagle holds back the small events of a stream.
+                        let _ = connection.set_nodelay(true);
+                    });
+                    let router = Router::new()
+                        .fallback(answer)
+                        .layer(DefaultBodyLimit::disable())
+                        .with_state(state);
+                    tokio::select! {
+                        _ = axum::serve(listener, router).into_future() => {}
+                        _ = stopped => {}
+                    }
+                });
+                // A held or silent connection must not keep the owner waiting.
+                runtime.shutdown_background();
+            })?;
+        Ok(Self {
+            address,
+            shared,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// The value for ONEAPI_BASE_URL, `/v1` included.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// Every completion request so far, oldest first.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.record().requests.clone()
+    }
+
+    /// Blocks until `count` completion requests have arrived; false when `patience` ran out first.
+    pub fn wait_for_requests(&self, count: usize, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut record = self.shared.record();
+        while record.requests.len() < count {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                return false;
+            };
+            record = self
+                .shared
+                .arrived
+                .wait_timeout(record, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    /// What was reported as used so far, over all answers.
+    pub fn reported(&self) -> Usage {
+        self.shared.record().reported
+    }
+}
+
+impl Drop for ScriptedGateway {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for ScriptedGateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptedGateway")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Decides the answer to each request.
+#[derive(Clone)]
+pub struct Script(Arc<dyn Fn(&Request) -> Reply + Send + Sync>);
+
+impl Script {
+    /// A script that is a function of the request.
+    pub fn new(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self(Arc::new(reply))
+    }
+
+    /// One turn after the other: a conversation with `n` assistant messages in it gets turn `n`, one that has had them
+    /// all gets a last word. A request that offers no tools (a title, a question) gets the turn's text alone.
+    pub fn turns(turns: impl IntoIterator<Item = Turn>) -> Self {
+        let turns: Vec<Turn> = turns.into_iter().collect();
+        Self::new(move |request| {
+            let mut turn = turns
+                .get(request.turn())
+                .cloned()
+                .unwrap_or_else(|| Turn::say("Nothing is left to do."));
+            if request.tools().next().is_none() && !turn.calls.is_empty() {
+                turn.calls.clear();
+                if turn.text.is_empty() {
+                    turn.text = "Fix the failing test".into();
+                }
+            }
+            Reply::Turn(turn)
+        })
+    }
+
+    /// The same script, but requests of conversation turn `turn` (0 is the first) get `reply` instead, for as long as
+    /// the number of earlier requests with the same messages lies in `attempts`.
+    pub fn but_at(self, turn: usize, attempts: Range<usize>, reply: Reply) -> Self {
+        Self::new(move |request| {
+            if request.turn() == turn && attempts.contains(&request.attempt) {
+                reply.clone()
+            } else {
+                (self.0)(request)
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Script")
+    }
+}
+
+/// What one request gets.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// A well-formed answer, in the form the request asked for.
+    Turn(Turn),
+    /// The beginning of a well-formed stream: so many events of it, then this end. A request that does not ask for a
+    /// stream gets the headers and the end alone.
+    Broken(Turn, usize, End),
+    /// These bytes, one write each.
+    Raw {
+        /// The HTTP status.
+        status: u16,
+        /// The HTTP headers.
+        headers: Vec<(String, String)>,
+        /// The body.
+        chunks: Vec<Bytes>,
+        /// What comes after the last chunk.
+        end: End,
+    },
+    /// Nothing at all, not even a status line.
+    Hang,
+}
+
+impl Reply {
+    /// An error in OpenAI's shape.
+    pub fn error(status: u16, kind: &str, message: &str) -> Self {
+        let body =
+            json!({"error": {"message": message, "type": kind, "param": null, "code": null}});
+        Self::Raw {
+            status,
+            headers: vec![("content-type".into(), "application/json".into())],
+            chunks: vec![Bytes::from(body.to_string())],
+            end: End::Close,
+        }
+    }
+
+    /// 429 with a Retry-After header (seconds or an HTTP date).
+    pub fn rate_limited(retry_after: &str) -> Self {
+        let mut reply = Self::error(429, "rate_limit_exceeded", "Rate limit reached, slow down.");
+        if let Self::Raw { headers, .. } = &mut reply {
+            headers.push(("retry-after".into(), retry_after.into()));
+        }
+        reply
+    }
+
+    /// 401, as a gateway answers a wrong key.
+    pub fn unauthorized() -> Self {
+        Self::error(401, "invalid_request_error", "Incorrect API key provided.")
+    }
+
+    /// A web page where JSON should be, as a proxy in front of a dead gateway answers.
+    pub fn html(status: u16) -> Self {
+        Self::Raw {
+            status,
+            headers: vec![("content-type".into(), "text/html".into())],
+            chunks: vec![Bytes::from_static(
+                b"<!doctype html><html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>",
+            )],
+            end: End::Close,
+        }
+    }
+}
+
+/// How a body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Properly.
+    Close,
+    /// The connection breaks.
+    Cut,
+    /// The connection stays open and silent.
+    Silence,
+}
+
+/// One answer of the model.
+#[derive(Debug, Clone, Default)]
+pub struct Turn {
+    /// Sent as `reasoning_content` before everything else.
+    pub reasoning: String,
+    /// The visible text. `{cwd}` stands for the agent's working directory, here and in the calls' arguments.
+    pub text: String,
+    /// The tools called, in order.
+    pub calls: Vec<ToolCall>,
+    /// What is reported as used; estimated at four bytes a token when absent.
+    pub usage: Option<Usage>,
+    /// Sent instead of `stop` or `tool_calls`.
+    pub finish_reason: Option<String>,
+    /// The answer waits here before its first byte.
+    pub gate: Option<Gate>,
+    /// The pause before each streamed event.
+    pub pace: Duration,
+}
+
+impl Turn {
+    /// Text alone, which ends an agent's run.
+    pub fn say(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A tool call.
+    pub fn call(tool: impl Into<String>, arguments: Value) -> Self {
+        Self::default().and_call(tool, arguments)
+    }
+
+    /// One more tool call in the same turn.
+    #[must_use]
+    pub fn and_call(mut self, tool: impl Into<String>, arguments: Value) -> Self {
+        self.calls.push(ToolCall {
+            name: tool.into(),
+            arguments: arguments.to_string(),
+        });
+        self
+    }
+
+    /// Text before the calls.
+    #[must_use]
+    pub fn saying(mut self, text: impl Into<String>) -> Self {
+        self.text = text.into();
+        self
+    }
+
+    /// Reasoning before the text.
+    #[must_use]
+    pub fn thinking(mut self, reasoning: impl Into<String>) -> Self {
+        self.reasoning = reasoning.into();
+        self
+    }
+
+    /// Reports this as used.
+    #[must_use]
+    pub fn using(mut self, usage: Usage) -> Self {
+        self.usage = Some(usage);
+        self
+    }
+
+    /// Waits for the gate before the first byte.
+    #[must_use]
+    pub fn behind(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
+    }
+
+    /// Pauses before each streamed event.
+    #[must_use]
+    pub fn paced(mut self, pace: Duration) -> Self {
+        self.pace = pace;
+        self
+    }
+}
+
+/// A function call by the model.
+#[derive(Debug, Clone)]
+pub struct ToolCall {
+    /// The function's name.
+    pub name: String,
+    /// Its arguments as the model wrote them; JSON unless a test wants otherwise.
+    pub arguments: String,
+}
+
+/// Token counts of one answer, or of several added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All tokens of the request, cached ones included.
+    pub prompt: u64,
+    /// Those of `prompt` that came from a cache.
+    pub cached: u64,
+    /// All tokens of the answer, reasoning included.
+    pub completion: u64,
+    /// Those of `completion` that were reasoning.
+    pub reasoning: u64,
+}
+
+impl Usage {
+    fn add(&mut self, other: Self) {
+        self.prompt += other.prompt;
+        self.cached += other.cached;
+        self.completion += other.completion;
+        self.reasoning += other.reasoning;
+    }
+
+    fn to_json(self) -> Value {
+        json!({
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.completion,
+            "total_tokens": self.prompt + self.completion,
+            "prompt_tokens_details": {"cached_tokens": self.cached},
+            "completion_tokens_details": {"reasoning_tokens": self.reasoning},
+        })
+    }
+}
+
+/// Holds answers back until it is opened; cheap to clone, and every clone is the same gate.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    /// A closed gate.
+    pub fn closed() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    /// Lets everything through from now on.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn pass(&self) {
+        let mut open = self.0.subscribe();
+        let _ = open.wait_for(|open| *open).await;
+    }
+}
+
+/// A completion request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The path it was sent to, query included.
+    pub path: String,
+    /// Its HTTP headers.
+    pub headers: HeaderMap,
+    /// Its body; null when that was no JSON.
+    pub body: Value,
+    /// The body's length in bytes.
+    pub bytes: usize,
+    /// How many earlier requests carried the same messages: 0 for the first try.
+    pub attempt: usize,
+}
+
+impl Request {
+    /// The model asked for.
+    pub fn model(&self) -> &str {
+        self.body["model"].as_str().unwrap_or_default()
+    }
+
+    /// Whether a stream was asked for.
+    pub fn stream(&self) -> bool {
+        self.body["stream"].as_bool().unwrap_or(false)
+    }
+
+    /// The conversation.
+    pub fn messages(&self) -> &[Value] {
+        self.body["messages"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// How many answers the conversation already holds, which is the number of the turn that is due.
+    pub fn turn(&self) -> usize {
+        self.messages()
+            .iter()
+            .filter(|message| message["role"] == "assistant")
+            .count()
+    }
+
+    /// The names of the tools offered.
+    pub fn tools(&self) -> impl Iterator<Item = &str> {
+        self.body["tools"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|tool| tool["function"]["name"].as_str())
+    }
+
+    /// The text of every message of a role, in order.
+    pub fn texts(&self, role: &str) -> Vec<String> {
+        self.messages()
+            .iter()
+            .filter(|message| message["role"] == role)
+            .map(|message| text_of(&message["content"]))
+            .collect()
+    }
+
+    /// The key in the Authorization header.
+    pub fn bearer(&self) -> Option<&str> {
+        self.headers
+            .get(http::header::AUTHORIZATION)?
+            .to_str()
+            .ok()?
+            .strip_prefix("Bearer ")
+    }
+
+    /// The agent's working directory, as Claude Code names it in its instructions.
+    pub fn working_directory(&self) -> Option<String> {
+        self.messages()
+            .iter()
+            .take_while(|message| message["role"] != "assistant")
+            .find_map(|message| {
+                text_of(&message["content"]).lines().find_map(|line| {
+                    let line = line.trim_start_matches([' ', '-']);
+                    [
+                        "CWD: ",
+                        "Working directory: ",
+                        "Primary working directory: ",
+                    ]
+                    .iter()
+                    .find_map(|label| line.strip_prefix(label))
+                    .map(|path| path.trim().to_owned())
+                })
+            })
+    }
+}
+
+/// The text in a message's content, which is a string or a list of parts.
+fn text_of(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts
+            .iter()
+            .filter_map(|part| part["text"].as_str())
+            .collect::<Vec<_>>()
+            .join("\n"),
+        _ => String::new(),
+    }
+}
+
+struct Shared {
+    script: Script,
+    record: Mutex<Record>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Record {
+    requests: Vec<Request>,
+    attempts: HashMap<u64, usize>,
+    reported: Usage,
+}
+
+impl Shared {
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, mut request: Request) -> Request {
+        let mut hasher = DefaultHasher::new();
+        request.body["messages"].to_string().hash(&mut hasher);
+        let mut record = self.record();
+        let attempts = record.attempts.entry(hasher.finish()).or_default();
+        request.attempt = *attempts;
+        *attempts += 1;
+        record.requests.push(request.clone());
+        self.arrived.notify_all();
+        request
+    }
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let path = uri
+        .path_and_query()
+        .map_or_else(String::new, ToString::to_string);
+    if method == Method::GET && uri.path().ends_with("/models") {
+        return whole(
+            200,
+            &json!({"object": "list", "data": [{"id": "scripted", "object": "model"}]}),
+        );
+    }
+    if method != Method::POST || !uri.path().ends_with("/chat/completions") {
+        let message = format!("The scripted gateway has no {method} {path}.");
+        return whole(
+            404,
+            &json!({"error": {"message": message, "type": "invalid_request_error"}}),
+        );
+    }
+    let bytes = body.len();
+    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let request = shared.note(Request {
+        path,
+        headers,
+        body,
+        bytes,
+        attempt: 0,
+    });
+    match (shared.script.0)(&request) {
+        Reply::Turn(turn) => play(&shared, &request, turn, usize::MAX, End::Close).await,
+        Reply::Broken(turn, events, end) => play(&shared, &request, turn, events, end).await,
+        Reply::Raw {
+            status,
+            headers,
+            chunks,
+            end,
+        } => streamed(status, &headers, chunks, end, Duration::ZERO),
+        Reply::Hang => std::future::pending().await,
+    }
+}
+
+/// Answers with a turn, or with the first `events` events of one.
+async fn play(
+    shared: &Shared,
+    request: &Request,
+    mut turn: Turn,
+    events: usize,
+    end: End,
+) -> Response<Body> {
+    if let Some(gate) = turn.gate.take() {
+        gate.pass().await;
+    }
+    if let Some(cwd) = request.working_directory() {
+        turn.text = turn.text.replace("{cwd}", &cwd);
+        for call in &mut turn.calls {
+            // The directory goes into JSON text, so it is escaped as a JSON string is.
+            let escaped = Value::String(cwd.clone()).to_string();
+            call.arguments = call
+                .arguments
+                .replace("{cwd}", escaped.get(1..escaped.len() - 1).unwrap_or(&cwd));
+        }
+    }
+    let usage = turn.usage.unwrap_or_else(|| estimate(request, &turn));
+    if end == End::Close {
+        shared.record().reported.add(usage);
+    }
+    let id = format!("chatcmpl-{}-{}", request.turn(), request.attempt);
+    if request.stream() {
+        let usage = request.body["stream_options"]["include_usage"]
+            .as_bool()
+            .unwrap_or(false)
+            .then_some(usage);
+        let mut chunks = chunks_of(&id, request.model(), &turn, usage);
+        chunks.truncate(events);
+        let headers = [("content-type".to_owned(), "text/event-stream".to_owned())];
+        return streamed(200, &headers, chunks, end, turn.pace);
+    }
+    if end != End::Close {
+        return streamed(
+            200,
+            &[("content-type".into(), "application/json".into())],
+            Vec::new(),
+            end,
+            turn.pace,
+        );
+    }
+    let mut message = json!({"role": "assistant", "content": turn.text});
+    if !turn.reasoning.is_empty() {
+        message["reasoning_content"] = json!(turn.reasoning);
+    }
+    if !turn.calls.is_empty() {
+        message["tool_calls"] = (0..)
+            .zip(&turn.calls)
+            .map(|(index, call)| tool_call(&id, index, &call.name, &call.arguments))
+            .collect();
+    }
+    whole(
+        200,
+        &json!({
+            "id": id, "object": "chat.completion", "created": 1_700_000_000, "model": request.model(),
+            "choices": [{"index": 0, "message": message, "finish_reason": finish_reason(&turn)}],
+            "usage": usage.to_json(),
+        }),
+    )
+}
+
+fn finish_reason(turn: &Turn) -> &str {
+    turn.finish_reason
+        .as_deref()
+        .unwrap_or(if turn.calls.is_empty() {
+            "stop"
+        } else {
+            "tool_calls"
+        })
+}
+
+fn tool_call(id: &str, index: usize, name: &str, arguments: &str) -> Value {
+    json!({"id": format!("call_{id}_{index}"), "type": "function", "function": {"name": name, "arguments": arguments}})
+}
+
+/// The server-sent events of a turn, one chunk each, in the order of OpenAI's API.
+fn chunks_of(id: &str, model: &str, turn: &Turn, usage: Option<Usage>) -> Vec<Bytes> {
+    let chunk = |choices: Value, usage: Value| {
+        let event = json!({
+            "id": id, "object": "chat.completion.chunk", "created": 1_700_000_000, "model": model,
+            "choices": choices, "usage": usage,
+        });
+        Bytes::from(format!("data: {event}\n\n"))
+    };
+    let delta = |delta: Value| {
+        chunk(
+            json!([{"index": 0, "delta": delta, "finish_reason": null}]),
+            Value::Null,
+        )
+    };
+    let mut chunks = vec![delta(json!({"role": "assistant", "content": ""}))];
+    chunks.extend(pieces(&turn.reasoning).map(|piece| delta(json!({"reasoning_content": piece}))));
+    chunks.extend(pieces(&turn.text).map(|piece| delta(json!({"content": piece}))));
+    for (index, call) in turn.calls.iter().enumerate() {
+        let mut opening = tool_call(id, index, &call.name, "");
+        opening["index"] = json!(index);
+        chunks.push(delta(json!({"tool_calls": [opening]})));
+        chunks.extend(pieces(&call.arguments).map(|piece| {
+            delta(json!({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}))
+        }));
+    }
+    chunks.push(chunk(
+        json!([{"index": 0, "delta": {}, "finish_reason": finish_reason(turn)}]),
+        Value::Null,
+    ));
+    if let Some(usage) = usage {
+        chunks.push(chunk(json!([]), usage.to_json()));
+    }
+    chunks.push(Bytes::from_static(b"data: [DONE]\n\n"));
+    chunks
+}
+
+/// Cuts text as a model streams it: a few characters a piece.
+fn pieces(text: &str) -> impl Iterator<Item = String> {
+    const CHARACTERS: usize = 12;
+    let mut rest = text.chars().peekable();
+    std::iter::from_fn(move || {
+        rest.peek()?;
+        Some(rest.by_ref().take(CHARACTERS).collect())
+    })
+}
+
+/// Four bytes a token, the usual rule of thumb for English and code.
+fn estimate(request: &Request, turn: &Turn) -> Usage {
+    let tokens = |bytes: usize| bytes.div_ceil(4) as u64;
+    let reasoning = tokens(turn.reasoning.len());
+    let calls: usize = turn
+        .calls
+        .iter()
+        .map(|call| call.name.len() + call.arguments.len())
+        .sum();
+    Usage {
+        prompt: tokens(request.bytes),
+        cached: 0,
+        completion: reasoning + tokens(turn.text.len() + calls),
+        reasoning,
+    }
+}
+
+fn whole(status: u16, body: &Value) -> Response<Body> {
+    let headers = [("content-type".to_owned(), "application/json".to_owned())];
+    respond(status, &headers, Body::from(body.to_string()))
+}
+
+fn streamed(
+    status: u16,
+    headers: &[(String, String)],
+    chunks: Vec<Bytes>,
+    end: End,
+    pace: Duration,
+) -> Response<Body> {
+    let events = stream::iter(chunks).then(move |chunk| async move {
+        if !pace.is_zero() {
+            tokio::time::sleep(pace).await;
+        }
+        io::Result::Ok(chunk)
+    });
+    let end = stream::once(async move {
+        match end {
+            End::Close => None,
+            End::Cut => Some(Err(io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                "scripted cut",
+            ))),
+            End::Silence => std::future::pending().await,
+        }
+    })
+    .filter_map(std::future::ready);
+    respond(status, headers, Body::from_stream(events.chain(end)))
+}
+
+fn respond(status: u16, headers: &[(String, String)], body: Body) -> Response<Body> {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    response.body(body).unwrap_or_else(|error| {
+        let mut response = Response::new(Body::from(format!("the script is wrong: {error}")));
+        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    fn post(gateway: &ScriptedGateway, body: &Value) -> io::Result<String> {
+        let mut connection = TcpStream::connect(gateway.address)?;
+        let body = body.to_string();
+        write!(
+            connection,
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer key\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    fn conversation(answers: usize, stream: bool) -> Value {
+        let mut messages = vec![json!({"role": "system", "content": "CWD: /work \"here\""})];
+        for _ in 0..answers {
+            messages.push(json!({"role": "assistant", "content": "x"}));
+        }
+        let tools = json!([{"type": "function", "function": {"name": "Bash"}}]);
+        json!({"model": "m", "stream": stream, "messages": messages, "tools": tools, "stream_options": {"include_usage": true}})
+    }
+
+    #[test]
+    fn the_turn_is_chosen_by_the_conversation_and_not_by_the_count_of_requests() {
+        let script = Script::turns([
+            Turn::call("Bash", json!({"command": "ls {cwd}"})),
+            Turn::say("done"),
+        ]);
+        let gateway = ScriptedGateway::start(script).unwrap();
+        for _ in 0..2 {
+            let answer = post(&gateway, &conversation(0, false)).unwrap();
+            assert!(
+                answer.contains(r#"\"command\":\"ls /work \\\"here\\\"\""#),
+                "{answer}"
+            );
+        }
+        let answer = post(&gateway, &conversation(1, true)).unwrap();
+        assert!(
+            answer.contains(r#""content":"done""#) && answer.contains("[DONE]"),
+            "{answer}"
+        );
+        assert!(answer.contains(r#""prompt_tokens""#), "{answer}");
+        let attempts: Vec<usize> = gateway
+            .requests()
+            .iter()
+            .map(|request| request.attempt)
+            .collect();
+        assert_eq!(attempts, [0, 1, 0]);
+        assert_eq!(gateway.requests()[0].bearer(), Some("key"));
+    }
+
+    #[test]
+    fn faults_hit_the_turn_and_the_attempts_they_are_meant_for() {
+        let script = Script::turns([Turn::say("the whole of the text")])
+            .but_at(0, 0..1, Reply::rate_limited("1"))
+            .but_at(
+                0,
+                1..2,
+                Reply::Broken(Turn::say("the whole of the text"), 2, End::Cut),
+            );
+        let gateway = ScriptedGateway::start(script).unwrap();
+        let limited = post(&gateway, &conversation(0, true)).unwrap();
+        assert!(
+            limited.starts_with("HTTP/1.1 429") && limited.contains("retry-after: 1"),
+            "{limited}"
+        );
+        let cut = post(&gateway, &conversation(0, true)).unwrap_or_default();
+        assert!(
+            !cut.contains("[DONE]") && !cut.ends_with("0\r\n\r\n"),
+            "{cut}"
+        );
+        let whole = post(&gateway, &conversation(0, true)).unwrap();
+        assert!(whole.contains("[DONE]"), "{whole}");
+    }
+
+    #[test]
+    fn a_gate_holds_an_answer_until_it_is_opened() {
+        let gate = Gate::closed();
+        let gateway =
+            ScriptedGateway::start(Script::turns([Turn::say("late").behind(&gate)])).unwrap();
+        std::thread::scope(|scope| {
+            let answer = scope.spawn(|| post(&gateway, &conversation(0, false)));
+            assert!(gateway.wait_for_requests(1, Duration::from_secs(30)));
+            assert!(!answer.is_finished());
+            gate.open();
+            assert!(answer.join().unwrap().unwrap().contains("late"));
+        });
+    }
+}
