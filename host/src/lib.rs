@@ -4,4 +4,5 @@
 
 pub mod demo;
 pub mod job;
+pub mod plugins;
 pub mod settings;

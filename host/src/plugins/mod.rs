@@ -1,0 +1,3 @@
+//! Policy as WebAssembly components: checks, summarizers, redactors, dialects.
+
+pub mod facts;
