@@ -2,7 +2,9 @@
 //!
 //! Modules in the order in which they may know each other, top to bottom, never up.
 
+pub mod cli;
 pub mod demo;
 pub mod job;
 pub mod plugins;
 pub mod settings;
+pub mod telemetry;

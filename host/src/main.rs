@@ -1,2 +1,7 @@
 //! The `mcp-codex-worker` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mcp_codex_worker::cli::main()
+}

@@ -1,0 +1,86 @@
+//! The command line: what `main` does, and one file for each subcommand.
+
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::{Settings, Sources};
+
+/// Exit codes of every subcommand, told apart so that scripts can tell a wrong call from a failed job.
+pub mod exit {
+    /// The command did what it was asked to.
+    pub const OK: u8 = 0;
+    /// It could not, or what it looked at is not in order.
+    pub const FAILED: u8 = 1;
+    /// The command line or the settings are wrong; nothing was started.
+    pub const USAGE: u8 = 2;
+}
+
+/// Delegate coding work from Codex to a background Claude Code job on a cheap gateway, and get verified evidence back.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-codex-worker", version, max_term_width = 100)]
+#[command(after_help = "Without a command: serve.")]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalOptions,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Options that every subcommand takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GlobalOptions {
+    /// Read this .env instead of the one in the config folder
+    #[arg(long, global = true, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// Read this config file instead of config.toml in the config folder
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set a setting, stronger than every other source (not for keys); may be repeated
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = assignment)]
+    set: Vec<(String, String)>,
+}
+
+impl GlobalOptions {
+    /// Where the settings of this call come from.
+    pub fn sources(&self) -> Sources {
+        Sources::from_process(self.set.clone(), self.env_file.clone(), self.config.clone())
+    }
+
+    /// The settings of this call; complains on stderr and gives the exit code when they cannot be used.
+    ///
+    /// # Errors
+    ///
+    /// [`exit::USAGE`], after the reasons were printed.
+    pub fn settings(&self) -> Result<Settings, ExitCode> {
+        Settings::load(&self.sources()).map_err(|error| {
+            for problem in &error.problems {
+                eprintln!("mcp-codex-worker: {problem}");
+            }
+            ExitCode::from(exit::USAGE)
+        })
+    }
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(name, value)| (name.trim().to_owned(), value.to_owned()))
+        .ok_or_else(|| "must read NAME=VALUE".to_owned())
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve MCP over stdin and stdout (what Codex starts)
+    Serve,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(&cli.global),
+    }
+}

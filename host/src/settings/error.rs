@@ -1,0 +1,67 @@
+//! What is wrong with a setting, said without its value.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::sources::Origin;
+
+/// One setting that cannot be used: its name, where it came from, the class of its value, and the rule it breaks. The
+/// value itself is never part of it, since anything may stand in the wrong place, a key included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting's name, or the file that could not be read.
+    pub name: String,
+    /// Where the value came from; none when the file itself is the problem.
+    pub origin: Option<Origin>,
+    /// What kind of value it is, in a few words.
+    pub class: Cow<'static, str>,
+    /// What the value must be.
+    pub rule: Cow<'static, str>,
+}
+
+impl Problem {
+    pub(super) fn new(
+        name: impl Into<String>,
+        origin: Option<Origin>,
+        class: impl Into<Cow<'static, str>>,
+        rule: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            origin,
+            class: class.into(),
+            rule: rule.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(origin) = self.origin {
+            write!(f, " ({origin})")?;
+        }
+        write!(f, " is {}: {}", self.class, self.rule)
+    }
+}
+
+/// Why settings could not be loaded: every problem at once, so that they can be mended in one go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SettingsError {}
