@@ -6,5 +6,6 @@ pub mod cli;
 pub mod demo;
 pub mod job;
 pub mod plugins;
+pub mod redact;
 pub mod settings;
 pub mod telemetry;
