@@ -1,0 +1,18 @@
+//! The plugins that come with the host. `build.rs` compiles them and writes the list.
+
+use super::Kind;
+
+/// A plugin that comes with the host.
+pub(crate) struct Bundled {
+    /// Its name, for settings and jobs.
+    pub(crate) name: &'static str,
+    /// What it exports.
+    pub(crate) kind: Kind,
+    /// Digest of `component` in hex.
+    pub(crate) sha256: &'static str,
+    /// The component's bytes.
+    pub(crate) component: &'static [u8],
+}
+
+/// Every bundled plugin, ordered by name.
+pub(crate) static BUNDLED: &[Bundled] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));

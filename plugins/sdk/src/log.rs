@@ -1,0 +1,46 @@
+//! Lines in the job's log. The host adds plugin and job, redacts, and keeps only so many. In native tests they go to
+//! stderr.
+
+/// How loud a line is.
+pub use crate::bindings::worker::plugin::log::Level;
+
+/// Writes one line; the macros of this module are shorter.
+pub fn write(level: Level, message: &str) {
+    #[cfg(target_arch = "wasm32")]
+    crate::bindings::worker::plugin::log::write(level, message, &[]);
+    #[cfg(not(target_arch = "wasm32"))]
+    eprintln!("[{level:?}] {message}");
+}
+
+/// Whether anybody keeps lines of this level.
+pub fn enabled(level: Level) -> bool {
+    #[cfg(target_arch = "wasm32")]
+    return crate::bindings::worker::plugin::log::enabled(level);
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let _ = level;
+        true
+    }
+}
+
+/// A line that helps whoever writes the plugin.
+#[macro_export]
+macro_rules! debug {
+    ($($message:tt)*) => {
+        if $crate::log::enabled($crate::log::Level::Debug) {
+            $crate::log::write($crate::log::Level::Debug, &::std::format!($($message)*))
+        }
+    };
+}
+
+/// A line that helps whoever runs the host.
+#[macro_export]
+macro_rules! info {
+    ($($message:tt)*) => { $crate::log::write($crate::log::Level::Info, &::std::format!($($message)*)) };
+}
+
+/// Something that should be looked at.
+#[macro_export]
+macro_rules! warn {
+    ($($message:tt)*) => { $crate::log::write($crate::log::Level::Warn, &::std::format!($($message)*)) };
+}

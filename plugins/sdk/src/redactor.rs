@@ -1,0 +1,74 @@
+//! Redactors: where the secrets are. The host cuts them out.
+
+use serde::de::DeserializeOwned;
+
+use crate::Span;
+pub use crate::bindings::redactor::exports::worker::plugin::redactor::{
+    Appetite, Hit, Prefilter, Verdicts,
+};
+use crate::settings::Fault;
+
+/// A redactor. [`redactor!`](crate::redactor!) makes a component of it.
+pub trait Redactor: Sized {
+    /// What the operator may set; [`NoSettings`](crate::NoSettings) for nothing.
+    type Settings: DeserializeOwned;
+
+    /// One line for `plugin list`.
+    const SUMMARY: &'static str;
+
+    /// JSON Schema of the settings, if there is one.
+    const SCHEMA: Option<&'static str> = None;
+
+    /// Makes the redactor, or says what is wrong with the settings.
+    ///
+    /// # Errors
+    /// [`Fault::BadConfig`], naming the key.
+    fn new(settings: Self::Settings) -> Result<Self, Fault>;
+
+    /// How much context a hit can need, and whether the host may search beforehand. Asked once an instance.
+    fn appetite(&self) -> Appetite;
+
+    /// Looks at one window. The result must not depend on how the text was cut into windows.
+    ///
+    /// # Errors
+    /// A fault makes the host mask the whole window.
+    fn scan(&mut self, window: &[u8], last: bool) -> Result<Verdicts, Fault>;
+}
+
+impl Hit {
+    /// A hit on `window[start..end]`.
+    pub fn new(start: usize, end: usize, label: impl Into<String>) -> Self {
+        Hit {
+            span: Span {
+                start: start as u32,
+                end: end as u32,
+            },
+            label: label.into(),
+        }
+    }
+}
+
+/// Makes a redactor component of a type that implements [`Redactor`](trait@crate::Redactor).
+#[macro_export]
+macro_rules! redactor {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            $crate::__plugin!($plugin, $crate::Redactor);
+            $crate::__describe!($plugin, $crate::Redactor);
+            impl $crate::bindings::redactor::exports::worker::plugin::redactor::Guest for Component {
+                fn needs() -> $crate::Appetite {
+                    match with_plugin(|plugin| Ok($crate::Redactor::appetite(plugin))) {
+                        Ok(appetite) => appetite,
+                        Err(fault) => ::std::panic!("{fault:?}"),
+                    }
+                }
+
+                fn scan(window: Vec<u8>, last: bool) -> Result<$crate::Verdicts, $crate::Fault> {
+                    with_plugin(|plugin| $crate::Redactor::scan(plugin, &window, last))
+                }
+            }
+            $crate::bindings::redactor::export!(Component with_types_in $crate::bindings::redactor);
+        };
+    };
+}

@@ -1,0 +1,50 @@
+//! Summarizers: long output, shortened to what a reader needs.
+
+use serde::de::DeserializeOwned;
+
+pub use crate::bindings::summarizer::exports::worker::plugin::summarizer::{
+    Content, Request, Summary,
+};
+use crate::settings::Fault;
+
+/// A summarizer. [`summarizer!`](crate::summarizer!) makes a component of it.
+pub trait Summarizer: Sized {
+    /// What the operator may set; [`NoSettings`](crate::NoSettings) for nothing.
+    type Settings: DeserializeOwned;
+
+    /// One line for `plugin list`.
+    const SUMMARY: &'static str;
+
+    /// JSON Schema of the settings, if there is one.
+    const SCHEMA: Option<&'static str> = None;
+
+    /// Makes the summarizer, or says what is wrong with the settings.
+    ///
+    /// # Errors
+    /// [`Fault::BadConfig`], naming the key.
+    fn new(settings: Self::Settings) -> Result<Self, Fault>;
+
+    /// Shortens `request.text` to at most `request.max_bytes`.
+    ///
+    /// # Errors
+    /// A fault makes the host cut the text plainly, and note that it did.
+    fn summarize(&self, request: &Request) -> Result<Summary, Fault>;
+}
+
+/// Makes a summarizer component of a type that implements [`Summarizer`](trait@crate::Summarizer).
+#[macro_export]
+macro_rules! summarizer {
+    ($plugin:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            $crate::__plugin!($plugin, $crate::Summarizer);
+            $crate::__describe!($plugin, $crate::Summarizer);
+            impl $crate::bindings::summarizer::exports::worker::plugin::summarizer::Guest for Component {
+                fn summarize(request: $crate::Request) -> Result<$crate::Summary, $crate::Fault> {
+                    with_plugin(|plugin| $crate::Summarizer::summarize(plugin, &request))
+                }
+            }
+            $crate::bindings::summarizer::export!(Component with_types_in $crate::bindings::summarizer);
+        };
+    };
+}
