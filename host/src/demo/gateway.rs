@@ -8,30 +8,25 @@ use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::serve::ListenerExt;
+use axum::extract::State;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Value, json};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
+
+use super::loopback::Loopback;
 
 /// A running gateway on a port of its own; it ends when this is dropped.
-///
-/// It has a thread and a runtime of its own, so that it serves blocking callers and async ones alike.
 pub struct ScriptedGateway {
-    address: SocketAddr,
+    server: Loopback,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl ScriptedGateway {
@@ -40,53 +35,23 @@ impl ScriptedGateway {
     /// # Errors
     /// When no loopback port or no thread is to be had.
     pub fn start(script: Script) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
         let shared = Arc::new(Shared {
             script,
             record: Mutex::default(),
             arrived: Condvar::new(),
         });
-        let (stop, stopped) = oneshot::channel::<()>();
-        let state = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("scripted-gateway".into())
-            .spawn(move || {
-                runtime.block_on(async move {
-                    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-                        return;
-                    };
-                    let listener = listener.tap_io(|connection| {
-                        // Without it Nagle holds back the small events of a stream.
-                        let _ = connection.set_nodelay(true);
-                    });
-                    let router = Router::new()
-                        .fallback(answer)
-                        .layer(DefaultBodyLimit::disable())
-                        .with_state(state);
-                    tokio::select! {
-                        _ = axum::serve(listener, router).into_future() => {}
-                        _ = stopped => {}
-                    }
-                });
-                // A held or silent connection must not keep the owner waiting.
-                runtime.shutdown_background();
-            })?;
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&shared));
         Ok(Self {
-            address,
+            server: Loopback::serve(router)?,
             shared,
-            stop: Some(stop),
-            thread: Some(thread),
         })
     }
 
     /// The value for ONEAPI_BASE_URL, `/v1` included.
     pub fn base_url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        format!("http://{}/v1", self.server.address())
     }
 
     /// Every completion request so far, oldest first.
@@ -118,19 +83,10 @@ impl ScriptedGateway {
     }
 }
 
-impl Drop for ScriptedGateway {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 impl fmt::Debug for ScriptedGateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScriptedGateway")
-            .field("address", &self.address)
+            .field("address", &self.server.address())
             .finish_non_exhaustive()
     }
 }
@@ -771,7 +727,7 @@ mod tests {
     use super::*;
 
     fn post(gateway: &ScriptedGateway, body: &Value) -> io::Result<String> {
-        let mut connection = TcpStream::connect(gateway.address)?;
+        let mut connection = TcpStream::connect(gateway.server.address())?;
         let body = body.to_string();
         write!(
             connection,

@@ -4,3 +4,6 @@
 //! The tests drive the same pieces, so what the demo shows is what they prove.
 
 pub mod gateway;
+pub mod install;
+pub mod loopback;
+pub mod mcp_client;
