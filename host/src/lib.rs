@@ -7,5 +7,7 @@ pub mod demo;
 pub mod job;
 pub mod plugins;
 pub mod redact;
+pub mod report;
 pub mod settings;
 pub mod telemetry;
+pub mod verify;
