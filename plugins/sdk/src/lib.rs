@@ -62,7 +62,7 @@ pub use dialect::{
     StructuredOutput, SystemRole, Thinking, TokenField, ToolChoice, ToolId, Tools, Translation,
     UsageFields, Verdict,
 };
-pub use redactor::{Appetite, Hit, Prefilter, Redactor, Verdicts};
+pub use redactor::{Appetite, Hit, Prefilter, Redactor, Verdicts, Window};
 pub use settings::{Fault, NoSettings, settings_from};
 pub use summarizer::{Content, Request, Summarizer, Summary};
 

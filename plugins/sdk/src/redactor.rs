@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Span;
 pub use crate::bindings::redactor::exports::worker::plugin::redactor::{
-    Appetite, Hit, Prefilter, Verdicts,
+    Appetite, Hit, Prefilter, Verdicts, Window,
 };
 use crate::settings::Fault;
 
@@ -28,11 +28,12 @@ pub trait Redactor: Sized {
     /// How much context a hit can need, and whether the host may search beforehand. Asked once an instance.
     fn appetite(&self) -> Appetite;
 
-    /// Looks at one window. The result must not depend on how the text was cut into windows.
+    /// Looks at one window. The answer is a function of the text alone, not of how it was cut into windows: skip what
+    /// begins before [`Window::decided`], and settle no more than can be judged for good.
     ///
     /// # Errors
     /// A fault makes the host mask the whole window.
-    fn scan(&mut self, window: &[u8], last: bool) -> Result<Verdicts, Fault>;
+    fn scan(&mut self, window: &Window) -> Result<Verdicts, Fault>;
 }
 
 impl Hit {
@@ -64,8 +65,8 @@ macro_rules! redactor {
                     }
                 }
 
-                fn scan(window: Vec<u8>, last: bool) -> Result<$crate::Verdicts, $crate::Fault> {
-                    with_plugin(|plugin| $crate::Redactor::scan(plugin, &window, last))
+                fn scan(window: $crate::Window) -> Result<$crate::Verdicts, $crate::Fault> {
+                    with_plugin(|plugin| $crate::Redactor::scan(plugin, &window))
                 }
             }
             $crate::bindings::redactor::export!(Component with_types_in $crate::bindings::redactor);

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Change, ChangedFile, Command, Fault, Job, Output, ReadError, Redactor, Span, settings_from,
+    Change, ChangedFile, Command, Fault, Job, Output, ReadError, Redactor, Span, Window,
+    settings_from,
 };
 
 /// Makes a plugin from JSON settings as the host does.
@@ -256,50 +257,51 @@ pub fn redact_in_pieces<'a, R: Redactor>(
     redactor: &mut R,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Vec<Span> {
-    let lookahead = redactor.appetite().lookahead as usize;
-    let (mut window, mut done, mut spans) = (Vec::new(), 0_usize, Vec::<Span>::new());
-    let mut show = |window: &mut Vec<u8>, last: bool| {
+    let appetite = redactor.appetite();
+    let (lookahead, context) = (appetite.lookahead as usize, appetite.context as usize);
+    // The text so far, and how much of it is decided. A window shows the context before that.
+    let (mut text, mut decided, mut spans) = (Vec::new(), 0_usize, Vec::<Span>::new());
+    let mut show = |text: &[u8], last: bool| {
+        let from = decided.saturating_sub(context);
+        let window = Window {
+            bytes: text[from..].to_vec(),
+            decided: (decided - from) as u32,
+            last,
+        };
+        let length = window.bytes.len();
         let verdicts = redactor
-            .scan(window, last)
+            .scan(&window)
             .expect("the redactor refused the window");
         let settled = verdicts.settled as usize;
+        assert!(settled <= length, "settled {settled} of {length} bytes");
         assert!(
-            settled <= window.len(),
-            "settled {settled} of {} bytes",
-            window.len()
-        );
-        assert!(
-            !last || settled == window.len(),
+            !last || settled == length,
             "the last window must be settled wholly"
         );
         assert!(
-            settled + lookahead >= window.len(),
+            settled + lookahead >= length,
             "held back more than the lookahead"
         );
         for hit in verdicts.hits {
-            let (start, end) = (
-                hit.span.start as usize,
-                (hit.span.end as usize).min(settled),
-            );
+            let (start, end) = (hit.span.start as usize, hit.span.end as usize);
             assert!(
-                start <= hit.span.end as usize && hit.span.end as usize <= window.len(),
-                "hit outside the window"
+                start < end && end <= length,
+                "hit {start}..{end} outside the window of {length} bytes"
             );
-            if start < end {
+            if start < settled {
                 spans.push(Span {
-                    start: (done + start) as u32,
-                    end: (done + end) as u32,
+                    start: (from + start) as u32,
+                    end: (from + end) as u32,
                 });
             }
         }
-        window.drain(..settled);
-        done += settled;
+        decided = decided.max(from + settled);
     };
     for piece in pieces {
-        window.extend_from_slice(piece);
-        show(&mut window, false);
+        text.extend_from_slice(piece);
+        show(&text, false);
     }
-    show(&mut window, true);
+    show(&text, true);
     spans.sort_by_key(|span| (span.start, span.end));
     let mut united = Vec::<Span>::new();
     for span in spans {
