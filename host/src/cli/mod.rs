@@ -1,5 +1,6 @@
 //! The command line: what `main` does, and one file for each subcommand.
 
+mod demo;
 mod serve;
 
 use std::path::PathBuf;
@@ -75,6 +76,8 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 enum Command {
     /// Serve MCP over stdin and stdout (what Codex starts)
     Serve,
+    /// Show a whole job with the real Claude Code: no key, no account, nothing left behind
+    Demo(demo::DemoArguments),
 }
 
 /// Runs the program.
@@ -82,5 +85,6 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&cli.global),
+        Command::Demo(arguments) => demo::run(&cli.global, &arguments),
     }
 }

@@ -173,24 +173,48 @@ impl McpClient {
         arguments: Value,
         patience: Duration,
     ) -> Result<ToolReply, McpClientError> {
+        let id = self.send_call(tool, &arguments)?;
+        let result = self.answer(id, tool, patience)?;
+        Ok(self.reply(&result))
+    }
+
+    /// Calls a tool without waiting; the id is for [`Self::poll_call`].
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub fn send_call(&mut self, tool: &str, arguments: &Value) -> Result<u64, McpClientError> {
         self.read_by_model.calls += 1;
         self.read_by_model.arguments += arguments.to_string().len();
         let progress = self.next_id;
-        let call =
-            json!({"name": tool, "arguments": arguments, "_meta": {"progressToken": progress}});
-        let result = self.request("tools/call", call, patience)?;
-        let texts = result["content"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|part| part["text"].as_str());
+        self.send(
+            "tools/call",
+            json!({"name": tool, "arguments": arguments, "_meta": {"progressToken": progress}}),
+        )
+    }
+
+    /// The reply to a call that was sent before, if it comes in time.
+    ///
+    /// # Errors
+    /// As [`Self::poll`].
+    pub fn poll_call(
+        &mut self,
+        id: u64,
+        tool: &str,
+        patience: Duration,
+    ) -> Result<Option<ToolReply>, McpClientError> {
+        let result = self.poll(id, tool, patience)?;
+        Ok(result.map(|result| self.reply(&result)))
+    }
+
+    fn reply(&mut self, result: &Value) -> ToolReply {
+        let texts = result["content"].as_array().into_iter().flatten();
         let reply = ToolReply {
             structured: result.get("structuredContent").cloned().unwrap_or_default(),
-            text: texts.collect(),
+            text: texts.filter_map(|part| part["text"].as_str()).collect(),
             is_error: result["isError"].as_bool().unwrap_or(false),
         };
         self.read_by_model.replies += reply.read_by_codex().len();
-        Ok(reply)
+        reply
     }
 
     /// Sends any request and waits for its result.
@@ -231,6 +255,23 @@ impl McpClient {
         method: &str,
         patience: Duration,
     ) -> Result<Value, McpClientError> {
+        self.poll(id, method, patience)?
+            .ok_or_else(|| McpClientError::Silent {
+                method: method.to_owned(),
+                patience,
+            })
+    }
+
+    /// The result of a request that was sent before, if it comes in time; notifications are kept meanwhile.
+    ///
+    /// # Errors
+    /// When the server is gone, or answers with a JSON-RPC error.
+    pub fn poll(
+        &mut self,
+        id: u64,
+        method: &str,
+        patience: Duration,
+    ) -> Result<Option<Value>, McpClientError> {
         let deadline = Instant::now() + patience;
         let mut message = loop {
             if let Some(found) = self.early.iter().position(|message| message["id"] == id)
@@ -241,12 +282,7 @@ impl McpClient {
             let left = deadline.saturating_duration_since(Instant::now());
             let message = match self.messages.recv_timeout(left) {
                 Ok(message) => message.map_err(McpClientError::Garbage)?,
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(McpClientError::Silent {
-                        method: method.to_owned(),
-                        patience,
-                    });
-                }
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(McpClientError::Gone {
                         method: method.to_owned(),
@@ -259,16 +295,18 @@ impl McpClient {
                 self.notifications.push(message);
             }
         };
-        if let Some(error) = message.get("error") {
-            return Err(McpClientError::Refused {
+        match message.get("error") {
+            Some(error) => Err(McpClientError::Refused {
                 method: method.to_owned(),
                 error: error.clone(),
-            });
+            }),
+            None => Ok(Some(
+                message
+                    .get_mut("result")
+                    .map(Value::take)
+                    .unwrap_or_default(),
+            )),
         }
-        Ok(message
-            .get_mut("result")
-            .map(Value::take)
-            .unwrap_or_default())
     }
 
     /// Sends a notification.

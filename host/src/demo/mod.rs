@@ -1,9 +1,314 @@
 //! The whole thing for a newcomer: a small repository with a failing test, a gateway that plays a script, the real
 //! Claude Code, and the evidence that Codex would see. No key, no account.
 //!
-//! The tests drive the same pieces, so what the demo shows is what they prove.
+//! The demo takes Codex's place and speaks MCP to `serve`, so everything behind it is the real path. The tests drive the
+//! same pieces, so what the demo shows is what they prove.
 
+pub mod console;
 pub mod gateway;
 pub mod install;
 pub mod loopback;
 pub mod mcp_client;
+mod planner;
+mod project;
+mod tokens;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+use std::{env, fs, io};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::settings::{SETTINGS, Settings};
+use console::{Console, grouped};
+use gateway::ScriptedGateway;
+use install::{CLAUDE_CODE, InstallError};
+use mcp_client::McpClientError;
+use tokens::JobTokens;
+
+pub use project::ProjectError;
+
+/// What the caller chose.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Use the configured gateway instead of the scripted one.
+    pub live: bool,
+    /// Leave the demo's folder behind.
+    pub keep: bool,
+}
+
+/// Why the demo could not be shown, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// `--live` without a gateway.
+    #[error("--live needs a gateway: {0}")]
+    NoGateway(String),
+    /// A program that the demo's project needs is missing.
+    #[error("`{program}` is not on PATH: {why}")]
+    Missing {
+        /// The program.
+        program: &'static str,
+        /// What it is for.
+        why: &'static str,
+    },
+    /// There is no Claude Code and none can be installed.
+    #[error("{0}. A Claude Code that is there already can be named in WORKER_CLAUDE_BIN")]
+    Install(#[from] InstallError),
+    /// The repository could not be made.
+    #[error("the demo's repository could not be made: {0}")]
+    Project(#[from] ProjectError),
+    /// The scripted gateway, a folder or the program itself.
+    #[error("the demo could not be set up: {0}")]
+    SetUp(#[from] io::Error),
+    /// `serve` does not do what it should.
+    #[error("{0}")]
+    Mcp(#[from] McpClientError),
+    /// `start` refused the job.
+    #[error("`start` refused the job: {0}")]
+    Refused(String),
+    /// The job came to another end than it should.
+    #[error("the job did not do what it should: {0}")]
+    Unexpected(String),
+    /// Ctrl-C.
+    #[error("interrupted; the job was cancelled")]
+    Interrupted,
+}
+
+/// Shows the demo. Everything it writes lies in one temporary folder and in the cache.
+///
+/// # Errors
+/// When it cannot be shown, or when the job is not completed as it should be.
+pub fn run(options: Options, settings: &Settings, console: &mut Console) -> Result<(), DemoError> {
+    let started = Instant::now();
+    if options.live {
+        settings.gateway().map_err(DemoError::NoGateway)?;
+        if settings.model.is_none() {
+            return Err(DemoError::NoGateway(
+                "CLAUDE_MODEL is not set: a model name of the gateway".into(),
+            ));
+        }
+    }
+    on_path("node").ok_or(DemoError::Missing {
+        program: "node",
+        why: "the demo's small project is tested with Node.js 18 or newer",
+    })?;
+    let folder = Folder::create()?;
+    console.line("mcp-codex-worker demo: Codex delegates, Claude Code works, the host verifies.");
+    let shown = show(options, settings, &folder, console);
+    if options.keep {
+        console.line("");
+        console.line(&format!("Kept: {}", folder.leave().display()));
+    }
+    shown?;
+    console.line("");
+    console.line(&format!(
+        "The demo passed in {:.1} s.",
+        started.elapsed().as_secs_f32()
+    ));
+    Ok(())
+}
+
+fn show(
+    options: Options,
+    settings: &Settings,
+    folder: &Folder,
+    console: &mut Console,
+) -> Result<(), DemoError> {
+    console.step("A repository with a failing test");
+    project::create(&folder.project())?;
+    console.say(&format!(
+        "{}: {}",
+        folder.project().display(),
+        project::FAULT
+    ));
+
+    console.step("A gateway");
+    let gateway = if options.live {
+        let base_url = settings
+            .gateway()
+            .map_err(DemoError::NoGateway)?
+            .base_url
+            .as_str();
+        console.say(&format!(
+            "{base_url}, model {}",
+            settings.model.as_deref().unwrap_or_default()
+        ));
+        None
+    } else {
+        let gateway = ScriptedGateway::start(project::script())?;
+        console.say(&format!(
+            "{}: plays a script, knows no key and no account",
+            gateway.base_url()
+        ));
+        Some(gateway)
+    };
+
+    console.step("Claude Code, the real one");
+    let claude = claude_code(settings, console)?;
+    console.say(&claude.display().to_string());
+
+    console.step("Codex calls `start`");
+    let command = || serve(settings, gateway.as_ref(), folder, &claude);
+    let job = project::job(&folder.project(), WAIT_MS);
+    let ended = planner::delegate(&command, &job, console)?;
+
+    console.step(&format!(
+        "What Codex sees ({} bytes)",
+        grouped(ended.result.to_string().len() as u64)
+    ));
+    console.say(&serde_json::to_string_pretty(&ended.result).unwrap_or_default());
+    if let Some(diff) = &ended.diff {
+        console.step("The change (Codex did not ask for it, so it cost nothing)");
+        console.say(diff);
+    }
+
+    console.step("What it cost");
+    let job = JobTokens::read(&folder.metrics())?;
+    tokens::show(&ended.read_by_model, &job, gateway.is_some(), console);
+
+    judge(&ended.result, options.live)
+}
+
+/// How long the one call waits for the result.
+const WAIT_MS: u64 = 15 * 60 * 1_000;
+
+/// The demo says that it passed only when the job did what it should.
+fn judge(result: &Value, live: bool) -> Result<(), DemoError> {
+    let wrong = |what: String| Err(DemoError::Unexpected(what));
+    if result["job_status"] != "completed" {
+        return wrong(format!(
+            "its status is {}, not completed",
+            result["job_status"]
+        ));
+    }
+    let changed: Vec<&str> = result["changed_files"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    // A model of one's own may mend it elsewhere, within the scope.
+    if changed.is_empty() || (!live && changed != ["src/cart.js"]) {
+        return wrong(format!("it changed {changed:?}"));
+    }
+    Ok(())
+}
+
+/// The demo's own folder, gone with it unless it is kept.
+struct Folder {
+    path: PathBuf,
+    own: TempDir,
+}
+
+impl Folder {
+    fn create() -> io::Result<Self> {
+        let own = tempfile::Builder::new()
+            .prefix("mcp-codex-worker-demo-")
+            .tempdir()?;
+        // The system's temporary folder may be a symlink, and jobs name resolved paths.
+        let path = fs::canonicalize(own.path())?;
+        let folder = Self { path, own };
+        fs::create_dir_all(folder.project())?;
+        for path in [folder.no_env_file(), folder.no_config()] {
+            fs::write(path, "")?;
+        }
+        Ok(folder)
+    }
+
+    fn root(&self) -> PathBuf {
+        self.path.join("work")
+    }
+
+    fn project(&self) -> PathBuf {
+        self.root().join("cart")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.path.join("state")
+    }
+
+    fn metrics(&self) -> PathBuf {
+        self.path.join("requests.metrics.jsonl")
+    }
+
+    /// Empty files in the place of the user's, so that the scripted demo is the same for everyone.
+    fn no_env_file(&self) -> PathBuf {
+        self.path.join("empty.env")
+    }
+
+    fn no_config(&self) -> PathBuf {
+        self.path.join("empty.toml")
+    }
+
+    fn leave(mut self) -> PathBuf {
+        self.own.disable_cleanup(true);
+        self.path
+    }
+}
+
+/// The Claude Code to run: the configured one, the one on PATH, or one installed into the cache.
+fn claude_code(settings: &Settings, console: &mut Console) -> Result<PathBuf, DemoError> {
+    if let Some(program) = settings.claude_bin.clone().or_else(|| on_path("claude")) {
+        return Ok(program);
+    }
+    let mut progress = |progress| console.install_progress(CLAUDE_CODE.title, progress);
+    Ok(CLAUDE_CODE.install(&settings.cache_dir, &mut progress)?)
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let program = format!("{program}{}", env::consts::EXE_SUFFIX);
+    env::split_paths(&env::var_os("PATH")?)
+        .map(|folder| folder.join(&program))
+        .find(|path| path.is_file())
+}
+
+/// This program's `serve`, as Codex would start it for the demo.
+fn serve(
+    settings: &Settings,
+    gateway: Option<&ScriptedGateway>,
+    folder: &Folder,
+    claude: &Path,
+) -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    let mut set = vec![
+        ("SANDBOX_ROOT", folder.root().display().to_string()),
+        ("WORKER_STATE_DIR", folder.state().display().to_string()),
+        ("WORKER_CACHE_DIR", settings.cache_dir.display().to_string()),
+        (
+            "WORKER_METRICS_FILE",
+            folder.metrics().display().to_string(),
+        ),
+        ("WORKER_CLAUDE_BIN", claude.display().to_string()),
+    ];
+    match gateway {
+        None => {
+            command.args(settings.sources.arguments());
+        }
+        Some(gateway) => {
+            for setting in SETTINGS {
+                command.env_remove(setting.name);
+            }
+            command
+                .arg("--env-file")
+                .arg(folder.no_env_file())
+                .arg("--config")
+                .arg(folder.no_config());
+            command.env("ONEAPI_API_KEY", "demo-no-key");
+            set.push(("ONEAPI_BASE_URL", gateway.base_url()));
+            set.push(("CLAUDE_MODEL", "scripted-model".into()));
+        }
+    }
+    for (name, value) in set {
+        command.arg("--set").arg(format!("{name}={value}"));
+    }
+    command.arg("serve").current_dir(folder.root());
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt as _;
+        // As Codex does; so Ctrl-C reaches the demo alone, which cancels the job first.
+        command.process_group(0);
+    }
+    Ok(command)
+}

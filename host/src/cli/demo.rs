@@ -1,0 +1,46 @@
+//! `mcp-codex-worker demo`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{GlobalOptions, exit};
+use crate::demo::console::Console;
+use crate::demo::{self, DemoError, Options};
+
+/// The shell's code for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// What `demo` takes.
+#[derive(Debug, Clone, Args)]
+pub(super) struct DemoArguments {
+    /// Use the configured gateway, and spend its tokens, instead of the scripted one
+    #[arg(long)]
+    live: bool,
+    /// Leave the demo's folder behind: the repository, the job store, the metrics
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Shows the demo; 0 when the job was completed as it should be.
+pub(super) fn run(global: &GlobalOptions, arguments: &DemoArguments) -> ExitCode {
+    let settings = match global.settings() {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    let options = Options {
+        live: arguments.live,
+        keep: arguments.keep,
+    };
+    match demo::run(options, &settings, &mut Console::stdout()) {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(error) => {
+            eprintln!("mcp-codex-worker: {error}");
+            ExitCode::from(match error {
+                DemoError::NoGateway(_) => exit::USAGE,
+                DemoError::Interrupted => INTERRUPTED,
+                _ => exit::FAILED,
+            })
+        }
+    }
+}
