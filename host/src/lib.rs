@@ -6,6 +6,7 @@ pub mod cli;
 pub mod demo;
 pub mod job;
 pub mod plugins;
+pub mod process;
 pub mod redact;
 pub mod report;
 pub mod settings;

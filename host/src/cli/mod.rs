@@ -82,6 +82,9 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    if let Some(code) = crate::process::init_main(std::env::args_os().skip(1)) {
+        return code;
+    }
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&cli.global),

@@ -1,0 +1,112 @@
+//! What the runner and the helper say to each other over the helper's standard input, a socket: frames of a four byte
+//! big-endian length and JSON. The task's arguments, environment and input travel here, so that they stand in nobody's
+//! command line.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The longest frame that either side accepts. Arguments and environment are bounded by the kernel long before.
+const FRAME_LIMIT: usize = 64 << 20;
+
+/// The first frame to the helper; `stdin` raw bytes follow it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Task {
+    pub program: OsString,
+    pub args: Vec<OsString>,
+    pub cwd: OsString,
+    pub env: Vec<(OsString, OsString)>,
+    /// Bytes of standard input that follow; `None` is /dev/null.
+    pub stdin: Option<u64>,
+    /// Whether file access is to be confined.
+    pub confine: bool,
+    /// Whether anything less than full confinement is a refusal.
+    pub required: bool,
+    pub read: Vec<OsString>,
+    pub write: Vec<OsString>,
+    pub temp: Option<OsString>,
+    pub network_off: bool,
+}
+
+/// Later frames to the helper.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// End the task in steps; a later order can only shorten the graces.
+    End {
+        interrupt_ms: u64,
+        terminate_ms: u64,
+    },
+}
+
+/// Frames from the helper.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// The program runs.
+    Started(Started),
+    /// The program does not run, and nothing else of the task does.
+    Failed {
+        stage: Stage,
+        reason: String,
+        not_found: bool,
+    },
+    /// The main process ended, and everything else was ended after it.
+    Exited {
+        code: Option<i32>,
+        signal: Option<i32>,
+    },
+}
+
+/// How the program runs.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub(super) struct Started {
+    pub own_pids: bool,
+    /// The Landlock ABI in force.
+    pub landlock: Option<u8>,
+    pub detail: Vec<String>,
+}
+
+/// Where a start failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Stage {
+    Helper,
+    Confinement,
+    Network,
+    Exec,
+}
+
+pub(super) fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let body = serde_json::to_vec(message)?;
+    let length = u32::try_from(body.len()).map_err(|_| io::ErrorKind::InvalidData)?;
+    let mut frame = Vec::with_capacity(body.len() + 4);
+    frame.extend_from_slice(&length.to_be_bytes());
+    frame.extend_from_slice(&body);
+    Ok(frame)
+}
+
+pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
+    Ok(serde_json::from_slice(body)?)
+}
+
+pub(super) fn length(header: [u8; 4]) -> io::Result<usize> {
+    let length = u32::from_be_bytes(header) as usize;
+    if length > FRAME_LIMIT {
+        Err(io::ErrorKind::InvalidData.into())
+    } else {
+        Ok(length)
+    }
+}
+
+pub(super) fn write<T: Serialize>(mut to: impl Write, message: &T) -> io::Result<()> {
+    to.write_all(&encode(message)?)
+}
+
+/// Reads one frame; an end of file before its first byte is an error of kind `UnexpectedEof` too.
+pub(super) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<T> {
+    let mut header = [0; 4];
+    from.read_exact(&mut header)?;
+    let mut body = vec![0; length(header)?];
+    from.read_exact(&mut body)?;
+    decode(&body)
+}

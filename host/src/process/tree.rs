@@ -1,0 +1,143 @@
+//! Process trees as `/proc` tells them, and the end of what is left over.
+//!
+//! A pid alone names nothing: it is used again. What is remembered is a pid with its start time and the boot it belongs
+//! to, and what is signalled is a handle whose start time was compared after it was opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::sys::{self, ProcessHandle};
+
+/// How long the rounds of one sweep may take altogether.
+const SWEEP_LIMIT: Duration = Duration::from_secs(10);
+
+/// A process, told apart from every other that ever had its pid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    /// Its pid in this machine's (this container's) own numbering.
+    pub pid: u32,
+    /// Clock ticks between boot and its start: field 22 of `/proc/PID/stat`.
+    pub start_time: u64,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+}
+
+/// Who `pid` is right now; `None` when there is no such process, or no way to tell on this system.
+pub fn identity(pid: u32) -> Option<ProcessIdentity> {
+    let start_time = sys::process(pid)?.start_time;
+    Some(ProcessIdentity {
+        pid,
+        start_time,
+        boot_id: sys::boot_id()?,
+    })
+}
+
+/// Ends a process that some earlier runner recorded, with everything below it, if it is still the very same process.
+/// Returns whether it was.
+pub fn end_recorded(recorded: &ProcessIdentity) -> bool {
+    let handle = ProcessHandle::open(recorded.pid);
+    if identity(recorded.pid).as_ref() != Some(recorded) {
+        return false;
+    }
+    end_below(recorded.pid);
+    handle.kill();
+    let deadline = Instant::now() + SWEEP_LIMIT;
+    while identity(recorded.pid).as_ref() == Some(recorded)
+        && sys::process(recorded.pid).is_some_and(|process| !process.zombie)
+        && Instant::now() < deadline
+    {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// Makes this process the one that orphaned descendants fall back to, so that none can leave the tree.
+pub fn adopt_strays() {
+    sys::become_subreaper();
+}
+
+/// Ends every descendant of this process and reaps the adopted ones; returns how many were found alive. For the end of a
+/// runner: it also ends helpers of tasks that still run.
+pub fn sweep() -> usize {
+    end_below(std::process::id())
+}
+
+/// Ends all processes whose environment carries `mark`, and what is below them.
+pub(super) fn end_marked(mark: &str) -> usize {
+    let needle = format!("{}={mark}", super::MARK_VARIABLE);
+    end_all(|processes| {
+        let marked: Vec<u32> = processes
+            .keys()
+            .copied()
+            .filter(|pid| sys::environment_has(*pid, &needle))
+            .collect();
+        let mut found = BTreeSet::new();
+        for pid in marked {
+            found.extend(descendants(processes, pid));
+            found.insert(pid);
+        }
+        found
+    })
+}
+
+/// Ends everything below `root`, but not `root`.
+pub(super) fn end_below(root: u32) -> usize {
+    end_all(|processes| descendants(processes, root))
+}
+
+/// Rounds of stop, kill, look again: a tree that forks faster than it is walked must not win. What was stopped cannot
+/// fork any more, so each round has fewer that can.
+fn end_all(select: impl Fn(&BTreeMap<u32, sys::Process>) -> BTreeSet<u32>) -> usize {
+    let deadline = Instant::now() + SWEEP_LIMIT;
+    let own = std::process::id();
+    let mut met = BTreeSet::new();
+    loop {
+        let processes = sys::processes();
+        let alive: Vec<(u32, u64)> = select(&processes)
+            .into_iter()
+            .filter(|pid| *pid != own)
+            .filter_map(|pid| {
+                processes
+                    .get(&pid)
+                    .filter(|process| !process.zombie)
+                    .map(|process| (pid, process.start_time))
+            })
+            .collect();
+        if alive.is_empty() || Instant::now() > deadline {
+            break;
+        }
+        for stop in [true, false] {
+            for (pid, start_time) in &alive {
+                let handle = ProcessHandle::open(*pid);
+                if sys::process(*pid).is_some_and(|process| process.start_time == *start_time) {
+                    if stop { handle.stop() } else { handle.kill() }
+                }
+            }
+        }
+        met.extend(alive);
+        sys::reap(met.iter().map(|(pid, _)| *pid));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    sys::reap(met.iter().map(|(pid, _)| *pid));
+    met.len()
+}
+
+/// All pids below `root`.
+pub(super) fn descendants(processes: &BTreeMap<u32, sys::Process>, root: u32) -> BTreeSet<u32> {
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for (pid, process) in processes {
+        children.entry(process.parent).or_default().push(*pid);
+    }
+    let mut found = BTreeSet::new();
+    let mut waiting = vec![root];
+    while let Some(pid) = waiting.pop() {
+        for child in children.get(&pid).into_iter().flatten() {
+            if found.insert(*child) {
+                waiting.push(*child);
+            }
+        }
+    }
+    found
+}
