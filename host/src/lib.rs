@@ -12,3 +12,4 @@ pub mod report;
 pub mod settings;
 pub mod telemetry;
 pub mod verify;
+pub mod workspace;

@@ -1,0 +1,353 @@
+//! Directory handles: everything the host reads or writes in a tree that an agent can reach goes through a handle of a
+//! directory, never through a path that is resolved again. On Linux `openat2` does the resolving; where it is missing (old
+//! kernels, seccomp profiles of some containers) a walk component by component does the same.
+
+use std::ffi::{CStr, OsStr};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
+use rustix::io::Errno;
+
+/// What `stat` says about a file: enough to know that it was not written since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) size: u64,
+    /// Nanoseconds since the epoch.
+    pub(crate) mtime: i64,
+    /// Nanoseconds since the epoch; no call sets it, so it shows what a forged mtime hides.
+    pub(crate) ctime: i64,
+    pub(crate) inode: u64,
+    pub(crate) mode: u32,
+    pub(crate) links: u32,
+}
+
+/// What a directory entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Symlink,
+    Directory,
+    /// A FIFO, a socket, a device.
+    Special,
+}
+
+impl Stamp {
+    fn new(stat: &rustix::fs::Stat) -> Self {
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        Self {
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            mtime: nanoseconds(stat.st_mtime, stat.st_mtime_nsec as i64),
+            ctime: nanoseconds(stat.st_ctime, stat.st_ctime_nsec as i64),
+            inode: stat.st_ino,
+            mode: stat.st_mode,
+            links: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match FileType::from_raw_mode(self.mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Symlink => Kind::Symlink,
+            FileType::Directory => Kind::Directory,
+            _ => Kind::Special,
+        }
+    }
+
+    /// Whether nothing that `stat` shows has changed. Link counts are left out: a hard link made elsewhere is no change of
+    /// the file (and moves its ctime anyway).
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.size == other.size
+            && self.mtime == other.mtime
+            && self.ctime == other.ctime
+            && self.inode == other.inode
+            && self.mode == other.mode
+    }
+}
+
+/// Opens a directory by a trusted path (one that the operator gave or that was resolved before).
+pub(crate) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+/// Opens the directory `name` of `dir`, never through a symbolic link.
+pub(crate) fn open_child_dir(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?)
+}
+
+/// Which symbolic links a resolution may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// Those that stay beneath the root.
+    Beneath,
+    /// None.
+    None,
+}
+
+/// Resolves `path` beneath `root` without ever leaving it, and gives a handle that names the file without opening it.
+///
+/// An absolute symbolic link is followed only where it leads to a place below `root_path`.
+///
+/// # Errors
+/// `EXDEV` (as [`io::ErrorKind::CrossesDevices`]) when the path leads outside.
+pub(crate) fn resolve_beneath(
+    root: BorrowedFd<'_>,
+    root_path: &Path,
+    path: &Path,
+    links: Links,
+) -> io::Result<OwnedFd> {
+    let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    if links == Links::None {
+        resolve |= ResolveFlags::NO_SYMLINKS;
+    }
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    // EAGAIN: a rename raced with a `..` in the path; the kernel asks to try again.
+    for _ in 0..16 {
+        return match rustix::fs::openat2(
+            root,
+            path,
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        ) {
+            Ok(handle) => Ok(handle),
+            Err(Errno::AGAIN) => continue,
+            Err(Errno::NOSYS | Errno::PERM) => walk_beneath(root, root_path, path, links),
+            Err(Errno::XDEV) if links == Links::Beneath => {
+                walk_beneath(root, root_path, path, links)
+            }
+            Err(error) => Err(error.into()),
+        };
+    }
+    walk_beneath(root, root_path, path, links)
+}
+
+/// The same resolution by hand: one component at a time, each opened without following links.
+pub(crate) fn walk_beneath(
+    root: BorrowedFd<'_>,
+    root_path: &Path,
+    path: &Path,
+    links: Links,
+) -> io::Result<OwnedFd> {
+    const MOST_LINKS: u32 = 40;
+    if path.is_absolute() {
+        return Err(Errno::XDEV.into());
+    }
+    let dir_flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut stack: Vec<OwnedFd> = Vec::new();
+    let mut pending: Vec<Vec<u8>> = Vec::new();
+    let mut followed = 0;
+    let push = |pending: &mut Vec<Vec<u8>>, path: &[u8]| {
+        if path.ends_with(b"/") {
+            // `file/` names a directory; `.` makes a plain file fail as it should.
+            pending.push(b".".to_vec());
+        }
+        pending.extend(
+            path.rsplit(|byte| *byte == b'/')
+                .filter(|part| !part.is_empty())
+                .map(<[u8]>::to_vec),
+        );
+    };
+    push(&mut pending, path.as_os_str().as_bytes());
+    while let Some(component) = pending.pop() {
+        let here = stack.last().map_or(root, AsFd::as_fd);
+        match component.as_slice() {
+            b".." => {
+                if stack.pop().is_none() {
+                    return Err(Errno::XDEV.into());
+                }
+                continue;
+            }
+            b"." => {
+                let stat = rustix::fs::fstat(here)?;
+                if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+                    return Err(Errno::NOTDIR.into());
+                }
+                continue;
+            }
+            _ => {}
+        }
+        let next = rustix::fs::openat(
+            here,
+            OsStr::from_bytes(&component),
+            dir_flags,
+            Mode::empty(),
+        )?;
+        let stat = rustix::fs::fstat(&next)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+            stack.push(next);
+            continue;
+        }
+        followed += 1;
+        if links == Links::None || followed > MOST_LINKS {
+            return Err(Errno::LOOP.into());
+        }
+        let target = rustix::fs::readlinkat(&next, "", Vec::new())?.into_bytes();
+        if target.first() == Some(&b'/') {
+            let inside = Path::new(OsStr::from_bytes(&target))
+                .strip_prefix(root_path)
+                .map_err(|_| Errno::XDEV)?;
+            stack.clear();
+            push(&mut pending, inside.as_os_str().as_bytes());
+        } else {
+            push(&mut pending, &target);
+        }
+    }
+    match stack.pop() {
+        Some(handle) => Ok(handle),
+        None => Ok(rustix::fs::openat(
+            root,
+            ".",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?),
+    }
+}
+
+/// Makes a directory handle that can be listed out of one that only names it.
+pub(crate) fn listable(handle: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::openat(
+        handle,
+        ".",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+/// Opens for reading what a naming handle names; a FIFO does not block.
+pub(crate) fn readable(handle: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
+    Ok(rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+/// Where a handle's file lies now.
+pub(crate) fn path_of(handle: BorrowedFd<'_>) -> io::Result<PathBuf> {
+    let target = rustix::fs::readlink(format!("/proc/self/fd/{}", handle.as_raw_fd()), Vec::new())?;
+    Ok(PathBuf::from(std::ffi::OsString::from_vec(
+        target.into_bytes(),
+    )))
+}
+
+/// `fstat`.
+pub(crate) fn stamp_of(handle: impl AsFd) -> io::Result<Stamp> {
+    Ok(Stamp::new(&rustix::fs::fstat(handle)?))
+}
+
+/// `lstat` of `name` in `dir`; `None` when it is not there.
+pub(crate) fn stamp_at(dir: impl AsFd, name: impl rustix::path::Arg) -> io::Result<Option<Stamp>> {
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(Stamp::new(&stat))),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The device and inode of a directory: what it is, wherever its name went.
+pub(crate) fn identity(handle: impl AsFd) -> io::Result<(u64, u64)> {
+    let stat = rustix::fs::fstat(handle)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Calls `each` with every entry's name, `.` and `..` left out.
+pub(crate) fn list(
+    dir: BorrowedFd<'_>,
+    buffer: &mut [MaybeUninit<u8>],
+    mut each: impl FnMut(&CStr),
+) -> io::Result<()> {
+    let mut entries = RawDir::new(dir, buffer);
+    while let Some(entry) = entries.next() {
+        match entry {
+            Ok(entry) => {
+                let name = entry.file_name();
+                if !matches!(name.to_bytes(), b"." | b"..") {
+                    each(name);
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A symbolic link's target.
+pub(crate) fn link_target(dir: impl AsFd, name: impl rustix::path::Arg) -> io::Result<Vec<u8>> {
+    Ok(rustix::fs::readlinkat(dir, name, Vec::new())?.into_bytes())
+}
+
+/// What came of reading a file within a limit.
+#[derive(Debug)]
+pub(crate) enum Bytes {
+    /// All of it, with the stamp of the very file that was read, taken before the first byte.
+    Whole(Vec<u8>, Stamp),
+    /// Longer than the limit.
+    TooLong,
+    /// Not a plain file.
+    NotPlain,
+}
+
+/// Reads the plain file `name` of `dir`, never through a symbolic link and never blocking on a FIFO.
+pub(crate) fn read_at(
+    dir: impl AsFd,
+    name: impl rustix::path::Arg,
+    limit: u64,
+) -> io::Result<Bytes> {
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        Ok(file) => read_plain(file, limit),
+        // ELOOP: a symbolic link; ENXIO: a socket.
+        Err(Errno::LOOP | Errno::NXIO) => Ok(Bytes::NotPlain),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads an opened file within a limit.
+pub(crate) fn read_plain(file: OwnedFd, limit: u64) -> io::Result<Bytes> {
+    let stamp = stamp_of(&file)?;
+    if stamp.kind() != Kind::File {
+        return Ok(Bytes::NotPlain);
+    }
+    if stamp.size > limit {
+        return Ok(Bytes::TooLong);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or(0).saturating_add(1));
+    let read = io::Read::read_to_end(
+        &mut io::Read::take(std::fs::File::from(file), limit.saturating_add(1)),
+        &mut bytes,
+    )?;
+    if read as u64 > limit {
+        return Ok(Bytes::TooLong);
+    }
+    Ok(Bytes::Whole(bytes, stamp))
+}
+
+/// Now, by the clock that stamps files, in nanoseconds since the epoch: a file changed after this call has a ctime that is
+/// not smaller.
+pub(crate) fn file_clock() -> i64 {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let clock = rustix::time::ClockId::RealtimeCoarse;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let clock = rustix::time::ClockId::Realtime;
+    let now = rustix::time::clock_gettime(clock);
+    now.tv_sec
+        .saturating_mul(1_000_000_000)
+        .saturating_add(now.tv_nsec as i64)
+}

@@ -1,0 +1,263 @@
+//! SANDBOX_ROOT: the one place that a caller's paths may lead to.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::WorkspaceError;
+use super::handles::{self, Links};
+
+/// SANDBOX_ROOT, opened once as a directory handle. Every path a caller names is resolved beneath that handle, so that
+/// neither `..`, nor a symbolic link, nor a race between looking and using leads out of it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Root(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    handle: OwnedFd,
+    /// As the operator wrote it, made absolute.
+    given: PathBuf,
+    /// Without symbolic links.
+    real: PathBuf,
+}
+
+/// A file's bytes, read within a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileText {
+    /// At most as many as the limit.
+    pub bytes: Vec<u8>,
+    /// How long the file is.
+    pub size: u64,
+}
+
+/// The files that paths and globs name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Resolved and sorted, each once.
+    pub files: Vec<PathBuf>,
+    /// Whether there were more than asked for.
+    pub truncated: bool,
+}
+
+impl Root {
+    /// Opens the root. A symbolic link is resolved once, here; what it points to later does not matter.
+    ///
+    /// # Errors
+    /// When the folder is missing, no folder, or cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, WorkspaceError> {
+        let refuse = |source: io::Error| WorkspaceError::RootUnusable {
+            root: path.to_path_buf(),
+            source,
+        };
+        let given = std::path::absolute(path).map_err(refuse)?;
+        let handle = handles::open_dir(&given).map_err(refuse)?;
+        let real = handles::path_of(handle.as_fd())
+            .or_else(|_| given.canonicalize())
+            .map_err(refuse)?;
+        Ok(Self(Arc::new(Opened {
+            handle,
+            given,
+            real,
+        })))
+    }
+
+    /// The root's own path, without symbolic links.
+    pub fn path(&self) -> &Path {
+        &self.0.real
+    }
+
+    /// The part of `path` below the root, by its letters alone.
+    fn below<'a>(&self, path: &'a Path) -> Result<&'a Path, WorkspaceError> {
+        if path.as_os_str().as_bytes().contains(&0) {
+            return Err(WorkspaceError::NotAPath {
+                path: path.to_path_buf(),
+            });
+        }
+        if path.is_relative() {
+            return Ok(path);
+        }
+        path.strip_prefix(&self.0.real)
+            .or_else(|_| path.strip_prefix(&self.0.given))
+            .map_err(|_| self.outside(path))
+    }
+
+    fn outside(&self, path: &Path) -> WorkspaceError {
+        WorkspaceError::Outside {
+            path: path.to_path_buf(),
+            root: self.0.real.clone(),
+        }
+    }
+
+    fn refusal(&self, path: &Path, error: io::Error) -> WorkspaceError {
+        use rustix::io::Errno;
+        match Errno::from_io_error(&error) {
+            Some(Errno::XDEV) => self.outside(path),
+            Some(Errno::NOENT) => WorkspaceError::Missing {
+                path: path.to_path_buf(),
+            },
+            Some(Errno::NOTDIR) => WorkspaceError::NotADirectory {
+                path: path.to_path_buf(),
+            },
+            Some(Errno::INVAL | Errno::NAMETOOLONG) => WorkspaceError::NotAPath {
+                path: path.to_path_buf(),
+            },
+            _ => WorkspaceError::Io {
+                action: "resolve",
+                path: path.to_path_buf(),
+                source: error,
+            },
+        }
+    }
+
+    /// A handle that names what `path` leads to, and where that lies.
+    pub(crate) fn locate(&self, path: &Path) -> Result<(OwnedFd, PathBuf), WorkspaceError> {
+        let below = self.below(path)?;
+        let handle =
+            handles::resolve_beneath(self.0.handle.as_fd(), &self.0.real, below, Links::Beneath)
+                .map_err(|error| self.refusal(path, error))?;
+        let real = handles::path_of(handle.as_fd()).map_err(|error| self.refusal(path, error))?;
+        // The kernel resolved beneath the handle; this only fails when the file was moved away or deleted meanwhile.
+        if !real.starts_with(&self.0.real) {
+            return Err(self.outside(path));
+        }
+        Ok((handle, real))
+    }
+
+    /// Opens a directory below the root that was resolved before; no symbolic link is followed any more.
+    pub(crate) fn open_resolved_dir(&self, path: &Path) -> Result<OwnedFd, WorkspaceError> {
+        let below = self.below(path)?;
+        handles::resolve_beneath(self.0.handle.as_fd(), &self.0.real, below, Links::None)
+            .and_then(|handle| handles::listable(handle.as_fd()))
+            .map_err(|error| self.refusal(path, error))
+    }
+
+    /// Where `path` leads, as an absolute path without symbolic links below the root. A relative path counts from the root.
+    ///
+    /// # Errors
+    /// When it leads outside, is missing, or is no path at all.
+    pub fn resolve(&self, path: &Path) -> Result<PathBuf, WorkspaceError> {
+        Ok(self.locate(path)?.1)
+    }
+
+    /// Reads at most `limit` bytes of a plain file below the root.
+    ///
+    /// # Errors
+    /// As [`Root::resolve`], and when it is no plain file.
+    pub fn read(&self, path: &Path, limit: u64) -> Result<FileText, WorkspaceError> {
+        let failed = |source| WorkspaceError::Io {
+            action: "read",
+            path: path.to_path_buf(),
+            source,
+        };
+        let (handle, _) = self.locate(path)?;
+        let stamp = handles::stamp_of(&handle).map_err(failed)?;
+        if stamp.kind() != handles::Kind::File {
+            return Err(WorkspaceError::NotAFile {
+                path: path.to_path_buf(),
+            });
+        }
+        let file = handles::readable(handle.as_fd()).map_err(failed)?;
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(
+            &mut io::Read::take(std::fs::File::from(file), limit),
+            &mut bytes,
+        )
+        .map_err(failed)?;
+        Ok(FileText {
+            bytes,
+            size: stamp.size,
+        })
+    }
+
+    /// The files that `patterns` name: files, directories (all in them) and globs, each absolute below the root or relative
+    /// to it. `.git`, what `.gitignore` ignores (unless named itself) and symbolic links are left out. At most `most` files.
+    ///
+    /// # Errors
+    /// When a pattern leads outside, is no glob, or names nothing that is there.
+    pub fn list(&self, patterns: &[String], most: usize) -> Result<Listing, WorkspaceError> {
+        let mut files = std::collections::BTreeSet::new();
+        let mut truncated = false;
+        for pattern in patterns {
+            let (start, glob) = split_glob(Path::new(pattern));
+            let (handle, start) = self.locate(&start)?;
+            let failed = |source| WorkspaceError::Io {
+                action: "list",
+                path: start.clone(),
+                source,
+            };
+            let stamp = handles::stamp_of(&handle).map_err(failed)?;
+            let matcher = match glob {
+                None if stamp.kind() == handles::Kind::File => {
+                    files.insert(start);
+                    continue;
+                }
+                None => None,
+                Some(glob) => Some(glob_set(&glob)?),
+            };
+            if stamp.kind() != handles::Kind::Directory {
+                return Err(WorkspaceError::NotADirectory { path: start });
+            }
+            let walk = ignore::WalkBuilder::new(&start)
+                .hidden(false)
+                .follow_links(false)
+                .filter_entry(|entry| entry.file_name() != ".git")
+                .sort_by_file_name(|a, b| a.cmp(b))
+                .build();
+            for entry in walk.flatten() {
+                if !entry.file_type().is_some_and(|kind| kind.is_file()) {
+                    continue;
+                }
+                let Ok(below) = entry.path().strip_prefix(&start) else {
+                    continue;
+                };
+                if matcher
+                    .as_ref()
+                    .is_some_and(|set: &GlobSet| !set.is_match(below))
+                {
+                    continue;
+                }
+                if files.len() >= most && !files.contains(entry.path()) {
+                    truncated = true;
+                    break;
+                }
+                files.insert(entry.into_path());
+            }
+        }
+        Ok(Listing {
+            files: files.into_iter().collect(),
+            truncated,
+        })
+    }
+}
+
+/// Cuts `path` before its first component with a glob's sign.
+fn split_glob(path: &Path) -> (PathBuf, Option<PathBuf>) {
+    let is_glob = |component: &Component<'_>| matches!(component, Component::Normal(name) if name.as_bytes().iter().any(|byte| b"*?[{".contains(byte)));
+    let mut start = PathBuf::new();
+    let mut components = path.components().peekable();
+    while let Some(component) = components.next_if(|component| !is_glob(component)) {
+        start.push(component);
+    }
+    let rest: PathBuf = components.collect();
+    (start, (!rest.as_os_str().is_empty()).then_some(rest))
+}
+
+fn glob_set(glob: &Path) -> Result<GlobSet, WorkspaceError> {
+    let refuse = |error: globset::Error| WorkspaceError::BadGlob {
+        glob: glob.to_path_buf(),
+        reason: error.kind().to_string(),
+    };
+    let text = glob.to_str().ok_or_else(|| WorkspaceError::BadGlob {
+        glob: glob.to_path_buf(),
+        reason: "a glob must be UTF-8".to_owned(),
+    })?;
+    let glob = GlobBuilder::new(text)
+        .literal_separator(true)
+        .build()
+        .map_err(refuse)?;
+    GlobSetBuilder::new().add(glob).build().map_err(refuse)
+}
