@@ -1,0 +1,418 @@
+//! Codex -> `serve` -> Claude Code -> adapter -> gateway, all real but the two models.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use worker_test_support::codex::{Move, Seen};
+use worker_test_support::gateway::{Gate, Script, ScriptedGateway, Turn};
+use worker_test_support::worker::PATIENCE;
+use worker_test_support::{Codex, Repository, Worker};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
+
+/// A repository whose one test fails, with the layout that `examples/job.json` speaks of.
+fn broken_sum() -> Repository {
+    Repository::with([
+        (
+            "package.json",
+            r#"{"name": "sum", "private": true, "scripts": {"test": "node --test"}}"#,
+        ),
+        ("src/a.js", "exports.sum = (a, b) => a - b;\n"),
+        (
+            "tests/a.test.js",
+            "const { test } = require('node:test');\nconst assert = require('node:assert');\n\
+             const { sum } = require('../src/a.js');\ntest('adds', () => assert.equal(sum(2, 2), 4));\n",
+        ),
+    ])
+}
+
+/// A model that reads the fault, mends it, and says so.
+fn mending() -> [Turn; 4] {
+    [
+        Turn::call("Read", json!({"file_path": "{cwd}/src/a.js"}))
+            .saying("I will look at the code."),
+        Turn::call(
+            "Edit",
+            json!({"file_path": "{cwd}/src/a.js", "old_string": "a - b", "new_string": "a + b"}),
+        ),
+        Turn::call(
+            "Bash",
+            json!({"command": "npm test", "description": "Run the tests"}),
+        ),
+        Turn::say("sum() subtracted; it adds now."),
+    ]
+}
+
+/// `examples/job.json` with its directory replaced, as anyone would use it.
+fn example_job(directory: &Path) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/job.json");
+    let mut job: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    job["allowed_dirs"] = json!([directory]);
+    job
+}
+
+/// A planner that makes these moves one after the other and then ends its turn.
+fn moves(moves: impl IntoIterator<Item = Move>) -> impl Fn(&Seen) -> Move + Send + Sync {
+    let moves: Vec<Move> = moves.into_iter().collect();
+    move |seen| {
+        moves
+            .get(seen.step())
+            .cloned()
+            .unwrap_or_else(|| Move::Say("Done.".into()))
+    }
+}
+
+/// What the planner's model had read when it was asked for the last time.
+fn read_in_the_end(codex: &Codex) -> Seen {
+    codex.seen().pop().expect("Codex asked its model")
+}
+
+#[test]
+fn codex_delegates_the_example_job_and_reads_the_typical_result() {
+    let repository = broken_sum();
+    let gateway = ScriptedGateway::start(Script::turns(mending())).unwrap();
+    let worker = Worker::new(BINARY, &repository, &gateway);
+    let mut job = example_job(repository.path());
+    job["wait_ms"] = json!(PATIENCE.as_millis() as u64);
+    let mut codex = Codex::with_model(moves([
+        Move::Search("run a coding job in the background".into()),
+        Move::call("start", job),
+    ]));
+    // No approval setting of any kind.
+    codex.configure(&worker.codex_config());
+
+    let run = codex.exec(repository.path(), "Have the failing tests fixed.");
+
+    assert!(run.status.success(), "{run:?}");
+    let read = read_in_the_end(&codex);
+    let [result] = &read.replies()[..] else {
+        panic!("{:?}", read.outputs())
+    };
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert_eq!(result["changed_files"], json!(["src/a.js"]), "{result}");
+    assert_eq!(
+        result["checks"],
+        json!(["scoped_patch: passed (src, tests)", "unit tests: passed"]),
+        "{result}"
+    );
+    assert_eq!(result["diff"], "", "{result}");
+    assert!(
+        result.to_string().len() < 600,
+        "{} bytes: {result}",
+        result.to_string().len()
+    );
+    assert_eq!(
+        repository.read("src/a.js"),
+        "exports.sum = (a, b) => a + b;\n"
+    );
+    assert_eq!(
+        repository.dirty(),
+        ["src/a.js"],
+        "nothing else in the tree changed"
+    );
+
+    let requests = gateway.requests();
+    assert_eq!(requests.len(), mending().len(), "one request a turn");
+    for request in &requests {
+        assert_eq!(request.bearer(), Some("gateway-key-of-the-test"));
+        assert_eq!(
+            request.model(),
+            "deepseek-v4-flash",
+            "start.model overrides CLAUDE_MODEL"
+        );
+    }
+    let tests_ran = requests[3].texts("tool").pop().unwrap_or_default();
+    assert!(
+        tests_ran.contains("pass 1"),
+        "the agent ran the tests itself: {tests_ran}"
+    );
+    worker.assert_no_process_left();
+}
+
+#[test]
+fn a_job_outlives_codex_killed_in_the_middle_of_it() {
+    let repository = broken_sum();
+    let gate = Gate::closed();
+    let mut turns = mending();
+    turns[1] = turns[1].clone().behind(&gate);
+    let gateway = ScriptedGateway::start(Script::turns(turns)).unwrap();
+    let worker = Worker::new(BINARY, &repository, &gateway);
+    let mut job = example_job(repository.path());
+    job["wait_ms"] = json!(0);
+    let mut first = Codex::with_model(move |seen| match seen.replies().first() {
+        None => Move::call("start", job.clone()),
+        Some(started) => Move::call("wait", json!({"job_id": started["job_id"]})),
+    });
+    first.configure(&worker.codex_config());
+
+    let running = first.spawn(repository.path(), "Have the failing tests fixed.");
+    assert!(
+        gateway.wait_for_requests(2, PATIENCE),
+        "the agent has come to the closed gate"
+    );
+    running.kill();
+    gate.open();
+
+    let job_id = read_in_the_end(&first).replies()[0]["job_id"].clone();
+    let mut second = Codex::with_model(moves([
+        Move::call("wait", json!({"job_id": job_id, "timeout_ms": 240_000})),
+        Move::call("get", json!({"job_id": job_id, "include_diff": true})),
+    ]));
+    second.configure(&worker.codex_config());
+    let run = second.exec(repository.path(), "How is the job?");
+
+    assert!(run.status.success(), "{run:?}");
+    let replies = read_in_the_end(&second).replies();
+    assert_eq!(replies[0]["job_status"], "completed", "{replies:?}");
+    assert!(
+        replies[1]["diff"]
+            .as_str()
+            .unwrap()
+            .contains("+exports.sum = (a, b) => a + b;"),
+        "{replies:?}"
+    );
+    worker.assert_no_process_left();
+}
+
+#[test]
+fn the_example_configuration_is_understood_by_codex_as_it_stands() {
+    let repository = broken_sum();
+    let gateway = ScriptedGateway::start(Script::turns(mending())).unwrap();
+    let worker = Worker::new(BINARY, &repository, &gateway);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/codex-mcp.example.toml");
+    let mut example: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+    let servers = example["mcp_servers"].as_table_mut().unwrap();
+    let (name, server) = servers.iter_mut().next().unwrap();
+    let name = name.clone();
+    let server = server.as_table_mut().unwrap();
+    // What a user fills in: where the program is, and the settings of this machine. All else stays as it is.
+    let ours: toml::Table = worker.codex_config().parse().unwrap();
+    let ours = ours["mcp_servers"]["worker"].as_table().unwrap();
+    server.insert("command".into(), ours["command"].clone());
+    let environment = server
+        .entry("env")
+        .or_insert_with(|| toml::Table::new().into())
+        .as_table_mut()
+        .unwrap();
+    environment.extend(ours["env"].as_table().unwrap().clone());
+    let mut job = example_job(repository.path());
+    job["wait_ms"] = json!(PATIENCE.as_millis() as u64);
+    let start = Move::Call {
+        server: name,
+        tool: "start".into(),
+        arguments: job,
+    };
+    let mut codex = Codex::with_model(moves([start]));
+    codex.configure(&example.to_string());
+
+    let run = codex.exec(repository.path(), "Have the failing tests fixed.");
+
+    assert!(run.status.success(), "{run:?}");
+    let replies = read_in_the_end(&codex).replies();
+    assert_eq!(
+        replies[0]["job_status"],
+        "completed",
+        "{:?}",
+        read_in_the_end(&codex).outputs()
+    );
+    worker.assert_no_process_left();
+}
+
+#[test]
+fn codex_is_told_which_argument_is_wrong_and_nothing_is_started() {
+    let repository = broken_sum();
+    let unborn = Repository::unborn();
+    let gateway = ScriptedGateway::start(Script::turns(mending())).unwrap();
+    let worker = Worker::new(BINARY, &repository, &gateway);
+    let inside = repository.path().to_str().unwrap().to_owned();
+    let outside = unborn.path().to_str().unwrap().to_owned();
+    let bare_folder = repository.root().join("no-repository");
+    std::fs::create_dir(&bare_folder).unwrap();
+    let with = |change: fn(&mut Value)| {
+        let mut job = json!({"prompt": "Fix it.", "allowed_dirs": [inside]});
+        change(&mut job);
+        job
+    };
+    let rows: Vec<(&str, Value, &str)> = vec![
+        ("start", with(|job| job["promt"] = json!("x")), "promt"),
+        ("start", with(|job| job["prompt"] = json!("")), "prompt"),
+        (
+            "start",
+            with(|job| job["prompt"] = json!("x".repeat(1 << 20))),
+            "prompt",
+        ),
+        (
+            "start",
+            json!({"prompt": "Fix it.", "allowed_dirs": [outside]}),
+            "allowed_dirs",
+        ),
+        (
+            "start",
+            json!({"prompt": "Fix it.", "allowed_dirs": [format!("{inside}/missing")]}),
+            "allowed_dirs",
+        ),
+        (
+            "start",
+            json!({"prompt": "Fix it.", "allowed_dirs": [bare_folder]}),
+            "allowed_dirs",
+        ),
+        (
+            "start",
+            json!({"prompt": "Fix it.", "allowed_dirs": []}),
+            "allowed_dirs",
+        ),
+        ("start", json!({"prompt": "Fix it."}), "allowed_dirs"),
+        (
+            "start",
+            with(|job| job["permission_mode"] = json!("yolo")),
+            "permission_mode",
+        ),
+        (
+            "start",
+            with(|job| job["permission_mode"] = json!("bypassPermissions")),
+            "permission_mode",
+        ),
+        (
+            "start",
+            with(|job| job["checks"] = json!([{"name": "x"}])),
+            "checks[0]",
+        ),
+        (
+            "start",
+            with(|job| job["wait_ms"] = json!("soon")),
+            "wait_ms",
+        ),
+        ("get", json!({"job_id": "../../etc/passwd"}), "job_id"),
+        (
+            "get",
+            json!({"job_id": "0123456789abcdef0123456789abcdef"}),
+            "job_id",
+        ),
+        ("wait", json!({}), "job_id"),
+        ("tail", json!({"job_id": 7}), "job_id"),
+        ("cancel", json!({"job_id": ""}), "job_id"),
+        (
+            "analyze",
+            json!({"question": "What is it?", "paths": [outside]}),
+            "paths",
+        ),
+    ];
+    let calls: Vec<Move> = rows
+        .iter()
+        .map(|(tool, arguments, _)| Move::call(tool, arguments.clone()))
+        .collect();
+    let mut codex = Codex::with_model(moves(calls));
+    codex.configure(&worker.codex_config());
+
+    let run = codex.exec(repository.path(), "Try everything.");
+
+    assert!(run.status.success(), "{run:?}");
+    let read = read_in_the_end(&codex);
+    let replies = read.replies();
+    assert_eq!(replies.len(), rows.len());
+    for ((tool, arguments, argument), reply) in rows.iter().zip(&replies) {
+        let shown: String = arguments.to_string().chars().take(120).collect();
+        let named = reply["error"]["argument"].as_str().unwrap_or_default();
+        assert!(named.starts_with(argument), "{tool} {shown}: {reply}");
+        assert!(
+            !reply["error"]["rule"]
+                .as_str()
+                .unwrap_or_default()
+                .is_empty(),
+            "{tool} {shown}: {reply}"
+        );
+        assert!(reply.to_string().len() < 600, "{tool} {shown}: {reply}");
+    }
+    assert!(gateway.requests().is_empty(), "nothing reached the gateway");
+    assert_eq!(worker.processes(), Vec::<String>::new());
+}
+
+/// Prompts that the client itself would take for options, commands or too much.
+#[test]
+fn any_prompt_reaches_the_model_as_it_was_written() {
+    let prompts = [
+        "/nonexistent do this",
+        "-p --help",
+        "@src/a.js\n\u{1F980} \"quoted\" $HOME `date`",
+    ];
+    let repository = broken_sum();
+    let gateway = ScriptedGateway::start(Script::turns([Turn::say("Looked at it.")])).unwrap();
+    let worker = Worker::new(BINARY, &repository, &gateway);
+    let mut front = worker.serve();
+    for prompt in prompts {
+        let before = gateway.requests().len();
+        let result = worker_test_support::worker::run_job(
+            &mut front,
+            json!({"prompt": prompt, "allowed_dirs": [repository.path()], "expect_changes": false}),
+        );
+        assert_eq!(result["job_status"], "completed", "{prompt:?}: {result}");
+        let request = &gateway.requests()[before];
+        assert!(
+            request.texts("user").join("\n").contains(prompt),
+            "{prompt:?}: {}",
+            request.body
+        );
+    }
+}
+
+/// A planner finds the tools by searching for what it wants done.
+#[test]
+fn codex_finds_the_tools_by_what_a_planner_would_search_for() {
+    let queries = [
+        "run coding job in background",
+        "fix failing tests",
+        "implement a feature and run the tests",
+        "edit many files",
+        "delegate coding task to worker",
+        "refactor code with verification",
+        "ask a question about many files",
+        "job status result",
+        "cancel job",
+        "run test suite until it passes",
+    ];
+    let worker = Worker::bare(BINARY);
+    let mut codex = Codex::with_model(moves(queries.map(|query| Move::Search(query.into()))));
+    codex.configure(&worker.codex_config());
+
+    let run = codex.exec(worker.home(), "Look for tools.");
+
+    assert!(run.status.success(), "{run:?}");
+    let found = read_in_the_end(&codex).found();
+    assert_eq!(found.len(), queries.len());
+    let mut first = BTreeMap::new();
+    for (query, namespaces) in queries.iter().zip(&found) {
+        let names: Vec<&str> = namespaces
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|space| space["name"].as_str())
+            .collect();
+        println!(
+            "{:>6} bytes  {query:<40} {}",
+            namespaces.to_string().len(),
+            names.join(", ")
+        );
+        first.insert(
+            *query,
+            names.first().copied().unwrap_or_default().to_owned(),
+        );
+    }
+    assert!(
+        first.values().all(|name| name == "mcp__worker"),
+        "{first:#?}"
+    );
+}
+
+#[test]
+fn a_front_whose_codex_is_gone_is_gone_too() {
+    let worker = Worker::bare(BINARY);
+    let mut front = worker.serve();
+    assert!(
+        front
+            .hang_up(Duration::from_secs(10))
+            .is_some_and(|status| status.success())
+    );
+}
