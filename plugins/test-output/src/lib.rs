@@ -1,6 +1,19 @@
-//! Summarizer `test-output`: what of a test run's output a reader needs, and a fair cut for anything else.
+//! Summarizer `test-output`: the failing tests, their assertions, their places and the exit state out of what test
+//! runners, compilers and linters print; a fair cut of anything else.
+//!
+//! Each tool's recogniser claims the lines it understands and says what they are worth; several can claim parts of one
+//! output (`npm test` may be a type check, a linter and a test run). What is worth most is kept, within the bytes asked for,
+//! word by word and in order, so the digest is never longer than the output. The line that explains a failure goes last.
+
+mod lines;
+mod select;
+mod tools;
+
+use std::ops::Range;
 
 use worker_plugin::{Fault, NoSettings, Request, Span, Summarizer, Summary};
+
+use lines::{Output, Rank};
 
 /// The summarizer.
 pub struct TestOutput;
@@ -14,56 +27,155 @@ impl Summarizer for TestOutput {
     }
 
     fn summarize(&self, request: &Request) -> Result<Summary, Fault> {
-        Ok(head_and_tail(&request.text, request.max_bytes as usize))
+        let digest = digest(&request.text, request.max_bytes as usize);
+        let kept = digest
+            .kept
+            .iter()
+            .map(|span| Span {
+                start: offset(span.start),
+                end: offset(span.end),
+            })
+            .collect();
+        Ok(Summary {
+            text: digest.text,
+            kept,
+            elided_lines: offset(digest.elided),
+        })
     }
 }
 
-/// A third of the room for the beginning, the rest for the end, cut between lines.
-fn head_and_tail(text: &str, most: usize) -> Summary {
-    if text.len() <= most {
-        let kept = vec![Span {
-            start: 0,
-            end: text.len() as u32,
-        }];
-        return Summary {
+/// The host's texts end far below 4 GiB.
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// What is left of an output.
+#[derive(Debug)]
+pub struct Digest {
+    /// At most as long as asked for, never longer than the input.
+    pub text: String,
+    /// The parts of the input that are in it.
+    pub kept: Vec<Range<usize>>,
+    /// Lines of the input that are not.
+    pub elided: usize,
+}
+
+/// Makes a digest of at most `max` bytes.
+pub fn digest(text: &str, max: usize) -> Digest {
+    let mut output = Output::new(text);
+    tools::recognise(&mut output);
+    let mut selection = select::select(&output, max);
+    if selection.lines.is_empty() {
+        selection = head_and_tail(&output, max);
+    }
+    let kept = spans(&output, &selection.lines);
+    let elided = output.lines.len() - selection.lines.len();
+    // Only a note on an input of a few bytes could be longer than the input.
+    if selection.text.len() > text.len() {
+        return Digest {
             text: text.to_owned(),
-            kept,
-            elided_lines: 0,
+            kept: vec![0..text.len()],
+            elided: 0,
         };
     }
-    let room = most.saturating_sub(40);
-    let head = text[..floor(text, room / 3)]
-        .rfind('\n')
-        .map_or(0, |at| at + 1);
-    let from = floor(text, text.len() - room * 2 / 3);
-    let tail = text[from..]
-        .find('\n')
-        .map_or(text.len(), |at| from + at + 1);
-    let elided = text[head..tail].lines().count() as u32;
-    let kept = [(0, head), (tail, text.len())].map(|(start, end)| Span {
-        start: start as u32,
-        end: end as u32,
-    });
-    Summary {
-        text: format!(
-            "{}[{elided} lines left out]\n{}",
-            &text[..head],
-            &text[tail..]
-        ),
-        kept: kept
-            .into_iter()
-            .filter(|span| span.start < span.end)
-            .collect(),
-        elided_lines: elided,
+    Digest {
+        text: selection.text,
+        kept,
+        elided,
     }
 }
 
-/// The last character boundary at or before `at`.
-fn floor(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len()))
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0)
+/// Nothing in it looks like a failure: the beginning, and twice as much of the end.
+fn head_and_tail(output: &Output<'_>, max: usize) -> select::Selection {
+    const NOTE: usize = 40;
+    let worth = |at: &usize| {
+        output
+            .lines
+            .get(*at)
+            .is_some_and(|line| line.rank != Rank::Noise && !line.text.is_empty())
+    };
+    let mut lines: Vec<usize> = (0..output.lines.len()).filter(worth).collect();
+    if lines.is_empty() {
+        // Nothing but progress and passing tests: then the end of that.
+        lines = (0..output.lines.len())
+            .filter(|at| !output.text(*at).is_empty())
+            .collect();
+    }
+    let length = |at: usize| output.text(at).len() + 1;
+    if lines.iter().map(|at| length(*at)).sum::<usize>() <= max {
+        let text = lines
+            .iter()
+            .map(|at| format!("{}\n", output.text(*at)))
+            .collect();
+        return select::Selection { text, lines };
+    }
+    let room = max.saturating_sub(NOTE);
+    let (mut head, mut spent) = (0, 0);
+    while lines
+        .get(head)
+        .is_some_and(|at| spent + length(*at) <= room / 3)
+    {
+        spent += lines.get(head).map_or(0, |at| length(*at));
+        head += 1;
+    }
+    let mut tail = lines.len();
+    while tail > head
+        && lines
+            .get(tail - 1)
+            .is_some_and(|at| spent + length(*at) <= room)
+    {
+        spent += lines.get(tail - 1).map_or(0, |at| length(*at));
+        tail -= 1;
+    }
+    let show = |range: Range<usize>| -> String {
+        lines
+            .get(range)
+            .unwrap_or_default()
+            .iter()
+            .map(|at| format!("{}\n", output.text(*at)))
+            .collect()
+    };
+    let mut text = show(0..head);
+    if tail == lines.len() {
+        // The last line alone is too long.
+        let last = lines.last().map_or("", |at| output.text(*at));
+        let room = max.saturating_sub(text.len());
+        let start =
+            (last.len().saturating_sub(room)..=last.len()).find(|at| last.is_char_boundary(*at));
+        text.push_str(
+            start
+                .and_then(|start| last.get(start..))
+                .unwrap_or_default(),
+        );
+    } else {
+        text.push_str(&format!("[... {} lines left out ...]\n", tail - head));
+        text.push_str(&show(tail..lines.len()));
+    }
+    lines.drain(head..tail);
+    select::Selection { text, lines }
+}
+
+/// Neighbouring lines are one span.
+fn spans(output: &Output<'_>, lines: &[usize]) -> Vec<Range<usize>> {
+    let mut spans: Vec<Range<usize>> = Vec::new();
+    let mut before = None;
+    for at in lines.iter().copied() {
+        let Some(line) = output.lines.get(at) else {
+            continue;
+        };
+        match spans
+            .last_mut()
+            .filter(|_| before.is_some_and(|before: usize| before + 1 == at))
+        {
+            Some(last) => last.end = line.span.end,
+            None => spans.push(line.span.clone()),
+        }
+        before = Some(at);
+    }
+    spans
 }
 
 worker_plugin::summarizer!(TestOutput);
+
+#[cfg(test)]
+mod tests;

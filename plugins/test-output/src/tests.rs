@@ -1,0 +1,309 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+use std::path::Path;
+
+use super::digest;
+
+fn fixture(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/test-output");
+    std::fs::read_to_string(folder.join(format!("{name}.txt"))).unwrap()
+}
+
+/// Every fixture under the default budget of a check, as Codex gets to read it.
+#[test]
+fn what_each_tool_said_in_a_glance() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/test-output");
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .filter_map(|entry| {
+            entry
+                .unwrap()
+                .file_name()
+                .to_str()?
+                .strip_suffix(".txt")
+                .map(str::to_owned)
+        })
+        .collect();
+    names.sort();
+    assert!(names.len() >= 15, "{names:?}");
+    for name in names {
+        let output = fixture(&name);
+        let digest = digest(&output, 2_000);
+        assert!(
+            digest.text.len() <= 2_000 && digest.text.len() <= output.len(),
+            "{name}: {} bytes",
+            digest.text.len()
+        );
+        let shown = format!(
+            "{} bytes of {}\n\n{}",
+            digest.text.len(),
+            output.len(),
+            digest.text
+        );
+        insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name, shown);
+        });
+    }
+}
+
+/// What a reader must find, whatever the budget: the check's default, and a sixth of it for one failure at least.
+#[test]
+fn the_line_that_explains_a_failure_is_never_cut_away() {
+    let rows: &[(&str, &[&str])] = &[
+        (
+            "cargo-test",
+            &[
+                "tests::adds",
+                "left: -1",
+                "right: 5",
+                "src/lib.rs:11:45",
+                "ParseIntError",
+                "\"overflow\"",
+                "bad result",
+                "1 passed; 6 failed",
+            ],
+        ),
+        (
+            "nextest",
+            &[
+                "calc tests::adds",
+                "left: -1",
+                "src/lib.rs:11:45",
+                "1 failed",
+            ],
+        ),
+        (
+            "rustc",
+            &[
+                "no field `b`",
+                "src/lib.rs:3:33",
+                "expected `u32`, found `&str`",
+                "borrow of moved value",
+                "could not compile",
+            ],
+        ),
+        (
+            "clippy",
+            &[
+                "unused variable: `unused`",
+                "src/lib.rs:3:18",
+                "length comparison to zero",
+                "4 previous errors",
+            ],
+        ),
+        (
+            "pytest",
+            &[
+                "test_adds",
+                "assert -1 == 5",
+                "test_calc.py:8",
+                "no database",
+                "ZeroDivisionError",
+                "4 failed",
+            ],
+        ),
+        (
+            "pytest-collect",
+            &["test_import.py", "No module named 'nothing_here'"],
+        ),
+        ("unittest", &["test_add", "-1 != 5", "line 4", "failures=1"]),
+        (
+            "jest",
+            &[
+                "calc › adds two numbers",
+                "Expected: 5",
+                "Received: -1",
+                "calc.test.js:4:85",
+                "Cannot find module",
+                "3 failed",
+            ],
+        ),
+        (
+            "vitest",
+            &[
+                "calc > adds two numbers",
+                "expected -1 to be 5",
+                "calc.test.mjs:4:85",
+                "timed out in 100ms",
+                "4 failed",
+            ],
+        ),
+        (
+            "mocha",
+            &[
+                "adds two numbers",
+                "-1 !== 5",
+                "mocha.spec.mjs:4:41",
+                "division by zero",
+                "3 failing",
+            ],
+        ),
+        (
+            "node-test-tap",
+            &[
+                "adds two numbers",
+                "-1 !== 5",
+                "calc.test.mjs:4:3",
+                "+   age: 41",
+                "division by zero",
+                "fail 3",
+            ],
+        ),
+        (
+            "node-test-spec",
+            &[
+                "adds two numbers",
+                "-1 !== 5",
+                "calc.test.mjs:4:3",
+                "division by zero",
+                "fail 3",
+            ],
+        ),
+        (
+            "go-test",
+            &[
+                "TestAdd",
+                "calc_test.go:9: Add(2, 3) = -1; want 5",
+                "expected: 5",
+                "division by zero",
+                "FAIL\texample.com",
+            ],
+        ),
+        (
+            "go-test-v-panic",
+            &["want 5", "integer divide by zero", "calc/calc.go:8"],
+        ),
+        (
+            "go-build",
+            &["calc/calc.go:12:2: undefined: missing", "build failed"],
+        ),
+        (
+            "tsc",
+            &["a.ts(2,42)", "TS2322", "Cannot find name 'missing'"],
+        ),
+        (
+            "tsc-pretty",
+            &[
+                "a.ts:2:42",
+                "TS2322",
+                "Cannot find name 'missing'",
+                "4 errors",
+            ],
+        ),
+        (
+            "eslint",
+            &["lint.js", "'undefinedThing' is not defined", "5 errors"],
+        ),
+        ("npm-script", &["TS2322", "Property 'age' is missing"]),
+        (
+            "mypy",
+            &["app/models.py:14", "Incompatible types", "app/views.py:3"],
+        ),
+        ("make-gcc", &["src/module_17.c:88:12: error", "Error 1"]),
+        ("unknown-tool", &["relation \"orders\" does not exist"]),
+    ];
+    for (name, wanted) in rows {
+        let output = fixture(name);
+        let whole = digest(&output, 2_000).text;
+        for line in *wanted {
+            assert!(whole.contains(line), "{name} lost {line:?}:\n{whole}");
+        }
+        let tight = digest(&output, 330).text;
+        assert!(tight.len() <= 330);
+        let kept = wanted.iter().filter(|line| tight.contains(**line)).count();
+        assert!(
+            kept >= 1,
+            "{name} in 330 bytes keeps nothing that explains:\n{tight}"
+        );
+    }
+}
+
+/// What is noise in one place never drowns another: 30 KB of passing tests and progress around a failure.
+#[test]
+fn a_failure_in_a_long_log_is_found() {
+    let failure = fixture("pytest");
+    let (before, after) = failure.split_at(failure.find("====").unwrap());
+    let log = format!(
+        "{}{before}{after}{}",
+        "downloading wheel 42%\n".repeat(700),
+        "post-run hook ok\n".repeat(700)
+    );
+    let text = digest(&log, 2_000).text;
+    assert!(
+        text.contains("assert -1 == 5") && text.contains("test_calc.py:8"),
+        "{text}"
+    );
+}
+
+#[test]
+fn many_failures_share_the_budget() {
+    let mut log = String::from("running 200 tests\n\nfailures:\n\n");
+    for n in 0..200 {
+        log.push_str(&format!("---- tests::case_{n} stdout ----\n\nthread 'tests::case_{n}' panicked at src/lib.rs:{n}:5:\nassertion `left == right` failed\n  left: {n}\n right: 0\n\n"));
+    }
+    log.push_str("\ntest result: FAILED. 0 passed; 200 failed; 0 ignored\n");
+    let text = digest(&log, 2_000).text;
+    assert!(text.len() <= 2_000);
+    assert!(
+        text.contains("tests::case_0 ") && text.contains("left: 0") && text.contains("200 failed"),
+        "{text}"
+    );
+    assert!(text.matches("---- tests::case_").count() >= 10, "{text}");
+    assert!(
+        text.contains("more lines about failures left out"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_endless_line_does_not_hide_the_rest() {
+    let log = format!(
+        "---- a stdout ----\nthread 'a' panicked at x.rs:1:1:\n{}\nright after\n\ntest result: FAILED. 1 failed\n",
+        "x".repeat(100_000)
+    );
+    let text = digest(&log, 2_000).text;
+    assert!(
+        text.len() <= 2_000 && text.contains("x.rs:1:1") && text.contains("right after"),
+        "{text}"
+    );
+}
+
+#[test]
+fn odd_inputs_are_no_problem() {
+    for (text, max) in [
+        ("", 100),
+        ("\n\n\n", 100),
+        ("x", 0),
+        ("error: y", 3),
+        ("\u{1b}[", 10),
+        ("a\0b", 10),
+        ("not ok 1\n  ---", 50),
+        ("✖ failing tests:\nℹ fail 1", 50),
+        ("error: x\n --> a", 200),
+    ] {
+        let digest = digest(text, max);
+        assert!(digest.text.len() <= max.max(text.len()), "{text:?}");
+    }
+}
+
+proptest::proptest! {
+    /// Any mixture of lines that tools print, cut anywhere, stays within its bytes and within the input.
+    #[test]
+    fn a_digest_is_never_longer_than_asked_or_than_the_log(
+        pieces in proptest::collection::vec((0usize..60, 0usize..40), 1..8),
+        max in 0usize..3_000,
+    ) {
+        let fixtures = ["cargo-test", "pytest", "jest", "vitest-color", "mocha", "node-test-tap", "node-test-spec", "go-test-v-panic", "tsc-pretty", "eslint", "rustc", "unittest"];
+        let mut log = String::new();
+        for (at, (skip, take)) in pieces.iter().enumerate() {
+            let name = fixtures[(skip + at * 7) % fixtures.len()];
+            for line in fixture(name).lines().skip(*skip).take(*take) {
+                log.push_str(line);
+                log.push('\n');
+            }
+        }
+        let digest = digest(&log, max);
+        proptest::prop_assert!(digest.text.len() <= max.max(40) && digest.text.len() <= log.len());
+        let kept: usize = digest.kept.iter().map(|span| log[span.clone()].lines().count()).sum();
+        proptest::prop_assert!(kept + digest.elided <= log.lines().count() + 1);
+    }
+}
