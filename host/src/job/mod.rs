@@ -1,3 +1,26 @@
 //! Jobs: what was asked, where it stands, who runs it, and what came of it.
+//!
+//! The front ([`Front`]) checks the arguments ([`spec`]), adds a row to the [`Store`] and hands the job to a runner process
+//! (`launch`). The runner ([`runner`]) waits for its turn (`slots`), goes through the steps of a job and writes its end. From
+//! then on the front only reads (`view`). A job whose runner vanished is ended by whoever looks at it next (`recovery`).
 
+mod analyze;
+mod arguments;
+mod front;
+mod id;
+mod launch;
+mod lock;
+mod recovery;
+mod refusal;
+pub mod runner;
+mod slots;
 pub mod spec;
+mod state;
+mod store;
+mod view;
+
+pub use front::Front;
+pub use id::{JobId, MalformedId};
+pub use refusal::Refusal;
+pub use state::State;
+pub use store::{JobRow, Store, StoreError};

@@ -1,12 +1,30 @@
 //! What a job is asked to do, after every argument was checked.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::settings::{Isolation, PermissionMode};
+use super::arguments::Arguments;
+use super::id::JobId;
+use super::refusal::Refusal;
+use crate::settings::{Isolation, PermissionMode, Settings};
+
+/// The longest prompt, in bytes. Longer matter belongs into a file of the repository.
+pub const PROMPT_MAX: usize = 200_000;
+/// The most directories one job may change.
+pub const ALLOWED_DIRS_MAX: usize = 32;
+/// The most checks of one job.
+pub const CHECKS_MAX: usize = 32;
+/// The most paths of one scope.
+pub const SCOPE_PATHS_MAX: usize = 256;
+/// The longest job and the longest check, in milliseconds: a day.
+pub const TIMEOUT_MAX_MS: u64 = 86_400_000;
+/// A check's time-out when none was given, in milliseconds.
+pub const CHECK_TIMEOUT_DEFAULT_MS: u64 = 600_000;
+/// The most revise passes.
+pub const REVISE_PASSES_MAX: u32 = 5;
 
 /// A checked job, as the front hands it to the runner over a pipe. Raw working material: it is never stored as it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,7 +58,7 @@ pub struct JobSpec {
     /// Whether an isolated job starts with the checkout's uncommitted work in it.
     pub include_dirty: bool,
     /// The finished job whose session and tree this one goes on in.
-    pub resume_job_id: Option<String>,
+    pub resume_job_id: Option<JobId>,
     /// Caps that the adapter enforces.
     pub budget: Budget,
 }
@@ -155,4 +173,506 @@ pub struct Budget {
     pub max_cost_usd: Option<f64>,
     /// Model turns of one agent pass.
     pub max_turns: Option<u32>,
+}
+
+const START_ARGUMENTS: &[&str] = &[
+    "prompt",
+    "allowed_dirs",
+    "model",
+    "permission_mode",
+    "include_diff",
+    "scoped_patch",
+    "checks",
+    "expect_changes",
+    "timeout_ms",
+    "wait_ms",
+    "auto_revise",
+    "isolation",
+    "base",
+    "include_dirty",
+    "resume_job_id",
+    "max_tokens_total",
+    "max_cost_usd",
+    "max_turns",
+];
+
+/// The arguments of `start`, checked: the job, and how long the caller waits for its end (milliseconds).
+///
+/// What needs a look at the file system (directories, the repository) is checked later, by `workspace`.
+///
+/// # Errors
+/// The first argument that breaks a rule.
+pub fn parse_start(
+    arguments: Map<String, Value>,
+    settings: &Settings,
+) -> Result<(JobSpec, u64), Refusal> {
+    let mut arguments = Arguments::new(arguments, START_ARGUMENTS)?;
+    let prompt = prompt(&mut arguments)?;
+    let allowed_dirs = arguments.directories("allowed_dirs", ALLOWED_DIRS_MAX)?;
+    let model = arguments.word("model", 200)?;
+    let permission_mode = permission_mode(&mut arguments, settings)?;
+    let include_diff = arguments
+        .boolean("include_diff")?
+        .unwrap_or(settings.include_diff_default);
+    let scoped_patch = scoped_patch(&mut arguments)?;
+    let checks = checks(&mut arguments)?;
+    let expect_changes = arguments.boolean("expect_changes")?;
+    let timeout_ms = arguments
+        .number("timeout_ms", 1, TIMEOUT_MAX_MS)?
+        .unwrap_or(settings.job_timeout_ms);
+    let wait_ms = arguments.number("wait_ms", 0, TIMEOUT_MAX_MS)?.unwrap_or(0);
+    let auto_revise = auto_revise(&mut arguments, !checks.is_empty())?;
+    let isolation = closed_word(&mut arguments, "isolation")?.unwrap_or(settings.isolation);
+    let base = arguments.word("base", 200)?;
+    let include_dirty = arguments.boolean("include_dirty")?.unwrap_or(false);
+    let resume_job_id = match arguments.string("resume_job_id")? {
+        None => None,
+        Some(id) => Some(
+            id.parse::<JobId>()
+                .map_err(|rule| arguments.refuse("resume_job_id", rule))?,
+        ),
+    };
+    if isolation == Isolation::None {
+        if base.is_some() {
+            return Err(arguments.refuse("base", "needs isolation: \"worktree\""));
+        }
+        if include_dirty {
+            return Err(arguments.refuse("include_dirty", "needs isolation: \"worktree\""));
+        }
+    }
+    let budget = Budget {
+        max_tokens_total: arguments.number("max_tokens_total", 1, u64::MAX)?,
+        max_cost_usd: arguments.amount("max_cost_usd")?,
+        max_turns: arguments
+            .number("max_turns", 1, 1_000)?
+            .and_then(|turns| u32::try_from(turns).ok()),
+    };
+    let spec = JobSpec {
+        prompt,
+        allowed_dirs,
+        model,
+        permission_mode,
+        include_diff,
+        scoped_patch,
+        checks,
+        expect_changes,
+        timeout_ms,
+        auto_revise,
+        isolation,
+        base,
+        include_dirty,
+        resume_job_id,
+        budget,
+    };
+    Ok((spec, wait_ms))
+}
+
+fn prompt(arguments: &mut Arguments) -> Result<String, Refusal> {
+    let prompt = arguments.string("prompt")?.unwrap_or_default();
+    let rule = match prompt.trim_start().chars().next() {
+        None => "must say what to do",
+        Some('/' | '-') => {
+            "must not begin with / or -, which read as a command or an option; begin with a word"
+        }
+        Some(_) if prompt.len() > PROMPT_MAX => {
+            return Err(arguments.refuse("prompt", format!("must be at most {PROMPT_MAX} bytes; put long matter into a file of the repository and name it")));
+        }
+        Some(_) if prompt.contains('\0') => "must not contain NUL",
+        Some(_) => return Ok(prompt),
+    };
+    Err(arguments.refuse("prompt", rule))
+}
+
+fn permission_mode(
+    arguments: &mut Arguments,
+    settings: &Settings,
+) -> Result<PermissionMode, Refusal> {
+    let asked: Option<PermissionMode> = closed_word(arguments, "permission_mode")?;
+    let (mode, source) = match asked {
+        Some(mode) => (mode, arguments.name("permission_mode")),
+        None => (
+            settings.permission_mode,
+            "CLAUDE_PERMISSION_MODE".to_owned(),
+        ),
+    };
+    if mode == PermissionMode::BypassPermissions && !settings.allow_bypass {
+        return Err(Refusal::new(
+            source,
+            "bypassPermissions is blocked; the operator allows it with ALLOW_BYPASS_PERMISSIONS=1",
+        ));
+    }
+    Ok(mode)
+}
+
+fn closed_word<T>(arguments: &mut Arguments, key: &str) -> Result<Option<T>, Refusal>
+where
+    T: std::str::FromStr<Err = crate::settings::UnknownValue>,
+{
+    match arguments.string(key)? {
+        None => Ok(None),
+        Some(word) => word
+            .parse()
+            .map(Some)
+            .map_err(|rule| arguments.refuse(key, rule)),
+    }
+}
+
+fn scoped_patch(arguments: &mut Arguments) -> Result<Option<ScopedPatch>, Refusal> {
+    let Some(mut scope) =
+        arguments.object("scoped_patch", &["paths", "max_diff_bytes", "on_violation"])?
+    else {
+        return Ok(None);
+    };
+    let paths = scope.strings("paths", SCOPE_PATHS_MAX)?.unwrap_or_default();
+    if paths.is_empty() {
+        return Err(scope.refuse("paths", "must name at least one file, directory or glob"));
+    }
+    for (index, path) in paths.iter().enumerate() {
+        let refuse = |rule: String| Err(scope.refuse(&format!("paths[{index}]"), rule));
+        if !stays_inside(Path::new(path)) {
+            return refuse("must be relative to the working directory (the first of allowed_dirs) and stay inside it".to_owned());
+        }
+        if let Err(error) = globset::Glob::new(path) {
+            return refuse(format!("is no valid glob: {}", error.kind()));
+        }
+    }
+    let max_diff_bytes = scope.number("max_diff_bytes", 0, u64::MAX)?;
+    let on_violation = match scope.string("on_violation")?.as_deref() {
+        None | Some("fail") => OnViolation::Fail,
+        Some("revert") => OnViolation::Revert,
+        Some(_) => return Err(scope.refuse("on_violation", "must be one of fail, revert")),
+    };
+    Ok(Some(ScopedPatch {
+        paths,
+        max_diff_bytes,
+        on_violation,
+    }))
+}
+
+fn checks(arguments: &mut Arguments) -> Result<Vec<CheckSpec>, Refusal> {
+    let known = [
+        "name",
+        "command",
+        "timeout_ms",
+        "cwd",
+        "env",
+        "network",
+        "plugin",
+        "settings",
+    ];
+    let mut names = HashSet::new();
+    let mut checks = Vec::new();
+    for mut check in arguments.objects("checks", &known, CHECKS_MAX)? {
+        let name = check.word("name", 100)?;
+        let spec = match (check.take("command"), check.word("plugin", 100)?) {
+            (Some(command), None) => CheckSpec::Command(command_check(&mut check, name, command)?),
+            (None, Some(plugin)) => CheckSpec::Plugin(plugin_check(&mut check, name, plugin)?),
+            _ => return Err(check.refuse("command", "give either command or plugin")),
+        };
+        if !names.insert(spec.name().to_owned()) {
+            return Err(check.refuse(
+                "name",
+                "two checks have this name; results are told apart by it",
+            ));
+        }
+        checks.push(spec);
+    }
+    Ok(checks)
+}
+
+fn command_check(
+    check: &mut Arguments,
+    name: Option<String>,
+    command: Value,
+) -> Result<CommandCheck, Refusal> {
+    let name =
+        name.ok_or_else(|| check.refuse("name", "must be given; results are told apart by it"))?;
+    if check.has("settings") {
+        return Err(check.refuse("settings", "is for checks with a plugin"));
+    }
+    let rule = "must be a shell command, or a list of a program and its arguments";
+    let command = match command {
+        Value::String(line) if !line.trim().is_empty() && !line.contains('\0') => {
+            CommandLine::Shell(line)
+        }
+        Value::Array(words) if !words.is_empty() => {
+            let words = words.into_iter().map(|word| match word {
+                Value::String(word) if !word.contains('\0') => Ok(word),
+                _ => Err(check.refuse("command", rule)),
+            });
+            CommandLine::Argv(words.collect::<Result<_, _>>()?)
+        }
+        _ => return Err(check.refuse("command", rule)),
+    };
+    let timeout_ms = check
+        .number("timeout_ms", 1, TIMEOUT_MAX_MS)?
+        .unwrap_or(CHECK_TIMEOUT_DEFAULT_MS);
+    let cwd = check.string("cwd")?.map(PathBuf::from);
+    if cwd.as_deref().is_some_and(|cwd| !stays_inside(cwd)) {
+        return Err(check.refuse(
+            "cwd",
+            "must be relative to the working directory and stay inside it",
+        ));
+    }
+    let env = environment(check)?;
+    let network = match check.take("network") {
+        None => true,
+        Some(Value::Bool(network)) => network,
+        Some(Value::String(word)) if word == "on" => true,
+        Some(Value::String(word)) if word == "off" => false,
+        Some(_) => return Err(check.refuse("network", "must be one of on, off")),
+    };
+    Ok(CommandCheck {
+        name,
+        command,
+        timeout_ms,
+        cwd,
+        env,
+        network,
+    })
+}
+
+fn environment(check: &mut Arguments) -> Result<BTreeMap<String, String>, Refusal> {
+    let rule = "must be an object of strings, with names of letters, digits and _";
+    match check.take("env") {
+        None => Ok(BTreeMap::new()),
+        Some(Value::Object(variables)) => {
+            let variables = variables.into_iter().map(|(name, value)| match value {
+                Value::String(value) if is_variable(&name) && !value.contains('\0') => {
+                    Ok((name, value))
+                }
+                _ => Err(check.refuse("env", rule)),
+            });
+            variables.collect()
+        }
+        Some(_) => Err(check.refuse("env", rule)),
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || character == '_')
+}
+
+fn plugin_check(
+    check: &mut Arguments,
+    name: Option<String>,
+    plugin: String,
+) -> Result<PluginCheck, Refusal> {
+    if let Some(key) = ["timeout_ms", "cwd", "env", "network"]
+        .into_iter()
+        .find(|key| check.has(key))
+    {
+        return Err(check.refuse(key, "is for checks with a command"));
+    }
+    let settings = match check.take("settings") {
+        None => Value::Null,
+        Some(settings @ Value::Object(_)) => settings,
+        Some(_) => return Err(check.refuse("settings", "must be an object")),
+    };
+    Ok(PluginCheck {
+        name: name.unwrap_or_else(|| plugin.clone()),
+        plugin,
+        settings,
+    })
+}
+
+fn auto_revise(arguments: &mut Arguments, has_checks: bool) -> Result<AutoRevise, Refusal> {
+    let asked = match arguments.object("auto_revise", &["max_passes"])? {
+        None => None,
+        Some(mut revise) => revise.number("max_passes", 0, u64::from(REVISE_PASSES_MAX))?,
+    };
+    let max_passes = asked.map_or(u32::from(has_checks), |passes| {
+        u32::try_from(passes).unwrap_or(REVISE_PASSES_MAX)
+    });
+    Ok(AutoRevise { max_passes })
+}
+
+/// Whether a relative path stays beneath where it starts.
+fn stays_inside(path: &Path) -> bool {
+    let mut depth = 0_usize;
+    for component in path.components() {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir if depth > 0 => depth -= 1,
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return false,
+        }
+    }
+    !path.as_os_str().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::settings::Sources;
+
+    fn settings(variables: &[(&str, &str)]) -> Settings {
+        let environment = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Settings::load(&Sources::from_environment(environment)).unwrap()
+    }
+
+    fn parse(arguments: Value) -> Result<(JobSpec, u64), Refusal> {
+        let Value::Object(arguments) = arguments else {
+            unreachable!("the tests give objects")
+        };
+        parse_start(arguments, &settings(&[("HOME", "/home/nobody")]))
+    }
+
+    #[test]
+    fn the_job_that_people_bring_along_parses_as_it_stands() {
+        let example = include_str!("../../../examples/job.json");
+        let (spec, wait_ms) = parse(serde_json::from_str(example).unwrap()).unwrap();
+        assert_eq!(spec.permission_mode, PermissionMode::AcceptEdits);
+        assert_eq!(spec.scoped_patch.unwrap().max_diff_bytes, Some(20_000));
+        assert_eq!(spec.checks.len(), 1);
+        assert_eq!(spec.auto_revise, AutoRevise { max_passes: 1 });
+        assert_eq!(wait_ms, 0);
+    }
+
+    #[test]
+    fn a_wrong_argument_is_named_with_its_rule() {
+        let rows = [
+            (json!({ "promt": "x" }), "promt"),
+            (json!({ "prompt": "" }), "prompt"),
+            (json!({ "prompt": " \n" }), "prompt"),
+            (json!({ "prompt": 7 }), "prompt"),
+            (json!({ "prompt": "/clear" }), "prompt"),
+            (
+                json!({ "prompt": "--dangerously-skip-permissions" }),
+                "prompt",
+            ),
+            (json!({ "prompt": "x".repeat(1_000_000) }), "prompt"),
+            (json!({ "allowed_dirs": [] }), "allowed_dirs"),
+            (json!({ "allowed_dirs": "/srv" }), "allowed_dirs"),
+            (json!({ "allowed_dirs": ["src"] }), "allowed_dirs[0]"),
+            (json!({ "allowed_dirs": ["/srv", ""] }), "allowed_dirs[1]"),
+            (json!({ "model": "" }), "model"),
+            (json!({ "model": "a\r\nX-Evil: 1" }), "model"),
+            (json!({ "permission_mode": "yolo" }), "permission_mode"),
+            (
+                json!({ "permission_mode": "bypassPermissions" }),
+                "permission_mode",
+            ),
+            (json!({ "include_diff": "yes" }), "include_diff"),
+            (json!({ "scoped_patch": {} }), "scoped_patch.paths"),
+            (
+                json!({ "scoped_patch": { "paths": ["src", "../other"] } }),
+                "scoped_patch.paths[1]",
+            ),
+            (
+                json!({ "scoped_patch": { "paths": ["/etc"] } }),
+                "scoped_patch.paths[0]",
+            ),
+            (
+                json!({ "scoped_patch": { "paths": ["src/[a"] } }),
+                "scoped_patch.paths[0]",
+            ),
+            (
+                json!({ "scoped_patch": { "paths": ["src"], "max": 1 } }),
+                "scoped_patch.max",
+            ),
+            (
+                json!({ "checks": [{ "command": "make" }] }),
+                "checks[0].name",
+            ),
+            (json!({ "checks": [{ "name": "a" }] }), "checks[0].command"),
+            (
+                json!({ "checks": [{ "name": "a", "command": " " }] }),
+                "checks[0].command",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x", "plugin": "y" }] }),
+                "checks[0].command",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x", "timeout_ms": 0 }] }),
+                "checks[0].timeout_ms",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x", "cwd": "../.." }] }),
+                "checks[0].cwd",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x", "env": { "A=B": "" } }] }),
+                "checks[0].env",
+            ),
+            (
+                json!({ "checks": [{ "plugin": "scope", "timeout_ms": 5 }] }),
+                "checks[0].timeout_ms",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x" }, { "name": "a", "command": "y" }] }),
+                "checks[1].name",
+            ),
+            (json!({ "timeout_ms": -1 }), "timeout_ms"),
+            (json!({ "wait_ms": 1.5 }), "wait_ms"),
+            (
+                json!({ "auto_revise": { "max_passes": 6 } }),
+                "auto_revise.max_passes",
+            ),
+            (json!({ "isolation": "container" }), "isolation"),
+            (json!({ "base": "main" }), "base"),
+            (json!({ "resume_job_id": "../../etc" }), "resume_job_id"),
+            (json!({ "max_turns": 0 }), "max_turns"),
+        ];
+        for (wrong, argument) in rows {
+            let mut arguments = json!({ "prompt": "Fix it.", "allowed_dirs": ["/srv/repo"] });
+            for (name, value) in wrong.as_object().unwrap() {
+                arguments[name] = value.clone();
+            }
+            let refusal = parse(arguments).unwrap_err();
+            assert_eq!(refusal.argument, argument, "{refusal}");
+            assert!(refusal.to_string().len() < 500, "{refusal}");
+        }
+    }
+
+    #[test]
+    fn bypass_is_for_operators_to_allow() {
+        let arguments = json!({ "prompt": "x", "allowed_dirs": ["/srv"], "permission_mode": "bypassPermissions" });
+        let Value::Object(arguments) = arguments else {
+            unreachable!()
+        };
+        let allowed = settings(&[("HOME", "/home/nobody"), ("ALLOW_BYPASS_PERMISSIONS", "1")]);
+        assert!(parse_start(arguments.clone(), &allowed).is_ok());
+
+        let mut unasked = arguments;
+        unasked.remove("permission_mode");
+        let refusal = parse_start(
+            unasked,
+            &settings(&[
+                ("HOME", "/home/nobody"),
+                ("CLAUDE_PERMISSION_MODE", "bypassPermissions"),
+            ]),
+        );
+        assert_eq!(refusal.unwrap_err().argument, "CLAUDE_PERMISSION_MODE");
+    }
+
+    proptest! {
+        #[test]
+        fn a_relative_path_that_is_accepted_stays_inside(path in "[a./]{0,12}") {
+            let inside = stays_inside(Path::new(&path));
+            let mut depth = 0_i32;
+            let mut left = path.starts_with('/') || path.is_empty();
+            for part in path.split('/') {
+                match part {
+                    "" | "." => {}
+                    ".." => depth -= 1,
+                    _ => depth += 1,
+                }
+                left |= depth < 0;
+            }
+            prop_assert_eq!(inside, !left);
+        }
+    }
 }

@@ -31,7 +31,7 @@ pub use lines::{Line, Lines};
 pub use output::Output;
 pub use running::{Running, spawn};
 pub use toolchains::{Toolchains, toolchains};
-pub use tree::{ProcessIdentity, adopt_strays, end_recorded, identity, sweep};
+pub use tree::{ProcessIdentity, adopt_strays, end_recorded, identity, sweep, terminate_recorded};
 
 /// The hidden subcommand under which the helper runs.
 pub const INIT_SUBCOMMAND: &str = "__init";

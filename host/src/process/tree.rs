@@ -53,6 +53,16 @@ pub fn end_recorded(recorded: &ProcessIdentity) -> bool {
     true
 }
 
+/// Asks a recorded process to end (SIGTERM), if it is still the very same process. Returns whether it was.
+pub fn terminate_recorded(recorded: &ProcessIdentity) -> bool {
+    let handle = ProcessHandle::open(recorded.pid);
+    let same = identity(recorded.pid).as_ref() == Some(recorded);
+    if same {
+        handle.terminate();
+    }
+    same
+}
+
 /// Makes this process the one that orphaned descendants fall back to, so that none can leave the tree.
 pub fn adopt_strays() {
     sys::become_subreaper();

@@ -14,6 +14,11 @@ use super::redacted::Redacted;
 pub struct RedactedJson(Value);
 
 impl RedactedJson {
+    /// A value made of what was read back from a record, or of the host's own words.
+    pub fn from_record(value: Value) -> Self {
+        Self(value)
+    }
+
     /// The value.
     pub fn as_value(&self) -> &Value {
         &self.0

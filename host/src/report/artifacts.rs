@@ -127,6 +127,11 @@ impl Artifacts {
         })
     }
 
+    /// The file of an artifact, for the host's own use.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(file_name(name))
+    }
+
     /// All of them, by name.
     pub fn list(&self) -> Vec<Artifact> {
         let Ok(entries) = fs::read_dir(&self.folder) else {

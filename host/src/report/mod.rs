@@ -181,7 +181,7 @@ fn list<'a>(items: impl ExactSizeIterator<Item = &'a str>, max_bytes: usize) -> 
 }
 
 /// The diff itself up to its budget, else a line a file and the artifact's name.
-fn inline_diff(diff: Diff<'_>) -> String {
+pub fn inline_diff(diff: Diff<'_>) -> String {
     let budget = text::bytes_of(diff::INLINE_DIFF_TOKENS);
     let cap = usize::try_from(diff.max_bytes)
         .unwrap_or(usize::MAX)

@@ -6,6 +6,7 @@
 pub mod clients;
 pub mod codex;
 pub mod repository;
+pub mod stand_in;
 pub mod worker;
 
 /// The gateway double: the demo's scripted gateway with every fault it can play.
@@ -14,4 +15,5 @@ pub use mcp_codex_worker::demo::gateway;
 pub use codex::Codex;
 pub use mcp_codex_worker::demo::mcp_client::McpClient;
 pub use repository::Repository;
+pub use stand_in::StandIn;
 pub use worker::Worker;

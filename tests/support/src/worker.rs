@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::gateway::ScriptedGateway;
-use crate::{Repository, clients};
+use crate::{Repository, StandIn, clients};
 
 /// How long a step with real clients may take on a busy machine before the test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -34,6 +34,16 @@ impl Worker {
             .set("ONEAPI_API_KEY", "gateway-key-of-the-test")
             .set("CLAUDE_MODEL", "scripted")
             .set("WORKER_CLAUDE_BIN", clients::claude_code().display())
+    }
+
+    /// A worker with an agent that needs no model, and a gateway that nobody asks.
+    pub fn with_stand_in(binary: &str, repository: &Repository, agent: &StandIn) -> Self {
+        Self::bare(binary)
+            .set("SANDBOX_ROOT", repository.root().display())
+            .set("ONEAPI_BASE_URL", "http://127.0.0.1:9")
+            .set("ONEAPI_API_KEY", "gateway-key-of-the-test")
+            .set("CLAUDE_MODEL", "scripted")
+            .set("WORKER_CLAUDE_BIN", agent.path().display())
     }
 
     /// The binary without a root, a gateway or a Claude Code.

@@ -1,0 +1,175 @@
+//! Starting runners: the seam between who starts one and what a runner does.
+//!
+//! A runner is this same program with the subcommand `run`. It inherits the job's locked handle as its standard output, so
+//! that the lock has an owner at every moment (D2), gets its assignment over a socket that is its standard input, and answers
+//! there. A remote executor would start the same subcommand.
+
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use std::{env, io};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::analyze::AnalyzeSpec;
+use super::id::JobId;
+use super::lock::Hold;
+use super::spec::JobSpec;
+use crate::settings::Settings;
+
+/// How long a runner may take to say that it has its assignment.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The longest answer of a runner, in bytes.
+const ANSWER_MAX: u64 = 4 << 20;
+
+/// What a runner is to do.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub(super) enum Assignment {
+    /// Run a job to its end.
+    Job {
+        /// The job.
+        id: JobId,
+        /// What was asked.
+        spec: Box<JobSpec>,
+    },
+    /// Answer one question about files.
+    Analyze(AnalyzeSpec),
+}
+
+/// What keeps a runner from starting.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LaunchError {
+    #[error("the runner could not be started: {0}")]
+    Spawn(io::Error),
+    #[error("the runner did not take its assignment: {0}")]
+    Handover(io::Error),
+    #[error("the runner could not begin: {0}")]
+    Refused(String),
+}
+
+/// What a runner says once it has its assignment, in one line.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ready {
+    /// Why it cannot begin.
+    pub(super) error: Option<String>,
+}
+
+/// Starts the runner of a job, which owns the job from here on. Returns when it has said so.
+pub(super) fn start_job(
+    settings: &Settings,
+    id: JobId,
+    spec: JobSpec,
+    hold: Hold,
+    log: &Path,
+) -> Result<(), LaunchError> {
+    let lock = hold.file().try_clone().map_err(LaunchError::Spawn)?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .map_err(LaunchError::Spawn)?;
+    let assignment = Assignment::Job {
+        id,
+        spec: Box::new(spec),
+    };
+    let (mut child, mut channel) =
+        spawn(settings, &assignment, Stdio::from(lock), Stdio::from(log))?;
+    // Reaped whenever it ends; the job does not depend on this thread or process.
+    std::thread::spawn(move || child.wait());
+    channel
+        .set_read_timeout(Some(READY_TIMEOUT))
+        .map_err(LaunchError::Handover)?;
+    let ready: Ready = serde_json::from_value(read_answer(&mut channel)?)
+        .map_err(|error| LaunchError::Handover(error.into()))?;
+    match ready.error {
+        None => Ok(()),
+        Some(error) => Err(LaunchError::Refused(error)),
+    }
+}
+
+/// A short-lived runner that answers one question. Dropping it ends the runner.
+pub(super) struct Question {
+    child: Child,
+    channel: UnixStream,
+}
+
+impl Question {
+    /// Starts the runner.
+    pub(super) fn ask(settings: &Settings, question: AnalyzeSpec) -> Result<Self, LaunchError> {
+        let (child, channel) = spawn(
+            settings,
+            &Assignment::Analyze(question),
+            Stdio::null(),
+            Stdio::inherit(),
+        )?;
+        Ok(Self { child, channel })
+    }
+
+    /// A handle that ends the runner from elsewhere.
+    pub(super) fn hangup(&self) -> io::Result<UnixStream> {
+        self.channel.try_clone()
+    }
+
+    /// Waits for the answer.
+    pub(super) fn answer(mut self) -> Result<Value, LaunchError> {
+        read_answer(&mut self.channel)
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        // A runner whose front hangs up ends by itself; this makes sure.
+        let _ = self.channel.shutdown(Shutdown::Both);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(
+    settings: &Settings,
+    assignment: &Assignment,
+    stdout: Stdio,
+    stderr: Stdio,
+) -> Result<(Child, UnixStream), LaunchError> {
+    let (mut ours, theirs) = UnixStream::pair().map_err(LaunchError::Spawn)?;
+    let program = env::current_exe().map_err(LaunchError::Spawn)?;
+    let child = Command::new(program)
+        .args(settings.sources.arguments())
+        .arg("run")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(stdout)
+        .stderr(stderr)
+        // Never the repository: the runner must not hold a folder that the user may want to remove.
+        .current_dir("/")
+        .spawn()
+        .map_err(LaunchError::Spawn)?;
+    let assignment =
+        serde_json::to_vec(assignment).map_err(|error| LaunchError::Handover(error.into()))?;
+    ours.write_all(&assignment)
+        .and_then(|()| ours.shutdown(Shutdown::Write))
+        .map_err(LaunchError::Handover)?;
+    Ok((child, ours))
+}
+
+fn read_answer(channel: &mut UnixStream) -> Result<Value, LaunchError> {
+    let mut answer = Vec::new();
+    channel
+        .take(ANSWER_MAX)
+        .read_to_end(&mut answer)
+        .map_err(LaunchError::Handover)?;
+    serde_json::from_slice(&answer).map_err(|_| {
+        let ended = io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "it ended before it answered; its log says why",
+        );
+        LaunchError::Handover(ended)
+    })
+}

@@ -1,0 +1,117 @@
+//! Liveness is a lock, not a pid (D2).
+//!
+//! The front creates a job's lock file and takes the lock; the runner inherits the locked handle, so there is no moment
+//! without an owner, and the kernel ends the lock with the last handle. Whoever wants to know whether a runner lives asks
+//! for a shared lock.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+/// The exclusive hold on a job. Dropping the last handle (here or in a child that inherited it) ends it.
+#[derive(Debug)]
+pub struct Hold(File);
+
+impl Hold {
+    /// Creates the lock file and takes the lock.
+    ///
+    /// # Errors
+    /// The file cannot be created, or somebody holds it already (`WouldBlock`).
+    pub fn take(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self(file))
+    }
+
+    /// Takes the lock if nobody has it.
+    ///
+    /// # Errors
+    /// The file cannot be created or locked for another reason than that it is held.
+    pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
+        match Self::take(path) {
+            Ok(hold) => Ok(Some(hold)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The hold on a handle that was inherited already locked.
+    pub fn inherited(file: File) -> Self {
+        Self(file)
+    }
+
+    /// The locked handle, to be inherited by a runner.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+/// Whether somebody holds the lock. A missing file is a lock that nobody holds.
+///
+/// # Errors
+/// The file cannot be opened or locked.
+pub fn is_held(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Blocks this thread until nobody holds the lock.
+///
+/// # Errors
+/// The file cannot be opened or locked.
+pub fn wait_until_free(path: &Path) -> io::Result<()> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    loop {
+        match flock(&file, FlockOperation::LockShared) {
+            Err(Errno::INTR) => {}
+            result => return result.map_err(io::Error::from),
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_until_its_last_handle_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        assert!(!is_held(&path).unwrap());
+
+        let hold = Hold::take(&path).unwrap();
+        let inherited = Hold::inherited(hold.file().try_clone().unwrap());
+        assert!(is_held(&path).unwrap());
+        assert!(Hold::try_take(&path).unwrap().is_none());
+
+        drop(hold);
+        assert!(is_held(&path).unwrap(), "the heir still holds it");
+        drop(inherited);
+        assert!(!is_held(&path).unwrap());
+        wait_until_free(&path).unwrap();
+    }
+}

@@ -1,0 +1,110 @@
+//! The runner: one process a job, which owns the job to its end (D1, D10).
+//!
+//! It inherits the job's locked handle and its assignment (see `launch`), leaves the caller's session, and from then on
+//! depends on nobody: the front may come and go.
+
+mod journal;
+mod stop;
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use super::id::JobId;
+use super::launch::{Assignment, Ready};
+use super::lock::Hold;
+use super::spec::JobSpec;
+use super::store::Store;
+use crate::process;
+use crate::settings::Settings;
+
+/// The longest assignment, in bytes.
+const ASSIGNMENT_MAX: u64 = 4 << 20;
+
+/// What keeps a runner from beginning.
+#[derive(Debug, thiserror::Error)]
+enum BeginError {
+    #[error("the runner was not started by this program: {0}")]
+    Handles(io::Error),
+    #[error("the runner's assignment cannot be read: {0}")]
+    Assignment(io::Error),
+    #[error(transparent)]
+    Store(#[from] super::store::StoreError),
+    #[error("the runner cannot start its threads: {0}")]
+    Runtime(io::Error),
+}
+
+/// Does what the front assigned; the subcommand `run`.
+pub fn main(settings: Settings) -> ExitCode {
+    match begin(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            tracing::error!(%fault, "the runner could not begin");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin(settings: Settings) -> Result<(), BeginError> {
+    let Inherited { mut channel, hold } = Inherited::take().map_err(BeginError::Handles)?;
+    // A session of its own, or the signal that ends the front's group would end the job. Fails only where there is one.
+    let _ = rustix::process::setsid();
+    // The environment holds gateway keys: no other process of this user reads it in /proc.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let assignment = read_assignment(&mut channel).map_err(BeginError::Assignment)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(BeginError::Runtime)?;
+    match assignment {
+        Assignment::Job { id, spec } => {
+            let job = accept(&settings, &id, &mut channel)?;
+            drop(channel);
+        }
+        Assignment::Analyze(question) => {}
+    }
+    // Whatever a thread of a library still does must not keep the lock.
+    runtime.shutdown_background();
+    drop(hold);
+    Ok(())
+}
+
+/// Takes over the job: from the answer on, the front counts on this process.
+fn accept(settings: &Settings, id: &JobId, channel: &mut UnixStream) -> Result<Store, BeginError> {
+    process::adopt_strays();
+    let store = Store::open(&settings.state_dir)?;
+    if let Some(identity) = process::identity(std::process::id()) {
+        store.record_runner(id, &identity)?;
+    }
+    let ready = serde_json::to_vec(&Ready { error: None }).unwrap_or_default();
+    // A front that is gone by now does not matter: the job is ours.
+    let _ = channel.write_all(&ready);
+    Ok(store)
+}
+
+/// What a runner inherits: the locked handle as standard output, the front's socket as standard input.
+struct Inherited {
+    channel: UnixStream,
+    hold: Hold,
+}
+
+impl Inherited {
+    /// Takes both away from their standard places, so that no child and no stray print gets at them.
+    fn take() -> io::Result<Self> {
+        let channel = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let hold = Hold::inherited(File::from(io::stdout().as_fd().try_clone_to_owned()?));
+        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+        rustix::stdio::dup2_stdout(io::stderr())?;
+        Ok(Self { channel, hold })
+    }
+}
+
+fn read_assignment(channel: &mut UnixStream) -> io::Result<Assignment> {
+    let mut text = Vec::new();
+    (&*channel).take(ASSIGNMENT_MAX).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
+}

@@ -1,0 +1,764 @@
+//! The job store: one SQLite database and a folder a job.
+//!
+//! Rows and artifacts are *records*: redacted before they are written, and all that is ever returned. What a job needs raw
+//! (its home, its base) lies in the job's folder, which only the owner can enter (D3).
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use serde_json::Value;
+
+use super::id::JobId;
+use super::lock::{self, Hold};
+use super::state::State;
+use crate::process::ProcessIdentity;
+use crate::redact::RedactedJson;
+
+/// Version of the schema below, in SQLite's `user_version`.
+const SCHEMA_VERSION: i64 = 1;
+
+/// How long a statement waits for another process's write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const SCHEMA: &str = "
+    CREATE TABLE jobs (
+        ticket            INTEGER PRIMARY KEY AUTOINCREMENT,
+        id                TEXT    NOT NULL UNIQUE,
+        state             TEXT    NOT NULL,
+        created_ms        INTEGER NOT NULL,
+        started_ms        INTEGER,
+        ended_ms          INTEGER,
+        cancel_requested  INTEGER NOT NULL DEFAULT 0,
+        runner            TEXT,
+        spec              TEXT,
+        progress          TEXT,
+        result            TEXT
+    ) STRICT;
+    CREATE INDEX jobs_by_state ON jobs (state, ticket);
+    CREATE TABLE processes (
+        job               TEXT    NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+        identity          TEXT    NOT NULL,
+        PRIMARY KEY (job, identity)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE passes (
+        job               TEXT    NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+        pass              INTEGER NOT NULL,
+        record            TEXT    NOT NULL,
+        PRIMARY KEY (job, pass)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE requests (
+        number            INTEGER PRIMARY KEY AUTOINCREMENT,
+        job               TEXT,
+        at_ms             INTEGER NOT NULL,
+        record            TEXT    NOT NULL
+    ) STRICT;
+    CREATE INDEX requests_by_job ON requests (job);
+    CREATE TABLE calls (
+        number            INTEGER PRIMARY KEY AUTOINCREMENT,
+        job               TEXT,
+        tool              TEXT    NOT NULL,
+        at_ms             INTEGER NOT NULL,
+        argument_bytes    INTEGER NOT NULL,
+        reply_bytes       INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX calls_by_job ON calls (job);
+";
+
+/// What keeps the store from doing what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file or folder of the store.
+    #[error("the job store at {} cannot be used: {source}; WORKER_STATE_DIR names another place", path.display())]
+    Folder {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder is open to others.
+    #[error("the job store at {} can be entered by other users (mode {mode:o}); `chmod 700` it", path.display())]
+    Exposed {
+        /// The folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A newer version of this tool made the database.
+    #[error("the job store at {} is of schema {found}, newer than {SCHEMA_VERSION}, which this version knows; upgrade it, or set WORKER_STATE_DIR", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+    },
+    /// SQLite.
+    #[error("the job store failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A row holds what this version never wrote.
+    #[error("the job store holds a row that cannot be read: {0}")]
+    Row(String),
+}
+
+/// One job's row.
+#[derive(Debug, Clone)]
+pub struct JobRow {
+    /// The job.
+    pub id: JobId,
+    /// Its place in the queue; earlier jobs have smaller ones.
+    pub ticket: i64,
+    /// Where it stands.
+    pub state: State,
+    /// When `start` was called, milliseconds since the epoch.
+    pub created_ms: i64,
+    /// When its slot was free.
+    pub started_ms: Option<i64>,
+    /// When it ended.
+    pub ended_ms: Option<i64>,
+    /// Whether somebody wants it ended.
+    pub cancel_requested: bool,
+    /// The runner's process.
+    pub runner: Option<ProcessIdentity>,
+    /// What was asked, redacted and short.
+    pub spec: Option<Value>,
+    /// Live progress.
+    pub progress: Option<Value>,
+    /// The compact result.
+    pub result: Option<Value>,
+}
+
+/// The open store. Cheap to open; each process and thread opens its own.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    database: Connection,
+}
+
+impl Store {
+    /// Opens the store, making or migrating it where needed.
+    ///
+    /// # Errors
+    /// The folder or the database cannot be used, is open to other users, or is of a newer schema.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        make_private(folder)?;
+        make_private(&folder.join("jobs"))?;
+        make_private(&folder.join("slots"))?;
+        let path = folder.join("jobs.db");
+        let mut database = Connection::open(&path)?;
+        make_file_private(&path)?;
+        database.busy_timeout(BUSY_TIMEOUT)?;
+        database.pragma_update(None, "journal_mode", "WAL")?;
+        // A state that was reported must survive a power cut.
+        database.pragma_update(None, "synchronous", "FULL")?;
+        database.pragma_update(None, "foreign_keys", true)?;
+        let transaction = database.transaction_with_behavior(TransactionBehavior::Deferred)?;
+        let version: i64 =
+            transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version > SCHEMA_VERSION {
+            return Err(StoreError::Newer {
+                path,
+                found: version,
+            });
+        }
+        drop(transaction);
+        if version < SCHEMA_VERSION {
+            migrate(&mut database)?;
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            database,
+        })
+    }
+
+    /// The folder of one job.
+    pub fn job_folder(&self, id: &JobId) -> PathBuf {
+        self.folder.join("jobs").join(id.as_str())
+    }
+
+    /// The lock file whose lock means that the job's runner lives.
+    pub fn lock_path(&self, id: &JobId) -> PathBuf {
+        self.job_folder(id).join("lock")
+    }
+
+    /// The lock files of the slots behind MAX_RUNNING_JOBS.
+    pub fn slot_path(&self, slot: usize) -> PathBuf {
+        self.folder.join("slots").join(slot.to_string())
+    }
+
+    /// Adds a job in the state `queued`, with its folder and the hold on its lock. The row carries nothing of the
+    /// caller's words: those are recorded by the runner, redacted.
+    ///
+    /// # Errors
+    /// The folder, the lock or the row cannot be made.
+    pub fn add(&self, id: &JobId) -> Result<Hold, StoreError> {
+        make_private(&self.job_folder(id))?;
+        // Locked before the row is seen, or a queue behind it would take the job for dead.
+        let path = self.lock_path(id);
+        let hold = Hold::take(&path).map_err(|source| StoreError::Folder { path, source })?;
+        self.database.execute(
+            "INSERT INTO jobs (id, state, created_ms) VALUES (?1, ?2, ?3)",
+            params![id.as_str(), State::Queued.as_str(), now_ms()],
+        )?;
+        Ok(hold)
+    }
+
+    /// Takes back a job whose runner could not be started.
+    ///
+    /// # Errors
+    /// The row or the folder cannot be removed.
+    pub fn remove(&self, id: &JobId) -> Result<(), StoreError> {
+        self.database
+            .execute("DELETE FROM requests WHERE job = ?1", [id.as_str()])?;
+        self.database
+            .execute("DELETE FROM calls WHERE job = ?1", [id.as_str()])?;
+        self.database
+            .execute("DELETE FROM jobs WHERE id = ?1", [id.as_str()])?;
+        let folder = self.job_folder(id);
+        match fs::remove_dir_all(&folder) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Folder {
+                path: folder,
+                source,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// One job, if there is one of that id.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn job(&self, id: &JobId) -> Result<Option<JobRow>, StoreError> {
+        let mut statement = self
+            .database
+            .prepare_cached(&format!("{SELECT_JOB} WHERE id = ?1"))?;
+        statement
+            .query_row([id.as_str()], raw_row)
+            .optional()?
+            .map(JobRow::try_from)
+            .transpose()
+    }
+
+    /// The newest jobs, newest first.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn jobs(&self, limit: usize) -> Result<Vec<JobRow>, StoreError> {
+        let mut statement = self
+            .database
+            .prepare_cached(&format!("{SELECT_JOB} ORDER BY ticket DESC LIMIT ?1"))?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        statement
+            .query_map([limit], raw_row)?
+            .map(|row| JobRow::try_from(row?))
+            .collect()
+    }
+
+    /// The jobs that wait before this one.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn queued_before(&self, id: &JobId) -> Result<Vec<JobId>, StoreError> {
+        let mut statement = self.database.prepare_cached(
+            "SELECT id FROM jobs WHERE state = 'queued' AND ticket < (SELECT ticket FROM jobs WHERE id = ?1) ORDER BY ticket",
+        )?;
+        let ids = statement.query_map([id.as_str()], |row| row.get::<_, String>(0))?;
+        ids.map(|id| parse_id(id?)).collect()
+    }
+
+    /// Jobs that are not over, oldest first.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn unfinished(&self) -> Result<Vec<JobId>, StoreError> {
+        let mut statement = self.database.prepare_cached(
+            "SELECT id FROM jobs WHERE state IN ('queued', 'preparing', 'running', 'verifying', 'revising') ORDER BY ticket",
+        )?;
+        let ids = statement.query_map([], |row| row.get::<_, String>(0))?;
+        ids.map(|id| parse_id(id?)).collect()
+    }
+
+    /// Moves a job on, if it still stands where `from` says and the step is allowed.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn advance(&self, id: &JobId, from: State, to: State) -> Result<bool, StoreError> {
+        if !from.may_become(to) || to.is_terminal() {
+            return Ok(false);
+        }
+        let started = (to == State::Preparing).then(now_ms);
+        let changed = self.database.execute(
+            "UPDATE jobs SET state = ?3, started_ms = coalesce(started_ms, ?4) WHERE id = ?1 AND state = ?2",
+            params![id.as_str(), from.as_str(), to.as_str(), started],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Ends a job, unless it has ended: says whether this call did.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn finish(
+        &self,
+        id: &JobId,
+        state: State,
+        result: &RedactedJson,
+    ) -> Result<bool, StoreError> {
+        debug_assert!(state.is_terminal());
+        let changed = self.database.execute(
+            "UPDATE jobs SET state = ?2, ended_ms = ?3, result = ?4, progress = NULL
+             WHERE id = ?1 AND state IN ('queued', 'preparing', 'running', 'verifying', 'revising')",
+            params![id.as_str(), state.as_str(), now_ms(), result.to_text().as_str()],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Notes that somebody wants the job ended.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn request_cancel(&self, id: &JobId) -> Result<(), StoreError> {
+        self.database.execute(
+            "UPDATE jobs SET cancel_requested = 1 WHERE id = ?1",
+            [id.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Whether somebody wants the job ended.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn cancel_requested(&self, id: &JobId) -> Result<bool, StoreError> {
+        let mut statement = self
+            .database
+            .prepare_cached("SELECT cancel_requested FROM jobs WHERE id = ?1")?;
+        Ok(statement
+            .query_row([id.as_str()], |row| row.get(0))
+            .optional()?
+            .unwrap_or(false))
+    }
+
+    /// Records who runs the job.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn record_runner(&self, id: &JobId, runner: &ProcessIdentity) -> Result<(), StoreError> {
+        self.database.execute(
+            "UPDATE jobs SET runner = ?2 WHERE id = ?1",
+            params![id.as_str(), identity_text(runner)],
+        )?;
+        Ok(())
+    }
+
+    /// Records what was asked.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn record_spec(&self, id: &JobId, spec: &RedactedJson) -> Result<(), StoreError> {
+        self.database.execute(
+            "UPDATE jobs SET spec = ?2 WHERE id = ?1",
+            params![id.as_str(), spec.to_text().as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Records live progress.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn record_progress(&self, id: &JobId, progress: &RedactedJson) -> Result<(), StoreError> {
+        self.database.execute(
+            "UPDATE jobs SET progress = ?2 WHERE id = ?1",
+            params![id.as_str(), progress.to_text().as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Records a process that must not outlive the job.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn record_process(&self, id: &JobId, process: &ProcessIdentity) -> Result<(), StoreError> {
+        self.database.execute(
+            "INSERT OR IGNORE INTO processes (job, identity) VALUES (?1, ?2)",
+            params![id.as_str(), identity_text(process)],
+        )?;
+        Ok(())
+    }
+
+    /// The processes recorded for a job.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn processes(&self, id: &JobId) -> Result<Vec<ProcessIdentity>, StoreError> {
+        let mut statement = self
+            .database
+            .prepare_cached("SELECT identity FROM processes WHERE job = ?1")?;
+        let identities = statement.query_map([id.as_str()], |row| row.get::<_, String>(0))?;
+        identities
+            .map(|identity| parse_identity(&identity?))
+            .collect()
+    }
+
+    /// Records one pass of the agent: model, tokens, checks, digest of the diff.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn record_pass(
+        &self,
+        id: &JobId,
+        pass: u32,
+        record: &RedactedJson,
+    ) -> Result<(), StoreError> {
+        self.database.execute(
+            "INSERT OR REPLACE INTO passes (job, pass, record) VALUES (?1, ?2, ?3)",
+            params![id.as_str(), pass, record.to_text().as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// The passes of a job, first to last.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn passes(&self, id: &JobId) -> Result<Vec<Value>, StoreError> {
+        let mut statement = self
+            .database
+            .prepare_cached("SELECT record FROM passes WHERE job = ?1 ORDER BY pass")?;
+        let records = statement.query_map([id.as_str()], |row| row.get::<_, String>(0))?;
+        records.map(|record| parse_json(&record?)).collect()
+    }
+
+    /// Records one gateway request; `job` is absent for `analyze`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn record_request(
+        &self,
+        job: Option<&JobId>,
+        record: &RedactedJson,
+    ) -> Result<(), StoreError> {
+        self.database.execute(
+            "INSERT INTO requests (job, at_ms, record) VALUES (?1, ?2, ?3)",
+            params![job.map(JobId::as_str), now_ms(), record.to_text().as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// The gateway requests since a time (milliseconds since the epoch), with their jobs.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn requests_since(
+        &self,
+        since_ms: i64,
+    ) -> Result<Vec<(Option<String>, i64, Value)>, StoreError> {
+        let mut statement = self.database.prepare_cached(
+            "SELECT job, at_ms, record FROM requests WHERE at_ms >= ?1 ORDER BY number",
+        )?;
+        let rows = statement.query_map([since_ms], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))
+        })?;
+        rows.map(|row| {
+            let (job, at_ms, record) = row?;
+            Ok((job, at_ms, parse_json(&record)?))
+        })
+        .collect()
+    }
+
+    /// Records what one tool call cost the planner, in bytes of arguments and reply.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn record_call(
+        &self,
+        job: Option<&JobId>,
+        tool: &str,
+        argument_bytes: usize,
+        reply_bytes: usize,
+    ) -> Result<(), StoreError> {
+        let size = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.database.execute(
+            "INSERT INTO calls (job, tool, at_ms, argument_bytes, reply_bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![job.map(JobId::as_str), tool, now_ms(), size(argument_bytes), size(reply_bytes)],
+        )?;
+        Ok(())
+    }
+
+    /// Whether the job's runner lives.
+    ///
+    /// # Errors
+    /// The lock file cannot be probed.
+    pub fn is_live(&self, id: &JobId) -> Result<bool, StoreError> {
+        let path = self.lock_path(id);
+        lock::is_held(&path).map_err(|source| StoreError::Folder { path, source })
+    }
+}
+
+const SELECT_JOB: &str = "SELECT id, ticket, state, created_ms, started_ms, ended_ms, cancel_requested, runner, spec, progress, result FROM jobs";
+
+/// A row as SQLite holds it.
+struct RawRow {
+    id: String,
+    ticket: i64,
+    state: String,
+    created_ms: i64,
+    started_ms: Option<i64>,
+    ended_ms: Option<i64>,
+    cancel_requested: bool,
+    runner: Option<String>,
+    spec: Option<String>,
+    progress: Option<String>,
+    result: Option<String>,
+}
+
+fn raw_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
+    Ok(RawRow {
+        id: row.get(0)?,
+        ticket: row.get(1)?,
+        state: row.get(2)?,
+        created_ms: row.get(3)?,
+        started_ms: row.get(4)?,
+        ended_ms: row.get(5)?,
+        cancel_requested: row.get(6)?,
+        runner: row.get(7)?,
+        spec: row.get(8)?,
+        progress: row.get(9)?,
+        result: row.get(10)?,
+    })
+}
+
+impl TryFrom<RawRow> for JobRow {
+    type Error = StoreError;
+
+    fn try_from(raw: RawRow) -> Result<Self, StoreError> {
+        let json = |text: Option<String>| text.as_deref().map(parse_json).transpose();
+        Ok(Self {
+            id: parse_id(raw.id)?,
+            ticket: raw.ticket,
+            state: raw
+                .state
+                .parse()
+                .map_err(|error| StoreError::Row(format!("`{}` {error}", raw.state)))?,
+            created_ms: raw.created_ms,
+            started_ms: raw.started_ms,
+            ended_ms: raw.ended_ms,
+            cancel_requested: raw.cancel_requested,
+            runner: raw.runner.as_deref().map(parse_identity).transpose()?,
+            spec: json(raw.spec)?,
+            progress: json(raw.progress)?,
+            result: json(raw.result)?,
+        })
+    }
+}
+
+fn parse_id(text: String) -> Result<JobId, StoreError> {
+    JobId::try_from(text).map_err(|error| StoreError::Row(error.to_string()))
+}
+
+fn parse_json(text: &str) -> Result<Value, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Row(error.to_string()))
+}
+
+fn identity_text(identity: &ProcessIdentity) -> String {
+    serde_json::to_string(identity).unwrap_or_default()
+}
+
+fn parse_identity(text: &str) -> Result<ProcessIdentity, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Row(error.to_string()))
+}
+
+fn migrate(database: &mut Connection) -> Result<(), StoreError> {
+    // Immediate: of several processes that find an old schema, one migrates and the others then find a new one.
+    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        transaction.execute_batch(SCHEMA)?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Milliseconds since the epoch, by the wall clock.
+pub(crate) fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(unix)]
+fn make_private(folder: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let fault = |source| StoreError::Folder {
+        path: folder.to_owned(),
+        source,
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(fault)?;
+    let mode = fs::metadata(folder).map_err(fault)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(StoreError::Exposed {
+            path: folder.to_owned(),
+            mode,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn make_private(folder: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(folder).map_err(|source| StoreError::Folder {
+        path: folder.to_owned(),
+        source,
+    })
+}
+
+#[cfg(unix)]
+fn make_file_private(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(|source| {
+        StoreError::Folder {
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn make_file_private(_: &Path) -> Result<(), StoreError> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("state")).unwrap();
+        (folder, store)
+    }
+
+    fn result(word: &str) -> RedactedJson {
+        RedactedJson::from_record(json!({ "word": word }))
+    }
+
+    #[test]
+    fn a_job_ends_exactly_once() {
+        let (_folder, store) = store();
+        let id = JobId::random().unwrap();
+        let _hold = store.add(&id).unwrap();
+        assert!(store.advance(&id, State::Queued, State::Preparing).unwrap());
+        assert!(
+            !store.advance(&id, State::Queued, State::Preparing).unwrap(),
+            "it stands elsewhere by now"
+        );
+        assert!(
+            store
+                .finish(&id, State::Cancelled, &result("first"))
+                .unwrap()
+        );
+        assert!(!store.finish(&id, State::Failed, &result("second")).unwrap());
+        assert!(
+            !store
+                .advance(&id, State::Preparing, State::Running)
+                .unwrap()
+        );
+
+        let job = store.job(&id).unwrap().unwrap();
+        assert_eq!(
+            (job.state, job.result.unwrap()["word"].clone()),
+            (State::Cancelled, json!("first"))
+        );
+        assert!(job.started_ms.is_some() && job.ended_ms.is_some());
+    }
+
+    #[test]
+    fn the_queue_is_in_the_order_of_the_calls() {
+        let (_folder, store) = store();
+        let ids: Vec<_> = (0..3).map(|_| JobId::random().unwrap()).collect();
+        let _holds: Vec<_> = ids.iter().map(|id| store.add(id).unwrap()).collect();
+        assert_eq!(store.queued_before(&ids[2]).unwrap(), ids[..2]);
+        store
+            .advance(&ids[0], State::Queued, State::Preparing)
+            .unwrap();
+        assert_eq!(store.queued_before(&ids[2]).unwrap(), ids[1..2]);
+        assert_eq!(store.unfinished().unwrap(), ids);
+    }
+
+    #[test]
+    fn a_job_lives_as_long_as_its_lock() {
+        let (_folder, store) = store();
+        let id = JobId::random().unwrap();
+        let hold = store.add(&id).unwrap();
+        assert!(store.is_live(&id).unwrap());
+        drop(hold);
+        assert!(!store.is_live(&id).unwrap());
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_left_alone() {
+        let (folder, store) = store();
+        store
+            .database
+            .pragma_update(None, "user_version", 99)
+            .unwrap();
+        drop(store);
+        let refusal = Store::open(&folder.path().join("state"))
+            .unwrap_err()
+            .to_string();
+        assert!(refusal.contains("newer"), "{refusal}");
+        let kept = Connection::open(folder.path().join("state/jobs.db")).unwrap();
+        assert_eq!(
+            kept.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+                .unwrap(),
+            99
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_store_that_others_can_enter_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, store) = store();
+        drop(store);
+        let path = folder.path().join("state");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(
+            Store::open(&path),
+            Err(StoreError::Exposed { mode: 0o755, .. })
+        ));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_can_read_the_store() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, store) = store();
+        let id = JobId::random().unwrap();
+        let _hold = store.add(&id).unwrap();
+        for path in [
+            "state",
+            "state/jobs",
+            "state/jobs.db",
+            &format!("state/jobs/{id}"),
+            &format!("state/jobs/{id}/lock"),
+        ] {
+            let mode = fs::metadata(folder.path().join(path))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o077, 0, "{path}");
+        }
+    }
+}
