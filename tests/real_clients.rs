@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use worker_test_support::codex::{Move, Seen};
 use worker_test_support::gateway::{Gate, Script, ScriptedGateway, Turn};
-use worker_test_support::worker::PATIENCE;
-use worker_test_support::{Codex, Repository, Worker};
+use worker_test_support::worker::{PATIENCE, call, run_job};
+use worker_test_support::{Codex, McpClient, Repository, Worker};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
 
@@ -241,6 +241,16 @@ fn codex_is_told_which_argument_is_wrong_and_nothing_is_started() {
         ("start", with(|job| job["prompt"] = json!("")), "prompt"),
         (
             "start",
+            with(|job| job["prompt"] = json!("/clear")),
+            "prompt",
+        ),
+        (
+            "start",
+            with(|job| job["prompt"] = json!("--help")),
+            "prompt",
+        ),
+        (
+            "start",
             with(|job| job["prompt"] = json!("x".repeat(1 << 20))),
             "prompt",
         ),
@@ -330,13 +340,12 @@ fn codex_is_told_which_argument_is_wrong_and_nothing_is_started() {
     assert_eq!(worker.processes(), Vec::<String>::new());
 }
 
-/// Prompts that the client itself would take for options, commands or too much.
+/// Prompts of which a shell, an option parser or Claude Code itself would make something else.
 #[test]
 fn any_prompt_reaches_the_model_as_it_was_written() {
     let prompts = [
-        "/nonexistent do this",
-        "-p --help",
-        "@src/a.js\n\u{1F980} \"quoted\" $HOME `date`",
+        "Do not run -p --help, and not /clear either.",
+        "@src/a.js\n/compact\n\u{1F980} \"quoted\" $HOME `date` %s",
     ];
     let repository = broken_sum();
     let gateway = ScriptedGateway::start(Script::turns([Turn::say("Looked at it.")])).unwrap();
@@ -344,10 +353,9 @@ fn any_prompt_reaches_the_model_as_it_was_written() {
     let mut front = worker.serve();
     for prompt in prompts {
         let before = gateway.requests().len();
-        let result = worker_test_support::worker::run_job(
-            &mut front,
-            json!({"prompt": prompt, "allowed_dirs": [repository.path()], "expect_changes": false}),
-        );
+        let job =
+            json!({"prompt": prompt, "allowed_dirs": [repository.path()], "expect_changes": false});
+        let result = run_job(&mut front, job);
         assert_eq!(result["job_status"], "completed", "{prompt:?}: {result}");
         let request = &gateway.requests()[before];
         assert!(
@@ -355,6 +363,152 @@ fn any_prompt_reaches_the_model_as_it_was_written() {
             "{prompt:?}: {}",
             request.body
         );
+    }
+}
+
+/// However a job ends, the store says how, and none of its processes is left: neither the command that the agent runs
+/// nor what that command put into a session of its own.
+#[cfg(target_os = "linux")]
+mod endings {
+    use super::*;
+
+    /// The first turn leaves a process behind and then does not come back.
+    const STRAY: &str = "setsid sleep 86401 >/dev/null 2>&1 & sleep 86400";
+
+    struct Hanging {
+        repository: Repository,
+        worker: Worker,
+        _gateway: ScriptedGateway,
+    }
+
+    impl Hanging {
+        fn new() -> Self {
+            let repository = broken_sum();
+            let hang = Turn::call(
+                "Bash",
+                json!({"command": STRAY, "description": "Hang", "timeout": 600_000}),
+            );
+            let gateway =
+                ScriptedGateway::start(Script::turns([hang, Turn::say("Done.")])).unwrap();
+            // Confined or not, the agent may run what this test is about.
+            let worker =
+                Worker::new(BINARY, &repository, &gateway).set("WORKER_ALLOWED_TOOLS", "Bash(*)");
+            Self {
+                repository,
+                worker,
+                _gateway: gateway,
+            }
+        }
+
+        fn start(&self, front: &mut McpClient, mut job: Value) -> Value {
+            job["prompt"] = json!("Wait for something.");
+            job["allowed_dirs"] = json!([self.repository.path()]);
+            let started = call(front, "start", job);
+            assert!(!started.is_error, "{started:?}");
+            started.structured["job_id"].clone()
+        }
+
+        /// Both processes run, so there is something to end.
+        fn wait_for_the_command(&self) {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let running = self.worker.processes().join("\n");
+                if running.contains("sleep 86400") && running.contains("sleep 86401") {
+                    return;
+                }
+                assert!(
+                    Instant::now() < deadline,
+                    "the agent's command never ran:\n{running}"
+                );
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+
+        fn ended_as(&self, front: &mut McpClient, job: &Value, status: &str) -> Value {
+            let ended = call(front, "wait", json!({"job_id": job, "timeout_ms": 60_000}));
+            assert_eq!(ended.structured["job_status"], status, "{ended:?}");
+            self.worker.assert_no_process_left();
+            ended.structured
+        }
+    }
+
+    #[test]
+    fn cancelled() {
+        let test = Hanging::new();
+        let mut front = test.worker.serve();
+        let job = test.start(&mut front, json!({}));
+        test.wait_for_the_command();
+        for _ in 0..2 {
+            let reply = call(&mut front, "cancel", json!({"job_id": job}));
+            assert_eq!(reply.structured["job_status"], "cancelled", "{reply:?}");
+        }
+        test.ended_as(&mut front, &job, "cancelled");
+    }
+
+    #[test]
+    fn timed_out() {
+        let test = Hanging::new();
+        let mut front = test.worker.serve();
+        let job = test.start(&mut front, json!({"timeout_ms": 12_000}));
+        test.ended_as(&mut front, &job, "timed_out");
+    }
+
+    #[test]
+    fn silent_for_too_long_and_its_last_step_is_named() {
+        let mut test = Hanging::new();
+        test.worker = test.worker.set("WORKER_STALL_MS", 10_000);
+        let mut front = test.worker.serve();
+        let job = test.start(&mut front, json!({}));
+        let result = test.ended_as(&mut front, &job, "timed_out");
+        assert!(
+            result["error"]["message"]
+                .as_str()
+                .unwrap_or_default()
+                .contains("Bash"),
+            "{result}"
+        );
+    }
+
+    #[test]
+    fn its_runner_killed() {
+        let test = Hanging::new();
+        let mut front = test.worker.serve();
+        let job = test.start(&mut front, json!({}));
+        test.wait_for_the_command();
+        let [runner] = test.worker.runners()[..] else {
+            panic!("{:?}", test.worker.processes())
+        };
+        worker_test_support::worker::kill(runner);
+        test.ended_as(&mut front, &job, "interrupted");
+    }
+
+    #[test]
+    fn failed_by_a_check_with_a_stray_left_by_the_agent() {
+        let repository = broken_sum();
+        let stray = Turn::call(
+            "Bash",
+            json!({"command": "setsid sleep 86402 >/dev/null 2>&1 &", "description": "Stray"}),
+        );
+        let gateway =
+            ScriptedGateway::start(Script::turns([stray, Turn::say("All tests pass now.")]))
+                .unwrap();
+        let worker =
+            Worker::new(BINARY, &repository, &gateway).set("WORKER_ALLOWED_TOOLS", "Bash(*)");
+        let mut front = worker.serve();
+        let mut job = example_job(repository.path());
+        job["auto_revise"] = json!({"max_passes": 0});
+        let result = run_job(&mut front, job);
+        assert_eq!(result["job_status"], "failed", "{result}");
+        let checks = result["checks"].to_string();
+        assert!(checks.contains("unit tests: failed"), "{result}");
+        assert!(
+            result["failures"]["unit tests"]
+                .as_str()
+                .unwrap_or_default()
+                .contains("adds"),
+            "{result}"
+        );
+        worker.assert_no_process_left();
     }
 }
 

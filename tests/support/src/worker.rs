@@ -116,30 +116,44 @@ impl Worker {
         table
     }
 
-    /// The processes that still run on this worker's account: those that were started with its home or its store in
-    /// their environment or arguments, the callers' own fronts excepted.
+    /// The processes that run on this worker's account, `pid: arguments` each: those with its home or its store in their
+    /// environment or arguments, fronts excepted.
     #[cfg(target_os = "linux")]
     pub fn processes(&self) -> Vec<String> {
+        self.own_processes()
+            .map(|(pid, arguments)| format!("{pid}: {arguments}"))
+            .collect()
+    }
+
+    /// The runners of this worker's jobs.
+    #[cfg(target_os = "linux")]
+    pub fn runners(&self) -> Vec<i32> {
+        let program = self.binary.to_string_lossy().into_owned();
+        self.own_processes()
+            .filter(|(_, arguments)| arguments.starts_with(&program) && arguments.ends_with(" run"))
+            .map(|(pid, _)| pid)
+            .collect()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn own_processes(&self) -> impl Iterator<Item = (i32, String)> {
         let mark = self.home.path().as_os_str().as_encoded_bytes();
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-            let process = entry.path();
-            let arguments = fs::read(process.join("cmdline")).unwrap_or_default();
-            let environment = fs::read(process.join("environ")).unwrap_or_default();
-            let ours = [&arguments, &environment]
-                .iter()
-                .any(|text| contains(text, mark));
-            let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");
-            // A zombie has no arguments and does nothing; a front belongs to whoever holds its stdin.
-            if ours && !arguments.is_empty() && !arguments.trim_end().ends_with(" serve") {
-                found.push(format!(
-                    "{}: {}",
-                    entry.file_name().display(),
-                    arguments.trim_end()
-                ));
-            }
-        }
-        found
+        fs::read_dir("/proc")
+            .expect("/proc")
+            .flatten()
+            .filter_map(move |entry| {
+                let pid = entry.file_name().to_str()?.parse().ok()?;
+                let arguments = fs::read(entry.path().join("cmdline")).ok()?;
+                let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+                let ours = contains(&arguments, mark) || contains(&environment, mark);
+                let arguments = String::from_utf8_lossy(&arguments)
+                    .replace('\0', " ")
+                    .trim_end()
+                    .to_owned();
+                // A zombie has no arguments and does nothing; a front belongs to whoever holds its stdin.
+                (ours && !arguments.is_empty() && !arguments.ends_with(" serve"))
+                    .then_some((pid, arguments))
+            })
     }
 
     /// Waits until no process of this worker is left but fronts, and fails with their list when some stay.
@@ -164,6 +178,16 @@ impl Worker {
 #[cfg(target_os = "linux")]
 fn contains(text: &[u8], mark: &[u8]) -> bool {
     text.windows(mark.len()).any(|window| window == mark)
+}
+
+/// `kill -9` of one process.
+#[cfg(target_os = "linux")]
+pub fn kill(pid: i32) {
+    let status = Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .expect("run kill");
+    assert!(status.success(), "kill -9 {pid}");
 }
 
 /// Starts a job and waits for its end; gives the result.
