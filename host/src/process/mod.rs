@@ -29,7 +29,7 @@ pub use crate::settings::SandboxMode;
 pub use helper::init_main;
 pub use lines::{Line, Lines};
 pub use output::Output;
-pub use running::{Running, spawn};
+pub use running::{Handle, Running, spawn};
 pub use toolchains::{Toolchains, toolchains};
 pub use tree::{ProcessIdentity, adopt_strays, end_recorded, identity, sweep, terminate_recorded};
 
