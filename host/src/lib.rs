@@ -6,6 +6,7 @@ pub mod agent;
 pub mod cli;
 pub mod demo;
 pub mod job;
+pub mod mcp;
 pub mod plugins;
 pub mod process;
 pub mod redact;

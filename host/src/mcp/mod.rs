@@ -1,0 +1,15 @@
+//! MCP over stdio: the tools as a planner sees them, and the glue to `job`.
+//!
+//! This is the front (D1): it forwards. It compiles no plugin, calls no gateway and holds no job, so any number of copies
+//! may run at the same time and each may be killed at any time.
+
+mod frame;
+mod parent;
+mod server;
+mod stdio;
+mod tools;
+
+pub use frame::{ARRAY_MAX, DEPTH_MAX, FRAME_MAX};
+pub use server::serve;
+pub use stdio::{Streams, claim};
+pub use tools::{INSTRUCTIONS, tools};

@@ -1,0 +1,303 @@
+//! From tool calls to `job` and back.
+
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
+    CustomResult, ErrorCode, ErrorData, Implementation, ListToolsResult, PaginatedRequestParams,
+    ProgressNotificationParam, ProtocolVersion, ServerCapabilities, ServerConfig,
+};
+use rmcp::service::{RequestContext, serve_server_with_ct};
+use rmcp::{RoleServer, ServerHandler};
+use serde_json::{Map, Value, json};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::parent;
+use super::stdio::{StdioTransport, Streams};
+use super::tools::{self, INSTRUCTIONS};
+use crate::job::{Front, Refusal};
+use crate::settings::{Settings, Sources};
+
+/// Calls that may be in flight, waits included; a client with more of them has lost count.
+const CALLS_MAX: usize = 256;
+
+/// How long work in flight may go on once the client is gone: enough for a job to be handed to its runner, and less than a
+/// client that waits for its server to end has patience.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Serves until the client or the parent process is gone, or until asked to end by a signal. Settings are read when the
+/// first tool is called, so that the handshake waits for nothing and a mistake in them can be mended without a restart.
+///
+/// # Errors
+///
+/// When the machine has no thread or descriptor left to begin with.
+pub fn serve(streams: Streams, sources: Sources) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let gone = CancellationToken::new();
+    let (transport, writer) = StdioTransport::open(streams, &gone)?;
+    let server = Server {
+        sources: Arc::new(sources),
+        front: Arc::default(),
+        calls: Arc::new(Semaphore::new(CALLS_MAX)),
+        gone: gone.clone(),
+    };
+    let orderly = runtime.block_on(async {
+        let ended = until_asked_to_end(&gone)?;
+        let mut session = pin!(async {
+            // Its own token: cancelling it would cut off the answers that are still being written.
+            match serve_server_with_ct(server, transport, CancellationToken::new()).await {
+                Ok(session) => drop(session.waiting().await),
+                Err(reason) => tracing::debug!(%reason, "the session did not begin"),
+            }
+        });
+        tokio::select! {
+            () = &mut session => return Ok::<_, io::Error>(true),
+            () = ended => gone.cancel(),
+        }
+        // Waits stop at `gone`; what remains is quick.
+        Ok(tokio::time::timeout(GRACE, session).await.is_ok())
+    })?;
+    runtime.shutdown_timeout(GRACE);
+    if orderly {
+        writer.join();
+    }
+    Ok(())
+}
+
+/// Ends at SIGTERM, SIGINT or SIGHUP, when the parent is gone, or when the client is.
+#[cfg(unix)]
+fn until_asked_to_end(gone: &CancellationToken) -> io::Result<impl Future<Output = ()> + use<>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let gone = gone.clone();
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+            () = parent::gone() => tracing::info!("the parent process is gone"),
+            () = gone.cancelled() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn until_asked_to_end(gone: &CancellationToken) -> io::Result<impl Future<Output = ()> + use<>> {
+    let gone = gone.clone();
+    Ok(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = parent::gone() => {}
+            () = gone.cancelled() => {}
+        }
+    })
+}
+
+#[derive(Clone)]
+struct Server {
+    sources: Arc<Sources>,
+    front: Arc<Mutex<Option<Front>>>,
+    calls: Arc<Semaphore>,
+    gone: CancellationToken,
+}
+
+impl Server {
+    fn front(&self) -> Result<Front, Refusal> {
+        let mut front = self.front.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(front) = front.as_ref() {
+            return Ok(front.clone());
+        }
+        let settings = Settings::load(&self.sources).map_err(|error| {
+            let name = error.problems.first().map(|problem| problem.name.clone());
+            Refusal::new(name.unwrap_or_default(), error)
+        })?;
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        // Runners read the keys themselves: the front needs none.
+        Ok(front.insert(Front::new(settings.without_keys())).clone())
+    }
+
+    async fn call(
+        &self,
+        tool: &'static str,
+        arguments: Map<String, Value>,
+        progress: impl FnMut(&Value),
+    ) -> Result<Value, Refusal> {
+        let front = self.front()?;
+        let argument_bytes = json_len(&arguments);
+        let job = job_id(arguments.get("job_id"));
+        let answer = match tool {
+            "start" => front.start(arguments, progress).await,
+            "get" => front.get(arguments).await,
+            "tail" => front.tail(arguments).await,
+            "wait" => front.wait(arguments, progress).await,
+            "cancel" => front.cancel(arguments).await,
+            "analyze" => front.analyze(arguments).await,
+            _ => Err(Refusal::new("name", "names no tool")),
+        };
+        let (reply_bytes, job) = match &answer {
+            Ok(value) => (json_len(value), job.or_else(|| job_id(value.get("job_id")))),
+            Err(refusal) => (json_len(refusal), job),
+        };
+        // What the planner pays is known only now, and must not delay what it waits for.
+        tokio::spawn(async move {
+            front
+                .record_call(tool, job, argument_bytes, reply_bytes)
+                .await;
+        });
+        answer
+    }
+}
+
+fn job_id(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).map(str::to_owned)
+}
+
+fn json_len(value: &impl serde::Serialize) -> usize {
+    serde_json::to_string(value).map_or(0, |text| text.len())
+}
+
+/// A successful reply. The text repeats the structure for clients that read only text.
+fn answered(value: Value) -> CallToolResult {
+    let mut result = CallToolResult::success(vec![ContentBlock::text(value.to_string())]);
+    result.structured_content = Some(value);
+    result
+}
+
+/// A failed call: short, in the same place as every other reply, and naming what to change.
+pub(super) fn refused(argument: &str, rule: &str) -> CallToolResult {
+    let value = json!({ "error": { "argument": argument, "rule": rule } });
+    let mut result = CallToolResult::error(vec![ContentBlock::text(value.to_string())]);
+    result.structured_content = Some(value);
+    result
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let mut config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_instructions(INSTRUCTIONS);
+        config.protocol_version = ProtocolVersion::LATEST_WITH_INITIALIZE;
+        config.server_info = Implementation::new("mcp-codex-worker", env!("CARGO_PKG_VERSION"));
+        config
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(tools::tools()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Some(tool) = tools::NAMES.iter().find(|name| **name == request.name) else {
+            let rule = format!("must be one of {}", tools::NAMES.join(", "));
+            return Ok(refused("name", &rule).into());
+        };
+        let Ok(_permit) = self.calls.try_acquire() else {
+            let rule = format!("{CALLS_MAX} calls are in flight; wait for some of them");
+            return Ok(refused("request", &rule).into());
+        };
+        let (seen, report) = watch::channel(None::<Value>);
+        let progress = |view: &Value| {
+            let _ = seen.send(Some(view.clone()));
+        };
+        let arguments = request.arguments.unwrap_or_default();
+        let answer = tokio::select! {
+            biased;
+            answer = self.call(tool, arguments, progress) => answer,
+            () = forward_progress(report, &context) => Err(Refusal::internal("progress ended")),
+            // Stopping a call stops the wait and never the job.
+            () = context.ct.cancelled() => Err(Refusal::new("request", "the call was cancelled")),
+            () = self.gone.cancelled() => Err(Refusal::new("request", "the client is gone")),
+        };
+        Ok(match answer {
+            Ok(value) => answered(value),
+            Err(refusal) => refused(&refusal.argument, &refusal.rule),
+        }
+        .into())
+    }
+
+    /// Requests whose parameters rmcp could not read end here, `tools/call` with malformed arguments among them.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        if request.method != "tools/call" {
+            return Err(ErrorData::new(
+                ErrorCode::METHOD_NOT_FOUND,
+                "no such method",
+                None,
+            ));
+        }
+        let named = request
+            .params
+            .as_ref()
+            .is_some_and(|params| params.get("name").is_some_and(Value::is_string));
+        let refusal = if named {
+            refused("arguments", "must be an object")
+        } else {
+            refused("name", &format!("must be one of {}", tools::NAMES.join(", ")))
+        };
+        serde_json::to_value(refusal)
+            .map(CustomResult::new)
+            .map_err(|fault| ErrorData::internal_error(fault.to_string(), None))
+    }
+}
+
+/// Passes on the newest view as a progress notification; one that the client is slow to take is overtaken by the next.
+/// Never ends.
+async fn forward_progress(
+    mut report: watch::Receiver<Option<Value>>,
+    context: &RequestContext<RoleServer>,
+) {
+    if let Some(token) = context.meta.get_progress_token() {
+        let mut count = 0.0;
+        while report.changed().await.is_ok() {
+            let Some(view) = report.borrow_and_update().clone() else {
+                continue;
+            };
+            count += 1.0;
+            let note = ProgressNotificationParam::new(token.clone(), count).with_message(summary(&view));
+            if context.peer.notify_progress(note).await.is_err() {
+                break;
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+/// A job's view in one line.
+fn summary(view: &Value) -> String {
+    let text = |key: &str| view.get(key).and_then(Value::as_str);
+    match text("message").or_else(|| text("job_status")) {
+        Some(line) => {
+            let mut line = line.to_owned();
+            for (key, unit) in [("turns", " turns"), ("elapsed_s", " s")] {
+                if let Some(number) = view.get(key).and_then(Value::as_u64) {
+                    line.push_str(&format!(", {number}{unit}"));
+                }
+            }
+            if let Some(tool) = text("last_tool") {
+                line.push_str(&format!(", {tool}"));
+            }
+            line
+        }
+        None => view.to_string(),
+    }
+}

@@ -1,0 +1,288 @@
+//! The standard streams as MCP's transport, and nobody else's.
+//!
+//! Two threads with blocking reads and writes serve every kind of stream alike (pipe, socket, file, terminal) and notice
+//! the client's end even while the runtime is busy.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::thread::JoinHandle;
+
+use rmcp::RoleServer;
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::frame::{self, FRAME_MAX, Rejection};
+use super::server;
+
+/// Messages that may wait in either direction. A client that does not read stops being read.
+const QUEUE: usize = 64;
+
+/// Both threads only move bytes.
+const STACK: usize = 512 * 1024;
+
+/// The client's ends of stdin and stdout.
+#[derive(Debug)]
+pub struct Streams {
+    /// What the client writes.
+    pub input: File,
+    /// What the client reads: MCP and nothing else.
+    pub output: File,
+}
+
+/// Takes stdin and stdout for MCP. Afterwards descriptor 0 reads nothing and descriptor 1 is stderr, so that no library,
+/// plugin, panic or child process can write into the protocol or swallow a message of it.
+///
+/// # Errors
+///
+/// When a stream is closed, or there are no descriptors left.
+#[cfg(unix)]
+pub fn claim() -> io::Result<Streams> {
+    use rustix::io::fcntl_dupfd_cloexec;
+    use rustix::stdio::{dup2_stdin, dup2_stdout};
+
+    const FIRST_PRIVATE: i32 = 3;
+    let input = File::from(fcntl_dupfd_cloexec(io::stdin(), FIRST_PRIVATE)?);
+    let output = File::from(fcntl_dupfd_cloexec(io::stdout(), FIRST_PRIVATE)?);
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    // A client may have closed stderr.
+    dup2_stdout(io::stderr()).or_else(|_| dup2_stdout(&null))?;
+    Ok(Streams { input, output })
+}
+
+/// Takes stdin and stdout for MCP. Here they stay where they are; nothing in this program prints while it serves.
+///
+/// # Errors
+///
+/// When a stream cannot be duplicated.
+#[cfg(windows)]
+pub fn claim() -> io::Result<Streams> {
+    use std::os::windows::io::AsHandle;
+
+    let input = File::from(io::stdin().as_handle().try_clone_to_owned()?);
+    let output = File::from(io::stdout().as_handle().try_clone_to_owned()?);
+    Ok(Streams { input, output })
+}
+
+/// MCP over the client's streams.
+pub(super) struct StdioTransport {
+    incoming: mpsc::Receiver<RxJsonRpcMessage<RoleServer>>,
+    outgoing: Option<mpsc::Sender<Vec<u8>>>,
+}
+
+/// Ends when everything was written that was sent.
+pub(super) struct Writer(JoinHandle<()>);
+
+impl Writer {
+    /// Waits for the last byte.
+    pub(super) fn join(self) {
+        let _ = self.0.join();
+    }
+}
+
+impl StdioTransport {
+    /// Starts to read and write. `gone` is cancelled when the client closes either stream.
+    pub(super) fn open(streams: Streams, gone: &CancellationToken) -> io::Result<(Self, Writer)> {
+        let (received, incoming) = mpsc::channel(QUEUE);
+        let (outgoing, queued) = mpsc::channel(QUEUE);
+
+        let answer = outgoing.downgrade();
+        let input_gone = gone.clone();
+        std::thread::Builder::new()
+            .name("mcp-read".into())
+            .stack_size(STACK)
+            .spawn(move || {
+                read(streams.input, &received, &answer);
+                // First no more messages, then the word that this is the end.
+                drop(received);
+                input_gone.cancel();
+            })?;
+
+        let output_gone = gone.clone();
+        let writer = std::thread::Builder::new()
+            .name("mcp-write".into())
+            .stack_size(STACK)
+            .spawn(move || {
+                write(streams.output, queued);
+                output_gone.cancel();
+            })?;
+        let transport = Self {
+            incoming,
+            outgoing: Some(outgoing),
+        };
+        Ok((transport, Writer(writer)))
+    }
+}
+
+impl Transport<RoleServer> for StdioTransport {
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let outgoing = self.outgoing.clone();
+        async move {
+            let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
+            let line = line(&message)?;
+            let outgoing = outgoing.ok_or_else(closed)?;
+            outgoing.send(line).await.map_err(|_| closed())
+        }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        self.incoming.recv().await
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        self.outgoing = None;
+        Ok(())
+    }
+}
+
+fn line<T: serde::Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn write(mut output: File, mut queued: mpsc::Receiver<Vec<u8>>) {
+    while let Some(line) = queued.blocking_recv() {
+        if output.write_all(&line).is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads to the end of the stream. Frames that cannot be taken are answered here and cost their sender nothing else.
+fn read(
+    input: File,
+    received: &mpsc::Sender<RxJsonRpcMessage<RoleServer>>,
+    answer: &mpsc::WeakSender<Vec<u8>>,
+) {
+    let mut input = BufReader::with_capacity(64 * 1024, input);
+    let mut buffer = Vec::new();
+    let mut opened = false;
+    loop {
+        let taken = match read_frame(&mut input, &mut buffer) {
+            Ok(Frame::Whole) => {
+                let frame = buffer.trim_ascii();
+                if frame.is_empty() {
+                    continue;
+                }
+                message(frame)
+            }
+            Ok(Frame::TooLong) => Err(reply_to(frame::too_long(&buffer))),
+            Ok(Frame::End) => return,
+            Err(fault) => {
+                tracing::warn!(%fault, "stdin cannot be read");
+                return;
+            }
+        };
+        if buffer.capacity() > 64 * 1024 {
+            buffer = Vec::new();
+        }
+        match taken {
+            // rmcp gives up when anything but a request comes first.
+            Ok(message) if opened || matches!(message, RxJsonRpcMessage::<RoleServer>::Request(_)) => {
+                opened = true;
+                if received.blocking_send(message).is_err() {
+                    return;
+                }
+            }
+            Ok(_) => tracing::debug!("a notification before the first request was ignored"),
+            Err(reply) => {
+                let Some(answer) = answer.upgrade() else { return };
+                if line(&reply).is_ok_and(|line| answer.blocking_send(line).is_err()) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+enum Frame {
+    Whole,
+    TooLong,
+    End,
+}
+
+/// Reads up to a line break into `buffer`. Of a frame that is too long the rest is read and dropped, so that the next one
+/// is found.
+fn read_frame(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Frame> {
+    buffer.clear();
+    let mut too_long = false;
+    loop {
+        let available = match input.fill_buf() {
+            Ok(available) => available,
+            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => continue,
+            Err(fault) => return Err(fault),
+        };
+        if available.is_empty() {
+            // A last frame without a line break is a frame all the same.
+            return Ok(match (too_long, buffer.is_empty()) {
+                (true, _) => Frame::TooLong,
+                (false, true) => Frame::End,
+                (false, false) => Frame::Whole,
+            });
+        }
+        let end = memchr::memchr(b'\n', available);
+        let part = available.get(..end.unwrap_or(available.len())).unwrap_or_default();
+        let used = part.len() + usize::from(end.is_some());
+        if too_long || buffer.len() + part.len() > FRAME_MAX {
+            too_long = true;
+        } else {
+            buffer.extend_from_slice(part);
+        }
+        input.consume(used);
+        if end.is_some() {
+            return Ok(if too_long { Frame::TooLong } else { Frame::Whole });
+        }
+    }
+}
+
+/// The message in a frame, or the answer to a frame that holds none.
+fn message(frame: &[u8]) -> Result<RxJsonRpcMessage<RoleServer>, Value> {
+    let value = frame::parse(frame).map_err(reply_to)?;
+    let id = value
+        .get("id")
+        .filter(|id| id.is_string() || id.is_number())
+        .cloned();
+    let tool_call = value.get("method").is_some_and(|method| method == "tools/call");
+    serde_json::from_value(value).map_err(|_| {
+        reply_to(Rejection {
+            id,
+            tool_call,
+            malformed: false,
+            rule: "must be a JSON-RPC 2.0 message of MCP".to_owned(),
+        })
+    })
+}
+
+/// A tool call is answered in the form of every failed call, everything else as JSON-RPC says.
+fn reply_to(rejection: Rejection) -> Value {
+    let Rejection {
+        id,
+        tool_call,
+        malformed,
+        rule,
+    } = rejection;
+    match id {
+        Some(id) if tool_call => {
+            let result = server::refused("request", &rule);
+            json!({ "jsonrpc": "2.0", "id": id, "result": result })
+        }
+        id => {
+            let (code, name) = if malformed {
+                (-32700, "Parse error")
+            } else {
+                (-32600, "Invalid request")
+            };
+            let message = format!("{name}: the message {rule}");
+            json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
+        }
+    }
+}
