@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// The longest frame, in bytes.
@@ -42,7 +42,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Value, Rejection> {
     .deserialize(&mut json)
     .and_then(|value| json.end().map(|()| value));
     match parsed {
-        Ok(Value::Array(_)) => Err(limits.reject("must be one message: batches are not part of MCP")),
+        Ok(Value::Array(_)) => {
+            Err(limits.reject("must be one message: batches are not part of MCP"))
+        }
         Ok(value) => Ok(value),
         Err(error) => Err(match limits.broken.take() {
             Some(rule) => limits.reject(rule),
@@ -223,7 +225,8 @@ mod tests {
 
     #[test]
     fn limits_hold_at_their_edge() {
-        let nested = |levels: usize| format!("{}{}", "{\"a\":".repeat(levels), "1") + &"}".repeat(levels);
+        let nested =
+            |levels: usize| format!("{}{}", "{\"a\":".repeat(levels), "1") + &"}".repeat(levels);
         assert!(parse(nested(DEPTH_MAX).as_bytes()).is_ok());
         assert_eq!(rule(&nested(DEPTH_MAX + 1)), TOO_DEEP);
         assert_eq!(rule(&format!("{}1", "[".repeat(100_000))), TOO_DEEP);
@@ -232,12 +235,17 @@ mod tests {
         assert!(parse(array(ARRAY_MAX).as_bytes()).is_ok());
         assert_eq!(rule(&array(ARRAY_MAX + 1)), TOO_MANY);
 
-        assert!(TOO_DEEP.contains(&DEPTH_MAX.to_string()) && TOO_MANY.contains(&ARRAY_MAX.to_string()));
+        assert!(
+            TOO_DEEP.contains(&DEPTH_MAX.to_string()) && TOO_MANY.contains(&ARRAY_MAX.to_string())
+        );
     }
 
     #[test]
     fn doubled_keys_are_found_through_their_escapes() {
-        assert_eq!(rule(r#"{"id":1,"params":{"name":"get","n\u0061me":"start"}}"#), TWICE);
+        assert_eq!(
+            rule(r#"{"id":1,"params":{"name":"get","n\u0061me":"start"}}"#),
+            TWICE
+        );
     }
 
     #[test]
@@ -249,12 +257,22 @@ mod tests {
         assert!(!rejection.malformed);
 
         let rejection = parse(br#"{"id":"q","method":"ping","params":{"a":1,"a":2}}"#).unwrap_err();
-        assert_eq!((rejection.id, rejection.tool_call), (Some(Value::from("q")), false));
+        assert_eq!(
+            (rejection.id, rejection.tool_call),
+            (Some(Value::from("q")), false)
+        );
     }
 
     #[test]
     fn what_is_no_json_is_refused_without_being_repeated() {
-        for frame in ["", "x-secret", "{\"id\":1e999}", "{\"a\":\"\\ud800\"}", "{} {}", "\u{1}"] {
+        for frame in [
+            "",
+            "x-secret",
+            "{\"id\":1e999}",
+            "{\"a\":\"\\ud800\"}",
+            "{} {}",
+            "\u{1}",
+        ] {
             let rejection = parse(frame.as_bytes()).unwrap_err();
             assert!(rejection.malformed, "{frame}");
             assert!(!rejection.rule.contains("secret"));

@@ -16,7 +16,10 @@ pub(super) async fn gone() {
 
         let watched = pidfd_open(parent, PidfdFlags::empty())
             .ok()
-            .and_then(|pidfd| AsyncFd::with_interest(pidfd, Interest::READABLE).ok());
+            // SAFETY: the descriptor is owned by the AsyncFd until both are dropped, and nobody else sees it.
+            .and_then(|pidfd| {
+                unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.ok()
+            });
         // The parent may have ended, and its number been given away, before the descriptor was opened.
         if let Some(watched) = watched
             && getppid() == Some(parent)

@@ -249,11 +249,16 @@ impl ServerHandler for Server {
             .params
             .as_ref()
             .is_some_and(|params| params.get("name").is_some_and(Value::is_string));
-        let refusal = if named {
+        let mut refusal = if named {
             refused("arguments", "must be an object")
         } else {
-            refused("name", &format!("must be one of {}", tools::NAMES.join(", ")))
+            refused(
+                "name",
+                &format!("must be one of {}", tools::NAMES.join(", ")),
+            )
         };
+        // rmcp takes it out for older peers only where it knows the result's type; its absence means the same.
+        refusal.result_type = None;
         serde_json::to_value(refusal)
             .map(CustomResult::new)
             .map_err(|fault| ErrorData::internal_error(fault.to_string(), None))
@@ -273,7 +278,8 @@ async fn forward_progress(
                 continue;
             };
             count += 1.0;
-            let note = ProgressNotificationParam::new(token.clone(), count).with_message(summary(&view));
+            let note =
+                ProgressNotificationParam::new(token.clone(), count).with_message(summary(&view));
             if context.peer.notify_progress(note).await.is_err() {
                 break;
             }

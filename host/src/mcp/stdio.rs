@@ -187,7 +187,9 @@ fn read(
         }
         match taken {
             // rmcp gives up when anything but a request comes first.
-            Ok(message) if opened || matches!(message, RxJsonRpcMessage::<RoleServer>::Request(_)) => {
+            Ok(message)
+                if opened || matches!(message, RxJsonRpcMessage::<RoleServer>::Request(_)) =>
+            {
                 opened = true;
                 if received.blocking_send(message).is_err() {
                     return;
@@ -195,7 +197,9 @@ fn read(
             }
             Ok(_) => tracing::debug!("a notification before the first request was ignored"),
             Err(reply) => {
-                let Some(answer) = answer.upgrade() else { return };
+                let Some(answer) = answer.upgrade() else {
+                    return;
+                };
                 if line(&reply).is_ok_and(|line| answer.blocking_send(line).is_err()) {
                     return;
                 }
@@ -230,7 +234,9 @@ fn read_frame(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Fram
             });
         }
         let end = memchr::memchr(b'\n', available);
-        let part = available.get(..end.unwrap_or(available.len())).unwrap_or_default();
+        let part = available
+            .get(..end.unwrap_or(available.len()))
+            .unwrap_or_default();
         let used = part.len() + usize::from(end.is_some());
         if too_long || buffer.len() + part.len() > FRAME_MAX {
             too_long = true;
@@ -239,7 +245,11 @@ fn read_frame(input: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Fram
         }
         input.consume(used);
         if end.is_some() {
-            return Ok(if too_long { Frame::TooLong } else { Frame::Whole });
+            return Ok(if too_long {
+                Frame::TooLong
+            } else {
+                Frame::Whole
+            });
         }
     }
 }
@@ -251,7 +261,9 @@ fn message(frame: &[u8]) -> Result<RxJsonRpcMessage<RoleServer>, Value> {
         .get("id")
         .filter(|id| id.is_string() || id.is_number())
         .cloned();
-    let tool_call = value.get("method").is_some_and(|method| method == "tools/call");
+    let tool_call = value
+        .get("method")
+        .is_some_and(|method| method == "tools/call");
     serde_json::from_value(value).map_err(|_| {
         reply_to(Rejection {
             id,
@@ -272,7 +284,9 @@ fn reply_to(rejection: Rejection) -> Value {
     } = rejection;
     match id {
         Some(id) if tool_call => {
-            let result = server::refused("request", &rule);
+            let mut result = server::refused("request", &rule);
+            // Of the newest protocol only, where its absence means the same.
+            result.result_type = None;
             json!({ "jsonrpc": "2.0", "id": id, "result": result })
         }
         id => {
