@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use worker_test_support::clients;
 
@@ -83,6 +83,40 @@ fn the_folder_stays_where_it_is_asked_for() {
         .expect("says where");
     let mended = fs::read_to_string(Path::new(kept).join("work/cart/src/cart.js")).unwrap();
     assert!(mended.contains("i < items.length;"));
+}
+
+/// Ctrl-C at the terminal reaches the demo, which cancels its job first.
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_cancels_the_job_and_leaves_nothing() {
+    use std::io::{BufRead, BufReader};
+
+    let home = tempfile::tempdir().unwrap();
+    let mut demo = demo(home.path(), &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("Codex calls `start`")));
+    let pid = demo.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(
+        demo.wait().unwrap().code(),
+        Some(130),
+        "{}",
+        rest.join("\n")
+    );
+    assert_eq!(names_in(&home.path().join("tmp")), Vec::<String>::new());
 }
 
 #[test]

@@ -53,7 +53,8 @@ pub(super) fn delegate(
         }
         watcher.notice(planner.notifications());
         watcher.show_log(console)?;
-        if interrupted.load(Ordering::Relaxed) {
+        // A job just started gets its name with the first progress; until then there is nothing to cancel by.
+        if interrupted.load(Ordering::Relaxed) && watcher.job.is_some() {
             watcher.cancel()?;
             return Err(DemoError::Interrupted);
         }
@@ -84,16 +85,13 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// Progress notifications of the waiting call name the job.
+    /// Progress notifications of the waiting call begin with the job's id.
     fn notice(&mut self, notifications: &[Value]) {
         if self.job.is_none() {
-            let messages = notifications
+            let mut messages = notifications
                 .iter()
                 .filter_map(|note| note["params"]["message"].as_str());
-            self.job = messages
-                .filter_map(|message| message.split([' ', ':']).next())
-                .map(str::to_owned)
-                .next();
+            self.job = messages.find_map(|message| Some(message.split_once(": ")?.0.to_owned()));
         }
     }
 
