@@ -7,6 +7,7 @@
 pub mod console;
 pub mod gateway;
 pub mod install;
+mod interrupt;
 pub mod loopback;
 pub mod mcp_client;
 mod planner;
@@ -25,6 +26,7 @@ use crate::settings::{SETTINGS, Settings};
 use console::{Console, grouped};
 use gateway::ScriptedGateway;
 use install::{CLAUDE_CODE, InstallError};
+use interrupt::Interrupt;
 use mcp_client::McpClientError;
 use tokens::JobTokens;
 
@@ -72,7 +74,7 @@ pub enum DemoError {
     #[error("the job did not do what it should: {0}")]
     Unexpected(String),
     /// Ctrl-C.
-    #[error("interrupted; the job was cancelled")]
+    #[error("interrupted; nothing of the demo runs any more")]
     Interrupted,
 }
 
@@ -96,12 +98,20 @@ pub fn run(options: Options, settings: &Settings, console: &mut Console) -> Resu
     })?;
     let folder = Folder::create()?;
     console.line("mcp-codex-worker demo: Codex delegates, Claude Code works, the host verifies.");
-    let shown = show(options, settings, &folder, console);
+    let interrupt = Interrupt::watch()?;
+    let shown = show(options, settings, &folder, &interrupt, console);
     if options.keep {
         console.line("");
         console.line(&format!("Kept: {}", folder.leave().display()));
     }
-    shown?;
+    // What fails because of Ctrl-C (npm gets it too) is no failure of its own.
+    shown.map_err(|error| {
+        if interrupt.seen() {
+            DemoError::Interrupted
+        } else {
+            error
+        }
+    })?;
     console.line("");
     console.line(&format!(
         "The demo passed in {:.1} s.",
@@ -114,6 +124,7 @@ fn show(
     options: Options,
     settings: &Settings,
     folder: &Folder,
+    interrupt: &Interrupt,
     console: &mut Console,
 ) -> Result<(), DemoError> {
     console.step("A repository with a failing test");
@@ -152,7 +163,7 @@ fn show(
     console.step("Codex calls `start`");
     let command = || serve(settings, gateway.as_ref(), folder, &claude);
     let job = project::job(&folder.project(), WAIT_MS);
-    let ended = planner::delegate(&command, &job, console)?;
+    let ended = planner::delegate(&command, &job, interrupt, console)?;
 
     console.step(&format!(
         "What Codex sees ({} bytes)",

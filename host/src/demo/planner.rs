@@ -2,14 +2,13 @@
 
 use std::io;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::DemoError;
 use super::console::Console;
+use super::interrupt::Interrupt;
 use super::mcp_client::{McpClient, ReadByModel, ToolReply};
 
 /// How long a call other than the waiting one may take.
@@ -32,9 +31,9 @@ pub(super) struct Ended {
 pub(super) fn delegate(
     serve: &dyn Fn() -> io::Result<Command>,
     job: &Value,
+    interrupt: &Interrupt,
     console: &mut Console,
 ) -> Result<Ended, DemoError> {
-    let interrupted = on_interrupt()?;
     let mut planner = McpClient::connect(serve()?, PATIENCE)?;
     // Watching is for the audience: a second front on the same store, as another Codex would be, and not charged.
     let mut watcher = Watcher {
@@ -54,7 +53,7 @@ pub(super) fn delegate(
         watcher.notice(planner.notifications());
         watcher.show_log(console)?;
         // A job just started gets its name with the first progress; until then there is nothing to cancel by.
-        if interrupted.load(Ordering::Relaxed) && watcher.job.is_some() {
+        if interrupt.seen() && watcher.job.is_some() {
             watcher.cancel()?;
             return Err(DemoError::Interrupted);
         }
@@ -139,21 +138,4 @@ impl Watcher {
         }
         Ok(Some(reply))
     }
-}
-
-/// Turns true at Ctrl-C, which then no longer ends this process by itself.
-fn on_interrupt() -> io::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&flag);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    std::thread::Builder::new()
-        .name("interrupt".into())
-        .spawn(move || {
-            if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-                seen.store(true, Ordering::Relaxed);
-            }
-        })?;
-    Ok(flag)
 }
