@@ -16,3 +16,10 @@ pub(crate) struct Bundled {
 
 /// Every bundled plugin, ordered by name.
 pub(crate) static BUNDLED: &[Bundled] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+
+impl Bundled {
+    /// Whether an operator's entry of the same name may stand in for it. What tightens may only be added to.
+    pub(crate) fn replaceable(&self) -> bool {
+        self.kind != Kind::Redactor && self.name != "scope"
+    }
+}

@@ -1,7 +1,41 @@
 //! Policy as WebAssembly components: checks, summarizers, redactors, dialects.
+//!
+//! [`Engine`] compiles and caches, [`PluginSet`] is what the operator configured on top of what is bundled, and each kind
+//! has a file with the types that it works on. A component gets a log and its own settings; anything more is granted by
+//! name. Calls are synchronous and end by a deadline. Names of the wire types and conversions stand in [`v0_1`] alone, so
+//! that a next version of `wit/` can be served beside this one.
 
-pub(crate) mod bundled;
+mod bundled;
+mod cache;
+pub mod check;
+pub mod dialect;
+mod engine;
+mod error;
 pub mod facts;
+mod grants;
+mod host;
+mod instance;
+mod limits;
+mod loaded;
+pub mod manifest;
+pub mod redactor;
+mod schema;
+mod set;
+mod settings;
+pub mod summarizer;
+mod v0_1;
+
+pub use check::{CheckPlugin, Snapshot};
+pub use dialect::{DialectPlugin, Translation};
+pub use engine::Engine;
+pub use error::{PluginError, Stage};
+pub use facts::Facts;
+pub use limits::Limits;
+pub use loaded::Info;
+pub use redactor::RedactorPlugin;
+pub use set::{Listed, PluginSet};
+pub use settings::{Entry, PluginSettings};
+pub use summarizer::SummarizerPlugin;
 
 /// What a plugin does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,4 +48,30 @@ pub enum Kind {
     Redactor,
     /// Speaks one gateway's form of chat completions.
     Dialect,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 4] = [Kind::Check, Kind::Summarizer, Kind::Redactor, Kind::Dialect];
+
+    /// The word for it, in manifests, messages and the names of WIT interfaces.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Check => "check",
+            Kind::Summarizer => "summarizer",
+            Kind::Redactor => "redactor",
+            Kind::Dialect => "dialect",
+        }
+    }
+
+    /// The kind of that word.
+    pub fn from_word(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.word())
+    }
 }

@@ -1,0 +1,169 @@
+//! Compiled components on disk, `<cache>/plugins/<sha256>-<engine>.cwasm`.
+//!
+//! Such a file is native code, and loading it is trusting it. So only files are taken that this user wrote: in a folder
+//! of mode 0700, with mode 0600, owned by the user of this process, with no second name. They are never taken from a
+//! plugin's folder or from anyone else.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use wasmtime::component::Component;
+
+/// The cache of one engine.
+#[derive(Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+    /// Digest of everything about the engine that compiled code depends on.
+    engine: String,
+}
+
+impl Cache {
+    pub(super) fn new(cache_dir: &Path, engine: String) -> Self {
+        Cache {
+            folder: cache_dir.join("plugins"),
+            engine,
+        }
+    }
+
+    /// The component of these bytes, compiled by whoever comes first: another process that wants it waits.
+    ///
+    /// `compile` gives the component; its error is given back. Trouble with the cache itself never fails the load, it
+    /// only costs a compilation.
+    pub(super) fn get_or_compile<E>(
+        &self,
+        engine: &wasmtime::Engine,
+        sha256: &str,
+        compile: impl FnOnce() -> Result<Component, E>,
+    ) -> Result<Component, E> {
+        let file = self.folder.join(format!("{sha256}-{}.cwasm", self.engine));
+        if let Some(component) = load(engine, &file) {
+            return Ok(component);
+        }
+        let lock = self.lock(sha256);
+        if lock.is_ok()
+            && let Some(component) = load(engine, &file)
+        {
+            return Ok(component);
+        }
+        let component = compile()?;
+        let stored = lock.and_then(|_lock| {
+            let code = component.serialize().map_err(io::Error::other)?;
+            store(&self.folder, &file, &code)
+        });
+        if let Err(error) = stored {
+            tracing::warn!(cache = %self.folder.display(), "the compiled plugin is not kept: {error}");
+        }
+        Ok(component)
+    }
+
+    /// Holds back other processes that want to compile the same component.
+    fn lock(&self, sha256: &str) -> io::Result<File> {
+        private_folder(&self.folder)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let lock = private(&mut options).open(self.folder.join(format!("{sha256}.lock")))?;
+        lock.lock()?;
+        Ok(lock)
+    }
+}
+
+/// The cached component, if there is one that may be trusted and that this engine takes.
+fn load(engine: &wasmtime::Engine, file: &Path) -> Option<Component> {
+    match trusted(file) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!(file = %file.display(), "this file is not taken as compiled code: {error}");
+            return None;
+        }
+    }
+    // SAFETY: `trusted` made sure that nobody but this user can have written the file, which `store` wrote whole and
+    // never changes. Wasmtime itself refuses code of another version or with other settings.
+    match unsafe { Component::deserialize_file(engine, file) } {
+        Ok(component) => Some(component),
+        Err(error) => {
+            tracing::debug!(file = %file.display(), "compiled code of another engine: {error:#}");
+            let _ = fs::remove_file(file);
+            None
+        }
+    }
+}
+
+/// Writes beside, then renames: a reader sees a whole file or none.
+fn store(folder: &Path, file: &Path, code: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create_new(true).write(true);
+    let temporary = folder.join(format!("{}.tmp", std::process::id()));
+    let _ = fs::remove_file(&temporary);
+    let mut written = private(&mut options).open(&temporary)?;
+    let result = written
+        .write_all(code)
+        .and_then(|()| written.sync_data())
+        .and_then(|()| fs::rename(&temporary, file));
+    if result.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    result
+}
+
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600)
+}
+
+#[cfg(not(unix))]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+#[cfg(unix)]
+fn private_folder(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    if fs::metadata(folder)?.permissions().mode() & 0o777 != 0o700 {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+        // Whatever lies here may have come from others while it was open to them.
+        for entry in fs::read_dir(folder)?.flatten() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn private_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)
+}
+
+/// Whether only this user can have written the file.
+#[cfg(unix)]
+fn trusted(file: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let refuse = |why: &str| Err(io::Error::other(why.to_owned()));
+    let user = rustix::process::geteuid().as_raw();
+    let metadata = fs::symlink_metadata(file)?;
+    let folder = fs::symlink_metadata(file.parent().unwrap_or(Path::new("/")))?;
+    if !folder.is_dir() || folder.uid() != user || folder.mode() & 0o077 != 0 {
+        return refuse("its folder is open to others");
+    }
+    if !metadata.is_file() || metadata.nlink() != 1 {
+        return refuse("it is no plain file");
+    }
+    if metadata.uid() != user || metadata.mode() & 0o777 != 0o600 {
+        return refuse("others may have written it");
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn trusted(file: &Path) -> io::Result<()> {
+    fs::symlink_metadata(file)?
+        .is_file()
+        .then_some(())
+        .ok_or_else(|| io::Error::other("it is no plain file"))
+}

@@ -1,0 +1,66 @@
+//! What went wrong with a plugin: who, what, and what to do.
+
+use super::Kind;
+
+/// One failure of one plugin. Its text is a whole sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct PluginError {
+    /// The plugin's name in the configuration.
+    pub plugin: String,
+    /// Its version, when it got far enough to say.
+    pub version: Option<String>,
+    /// What it is, when that is known.
+    pub kind: Option<Kind>,
+    /// How far it got.
+    pub stage: Stage,
+    /// What happened.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// How far a plugin got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The operator's configuration or the manifest is wrong.
+    Settings,
+    /// There is no plugin of that name, or no such file.
+    Locate,
+    /// Its bytes are not those that were pinned.
+    Digest,
+    /// It is no component that this host can compile.
+    Compile,
+    /// It wants what it was not given, or does not export what its kind needs.
+    Link,
+    /// It could not be started.
+    Start,
+    /// It trapped.
+    Trap,
+    /// It took too long.
+    Deadline,
+    /// It wanted too much memory, or too many tables or instances.
+    Memory,
+    /// The host had more for it than it may be given.
+    Input,
+    /// Its answer breaks a rule of its interface.
+    Output,
+    /// It answered with a refusal.
+    Fault,
+}
+
+impl std::fmt::Display for PluginError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            Some(kind) => write!(f, "{kind} {}", self.plugin)?,
+            None => write!(f, "plugin {}", self.plugin)?,
+        }
+        if let Some(version) = &self.version {
+            write!(f, " {version}")?;
+        }
+        write!(f, ": {}", self.what)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,274 @@
+//! What the host keeps for one instance of a plugin, and what it gives the plugin: version-free, `v0_1` binds it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{Deterministic, WasiCtx, WasiCtxView, WasiView};
+
+use super::Limits;
+use super::check::Snapshot;
+use super::grants::Grants;
+
+/// The state of one instance.
+pub(super) struct Host {
+    /// The plugin's name, for its log lines.
+    pub(super) plugin: Arc<str>,
+    /// Its settings, as JSON.
+    pub(super) config: Arc<str>,
+    pub(super) grants: Arc<Grants>,
+    pub(super) limiter: Limiter,
+    pub(super) deadline: Deadline,
+    /// Handles that the host lent.
+    pub(super) table: ResourceTable,
+    /// The job that a check looks at.
+    pub(super) job: Option<Arc<dyn Snapshot>>,
+    pub(super) log: Log,
+    /// Only for components that import WASI.
+    wasi: Option<WasiCtx>,
+}
+
+impl Host {
+    pub(super) fn new(
+        plugin: Arc<str>,
+        config: Arc<str>,
+        grants: Arc<Grants>,
+        limits: &Limits,
+        wasi: bool,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(Limits::HANDLES);
+        Host {
+            plugin,
+            config,
+            grants,
+            limiter: Limiter {
+                memory: limits.memory,
+                used: 0,
+                denied: None,
+            },
+            deadline: Deadline::start(Limits::START),
+            table,
+            job: None,
+            log: Log {
+                left: limits.log,
+                dropped: 0,
+                last_error: None,
+            },
+            wasi: wasi.then(inert_wasi),
+        }
+    }
+
+    /// Ends a call that is over its time, also when it spends it in host functions, which epochs do not interrupt.
+    pub(super) fn in_time(&self) -> wasmtime::Result<()> {
+        if self.deadline.over() {
+            Err(wasmtime::Error::new(Overrun))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// A call took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("took too long")]
+pub(super) struct Overrun;
+
+/// Until when a call may run. Counted in time of the processor, so that a loaded machine fails no innocent plugin; on
+/// the clock it may take ten times that and a second.
+pub(super) struct Deadline {
+    pub(super) limit: Duration,
+    began: Instant,
+    began_processor: Option<Duration>,
+}
+
+impl Deadline {
+    /// Counts from now, for the thread that asks.
+    pub(super) fn start(limit: Duration) -> Self {
+        Deadline {
+            limit,
+            began: Instant::now(),
+            began_processor: processor_time(),
+        }
+    }
+
+    pub(super) fn over(&self) -> bool {
+        let clock = self.began.elapsed();
+        if clock < self.limit {
+            return false;
+        }
+        let processor = processor_time()
+            .zip(self.began_processor)
+            .map(|(now, began)| now.saturating_sub(began));
+        processor.is_none_or(|used| used >= self.limit)
+            || clock >= self.limit * 10 + Duration::from_secs(1)
+    }
+}
+
+/// Time of the processor that this thread has used.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn processor_time() -> Option<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Some(Duration::new(
+        u64::try_from(time.tv_sec).ok()?,
+        u32::try_from(time.tv_nsec).ok()?,
+    ))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn processor_time() -> Option<Duration> {
+    None
+}
+
+/// Bounds the memory of all linear memories and tables of one instance together.
+pub(super) struct Limiter {
+    memory: u64,
+    used: u64,
+    /// What was refused, as a clause for the error: allocators abort with a trap that says nothing.
+    pub(super) denied: Option<String>,
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let used = self
+            .used
+            .saturating_add(desired.saturating_sub(current) as u64);
+        if used > self.memory {
+            self.denied = Some(format!(
+                "needs more than {} of memory",
+                super::limits::bytes(self.memory)
+            ));
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > Limits::TABLE_ENTRIES {
+            self.denied = Some(format!(
+                "needs a table of more than {} entries",
+                Limits::TABLE_ENTRIES
+            ));
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        Limits::INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        Limits::TABLES
+    }
+
+    fn memories(&self) -> usize {
+        Limits::MEMORIES
+    }
+}
+
+/// The log of one instance.
+pub(super) struct Log {
+    left: u64,
+    dropped: u64,
+    /// The last line of level error: the message of a panic, which the trap does not carry.
+    pub(super) last_error: Option<String>,
+}
+
+impl Host {
+    /// Writes one line of the plugin's, cut and counted.
+    pub(super) fn write_log(&mut self, level: tracing::Level, message: &str) {
+        let message = cut(message, Limits::MESSAGE);
+        if level == tracing::Level::ERROR {
+            self.log.last_error = Some(one_line(message));
+        }
+        match self.log.left.checked_sub(message.len() as u64 + 1) {
+            Some(left) => self.log.left = left,
+            None => {
+                if self.log.dropped == 0 {
+                    tracing::warn!(target: "plugin", plugin = %self.plugin, "writes too much: further lines are dropped");
+                }
+                self.log.dropped += 1;
+                return;
+            }
+        }
+        let plugin = &*self.plugin;
+        match level {
+            tracing::Level::ERROR => tracing::error!(target: "plugin", plugin, "{message}"),
+            tracing::Level::WARN => tracing::warn!(target: "plugin", plugin, "{message}"),
+            tracing::Level::INFO => tracing::info!(target: "plugin", plugin, "{message}"),
+            tracing::Level::DEBUG => tracing::debug!(target: "plugin", plugin, "{message}"),
+            tracing::Level::TRACE => tracing::trace!(target: "plugin", plugin, "{message}"),
+        }
+    }
+}
+
+/// The first `most` bytes of a text, at a character's boundary.
+pub(super) fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+}
+
+/// A message as part of a sentence.
+fn one_line(text: &str) -> String {
+    cut(text, 400)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// WASI for components whose language runtime cannot do without: no files, no network, no environment, no arguments,
+/// a clock that stands still, and the same random numbers each time.
+fn inert_wasi() -> WasiCtx {
+    let mut wasi = WasiCtx::builder();
+    wasi.wall_clock(StoppedClock)
+        .monotonic_clock(StoppedClock)
+        .secure_random(Deterministic::new((0..=255).collect()))
+        .insecure_random(Deterministic::new((0..=255).collect()))
+        .insecure_random_seed(0)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .max_random_size(1 << 16);
+    wasi.build()
+}
+
+struct StoppedClock;
+
+impl wasmtime_wasi::HostWallClock for StoppedClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl wasmtime_wasi::HostMonotonicClock for StoppedClock {
+    fn resolution(&self) -> u64 {
+        1
+    }
+    fn now(&self) -> u64 {
+        0
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: self.wasi.get_or_insert_with(inert_wasi),
+            table: &mut self.table,
+        }
+    }
+}

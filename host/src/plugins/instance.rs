@@ -1,0 +1,190 @@
+//! One live instance of a plugin, and calls into it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
+
+use super::host::{Deadline, Host, Overrun};
+use super::loaded::Loaded;
+use super::{Limits, PluginError, Stage, limits};
+
+/// An instance of the component with the bindings `B`. It serves one job. After a trap it is dead: a component that
+/// trapped cannot be entered again.
+pub(super) struct Instance<B> {
+    pub(super) loaded: Arc<Loaded>,
+    store: Store<Host>,
+    bindings: B,
+    dead: bool,
+}
+
+impl<B: Send + Sync> Instance<B> {
+    /// Makes an instance with these settings.
+    pub(super) fn start(
+        loaded: &Arc<Loaded>,
+        config: Arc<str>,
+        instantiate: impl FnOnce(&mut Store<Host>) -> wasmtime::Result<B> + Send,
+    ) -> Result<Self, PluginError> {
+        loaded.usable()?;
+        let name = Arc::from(loaded.info.name.as_str());
+        let host = Host::new(
+            name,
+            config,
+            Arc::clone(&loaded.grants),
+            &loaded.limits,
+            loaded.wasi,
+        );
+        let mut store = Store::new(&loaded.engine.wasmtime, host);
+        store.limiter(|host| &mut host.limiter);
+        store.set_hostcall_fuel(
+            usize::try_from(loaded.limits.output)
+                .unwrap_or(usize::MAX)
+                .saturating_add(64 << 10),
+        );
+        store.set_max_component_handles(Limits::HANDLES);
+        store.epoch_deadline_callback(|context| {
+            context.data().in_time()?;
+            Ok(UpdateDeadline::Continue(1))
+        });
+        match in_sync_context(loaded.wasi, || {
+            store.data_mut().deadline = Deadline::start(Limits::START);
+            store.set_epoch_deadline(1);
+            instantiate(&mut store)
+        }) {
+            Ok(bindings) => Ok(Instance {
+                loaded: Arc::clone(loaded),
+                store,
+                bindings,
+                dead: false,
+            }),
+            Err(error) => Err(explain(
+                loaded,
+                store.data(),
+                "its start",
+                Stage::Start,
+                &error,
+            )),
+        }
+    }
+
+    /// Calls one function, for no longer than `limit`.
+    pub(super) fn call<R: Send>(
+        &mut self,
+        function: &'static str,
+        limit: Duration,
+        act: impl FnOnce(&B, &mut Store<Host>) -> wasmtime::Result<R> + Send,
+    ) -> Result<R, PluginError> {
+        if self.dead {
+            return Err(self.loaded.error(
+                Stage::Trap,
+                "failed before and is not called again",
+                "",
+            ));
+        }
+        let (bindings, store) = (&mut self.bindings, &mut self.store);
+        let result = in_sync_context(self.loaded.wasi, || {
+            store.data_mut().deadline = Deadline::start(limit);
+            store.set_epoch_deadline(1);
+            act(bindings, store)
+        });
+        result.map_err(|error| {
+            self.dead = true;
+            explain(
+                &self.loaded,
+                self.store.data(),
+                function,
+                Stage::Trap,
+                &error,
+            )
+        })
+    }
+
+    /// Whether it can be called again.
+    pub(super) fn alive(&self) -> bool {
+        !self.dead
+    }
+}
+
+/// WASI's synchronous functions block on a runtime of their own, which panics within another one.
+fn in_sync_context<R: Send>(wasi: bool, act: impl FnOnce() -> R + Send) -> R {
+    if !wasi || tokio::runtime::Handle::try_current().is_err() {
+        return act();
+    }
+    std::thread::scope(|scope| match scope.spawn(act).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+/// Makes a sentence of what wasmtime reports.
+fn explain(
+    loaded: &Loaded,
+    host: &Host,
+    function: &str,
+    stage: Stage,
+    error: &wasmtime::Error,
+) -> PluginError {
+    loaded.had_trouble();
+    let name = &loaded.info.name;
+    if error.downcast_ref::<Overrun>().is_some()
+        || matches!(error.downcast_ref(), Some(Trap::Interrupt))
+    {
+        let what = format!(
+            "took longer than {} in {function}",
+            limits::duration(host.deadline.limit)
+        );
+        return loaded.error(
+            Stage::Deadline,
+            what,
+            format!("a higher deadline in [plugins.{name}.limits] lets it go on"),
+        );
+    }
+    if let Some(denied) = &host.limiter.denied {
+        let remedy = format!("a higher memory in [plugins.{name}.limits] lets it have more");
+        return loaded.error(Stage::Memory, format!("{denied}, in {function}"), remedy);
+    }
+    let reason = match (&host.log.last_error, error.downcast_ref::<Trap>()) {
+        (Some(panic), _) => panic.clone(),
+        (None, Some(Trap::StackOverflow)) => "it calls itself without end".to_owned(),
+        (None, Some(Trap::UnreachableCodeReached)) => "it gave up, without saying why".to_owned(),
+        (None, Some(trap)) => trap.to_string(),
+        (None, None) => error.root_cause().to_string(),
+    };
+    let frames = error
+        .downcast_ref::<WasmBacktrace>()
+        .map(frames)
+        .unwrap_or_default();
+    let remedy = format!(
+        "report it to its author, or take it out with `mcp-codex-worker plugin remove {name}`"
+    );
+    loaded.error(
+        stage,
+        format!("broke down in {function}: {reason}{frames}"),
+        remedy,
+    )
+}
+
+/// The plugin's own functions on top of the stack, without the machinery of a panic.
+fn frames(backtrace: &WasmBacktrace) -> String {
+    let machinery = [
+        "core::panicking",
+        "std::panicking",
+        "rust_panic",
+        "__rust",
+        "abort",
+        "std::sys",
+        "core::result::unwrap",
+    ];
+    let names = backtrace
+        .frames()
+        .iter()
+        .filter_map(|frame| frame.func_name());
+    let own = names
+        .filter(|name| !machinery.iter().any(|part| name.contains(part)) && !name.contains('#'));
+    let own = own.take(3).collect::<Vec<_>>();
+    if own.is_empty() {
+        String::new()
+    } else {
+        format!(" (in {})", own.join(", called by "))
+    }
+}

@@ -1,0 +1,98 @@
+//! `plugin.toml`, the file beside a component: what it is and what it wants.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::Kind;
+
+/// The file's name.
+pub const FILE: &str = "plugin.toml";
+
+/// A manifest.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Manifest {
+    /// The plugin's name.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// `check`, `summarizer`, `redactor` or `dialect`.
+    #[serde(deserialize_with = "kind")]
+    pub kind: Kind,
+    /// The version of `worker:plugin` that it was made for.
+    pub api: String,
+    /// The component, beside this file.
+    pub component: String,
+    /// Digest of the component; written by `plugin build`.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// Grants that it asks for: `clock`, `files:GLOB`.
+    #[serde(default)]
+    pub wants: Vec<String>,
+    /// Its default settings.
+    #[serde(default)]
+    pub config: Map<String, Value>,
+    /// How it is built, where it is not Rust.
+    #[serde(default)]
+    pub build: Option<Build>,
+    /// Where the file lies.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// `[build]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Build {
+    /// `rust`, `python` or `js`.
+    pub language: String,
+    /// The source file, for `python` and `js`.
+    #[serde(default)]
+    pub source: Option<String>,
+}
+
+fn kind<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    Kind::from_word(&word).ok_or_else(|| {
+        serde::de::Error::custom(format!(
+            "kind {word:?} is none of check, summarizer, redactor, dialect"
+        ))
+    })
+}
+
+impl Manifest {
+    /// Reads the manifest in a folder.
+    ///
+    /// # Errors
+    /// A clause with the file, the line and the rule.
+    pub fn read(folder: &Path) -> Result<Manifest, String> {
+        let file = folder.join(FILE);
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+        let mut manifest: Manifest = toml::from_str(&text)
+            .map_err(|error| format!("{}: {}", file.display(), error.to_string().trim_end()))?;
+        let wrong = if !super::settings::is_name(&manifest.id) {
+            Some("id: has small letters, digits and dashes, and begins with a letter".to_owned())
+        } else if Path::new(&manifest.component).components().count() != 1
+            || manifest.component.starts_with('.')
+        {
+            Some("component: must be the name of a file beside this one".to_owned())
+        } else {
+            super::grants::Grants::parse(&manifest.wants)
+                .err()
+                .map(|rule| rule.replacen("grants", "wants", 1))
+        };
+        if let Some(rule) = wrong {
+            return Err(format!("{}: {rule}", file.display()));
+        }
+        manifest.folder = folder.to_owned();
+        Ok(manifest)
+    }
+
+    /// Where the component lies.
+    pub fn component(&self) -> PathBuf {
+        self.folder.join(&self.component)
+    }
+}

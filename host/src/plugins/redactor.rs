@@ -1,0 +1,217 @@
+//! Redactor plugins: where the secrets are. They implement what the core of [`crate::redact`] asks of a scanner.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::instance::Instance;
+use super::loaded::Loaded;
+use super::{Info, Limits, PluginError, Stage, v0_1};
+use crate::redact::{Appetite, ScanError, Scanner, ScannerSource, Verdicts, Window};
+
+/// The most hits in one window: one in four bytes.
+const MOST_HITS: usize = Limits::WINDOW / 4;
+
+/// Idle instances that are kept. What an instance costs is its own start, which compiles the plugin's rules.
+const IDLE: usize = 4;
+
+/// A redactor plugin. An instance remembers nothing between windows, so it serves text after text of one job.
+#[derive(Clone)]
+pub struct RedactorPlugin {
+    loaded: Arc<Loaded>,
+    idle: Arc<Mutex<Vec<Live>>>,
+}
+
+/// An instance that is ready to scan.
+struct Live {
+    instance: Instance<v0_1::redactor::RedactorPlugin>,
+    appetite: Appetite,
+}
+
+impl RedactorPlugin {
+    pub(super) fn new(loaded: Arc<Loaded>) -> Self {
+        RedactorPlugin {
+            loaded,
+            idle: Arc::default(),
+        }
+    }
+
+    /// What the plugin says about itself.
+    pub fn info(&self) -> &Info {
+        &self.loaded.info
+    }
+
+    fn live(&self) -> Result<Live, PluginError> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        if let Some(live) = idle {
+            return Ok(live);
+        }
+        let config = self.loaded.config(None)?;
+        let mut instance = v0_1::redactor(&self.loaded, config)?;
+        let appetite = instance.needs()?;
+        let literals = appetite
+            .prefilter
+            .iter()
+            .flat_map(|prefilter| &prefilter.literals);
+        let wrong = if appetite.lookahead > Appetite::MAX_LOOKAHEAD {
+            Some(format!(
+                "asks for a lookahead of {} bytes; at most {} are given",
+                appetite.lookahead,
+                Appetite::MAX_LOOKAHEAD
+            ))
+        } else if appetite.context > Appetite::MAX_CONTEXT {
+            Some(format!(
+                "asks for {} bytes of context; at most {} are given",
+                appetite.context,
+                Appetite::MAX_CONTEXT
+            ))
+        } else if literals.clone().any(String::is_empty) {
+            Some("has an empty literal in its prefilter".to_owned())
+        } else if literals.count() > 20_000 {
+            Some("has more than 20,000 literals in its prefilter".to_owned())
+        } else {
+            None
+        };
+        match wrong {
+            Some(what) => Err(self.loaded.error(Stage::Output, what, "tell its author")),
+            None => Ok(Live { instance, appetite }),
+        }
+    }
+}
+
+impl ScannerSource for RedactorPlugin {
+    fn name(&self) -> &str {
+        &self.loaded.info.name
+    }
+
+    fn start(&self) -> Result<Box<dyn Scanner>, ScanError> {
+        match self.live() {
+            Ok(live) => {
+                let appetite = live.appetite.clone();
+                Ok(Box::new(PluginScanner {
+                    plugin: self.clone(),
+                    live: Some(live),
+                    appetite,
+                }))
+            }
+            Err(error) => Err(scan_error(&error)),
+        }
+    }
+}
+
+/// One use of an instance.
+struct PluginScanner {
+    plugin: RedactorPlugin,
+    live: Option<Live>,
+    appetite: Appetite,
+}
+
+impl Scanner for PluginScanner {
+    fn appetite(&self) -> &Appetite {
+        &self.appetite
+    }
+
+    fn scan(&mut self, window: Window<'_>) -> Result<Verdicts, ScanError> {
+        let Some(live) = &mut self.live else {
+            let gone =
+                self.plugin
+                    .loaded
+                    .error(Stage::Trap, "failed before and is not called again", "");
+            return Err(scan_error(&gone));
+        };
+        let verdicts = if window.bytes.len() > Limits::WINDOW {
+            let what = format!("is given windows of at most {} bytes", Limits::WINDOW);
+            Err(self.plugin.loaded.error(Stage::Input, what, ""))
+        } else {
+            live.instance.scan(window).and_then(|verdicts| {
+                match wrong(&verdicts, window, &self.appetite) {
+                    None => Ok(verdicts),
+                    Some(what) => {
+                        Err(self
+                            .plugin
+                            .loaded
+                            .error(Stage::Output, what, "tell its author"))
+                    }
+                }
+            })
+        };
+        verdicts.map_err(|error| {
+            self.live = None;
+            tracing::warn!("{error}");
+            scan_error(&error)
+        })
+    }
+}
+
+/// The rule of `scan` that an answer breaks.
+fn wrong(verdicts: &Verdicts, window: Window<'_>, appetite: &Appetite) -> Option<String> {
+    let length = window.bytes.len();
+    if verdicts.hits.len() > MOST_HITS {
+        return Some(format!("gave {} hits in one window", verdicts.hits.len()));
+    }
+    if let Some(hit) = verdicts
+        .hits
+        .iter()
+        .find(|hit| hit.start >= hit.end || hit.end > length)
+    {
+        return Some(format!(
+            "gave a hit at {}..{} in a window of {length} bytes",
+            hit.start, hit.end
+        ));
+    }
+    let label = |label: &str| {
+        let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && label.len() <= 64 && label.bytes().all(word)
+    };
+    if verdicts.hits.iter().any(|hit| !label(&hit.label)) {
+        return Some("gave a label that is not of small letters, digits and dashes".to_owned());
+    }
+    let settled = verdicts.settled;
+    if settled > length
+        || (window.last && settled != length)
+        || settled.saturating_add(appetite.lookahead) < length
+    {
+        return Some(format!(
+            "settled {settled} of {length} bytes, with a lookahead of {}",
+            appetite.lookahead
+        ));
+    }
+    None
+}
+
+impl Drop for PluginScanner {
+    fn drop(&mut self) {
+        if let Some(live) = self.live.take().filter(|live| live.instance.alive()) {
+            let mut idle = self
+                .plugin
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE {
+                idle.push(live);
+            }
+        }
+    }
+}
+
+fn scan_error(error: &PluginError) -> ScanError {
+    ScanError {
+        scanner: error.plugin.clone(),
+        reason: error.to_string(),
+    }
+}
+
+/// A redactor that could not be loaded. It is required all the same: whatever it should have seen is withheld.
+pub(super) struct MissingRedactor(pub(super) PluginError);
+
+impl ScannerSource for MissingRedactor {
+    fn name(&self) -> &str {
+        &self.0.plugin
+    }
+
+    fn start(&self) -> Result<Box<dyn Scanner>, ScanError> {
+        Err(scan_error(&self.0))
+    }
+}

@@ -1,0 +1,613 @@
+//! The plugins of a process: what is bundled, and what the operator put beside it or in its place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use super::bundled::{BUNDLED, Bundled};
+use super::loaded::{Loaded, Source};
+use super::manifest::{self, Manifest};
+use super::redactor::MissingRedactor;
+use super::settings::Entry;
+use super::{
+    CheckPlugin, DialectPlugin, Engine, Info, Kind, PluginError, PluginSettings, RedactorPlugin,
+    Stage, SummarizerPlugin, engine,
+};
+use crate::redact::ScannerSource;
+
+/// Every plugin that may be used, by name. Each is read, compiled and linked when it is first asked for, and stays as it
+/// is for as long as this set lives.
+#[derive(Clone)]
+pub struct PluginSet {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Arc<Engine>,
+    settings: PluginSettings,
+    slots: BTreeMap<String, Slot>,
+}
+
+/// One plugin.
+struct Slot {
+    bundled: Option<&'static Bundled>,
+    entry: Option<Entry>,
+    loaded: OnceLock<Result<Ready, PluginError>>,
+}
+
+/// A plugin in the type of its kind.
+#[derive(Clone)]
+enum Ready {
+    Check(Arc<CheckPlugin>),
+    Summarizer(Arc<SummarizerPlugin>),
+    Redactor(Arc<RedactorPlugin>),
+    Dialect(Arc<DialectPlugin>),
+}
+
+/// A line of `plugin list`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// What it does, as far as that is known without opening it.
+    pub kind: Option<Kind>,
+    /// Whether it comes with the host and nothing stands in its place.
+    pub bundled: bool,
+    /// False: taken out by the operator.
+    pub enabled: bool,
+    /// Where an operator's component lies.
+    pub path: Option<PathBuf>,
+    /// What it may do.
+    pub grants: Vec<String>,
+}
+
+impl PluginSet {
+    /// The bundled plugins and the operator's. Nothing is opened yet.
+    pub fn load(engine: &Arc<Engine>, settings: &PluginSettings) -> Self {
+        let mut slots = BTreeMap::new();
+        for bundled in BUNDLED {
+            slots.insert(
+                bundled.name.to_owned(),
+                Slot {
+                    bundled: Some(bundled),
+                    entry: None,
+                    loaded: OnceLock::new(),
+                },
+            );
+        }
+        for (name, entry) in &settings.entries {
+            let slot = slots.entry(name.clone());
+            slot.or_insert_with(|| Slot {
+                bundled: None,
+                entry: None,
+                loaded: OnceLock::new(),
+            })
+            .entry = Some(entry.clone());
+        }
+        PluginSet {
+            inner: Arc::new(Inner {
+                engine: Arc::clone(engine),
+                settings: settings.clone(),
+                slots,
+            }),
+        }
+    }
+
+    /// Names of check plugins that every job must pass, in report order.
+    pub fn standing_checks(&self) -> &[String] {
+        &self.inner.settings.checks
+    }
+
+    /// A check.
+    ///
+    /// # Errors
+    /// Why there is none of that name, or why it cannot be used.
+    pub fn check(&self, name: &str) -> Result<Arc<CheckPlugin>, PluginError> {
+        match self.ready(name, Kind::Check)? {
+            Ready::Check(check) => Ok(check),
+            other => Err(other.not_a(Kind::Check)),
+        }
+    }
+
+    /// A summarizer.
+    ///
+    /// # Errors
+    /// As for [`PluginSet::check`].
+    pub fn summarizer(&self, name: &str) -> Result<Arc<SummarizerPlugin>, PluginError> {
+        match self.ready(name, Kind::Summarizer)? {
+            Ready::Summarizer(summarizer) => Ok(summarizer),
+            other => Err(other.not_a(Kind::Summarizer)),
+        }
+    }
+
+    /// A dialect.
+    ///
+    /// # Errors
+    /// As for [`PluginSet::check`].
+    pub fn dialect(&self, name: &str) -> Result<Arc<DialectPlugin>, PluginError> {
+        match self.ready(name, Kind::Dialect)? {
+            Ready::Dialect(dialect) => Ok(dialect),
+            other => Err(other.not_a(Kind::Dialect)),
+        }
+    }
+
+    /// One redactor, for `plugin inspect` and tests; jobs take [`PluginSet::redactors`].
+    ///
+    /// # Errors
+    /// As for [`PluginSet::check`].
+    pub fn redactor(&self, name: &str) -> Result<Arc<RedactorPlugin>, PluginError> {
+        match self.ready(name, Kind::Redactor)? {
+            Ready::Redactor(redactor) => Ok(redactor),
+            other => Err(other.not_a(Kind::Redactor)),
+        }
+    }
+
+    /// Every redactor: the bundled ones, those listed in `redact`, and every entry that is known to be one. One that
+    /// cannot be used stays in the list and fails each time, so that text is withheld.
+    pub fn redactors(&self) -> Vec<Arc<dyn ScannerSource>> {
+        let bundled = BUNDLED
+            .iter()
+            .filter(|bundled| bundled.kind == Kind::Redactor)
+            .map(|bundled| bundled.name);
+        let listed = self
+            .inner
+            .settings
+            .redact
+            .iter()
+            .map(String::as_str)
+            .filter(|name| *name != "builtin");
+        let entries = self.inner.settings.entries.iter();
+        let entries =
+            entries.filter(|(_, entry)| entry.enabled && entry.kind == Some(Kind::Redactor));
+        let mut names = Vec::new();
+        for name in bundled
+            .chain(listed)
+            .chain(entries.map(|(name, _)| name.as_str()))
+        {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let source = |name: &str| -> Arc<dyn ScannerSource> {
+            match self.redactor(name) {
+                Ok(redactor) => redactor,
+                Err(error) => {
+                    tracing::error!("{error}");
+                    Arc::new(MissingRedactor(error))
+                }
+            }
+        };
+        names.into_iter().map(source).collect()
+    }
+
+    /// The dialect for a gateway: the one whose pattern matches most of the URL, else `openai`; with the pattern that
+    /// decided.
+    ///
+    /// # Errors
+    /// When the dialect that is to be used cannot be.
+    pub fn dialect_for(
+        &self,
+        base_url: &str,
+    ) -> Result<(Arc<DialectPlugin>, Option<String>), PluginError> {
+        let mut best: Option<(Arc<DialectPlugin>, String)> = None;
+        for name in self.names(Kind::Dialect) {
+            let dialect = match self.dialect(&name) {
+                Ok(dialect) => dialect,
+                // An entry that does not say its kind may be anything; others may still be the right one.
+                Err(error) => {
+                    tracing::warn!("{error}");
+                    continue;
+                }
+            };
+            for pattern in dialect.recognises() {
+                let longer = best
+                    .as_ref()
+                    .is_none_or(|(_, best)| pattern.len() > best.len());
+                if longer && recognised(pattern, base_url) {
+                    best = Some((Arc::clone(&dialect), pattern.clone()));
+                }
+            }
+        }
+        match best {
+            Some((dialect, pattern)) => Ok((dialect, Some(pattern))),
+            None => Ok((self.dialect("openai")?, None)),
+        }
+    }
+
+    /// Names of the plugins of a kind that are enabled, by name. An entry that does not say what it is, is opened.
+    pub fn names(&self, kind: Kind) -> Vec<String> {
+        let slots = self.inner.slots.iter().filter(|(_, slot)| slot.enabled());
+        let of_kind = slots.filter(|(name, slot)| match slot.known_kind() {
+            Some(known) => known == kind,
+            None => matches!(self.load_slot(name, slot), Ok(ready) if ready.info().kind == kind),
+        });
+        of_kind.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Loads these plugins at once, in threads, so that nothing is compiled later on the way of a job. Errors come when
+    /// the plugin is asked for.
+    pub fn preload(&self, names: &[&str]) {
+        std::thread::scope(|scope| {
+            for (name, slot) in self
+                .inner
+                .slots
+                .iter()
+                .filter(|(name, _)| names.contains(&name.as_str()))
+            {
+                scope.spawn(move || {
+                    let _ = self.load_slot(name, slot);
+                });
+            }
+        });
+    }
+
+    /// Everything that is known to be wrong: in the configuration, and with plugins that were asked for.
+    pub fn problems(&self) -> Vec<PluginError> {
+        let configuration = self
+            .inner
+            .settings
+            .problems
+            .iter()
+            .filter(|(name, _)| name.is_none());
+        let configuration = configuration.map(|(_, what)| PluginError {
+            plugin: "configuration".to_owned(),
+            version: None,
+            kind: None,
+            stage: Stage::Settings,
+            what: what.clone(),
+            remedy: "correct the config file".to_owned(),
+        });
+        let broken = self
+            .inner
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.entry.as_ref().is_some_and(|e| e.broken.is_some()));
+        let broken = broken.filter_map(|(name, slot)| self.load_slot(name, slot).err());
+        let asked = self
+            .inner
+            .slots
+            .values()
+            .filter(|slot| slot.entry.as_ref().is_none_or(|e| e.broken.is_none()));
+        let asked = asked.filter_map(|slot| slot.loaded.get()?.as_ref().err().cloned());
+        configuration.chain(broken).chain(asked).collect()
+    }
+
+    /// Every plugin, for `plugin list`.
+    pub fn list(&self) -> Vec<Listed> {
+        let line = |(name, slot): (&String, &Slot)| Listed {
+            name: name.clone(),
+            kind: slot.known_kind(),
+            bundled: slot.is_bundled(),
+            enabled: slot.enabled(),
+            path: slot.entry.as_ref().and_then(|entry| entry.path.clone()),
+            grants: slot
+                .entry
+                .as_ref()
+                .map(|entry| entry.grants.words())
+                .unwrap_or_default(),
+        };
+        self.inner.slots.iter().map(line).collect()
+    }
+
+    /// What a plugin says about itself.
+    ///
+    /// # Errors
+    /// Why there is none of that name, or why it cannot be used.
+    pub fn info(&self, name: &str) -> Result<Info, PluginError> {
+        let slot = self
+            .inner
+            .slots
+            .get(name)
+            .ok_or_else(|| self.unknown(name, None))?;
+        Ok(self.load_slot(name, slot)?.info().clone())
+    }
+
+    fn ready(&self, name: &str, kind: Kind) -> Result<Ready, PluginError> {
+        let slot = self
+            .inner
+            .slots
+            .get(name)
+            .ok_or_else(|| self.unknown(name, Some(kind)))?;
+        self.load_slot(name, slot)
+    }
+
+    fn load_slot(&self, name: &str, slot: &Slot) -> Result<Ready, PluginError> {
+        slot.loaded.get_or_init(|| self.open(name, slot)).clone()
+    }
+
+    fn open(&self, name: &str, slot: &Slot) -> Result<Ready, PluginError> {
+        let refuse = |stage, what: String, remedy: String| PluginError {
+            plugin: name.to_owned(),
+            version: None,
+            kind: slot.known_kind(),
+            stage,
+            what,
+            remedy,
+        };
+        let own = slot
+            .entry
+            .as_ref()
+            .filter(|entry| self.has_component(name, entry));
+        let mut source = match (slot.bundled, own) {
+            (Some(bundled), None) => {
+                let plain = Source::plain(name, bundled.component, Some(bundled.sha256));
+                Source {
+                    kind: Some(bundled.kind),
+                    ..plain
+                }
+            }
+            (Some(bundled), Some(_)) if !bundled.replaceable() => {
+                let what = format!(
+                    "is a bundled {} that can only be added to, not replaced",
+                    bundled.kind
+                );
+                return Err(refuse(
+                    Stage::Settings,
+                    what,
+                    "give the entry in [plugins] another name".to_owned(),
+                ));
+            }
+            (Some(bundled), Some(entry)) => {
+                let source = self
+                    .read(name, entry)
+                    .map_err(|(stage, what, remedy)| refuse(stage, what, remedy))?;
+                Source {
+                    kind: Some(bundled.kind),
+                    ..source
+                }
+            }
+            (None, _) => {
+                let entry = slot
+                    .entry
+                    .as_ref()
+                    .ok_or_else(|| self.unknown(name, None))?;
+                self.read(name, entry)
+                    .map_err(|(stage, what, remedy)| refuse(stage, what, remedy))?
+            }
+        };
+        if let Some(entry) = &slot.entry {
+            source.grants = entry.grants.clone();
+            source.limits = entry.limits.clone();
+            source.config.extend(entry.config.clone());
+        }
+        Ready::new(Loaded::load(&self.inner.engine, source)?)
+    }
+
+    /// Whether an entry has a component of its own, and not only settings for the bundled one.
+    fn has_component(&self, name: &str, entry: &Entry) -> bool {
+        entry.path.is_some() || self.in_dirs(name).is_some()
+    }
+
+    /// The folder of that name in `dirs` that holds a manifest.
+    fn in_dirs(&self, name: &str) -> Option<PathBuf> {
+        let folders = self.inner.settings.dirs.iter().map(|dir| dir.join(name));
+        folders
+            .into_iter()
+            .find(|folder| folder.join(manifest::FILE).is_file())
+    }
+
+    /// Reads an operator's component and compares its digest.
+    fn read(&self, name: &str, entry: &Entry) -> Result<Source, (Stage, String, String)> {
+        let path = entry
+            .path
+            .clone()
+            .or_else(|| self.in_dirs(name))
+            .ok_or_else(|| {
+                let what = format!(
+                    "[plugins.{name}] has no path, and no folder of dirs has {name}/{}",
+                    manifest::FILE
+                );
+                (
+                    Stage::Locate,
+                    what,
+                    "add it with `mcp-codex-worker plugin add FILE`".to_owned(),
+                )
+            })?;
+        let manifest = match path.is_dir() {
+            true => Some(
+                Manifest::read(&path)
+                    .map_err(|what| (Stage::Settings, what, "correct the manifest".to_owned()))?,
+            ),
+            false => None,
+        };
+        let file = manifest
+            .as_ref()
+            .map_or_else(|| path.clone(), Manifest::component);
+        let bytes = read_component(&file)?;
+        let sha256 = engine::digest(&bytes);
+        let pins = [
+            entry.sha256.as_deref(),
+            manifest
+                .as_ref()
+                .and_then(|manifest| manifest.sha256.as_deref()),
+        ];
+        for pin in pins
+            .into_iter()
+            .flatten()
+            .filter(|pin| !pin.eq_ignore_ascii_case(&sha256))
+        {
+            let what = format!(
+                "{} has the sha256 {sha256}, and {pin} was expected",
+                file.display()
+            );
+            let remedy =
+                "if you changed it, add it again with `mcp-codex-worker plugin add`".to_owned();
+            return Err((Stage::Digest, what, remedy));
+        }
+        if entry.sha256.is_none() {
+            let what = format!(
+                "{} is not pinned: [plugins.{name}] has no sha256",
+                file.display()
+            );
+            let remedy = format!(
+                "write sha256 = \"{sha256}\", or add it with `mcp-codex-worker plugin add`"
+            );
+            return Err((Stage::Digest, what, remedy));
+        }
+        Ok(Source {
+            kind: entry
+                .kind
+                .or(manifest.as_ref().map(|manifest| manifest.kind)),
+            config: manifest.map(|manifest| manifest.config).unwrap_or_default(),
+            sha256,
+            bytes: bytes.into(),
+            ..Source::plain(name, &[], Some(""))
+        })
+    }
+
+    fn unknown(&self, name: &str, kind: Option<Kind>) -> PluginError {
+        let known = match kind {
+            Some(kind) => self
+                .inner
+                .slots
+                .iter()
+                .filter(|(_, slot)| slot.known_kind() == Some(kind))
+                .map(|(name, _)| name.as_str())
+                .collect::<Vec<_>>(),
+            None => self.inner.slots.keys().map(String::as_str).collect(),
+        };
+        PluginError {
+            plugin: name.to_owned(),
+            version: None,
+            kind,
+            stage: Stage::Locate,
+            what: format!(
+                "there is none of that name; there are: {}",
+                known.join(", ")
+            ),
+            remedy: "`mcp-codex-worker plugin add` adds one".to_owned(),
+        }
+    }
+}
+
+impl Slot {
+    fn known_kind(&self) -> Option<Kind> {
+        self.bundled
+            .map(|bundled| bundled.kind)
+            .or_else(|| self.entry.as_ref()?.kind)
+    }
+
+    fn is_bundled(&self) -> bool {
+        self.bundled.is_some() && self.entry.as_ref().is_none_or(|entry| entry.path.is_none())
+    }
+
+    /// What tightens cannot be taken out.
+    fn enabled(&self) -> bool {
+        self.bundled.is_some_and(|bundled| !bundled.replaceable())
+            || self.entry.as_ref().is_none_or(|entry| entry.enabled)
+    }
+}
+
+impl Ready {
+    fn new(loaded: Arc<Loaded>) -> Result<Self, PluginError> {
+        Ok(match loaded.info.kind {
+            Kind::Check => Ready::Check(Arc::new(CheckPlugin::new(loaded))),
+            Kind::Summarizer => Ready::Summarizer(Arc::new(SummarizerPlugin::new(loaded))),
+            Kind::Redactor => Ready::Redactor(Arc::new(RedactorPlugin::new(loaded))),
+            Kind::Dialect => Ready::Dialect(Arc::new(DialectPlugin::new(loaded)?)),
+        })
+    }
+
+    fn info(&self) -> &Info {
+        match self {
+            Ready::Check(plugin) => plugin.info(),
+            Ready::Summarizer(plugin) => plugin.info(),
+            Ready::Redactor(plugin) => plugin.info(),
+            Ready::Dialect(plugin) => plugin.info(),
+        }
+    }
+
+    fn not_a(&self, kind: Kind) -> PluginError {
+        let info = self.info();
+        PluginError {
+            plugin: info.name.clone(),
+            version: Some(info.version.clone()),
+            kind: Some(info.kind),
+            stage: Stage::Locate,
+            what: format!("is a {}, and a {kind} was asked for", info.kind),
+            remedy: String::new(),
+        }
+    }
+}
+
+/// The bytes of a component file, if it is a plain file of a size that may be taken.
+fn read_component(file: &Path) -> Result<Vec<u8>, (Stage, String, String)> {
+    use std::io::Read;
+    let missing = |error: std::io::Error| {
+        let remedy = "correct its path in the config file, or add it again with `mcp-codex-worker plugin add`";
+        (
+            Stage::Locate,
+            format!("{}: {error}", file.display()),
+            remedy.to_owned(),
+        )
+    };
+    let opened = std::fs::File::open(file).map_err(missing)?;
+    let metadata = opened.metadata().map_err(missing)?;
+    if !metadata.is_file() {
+        return Err((
+            Stage::Locate,
+            format!("{} is no plain file", file.display()),
+            "give the component itself".to_owned(),
+        ));
+    }
+    let mut bytes = Vec::new();
+    // One byte more than may be: the loader says that it is too large.
+    opened
+        .take((32 << 20) + 1)
+        .read_to_end(&mut bytes)
+        .map_err(missing)?;
+    Ok(bytes)
+}
+
+/// Whether a pattern such as `*.deepseek.com` or `host/path` is for this base URL.
+fn recognised(pattern: &str, base_url: &str) -> bool {
+    let rest = base_url
+        .split_once("://")
+        .map_or(base_url, |(_, rest)| rest);
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host)
+        .to_ascii_lowercase();
+    let (pattern_host, pattern_path) = pattern.split_once('/').unwrap_or((pattern, ""));
+    let host = if pattern_host.contains(':') {
+        host.as_str()
+    } else {
+        host.split(':').next().unwrap_or_default()
+    };
+    let host_fits = match pattern_host.strip_prefix("*.") {
+        Some(domain) => host
+            .strip_suffix(domain)
+            .is_some_and(|sub| sub.ends_with('.')),
+        None => host == pattern_host,
+    };
+    let pattern_path = pattern_path.trim_end_matches('/');
+    let path_fits = pattern_path.is_empty()
+        || path
+            .strip_prefix(pattern_path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    host_fits && path_fits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_for_hosts_and_paths() {
+        for (pattern, url, fits) in [
+            ("api.deepseek.com", "https://api.deepseek.com/v1", true),
+            ("api.deepseek.com", "https://API.deepseek.com:443", true),
+            ("api.deepseek.com", "https://xapi.deepseek.com", false),
+            ("*.azure.com", "https://me.openai.azure.com/openai", true),
+            ("*.azure.com", "https://azure.com", false),
+            ("*.azure.com", "https://evilazure.com", false),
+            ("g.com/v1/openai", "https://g.com/v1/openai/", true),
+            ("g.com/v1/openai", "https://g.com/v1/openaix", false),
+            ("localhost:11434", "http://localhost:11434/v1", true),
+            ("localhost:11434", "http://localhost:8000/v1", false),
+        ] {
+            assert_eq!(recognised(pattern, url), fits, "{pattern} for {url}");
+        }
+    }
+}
