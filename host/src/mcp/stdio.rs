@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::thread::JoinHandle;
 
 use rmcp::RoleServer;
+use rmcp::model::{ClientRequest, GetMeta, JsonRpcMessage, ProtocolVersion};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
@@ -186,16 +187,14 @@ fn read(
             buffer = Vec::new();
         }
         match taken {
-            // rmcp gives up when anything but a request comes first.
-            Ok(message)
-                if opened || matches!(message, RxJsonRpcMessage::<RoleServer>::Request(_)) =>
-            {
-                opened = true;
+            // rmcp gives up on a client whose session begins with anything but a request.
+            Ok(message) if opened || matches!(message, JsonRpcMessage::Request(_)) => {
+                opened |= opens(&message);
                 if received.blocking_send(message).is_err() {
                     return;
                 }
             }
-            Ok(_) => tracing::debug!("a notification before the first request was ignored"),
+            Ok(_) => tracing::debug!("a notification outside a session was ignored"),
             Err(reply) => {
                 let Some(answer) = answer.upgrade() else {
                     return;
@@ -204,6 +203,26 @@ fn read(
                     return;
                 }
             }
+        }
+    }
+}
+
+/// Whether a session begins with this message: with the handshake, or, since 2026-07-28, with any request that says which
+/// version it speaks and what its client can do.
+fn opens(message: &RxJsonRpcMessage<RoleServer>) -> bool {
+    let JsonRpcMessage::Request(message) = message else {
+        return false;
+    };
+    match &message.request {
+        ClientRequest::InitializeRequest(_) => true,
+        ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
+        request => {
+            let meta = request.get_meta();
+            meta.missing_required_keys(&ProtocolVersion::V_2026_07_28)
+                .is_empty()
+                && meta
+                    .protocol_version()
+                    .is_some_and(|version| ProtocolVersion::KNOWN_VERSIONS.contains(&version))
         }
     }
 }

@@ -29,24 +29,24 @@ fn start() -> Tool {
     let schema = json!({
         "type": "object",
         "properties": {
-            "prompt": described("string", format!("The whole task: goal, files, limits. At most {PROMPT_MAX} bytes, not beginning with / or -.")),
-            "allowed_dirs": with(&strings, "Absolute directories it may change, all in one git repository; the first is the working directory."),
-            "model": described("string", "Gateway model; default: the operator's."),
+            "prompt": described("string", format!("The whole task. At most {PROMPT_MAX} bytes, not beginning with / or -.")),
+            "allowed_dirs": with(&strings, "Absolute directories it may change, in one git repository; the first is the working directory."),
+            "model": string,
             "permission_mode": { "enum": ["default", "acceptEdits", "dontAsk", "plan", "bypassPermissions"], "description": "Default acceptEdits." },
-            "include_diff": described("boolean", "Default false; the diff is always an artifact."),
+            "include_diff": described("boolean", "Default false; it is always an artifact."),
             "scoped_patch": {
                 "type": "object",
-                "description": "Fail on changes outside paths.",
+                "description": "Changes outside fail.",
                 "properties": {
-                    "paths": with(&strings, "Files, directories, globs, relative to the working directory."),
+                    "paths": with(&strings, "Files, directories, globs; relative to the working directory."),
                     "max_diff_bytes": described("integer", "Caps the returned diff."),
-                    "on_violation": { "enum": ["fail", "revert"], "description": "Default fail." },
+                    "on_violation": { "enum": ["fail", "revert"], },
                 },
                 "required": ["paths"],
             },
             "checks": {
                 "type": "array",
-                "description": "What must pass, such as the tests. Each has a command or a plugin.",
+                "description": "What must pass: command or plugin each.",
                 "items": {
                     "type": "object",
                     "properties": {
@@ -64,19 +64,19 @@ fn start() -> Tool {
             },
             "expect_changes": described("boolean", "false: a job that only reads."),
             "timeout_ms": described("integer", "Whole job; default 1800000."),
-            "wait_ms": described("integer", "Wait this long for the result; default 0. Use 600000, below your tool time-out."),
+            "wait_ms": described("integer", "Wait this long for the result; default 0, use 600000."),
             "auto_revise": {
                 "type": "object",
-                "description": "Repair passes after failed checks.",
+                "description": "Repairs after failed checks.",
                 "properties": { "max_passes": described("integer", format!("0-{REVISE_PASSES_MAX}; default 1 with checks.")) },
             },
-            "isolation": { "enum": ["none", "worktree"], "description": "worktree: in a copy, applied later. Default none." },
-            "base": described("string", "Commit a worktree starts from."),
-            "include_dirty": described("boolean", "Worktree starts with uncommitted work."),
-            "resume_job_id": described("string", "Go on from that finished job."),
-            "max_tokens_total": described("integer", "Budget."),
-            "max_cost_usd": described("number", "Budget."),
-            "max_turns": described("integer", "Budget."),
+            "isolation": { "enum": ["none", "worktree"], "description": "worktree: works in a copy. Default none." },
+            "base": described("string", "Commit the worktree starts from."),
+            "include_dirty": described("boolean", "Worktree takes uncommitted work along."),
+            "resume_job_id": described("string", "Go on with a finished job."),
+            "max_tokens_total": { "type": "integer" },
+            "max_cost_usd": { "type": "number" },
+            "max_turns": { "type": "integer" },
         },
         "required": ["prompt", "allowed_dirs"],
     });
@@ -114,7 +114,7 @@ fn get() -> Tool {
 fn tail() -> Tool {
     tool(
         "tail",
-        "Log of a background job: what the agent did, newest lines first to be read unless cursor is given.",
+        "Log of a background job: what the agent did; the newest part, or from cursor on.",
         json!({
             "type": "object",
             "properties": {
