@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod cli;
 pub mod demo;
+pub mod gateway;
 pub mod job;
 pub mod mcp;
 pub mod plugins;

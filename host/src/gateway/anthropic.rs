@@ -51,7 +51,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Number<'a> {
         let raw = <&'a RawValue>::deserialize(deserializer)?.get();
         match raw.as_bytes().first() {
             Some(b'0'..=b'9' | b'-') => Ok(Self(raw)),
-            _ => Err(serde::de::Error::custom(format_args!("expected a number, found {}", kind(raw)))),
+            _ => Err(serde::de::Error::custom(format_args!(
+                "expected a number, found {}",
+                kind(raw)
+            ))),
         }
     }
 }
@@ -77,7 +80,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
         let raw = <&'a RawValue>::deserialize(deserializer)?;
         match raw.get().as_bytes().first() {
             Some(b'"') => Ok(Self::Text(JsonText::from_raw(raw).unwrap_or_default())),
-            Some(b'[') => serde_json::from_str(raw.get()).map(Self::Blocks).map_err(D::Error::custom),
+            Some(b'[') => serde_json::from_str(raw.get())
+                .map(Self::Blocks)
+                .map_err(D::Error::custom),
             _ => Err(D::Error::custom(format_args!(
                 "expected a string or an array of content blocks, found {}",
                 kind(raw.get())
@@ -206,7 +211,8 @@ pub(crate) struct Invalid(pub(crate) String);
 impl<'a> Request<'a> {
     /// Parses a body; says what is wrong with it in one sentence.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Invalid> {
-        let text = std::str::from_utf8(body).map_err(|_| Invalid("The request body is not valid JSON: it is not UTF-8".into()))?;
+        let text = std::str::from_utf8(body)
+            .map_err(|_| Invalid("The request body is not valid JSON: it is not UTF-8".into()))?;
         serde_json::from_str(text).map_err(|error| {
             use serde_json::error::Category;
             match error.classify() {
@@ -238,7 +244,9 @@ impl<'a> Request<'a> {
         }
         for (index, message) in self.messages.iter().enumerate() {
             if !matches!(message.role.as_ref(), "user" | "assistant" | "system") {
-                return Err(Invalid(format!("messages.{index}.role: must be \"user\" or \"assistant\"")));
+                return Err(Invalid(format!(
+                    "messages.{index}.role: must be \"user\" or \"assistant\""
+                )));
             }
         }
         Ok(())
@@ -247,7 +255,10 @@ impl<'a> Request<'a> {
 
 /// serde's "missing field `x`" in the API's words.
 fn field_message(message: &str) -> String {
-    match message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
+    match message
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split_once('`'))
+    {
         Some((field, _)) => format!("{field}: Field required"),
         None => format!("The request does not have the expected form: {message}"),
     }

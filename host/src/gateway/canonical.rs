@@ -41,10 +41,18 @@ pub(crate) enum ResponseFormat<'a> {
 
 #[derive(Debug)]
 pub(crate) enum Message<'a> {
-    System { role: String, content: Vec<Part<'a>> },
-    User { content: Vec<Part<'a>> },
+    System {
+        role: String,
+        content: Vec<Part<'a>>,
+    },
+    User {
+        content: Vec<Part<'a>>,
+    },
     Assistant(Assistant<'a>),
-    Tool { id: String, content: Vec<Part<'a>> },
+    Tool {
+        id: String,
+        content: Vec<Part<'a>>,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -83,16 +91,25 @@ pub(crate) struct Call<'a> {
 /// A part of a message's content.
 #[derive(Debug)]
 pub(crate) enum Part<'a> {
-    Text { text: JsonText<'a>, cache_control: Option<&'a RawValue> },
+    Text {
+        text: JsonText<'a>,
+        cache_control: Option<&'a RawValue>,
+    },
     /// An `https:` or a `data:` URL.
     Image { url: JsonText<'a> },
     /// A document as a `data:` URL.
-    File { name: JsonText<'a>, data: JsonText<'a> },
+    File {
+        name: JsonText<'a>,
+        data: JsonText<'a>,
+    },
 }
 
 impl<'a> Part<'a> {
     pub(crate) fn text(text: JsonText<'a>) -> Self {
-        Self::Text { text, cache_control: None }
+        Self::Text {
+            text,
+            cache_control: None,
+        }
     }
 }
 
@@ -139,7 +156,9 @@ impl Request<'_> {
                 write_plain(&mut out, word);
             }
             Some(ToolChoice::Named(name)) => {
-                out.extend_from_slice(b",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":");
+                out.extend_from_slice(
+                    b",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":",
+                );
                 write_plain(&mut out, name);
                 out.extend_from_slice(b"}}");
             }
@@ -249,7 +268,9 @@ impl Assistant<'_> {
 
     fn write(&self, out: &mut Vec<u8>) {
         match self.empty.0 {
-            EmptyContent::Null if self.is_only_calls() => out.extend_from_slice(b",\"content\":null"),
+            EmptyContent::Null if self.is_only_calls() => {
+                out.extend_from_slice(b",\"content\":null")
+            }
             EmptyContent::Omitted if self.is_only_calls() => {}
             _ => write_content(out, &self.content),
         }
@@ -303,7 +324,9 @@ impl Tool<'_> {
 
 /// Adds the members of a JSON object to the object under way.
 fn write_members(out: &mut Vec<u8>, object: Option<&str>) {
-    let members = object.and_then(|o| o.trim().strip_prefix('{')?.strip_suffix('}')).map(str::trim);
+    let members = object
+        .and_then(|o| o.trim().strip_prefix('{')?.strip_suffix('}'))
+        .map(str::trim);
     if let Some(members) = members.filter(|members| !members.is_empty()) {
         out.push(b',');
         out.extend_from_slice(members.as_bytes());
@@ -320,7 +343,15 @@ fn write_cache_control(out: &mut Vec<u8>, cache_control: Option<&RawValue>) {
 /// Texts alone become one plain string, which every gateway takes; anything else is a list of parts.
 fn write_content(out: &mut Vec<u8>, content: &[Part<'_>]) {
     out.extend_from_slice(b",\"content\":");
-    if content.iter().all(|part| matches!(part, Part::Text { cache_control: None, .. })) {
+    if content.iter().all(|part| {
+        matches!(
+            part,
+            Part::Text {
+                cache_control: None,
+                ..
+            }
+        )
+    }) {
         out.push(b'"');
         for (index, part) in content.iter().enumerate() {
             if let Part::Text { text, .. } = part {
@@ -337,7 +368,10 @@ fn write_content(out: &mut Vec<u8>, content: &[Part<'_>]) {
     for (index, part) in content.iter().enumerate() {
         comma(out, index);
         match part {
-            Part::Text { text, cache_control } => {
+            Part::Text {
+                text,
+                cache_control,
+            } => {
                 out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
                 write_string(out, text);
                 write_cache_control(out, *cache_control);

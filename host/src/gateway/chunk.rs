@@ -39,11 +39,15 @@ pub(crate) struct Chunk<'a> {
 impl Chunk<'_> {
     /// Whether this is an error rather than a part of an answer.
     pub(crate) fn is_error(&self) -> bool {
-        self.error.is_some_and(|raw| !matches!(raw.get(), "{}" | "\"\"" | "false"))
+        self.error
+            .is_some_and(|raw| !matches!(raw.get(), "{}" | "\"\"" | "false"))
             || (self.choices.is_none()
                 && self.usage.is_none()
                 && (self.message.is_some() || self.code.is_some() || self.detail.is_some()))
-            || self.object.as_ref().is_some_and(|object| object.0 == "error")
+            || self
+                .object
+                .as_ref()
+                .is_some_and(|object| object.0 == "error")
     }
 }
 
@@ -87,7 +91,10 @@ pub(crate) struct Delta<'a> {
 
 impl<'a> Delta<'a> {
     pub(crate) fn other(&self, key: &str) -> Option<&'a RawValue> {
-        self.others.iter().find(|(name, _)| name == key).map(|(_, raw)| *raw)
+        self.others
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, raw)| *raw)
     }
 }
 
@@ -109,11 +116,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Delta<'a> {
                         "content" => delta.content = map.next_value()?,
                         "refusal" => delta.refusal = map.next_value()?,
                         "tool_calls" => {
-                            delta.tool_calls.extend(map.next_value::<Option<Vec<CallDelta<'a>>>>()?.unwrap_or_default());
+                            delta.tool_calls.extend(
+                                map.next_value::<Option<Vec<CallDelta<'a>>>>()?
+                                    .unwrap_or_default(),
+                            );
                         }
                         "function_call" => {
                             if let Some(function) = map.next_value::<Option<Function<'a>>>()? {
-                                delta.tool_calls.push(CallDelta { function: Some(function), ..CallDelta::default() });
+                                delta.tool_calls.push(CallDelta {
+                                    function: Some(function),
+                                    ..CallDelta::default()
+                                });
                             }
                         }
                         "role" => {
@@ -161,7 +174,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for CallDelta<'a> {
                 let mut call = CallDelta::default();
                 while let Some(Key(key)) = map.next_key::<Key<'a>>()? {
                     match key.as_ref() {
-                        "index" => call.index = map.next_value::<Option<Loose<'a>>>()?.and_then(|index| index.0.parse().ok()),
+                        "index" => {
+                            call.index = map
+                                .next_value::<Option<Loose<'a>>>()?
+                                .and_then(|index| index.0.parse().ok())
+                        }
                         "id" => call.id = map.next_value()?,
                         "function" => call.function = map.next_value()?,
                         "type" => {
@@ -200,11 +217,20 @@ impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&'a RawValue>::deserialize(deserializer)?;
         let text = raw.get();
-        Ok(Self(match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            Some(inner) if !inner.contains('\\') => Cow::Borrowed(inner),
-            Some(_) => Cow::Owned(JsonText::from_raw(raw).map(|text| text.unescape().into_owned()).unwrap_or_default()),
-            None => Cow::Borrowed(text),
-        }))
+        Ok(Self(
+            match text
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'))
+            {
+                Some(inner) if !inner.contains('\\') => Cow::Borrowed(inner),
+                Some(_) => Cow::Owned(
+                    JsonText::from_raw(raw)
+                        .map(|text| text.unescape().into_owned())
+                        .unwrap_or_default(),
+                ),
+                None => Cow::Borrowed(text),
+            },
+        ))
     }
 }
 
@@ -227,12 +253,23 @@ pub(crate) fn content<'a>(raw: &'a RawValue) -> (Vec<JsonText<'a>>, Vec<JsonText
     (reasoning, text)
 }
 
-fn split<'a>(raw: &'a RawValue, is_reasoning: bool, reasoning: &mut Vec<JsonText<'a>>, text: &mut Vec<JsonText<'a>>) {
+fn split<'a>(
+    raw: &'a RawValue,
+    is_reasoning: bool,
+    reasoning: &mut Vec<JsonText<'a>>,
+    text: &mut Vec<JsonText<'a>>,
+) {
     if let Some(string) = JsonText::from_raw(raw) {
-        if is_reasoning { reasoning.push(string) } else { text.push(string) }
+        if is_reasoning {
+            reasoning.push(string)
+        } else {
+            text.push(string)
+        }
         return;
     }
-    let Ok(parts) = serde_json::from_str::<Vec<ContentPart<'a>>>(raw.get()) else { return };
+    let Ok(parts) = serde_json::from_str::<Vec<ContentPart<'a>>>(raw.get()) else {
+        return;
+    };
     for part in parts {
         let thinks = is_reasoning || part.kind.as_ref().is_some_and(|kind| kind.0 == "thinking");
         if let Some(inner) = part.thinking {

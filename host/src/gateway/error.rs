@@ -113,14 +113,21 @@ impl ApiError {
 
     /// The gateway could not be understood, or broke off.
     pub(crate) fn bad_gateway(message: impl Into<String>) -> Self {
-        Self { retry: true, ..Self::new(502, Kind::Api, message) }
+        Self {
+            retry: true,
+            ..Self::new(502, Kind::Api, message)
+        }
     }
 
     /// The gateway was silent for too long.
     pub(crate) fn silent(waited: Duration) -> Self {
         Self {
             retry: true,
-            ..Self::new(504, Kind::Timeout, format!("The gateway sent nothing for {} s", waited.as_secs()))
+            ..Self::new(
+                504,
+                Kind::Timeout,
+                format!("The gateway sent nothing for {} s", waited.as_secs()),
+            )
         }
     }
 
@@ -131,9 +138,20 @@ impl ApiError {
             cause = source;
         }
         if error.is_timeout() && !error.is_connect() {
-            return Self { retry: true, ..Self::new(504, Kind::Timeout, format!("The gateway {host} did not answer in time")) };
+            return Self {
+                retry: true,
+                ..Self::new(
+                    504,
+                    Kind::Timeout,
+                    format!("The gateway {host} did not answer in time"),
+                )
+            };
         }
-        let what = if error.is_connect() { "cannot be reached" } else { "broke the connection" };
+        let what = if error.is_connect() {
+            "cannot be reached"
+        } else {
+            "broke the connection"
+        };
         Self::bad_gateway(format!("The gateway {host} {what}: {cause}"))
     }
 
@@ -142,7 +160,13 @@ impl ApiError {
         if (300..400).contains(&status) {
             return Self {
                 upstream_status: Some(status),
-                ..Self::new(502, Kind::Api, format!("The gateway answered with a redirect ({status}), which is never followed: correct its URL"))
+                ..Self::new(
+                    502,
+                    Kind::Api,
+                    format!(
+                        "The gateway answered with a redirect ({status}), which is never followed: correct its URL"
+                    ),
+                )
             };
         }
         let said = Said::read(body);
@@ -159,7 +183,9 @@ impl ApiError {
 
     /// The error as the body of an answer, or as the data of an `error` event.
     pub(crate) fn body(&self) -> Vec<u8> {
-        json!({ "type": "error", "error": { "type": self.kind.word(), "message": self.message } }).to_string().into_bytes()
+        json!({ "type": "error", "error": { "type": self.kind.word(), "message": self.message } })
+            .to_string()
+            .into_bytes()
     }
 }
 
@@ -187,15 +213,21 @@ impl Said {
                 }
                 said
             }
-            Err(_) if trimmed.starts_with('<') => Self { message: html_words(trimmed), ..Self::default() },
-            Err(_) => Self { message: trimmed.to_owned(), ..Self::default() },
+            Err(_) if trimmed.starts_with('<') => Self {
+                message: html_words(trimmed),
+                ..Self::default()
+            },
+            Err(_) => Self {
+                message: trimmed.to_owned(),
+                ..Self::default()
+            },
         }
     }
 
     /// Shapes seen: `{error:{message,type,code}}`, `{error:"text"}` (Ollama), `[{error:{}}]` (Gemini), `{detail:...}` (FastAPI,
     /// Mistral), `{code,message}` (DashScope), `{object:"error",message}` (vLLM), `{errors:[...]}`, `{msg:...}`.
     fn value(&mut self, value: &Value, depth: u8) {
-        if depth > 4 {
+        if depth > 8 {
             return;
         }
         match value {
@@ -215,7 +247,9 @@ impl Said {
                 for key in ["code", "type", "status"] {
                     match members.get(key) {
                         Some(Value::String(word)) => {
-                            self.status = self.status.or(word.parse().ok().filter(|s| (400..600).contains(s)));
+                            self.status = self
+                                .status
+                                .or(word.parse().ok().filter(|s| (400..600).contains(s)));
                             self.words.push(word.to_ascii_lowercase());
                         }
                         Some(Value::Number(number)) => {
@@ -226,15 +260,31 @@ impl Said {
                         _ => {}
                     }
                 }
-                self.tokens = self.tokens.or(members.get("n_prompt_tokens").and_then(Value::as_u64));
-                self.token_limit = self.token_limit.or(members.get("n_ctx").and_then(Value::as_u64));
-                for key in ["error", "message", "detail", "errors", "msg", "error_msg", "error_message"] {
+                self.tokens = self
+                    .tokens
+                    .or(members.get("n_prompt_tokens").and_then(Value::as_u64));
+                self.token_limit = self
+                    .token_limit
+                    .or(members.get("n_ctx").and_then(Value::as_u64));
+                for key in [
+                    "error",
+                    "message",
+                    "detail",
+                    "errors",
+                    "msg",
+                    "error_msg",
+                    "error_message",
+                ] {
                     if let Some(inner) = members.get(key).filter(|inner| !inner.is_null()) {
                         self.value(inner, depth + 1);
                     }
                 }
                 // OpenRouter says what its provider said beside a bare "Provider returned error".
-                if let Some(raw) = members.get("metadata").and_then(|m| m.get("raw")).and_then(Value::as_str) {
+                if let Some(raw) = members
+                    .get("metadata")
+                    .and_then(|m| m.get("raw"))
+                    .and_then(Value::as_str)
+                {
                     let mut inner = Self::default();
                     inner.value(&Value::String(raw.to_owned()), depth + 1);
                     if !inner.message.is_empty() {
@@ -248,46 +298,79 @@ impl Said {
     }
 
     fn has(&self, words: &[&str]) -> bool {
-        self.words.iter().any(|said| words.iter().any(|word| said.contains(word)))
+        self.words
+            .iter()
+            .any(|said| words.iter().any(|word| said.contains(word)))
     }
 
     fn into_error(self, status: Option<u16>) -> ApiError {
         let upstream_status = status;
-        let status = status.filter(|status| *status >= 400).or(self.status).unwrap_or_else(|| {
-            if self.has(&["rate_limit", "rate-limit", "throttling"]) {
-                429
-            } else if self.has(&["overloaded", "unavailable"]) {
-                503
-            } else if self.has(&["invalid_request", "invalidparameter", "bad_request"]) {
-                400
-            } else if self.has(&["authentication", "invalid_api_key", "invalidapikey", "unauthorized"]) {
-                401
-            } else {
-                500
-            }
-        });
+        let status = status
+            .filter(|status| *status >= 400)
+            .or(self.status)
+            .unwrap_or_else(|| {
+                if self.has(&["rate_limit", "rate-limit", "throttling"]) {
+                    429
+                } else if self.has(&["overloaded", "unavailable"]) {
+                    503
+                } else if self.has(&["invalid_request", "invalidparameter", "bad_request"]) {
+                    400
+                } else if self.has(&[
+                    "authentication",
+                    "invalid_api_key",
+                    "invalidapikey",
+                    "unauthorized",
+                ]) {
+                    401
+                } else {
+                    500
+                }
+            });
         let message: String = self.message.chars().take(MESSAGE_LIMIT).collect();
         if matches!(status, 400 | 413 | 422 | 500) || upstream_status.is_none() {
             if let Some(message) = overflow(&message, &self) {
-                return ApiError { upstream_status, ..ApiError::invalid(message) };
+                return ApiError {
+                    upstream_status,
+                    ..ApiError::invalid(message)
+                };
             }
         }
         let (kind, status) = Kind::of_status(status);
-        let spent = self.has(&["insufficient_quota", "insufficient_user_quota", "insufficient_balance", "arrearage", "billing"])
-            || message.to_ascii_lowercase().contains("insufficient balance");
+        let spent = self.has(&[
+            "insufficient_quota",
+            "insufficient_user_quota",
+            "insufficient_balance",
+            "arrearage",
+            "billing",
+        ]) || message
+            .to_ascii_lowercase()
+            .contains("insufficient balance");
         let hopeless = match kind {
             Kind::Billing => Some(Hopeless::Credit),
             Kind::Permission | Kind::RateLimit if spent => Some(Hopeless::Credit),
             Kind::Authentication | Kind::Permission => Some(Hopeless::Auth),
             _ => None,
         };
-        let retry = hopeless.is_none() && matches!(kind, Kind::RateLimit | Kind::Api | Kind::Overloaded | Kind::Timeout) && status != 501;
+        let retry = hopeless.is_none()
+            && matches!(
+                kind,
+                Kind::RateLimit | Kind::Api | Kind::Overloaded | Kind::Timeout
+            )
+            && status != 501;
         let message = if message.is_empty() {
-            format!("The gateway answered with status {} and no message", upstream_status.unwrap_or(status))
+            format!(
+                "The gateway answered with status {} and no message",
+                upstream_status.unwrap_or(status)
+            )
         } else {
             message
         };
-        ApiError { retry, hopeless, upstream_status, ..ApiError::new(status, kind, message) }
+        ApiError {
+            retry,
+            hopeless,
+            upstream_status,
+            ..ApiError::new(status, kind, message)
+        }
     }
 }
 
@@ -321,17 +404,29 @@ fn overflow(message: &str, said: &Said) -> Option<String> {
     static PARTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"(?i)(\d+) (?:tokens )?(?:in|from|of) the (?:messages|prompt|input|text input).*?(\d+) (?:tokens )?(?:in|for|from) the (?:completion|output)").ok()
     });
-    let coded = said.has(&["context_length_exceeded", "exceed_context_size", "model_max_prompt_tokens_exceeded"]);
+    let coded = said.has(&[
+        "context_length_exceeded",
+        "exceed_context_size",
+        "model_max_prompt_tokens_exceeded",
+    ]);
     let worded = FULL.as_ref().is_some_and(|full| full.is_match(message));
-    if !(coded || worded) || message.starts_with("input length and `max_tokens` exceed context limit") {
+    if !(coded || worded)
+        || message.starts_with("input length and `max_tokens` exceed context limit")
+    {
         return worded.then(|| message.to_owned());
     }
-    let number = |captures: &regex::Captures<'_>, index: usize| captures.get(index)?.as_str().parse::<u64>().ok();
+    let number = |captures: &regex::Captures<'_>, index: usize| {
+        captures.get(index)?.as_str().parse::<u64>().ok()
+    };
     let counts = said.tokens.zip(said.token_limit).or_else(|| {
         ABOVE.iter().find_map(|(pattern, limit_first)| {
             let captures = pattern.captures(message)?;
             let (first, second) = (number(&captures, 1)?, number(&captures, 2)?);
-            Some(if *limit_first { (second, first) } else { (first, second) })
+            Some(if *limit_first {
+                (second, first)
+            } else {
+                (first, second)
+            })
         })
     });
     let Some((tokens, limit)) = counts.filter(|(tokens, limit)| tokens > limit) else {
@@ -346,7 +441,9 @@ fn overflow(message: &str, said: &Said) -> Option<String> {
             "input length and `max_tokens` exceed context limit: {prompt} + {reply} > {limit}, decrease input length or `max_tokens` and try again"
         ));
     }
-    Some(format!("prompt is too long: {tokens} tokens > {limit} maximum ({message})"))
+    Some(format!(
+        "prompt is too long: {tokens} tokens > {limit} maximum ({message})"
+    ))
 }
 
 /// The title of an HTML page, as the message that an operator can do something with.
@@ -368,8 +465,10 @@ pub(crate) fn passed_on(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         .iter()
         .filter(|(name, _)| {
             let name = name.as_str();
-            matches!(name, "retry-after" | "retry-after-ms" | "x-should-retry" | "x-request-id" | "request-id")
-                || name.starts_with("x-ratelimit-")
+            matches!(
+                name,
+                "retry-after" | "retry-after-ms" | "x-should-retry" | "x-request-id" | "request-id"
+            ) || name.starts_with("x-ratelimit-")
                 || name.starts_with("anthropic-ratelimit-")
         })
         .map(|(name, value)| (name.clone(), value.clone()))
@@ -378,21 +477,37 @@ pub(crate) fn passed_on(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
 
 /// How long to wait, from `retry-after-ms`, or `retry-after` in seconds or as a date.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let positive = |number: f64| (number.is_finite() && number >= 0.0).then_some(number.min(86_400_000.0));
-    if let Some(millis) = text("retry-after-ms").and_then(|value| value.parse().ok()).and_then(positive) {
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    };
+    let positive =
+        |number: f64| (number.is_finite() && number >= 0.0).then_some(number.min(86_400_000.0));
+    if let Some(millis) = text("retry-after-ms")
+        .and_then(|value| value.parse().ok())
+        .and_then(positive)
+    {
         return Some(Duration::from_secs_f64(millis / 1_000.0));
     }
     let value = text("retry-after")?;
     match value.parse::<f64>() {
         Ok(seconds) => positive(seconds).map(Duration::from_secs_f64),
-        Err(_) => httpdate::parse_http_date(value).ok().map(|date| date.duration_since(now).unwrap_or_default()),
+        Err(_) => httpdate::parse_http_date(value)
+            .ok()
+            .map(|date| date.duration_since(now).unwrap_or_default()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
     use super::*;
     use proptest::prelude::*;
 
@@ -428,15 +543,33 @@ mod tests {
         for (body, message) in [
             (r#"{"error":{"message":"a","type":"t","code":null}}"#, "a"),
             (r#"{"error":"a"}"#, "a"),
-            (r#"[{"error":{"code":400,"message":"a","status":"INVALID_ARGUMENT"}}]"#, "a"),
+            (
+                r#"[{"error":{"code":400,"message":"a","status":"INVALID_ARGUMENT"}}]"#,
+                "a",
+            ),
             (r#"{"detail":"a"}"#, "a"),
-            (r#"{"detail":[{"loc":["body"],"msg":"a","type":"missing"}]}"#, "a"),
-            (r#"{"code":"InvalidParameter","message":"a","request_id":"1"}"#, "a"),
-            (r#"{"object":"error","message":"a","type":"BadRequestError"}"#, "a"),
-            (r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":{\"message\":\"a\"}}"}}}"#, "Provider returned error: a"),
+            (
+                r#"{"detail":[{"loc":["body"],"msg":"a","type":"missing"}]}"#,
+                "a",
+            ),
+            (
+                r#"{"code":"InvalidParameter","message":"a","request_id":"1"}"#,
+                "a",
+            ),
+            (
+                r#"{"object":"error","message":"a","type":"BadRequestError"}"#,
+                "a",
+            ),
+            (
+                r#"{"error":{"message":"Provider returned error","metadata":{"raw":"{\"error\":{\"message\":\"a\"}}"}}}"#,
+                "Provider returned error: a",
+            ),
             (r#"{"message":"{\"error\":{\"message\":\"a\"}}"}"#, "a"),
             ("a", "a"),
-            ("<html><head><TITLE>502 Bad Gateway</TITLE></head></html>", "The gateway answered with an HTML page: 502 Bad Gateway"),
+            (
+                "<html><head><TITLE>502 Bad Gateway</TITLE></head></html>",
+                "The gateway answered with an HTML page: 502 Bad Gateway",
+            ),
             ("<!doctype html>", "The gateway answered with an HTML page"),
             ("", "The gateway answered with status 500 and no message"),
             (r#"{"x":1}"#, r#"{"x":1}"#),
@@ -448,41 +581,120 @@ mod tests {
     #[test]
     fn a_full_context_is_said_in_claude_codes_words() {
         for (status, body, want) in [
-            (400, r#"{"error":{"message":"This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens.","code":"context_length_exceeded"}}"#, "prompt is too long: 5000 tokens > 4096 maximum"),
-            (400, r#"{"error":{"message":"This model's maximum context length is 65536 tokens. However, you requested 70000 tokens (69000 in the messages, 1000 in the completion)."}}"#, "prompt is too long: 70000 tokens > 65536 maximum"),
-            (400, r#"{"error":{"message":"This model's maximum context length is 65536 tokens. However, you requested 70000 tokens (6000 in the messages, 64000 in the completion)."}}"#, "input length and `max_tokens` exceed context limit: 6000 + 64000 > 65536"),
-            (400, r#"{"code":"InvalidParameter","message":"Range of input length should be [1, 98304]"}"#, "prompt is too long: Range of input"),
-            (400, r#"{"message":"The input (9000 tokens) is longer than the model's context length (8192 tokens)."}"#, "prompt is too long: 9000 tokens > 8192 maximum"),
-            (400, r#"[{"error":{"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."}}]"#, "prompt is too long: 1200000 tokens > 1048576 maximum"),
-            (400, r#"{"error":{"message":"Invalid request: Your request exceeded model token limit: 131072 (requested: 140000)"}}"#, "prompt is too long: 140000 tokens > 131072 maximum"),
-            (400, r#"{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}"#, "prompt is too long: 5000 tokens > 4096 maximum"),
-            (413, r#"{"error":{"message":"Please reduce the length of the messages or completion.","code":"context_length_exceeded"}}"#, "prompt is too long: Please reduce"),
-            (400, r#"{"error":{"message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#, "prompt is too long: 210000 tokens > 200000 maximum"),
+            (
+                400,
+                r#"{"error":{"message":"This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens.","code":"context_length_exceeded"}}"#,
+                "prompt is too long: 5000 tokens > 4096 maximum",
+            ),
+            (
+                400,
+                r#"{"error":{"message":"This model's maximum context length is 65536 tokens. However, you requested 70000 tokens (69000 in the messages, 1000 in the completion)."}}"#,
+                "prompt is too long: 70000 tokens > 65536 maximum",
+            ),
+            (
+                400,
+                r#"{"error":{"message":"This model's maximum context length is 65536 tokens. However, you requested 70000 tokens (6000 in the messages, 64000 in the completion)."}}"#,
+                "input length and `max_tokens` exceed context limit: 6000 + 64000 > 65536",
+            ),
+            (
+                400,
+                r#"{"code":"InvalidParameter","message":"Range of input length should be [1, 98304]"}"#,
+                "prompt is too long: Range of input",
+            ),
+            (
+                400,
+                r#"{"message":"The input (9000 tokens) is longer than the model's context length (8192 tokens)."}"#,
+                "prompt is too long: 9000 tokens > 8192 maximum",
+            ),
+            (
+                400,
+                r#"[{"error":{"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."}}]"#,
+                "prompt is too long: 1200000 tokens > 1048576 maximum",
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Invalid request: Your request exceeded model token limit: 131072 (requested: 140000)"}}"#,
+                "prompt is too long: 140000 tokens > 131072 maximum",
+            ),
+            (
+                400,
+                r#"{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}"#,
+                "prompt is too long: 5000 tokens > 4096 maximum",
+            ),
+            (
+                413,
+                r#"{"error":{"message":"Please reduce the length of the messages or completion.","code":"context_length_exceeded"}}"#,
+                "prompt is too long: Please reduce",
+            ),
+            (
+                400,
+                r#"{"error":{"message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#,
+                "prompt is too long: 210000 tokens > 200000 maximum",
+            ),
         ] {
             let error = reply(status, body);
-            assert_eq!((error.status, error.kind), (400, Kind::InvalidRequest), "{body}");
+            assert_eq!(
+                (error.status, error.kind),
+                (400, Kind::InvalidRequest),
+                "{body}"
+            );
             assert!(error.message.starts_with(want), "{body}: {}", error.message);
             assert!(!error.retry);
         }
-        let other = reply(400, r#"{"error":{"message":"tools[0].name: exceeds the limit of 64 characters"}}"#);
-        assert_eq!(other.message, "tools[0].name: exceeds the limit of 64 characters");
+        let other = reply(
+            400,
+            r#"{"error":{"message":"tools[0].name: exceeds the limit of 64 characters"}}"#,
+        );
+        assert_eq!(
+            other.message,
+            "tools[0].name: exceeds the limit of 64 characters"
+        );
     }
 
     #[test]
     fn hopeless_errors_are_told_from_those_that_pass() {
         for (status, body, hopeless, retry) in [
-            (401, r#"{"error":{"message":"bad key"}}"#, Some(Hopeless::Auth), false),
-            (402, r#"{"error":{"message":"Insufficient Balance"}}"#, Some(Hopeless::Credit), false),
-            (403, r#"{"error":{"message":"no","code":"insufficient_user_quota"}}"#, Some(Hopeless::Credit), false),
-            (403, r#"{"error":{"message":"no"}}"#, Some(Hopeless::Auth), false),
-            (429, r#"{"error":{"message":"quota","code":"insufficient_quota"}}"#, Some(Hopeless::Credit), false),
+            (
+                401,
+                r#"{"error":{"message":"bad key"}}"#,
+                Some(Hopeless::Auth),
+                false,
+            ),
+            (
+                402,
+                r#"{"error":{"message":"Insufficient Balance"}}"#,
+                Some(Hopeless::Credit),
+                false,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"no","code":"insufficient_user_quota"}}"#,
+                Some(Hopeless::Credit),
+                false,
+            ),
+            (
+                403,
+                r#"{"error":{"message":"no"}}"#,
+                Some(Hopeless::Auth),
+                false,
+            ),
+            (
+                429,
+                r#"{"error":{"message":"quota","code":"insufficient_quota"}}"#,
+                Some(Hopeless::Credit),
+                false,
+            ),
             (429, r#"{"error":{"message":"slow down"}}"#, None, true),
             (503, "busy", None, true),
             (500, "oops", None, true),
             (400, "bad", None, false),
         ] {
             let error = reply(status, body);
-            assert_eq!((error.hopeless, error.retry), (hopeless, retry), "{status} {body}");
+            assert_eq!(
+                (error.hopeless, error.retry),
+                (hopeless, retry),
+                "{status} {body}"
+            );
         }
     }
 
@@ -491,8 +703,14 @@ mod tests {
         for (body, status) in [
             (r#"{"error":{"message":"m","code":429}}"#, 429),
             (r#"{"error":{"message":"m","code":"503"}}"#, 503),
-            (r#"{"error":{"message":"m","type":"rate_limit_error"}}"#, 429),
-            (r#"{"error":{"message":"m","type":"invalid_request_error"}}"#, 400),
+            (
+                r#"{"error":{"message":"m","type":"rate_limit_error"}}"#,
+                429,
+            ),
+            (
+                r#"{"error":{"message":"m","type":"invalid_request_error"}}"#,
+                400,
+            ),
             (r#"{"error":{"message":"m"}}"#, 500),
         ] {
             assert_eq!(ApiError::of_body(body.as_bytes()).status, status, "{body}");
@@ -512,8 +730,15 @@ mod tests {
             ("retry-after", "-1", None),
         ] {
             let mut headers = HeaderMap::new();
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
-            assert_eq!(retry_after(&headers, now).map(|d| d.as_secs_f64()), want, "{name}: {value}");
+            headers.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            );
+            assert_eq!(
+                retry_after(&headers, now).map(|d| d.as_secs_f64()),
+                want,
+                "{name}: {value}"
+            );
         }
     }
 

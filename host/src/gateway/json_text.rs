@@ -77,17 +77,14 @@ impl<'a> JsonText<'a> {
         }
         self.push(more);
     }
-
-    /// Takes the text out of the buffer it was borrowed from.
-    pub(crate) fn into_owned(self) -> JsonText<'static> {
-        JsonText(Cow::Owned(self.0.into_owned()))
-    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for JsonText<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&'a RawValue>::deserialize(deserializer)?;
-        Self::from_raw(raw).ok_or_else(|| D::Error::custom(format_args!("expected a string, found {}", kind(raw.get()))))
+        Self::from_raw(raw).ok_or_else(|| {
+            D::Error::custom(format_args!("expected a string, found {}", kind(raw.get())))
+        })
     }
 }
 
@@ -125,10 +122,15 @@ fn mend_surrogates(escaped: &str) -> Cow<'_, str> {
     let mut mended = String::new();
     let mut copied = 0;
     let mut at = 0;
-    while let Some(found) = escaped.get(at..).and_then(|rest| memchr(b'\\', rest.as_bytes())) {
+    while let Some(found) = escaped
+        .get(at..)
+        .and_then(|rest| memchr(b'\\', rest.as_bytes()))
+    {
         let escape = at + found;
         match unit(escaped, escape) {
-            Some(0xD800..=0xDBFF) if matches!(unit(escaped, escape + 6), Some(0xDC00..=0xDFFF)) => at = escape + 12,
+            Some(0xD800..=0xDBFF) if matches!(unit(escaped, escape + 6), Some(0xDC00..=0xDFFF)) => {
+                at = escape + 12
+            }
             Some(0xD800..=0xDFFF) => {
                 mended.push_str(escaped.get(copied..escape).unwrap_or_default());
                 mended.push_str("\\ufffd");
@@ -174,7 +176,12 @@ impl Completeness {
                 continue;
             }
             let (char, width) = match bytes.get(at + 1) {
-                Some(b'u') => (unit(escaped, at).and_then(|u| u8::try_from(u).ok()).unwrap_or(b'x'), 6),
+                Some(b'u') => (
+                    unit(escaped, at)
+                        .and_then(|u| u8::try_from(u).ok())
+                        .unwrap_or(b'x'),
+                    6,
+                ),
                 Some(b'n' | b't' | b'r') => (b' ', 2),
                 Some(&other) => (other, 2),
                 None => (b'x', 1),
@@ -238,7 +245,12 @@ pub(crate) fn write_plain(out: &mut Vec<u8>, plain: &str) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
     use super::*;
     use proptest::prelude::*;
 
@@ -248,7 +260,12 @@ mod tests {
 
     #[test]
     fn escaped_text_is_carried_as_it_is() {
-        for json in [r#""""#, r#""a\n\"b\"\u00e9é😀""#, r#""\ud83d\ude00""#, r#""\\ud83d""#] {
+        for json in [
+            r#""""#,
+            r#""a\n\"b\"\u00e9é😀""#,
+            r#""\ud83d\ude00""#,
+            r#""\\ud83d""#,
+        ] {
             let mut out = Vec::new();
             write_string(&mut out, &text(json));
             assert_eq!(String::from_utf8(out).unwrap(), json);
@@ -269,7 +286,13 @@ mod tests {
 
     #[test]
     fn blank_text_is_told_from_text() {
-        for (json, blank) in [(r#""""#, true), (r#"" \n\t ""#, true), (r#"" x""#, false), (r#""\\n""#, false), (r#""\u00a0""#, false)] {
+        for (json, blank) in [
+            (r#""""#, true),
+            (r#"" \n\t ""#, true),
+            (r#"" x""#, false),
+            (r#""\\n""#, false),
+            (r#""\u00a0""#, false),
+        ] {
             assert_eq!(text(json).is_blank(), blank, "{json}");
         }
     }

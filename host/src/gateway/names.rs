@@ -35,7 +35,16 @@ impl ToolNames {
         }
         let digest = hex(&Sha256::digest(name.as_bytes()));
         let suffix = digest.get(..8).unwrap_or_default();
-        let mut short: String = name.chars().map(|c| if c.is_ascii() && is_name_byte(c as u8) { c } else { '_' }).collect();
+        let mut short: String = name
+            .chars()
+            .map(|c| {
+                if c.is_ascii() && is_name_byte(c as u8) {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
         short.truncate(limit.saturating_sub(suffix.len() + 1));
         short.push('_');
         short.push_str(suffix);
@@ -58,7 +67,9 @@ pub(crate) fn outward_id(id: &str, rule: ToolId) -> String {
     let fits = match rule {
         ToolId::Any => true,
         ToolId::AtMost(limit) => id.len() <= limit as usize,
-        ToolId::Alphanumeric(length) => id.len() == length as usize && id.bytes().all(|b| b.is_ascii_alphanumeric()),
+        ToolId::Alphanumeric(length) => {
+            id.len() == length as usize && id.bytes().all(|b| b.is_ascii_alphanumeric())
+        }
     };
     if fits {
         return id.to_owned();
@@ -66,12 +77,17 @@ pub(crate) fn outward_id(id: &str, rule: ToolId) -> String {
     let digest = Sha256::digest(id.as_bytes());
     match rule {
         ToolId::Alphanumeric(length) => {
-            const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+            const ALPHABET: &[u8; 62] =
+                b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
             digest
                 .iter()
                 .cycle()
                 .take(length as usize)
-                .map(|byte| ALPHABET.get(usize::from(*byte) % ALPHABET.len()).map_or('0', |c| char::from(*c)))
+                .map(|byte| {
+                    ALPHABET
+                        .get(usize::from(*byte) % ALPHABET.len())
+                        .map_or('0', |c| char::from(*c))
+                })
                 .collect()
         }
         ToolId::AtMost(limit) => {
@@ -114,7 +130,9 @@ pub(crate) fn close_signature(object: Option<&str>) -> Cow<'static, str> {
 
 fn decode(carried: &str) -> Option<String> {
     let object = String::from_utf8(URL_SAFE_NO_PAD.decode(carried).ok()?).ok()?;
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&object).is_ok().then_some(object)
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&object)
+        .is_ok()
+        .then_some(object)
 }
 
 /// A fresh id with this prefix, as in `toolu_`.
@@ -134,15 +152,22 @@ pub(crate) fn fresh_id(prefix: &str) -> String {
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
     use super::*;
     use proptest::prelude::*;
 
@@ -152,17 +177,31 @@ mod tests {
         assert_eq!(names.outward("Bash", 64), "Bash");
         let long = format!("mcp__server__{}", "x".repeat(80));
         let almost = format!("{long}y");
-        let (a, b, c) = (names.outward(&long, 64), names.outward(&almost, 64), names.outward("weird.name/x", 64));
+        let (a, b, c) = (
+            names.outward(&long, 64),
+            names.outward(&almost, 64),
+            names.outward("weird.name/x", 64),
+        );
         assert!(a.len() <= 64 && b.len() <= 64 && a != b);
-        assert_eq!((names.inward(&a), names.inward(&b), names.inward(&c)), (long.as_str(), almost.as_str(), "weird.name/x"));
+        assert_eq!(
+            (names.inward(&a), names.inward(&b), names.inward(&c)),
+            (long.as_str(), almost.as_str(), "weird.name/x")
+        );
         assert_eq!(names.inward("Bash"), "Bash");
-        assert_eq!(ToolNames::default().outward(&long, 64), a, "the same name each time");
+        assert_eq!(
+            ToolNames::default().outward(&long, 64),
+            a,
+            "the same name each time"
+        );
     }
 
     #[test]
     fn ids_follow_the_gateway_rule() {
         assert_eq!(outward_id("call_1", ToolId::Any), "call_1");
-        assert_eq!(outward_id("abcDEF123", ToolId::Alphanumeric(9)), "abcDEF123");
+        assert_eq!(
+            outward_id("abcDEF123", ToolId::Alphanumeric(9)),
+            "abcDEF123"
+        );
         let mistral = outward_id("toolu_0123", ToolId::Alphanumeric(9));
         assert!(mistral.len() == 9 && mistral.bytes().all(|b| b.is_ascii_alphanumeric()));
         assert_eq!(outward_id(&"x".repeat(80), ToolId::AtMost(40)).len(), 40);

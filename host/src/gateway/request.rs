@@ -8,12 +8,15 @@ use serde_json::{Map, Value};
 
 use super::anthropic::{self, Block, Content, Invalid, Source};
 use super::canonical::{
-    Assistant, Call, Empty, Message, Part, Request, ResponseFormat, Tool, ToolChoice as CanonicalChoice,
+    Assistant, Call, Empty, Message, Part, Request, ResponseFormat, Tool,
+    ToolChoice as CanonicalChoice,
 };
 use super::json_text::JsonText;
 use super::names::{ToolNames, hex, open_id, open_signature, outward_id};
 use super::schema;
-use crate::plugins::facts::{Facts, Images, ReasoningTurns, Sampling, StructuredOutput, SystemRole, ToolChoice};
+use crate::plugins::facts::{
+    Facts, Images, ReasoningTurns, Sampling, StructuredOutput, SystemRole, ToolChoice,
+};
 
 /// Claude Code's per-run header in front of the system prompt: it would spoil every prefix cache.
 const BILLING_HEADER: &str = "x-anthropic-billing-header";
@@ -27,6 +30,8 @@ pub(crate) struct Return {
     pub(crate) used_ids: HashSet<String>,
     /// The caller's stop sequences.
     pub(crate) stop_sequences: Vec<String>,
+    /// A guess of the prompt's tokens, for gateways that do not count.
+    pub(crate) assumed_input: u64,
 }
 
 /// The canonical request for a model of a gateway; `max_tokens` is lowered to `token_cap`.
@@ -36,31 +41,61 @@ pub(crate) fn translate<'a>(
     model: &str,
     token_cap: Option<u64>,
 ) -> Result<(Request<'a>, Return), Invalid> {
-    let mut translation = Translation { facts, back: Return::default(), messages: Vec::new() };
+    let mut translation = Translation {
+        facts,
+        back: Return::default(),
+        messages: Vec::new(),
+    };
     let mut system = translation.system(request)?;
     let format = response_format(request, facts, &mut system);
     translation.conversation(request)?;
     translation.place_system(system);
     translation.bound_images();
     translation.mend_returned();
-    let Translation { back: mut way_back, messages, .. } = translation;
+    let Translation {
+        back: mut way_back,
+        messages,
+        ..
+    } = translation;
 
     let tools = tools(request, facts, &mut way_back.names);
     let (thinks, further) = thinking(request, facts)?;
     let tool_choice = tool_choice(request, facts, &tools, thinks, &mut way_back.names);
-    let wants_one = request.tool_choice.as_ref().and_then(|choice| choice.disable_parallel_tool_use) == Some(true);
-    let limit = [request.max_tokens, facts.limits.max_output.map(u64::from), token_cap].into_iter().flatten().min();
-    way_back.stop_sequences =
-        request.stop_sequences.iter().flatten().map(|stop| stop.unescape().into_owned()).collect();
+    let wants_one = request
+        .tool_choice
+        .as_ref()
+        .and_then(|choice| choice.disable_parallel_tool_use)
+        == Some(true);
+    let limit = [
+        request.max_tokens,
+        facts.limits.max_output.map(u64::from),
+        token_cap,
+    ]
+    .into_iter()
+    .flatten()
+    .min();
+    way_back.stop_sequences = request
+        .stop_sequences
+        .iter()
+        .flatten()
+        .map(|stop| stop.unescape().into_owned())
+        .collect();
     let canonical = Request {
         model: model.to_owned(),
         messages,
-        parallel_tool_calls: (wants_one && facts.tools.parallel_field && !tools.is_empty()).then_some(false),
+        parallel_tool_calls: (wants_one && facts.tools.parallel_field && !tools.is_empty())
+            .then_some(false),
         tool_choice,
         tools,
         max_tokens: limit.map(|limit| (facts.limits.token_field, limit.max(1))),
         numbers: numbers(request, facts),
-        stop: request.stop_sequences.iter().flatten().take(facts.sampling.stop_limit as usize).cloned().collect(),
+        stop: request
+            .stop_sequences
+            .iter()
+            .flatten()
+            .take(facts.sampling.stop_limit as usize)
+            .cloned()
+            .collect(),
         user: user(request, facts),
         response_format: format,
         stream: request.stream == Some(true) && facts.streaming.supported,
@@ -83,7 +118,11 @@ impl<'a> Translation<'a, '_> {
         if let Some(content) = &request.system {
             self.system_parts(content, &mut parts);
         }
-        for message in request.messages.iter().take_while(|message| message.role != "assistant") {
+        for message in request
+            .messages
+            .iter()
+            .take_while(|message| message.role != "assistant")
+        {
             if message.role == "system" {
                 self.system_parts(&message.content, &mut parts);
             }
@@ -96,7 +135,11 @@ impl<'a> Translation<'a, '_> {
             Content::Text(text) => self.push_text(parts, text, None),
             Content::Blocks(blocks) => {
                 for block in blocks {
-                    if let Some(text) = block.text.as_ref().filter(|text| !text.as_escaped().starts_with(BILLING_HEADER)) {
+                    if let Some(text) = block
+                        .text
+                        .as_ref()
+                        .filter(|text| !text.as_escaped().starts_with(BILLING_HEADER))
+                    {
                         self.push_text(parts, text, block.cache_control);
                     }
                 }
@@ -104,10 +147,19 @@ impl<'a> Translation<'a, '_> {
         }
     }
 
-    fn push_text(&self, parts: &mut Vec<Part<'a>>, text: &JsonText<'a>, cache_control: Option<&'a RawValue>) {
+    fn push_text(
+        &self,
+        parts: &mut Vec<Part<'a>>,
+        text: &JsonText<'a>,
+        cache_control: Option<&'a RawValue>,
+    ) {
         if !text.is_empty() {
-            let cache_control = cache_control.filter(|_| self.facts.messages.cache_control && self.lists());
-            parts.push(Part::Text { text: text.clone(), cache_control });
+            let cache_control =
+                cache_control.filter(|_| self.facts.messages.cache_control && self.lists());
+            parts.push(Part::Text {
+                text: text.clone(),
+                cache_control,
+            });
         }
     }
 
@@ -166,12 +218,14 @@ impl<'a> Translation<'a, '_> {
         let mut parts = Vec::new();
         for (index, block) in blocks.iter().enumerate() {
             if block.kind == "tool_result" {
-                self.tool_result(block, &mut parts).map_err(|e| Invalid(format!("content.{index}.{}", e.0)))?;
+                self.tool_result(block, &mut parts)
+                    .map_err(|e| Invalid(format!("content.{index}.{}", e.0)))?;
             }
         }
         for (index, block) in blocks.iter().enumerate() {
             if block.kind != "tool_result" {
-                self.part(block, &mut parts).map_err(|e| Invalid(format!("content.{index}.{}", e.0)))?;
+                self.part(block, &mut parts)
+                    .map_err(|e| Invalid(format!("content.{index}.{}", e.0)))?;
             }
         }
         self.push_user(parts);
@@ -184,8 +238,14 @@ impl<'a> Translation<'a, '_> {
         }
         let only_text = parts.iter().all(|part| matches!(part, Part::Text { .. }));
         match self.messages.last_mut() {
-            Some(Message::User { content }) if self.facts.messages.merge_same_role => content.extend(parts),
-            Some(Message::Tool { content, .. }) if !self.facts.messages.user_after_tool && only_text => content.extend(parts),
+            Some(Message::User { content }) if self.facts.messages.merge_same_role => {
+                content.extend(parts)
+            }
+            Some(Message::Tool { content, .. })
+                if !self.facts.messages.user_after_tool && only_text =>
+            {
+                content.extend(parts)
+            }
             _ => self.messages.push(Message::User { content: parts }),
         }
     }
@@ -194,7 +254,10 @@ impl<'a> Translation<'a, '_> {
     fn part(&self, block: &Block<'a>, parts: &mut Vec<Part<'a>>) -> Result<(), Invalid> {
         match block.kind.as_ref() {
             "text" => {
-                let text = block.text.as_ref().ok_or_else(|| Invalid("text: Field required".into()))?;
+                let text = block
+                    .text
+                    .as_ref()
+                    .ok_or_else(|| Invalid("text: Field required".into()))?;
                 self.push_text(parts, text, block.cache_control);
             }
             "image" => parts.push(self.image(&source(block)?)),
@@ -217,7 +280,9 @@ impl<'a> Translation<'a, '_> {
             "thinking" | "redacted_thinking" => {}
             other => match &block.text {
                 Some(text) => self.push_text(parts, text, None),
-                None => parts.push(note(&format!("[content of type {other}, which this gateway cannot take]"))),
+                None => parts.push(note(&format!(
+                    "[content of type {other}, which this gateway cannot take]"
+                ))),
             },
         }
         Ok(())
@@ -228,9 +293,9 @@ impl<'a> Translation<'a, '_> {
             return note("[image, which this gateway cannot take]");
         }
         match (source.kind.as_ref(), &source.data, &source.url) {
-            ("base64", Some(data), _) => {
-                Part::Image { url: data_url(source.media_type.as_deref().unwrap_or("image/png"), data) }
-            }
+            ("base64", Some(data), _) => Part::Image {
+                url: data_url(source.media_type.as_deref().unwrap_or("image/png"), data),
+            },
             ("url", _, Some(url)) => Part::Image { url: url.clone() },
             _ => note("[image kept at the provider, which this gateway cannot take]"),
         }
@@ -284,13 +349,24 @@ impl<'a> Translation<'a, '_> {
     }
 
     /// A tool's answer; its images go into `behind`, the user message that follows, unless the tool message may hold them.
-    fn tool_result(&mut self, block: &Block<'a>, behind: &mut Vec<Part<'a>>) -> Result<(), Invalid> {
-        let id = block.tool_use_id.as_deref().ok_or_else(|| Invalid("tool_use_id: Field required".into()))?;
+    fn tool_result(
+        &mut self,
+        block: &Block<'a>,
+        behind: &mut Vec<Part<'a>>,
+    ) -> Result<(), Invalid> {
+        let id = block
+            .tool_use_id
+            .as_deref()
+            .ok_or_else(|| Invalid("tool_use_id: Field required".into()))?;
         let mut parts = Vec::new();
         match block.content {
             None => {}
             Some(raw) if raw.get().starts_with('"') => {
-                parts.extend(JsonText::from_raw(raw).filter(|text| !text.is_empty()).map(Part::text));
+                parts.extend(
+                    JsonText::from_raw(raw)
+                        .filter(|text| !text.is_empty())
+                        .map(Part::text),
+                );
             }
             Some(_) => {
                 for inner in &inner_blocks(block)? {
@@ -320,7 +396,10 @@ impl<'a> Translation<'a, '_> {
         }
         let (own, _) = open_id(id);
         if self.facts.tools.supported {
-            self.messages.push(Message::Tool { id: outward_id(own, self.facts.tools.id), content });
+            self.messages.push(Message::Tool {
+                id: outward_id(own, self.facts.tools.id),
+                content,
+            });
         } else {
             content.insert(0, note("[result of the tool call]"));
             self.push_user(content);
@@ -329,7 +408,10 @@ impl<'a> Translation<'a, '_> {
     }
 
     fn assistant(&mut self, content: &Content<'a>) -> Result<(), Invalid> {
-        let mut turn = Assistant { empty: Empty(self.facts.messages.empty_content), ..Assistant::default() };
+        let mut turn = Assistant {
+            empty: Empty(self.facts.messages.empty_content),
+            ..Assistant::default()
+        };
         let mut reasoning = JsonText::default();
         match content {
             Content::Text(text) => self.push_text(&mut turn.content, text, None),
@@ -378,7 +460,10 @@ impl<'a> Translation<'a, '_> {
     ) -> Result<(), Invalid> {
         match block.kind.as_ref() {
             "text" => {
-                let text = block.text.as_ref().ok_or_else(|| Invalid("text: Field required".into()))?;
+                let text = block
+                    .text
+                    .as_ref()
+                    .ok_or_else(|| Invalid("text: Field required".into()))?;
                 self.push_text(&mut turn.content, text, None);
             }
             "thinking" => {
@@ -386,20 +471,33 @@ impl<'a> Translation<'a, '_> {
                     reasoning.push_line(text);
                 }
                 if !self.facts.thinking.returned_fields.is_empty() {
-                    turn.returned = turn.returned.take().or(block.signature.as_deref().and_then(open_signature));
+                    turn.returned = turn
+                        .returned
+                        .take()
+                        .or(block.signature.as_deref().and_then(open_signature));
                 }
             }
             "tool_use" => {
-                let id = block.id.as_deref().ok_or_else(|| Invalid("id: Field required".into()))?;
-                let name = block.name.as_deref().ok_or_else(|| Invalid("name: Field required".into()))?;
+                let id = block
+                    .id
+                    .as_deref()
+                    .ok_or_else(|| Invalid("id: Field required".into()))?;
+                let name = block
+                    .name
+                    .as_deref()
+                    .ok_or_else(|| Invalid("name: Field required".into()))?;
                 self.back.used_ids.insert(id.to_owned());
                 let arguments = match block.input.map(RawValue::get) {
                     Some(raw) if raw.starts_with('{') => raw,
                     _ => "{}",
                 };
-                let name = self.back.names.outward(name, self.facts.tools.name_limit as usize);
+                let name = self
+                    .back
+                    .names
+                    .outward(name, self.facts.tools.name_limit as usize);
                 if !self.facts.tools.supported {
-                    turn.content.push(note(&format!("[called {name} with {arguments}]")));
+                    turn.content
+                        .push(note(&format!("[called {name} with {arguments}]")));
                     return Ok(());
                 }
                 let (own, carried) = open_id(id);
@@ -433,16 +531,30 @@ impl<'a> Translation<'a, '_> {
                 return;
             }
         };
-        self.messages.insert(0, Message::System { role: role.to_owned(), content: parts });
+        self.messages.insert(
+            0,
+            Message::System {
+                role: role.to_owned(),
+                content: parts,
+            },
+        );
     }
 
     /// Turns the oldest images beyond the gateway's number into notes.
     fn bound_images(&mut self) {
-        let Some(most) = self.facts.messages.max_images else { return };
+        let Some(most) = self.facts.messages.max_images else {
+            return;
+        };
         let mut left = most;
         for message in self.messages.iter_mut().rev() {
-            let (Message::User { content } | Message::Tool { content, .. }) = message else { continue };
-            for part in content.iter_mut().rev().filter(|part| matches!(part, Part::Image { .. })) {
+            let (Message::User { content } | Message::Tool { content, .. }) = message else {
+                continue;
+            };
+            for part in content
+                .iter_mut()
+                .rev()
+                .filter(|part| matches!(part, Part::Image { .. }))
+            {
                 match left.checked_sub(1) {
                     Some(fewer) => left = fewer,
                     None => *part = note("[an earlier image, left out: the gateway takes no more]"),
@@ -453,9 +565,13 @@ impl<'a> Translation<'a, '_> {
 
     /// Gives the first call of a turn what the gateway demands where nothing came back with it.
     fn mend_returned(&mut self) {
-        let Some(body) = &self.facts.tools.missing_field_body else { return };
+        let Some(body) = &self.facts.tools.missing_field_body else {
+            return;
+        };
         for message in &mut self.messages {
-            let Message::Assistant(turn) = message else { continue };
+            let Message::Assistant(turn) = message else {
+                continue;
+            };
             if turn.calls.iter().all(|call| call.returned.is_none())
                 && let Some(first) = turn.calls.first_mut()
             {
@@ -476,22 +592,34 @@ fn data_url<'a>(media_type: &str, data: &JsonText<'a>) -> JsonText<'a> {
 }
 
 fn source<'a>(block: &Block<'a>) -> Result<Source<'a>, Invalid> {
-    let raw = block.source.ok_or_else(|| Invalid("source: Field required".into()))?;
+    let raw = block
+        .source
+        .ok_or_else(|| Invalid("source: Field required".into()))?;
     serde_json::from_str(raw.get()).map_err(|error| Invalid(format!("source: {error}")))
 }
 
 fn inner_blocks<'a>(block: &Block<'a>) -> Result<Vec<Block<'a>>, Invalid> {
     match block.content {
         None => Ok(Vec::new()),
-        Some(raw) => serde_json::from_str(raw.get()).map_err(|error| Invalid(format!("content: {error}"))),
+        Some(raw) => {
+            serde_json::from_str(raw.get()).map_err(|error| Invalid(format!("content: {error}")))
+        }
     }
 }
 
-fn tools<'a>(request: &anthropic::Request<'a>, facts: &Facts, names: &mut ToolNames) -> Vec<Tool<'a>> {
+fn tools<'a>(
+    request: &anthropic::Request<'a>,
+    facts: &Facts,
+    names: &mut ToolNames,
+) -> Vec<Tool<'a>> {
     if !facts.tools.supported {
         return Vec::new();
     }
-    let own = request.tools.iter().flatten().filter(|tool| !tool.is_server_tool());
+    let own = request
+        .tools
+        .iter()
+        .flatten()
+        .filter(|tool| !tool.is_server_tool());
     own.map(|tool| Tool {
         name: names.outward(&tool.name, facts.tools.name_limit as usize),
         description: tool.description.clone(),
@@ -517,7 +645,10 @@ fn tool_choice(
         "none" => return word("none"),
         "any" => None,
         "tool" => {
-            let name = names.outward(choice.name.as_deref().unwrap_or_default(), facts.tools.name_limit as usize);
+            let name = names.outward(
+                choice.name.as_deref().unwrap_or_default(),
+                facts.tools.name_limit as usize,
+            );
             if !tools.iter().any(|tool| tool.name == name) {
                 return word("auto");
             }
@@ -525,7 +656,8 @@ fn tool_choice(
         }
         _ => return word("auto"),
     };
-    if facts.tools.choice == ToolChoice::AutoOnly || (thinks && !facts.tools.forced_while_thinking) {
+    if facts.tools.choice == ToolChoice::AutoOnly || (thinks && !facts.tools.forced_while_thinking)
+    {
         return word("auto");
     }
     match forced {
@@ -538,24 +670,35 @@ fn tool_choice(
 const LEVELS: [&str; 5] = ["minimal", "low", "medium", "high", "max"];
 
 /// Whether the model will think, and everything that the facts add to the request's body.
-fn thinking(request: &anthropic::Request<'_>, facts: &Facts) -> Result<(bool, Map<String, Value>), Invalid> {
+fn thinking(
+    request: &anthropic::Request<'_>,
+    facts: &Facts,
+) -> Result<(bool, Map<String, Value>), Invalid> {
     let rule = &facts.thinking;
-    let effort = request.output_config.as_ref().and_then(|config| config.effort.as_deref());
+    let effort = request
+        .output_config
+        .as_ref()
+        .and_then(|config| config.effort.as_deref());
     let wish = request.thinking.as_ref();
     let level = match wish.map(|wish| wish.kind.as_ref()) {
         Some("disabled") => None,
-        Some(_) => Some(effort.unwrap_or(match wish.and_then(|wish| wish.budget_tokens) {
-            Some(0..=1_023) => "minimal",
-            Some(1_024..=4_096) => "low",
-            None | Some(4_097..=16_384) => "medium",
-            Some(_) => "high",
-        })),
+        Some(_) => Some(
+            effort.unwrap_or(match wish.and_then(|wish| wish.budget_tokens) {
+                Some(0..=1_023) => "minimal",
+                Some(1_024..=4_096) => "low",
+                None | Some(4_097..=16_384) => "medium",
+                Some(_) => "high",
+            }),
+        ),
         None => None,
     };
     let declined = wish.is_some() && level.is_none();
     let mut further = Map::new();
     let mut add = |object: &Option<String>| {
-        if let Some(Ok(members)) = object.as_deref().map(serde_json::from_str::<Map<String, Value>>) {
+        if let Some(Ok(members)) = object
+            .as_deref()
+            .map(serde_json::from_str::<Map<String, Value>>)
+        {
             merge(&mut further, members);
         }
     };
@@ -566,7 +709,11 @@ fn thinking(request: &anthropic::Request<'_>, facts: &Facts) -> Result<(bool, Ma
             None => LEVELS.len() - 1,
         };
         let wanted = rank(level);
-        if let Some(effort) = rule.efforts.iter().min_by_key(|effort| rank(&effort.level).abs_diff(wanted)) {
+        if let Some(effort) = rule
+            .efforts
+            .iter()
+            .min_by_key(|effort| rank(&effort.level).abs_diff(wanted))
+        {
             add(&Some(effort.body.clone()));
         }
     } else if declined {
@@ -588,29 +735,44 @@ fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
     }
 }
 
-fn numbers<'a>(request: &anthropic::Request<'a>, facts: &Facts) -> Vec<(&'static str, Cow<'a, str>)> {
+fn numbers<'a>(
+    request: &anthropic::Request<'a>,
+    facts: &Facts,
+) -> Vec<(&'static str, Cow<'a, str>)> {
     let sampled = |rule: Sampling, given: Option<anthropic::Number<'a>>| match (rule, given) {
         (Sampling::Fixed(value), _) => Some(Cow::Owned(value.to_string())),
         (Sampling::Drop, _) | (_, None) => None,
-        (Sampling::AtMost(most), Some(number)) if number.0.parse().is_ok_and(|value: f64| value > most) => {
+        (Sampling::AtMost(most), Some(number))
+            if number.0.parse().is_ok_and(|value: f64| value > most) =>
+        {
             Some(Cow::Owned(most.to_string()))
         }
         (Sampling::AtMost(_) | Sampling::Pass, Some(number)) => Some(Cow::Borrowed(number.0)),
     };
     let temperature = sampled(facts.sampling.temperature, request.temperature);
     let top_p = sampled(facts.sampling.top_p, request.top_p);
-    let top_k = request.top_k.filter(|_| facts.sampling.top_k).map(|number| Cow::Borrowed(number.0));
-    [("temperature", temperature), ("top_p", top_p), ("top_k", top_k)]
-        .into_iter()
-        .filter_map(|(key, number)| Some((key, number?)))
-        .collect()
+    let top_k = request
+        .top_k
+        .filter(|_| facts.sampling.top_k)
+        .map(|number| Cow::Borrowed(number.0));
+    [
+        ("temperature", temperature),
+        ("top_p", top_p),
+        ("top_k", top_k),
+    ]
+    .into_iter()
+    .filter_map(|(key, number)| Some((key, number?)))
+    .collect()
 }
 
 /// A stable name for the caller's user that gives nothing away.
 fn user(request: &anthropic::Request<'_>, facts: &Facts) -> Option<String> {
     use sha2::{Digest, Sha256};
     let id = request.metadata.as_ref()?.user_id.as_deref()?;
-    facts.messages.user.then(|| hex(&Sha256::digest(id.as_bytes())))
+    facts
+        .messages
+        .user
+        .then(|| hex(&Sha256::digest(id.as_bytes())))
 }
 
 /// The form of the answer; a gateway without JSON schemas gets the schema in words.
@@ -619,11 +781,21 @@ fn response_format<'a>(
     facts: &Facts,
     system: &mut Vec<Part<'a>>,
 ) -> Option<ResponseFormat<'a>> {
-    let format = request.output_config.as_ref()?.format.as_ref().filter(|format| format.kind == "json_schema")?;
-    let schema = format.schema.map(RawValue::get).filter(|raw| raw.starts_with('{'))?;
+    let format = request
+        .output_config
+        .as_ref()?
+        .format
+        .as_ref()
+        .filter(|format| format.kind == "json_schema")?;
+    let schema = format
+        .schema
+        .map(RawValue::get)
+        .filter(|raw| raw.starts_with('{'))?;
     if facts.structured_output == StructuredOutput::JsonSchema {
         return Some(ResponseFormat::JsonSchema(schema));
     }
-    system.push(note(&format!("Answer with one JSON object that follows this JSON schema, and nothing else: {schema}")));
+    system.push(note(&format!(
+        "Answer with one JSON object that follows this JSON schema, and nothing else: {schema}"
+    )));
     (facts.structured_output == StructuredOutput::JsonObject).then_some(ResponseFormat::JsonObject)
 }

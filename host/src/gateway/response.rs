@@ -22,24 +22,26 @@ pub(crate) struct Whole {
     pub(crate) upstream_model: Option<String>,
 }
 
-/// Translates a canonical completion. `assumed` stands in where the gateway does not count.
+/// Translates a canonical completion.
 pub(crate) fn translate(
     body: &[u8],
     model: &str,
     facts: &Facts,
     back: &mut Return,
-    assumed_input: u64,
 ) -> Result<Whole, ApiError> {
     let text = String::from_utf8_lossy(body);
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return Err(ApiError::bad_gateway("The gateway's answer was empty"));
     }
-    let completion: Chunk<'_> = serde_json::from_str(trimmed).map_err(|error| match trimmed.as_bytes().first() {
-        Some(b'<') => ApiError::of_body(body),
-        Some(b'{' | b'[') => ApiError::bad_gateway(format!("The gateway's answer is not a chat completion: {error}")),
-        _ => ApiError::of_body(body),
-    })?;
+    let completion: Chunk<'_> =
+        serde_json::from_str(trimmed).map_err(|error| match trimmed.as_bytes().first() {
+            Some(b'<') => ApiError::of_body(body),
+            Some(b'{' | b'[') => ApiError::bad_gateway(format!(
+                "The gateway's answer is not a chat completion: {error}"
+            )),
+            _ => ApiError::of_body(body),
+        })?;
     if completion.is_error() {
         return Err(ApiError::of_body(body));
     }
@@ -49,16 +51,26 @@ pub(crate) fn translate(
         .and_then(<[_]>::first)
         .ok_or_else(|| ApiError::bad_gateway("The gateway's answer has no choices"))?;
     let message = choice.message.as_ref().or(choice.delta.as_ref());
-    let message = message.ok_or_else(|| ApiError::bad_gateway("The gateway's answer has no message"))?;
-    let reason = choice.finish_reason.as_ref().map_or("", |reason| reason.0.as_ref());
+    let message =
+        message.ok_or_else(|| ApiError::bad_gateway("The gateway's answer has no message"))?;
+    let reason = choice
+        .finish_reason
+        .as_ref()
+        .map_or("", |reason| reason.0.as_ref());
     if reason == "error" {
-        return Err(ApiError::bad_gateway("The gateway ended the answer with an error and no reason"));
+        return Err(ApiError::bad_gateway(
+            "The gateway ended the answer with an error and no reason",
+        ));
     }
 
     let mut blocks = Vec::with_capacity(body.len());
     let has_calls = write_blocks(&mut blocks, message, facts, back);
-    let met = [choice.stop_reason, choice.matched_stop].into_iter().flatten();
-    let sequence = met.into_iter().find_map(|raw| stop_sequence(raw, &back.stop_sequences));
+    let met = [choice.stop_reason, choice.matched_stop]
+        .into_iter()
+        .flatten();
+    let sequence = met
+        .into_iter()
+        .find_map(|raw| stop_sequence(raw, &back.stop_sequences));
     let stop = match Stop::of_finish(reason) {
         Some(Stop::EndTurn) | None if has_calls => Stop::ToolUse,
         Some(Stop::ToolUse) if !has_calls => Stop::EndTurn,
@@ -66,10 +78,17 @@ pub(crate) fn translate(
         Some(stop) => stop,
         None => Stop::EndTurn,
     };
-    let raw_usage = completion.usage.or(choice.usage).or(completion.x_groq.as_ref().and_then(|groq| groq.usage));
+    let raw_usage = completion
+        .usage
+        .or(choice.usage)
+        .or(completion.x_groq.as_ref().and_then(|groq| groq.usage));
     let reported = raw_usage.and_then(|raw| usage::read(raw.get(), &facts.usage));
     let tokens = reported.map_or(
-        usage::Tokens { input: assumed_input, output: (blocks.len() as u64).div_ceil(4), ..usage::Tokens::default() },
+        usage::Tokens {
+            input: back.assumed_input,
+            output: (blocks.len() as u64).div_ceil(4),
+            ..usage::Tokens::default()
+        },
         |reported| reported.tokens,
     );
 
@@ -80,7 +99,9 @@ pub(crate) fn translate(
     write_plain(&mut out, model);
     out.extend_from_slice(b",\"content\":[");
     out.extend_from_slice(&blocks);
-    let sequence = sequence.filter(|_| stop == Stop::StopSequence).map_or(Value::Null, Value::String);
+    let sequence = sequence
+        .filter(|_| stop == Stop::StopSequence)
+        .map_or(Value::Null, Value::String);
     out.extend_from_slice(
         format!(
             "],\"stop_reason\":\"{}\",\"stop_sequence\":{sequence},\"usage\":{{\"input_tokens\":{},\"cache_creation_input_tokens\":{},\"cache_read_input_tokens\":{},\"output_tokens\":{}}}}}",
@@ -92,7 +113,10 @@ pub(crate) fn translate(
         body: out,
         usage: reported,
         stop,
-        upstream_model: completion.model.as_ref().map(|model| model.0.chars().take(200).collect()),
+        upstream_model: completion
+            .model
+            .as_ref()
+            .map(|model| model.0.chars().take(200).collect()),
     })
 }
 
@@ -100,7 +124,10 @@ pub(crate) fn translate(
 fn write_blocks(out: &mut Vec<u8>, message: &Delta<'_>, facts: &Facts, back: &mut Return) -> bool {
     let mut returned = Map::new();
     for field in &facts.thinking.returned_fields {
-        if let Some(value) = message.other(field).and_then(|raw| serde_json::from_str(raw.get()).ok()) {
+        if let Some(value) = message
+            .other(field)
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        {
             gather(&mut returned, field, value);
         }
     }
@@ -108,12 +135,19 @@ fn write_blocks(out: &mut Vec<u8>, message: &Delta<'_>, facts: &Facts, back: &mu
         .thinking
         .fields
         .iter()
-        .find_map(|field| message.other(field).and_then(JsonText::from_raw).filter(|text| !text.is_empty()))
+        .find_map(|field| {
+            message
+                .other(field)
+                .and_then(JsonText::from_raw)
+                .filter(|text| !text.is_empty())
+        })
         .unwrap_or_default();
     if reasoning.is_empty()
         && let Some(details) = message.other("reasoning_details")
     {
-        details_text(details).iter().for_each(|text| reasoning.push(text));
+        details_text(details)
+            .iter()
+            .for_each(|text| reasoning.push(text));
     }
     let mut text = JsonText::default();
     if let Some(raw) = message.content {
@@ -165,8 +199,16 @@ fn write_blocks(out: &mut Vec<u8>, message: &Delta<'_>, facts: &Facts, back: &mu
     }
     let mut has_calls = false;
     for call in &message.tool_calls {
-        let Some(function) = &call.function else { continue };
-        let Some(name) = function.name.as_ref().filter(|name| !name.0.is_empty() && name.0 != "null") else { continue };
+        let Some(function) = &call.function else {
+            continue;
+        };
+        let Some(name) = function
+            .name
+            .as_ref()
+            .filter(|name| !name.0.is_empty() && name.0 != "null")
+        else {
+            continue;
+        };
         has_calls = true;
         let mut id = match &call.id {
             Some(id) if !id.0.is_empty() && id.0 != "null" => id.0.to_string(),
@@ -203,7 +245,8 @@ fn write_blocks(out: &mut Vec<u8>, message: &Delta<'_>, facts: &Facts, back: &mu
 fn input(arguments: Option<&RawValue>) -> String {
     let object = |text: &str| {
         let trimmed = text.trim();
-        (trimmed.starts_with('{') && serde_json::from_str::<&RawValue>(trimmed).is_ok()).then(|| trimmed.to_owned())
+        (trimmed.starts_with('{') && serde_json::from_str::<&RawValue>(trimmed).is_ok())
+            .then(|| trimmed.to_owned())
     };
     arguments
         .and_then(|raw| match JsonText::from_raw(raw) {

@@ -16,7 +16,8 @@ pub(crate) fn fit<'a>(raw: Option<&'a str>, facts: &Tools) -> Cow<'a, str> {
     let Some(raw) = raw.filter(|raw| raw.starts_with('{')) else {
         return Cow::Borrowed("{\"type\":\"object\",\"properties\":{}}");
     };
-    let untouched = facts.refused_keywords.is_empty() && facts.accepted_formats.is_none() && facts.references;
+    let untouched =
+        facts.refused_keywords.is_empty() && facts.accepted_formats.is_none() && facts.references;
     if untouched {
         return Cow::Borrowed(raw);
     }
@@ -38,13 +39,20 @@ pub(crate) fn fit<'a>(raw: Option<&'a str>, facts: &Tools) -> Cow<'a, str> {
 /// Replaces each `$ref` into the document by what it names.
 fn inline(schema: &mut Value, root: &Value, depth: usize, count: &mut usize) {
     match schema {
-        Value::Array(items) => items.iter_mut().for_each(|item| inline(item, root, depth, count)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| inline(item, root, depth, count)),
         Value::Object(members) => {
-            let target = members.get("$ref").and_then(Value::as_str).map(|reference| {
-                let pointer = reference.strip_prefix('#').unwrap_or(reference);
-                *count += 1;
-                root.pointer(pointer).filter(|_| depth < REFERENCE_DEPTH && *count < REFERENCE_COUNT).cloned()
-            });
+            let target = members
+                .get("$ref")
+                .and_then(Value::as_str)
+                .map(|reference| {
+                    let pointer = reference.strip_prefix('#').unwrap_or(reference);
+                    *count += 1;
+                    root.pointer(pointer)
+                        .filter(|_| depth < REFERENCE_DEPTH && *count < REFERENCE_COUNT)
+                        .cloned()
+                });
             if let Some(target) = target {
                 let Value::Object(mut found) = target.unwrap_or_else(|| json!({})) else {
                     *schema = json!({});
@@ -61,7 +69,10 @@ fn inline(schema: &mut Value, root: &Value, depth: usize, count: &mut usize) {
                 return;
             }
             for (key, value) in members.iter_mut() {
-                if !matches!(key.as_str(), "$defs" | "definitions" | "enum" | "const" | "default" | "examples") {
+                if !matches!(
+                    key.as_str(),
+                    "$defs" | "definitions" | "enum" | "const" | "default" | "examples"
+                ) {
                     inline(value, root, depth, count);
                 }
             }
@@ -78,13 +89,17 @@ fn prune(schema: &mut Value, facts: &Tools) {
             members.retain(|key, value| {
                 let format_refused = key == "format"
                     && value.as_str().is_some_and(|format| {
-                        facts.accepted_formats.as_ref().is_some_and(|accepted| !accepted.iter().any(|a| a == format))
+                        facts
+                            .accepted_formats
+                            .as_ref()
+                            .is_some_and(|accepted| !accepted.iter().any(|a| a == format))
                     });
                 !format_refused && !facts.refused_keywords.iter().any(|refused| refused == key)
             });
             for (key, value) in members.iter_mut() {
                 match key.as_str() {
-                    "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" => {
+                    "properties" | "patternProperties" | "$defs" | "definitions"
+                    | "dependentSchemas" => {
                         if let Value::Object(named) = value {
                             named.values_mut().for_each(|schema| prune(schema, facts));
                         }
@@ -101,22 +116,39 @@ fn prune(schema: &mut Value, facts: &Tools) {
 
 /// Strict gateways refuse a `required` name that is no property.
 fn drop_unknown_required(members: &mut Map<String, Value>) {
-    let Some(Value::Object(properties)) = members.get("properties") else { return };
+    let Some(Value::Object(properties)) = members.get("properties") else {
+        return;
+    };
     let known: Vec<String> = properties.keys().cloned().collect();
     if let Some(Value::Array(required)) = members.get_mut("required") {
-        required.retain(|name| name.as_str().is_some_and(|name| known.iter().any(|k| k == name)));
+        required.retain(|name| {
+            name.as_str()
+                .is_some_and(|name| known.iter().any(|k| k == name))
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
     use super::*;
     use crate::plugins::facts::Facts;
 
     fn strict() -> Tools {
         Tools {
-            refused_keywords: ["$schema", "additionalProperties", "const", "exclusiveMinimum"].map(String::from).into(),
+            refused_keywords: [
+                "$schema",
+                "additionalProperties",
+                "const",
+                "exclusiveMinimum",
+            ]
+            .map(String::from)
+            .into(),
             accepted_formats: Some(vec!["date-time".into()]),
             references: false,
             ..Facts::default().tools
@@ -127,7 +159,10 @@ mod tests {
     fn schemas_pass_untouched_where_the_gateway_takes_all() {
         let raw = r#"{ "$schema":"x", "type" : "object" }"#;
         assert_eq!(fit(Some(raw), &Facts::default().tools), raw);
-        assert_eq!(fit(None, &Facts::default().tools), r#"{"type":"object","properties":{}}"#);
+        assert_eq!(
+            fit(None, &Facts::default().tools),
+            r#"{"type":"object","properties":{}}"#
+        );
     }
 
     #[test]
@@ -148,7 +183,10 @@ mod tests {
         let raw = r##"{"type":"object","properties":{"a":{"$ref":"#/$defs/A","description":"d"},"n":{"$ref":"#/$defs/Node"}},
             "$defs":{"A":{"type":"string"},"Node":{"properties":{"next":{"$ref":"#/$defs/Node"}}}}}"##;
         let fitted: Value = serde_json::from_str(&fit(Some(raw), &strict())).unwrap();
-        assert_eq!(fitted["properties"]["a"], json!({"type":"string","description":"d"}));
+        assert_eq!(
+            fitted["properties"]["a"],
+            json!({"type":"string","description":"d"})
+        );
         assert!(!fitted.to_string().contains("$ref") && !fitted.to_string().contains("$defs"));
     }
 }

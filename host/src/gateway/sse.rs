@@ -36,7 +36,11 @@ pub(crate) struct Parser {
 
 impl Parser {
     /// Reads further bytes and hands over each event that they complete; stops early when `each` answers `false`.
-    pub(crate) fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Event<'_>) -> bool) -> Result<(), TooLong> {
+    pub(crate) fn push(
+        &mut self,
+        bytes: &[u8],
+        mut each: impl FnMut(Event<'_>) -> bool,
+    ) -> Result<(), TooLong> {
         let mut rest = bytes;
         if self.after_cr && !rest.is_empty() {
             self.after_cr = false;
@@ -76,7 +80,11 @@ impl Parser {
         if !stopped {
             self.line.extend_from_slice(rest);
         }
-        if self.line.len() + self.data.len() > EVENT_LIMIT { Err(TooLong) } else { Ok(()) }
+        if self.line.len() + self.data.len() > EVENT_LIMIT {
+            Err(TooLong)
+        } else {
+            Ok(())
+        }
     }
 
     /// Hands over what is left at the end of the stream: gateways forget the last blank line.
@@ -103,19 +111,32 @@ impl Parser {
         lying: &mut Option<&'a [u8]>,
         each: &mut impl FnMut(Event<'_>) -> bool,
     ) -> bool {
-        let line = if self.started { line } else { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line) };
+        let line = if self.started {
+            line
+        } else {
+            line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line)
+        };
         self.started = true;
         if line.is_empty() {
             let go_on = match lying.take() {
-                Some(data) if self.data.is_empty() => each(Event { name: &self.name, data }),
+                Some(data) if self.data.is_empty() => each(Event {
+                    name: &self.name,
+                    data,
+                }),
                 Some(data) => {
                     self.data.extend_from_slice(data);
-                    each(Event { name: &self.name, data: &self.data })
+                    each(Event {
+                        name: &self.name,
+                        data: &self.data,
+                    })
                 }
                 None if self.data.is_empty() => true,
                 None => {
                     self.data.pop();
-                    each(Event { name: &self.name, data: &self.data })
+                    each(Event {
+                        name: &self.name,
+                        data: &self.data,
+                    })
                 }
             };
             self.data.clear();
@@ -148,7 +169,12 @@ fn line_end(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
     use super::*;
     use proptest::prelude::*;
 
@@ -177,19 +203,58 @@ mod tests {
             ("plain", "data: a\n\ndata: b\n\n", &[("", "a"), ("", "b")]),
             ("no space after the colon", "data:a\n\n", &[("", "a")]),
             ("only one space is taken", "data:  a\n\n", &[("", " a")]),
-            ("carriage returns and line feeds", "data: a\r\n\r\ndata: b\r\n\r\n", &[("", "a"), ("", "b")]),
-            ("bare carriage returns", "data: a\r\rdata: b\r\r", &[("", "a"), ("", "b")]),
-            ("several data lines", "data: a\ndata: b\n\n", &[("", "a\nb")]),
-            ("comments and other fields", ": hi\nid: 7\nretry: 1\ndata: a\n\n", &[("", "a")]),
-            ("event names", "event: error\ndata: a\n\ndata: b\n\n", &[("error", "a"), ("", "b")]),
-            ("no last blank line", "data: a\n\ndata: b\n", &[("", "a"), ("", "b")]),
-            ("no last line end", "data: a\n\ndata: b", &[("", "a"), ("", "b")]),
-            ("events without data", "event: x\n\n: c\n\n\n\ndata: a\n\n", &[("", "a")]),
-            ("a field without a colon", "data\n\ndata: a\n\n", &[("", ""), ("", "a")]),
+            (
+                "carriage returns and line feeds",
+                "data: a\r\n\r\ndata: b\r\n\r\n",
+                &[("", "a"), ("", "b")],
+            ),
+            (
+                "bare carriage returns",
+                "data: a\r\rdata: b\r\r",
+                &[("", "a"), ("", "b")],
+            ),
+            (
+                "several data lines",
+                "data: a\ndata: b\n\n",
+                &[("", "a\nb")],
+            ),
+            (
+                "comments and other fields",
+                ": hi\nid: 7\nretry: 1\ndata: a\n\n",
+                &[("", "a")],
+            ),
+            (
+                "event names",
+                "event: error\ndata: a\n\ndata: b\n\n",
+                &[("error", "a"), ("", "b")],
+            ),
+            (
+                "no last blank line",
+                "data: a\n\ndata: b\n",
+                &[("", "a"), ("", "b")],
+            ),
+            (
+                "no last line end",
+                "data: a\n\ndata: b",
+                &[("", "a"), ("", "b")],
+            ),
+            (
+                "events without data",
+                "event: x\n\n: c\n\n\n\ndata: a\n\n",
+                &[("", "a")],
+            ),
+            (
+                "a field without a colon",
+                "data\n\ndata: a\n\n",
+                &[("", ""), ("", "a")],
+            ),
             ("a byte order mark", "\u{feff}data: a\n\n", &[("", "a")]),
         ];
         for (name, input, want) in rows {
-            let want: Vec<_> = want.iter().map(|(n, d)| (n.to_string(), d.to_string())).collect();
+            let want: Vec<_> = want
+                .iter()
+                .map(|(n, d)| (n.to_string(), d.to_string()))
+                .collect();
             assert_eq!(events(&[input.as_bytes()]), want, "{name}");
         }
     }

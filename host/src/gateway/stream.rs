@@ -15,7 +15,7 @@ use super::json_text::{Completeness, JsonText, is_blank};
 use super::names::{close_id, close_signature, fresh_id};
 use super::request::Return;
 use super::think_tags::{Piece, ThinkTags};
-use super::usage::{self, Reported};
+use super::usage::{self, Reported, Tokens};
 use crate::plugins::facts::Facts;
 
 const DELTA_END: &[u8] = b"\"}}\n\n";
@@ -196,7 +196,11 @@ impl Machine {
             Err(_) if text.trim().is_empty() => Ok(()),
             // Gateways that forget the blank line between two events.
             Err(_) if text.contains('\n') => text.lines().try_for_each(|line| {
-                if line.trim() == "[DONE]" { Ok(()) } else { self.chunk(name, line.as_bytes()) }
+                if line.trim() == "[DONE]" {
+                    Ok(())
+                } else {
+                    self.chunk(name, line.as_bytes())
+                }
             }),
             Err(_) if name == b"error" => Err(ApiError::of_body(data)),
             Err(error) => Err(ApiError::bad_gateway(format!(
@@ -208,13 +212,21 @@ impl Machine {
 
     fn take_chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), ApiError> {
         self.start();
-        if let Some(model) = chunk.model.as_ref().filter(|_| self.upstream_model.is_none()) {
+        if let Some(model) = chunk
+            .model
+            .as_ref()
+            .filter(|_| self.upstream_model.is_none())
+        {
             self.upstream_model = Some(model.0.chars().take(200).collect());
         }
         self.take_usage(chunk.usage);
         self.take_usage(chunk.x_groq.as_ref().and_then(|groq| groq.usage));
         for choice in chunk.choices.iter().flatten() {
-            if choice.index.as_ref().is_some_and(|index| index.0 != "0" && index.0 != "null") {
+            if choice
+                .index
+                .as_ref()
+                .is_some_and(|index| index.0 != "0" && index.0 != "null")
+            {
                 continue;
             }
             self.take_usage(choice.usage);
@@ -223,18 +235,30 @@ impl Machine {
             }
             if let Some(reason) = choice.finish_reason.as_ref() {
                 if reason.0 == "error" {
-                    return Err(ApiError::bad_gateway("The gateway ended the answer with an error and no reason"));
+                    return Err(ApiError::bad_gateway(
+                        "The gateway ended the answer with an error and no reason",
+                    ));
                 }
                 if let Some(stop) = Stop::of_finish(&reason.0) {
                     self.stop = Some(stop);
                 }
             }
-            for met in [choice.stop_reason, choice.matched_stop].into_iter().flatten() {
-                self.stop_sequence = stop_sequence(met, &self.back.stop_sequences).or(self.stop_sequence.take());
+            for met in [choice.stop_reason, choice.matched_stop]
+                .into_iter()
+                .flatten()
+            {
+                self.stop_sequence =
+                    stop_sequence(met, &self.back.stop_sequences).or(self.stop_sequence.take());
             }
         }
-        if self.held_text.len() + self.held_thinking.len() + self.calls.iter().map(|c| c.waiting.len()).sum::<usize>() > HELD_LIMIT {
-            return Err(ApiError::bad_gateway("The gateway sent more than 32 MiB out of order"));
+        if self.held_text.len()
+            + self.held_thinking.len()
+            + self.calls.iter().map(|c| c.waiting.len()).sum::<usize>()
+            > HELD_LIMIT
+        {
+            return Err(ApiError::bad_gateway(
+                "The gateway sent more than 32 MiB out of order",
+            ));
         }
         Ok(())
     }
@@ -248,27 +272,38 @@ impl Machine {
     fn delta(&mut self, delta: &Delta<'_>) {
         let facts = Arc::clone(&self.facts);
         for field in &facts.thinking.returned_fields {
-            if let Some(value) = delta.other(field).and_then(|raw| serde_json::from_str(raw.get()).ok()) {
+            if let Some(value) = delta
+                .other(field)
+                .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            {
                 gather(&mut self.returned, field, value);
             }
         }
         let mut reasoned = false;
         for field in &facts.thinking.fields {
-            if let Some(text) = delta.other(field).and_then(JsonText::from_raw).filter(|text| !text.is_empty()) {
+            if let Some(text) = delta
+                .other(field)
+                .and_then(JsonText::from_raw)
+                .filter(|text| !text.is_empty())
+            {
                 self.thinking(text.as_escaped());
                 reasoned = true;
                 break;
             }
         }
         if !reasoned && let Some(details) = delta.other("reasoning_details") {
-            details_text(details).iter().for_each(|text| self.thinking(text.as_escaped()));
+            details_text(details)
+                .iter()
+                .for_each(|text| self.thinking(text.as_escaped()));
         }
         if let Some(raw) = delta.content {
             match JsonText::from_raw(raw) {
                 Some(text) => self.content(&text),
                 None => {
                     let (reasoning, texts) = content(raw);
-                    reasoning.iter().for_each(|text| self.thinking(text.as_escaped()));
+                    reasoning
+                        .iter()
+                        .for_each(|text| self.thinking(text.as_escaped()));
                     texts.iter().for_each(|text| self.content(text));
                 }
             }
@@ -317,7 +352,9 @@ impl Machine {
 
     fn open_text(&mut self, escaped: &str) {
         self.carry_returned();
-        self.block_start(Open::Text, |out| out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"\"}"));
+        self.block_start(Open::Text, |out| {
+            out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"\"}")
+        });
         let held = std::mem::take(&mut self.held_text);
         self.extend(&held);
         self.extend(escaped);
@@ -357,12 +394,27 @@ impl Machine {
     }
 
     fn call(&mut self, delta: &CallDelta<'_>) {
-        let id = delta.id.as_ref().map_or("", |id| if id.0 == "null" { "" } else { id.0.as_ref() });
-        let name = delta.function.as_ref().and_then(|f| f.name.as_ref()).map_or("", |name| if name.0 == "null" { "" } else { name.0.as_ref() });
+        let id = delta
+            .id
+            .as_ref()
+            .map_or("", |id| if id.0 == "null" { "" } else { id.0.as_ref() });
+        let name = delta
+            .function
+            .as_ref()
+            .and_then(|f| f.name.as_ref())
+            .map_or("", |name| {
+                if name.0 == "null" {
+                    ""
+                } else {
+                    name.0.as_ref()
+                }
+            });
         let arguments = delta.function.as_ref().and_then(|f| f.arguments);
         let at = self.place(delta.index, id, name);
         let returned = &self.facts.tools.returned_fields;
-        let Some(call) = self.calls.get_mut(at) else { return };
+        let Some(call) = self.calls.get_mut(at) else {
+            return;
+        };
         if call.id.is_empty() {
             call.id.push_str(id);
         }
@@ -379,7 +431,9 @@ impl Machine {
         if let Some(raw) = arguments {
             let escaped = match JsonText::from_raw(raw) {
                 // "null" for a call without arguments.
-                Some(text) if text.as_escaped() == "null" && call.whole.is_blank() => JsonText::default(),
+                Some(text) if text.as_escaped() == "null" && call.whole.is_blank() => {
+                    JsonText::default()
+                }
                 Some(text) => text,
                 // The object itself instead of a string.
                 None => JsonText::escape(raw.get()),
@@ -396,14 +450,22 @@ impl Machine {
     /// Which call a piece belongs to; makes a new one where it begins one.
     fn place(&mut self, index: Option<i64>, id: &str, name: &str) -> usize {
         let found = match index {
-            Some(index) => self.calls.iter().rposition(|call| call.index == Some(index)),
+            Some(index) => self
+                .calls
+                .iter()
+                .rposition(|call| call.index == Some(index)),
             None if !id.is_empty() => {
-                self.calls.iter().rposition(|call| call.id == id).or_else(|| {
-                    // The id of a call that has begun without one.
-                    self.calls.len().checked_sub(1).filter(|last| {
-                        self.calls.get(*last).is_some_and(|call| call.id.is_empty() && (name.is_empty() || call.name.is_empty()))
+                self.calls
+                    .iter()
+                    .rposition(|call| call.id == id)
+                    .or_else(|| {
+                        // The id of a call that has begun without one.
+                        self.calls.len().checked_sub(1).filter(|last| {
+                            self.calls.get(*last).is_some_and(|call| {
+                                call.id.is_empty() && (name.is_empty() || call.name.is_empty())
+                            })
+                        })
                     })
-                })
             }
             None => self.calls.len().checked_sub(1),
         };
@@ -419,13 +481,18 @@ impl Machine {
                 return at;
             }
         }
-        self.calls.push(Call { index, ..Call::default() });
+        self.calls.push(Call {
+            index,
+            ..Call::default()
+        });
         self.calls.len() - 1
     }
 
     /// Whether the open call can be closed before the end of the answer.
     fn may_close(&self, index: usize) -> bool {
-        self.calls.get(index).is_some_and(|call| call.whole.is_whole())
+        self.calls
+            .get(index)
+            .is_some_and(|call| call.whole.is_whole())
     }
 
     /// Sends what can be sent of the calls: the open one's new pieces, then the next one once the open one is whole.
@@ -437,7 +504,9 @@ impl Machine {
                     return;
                 }
             }
-            let Some(next) = self.calls.iter().position(|call| !call.begun) else { return };
+            let Some(next) = self.calls.iter().position(|call| !call.begun) else {
+                return;
+            };
             if !self.calls.get(next).is_some_and(Call::ready) {
                 return;
             }
@@ -455,9 +524,15 @@ impl Machine {
             self.close();
         }
         self.carry_returned();
-        let Some(call) = self.calls.get_mut(index) else { return };
+        let Some(call) = self.calls.get_mut(index) else {
+            return;
+        };
         call.begun = true;
-        let mut id = if call.id.is_empty() { fresh_id("toolu_") } else { call.id.clone() };
+        let mut id = if call.id.is_empty() {
+            fresh_id("toolu_")
+        } else {
+            call.id.clone()
+        };
         if !call.returned.is_empty() {
             id = close_id(&id, &Value::Object(call.returned.clone()).to_string());
         }
@@ -481,7 +556,9 @@ impl Machine {
     }
 
     fn flush_call(&mut self, index: usize) {
-        let Some(call) = self.calls.get_mut(index) else { return };
+        let Some(call) = self.calls.get_mut(index) else {
+            return;
+        };
         if call.waiting.is_empty() {
             return;
         }
@@ -499,7 +576,8 @@ impl Machine {
         match self.open {
             Open::Nothing => return,
             Open::Thinking => {
-                let carried = (!self.returned.is_empty()).then(|| Value::Object(std::mem::take(&mut self.returned)).to_string());
+                let carried = (!self.returned.is_empty())
+                    .then(|| Value::Object(std::mem::take(&mut self.returned)).to_string());
                 let signature = close_signature(carried.as_deref());
                 let mut data = format!(
                     "{{\"type\":\"content_block_delta\",\"index\":{},\"delta\":{{\"type\":\"signature_delta\",\"signature\":\"",
@@ -511,7 +589,10 @@ impl Machine {
             }
             Open::Tool(index) => {
                 self.flush_call(index);
-                let empty = self.calls.get(index).is_some_and(|call| !call.sent_arguments);
+                let empty = self
+                    .calls
+                    .get(index)
+                    .is_some_and(|call| !call.sent_arguments);
                 if empty {
                     self.extend("{}");
                 }
@@ -521,7 +602,10 @@ impl Machine {
             }
             Open::Text => {}
         }
-        let data = format!("{{\"type\":\"content_block_stop\",\"index\":{}}}", self.blocks);
+        let data = format!(
+            "{{\"type\":\"content_block_stop\",\"index\":{}}}",
+            self.blocks
+        );
         self.event("content_block_stop", data.as_bytes());
         self.blocks += 1;
         self.open = Open::Nothing;
@@ -537,7 +621,9 @@ impl Machine {
         }
         let cut_call = matches!(self.open, Open::Tool(index) if !self.may_close(index) && self.calls.get(index).is_some_and(|c| !c.whole.is_blank()));
         if self.stop.is_none() && (!complete || cut_call) {
-            return Err(ApiError::bad_gateway("The gateway broke off in the middle of its answer"));
+            return Err(ApiError::bad_gateway(
+                "The gateway broke off in the middle of its answer",
+            ));
         }
         if let Some(mut tags) = self.think_tags.take() {
             for piece in tags.finish() {
@@ -545,7 +631,11 @@ impl Machine {
             }
         }
         self.close();
-        while let Some(next) = self.calls.iter().position(|call| !call.begun && !call.name.is_empty()) {
+        while let Some(next) = self
+            .calls
+            .iter()
+            .position(|call| !call.begun && !call.name.is_empty())
+        {
             self.open_call(next);
             self.close();
         }
@@ -567,24 +657,30 @@ impl Machine {
             None => Stop::EndTurn,
         };
         self.stop = Some(stop);
-        let tokens = self.usage.unwrap_or_default().tokens;
+        let tokens = self.usage.map_or(
+            Tokens {
+                input: self.back.assumed_input,
+                output: self.estimated_output(),
+                ..Tokens::default()
+            },
+            |reported| reported.tokens,
+        );
         let sequence = match (&self.stop_sequence, stop) {
             (Some(sequence), Stop::StopSequence) => Value::String(sequence.clone()),
             _ => Value::Null,
         };
         let data = format!(
             "{{\"type\":\"message_delta\",\"delta\":{{\"stop_reason\":\"{}\",\"stop_sequence\":{sequence}}},\"usage\":{{\"input_tokens\":{},\"cache_creation_input_tokens\":{},\"cache_read_input_tokens\":{},\"output_tokens\":{}}}}}",
-            stop.word(), tokens.input, tokens.cache_write, tokens.cache_read, tokens.output
+            stop.word(),
+            tokens.input,
+            tokens.cache_write,
+            tokens.cache_read,
+            tokens.output
         );
         self.event("message_delta", data.as_bytes());
         self.event("message_stop", b"{\"type\":\"message_stop\"}");
         self.ended = true;
         Ok(())
-    }
-
-    /// Uses these counts where the gateway gave none.
-    pub(crate) fn assume_usage(&mut self, reported: Reported) {
-        self.usage = self.usage.or(Some(reported));
     }
 
     fn start(&mut self) {
@@ -593,9 +689,12 @@ impl Machine {
         }
         self.started = true;
         self.out.reserve(1024);
-        self.out.extend_from_slice(b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"");
+        self.out.extend_from_slice(
+            b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"",
+        );
         self.out.extend_from_slice(fresh_id("msg_").as_bytes());
-        self.out.extend_from_slice(b"\",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
+        self.out
+            .extend_from_slice(b"\",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
         write_json(&mut self.out, &self.model);
         self.out.extend_from_slice(
             b",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":0,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":0}}}\n\n",
@@ -604,7 +703,9 @@ impl Machine {
 
     fn block_start(&mut self, open: Open, block: impl FnOnce(&mut BytesMut)) {
         self.open = open;
-        self.out.extend_from_slice(b"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":");
+        self.out.extend_from_slice(
+            b"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":",
+        );
         let digits = itoa(self.blocks);
         self.out.extend_from_slice(digits.text());
         self.out.extend_from_slice(b",\"content_block\":");
@@ -627,7 +728,9 @@ impl Machine {
                 Open::Tool(_) => b",\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"",
                 Open::Nothing => return,
             };
-            self.out.extend_from_slice(b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":");
+            self.out.extend_from_slice(
+                b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":",
+            );
             let digits = itoa(self.blocks);
             self.out.extend_from_slice(digits.text());
             self.out.extend_from_slice(kind);
@@ -655,7 +758,9 @@ pub(crate) fn stop_sequence(met: &RawValue, given: &[String]) -> Option<String> 
 
 /// The readable part of OpenRouter's `reasoning_details`.
 pub(crate) fn details_text(raw: &RawValue) -> Vec<JsonText<'static>> {
-    let Ok(Value::Array(items)) = serde_json::from_str(raw.get()) else { return Vec::new() };
+    let Ok(Value::Array(items)) = serde_json::from_str(raw.get()) else {
+        return Vec::new();
+    };
     items
         .iter()
         .filter_map(|item| item.get("text").or_else(|| item.get("summary"))?.as_str())
@@ -686,10 +791,14 @@ fn join_item(last: &mut Value, item: &Value) -> bool {
     if !(item.get("index").is_some() && same("index", last) && same("type", last)) {
         return false;
     }
-    let (Some(into), Some(more)) = (last.as_object_mut(), item.as_object()) else { return false };
+    let (Some(into), Some(more)) = (last.as_object_mut(), item.as_object()) else {
+        return false;
+    };
     for (key, value) in more {
         match (into.get_mut(key), value) {
-            (Some(Value::String(text)), Value::String(piece)) if matches!(key.as_str(), "text" | "summary" | "data") => {
+            (Some(Value::String(text)), Value::String(piece))
+                if matches!(key.as_str(), "text" | "summary" | "data") =>
+            {
                 text.push_str(piece);
             }
             (Some(old), value) if !value.is_null() => *old = value.clone(),

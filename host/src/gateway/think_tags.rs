@@ -30,7 +30,12 @@ pub(crate) struct ThinkTags {
 impl ThinkTags {
     /// For a tag's name, as in `think`.
     pub(crate) fn new(tag: &str) -> Self {
-        Self { opening: format!("<{tag}>"), closing: format!("</{tag}>"), state: State::Before, held: String::new() }
+        Self {
+            opening: format!("<{tag}>"),
+            closing: format!("</{tag}>"),
+            state: State::Before,
+            held: String::new(),
+        }
     }
 
     /// Reads a further piece of text.
@@ -51,7 +56,10 @@ impl ThinkTags {
                     } else if self.opening.starts_with(trimmed) {
                         self.held = text;
                         return pieces;
-                    } else if let Some((reasoning, rest)) = text.split_once(&self.closing) {
+                    } else if let Some((reasoning, rest)) = text
+                        .split_once(&self.closing)
+                        .filter(|(r, _)| !r.contains(&self.opening))
+                    {
                         // Templates that write the opening tag themselves.
                         push_some(&mut pieces, Piece::Reasoning(reasoning.to_owned()));
                         text = rest.trim_start_matches('\n').to_owned();
@@ -81,7 +89,11 @@ impl ThinkTags {
     pub(crate) fn finish(&mut self) -> Vec<Piece> {
         let held = std::mem::take(&mut self.held);
         let mut pieces = Vec::new();
-        let piece = if self.state == State::Inside { Piece::Reasoning(held) } else { Piece::Text(held) };
+        let piece = if self.state == State::Inside {
+            Piece::Reasoning(held)
+        } else {
+            Piece::Text(held)
+        };
         push_some(&mut pieces, piece);
         pieces
     }
@@ -96,18 +108,32 @@ fn push_some(pieces: &mut Vec<Piece>, piece: Piece) {
 
 /// How many bytes at the end of the text may be the beginning of the tag.
 fn partial_end(text: &str, tag: &str) -> usize {
-    (1..tag.len()).rev().find(|length| tag.get(..*length).is_some_and(|start| text.ends_with(start))).unwrap_or(0)
+    (1..tag.len())
+        .rev()
+        .find(|length| {
+            tag.get(..*length)
+                .is_some_and(|start| text.ends_with(start))
+        })
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
     use super::*;
     use proptest::prelude::*;
 
     fn split<'a>(pieces: impl IntoIterator<Item = &'a str>) -> (String, String) {
         let mut tags = ThinkTags::new("think");
-        let mut all: Vec<Piece> = pieces.into_iter().flat_map(|piece| tags.push(piece)).collect();
+        let mut all: Vec<Piece> = pieces
+            .into_iter()
+            .flat_map(|piece| tags.push(piece))
+            .collect();
         all.extend(tags.finish());
         let (mut reasoning, mut text) = (String::new(), String::new());
         for piece in all {
@@ -132,7 +158,11 @@ mod tests {
             ("<thinking>b", "", "<thinking>b"),
             ("  b", "", "  b"),
         ] {
-            assert_eq!(split([answer]), (reasoning.to_owned(), text.to_owned()), "{answer}");
+            assert_eq!(
+                split([answer]),
+                (reasoning.to_owned(), text.to_owned()),
+                "{answer}"
+            );
         }
     }
 

@@ -11,8 +11,15 @@ const FRAME: u64 = 4;
 
 /// The tokens of a request: system, messages, tools.
 pub(crate) fn estimate(request: &Request<'_>) -> u64 {
-    let system = request.system.as_ref().map_or(0, |system| FRAME + of_content(system));
-    let messages: u64 = request.messages.iter().map(|message| FRAME + of_content(&message.content)).sum();
+    let system = request
+        .system
+        .as_ref()
+        .map_or(0, |system| FRAME + of_content(system));
+    let messages: u64 = request
+        .messages
+        .iter()
+        .map(|message| FRAME + of_content(&message.content))
+        .sum();
     let tools: u64 = request
         .tools
         .iter()
@@ -20,7 +27,10 @@ pub(crate) fn estimate(request: &Request<'_>) -> u64 {
         .map(|tool| {
             2 * FRAME
                 + of_text(&tool.name)
-                + tool.description.as_ref().map_or(0, |text| of_text(text.as_escaped()))
+                + tool
+                    .description
+                    .as_ref()
+                    .map_or(0, |text| of_text(text.as_escaped()))
                 + raw(tool.input_schema)
         })
         .sum();
@@ -35,8 +45,16 @@ fn of_content(content: &Content<'_>) -> u64 {
 }
 
 fn of_block(block: &Block<'_>) -> u64 {
-    let texts = [&block.text, &block.thinking, &block.title].into_iter().flatten().map(|text| of_text(text.as_escaped())).sum::<u64>();
-    let names = [&block.id, &block.name, &block.tool_use_id].into_iter().flatten().map(|text| of_text(text)).sum::<u64>();
+    let texts = [&block.text, &block.thinking, &block.title]
+        .into_iter()
+        .flatten()
+        .map(|text| of_text(text.as_escaped()))
+        .sum::<u64>();
+    let names = [&block.id, &block.name, &block.tool_use_id]
+        .into_iter()
+        .flatten()
+        .map(|text| of_text(text))
+        .sum::<u64>();
     let inner = match block.content {
         None => 0,
         Some(content) => match serde_json::from_str::<Content<'_>>(content.get()) {
@@ -47,7 +65,14 @@ fn of_block(block: &Block<'_>) -> u64 {
     let source = match block.source {
         Some(_) if block.kind == "image" => IMAGE,
         // A text document counts by its text, a PDF by its pages of about 4 KB.
-        Some(source) => of_text(source.get()) / if source.get().contains("\"base64\"") { 2 } else { 1 },
+        Some(source) => {
+            of_text(source.get())
+                / if source.get().contains("\"base64\"") {
+                    2
+                } else {
+                    1
+                }
+        }
         None => 0,
     };
     FRAME + texts + names + raw(block.input) + inner + source
@@ -66,7 +91,12 @@ fn of_text(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
     use super::*;
 
     fn count(body: &str) -> u64 {
@@ -78,19 +108,38 @@ mod tests {
         let long = "word ".repeat(200);
         let empty = count(r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#);
         for body in [
-            format!(r#"{{"model":"m","system":"{long}","messages":[{{"role":"user","content":"x"}}]}}"#),
+            format!(
+                r#"{{"model":"m","system":"{long}","messages":[{{"role":"user","content":"x"}}]}}"#
+            ),
             format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{long}"}}]}}"#),
-            format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"text","text":"{long}"}}]}}]}}"#),
-            format!(r#"{{"model":"m","messages":[{{"role":"assistant","content":[{{"type":"thinking","thinking":"{long}"}}]}}]}}"#),
-            format!(r#"{{"model":"m","messages":[{{"role":"assistant","content":[{{"type":"tool_use","id":"1","name":"n","input":{{"a":"{long}"}}}}]}}]}}"#),
-            format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"1","content":"{long}"}}]}}]}}"#),
-            format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"1","content":[{{"type":"text","text":"{long}"}}]}}]}}]}}"#),
-            format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],"tools":[{{"name":"n","description":"{long}","input_schema":{{}}}}]}}"#),
-            format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],"tools":[{{"name":"n","input_schema":{{"description":"{long}"}}}}]}}"#),
+            format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"text","text":"{long}"}}]}}]}}"#
+            ),
+            format!(
+                r#"{{"model":"m","messages":[{{"role":"assistant","content":[{{"type":"thinking","thinking":"{long}"}}]}}]}}"#
+            ),
+            format!(
+                r#"{{"model":"m","messages":[{{"role":"assistant","content":[{{"type":"tool_use","id":"1","name":"n","input":{{"a":"{long}"}}}}]}}]}}"#
+            ),
+            format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"1","content":"{long}"}}]}}]}}"#
+            ),
+            format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"1","content":[{{"type":"text","text":"{long}"}}]}}]}}]}}"#
+            ),
+            format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],"tools":[{{"name":"n","description":"{long}","input_schema":{{}}}}]}}"#
+            ),
+            format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],"tools":[{{"name":"n","input_schema":{{"description":"{long}"}}}}]}}"#
+            ),
         ] {
             let counted = count(&body);
             // 200 words are about 200 tokens.
-            assert!(counted > empty + 200 && counted < empty + 400, "{counted}: {body}");
+            assert!(
+                counted > empty + 200 && counted < empty + 400,
+                "{counted}: {body}"
+            );
         }
     }
 

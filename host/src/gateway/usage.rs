@@ -24,7 +24,9 @@ pub struct Tokens {
 impl Tokens {
     /// Prompt and replies together.
     pub fn total(&self) -> u64 {
-        [self.input, self.output, self.cache_read, self.cache_write].into_iter().fold(0, u64::saturating_add)
+        [self.input, self.output, self.cache_read, self.cache_write]
+            .into_iter()
+            .fold(0, u64::saturating_add)
     }
 
     /// Adds another request's tokens.
@@ -38,7 +40,11 @@ impl Tokens {
 
     /// What these tokens cost in US dollars at a price.
     pub fn cost(&self, price: Price) -> f64 {
-        price.cost(self.input.saturating_add(self.cache_write), self.cache_read, self.output)
+        price.cost(
+            self.input.saturating_add(self.cache_write),
+            self.cache_read,
+            self.output,
+        )
     }
 }
 
@@ -85,8 +91,15 @@ pub(crate) fn read(raw: &str, fields: &UsageFields) -> Option<Reported> {
         Err(_) => lenient(raw)?,
     };
     let tree: Option<Value> = match fields {
-        UsageFields { cached, cache_written, reasoning, cost }
-            if cached.is_empty() && cache_written.is_empty() && reasoning.is_empty() && cost.is_empty() =>
+        UsageFields {
+            cached,
+            cache_written,
+            reasoning,
+            cost,
+        } if cached.is_empty()
+            && cache_written.is_empty()
+            && reasoning.is_empty()
+            && cost.is_empty() =>
         {
             None
         }
@@ -94,23 +107,31 @@ pub(crate) fn read(raw: &str, fields: &UsageFields) -> Option<Reported> {
     };
     let pointed = |pointers: &[String]| {
         let tree = tree.as_ref()?;
-        pointers.iter().find_map(|pointer| tree.pointer(pointer)?.as_f64())
+        pointers
+            .iter()
+            .find_map(|pointer| tree.pointer(pointer)?.as_f64())
     };
     let details = usage.prompt_tokens_details.as_ref();
     let cached = pointed(&fields.cached)
         .or(details.and_then(|d| d.cached_tokens))
         .or(usage.prompt_cache_hit_tokens)
         .or(usage.cached_tokens)
-        .or(usage.cache_read_input_tokens.filter(|_| usage.prompt_tokens.is_some()));
+        .or(usage
+            .cache_read_input_tokens
+            .filter(|_| usage.prompt_tokens.is_some()));
     let written = pointed(&fields.cache_written).or(details.and_then(|d| d.cache_write_tokens));
-    let reasoning =
-        pointed(&fields.reasoning).or(usage.completion_tokens_details.as_ref().and_then(|d| d.reasoning_tokens));
+    let reasoning = pointed(&fields.reasoning).or(usage
+        .completion_tokens_details
+        .as_ref()
+        .and_then(|d| d.reasoning_tokens));
     let output = usage.completion_tokens.or(usage.output_tokens);
     let prompt = match usage.prompt_tokens {
         Some(prompt) => Some(prompt),
         None => match (usage.input_tokens, usage.total_tokens) {
             (Some(input), _) => Some(
-                input + usage.cache_read_input_tokens.unwrap_or(0.0) + usage.cache_creation_input_tokens.unwrap_or(0.0),
+                input
+                    + usage.cache_read_input_tokens.unwrap_or(0.0)
+                    + usage.cache_creation_input_tokens.unwrap_or(0.0),
             ),
             (None, Some(total)) => Some(total - output.unwrap_or(0.0)),
             (None, None) => None,
@@ -134,7 +155,9 @@ pub(crate) fn read(raw: &str, fields: &UsageFields) -> Option<Reported> {
             cache_write,
             reasoning: count(reasoning),
         },
-        cost: pointed(&fields.cost).or(usage.cost).filter(|cost| cost.is_finite() && *cost >= 0.0),
+        cost: pointed(&fields.cost)
+            .or(usage.cost)
+            .filter(|cost| cost.is_finite() && *cost >= 0.0),
     })
 }
 
@@ -164,29 +187,83 @@ fn lenient(raw: &str) -> Option<OpenAi> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
     use super::*;
 
-    fn tokens(input: u64, output: u64, cache_read: u64, cache_write: u64, reasoning: u64) -> Tokens {
-        Tokens { input, output, cache_read, cache_write, reasoning }
+    fn tokens(
+        input: u64,
+        output: u64,
+        cache_read: u64,
+        cache_write: u64,
+        reasoning: u64,
+    ) -> Tokens {
+        Tokens {
+            input,
+            output,
+            cache_read,
+            cache_write,
+            reasoning,
+        }
     }
 
     #[test]
     fn cached_tokens_are_taken_out_of_the_input() {
         for (raw, want) in [
-            (r#"{"prompt_tokens":10,"completion_tokens":2}"#, tokens(10, 2, 0, 0, 0)),
-            (r#"{"prompt_tokens":10,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":1}}"#, tokens(6, 2, 4, 0, 1)),
-            (r#"{"prompt_tokens":10,"completion_tokens":2,"prompt_cache_hit_tokens":4,"prompt_cache_miss_tokens":6}"#, tokens(6, 2, 4, 0, 0)),
-            (r#"{"prompt_tokens":10,"completion_tokens":2,"cached_tokens":3}"#, tokens(7, 2, 3, 0, 0)),
-            (r#"{"prompt_tokens":10,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":5}}"#, tokens(1, 2, 4, 5, 0)),
-            (r#"{"prompt_tokens":10,"completion_tokens":2,"prompt_tokens_details":null}"#, tokens(10, 2, 0, 0, 0)),
-            (r#"{"prompt_tokens":3,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":9}}"#, tokens(0, 2, 3, 0, 0)),
-            (r#"{"input_tokens":3,"output_tokens":2,"cache_read_input_tokens":5}"#, tokens(3, 2, 5, 0, 0)),
-            (r#"{"prompt_tokens":"10","completion_tokens":"2"}"#, tokens(10, 2, 0, 0, 0)),
-            (r#"{"prompt_tokens":-1,"completion_tokens":2.0}"#, tokens(0, 2, 0, 0, 0)),
-            (r#"{"total_tokens":12,"completion_tokens":2}"#, tokens(10, 2, 0, 0, 0)),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":2}"#,
+                tokens(10, 2, 0, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":1}}"#,
+                tokens(6, 2, 4, 0, 1),
+            ),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":2,"prompt_cache_hit_tokens":4,"prompt_cache_miss_tokens":6}"#,
+                tokens(6, 2, 4, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":2,"cached_tokens":3}"#,
+                tokens(7, 2, 3, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":5}}"#,
+                tokens(1, 2, 4, 5, 0),
+            ),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":2,"prompt_tokens_details":null}"#,
+                tokens(10, 2, 0, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":3,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":9}}"#,
+                tokens(0, 2, 3, 0, 0),
+            ),
+            (
+                r#"{"input_tokens":3,"output_tokens":2,"cache_read_input_tokens":5}"#,
+                tokens(3, 2, 5, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":"10","completion_tokens":"2"}"#,
+                tokens(10, 2, 0, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":-1,"completion_tokens":2.0}"#,
+                tokens(0, 2, 0, 0, 0),
+            ),
+            (
+                r#"{"total_tokens":12,"completion_tokens":2}"#,
+                tokens(10, 2, 0, 0, 0),
+            ),
         ] {
-            assert_eq!(read(raw, &UsageFields::default()).map(|r| r.tokens), Some(want), "{raw}");
+            assert_eq!(
+                read(raw, &UsageFields::default()).map(|r| r.tokens),
+                Some(want),
+                "{raw}"
+            );
         }
         for nothing in ["null", "{}", "3", "[]", r#"{"prompt_tokens":null}"#] {
             assert_eq!(read(nothing, &UsageFields::default()), None, "{nothing}");
@@ -195,8 +272,19 @@ mod tests {
 
     #[test]
     fn a_dialect_can_say_where_counts_stand() {
-        let fields = UsageFields { cached: vec!["/a/b".into()], cost: vec!["/usd".into()], ..UsageFields::default() };
-        let reported = read(r#"{"prompt_tokens":10,"completion_tokens":2,"a":{"b":4},"usd":0.25}"#, &fields).unwrap();
-        assert_eq!((reported.tokens, reported.cost), (tokens(6, 2, 4, 0, 0), Some(0.25)));
+        let fields = UsageFields {
+            cached: vec!["/a/b".into()],
+            cost: vec!["/usd".into()],
+            ..UsageFields::default()
+        };
+        let reported = read(
+            r#"{"prompt_tokens":10,"completion_tokens":2,"a":{"b":4},"usd":0.25}"#,
+            &fields,
+        )
+        .unwrap();
+        assert_eq!(
+            (reported.tokens, reported.cost),
+            (tokens(6, 2, 4, 0, 0), Some(0.25))
+        );
     }
 }

@@ -1,0 +1,167 @@
+//! Keeps the account of one request from its arrival to its end, however it ends.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::error::ApiError;
+use super::live::Live;
+use super::models::Purpose;
+use super::record::{RequestRecord, millis, rfc3339};
+use super::shared::Shared;
+use super::upstream::Route;
+use super::usage::{Reported, Tokens};
+
+/// The status in the record of a request whose caller left, as web servers write it.
+const CLIENT_LEFT: u16 = 499;
+
+/// An open account; what is not closed by the time it is dropped was left by the caller.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    shared: Arc<Shared>,
+    record: RequestRecord,
+    began: Instant,
+    purpose: Purpose,
+    assumed_input: u64,
+    reached: bool,
+    closed: bool,
+}
+
+impl Ledger {
+    pub(crate) fn open(
+        shared: &Arc<Shared>,
+        id: String,
+        purpose: Purpose,
+        stream: bool,
+        assumed_input: u64,
+    ) -> Self {
+        Self {
+            record: RequestRecord {
+                time: rfc3339(SystemTime::now()),
+                id,
+                job: shared.config.job.clone(),
+                route: shared.config.route.clone(),
+                operation: "chat".into(),
+                stream,
+                ..RequestRecord::default()
+            },
+            shared: Arc::clone(shared),
+            began: Instant::now(),
+            purpose,
+            assumed_input,
+            reached: false,
+            closed: false,
+        }
+    }
+
+    /// Notes a further attempt.
+    pub(crate) fn attempt(&mut self, route: &Route) {
+        self.record.attempts += 1;
+        self.record.gateway = route.name.to_owned();
+        self.record.server_address.clone_from(&route.gateway.host);
+        self.record.dialect = route.gateway.dialect.name().to_owned();
+        self.record.request_model.clone_from(&route.model);
+    }
+
+    /// Notes that the gateway has begun to answer.
+    pub(crate) fn answered(&mut self) {
+        self.reached = true;
+        self.record
+            .time_to_first_byte_ms
+            .get_or_insert_with(|| millis(self.began.elapsed()));
+    }
+
+    /// Closes the account of a streamed answer.
+    pub(crate) fn close(&mut self, live: &mut Live) {
+        let machine = &live.machine;
+        let (status, error) = match live.error() {
+            Some(error) => (error.status, Some(error.kind.word())),
+            None => (200, None),
+        };
+        let finish = machine.stop_word();
+        let reported = machine.usage();
+        let estimated = machine.estimated_output();
+        let model = machine.upstream_model().map(str::to_owned);
+        self.finish(status, error, finish, model, reported, estimated);
+    }
+
+    /// Closes the account of an answer whose caller left in the middle.
+    pub(crate) fn close_left(&mut self, live: &Live) {
+        let machine = &live.machine;
+        let model = machine.upstream_model().map(str::to_owned);
+        self.finish(
+            CLIENT_LEFT,
+            Some("client_left"),
+            None,
+            model,
+            machine.usage(),
+            machine.estimated_output(),
+        );
+    }
+
+    /// Closes the account of a whole answer.
+    pub(crate) fn close_whole(
+        &mut self,
+        finish: &'static str,
+        model: Option<String>,
+        usage: Option<Reported>,
+        estimated: u64,
+    ) {
+        self.finish(200, None, Some(finish), model, usage, estimated);
+    }
+
+    /// Closes the account of a request that failed before an answer.
+    pub(crate) fn close_failed(&mut self, error: &ApiError) {
+        self.finish(error.status, Some(error.kind.word()), None, None, None, 0);
+    }
+
+    fn finish(
+        &mut self,
+        status: u16,
+        error: Option<&'static str>,
+        finish: Option<&'static str>,
+        model: Option<String>,
+        reported: Option<Reported>,
+        estimated_output: u64,
+    ) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let record = &mut self.record;
+        let tokens = match reported {
+            Some(reported) => reported.tokens,
+            None if self.reached => {
+                record.estimated = true;
+                Tokens {
+                    input: self.assumed_input,
+                    output: estimated_output,
+                    ..Tokens::default()
+                }
+            }
+            None => Tokens::default(),
+        };
+        let price = self.shared.config.prices.of(&record.request_model);
+        record.cost_usd = reported
+            .and_then(|reported| reported.cost)
+            .or(price.map(|price| tokens.cost(price)));
+        record.input_tokens = tokens.input + tokens.cache_read + tokens.cache_write;
+        record.output_tokens = tokens.output;
+        record.cache_read_tokens = tokens.cache_read;
+        record.cache_write_tokens = tokens.cache_write;
+        record.reasoning_tokens = tokens.reasoning;
+        record.finish_reasons.extend(finish.map(str::to_owned));
+        record.response_model = model;
+        record.status = status;
+        record.error_type = error.map(str::to_owned);
+        record.duration_ms = millis(self.began.elapsed());
+        self.shared
+            .account(record, &tokens, self.purpose, self.reached);
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.finish(CLIENT_LEFT, Some("client_left"), None, None, None, 0);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! One answer of the gateway while it arrives: reads go in, events come out.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::body::{Body as _, Frame};
+use tokio::time::Sleep;
+
+use super::error::ApiError;
+use super::ledger::Ledger;
+use super::sse::Parser;
+use super::stream::Machine;
+
+/// Without anything to say for this long, a `ping` keeps the connection alive.
+const PING_INTERVAL: Duration = Duration::from_secs(12);
+/// How long a usage chunk may take after the finish reason.
+const USAGE_GRACE: Duration = Duration::from_secs(2);
+/// How long the rest of a finished answer may take, so that its connection can be used again.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// Longest whole reply that is taken.
+pub(crate) const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
+
+/// What kind of body the first byte showed.
+#[derive(Debug)]
+enum Form {
+    Unknown,
+    Events,
+    /// A whole reply to a streaming request, or what a proxy says instead.
+    Whole(Vec<u8>),
+}
+
+/// An answer under way.
+#[derive(Debug)]
+pub(crate) struct Live {
+    body: Pin<Box<reqwest::Body>>,
+    at_end: bool,
+    form: Form,
+    parser: Parser,
+    pub(crate) machine: Machine,
+    /// `[DONE]` was read.
+    done: bool,
+    /// The machine has ended, well or not.
+    over: bool,
+    error: Option<ApiError>,
+    finished_at: Option<Instant>,
+    host: Arc<str>,
+}
+
+impl Live {
+    pub(crate) fn new(response: reqwest::Response, machine: Machine, host: &str) -> Self {
+        Self {
+            body: Box::pin(reqwest::Body::from(response)),
+            at_end: false,
+            form: Form::Unknown,
+            parser: Parser::default(),
+            machine,
+            done: false,
+            over: false,
+            error: None,
+            finished_at: None,
+            host: host.into(),
+        }
+    }
+
+    /// Whether everything has been said.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The error that ended it.
+    pub(crate) fn error(&self) -> Option<&ApiError> {
+        self.error.as_ref()
+    }
+
+    /// Does one network read, and ends the answer where it ends.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let read = ready!(self.body.as_mut().poll_frame(cx));
+        let outcome = match read {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => self.take(&data),
+                Err(_trailers) => Ok(()),
+            },
+            Some(Err(error)) => {
+                self.at_end = true;
+                let broken = ApiError::connection(&self.host, &error.without_url());
+                // What stands is whole when the reason to finish was given before the connection broke.
+                if self.machine.has_finish() {
+                    self.end(true)
+                } else {
+                    Err(broken)
+                }
+            }
+            None => {
+                self.at_end = true;
+                self.end_of_body()
+            }
+        };
+        if let Err(error) = outcome {
+            self.fail(error);
+        }
+        if self.finished_at.is_none() && self.machine.has_finish() {
+            self.finished_at = Some(Instant::now());
+        }
+        Poll::Ready(())
+    }
+
+    fn take(&mut self, data: &[u8]) -> Result<(), ApiError> {
+        let data = match &mut self.form {
+            Form::Events => data,
+            Form::Whole(whole) => {
+                whole.extend_from_slice(data);
+                if whole.len() > WHOLE_LIMIT {
+                    return Err(ApiError::bad_gateway(
+                        "The gateway's answer has more than 64 MiB",
+                    ));
+                }
+                return Ok(());
+            }
+            Form::Unknown => match data.trim_ascii_start().first() {
+                None => return Ok(()),
+                Some(b'{' | b'[' | b'<') => {
+                    self.form = Form::Whole(data.to_vec());
+                    return Ok(());
+                }
+                Some(_) => {
+                    self.form = Form::Events;
+                    data
+                }
+            },
+        };
+        let (machine, done) = (&mut self.machine, &mut self.done);
+        let mut failed = None;
+        self.parser
+            .push(data, |event| {
+                event_into(machine, event.name, event.data, done, &mut failed)
+            })
+            .map_err(|error| ApiError::bad_gateway(error.to_string()))?;
+        match failed {
+            Some(error) => Err(error),
+            None if self.done => self.end(true),
+            None => Ok(()),
+        }
+    }
+
+    fn end_of_body(&mut self) -> Result<(), ApiError> {
+        match std::mem::replace(&mut self.form, Form::Events) {
+            Form::Whole(whole) if whole.trim_ascii_start().starts_with(b"<") => {
+                Err(ApiError::of_body(&whole))
+            }
+            Form::Whole(whole) => {
+                self.machine.chunk(b"", &whole)?;
+                self.end(true)
+            }
+            Form::Unknown | Form::Events => {
+                let (machine, done) = (&mut self.machine, &mut self.done);
+                let mut failed = None;
+                self.parser
+                    .finish(|event| event_into(machine, event.name, event.data, done, &mut failed));
+                match failed {
+                    Some(error) => Err(error),
+                    None => self.end(self.done),
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, complete: bool) -> Result<(), ApiError> {
+        self.machine.end(complete)?;
+        self.over = true;
+        Ok(())
+    }
+
+    /// Ends the answer with an error event.
+    pub(crate) fn fail(&mut self, error: ApiError) {
+        self.machine.fail(&error);
+        self.error = Some(error);
+        self.over = true;
+    }
+
+    /// Ends an answer whose finish reason came but whose end does not.
+    fn end_late(&mut self) {
+        if let Err(error) = self.end(true) {
+            self.fail(error);
+        }
+    }
+}
+
+impl Drop for Live {
+    /// Reads the little that may be left of a finished answer, so that the connection serves the next request.
+    fn drop(&mut self) {
+        if !self.over || self.at_end || self.error.is_some() {
+            return;
+        }
+        let empty = Box::pin(reqwest::Body::from(Bytes::new()));
+        let mut body = std::mem::replace(&mut self.body, empty);
+        if matches!(
+            body.as_mut()
+                .poll_frame(&mut Context::from_waker(std::task::Waker::noop())),
+            Poll::Ready(None)
+        ) {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(tokio::time::timeout(DRAIN_TIME, async move {
+                while let Some(Ok(_)) =
+                    std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await
+                {}
+            }));
+        }
+    }
+}
+
+fn event_into(
+    machine: &mut Machine,
+    name: &[u8],
+    data: &[u8],
+    done: &mut bool,
+    failed: &mut Option<ApiError>,
+) -> bool {
+    if data.trim_ascii() == b"[DONE]" {
+        *done = true;
+        return false;
+    }
+    match machine.chunk(name, data) {
+        Ok(()) => true,
+        Err(error) => {
+            *failed = Some(error);
+            false
+        }
+    }
+}
+
+/// The body of a streamed answer to the caller. Dropped when the caller leaves, and with it the gateway's connection.
+#[derive(Debug)]
+pub(crate) struct Streaming {
+    live: Live,
+    ledger: Ledger,
+    timer: Pin<Box<Sleep>>,
+    idle: Duration,
+    last_read: Instant,
+    last_sent: Instant,
+    closed: bool,
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.ledger.close_left(&self.live);
+        }
+    }
+}
+
+impl Streaming {
+    pub(crate) fn new(live: Live, ledger: Ledger, idle: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            live,
+            ledger,
+            timer: Box::pin(tokio::time::sleep(PING_INTERVAL.min(idle))),
+            idle,
+            last_read: now,
+            last_sent: now,
+            closed: false,
+        }
+    }
+
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
+        loop {
+            if self.live.is_over() && !self.closed {
+                self.closed = true;
+                self.ledger.close(&mut self.live);
+            }
+            let events = self.live.machine.take();
+            if !events.is_empty() {
+                self.last_sent = Instant::now();
+                return Poll::Ready(Some(Frame::data(events)));
+            }
+            if self.closed {
+                return Poll::Ready(None);
+            }
+            if self.live.poll_read(cx).is_ready() {
+                self.last_read = Instant::now();
+                if self.live.finished_at.is_some() {
+                    self.timer
+                        .as_mut()
+                        .reset(tokio::time::Instant::now() + USAGE_GRACE);
+                }
+                continue;
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            self.tick();
+        }
+    }
+
+    /// The timer rang: nothing was read for a while, or nothing was sent.
+    fn tick(&mut self) {
+        let now = Instant::now();
+        if self
+            .live
+            .finished_at
+            .is_some_and(|at| now.duration_since(at) >= USAGE_GRACE)
+        {
+            self.live.end_late();
+            return;
+        }
+        let silent = now.duration_since(self.last_read);
+        if silent >= self.idle {
+            self.live.fail(ApiError::silent(self.idle));
+            return;
+        }
+        if now.duration_since(self.last_sent) >= PING_INTERVAL {
+            self.live.machine.ping();
+            self.last_sent = now;
+        }
+        let next_ping = PING_INTERVAL.saturating_sub(now.duration_since(self.last_sent));
+        let next_idle = self.idle.saturating_sub(silent);
+        let wait = next_ping.min(next_idle).max(Duration::from_millis(1));
+        self.timer
+            .as_mut()
+            .reset(tokio::time::Instant::now() + wait);
+    }
+}

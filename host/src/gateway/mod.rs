@@ -1,0 +1,226 @@
+//! The adapter between Claude Code and the gateway: Anthropic Messages on one side, chat completions on the other.
+//!
+//! The way of a request: `server` takes it in and checks who asks, `anthropic` parses it where it lies, `request` makes the
+//! canonical request of it with the dialect's facts applied, `dispatch` sends it along the routes that `shared` gives until
+//! a gateway (`upstream`) answers. The way back: `live` reads the answer, `sse` frames it, `stream` turns chunks into events
+//! (`response` a whole completion into a message), `ledger` closes the account, whoever ended it.
+
+mod anthropic;
+mod budget;
+mod canonical;
+mod chunk;
+mod dialect;
+mod dispatch;
+mod error;
+mod json_text;
+mod ledger;
+mod live;
+mod models;
+mod names;
+mod record;
+mod relay;
+mod request;
+mod response;
+mod schema;
+mod server;
+mod shared;
+mod sse;
+mod stream;
+mod think_tags;
+mod tokens;
+mod upstream;
+mod usage;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, watch};
+
+pub use budget::{Budget, Usage};
+pub use dialect::Dialect;
+pub use models::ModelMap;
+pub use record::{RecordSink, RequestRecord};
+pub use upstream::{Upstream, UpstreamError};
+pub use usage::Tokens;
+
+use crate::redact::Redactor;
+use crate::settings::Prices;
+use shared::Shared;
+
+/// Retries of one request on one gateway, where nothing else is said.
+pub const DEFAULT_RETRIES: u32 = 2;
+/// Silence after which an answer counts as broken, where nothing else is said.
+pub const DEFAULT_IDLE: Duration = Duration::from_secs(300);
+
+/// Which protocol the gateway speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Chat completions: requests and answers are translated.
+    Translate,
+    /// Anthropic Messages: they are passed on.
+    Relay,
+}
+
+/// Everything an adapter needs to know.
+#[derive(Debug)]
+pub struct AdapterConfig {
+    /// Translate or relay.
+    pub mode: Mode,
+    /// The gateway.
+    pub primary: Upstream,
+    /// The gateway after it, and its models in the order in which they are tried; empty: the main model.
+    pub fallback: Option<(Upstream, Vec<String>)>,
+    /// Which of the gateway's models requests get.
+    pub models: ModelMap,
+    /// What callers must present; none: anyone who reaches the address.
+    pub token: Option<String>,
+    /// Caps on what passes through.
+    pub budget: Budget,
+    /// The operator's prices.
+    pub prices: Prices,
+    /// Retries of one request on one gateway.
+    pub retries: u32,
+    /// Silence after which an answer counts as broken.
+    pub idle_timeout: Duration,
+    /// Cleans what gateways say before it is passed on or logged.
+    pub redactor: Redactor,
+    /// What the requests are for, in records: `job`, `analyze`, `adapter`.
+    pub route: String,
+    /// The job that the requests belong to, in records.
+    pub job: Option<String>,
+    /// Where records go.
+    pub records: RecordSink,
+}
+
+/// Why a job cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FatalCause {
+    /// The gateway refuses the key.
+    Auth,
+    /// The gateway's account is empty.
+    Credit,
+    /// The job's own budget is spent.
+    Budget,
+}
+
+impl FatalCause {
+    /// The word in results: `gateway_auth`, `gateway_credit`, `budget`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "gateway_auth",
+            Self::Credit => "gateway_credit",
+            Self::Budget => "budget",
+        }
+    }
+}
+
+/// What an adapter tells its owner.
+#[derive(Debug, Clone)]
+pub enum GatewayEvent {
+    /// A request has ended.
+    Request(Box<RequestRecord>),
+    /// Nothing that follows can succeed: end the agent.
+    Fatal {
+        /// Why.
+        cause: FatalCause,
+        /// The gateway's words; not redacted.
+        message: String,
+    },
+    /// A request is on its way.
+    Activity,
+}
+
+/// Why an adapter cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address is not to be had.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where it should have listened.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A gateway cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A budget in dollars without a price.
+    #[error(
+        "max_cost_usd needs a price for {model}: set WORKER_PRICE_INPUT and WORKER_PRICE_OUTPUT, or WORKER_PRICE_TABLE"
+    )]
+    NoPrice {
+        /// The model without a price.
+        model: String,
+    },
+}
+
+/// A running adapter. Dropping it ends it.
+#[derive(Debug)]
+pub struct Adapter {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Adapter {
+    /// Listens and serves.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken or the configuration cannot work.
+    pub async fn bind(address: SocketAddr, config: AdapterConfig) -> Result<Self, BindError> {
+        let shared = Shared::new(config)?;
+        let listen = |source| BindError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let (stop, stopped) = watch::channel(false);
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared), stopped));
+        Ok(Self {
+            address,
+            shared,
+            stop,
+            server,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What a caller sets as `ANTHROPIC_BASE_URL`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What has passed through so far.
+    pub fn usage(&self) -> Usage {
+        self.shared.usage()
+    }
+
+    /// What happens from now on. A listener that lags loses the oldest events.
+    pub fn events(&self) -> broadcast::Receiver<GatewayEvent> {
+        self.shared.subscribe()
+    }
+
+    /// Changes the main model for the requests to come; `None`: the caller's name goes through.
+    pub fn set_model(&self, main: Option<String>) {
+        self.shared.set_main(main);
+    }
+
+    /// Ends it: no new connections, and open ones are cut, upstream too.
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        let _ = (&mut self.server).await;
+    }
+}
+
+impl Drop for Adapter {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}

@@ -1,0 +1,168 @@
+//! What all requests of one adapter share: its configuration, its gateways, the running totals, the events.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::broadcast;
+
+use super::budget::Usage;
+use super::error::{ApiError, Hopeless, Kind};
+use super::models::{ModelMap, Purpose};
+use super::record::RequestRecord;
+use super::upstream::{Gateway, Route};
+use super::usage::Tokens;
+use super::{AdapterConfig, BindError, FatalCause, GatewayEvent};
+
+/// How many events a slow listener may lag behind.
+const EVENTS: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: AdapterConfig,
+    primary: Arc<Gateway>,
+    fallback: Option<(Arc<Gateway>, Vec<String>)>,
+    /// The main model now: another one in an escalated pass.
+    main: RwLock<Option<String>>,
+    usage: Mutex<Usage>,
+    events: broadcast::Sender<GatewayEvent>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: AdapterConfig) -> Result<Arc<Self>, BindError> {
+        let primary = Arc::new(Gateway::new(&config.primary)?);
+        let fallback = match &config.fallback {
+            Some((upstream, models)) => Some((Arc::new(Gateway::new(upstream)?), models.clone())),
+            None => None,
+        };
+        if let (Some(_), Some(model)) = (config.budget.max_cost_usd, &config.models.main)
+            && config.prices.of(model).is_none()
+        {
+            return Err(BindError::NoPrice {
+                model: model.clone(),
+            });
+        }
+        Ok(Arc::new(Self {
+            main: RwLock::new(config.models.main.clone()),
+            primary,
+            fallback,
+            usage: Mutex::new(Usage::default()),
+            events: broadcast::channel(EVENTS).0,
+            config,
+        }))
+    }
+
+    pub(crate) fn models(&self) -> ModelMap {
+        let main = self
+            .main
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        ModelMap {
+            main,
+            lite: self.config.models.lite.clone(),
+        }
+    }
+
+    pub(crate) fn set_main(&self, model: Option<String>) {
+        *self.main.write().unwrap_or_else(PoisonError::into_inner) = model;
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<GatewayEvent> {
+        self.events.subscribe()
+    }
+
+    fn emit(&self, event: GatewayEvent) {
+        // Nobody has to listen.
+        let _ = self.events.send(event);
+    }
+
+    pub(crate) fn activity(&self) {
+        self.emit(GatewayEvent::Activity);
+    }
+
+    /// Where a request for a model may go, in order. A gateway that keeps failing is skipped while there is another.
+    pub(crate) fn routes(&self, model: &str) -> Vec<Route> {
+        let primary = Route {
+            gateway: Arc::clone(&self.primary),
+            model: model.to_owned(),
+            name: "primary",
+        };
+        let Some((gateway, models)) = &self.fallback else {
+            return vec![primary];
+        };
+        let models = if models.is_empty() {
+            std::slice::from_ref(&primary.model)
+        } else {
+            models.as_slice()
+        };
+        let mut routes: Vec<Route> = models
+            .iter()
+            .map(|model| Route {
+                gateway: Arc::clone(gateway),
+                model: model.clone(),
+                name: "fallback",
+            })
+            .collect();
+        if self.primary.is_resting() {
+            routes.push(primary);
+        } else {
+            routes.insert(0, primary);
+        }
+        routes
+    }
+
+    /// Refuses a request for which no budget is left, and ends the job.
+    pub(crate) fn check_budget(&self, purpose: Purpose) -> Result<(), ApiError> {
+        match self
+            .config
+            .budget
+            .spent(&self.usage(), purpose == Purpose::Main)
+        {
+            None => Ok(()),
+            Some(reason) => {
+                self.emit(GatewayEvent::Fatal {
+                    cause: FatalCause::Budget,
+                    message: reason.clone(),
+                });
+                Err(ApiError::new(400, Kind::InvalidRequest, reason))
+            }
+        }
+    }
+
+    /// Tells the runner about an error that no retry will mend.
+    pub(crate) fn report_hopeless(&self, error: &ApiError) {
+        let cause = match error.hopeless {
+            Some(Hopeless::Auth) => FatalCause::Auth,
+            Some(Hopeless::Credit) => FatalCause::Credit,
+            None => return,
+        };
+        self.emit(GatewayEvent::Fatal {
+            cause,
+            message: error.message.clone(),
+        });
+    }
+
+    /// Books a finished request.
+    pub(crate) fn account(
+        &self,
+        record: &RequestRecord,
+        tokens: &Tokens,
+        purpose: Purpose,
+        reached: bool,
+    ) {
+        if reached {
+            let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+            usage.tokens.add(tokens);
+            usage.requests += 1;
+            usage.turns += u64::from(purpose == Purpose::Main);
+            if let Some(cost) = record.cost_usd {
+                usage.cost_usd = Some(usage.cost_usd.unwrap_or(0.0) + cost);
+            }
+        }
+        self.config.records.take(record);
+        self.emit(GatewayEvent::Request(Box::new(record.clone())));
+    }
+}
