@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
-use std::sync::{OnceLock, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,7 +38,21 @@ pub struct Handle {
     level: Level,
     exit: watch::Receiver<Option<Exit>>,
     orders: async_mpsc::UnboundedSender<Order>,
-    helper: std::sync::Arc<sys::ProcessHandle>,
+    helper: Arc<Helper>,
+}
+
+/// The helper, for as long as somebody holds the task.
+#[derive(Debug)]
+struct Helper {
+    process: sys::ProcessHandle,
+    control: UnixStream,
+}
+
+impl Drop for Helper {
+    /// Hangs up, also when no runtime is left to do it: the helper then ends everything.
+    fn drop(&mut self) {
+        let _ = self.control.shutdown(std::net::Shutdown::Both);
+    }
 }
 
 impl Running {
@@ -105,7 +119,7 @@ impl Handle {
         match tokio::time::timeout(patience, self.wait()).await {
             Ok(exit) => exit,
             Err(_) => {
-                self.helper.kill();
+                self.helper.process.kill();
                 self.wait().await
             }
         }
@@ -148,6 +162,7 @@ pub async fn spawn(command: Command) -> Result<Running, ProcessError> {
 
     let (program, task, input) = task_for(command, &mark);
     ours.set_nonblocking(true).map_err(failed)?;
+    let hang_up = ours.try_clone().map_err(failed)?;
     let mut control = tokio::net::UnixStream::from_std(ours).map_err(failed)?;
     let first = async {
         control.write_all(&protocol::encode(&task)?).await?;
@@ -222,7 +237,10 @@ pub async fn spawn(command: Command) -> Result<Running, ProcessError> {
             level,
             exit,
             orders,
-            helper: std::sync::Arc::new(started.handle),
+            helper: Arc::new(Helper {
+                process: started.handle,
+                control: hang_up,
+            }),
         },
     })
 }
@@ -246,8 +264,6 @@ async fn supervise(
                 let _ = commands.write_all(&frame).await;
             }
         }
-        // Nobody holds the task any more: hanging up ends it.
-        let _ = commands.shutdown().await;
         std::future::pending::<()>().await;
     };
     let listen = async move {

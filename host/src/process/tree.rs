@@ -24,9 +24,11 @@ pub struct ProcessIdentity {
     pub boot_id: String,
 }
 
-/// Who `pid` is right now; `None` when there is no such process, or no way to tell on this system.
+/// Who `pid` is right now; `None` when there is no such living process, or no way to tell on this system.
 pub fn identity(pid: u32) -> Option<ProcessIdentity> {
-    let start_time = sys::process(pid)?.start_time;
+    let start_time = sys::process(pid)
+        .filter(|process| !process.zombie)?
+        .start_time;
     Some(ProcessIdentity {
         pid,
         start_time,
@@ -44,10 +46,7 @@ pub fn end_recorded(recorded: &ProcessIdentity) -> bool {
     end_below(recorded.pid);
     handle.kill();
     let deadline = Instant::now() + SWEEP_LIMIT;
-    while identity(recorded.pid).as_ref() == Some(recorded)
-        && sys::process(recorded.pid).is_some_and(|process| !process.zombie)
-        && Instant::now() < deadline
-    {
+    while identity(recorded.pid).as_ref() == Some(recorded) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
     true
