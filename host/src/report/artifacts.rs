@@ -184,6 +184,12 @@ impl Artifacts {
         }
     }
 
+    /// The whole of one, when it is there.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        let bytes = fs::read(self.folder.join(file_name(name))).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     fn file_patch(&self, name: &str, cursor: u64, max_bytes: usize) -> Option<Slice> {
         let path = name.strip_prefix(DIFF)?.strip_prefix('/')?;
         let whole = fs::read_to_string(self.folder.join(file_name(DIFF))).ok()?;

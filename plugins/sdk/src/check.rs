@@ -244,3 +244,30 @@ macro_rules! check {
         };
     };
 }
+
+/// The places of findings for a result line, each once: `src/a.rs:2, src/b.rs, +3 more`.
+pub fn places(findings: &[Finding]) -> String {
+    const SHOWN: usize = 3;
+    let mut places: Vec<String> = Vec::new();
+    for finding in findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+    {
+        let place = match (&finding.path, finding.line) {
+            (Some(path), Some(line)) => format!("{path}:{line}"),
+            (Some(path), None) => path.clone(),
+            (None, _) => finding.message.clone(),
+        };
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    let more = places.len().saturating_sub(SHOWN);
+    places.truncate(SHOWN);
+    let shown = places.join(", ");
+    if more == 0 {
+        shown
+    } else {
+        format!("{shown}, +{more} more")
+    }
+}

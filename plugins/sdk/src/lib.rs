@@ -47,14 +47,16 @@
 pub mod bindings;
 mod check;
 mod dialect;
+mod diff;
 pub mod log;
+mod paths;
 mod redactor;
 mod settings;
 mod summarizer;
 pub mod testing;
 
 pub use check::{
-    Change, ChangedFile, Check, Command, Finding, Job, Output, ReadError, Report, Severity,
+    Change, ChangedFile, Check, Command, Finding, Job, Output, ReadError, Report, Severity, places,
 };
 pub use dialect::{
     Auth, Canonical, Dialect, Effort, EmptyContent, Endpoint, Facts, Failure, Header, Images,
@@ -62,6 +64,8 @@ pub use dialect::{
     StructuredOutput, SystemRole, Thinking, TokenField, ToolChoice, ToolId, Tools, Translation,
     UsageFields, Verdict,
 };
+pub use diff::DiffLine;
+pub use paths::matches;
 pub use redactor::{Appetite, Hit, Prefilter, Redactor, Verdicts, Window};
 pub use settings::{Fault, NoSettings, settings_from};
 pub use summarizer::{Content, Request, Summarizer, Summary};

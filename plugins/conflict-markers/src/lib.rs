@@ -1,0 +1,82 @@
+//! Check `conflict-markers`: no merge conflict is left in the change.
+
+use worker_plugin::{Change, Check, Fault, Finding, Job, NoSettings, Report};
+
+/// The check.
+pub struct ConflictMarkers;
+
+impl Check for ConflictMarkers {
+    type Settings = NoSettings;
+    const SUMMARY: &'static str = "no merge conflict is left in the change";
+
+    fn new(_: NoSettings) -> Result<Self, Fault> {
+        Ok(ConflictMarkers)
+    }
+
+    fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
+        let mut report = Report::passed("");
+        for file in job.changed() {
+            if file.binary || file.change == Change::Deleted {
+                continue;
+            }
+            // `=======` alone is a heading in many texts; git's other markers carry a name behind a blank.
+            let marked = |line: &str| {
+                ["<<<<<<<", "|||||||", ">>>>>>>"].iter().any(|marker| {
+                    line.strip_prefix(marker)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+                })
+            };
+            for line in job
+                .added_lines(&file.path)?
+                .iter()
+                .filter(|line| marked(&line.text))
+            {
+                let finding = Finding::error("conflict-marker", "a merge conflict is left")
+                    .at(&file.path, line.number);
+                report.add(finding.hint("resolve the conflict and remove the markers"));
+            }
+        }
+        if !report.passed {
+            report.summary = worker_plugin::places(&report.findings);
+        }
+        Ok(report)
+    }
+}
+
+worker_plugin::check!(ConflictMarkers);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use worker_plugin::testing::FakeJob;
+
+    #[test]
+    fn a_left_conflict_is_found_and_a_heading_is_not() {
+        let conflict = "a\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> topic\n";
+        let report = ConflictMarkers
+            .run(&FakeJob::default().added("src/a.rs", conflict))
+            .unwrap();
+        let lines: Vec<_> = report
+            .findings
+            .iter()
+            .filter_map(|finding| finding.line)
+            .collect();
+        assert!(!report.passed);
+        assert_eq!(lines, [2, 6]);
+        assert_eq!(report.summary, "src/a.rs:2, src/a.rs:6");
+        let heading = "Title\n=======\n\n<<<<<<<<<< not a marker\n>>>>>>>x\n";
+        assert!(
+            ConflictMarkers
+                .run(&FakeJob::default().added("README.rst", heading))
+                .unwrap()
+                .passed
+        );
+    }
+
+    #[test]
+    fn resolving_a_conflict_is_fine() {
+        let job = FakeJob::default().deleted("a", "<<<<<<< HEAD\n");
+        assert!(ConflictMarkers.run(&job).unwrap().passed);
+    }
+}
