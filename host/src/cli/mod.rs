@@ -1,7 +1,11 @@
 //! The command line: what `main` does, and one file for each subcommand.
 
+mod completions;
 mod demo;
+mod doctor;
+mod jobs;
 mod serve;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,6 +82,12 @@ enum Command {
     Serve,
     /// Show a whole job with the real Claude Code: no key, no account, nothing left behind
     Demo(demo::DemoArguments),
+    /// Check everything that can be wrong, each with its remedy
+    Doctor(doctor::DoctorArguments),
+    /// List, show, follow, cancel and forget jobs
+    Jobs(jobs::JobsArguments),
+    /// Print a completion script for your shell
+    Completions(completions::CompletionsArguments),
 }
 
 /// Runs the program.
@@ -89,5 +99,8 @@ pub fn main() -> ExitCode {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&cli.global),
         Command::Demo(arguments) => demo::run(&cli.global, &arguments),
+        Command::Doctor(arguments) => doctor::run(&cli.global, &arguments),
+        Command::Jobs(arguments) => jobs::run(&cli.global, &arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
     }
 }

@@ -22,8 +22,8 @@ pub(super) fn settle(store: &Store, id: &JobId) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Settles every job that is not over.
-pub(super) fn settle_all(store: &Store) -> Result<(), StoreError> {
+/// Ends every job whose runner is gone as `interrupted`.
+pub(crate) fn settle_all(store: &Store) -> Result<(), StoreError> {
     for id in store.unfinished()? {
         settle(store, &id)?;
     }

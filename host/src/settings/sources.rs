@@ -270,7 +270,7 @@ impl Layers {
                                 "plugins",
                                 Some(Origin::ConfigFile),
                                 "not a table",
-                                "must be written as [plugins.<kind>.<name>]",
+                                "must be tables written as [plugins.NAME]",
                             )),
                             (_, value) => match (setting(&name), raw(value)) {
                                 (None, _) => problems.push(unknown(&name, Origin::ConfigFile)),

@@ -1,0 +1,26 @@
+//! `completions`: a script that lets a shell complete this program's commands.
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::{Cli, exit};
+
+/// What `completions` takes.
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArguments {
+    /// The shell
+    shell: Shell,
+}
+
+/// Prints the script.
+pub(super) fn run(arguments: &CompletionsArguments) -> ExitCode {
+    clap_complete::generate(
+        arguments.shell,
+        &mut Cli::command(),
+        "mcp-codex-worker",
+        &mut std::io::stdout(),
+    );
+    ExitCode::from(exit::OK)
+}

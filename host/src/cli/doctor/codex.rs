@@ -1,0 +1,165 @@
+//! Whether Codex knows this server, and waits long enough for it.
+
+use super::Finding;
+use crate::settings::Settings;
+
+/// Codex's own time-out of a tool call, in seconds, when its config says nothing (CLIENTS.md 2.3).
+const TOOL_TIMEOUT_DEFAULT_S: f64 = 300.0;
+
+const WHAT: &str = "Codex";
+
+/// Looks at `$CODEX_HOME/config.toml`, else `~/.codex/config.toml`.
+pub(super) fn look(settings: &Settings) -> Finding {
+    let folder = settings
+        .sources
+        .environment
+        .get("CODEX_HOME")
+        .map(std::path::PathBuf::from)
+        .or_else(|| settings.home.as_ref().map(|home| home.join(".codex")));
+    let Some(path) = folder.map(|folder| folder.join("config.toml")) else {
+        return Finding::doubtful(WHAT, "no home directory", "set HOME");
+    };
+    let remedy = "add examples/codex-mcp.example.toml to it";
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        return Finding::doubtful(WHAT, format!("no config at {}", path.display()), remedy);
+    };
+    let Ok(config) = text.parse::<toml::Table>() else {
+        return Finding::broken(
+            WHAT,
+            format!("{} is no valid TOML", path.display()),
+            "correct it: Codex cannot read it either",
+        );
+    };
+    match servers(&config).as_slice() {
+        [] => Finding::doubtful(
+            WHAT,
+            format!("{} names no mcp-codex-worker", path.display()),
+            remedy,
+        ),
+        [(name, server)] => judge(name, server, settings.wait_default_ms),
+        several => Finding::doubtful(
+            WHAT,
+            format!(
+                "{} names this server {} times",
+                path.display(),
+                several.len()
+            ),
+            "keep one of them: the planner pays for each one's tools",
+        ),
+    }
+}
+
+/// The servers that run this program, with their names.
+fn servers(config: &toml::Table) -> Vec<(&String, &toml::Table)> {
+    let ours = |server: &toml::Table| {
+        let command = server.get("command").and_then(toml::Value::as_str);
+        let arguments = server.get("args").and_then(toml::Value::as_array);
+        command
+            .into_iter()
+            .chain(
+                arguments
+                    .into_iter()
+                    .flatten()
+                    .filter_map(toml::Value::as_str),
+            )
+            .any(|word| word.contains("mcp-codex-worker"))
+    };
+    config
+        .get("mcp_servers")
+        .and_then(toml::Value::as_table)
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, server)| Some((name, server.as_table()?)))
+        .filter(|(_, server)| ours(server))
+        .collect()
+}
+
+fn judge(name: &str, server: &toml::Table, wait_default_ms: u64) -> Finding {
+    if server.get("enabled").and_then(toml::Value::as_bool) == Some(false) {
+        return Finding::doubtful(
+            WHAT,
+            format!("[mcp_servers.{name}] is switched off"),
+            "remove `enabled = false`",
+        );
+    }
+    // What Codex gives the server wins over what this doctor sees.
+    let wait_ms = server
+        .get("env")
+        .and_then(|env| env.get("WAIT_DEFAULT_MS"))
+        .and_then(toml::Value::as_str)
+        .and_then(|text| text.parse::<u64>().ok())
+        .unwrap_or(wait_default_ms);
+    let timeout_s = server
+        .get("tool_timeout_sec")
+        .and_then(|value| {
+            value
+                .as_float()
+                .or_else(|| value.as_integer().map(|whole| whole as f64))
+        })
+        .unwrap_or(TOOL_TIMEOUT_DEFAULT_S);
+    let wait_s = wait_ms as f64 / 1_000.0;
+    if wait_s >= timeout_s {
+        return Finding::broken(
+            WHAT,
+            format!(
+                "[mcp_servers.{name}] gives a call up after {timeout_s} s, but a wait lasts {wait_s} s"
+            ),
+            format!(
+                "set tool_timeout_sec = {} there, or lower WAIT_DEFAULT_MS",
+                (wait_s * 2.0).ceil().max(600.0)
+            ),
+        );
+    }
+    if server
+        .get("supports_parallel_tool_calls")
+        .and_then(toml::Value::as_bool)
+        != Some(true)
+    {
+        return Finding::doubtful(
+            WHAT,
+            format!(
+                "[mcp_servers.{name}] makes calls one after another: a wait holds up everything"
+            ),
+            "set supports_parallel_tool_calls = true there",
+        );
+    }
+    Finding::ok(
+        WHAT,
+        format!("[mcp_servers.{name}], tool_timeout_sec {timeout_s}, waits {wait_s} s"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn the_example_is_judged_well_and_its_mistakes_are_found() {
+        let example = include_str!("../../../../examples/codex-mcp.example.toml");
+        let rows = [
+            ("", "", Verdict::Ok),
+            (
+                "tool_timeout_sec = 3600",
+                "tool_timeout_sec = 60.5",
+                Verdict::Broken,
+            ),
+            ("tool_timeout_sec = 3600", "", Verdict::Broken),
+            ("WAIT_DEFAULT_MS = \"1800000\"", "", Verdict::Ok),
+            ("supports_parallel_tool_calls = true", "", Verdict::Doubtful),
+            (
+                "startup_timeout_sec = 30",
+                "enabled = false",
+                Verdict::Doubtful,
+            ),
+        ];
+        for (from, to, verdict) in rows {
+            let config: toml::Table = example.replace(from, to).parse().unwrap();
+            let servers = servers(&config);
+            let (name, server) = servers.first().unwrap();
+            let finding = judge(name, server, 240_000);
+            assert_eq!(finding.verdict, verdict, "{from} -> {to}: {finding:?}");
+        }
+    }
+}

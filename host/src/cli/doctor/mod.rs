@@ -1,0 +1,183 @@
+//! `doctor`: everything that can be wrong, one line each with its remedy.
+
+mod codex;
+mod probes;
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::terminal::{Terminal, Tone};
+use super::{GlobalOptions, exit};
+use crate::settings::{SETTINGS, Settings};
+
+/// The exit code when nothing is broken but something is doubtful.
+const DOUBTFUL: u8 = 3;
+
+/// What `doctor` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code: 0 all is well, 3 something is doubtful, 1 something is broken.")]
+pub(super) struct DoctorArguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Mend what can be mended without asking: permissions of our own files
+    #[arg(long)]
+    fix: bool,
+    /// Print every setting with its value and where it came from
+    #[arg(long)]
+    settings: bool,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Doubtful,
+    Broken,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: String,
+    verdict: Verdict,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+impl Finding {
+    fn ok(what: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            verdict: Verdict::Ok,
+            detail: detail.into(),
+            remedy: None,
+        }
+    }
+
+    fn doubtful(
+        what: impl Into<String>,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            what: what.into(),
+            verdict: Verdict::Doubtful,
+            detail: detail.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+
+    fn broken(
+        what: impl Into<String>,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            verdict: Verdict::Broken,
+            ..Self::doubtful(what, detail, remedy)
+        }
+    }
+}
+
+/// Looks at everything; the exit code says the worst.
+pub(super) fn run(global: &GlobalOptions, arguments: &DoctorArguments) -> ExitCode {
+    let sources = global.sources();
+    let mut findings = Vec::new();
+    if arguments.fix {
+        findings.extend(probes::mend(&sources));
+    }
+    findings.extend(probes::settings_files(&sources));
+    match Settings::load(&sources) {
+        Ok(settings) => {
+            if arguments.settings {
+                return show_settings(&settings, arguments.json);
+            }
+            findings.extend(probes::all(&settings));
+        }
+        Err(error) => findings.extend(error.problems.iter().map(|problem| {
+            Finding::broken(
+                problem.name.clone(),
+                format!("is {}", problem.class),
+                problem.rule.clone(),
+            )
+        })),
+    }
+    let worst = findings
+        .iter()
+        .map(|finding| finding.verdict)
+        .max()
+        .unwrap_or(Verdict::Ok);
+    report(&findings, arguments.json);
+    ExitCode::from(match worst {
+        Verdict::Ok => exit::OK,
+        Verdict::Doubtful => DOUBTFUL,
+        Verdict::Broken => exit::FAILED,
+    })
+}
+
+fn report(findings: &[Finding], json: bool) {
+    let mut terminal = Terminal::stdout();
+    if json {
+        terminal.line(serde_json::to_string_pretty(findings).unwrap_or_default());
+        return;
+    }
+    let width = findings
+        .iter()
+        .map(|finding| finding.what.chars().count())
+        .max()
+        .unwrap_or_default();
+    for finding in findings {
+        let (mark, tone) = match finding.verdict {
+            Verdict::Ok => ("ok  ", Tone::Good),
+            Verdict::Doubtful => ("hm  ", Tone::Doubtful),
+            Verdict::Broken => ("FAIL", Tone::Bad),
+        };
+        let mark = terminal.paint(mark, tone);
+        terminal.line(format!(
+            "{mark}  {:<width$}  {}",
+            finding.what, finding.detail
+        ));
+        if let Some(remedy) = &finding.remedy {
+            terminal.line(format!("      {:<width$}  -> {remedy}", ""));
+        }
+    }
+}
+
+/// Every setting and where it comes from; values of secrets are never shown, nor is anything that may hold one.
+fn show_settings(settings: &Settings, json: bool) -> ExitCode {
+    let mut terminal = Terminal::stdout();
+    let rows = SETTINGS.iter().map(|setting| {
+        let origin = settings.origins.get(setting.name);
+        (setting, origin.map_or("-".to_owned(), ToString::to_string))
+    });
+    if json {
+        let rows: Vec<_> = rows
+            .map(|(setting, origin)| {
+                serde_json::json!({
+                    "name": setting.name,
+                    "default": setting.default,
+                    "set_by": origin,
+                    "secret": setting.secret,
+                    "doc": setting.doc,
+                })
+            })
+            .collect();
+        terminal.line(serde_json::to_string_pretty(&rows).unwrap_or_default());
+    } else {
+        for (setting, origin) in rows {
+            terminal.line(format!(
+                "{:<26} set by {:<12} default {}",
+                setting.name,
+                origin,
+                setting.default.unwrap_or("-")
+            ));
+            terminal.line(terminal.paint(&format!("    {}", setting.doc), Tone::Quiet));
+        }
+    }
+    ExitCode::from(exit::OK)
+}

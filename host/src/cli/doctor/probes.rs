@@ -1,0 +1,412 @@
+//! What `doctor` looks at.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{Finding, codex};
+use crate::agent::Claude;
+use crate::job::{Store, settle_all};
+use crate::plugins::{Engine, Kind, PluginSet, PluginSettings};
+use crate::process::{self, LevelWord};
+use crate::settings::{SandboxMode, Settings, Sources};
+use crate::workspace::Root;
+
+/// Claude Code before this version could be led out of its directory by a worktree's paths (CVE-2026-55607).
+const CLAUDE_SAFE_SINCE: [u64; 3] = [2, 1, 163];
+
+/// What the store should have left, in bytes: the snapshots of a large repository.
+const SPACE_WANTED: u64 = 1 << 30;
+
+/// Mends the permissions of our own files.
+pub(super) fn mend(sources: &Sources) -> Vec<Finding> {
+    let state_dir = Settings::load(sources)
+        .ok()
+        .map(|settings| settings.state_dir);
+    let files = [
+        (Some(sources.env_file_path()), 0o600),
+        (Some(sources.config_path()), 0o600),
+        (state_dir, 0o700),
+    ];
+    files
+        .into_iter()
+        .filter_map(|(path, mode)| {
+            let path = path?;
+            let exposed = exposure(&path)?;
+            Some(match set_mode(&path, mode) {
+                Ok(()) => Finding::ok(
+                    "mended",
+                    format!("{} had mode {exposed:o}, now {mode:o}", path.display()),
+                ),
+                Err(error) => Finding::broken(
+                    "mended",
+                    format!("{} keeps mode {exposed:o}: {error}", path.display()),
+                    format!("chmod {mode:o} {}", path.display()),
+                ),
+            })
+        })
+        .collect()
+}
+
+/// The files that settings are read from: there, and for the owner's eyes.
+pub(super) fn settings_files(sources: &Sources) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (what, path) in [
+        (".env", sources.env_file_path()),
+        ("config file", sources.config_path()),
+    ] {
+        if !path.exists() {
+            findings.push(Finding::ok(what, format!("none at {}", path.display())));
+        } else if let Some(mode) = exposure(&path) {
+            findings.push(Finding::broken(
+                what,
+                format!(
+                    "{} can be read by other users (mode {mode:o})",
+                    path.display()
+                ),
+                format!("chmod 600 {}, or doctor --fix", path.display()),
+            ));
+        } else {
+            findings.push(Finding::ok(what, path.display().to_string()));
+        }
+    }
+    findings
+}
+
+/// Everything that needs settings.
+pub(super) fn all(settings: &Settings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for warning in &settings.warnings {
+        findings.push(Finding::doubtful(
+            "settings",
+            warning.clone(),
+            "correct or remove it",
+        ));
+    }
+    findings.push(git());
+    findings.push(root(settings));
+    findings.extend(gateway(settings));
+    findings.extend(plugins(settings));
+    findings.extend(store(settings));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            findings.push(runtime.block_on(claude(settings)));
+            findings.push(runtime.block_on(sandbox(settings)));
+        }
+        Err(error) => findings.push(Finding::broken(
+            "runtime",
+            error.to_string(),
+            "free some memory or descriptors",
+        )),
+    }
+    findings.push(codex::look(settings));
+    findings
+}
+
+fn git() -> Finding {
+    match Command::new("git").arg("--version").output() {
+        Ok(output) if output.status.success() => Finding::ok(
+            "git",
+            String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        ),
+        _ => Finding::doubtful(
+            "git",
+            "no git on PATH",
+            "install git: jobs do without it, but an agent that cannot run `git diff` works worse",
+        ),
+    }
+}
+
+fn root(settings: &Settings) -> Finding {
+    const WHAT: &str = "SANDBOX_ROOT";
+    let Some(path) = &settings.sandbox_root else {
+        return Finding::broken(
+            WHAT,
+            "is not set: start and analyze refuse",
+            "set it to the directory that holds your repositories",
+        );
+    };
+    match Root::open(path) {
+        Ok(_) if path == Path::new("/") => Finding::doubtful(
+            WHAT,
+            "is the whole file system",
+            "set it to the directory that holds your repositories",
+        ),
+        Ok(_) => Finding::ok(WHAT, path.display().to_string()),
+        Err(error) => Finding::broken(
+            WHAT,
+            error.to_string(),
+            "make the directory, or set SANDBOX_ROOT to another",
+        ),
+    }
+}
+
+fn gateway(settings: &Settings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match settings.gateway() {
+        Ok(gateway) => {
+            findings.push(Finding::ok("gateway", gateway.base_url.clone()));
+            if gateway.base_url.starts_with("http://") && !is_local(&gateway.base_url) {
+                findings.push(Finding::doubtful(
+                    "gateway",
+                    "http: the key and your code cross the network in the clear",
+                    "use its https URL",
+                ));
+            }
+        }
+        Err(reason) => findings.push(Finding::broken(
+            "gateway",
+            reason,
+            "`mcp-codex-worker setup` asks for it",
+        )),
+    }
+    findings.push(match &settings.model {
+        Some(model) => Finding::ok("model", model.clone()),
+        None => Finding::doubtful(
+            "model",
+            "CLAUDE_MODEL is not set: every start must name a model",
+            "set CLAUDE_MODEL to a model of your gateway",
+        ),
+    });
+    if let Some(fallback) = &settings.fallback {
+        findings.push(Finding::ok("fallback", fallback.base_url.clone()));
+    }
+    findings
+}
+
+fn is_local(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| match url.host_str() {
+        Some("localhost" | "[::1]") => true,
+        Some(host) => host
+            .parse::<std::net::Ipv4Addr>()
+            .is_ok_and(|address| address.is_loopback()),
+        None => false,
+    })
+}
+
+fn plugins(settings: &Settings) -> Vec<Finding> {
+    const WHAT: &str = "plugins";
+    let engine = match Engine::shared(&settings.cache_dir) {
+        Ok(engine) => engine,
+        Err(error) => {
+            return vec![Finding::broken(
+                WHAT,
+                error,
+                "jobs need plugins: run on a machine that can run WebAssembly",
+            )];
+        }
+    };
+    let table = PluginSettings::from_table(&settings.plugins, &settings.config_dir);
+    let set = PluginSet::load(&engine, &table);
+    let mut findings = Vec::new();
+    let mut fit = Vec::new();
+    for plugin in set.list() {
+        if !plugin.enabled {
+            findings.push(Finding::ok(
+                format!("plugin {}", plugin.name),
+                "switched off",
+            ));
+            continue;
+        }
+        // Loading checks the hash, the manifest and the grants, and compiles it into the cache.
+        match set.info(&plugin.name) {
+            Ok(info) => fit.push(format!("{} {}", plugin.name, info.version)),
+            Err(error) => findings.push(Finding::broken(
+                format!("plugin {}", plugin.name),
+                error.what.clone(),
+                error.remedy,
+            )),
+        }
+    }
+    for problem in set.problems() {
+        if !findings
+            .iter()
+            .any(|finding| finding.detail == problem.what)
+        {
+            findings.push(Finding::broken(WHAT, problem.what, problem.remedy));
+        }
+    }
+    findings.push(Finding::ok(WHAT, fit.join(", ")));
+    findings.push(dialect(settings, &set));
+    findings
+}
+
+fn dialect(settings: &Settings, set: &PluginSet) -> Finding {
+    const WHAT: &str = "dialect";
+    if !settings.use_openai_adapter {
+        return Finding::ok(WHAT, "none: USE_OPENAI_ADAPTER=0 relays Anthropic messages");
+    }
+    if let Some(name) = &settings.dialect {
+        return match set.dialect(name) {
+            Ok(_) => Finding::ok(WHAT, format!("{name}, since WORKER_DIALECT says so")),
+            Err(error) => Finding::broken(
+                WHAT,
+                error.to_string(),
+                format!(
+                    "set WORKER_DIALECT to one of {}",
+                    set.names(Kind::Dialect).join(", ")
+                ),
+            ),
+        };
+    }
+    let Ok(gateway) = settings.gateway() else {
+        return Finding::ok(WHAT, "chosen by the gateway's URL, once there is one");
+    };
+    match set.dialect_for(&gateway.base_url) {
+        Ok((dialect, Some(pattern))) => Finding::ok(
+            WHAT,
+            format!(
+                "{}, since the gateway's URL matches {pattern}",
+                dialect.name()
+            ),
+        ),
+        Ok((dialect, None)) => Finding::ok(
+            WHAT,
+            format!(
+                "{}, since no dialect knows the gateway's URL",
+                dialect.name()
+            ),
+        ),
+        Err(error) => Finding::broken(WHAT, error.to_string(), "set WORKER_DIALECT"),
+    }
+}
+
+fn store(settings: &Settings) -> Vec<Finding> {
+    const WHAT: &str = "job store";
+    let folder = &settings.state_dir;
+    let opened = Store::open(folder).and_then(|store| {
+        settle_all(&store)?;
+        Ok(store.jobs(usize::MAX)?.len())
+    });
+    let mut findings = vec![match opened {
+        Ok(jobs) => Finding::ok(WHAT, format!("{} with {jobs} jobs", folder.display())),
+        Err(error) => Finding::broken(
+            WHAT,
+            error.to_string(),
+            "mend its folder (doctor --fix mends permissions), or set WORKER_STATE_DIR",
+        ),
+    }];
+    #[cfg(unix)]
+    if let Ok(space) = rustix::fs::statvfs(folder) {
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        if free < SPACE_WANTED {
+            findings.push(Finding::doubtful(
+                "disk",
+                format!("{} MB are free at {}", free >> 20, folder.display()),
+                "free some, or set WORKER_STATE_DIR to another disk",
+            ));
+        }
+    }
+    findings
+}
+
+async fn claude(settings: &Settings) -> Finding {
+    const WHAT: &str = "Claude Code";
+    match Claude::locate(settings).await {
+        Ok(claude) if is_older(claude.version(), CLAUDE_SAFE_SINCE) => Finding::doubtful(
+            WHAT,
+            format!(
+                "{} at {} can be led out of its directory (CVE-2026-55607)",
+                claude.version(),
+                claude.path().display()
+            ),
+            "update it: npm install -g @anthropic-ai/claude-code",
+        ),
+        Ok(claude) => Finding::ok(
+            WHAT,
+            format!("{} at {}", claude.version(), claude.path().display()),
+        ),
+        Err(error) => Finding::broken(
+            WHAT,
+            error.to_string(),
+            "npm install -g @anthropic-ai/claude-code, or set WORKER_CLAUDE_BIN",
+        ),
+    }
+}
+
+fn is_older(version: &str, than: [u64; 3]) -> bool {
+    let mut parts = version
+        .split(['.', '-', ' '])
+        .map(|part| part.parse::<u64>().unwrap_or_default());
+    let version = [(); 3].map(|()| parts.next().unwrap_or_default());
+    version < than
+}
+
+async fn sandbox(settings: &Settings) -> Finding {
+    const WHAT: &str = "sandbox";
+    if settings.sandbox == SandboxMode::Off {
+        return Finding::doubtful(
+            WHAT,
+            "off: agent and checks can read and write what you can",
+            "remove WORKER_SANDBOX=off",
+        );
+    }
+    let found = process::probe().await;
+    let mut detail = found.level.word.to_string();
+    for part in found.level.detail.iter().chain(&found.problem) {
+        detail.push_str("; ");
+        detail.push_str(part);
+    }
+    match (found.level.word, settings.sandbox) {
+        (LevelWord::Confined, _) => Finding::ok(WHAT, detail),
+        (_, SandboxMode::Required) => Finding::broken(
+            WHAT,
+            detail,
+            "WORKER_SANDBOX=required refuses every job here: allow user namespaces and Landlock, or use auto",
+        ),
+        _ => Finding::doubtful(
+            WHAT,
+            detail,
+            "allow user namespaces and Landlock (Linux 6.7 or newer); jobs run meanwhile, and their results say so",
+        ),
+    }
+}
+
+/// The permission bits, when others than the owner have any.
+#[cfg(unix)]
+fn exposure(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn exposure(_: &Path) -> Option<u32> {
+    None
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: u32) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert!(is_older("2.1.99", CLAUDE_SAFE_SINCE));
+        assert!(!is_older("2.1.163", CLAUDE_SAFE_SINCE));
+        assert!(!is_older("2.2.0-beta.1", CLAUDE_SAFE_SINCE));
+        assert!(!is_older("10.0", CLAUDE_SAFE_SINCE));
+    }
+
+    #[test]
+    fn local_gateways_may_be_plain() {
+        assert!(
+            is_local("http://127.0.0.1:8080/v1")
+                && is_local("http://localhost")
+                && is_local("http://[::1]:3")
+        );
+        assert!(!is_local("http://127.0.0.1.evil.example") && !is_local("http://10.0.0.1"));
+    }
+}

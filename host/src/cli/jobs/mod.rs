@@ -1,0 +1,360 @@
+//! `jobs`: the job store as people look at it.
+
+mod show;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::terminal::{Terminal, age, shorten};
+use super::{GlobalOptions, exit};
+use crate::job::{self, Front, JobId, JobRow, Refusal, Store, StoreError};
+use crate::settings::Settings;
+
+/// How often a display is drawn again.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How many jobs `ls` shows when it is not told.
+const SHOWN: usize = 20;
+
+/// What `jobs` takes.
+#[derive(Debug, Args)]
+pub(super) struct JobsArguments {
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List jobs, newest first (what `jobs` alone does)
+    Ls {
+        /// How many
+        #[arg(long, default_value_t = SHOWN)]
+        limit: usize,
+        /// Draw the list again every second
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Show one job: what was asked, where it stands, its result
+    Show {
+        /// The job's id, the beginning of one, or `last`
+        job: String,
+        /// Show the diff too
+        #[arg(long)]
+        diff: bool,
+    },
+    /// Print a job's log
+    Tail {
+        /// The job's id, the beginning of one, or `last`
+        job: String,
+        /// Go on until the job ends
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Wait until a job ends; the exit code is 0 when it was completed
+    Wait {
+        /// The job's id, the beginning of one, or `last`
+        job: String,
+    },
+    /// End a job with all its processes
+    Cancel {
+        /// The job's id, the beginning of one, or `last`
+        job: String,
+    },
+    /// Forget jobs that are over, with their records and artifacts
+    Rm {
+        /// Ids, the beginnings of ids, or `last`
+        #[arg(required = true)]
+        jobs: Vec<String>,
+    },
+}
+
+/// Why a command about jobs did nothing.
+#[derive(Debug, thiserror::Error)]
+enum JobsError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    #[error("no job begins with `{0}`; `mcp-codex-worker jobs` lists them")]
+    Unknown(String),
+    #[error("{count} jobs begin with `{name}`; write more of the id")]
+    Ambiguous { name: String, count: usize },
+    #[error("there are no jobs yet")]
+    None,
+    #[error("job {0} is not over; cancel it first")]
+    Unfinished(JobId),
+    #[error("no runtime: {0}")]
+    Runtime(#[from] std::io::Error),
+}
+
+/// Does what was asked, and says on stderr why it could not.
+pub(super) fn run(global: &GlobalOptions, arguments: &JobsArguments) -> ExitCode {
+    let settings = match global.settings() {
+        Ok(settings) => settings.without_keys(),
+        Err(code) => return code,
+    };
+    match Jobs::open(settings, arguments.json).and_then(|mut jobs| jobs.run(&arguments.command)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("mcp-codex-worker: {error}");
+            ExitCode::from(exit::FAILED)
+        }
+    }
+}
+
+struct Jobs {
+    store: Store,
+    front: Front,
+    runtime: tokio::runtime::Runtime,
+    terminal: Terminal,
+    json: bool,
+}
+
+impl Jobs {
+    fn open(settings: Settings, json: bool) -> Result<Self, JobsError> {
+        Ok(Self {
+            store: Store::open(&settings.state_dir)?,
+            front: Front::new(settings),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?,
+            terminal: Terminal::stdout(),
+            json,
+        })
+    }
+
+    fn run(&mut self, command: &Option<Command>) -> Result<ExitCode, JobsError> {
+        match command {
+            None => self.list(SHOWN, false)?,
+            Some(Command::Ls { limit, watch }) => self.list(*limit, *watch)?,
+            Some(Command::Show { job, diff }) => self.show(&self.find(job)?, *diff)?,
+            Some(Command::Tail { job, follow }) => self.tail(&self.find(job)?, *follow)?,
+            Some(Command::Wait { job }) => return self.wait(&self.find(job)?),
+            Some(Command::Cancel { job }) => {
+                let id = self.find(job)?;
+                let view = self.runtime.block_on(self.front.cancel(named(&id)))?;
+                self.print(&id, &view)?;
+            }
+            Some(Command::Rm { jobs }) => self.remove(jobs)?,
+        }
+        Ok(ExitCode::from(exit::OK))
+    }
+
+    /// The job that somebody means.
+    fn find(&self, name: &str) -> Result<JobId, JobsError> {
+        if let Ok(id) = name.parse::<JobId>() {
+            return Ok(id);
+        }
+        let jobs = self.store.jobs(usize::MAX)?;
+        if name == "last" {
+            return jobs
+                .first()
+                .map(|job| job.id.clone())
+                .ok_or(JobsError::None);
+        }
+        let mut meant: Vec<JobId> = jobs
+            .into_iter()
+            .map(|job| job.id)
+            .filter(|id| !name.is_empty() && id.as_str().starts_with(name))
+            .collect();
+        match (meant.pop(), meant.len()) {
+            (Some(id), 0) => Ok(id),
+            (Some(_), others) => Err(JobsError::Ambiguous {
+                name: name.to_owned(),
+                count: others + 1,
+            }),
+            (None, _) => Err(JobsError::Unknown(shorten(name, 40))),
+        }
+    }
+
+    fn list(&mut self, limit: usize, watch: bool) -> Result<(), JobsError> {
+        loop {
+            job::settle_all(&self.store)?;
+            let jobs = self.store.jobs(limit)?;
+            if watch {
+                self.terminal.clear();
+            }
+            if self.json {
+                let rows: Vec<Value> = jobs.iter().map(row_json).collect();
+                self.terminal.line(Value::from(rows).to_string());
+            } else {
+                self.table(&jobs);
+            }
+            if !watch {
+                return Ok(());
+            }
+            std::thread::sleep(EVERY);
+        }
+    }
+
+    fn table(&mut self, jobs: &[JobRow]) {
+        if jobs.is_empty() {
+            self.terminal
+                .line("No jobs yet. Codex starts them with the tool `start`.");
+            return;
+        }
+        let unique = unique_length(jobs);
+        self.terminal.line(format!(
+            "{:<unique$}  {:<11}  {:>8}  {:>8}  task",
+            "job", "status", "age", "took"
+        ));
+        for job in jobs {
+            let id: String = job.id.as_str().chars().take(unique).collect();
+            let line = format!(
+                "{id:<unique$}  {}  {:>8}  {:>8}  {}",
+                self.terminal.state(job.state),
+                age(now_ms() - job.created_ms),
+                took(job),
+                shorten(&task(job), 60),
+            );
+            self.terminal.line(line);
+        }
+    }
+
+    fn show(&mut self, id: &JobId, diff: bool) -> Result<(), JobsError> {
+        let mut arguments = named(id);
+        arguments.insert("include_diff".to_owned(), diff.into());
+        let view = self.runtime.block_on(self.front.get(arguments))?;
+        self.print(id, &view)
+    }
+
+    fn print(&mut self, id: &JobId, view: &Value) -> Result<(), JobsError> {
+        if self.json {
+            self.terminal.line(view.to_string());
+            return Ok(());
+        }
+        let job = self.store.job(id)?;
+        for line in show::lines(&self.terminal, id, job.as_ref(), view) {
+            self.terminal.line(line);
+        }
+        Ok(())
+    }
+
+    fn tail(&mut self, id: &JobId, follow: bool) -> Result<(), JobsError> {
+        let mut cursor = Value::from(0);
+        loop {
+            let mut arguments = named(id);
+            arguments.insert("cursor".to_owned(), cursor.clone());
+            arguments.insert("max_bytes".to_owned(), 24_000.into());
+            let slice = self.runtime.block_on(self.front.tail(arguments))?;
+            let log = slice.get("log").and_then(Value::as_str).unwrap_or_default();
+            if self.json {
+                self.terminal.line(slice.to_string());
+            } else if !log.is_empty() {
+                self.terminal.line(log.trim_end_matches('\n'));
+            }
+            let next = slice.get("cursor").cloned().unwrap_or_default();
+            if next == cursor {
+                let over = slice
+                    .get("job_status")
+                    .and_then(Value::as_str)
+                    .and_then(|word| word.parse::<job::State>().ok())
+                    .is_none_or(job::State::is_terminal);
+                if over || !follow {
+                    return Ok(());
+                }
+                std::thread::sleep(EVERY);
+            }
+            cursor = next;
+        }
+    }
+
+    fn wait(&mut self, id: &JobId) -> Result<ExitCode, JobsError> {
+        let mut arguments = named(id);
+        arguments.insert("timeout_ms".to_owned(), job::spec::TIMEOUT_MAX_MS.into());
+        let view = self
+            .runtime
+            .block_on(self.front.wait(arguments, |_: &Value| {}))?;
+        self.print(id, &view)?;
+        let completed =
+            view.get("job_status").and_then(Value::as_str) == Some(job::State::Completed.as_str());
+        Ok(ExitCode::from(if completed {
+            exit::OK
+        } else {
+            exit::FAILED
+        }))
+    }
+
+    fn remove(&mut self, names: &[String]) -> Result<(), JobsError> {
+        job::settle_all(&self.store)?;
+        // First all of them are found, then all are removed: a mistake in one name removes nothing.
+        let mut ids = BTreeSet::new();
+        for name in names {
+            let id = self.find(name)?;
+            match self.store.job(&id)? {
+                None => return Err(JobsError::Unknown(shorten(name, 40))),
+                Some(job) if !job.state.is_terminal() => return Err(JobsError::Unfinished(id)),
+                Some(_) => ids.insert(id),
+            };
+        }
+        for id in ids {
+            self.store.remove(&id)?;
+            if !self.json {
+                self.terminal.line(format!("{id} removed"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn named(id: &JobId) -> Map<String, Value> {
+    Map::from_iter([("job_id".to_owned(), id.as_str().into())])
+}
+
+fn row_json(job: &JobRow) -> Value {
+    json!({
+        "job_id": job.id,
+        "job_status": job.state,
+        "created_ms": job.created_ms,
+        "started_ms": job.started_ms,
+        "ended_ms": job.ended_ms,
+        "spec": job.spec,
+        "progress": job.progress,
+        "result": job.result,
+    })
+}
+
+fn task(job: &JobRow) -> String {
+    job.spec
+        .as_ref()
+        .and_then(|spec| spec.get("prompt"))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn took(job: &JobRow) -> String {
+    match (job.started_ms, job.ended_ms) {
+        (Some(started), Some(ended)) => age(ended - started),
+        (Some(started), None) => age(now_ms() - started),
+        (None, _) => "-".to_owned(),
+    }
+}
+
+/// How much of the ids has to be shown to tell these jobs apart; never less than 6.
+fn unique_length(jobs: &[JobRow]) -> usize {
+    let full = jobs.first().map_or(6, |job| job.id.as_str().len());
+    (6..full)
+        .find(|length| {
+            let heads: BTreeSet<&str> = jobs
+                .iter()
+                .filter_map(|job| job.id.as_str().get(..*length))
+                .collect();
+            heads.len() == jobs.len()
+        })
+        .unwrap_or(full)
+}
+
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}

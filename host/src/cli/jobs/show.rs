@@ -1,0 +1,122 @@
+//! One job for people.
+
+use serde_json::Value;
+
+use crate::cli::terminal::{Terminal, Tone, age};
+use crate::job::{JobId, JobRow};
+
+/// Fields of a view that have lines of their own.
+const PLACED: &[&str] = &[
+    "job_id",
+    "job_status",
+    "changed_files",
+    "checks",
+    "diff",
+    "error",
+    "agent_report",
+];
+
+/// The lines about a job: what was asked, the verdict, and whatever else its view holds.
+pub(super) fn lines(
+    terminal: &Terminal,
+    id: &JobId,
+    job: Option<&JobRow>,
+    view: &Value,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    let state = job.map(|job| job.state);
+    lines.push(format!(
+        "{id}  {}",
+        state.map_or_else(String::new, |state| terminal.state(state))
+    ));
+    if let Some(job) = job {
+        let spec = |key: &str| job.spec.as_ref().and_then(|spec| spec.get(key));
+        if let Some(prompt) = spec("prompt").and_then(Value::as_str) {
+            lines.push(field(terminal, "task", prompt));
+        }
+        for (label, key) in [("in", "allowed_dirs"), ("model", "model")] {
+            if let Some(value) = spec(key).filter(|value| !value.is_null()) {
+                lines.push(field(terminal, label, &plain(value)));
+            }
+        }
+        if let (Some(started), Some(ended)) = (job.started_ms, job.ended_ms) {
+            lines.push(field(terminal, "took", &age(ended - started)));
+        }
+    }
+    let strings = |key: &str| {
+        view.get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(plain)
+            .collect::<Vec<_>>()
+    };
+    for check in strings("checks") {
+        // The host's own words, as in "unit tests: passed".
+        let tone = if check.contains(": passed") {
+            Tone::Good
+        } else {
+            Tone::Bad
+        };
+        lines.push(field(terminal, "check", &terminal.paint(&check, tone)));
+    }
+    for file in strings("changed_files") {
+        lines.push(field(terminal, "changed", &file));
+    }
+    if let Some(error) = view.get("error").filter(|error| !error.is_null()) {
+        let message = ["cause", "message", "rule"]
+            .iter()
+            .filter_map(|key| error.get(key).map(plain))
+            .collect::<Vec<_>>()
+            .join(": ");
+        let message = if message.is_empty() {
+            plain(error)
+        } else {
+            message
+        };
+        lines.push(field(
+            terminal,
+            "error",
+            &terminal.paint(&message, Tone::Bad),
+        ));
+    }
+    if let Some(report) = view
+        .get("agent_report")
+        .map(plain)
+        .filter(|report| !report.is_empty())
+    {
+        lines.push(field(terminal, "agent says", &report));
+    }
+    for (key, value) in view.as_object().into_iter().flatten() {
+        if !PLACED.contains(&key.as_str()) && !value.is_null() {
+            lines.push(field(terminal, key, &plain(value)));
+        }
+    }
+    if let Some(diff) = view.get("diff").map(plain).filter(|diff| !diff.is_empty()) {
+        lines.push(String::new());
+        lines.push(diff);
+    }
+    lines
+}
+
+/// A label and its text, further lines below the first.
+fn field(terminal: &Terminal, label: &str, text: &str) -> String {
+    let label = terminal.paint(&format!("{label:>12}"), Tone::Quiet);
+    format!(
+        "{label}  {}",
+        text.trim_end().replace('\n', "\n              ")
+    )
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| format!("{key} {}", plain(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,125 @@
+//! What people's commands share: colours where a terminal shows them, tables, ages.
+
+use std::io::{IsTerminal, Write};
+
+use crate::job::State;
+
+/// Standard output for people. An output that is gone (`| head`) stops nothing.
+pub(super) struct Terminal {
+    out: std::io::Stdout,
+    colour: bool,
+}
+
+/// What a piece of text says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Doubtful,
+    /// Not as it should be.
+    Bad,
+    /// Still going on.
+    Live,
+    /// Beside the point.
+    Quiet,
+}
+
+impl Terminal {
+    /// Colours on a terminal, unless NO_COLOR is set (no-color.org).
+    pub(super) fn stdout() -> Self {
+        let out = std::io::stdout();
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour = wanted && out.is_terminal();
+        Self { out, colour }
+    }
+
+    /// Whether lines can be overwritten.
+    pub(super) fn is_live(&self) -> bool {
+        self.out.is_terminal()
+    }
+
+    pub(super) fn line(&mut self, text: impl AsRef<str>) {
+        let _ = writeln!(self.out, "{}", text.as_ref());
+        let _ = self.out.flush();
+    }
+
+    /// Clears the screen for a display that is drawn again.
+    pub(super) fn clear(&mut self) {
+        if self.is_live() {
+            let _ = write!(self.out, "\x1b[H\x1b[2J");
+        }
+    }
+
+    pub(super) fn paint(&self, text: &str, tone: Tone) -> String {
+        if !self.colour {
+            return text.to_owned();
+        }
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Doubtful => "33",
+            Tone::Bad => "31",
+            Tone::Live => "36",
+            Tone::Quiet => "2",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+
+    /// The state's word, as wide as the widest.
+    pub(super) fn state(&self, state: State) -> String {
+        let tone = match state {
+            State::Completed => Tone::Good,
+            State::Failed | State::TimedOut | State::Interrupted => Tone::Bad,
+            State::Cancelled => Tone::Doubtful,
+            _ => Tone::Live,
+        };
+        self.paint(&format!("{:<11}", state.as_str()), tone)
+    }
+}
+
+/// A length of time in its two largest units, as in `3m 20s`.
+pub(super) fn age(milliseconds: i64) -> String {
+    let seconds = milliseconds.max(0) / 1_000;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+/// The beginning of a text, on one line.
+pub(super) fn shorten(text: &str, width: usize) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.chars().count() <= width {
+        return text;
+    }
+    let head: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{head}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_told_in_two_units() {
+        let rows = [
+            (-5, "0s"),
+            (59_999, "59s"),
+            (200_000, "3m 20s"),
+            (3_600_000, "1h 0m"),
+            (90_000_000, "1d 1h"),
+        ];
+        for (milliseconds, expected) in rows {
+            assert_eq!(age(milliseconds), expected);
+        }
+    }
+
+    #[test]
+    fn long_and_broken_texts_become_one_short_line() {
+        assert_eq!(shorten("a\n  b\tc", 9), "a b c");
+        assert_eq!(shorten("éééééé", 4), "ééé…");
+    }
+}
