@@ -4,6 +4,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod jobs;
+mod plugin;
 mod serve;
 mod terminal;
 
@@ -88,6 +89,8 @@ enum Command {
     Jobs(jobs::JobsArguments),
     /// Print a completion script for your shell
     Completions(completions::CompletionsArguments),
+    /// Write, test, look at, install and remove plugins
+    Plugin(plugin::PluginArguments),
 }
 
 /// Runs the program.
@@ -102,5 +105,6 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&cli.global, &arguments),
         Command::Jobs(arguments) => jobs::run(&cli.global, &arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Plugin(arguments) => plugin::run(&cli.global, &arguments),
     }
 }

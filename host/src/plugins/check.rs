@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::loaded::Loaded;
-use super::{Info, Limits, PluginError, Stage, limits, v0_1};
+use super::{Cost, Info, Limits, PluginError, Stage, limits, v0_1};
 
 /// What a check may know about one job. Paths are relative to the job's working directory, with `/`; a change elsewhere
 /// begins with `../`; bytes that are not UTF-8 appear escaped, and the same text reads the file.
@@ -212,6 +212,11 @@ impl CheckPlugin {
     /// What the plugin says about itself.
     pub fn info(&self) -> &Info {
         &self.loaded.info
+    }
+
+    /// What its calls cost so far.
+    pub fn cost(&self) -> Cost {
+        self.loaded.cost()
     }
 
     /// Looks at a job, in an instance of its own. `settings` (an object, or null) are laid over the operator's. Blocks for

@@ -7,7 +7,7 @@ use wasmtime::component::ResourceAny;
 
 use super::instance::Instance;
 use super::loaded::Loaded;
-use super::{Facts, Info, Limits, PluginError, Stage, limits, v0_1};
+use super::{Cost, Facts, Info, Limits, PluginError, Stage, limits, v0_1};
 
 /// Models whose facts are kept.
 const MODELS: usize = 64;
@@ -124,6 +124,11 @@ impl DialectPlugin {
     /// What the plugin says about itself.
     pub fn info(&self) -> &Info {
         &self.loaded.info
+    }
+
+    /// What its calls cost so far.
+    pub fn cost(&self) -> Cost {
+        self.loaded.cost()
     }
 
     /// Gateways that it is for: host names with an optional path.

@@ -27,6 +27,7 @@ pub struct Engine {
     cache: Cache,
     cache_dir: PathBuf,
     pooling: bool,
+    metered: bool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -49,21 +50,21 @@ impl Engine {
         if let Some(engine) = shared.iter().find(|engine| engine.cache_dir == cache_dir) {
             return Ok(Arc::clone(engine));
         }
-        let engine = Arc::new(Engine::new(cache_dir)?);
+        let engine = Arc::new(Engine::new(cache_dir, false)?);
         shared.push(Arc::clone(&engine));
         Ok(engine)
     }
 
     /// An engine with instances from a pool, or made on demand where the address space for a pool is not to be had.
-    fn new(cache_dir: &Path) -> Result<Engine, String> {
+    fn new(cache_dir: &Path, metered: bool) -> Result<Engine, String> {
         let pooled = wasmtime::Engine::new(
-            config().allocation_strategy(InstanceAllocationStrategy::Pooling(pool())),
+            config(metered).allocation_strategy(InstanceAllocationStrategy::Pooling(pool())),
         );
         let (wasmtime, pooling) = match pooled {
             Ok(engine) => (engine, true),
             Err(error) => {
                 tracing::debug!("no pool of instances, so they are made on demand: {error:#}");
-                let engine = wasmtime::Engine::new(&config());
+                let engine = wasmtime::Engine::new(&config(metered));
                 (
                     engine.map_err(|error| {
                         format!("plugins cannot run on this machine: {error:#}")
@@ -82,7 +83,20 @@ impl Engine {
             cache: Cache::new(cache_dir, compatibility),
             cache_dir: cache_dir.to_owned(),
             pooling,
+            metered,
         })
+    }
+
+    /// An engine that counts the instructions of plugins, for `plugin test`. Slower, and with compiled code of its own.
+    ///
+    /// # Errors
+    /// As for [`Engine::shared`].
+    pub fn measuring(cache_dir: &Path) -> Result<Arc<Engine>, String> {
+        Engine::new(cache_dir, true).map(Arc::new)
+    }
+
+    pub(super) fn metered(&self) -> bool {
+        self.metered
     }
 
     /// Whether instances come from a pool.
@@ -115,9 +129,10 @@ impl Engine {
     }
 }
 
-fn config() -> Config {
+fn config(metered: bool) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
+    config.consume_fuel(metered);
     config.cranelift_opt_level(OptLevel::Speed);
     // Nothing that no plugin needs: each of these had its share of vulnerabilities.
     config.wasm_memory64(false);

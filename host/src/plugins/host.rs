@@ -124,7 +124,7 @@ fn processor_time() -> Option<Duration> {
 /// Bounds the memory of all linear memories and tables of one instance together.
 pub(super) struct Limiter {
     memory: u64,
-    used: u64,
+    pub(super) used: u64,
     /// What was refused, as a clause for the error: allocators abort with a trap that says nothing.
     pub(super) denied: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! One live instance of a plugin, and calls into it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
@@ -46,11 +46,8 @@ impl<B: Send + Sync> Instance<B> {
             context.data().in_time()?;
             Ok(UpdateDeadline::Continue(1))
         });
-        match in_sync_context(loaded.wasi, || {
-            store.data_mut().deadline = Deadline::start(Limits::START);
-            store.set_epoch_deadline(1);
-            instantiate(&mut store)
-        }) {
+        let started = measured(loaded, &mut store, Limits::START, instantiate);
+        match started {
             Ok(bindings) => Ok(Instance {
                 loaded: Arc::clone(loaded),
                 store,
@@ -82,11 +79,7 @@ impl<B: Send + Sync> Instance<B> {
             ));
         }
         let (bindings, store) = (&mut self.bindings, &mut self.store);
-        let result = in_sync_context(self.loaded.wasi, || {
-            store.data_mut().deadline = Deadline::start(limit);
-            store.set_epoch_deadline(1);
-            act(bindings, store)
-        });
+        let result = measured(&self.loaded, store, limit, |store| act(bindings, store));
         result.map_err(|error| {
             self.dead = true;
             explain(
@@ -103,6 +96,32 @@ impl<B: Send + Sync> Instance<B> {
     pub(super) fn alive(&self) -> bool {
         !self.dead
     }
+}
+
+/// Runs the plugin for no longer than `limit`, and counts what that costs.
+fn measured<R: Send>(
+    loaded: &Loaded,
+    store: &mut Store<Host>,
+    limit: Duration,
+    act: impl FnOnce(&mut Store<Host>) -> wasmtime::Result<R> + Send,
+) -> wasmtime::Result<R> {
+    let metered = loaded.engine.metered();
+    if metered {
+        store.set_fuel(u64::MAX)?;
+    }
+    let began = Instant::now();
+    let result = in_sync_context(loaded.wasi, || {
+        store.data_mut().deadline = Deadline::start(limit);
+        store.set_epoch_deadline(1);
+        act(store)
+    });
+    let fuel = if metered {
+        u64::MAX - store.get_fuel()?
+    } else {
+        0
+    };
+    loaded.spent(began.elapsed(), store.data().limiter.used, fuel);
+    result
 }
 
 /// WASI's synchronous functions block on a runtime of their own, which panics within another one.

@@ -41,6 +41,31 @@ pub struct Info {
     pub sha256: String,
 }
 
+/// What calls of a plugin cost so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Calls, the start of an instance among them.
+    pub calls: u64,
+    /// Time on the clock.
+    pub time: Duration,
+    /// The most bytes of memory that one instance had.
+    pub memory: u64,
+    /// Instructions, roughly; only counted by an engine that measures.
+    pub fuel: u64,
+}
+
+impl Cost {
+    /// What was added after `before` (the memory is that of all).
+    pub fn since(&self, before: &Cost) -> Cost {
+        Cost {
+            calls: self.calls - before.calls,
+            time: self.time.saturating_sub(before.time),
+            memory: self.memory,
+            fuel: self.fuel - before.fuel,
+        }
+    }
+}
+
 /// What a plugin is made from.
 pub(super) struct Source {
     pub(super) name: String,
@@ -67,6 +92,7 @@ pub(super) struct Loaded {
     /// Imports WASI, which may block.
     pub(super) wasi: bool,
     troubles: Mutex<Vec<Instant>>,
+    cost: Mutex<Cost>,
 }
 
 impl Loaded {
@@ -137,6 +163,7 @@ impl Loaded {
             schema: None,
             wasi: linked.wasi,
             troubles: Mutex::default(),
+            cost: Mutex::default(),
         };
         // Described with the operator's settings, so that a fault in them shows at once. A check may get what it needs
         // only with the job, so its settings are looked at when they are whole.
@@ -205,6 +232,20 @@ impl Loaded {
             what: what.into(),
             remedy: remedy.into(),
         }
+    }
+
+    /// Counts one call.
+    pub(super) fn spent(&self, time: Duration, memory: u64, fuel: u64) {
+        let mut cost = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
+        cost.calls += 1;
+        cost.time += time;
+        cost.memory = cost.memory.max(memory);
+        cost.fuel += fuel;
+    }
+
+    /// What its calls cost so far.
+    pub(super) fn cost(&self) -> Cost {
+        *self.cost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a breakdown.

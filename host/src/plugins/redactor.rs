@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::instance::Instance;
 use super::loaded::Loaded;
-use super::{Info, Limits, PluginError, Stage, v0_1};
+use super::{Cost, Info, Limits, PluginError, Stage, v0_1};
 use crate::redact::{Appetite, ScanError, Scanner, ScannerSource, Verdicts, Window};
 
 /// The most hits in one window: one in four bytes.
@@ -37,6 +37,11 @@ impl RedactorPlugin {
     /// What the plugin says about itself.
     pub fn info(&self) -> &Info {
         &self.loaded.info
+    }
+
+    /// What its calls cost so far.
+    pub fn cost(&self) -> Cost {
+        self.loaded.cost()
     }
 
     fn live(&self) -> Result<Live, PluginError> {

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use super::bundled::{BUNDLED, Bundled};
+use super::grants::Grants;
 use super::loaded::{Loaded, Source};
 use super::manifest::{self, Manifest};
 use super::redactor::MissingRedactor;
 use super::settings::Entry;
 use super::{
-    CheckPlugin, DialectPlugin, Engine, Info, Kind, PluginError, PluginSettings, RedactorPlugin,
-    Stage, SummarizerPlugin, engine,
+    CheckPlugin, Cost, DialectPlugin, Engine, Info, Kind, Limits, PluginError, PluginSettings,
+    RedactorPlugin, Stage, SummarizerPlugin, engine,
 };
 use crate::redact::ScannerSource;
 
@@ -59,6 +61,27 @@ pub struct Listed {
     pub path: Option<PathBuf>,
     /// What it may do.
     pub grants: Vec<String>,
+    /// Can be added to, but neither replaced nor taken out.
+    pub fixed: bool,
+}
+
+/// What can be seen of a plugin, for `plugin inspect` and `plugin add`.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// What it says about itself, and what it imports.
+    pub info: Info,
+    /// Grants that it asks for, by its manifest or by what it imports.
+    pub wants: Vec<String>,
+    /// Grants that it has, where it is installed.
+    pub grants: Option<Vec<String>>,
+    /// What a call may cost.
+    pub limits: Limits,
+    /// Default settings of its manifest.
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// The component.
+    pub bytes: Vec<u8>,
+    /// How long it took to be ready, compilation included where it was not cached.
+    pub load_time: Duration,
 }
 
 impl PluginSet {
@@ -91,6 +114,173 @@ impl PluginSet {
                 slots,
             }),
         }
+    }
+
+    /// One plugin as its manifest describes it, with everything granted that it wants: for whoever writes or looks at it.
+    ///
+    /// # Errors
+    /// When its component cannot be read.
+    pub fn of_manifest(engine: &Arc<Engine>, manifest: &Manifest) -> Result<Self, PluginError> {
+        let refuse = |stage, what: String, remedy: String| PluginError {
+            plugin: manifest.id.clone(),
+            version: Some(manifest.version.clone()),
+            kind: Some(manifest.kind),
+            stage,
+            what,
+            remedy,
+        };
+        let bytes = read_component(&manifest.component()).map_err(|(stage, what, _)| {
+            refuse(
+                stage,
+                what,
+                "build it with `mcp-codex-worker plugin build`".to_owned(),
+            )
+        })?;
+        let entry = Entry {
+            kind: Some(manifest.kind),
+            path: Some(manifest.component()),
+            sha256: Some(engine::digest(&bytes)),
+            grants: Grants::parse(&manifest.wants)
+                .map_err(|rule| refuse(Stage::Settings, rule, String::new()))?,
+            config: manifest.config.clone(),
+            ..Entry::default()
+        };
+        Ok(Self::of_entry(engine, &manifest.id, entry))
+    }
+
+    /// A set that has one operator's plugin and nothing bundled.
+    pub(crate) fn of_entry(engine: &Arc<Engine>, name: &str, entry: Entry) -> Self {
+        let slot = Slot {
+            bundled: None,
+            entry: Some(entry),
+            loaded: OnceLock::new(),
+        };
+        let (settings, slots) = (
+            PluginSettings::default(),
+            BTreeMap::from([(name.to_owned(), slot)]),
+        );
+        PluginSet {
+            inner: Arc::new(Inner {
+                engine: Arc::clone(engine),
+                settings,
+                slots,
+            }),
+        }
+    }
+
+    /// A component, or a folder with a manifest, loaded with every grant that it could want.
+    ///
+    /// # Errors
+    /// Why it could not be used.
+    pub fn inspect_file(engine: &Arc<Engine>, path: &Path) -> Result<Inspection, PluginError> {
+        let refuse = |stage, what: String| PluginError {
+            plugin: path.display().to_string(),
+            version: None,
+            kind: None,
+            stage,
+            what,
+            remedy: String::new(),
+        };
+        let manifest = match path.is_dir() {
+            true => Some(Manifest::read(path).map_err(|what| refuse(Stage::Settings, what))?),
+            false => None,
+        };
+        let file = manifest
+            .as_ref()
+            .map_or_else(|| path.to_owned(), Manifest::component);
+        let bytes = read_component(&file).map_err(|(stage, what, _)| refuse(stage, what))?;
+        let sha256 = engine::digest(&bytes);
+        if let Some(pin) = manifest
+            .as_ref()
+            .and_then(|manifest| manifest.sha256.as_ref())
+            .filter(|pin| **pin != sha256)
+        {
+            let what = format!(
+                "{} has the sha256 {sha256}, and plugin.toml says {pin}: build it again",
+                file.display()
+            );
+            return Err(refuse(Stage::Digest, what));
+        }
+        let everything = ["clock".to_owned(), "files:**".to_owned()];
+        let name = manifest
+            .as_ref()
+            .map_or("plugin", |manifest| manifest.id.as_str());
+        let entry = Entry {
+            path: Some(file),
+            sha256: Some(sha256),
+            kind: manifest.as_ref().map(|manifest| manifest.kind),
+            grants: Grants::parse(&everything).map_err(|rule| refuse(Stage::Settings, rule))?,
+            config: manifest
+                .as_ref()
+                .map(|manifest| manifest.config.clone())
+                .unwrap_or_default(),
+            ..Entry::default()
+        };
+        let began = Instant::now();
+        let info = Self::of_entry(engine, name, entry).info(name)?;
+        let load_time = began.elapsed();
+        let mut wants = manifest
+            .as_ref()
+            .map(|manifest| manifest.wants.clone())
+            .unwrap_or_default();
+        for (interface, grant, word) in
+            [("clock", "clock", "clock"), ("files", "files:", "files:**")]
+        {
+            let imports = info
+                .imports
+                .iter()
+                .any(|import| import.starts_with(&format!("worker:plugin/{interface}@")));
+            if imports && !wants.iter().any(|want| want.starts_with(grant)) {
+                wants.push(word.to_owned());
+            }
+        }
+        Ok(Inspection {
+            limits: Limits::of(info.kind),
+            info,
+            wants,
+            grants: None,
+            config: manifest.map(|manifest| manifest.config).unwrap_or_default(),
+            bytes,
+            load_time,
+        })
+    }
+
+    /// An installed or bundled plugin, as a job would get it.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn inspect(&self, name: &str) -> Result<Inspection, PluginError> {
+        let began = Instant::now();
+        let info = self.info(name)?;
+        let load_time = began.elapsed();
+        let entry = self
+            .inner
+            .slots
+            .get(name)
+            .and_then(|slot| slot.entry.as_ref());
+        let grants = entry.map(|entry| entry.grants.words()).unwrap_or_default();
+        Ok(Inspection {
+            limits: entry.map_or_else(
+                || Limits::of(info.kind),
+                |entry| entry.limits.over(info.kind),
+            ),
+            wants: grants.clone(),
+            grants: Some(grants),
+            config: entry.map(|entry| entry.config.clone()).unwrap_or_default(),
+            bytes: Vec::new(),
+            info,
+            load_time,
+        })
+    }
+
+    /// What a plugin's calls cost so far.
+    pub fn cost(&self, name: &str) -> Cost {
+        let ready = self
+            .inner
+            .slots
+            .get(name)
+            .and_then(|slot| slot.loaded.get()?.as_ref().ok());
+        ready.map(Ready::cost).unwrap_or_default()
     }
 
     /// Names of check plugins that every job must pass, in report order.
@@ -285,6 +475,7 @@ impl PluginSet {
                 .as_ref()
                 .map(|entry| entry.grants.words())
                 .unwrap_or_default(),
+            fixed: slot.bundled.is_some_and(|bundled| !bundled.replaceable()),
         };
         self.inner.slots.iter().map(line).collect()
     }
@@ -514,6 +705,15 @@ impl Ready {
             Ready::Summarizer(plugin) => plugin.info(),
             Ready::Redactor(plugin) => plugin.info(),
             Ready::Dialect(plugin) => plugin.info(),
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        match self {
+            Ready::Check(plugin) => plugin.cost(),
+            Ready::Summarizer(plugin) => plugin.cost(),
+            Ready::Redactor(plugin) => plugin.cost(),
+            Ready::Dialect(plugin) => plugin.cost(),
         }
     }
 

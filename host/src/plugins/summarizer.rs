@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::loaded::Loaded;
-use super::{Info, Limits, PluginError, Stage, limits, v0_1};
+use super::{Cost, Info, Limits, PluginError, Stage, limits, v0_1};
 
 /// What kind of text it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,11 @@ impl SummarizerPlugin {
     /// What the plugin says about itself.
     pub fn info(&self) -> &Info {
         &self.loaded.info
+    }
+
+    /// What its calls cost so far.
+    pub fn cost(&self) -> Cost {
+        self.loaded.cost()
     }
 
     /// Shortens a text, in an instance of its own. Blocks for as long as the plugin runs.

@@ -1,0 +1,150 @@
+//! `plugin add`, `remove`, `enable`, `disable`: the operator's entries.
+#![allow(clippy::print_stdout)]
+
+use std::path::Path;
+
+use super::{Failure, config_file, engine, plugin_settings, shown};
+use crate::plugins::kit::operator::{NewEntry, Operator};
+use crate::plugins::{Kind, PluginSet};
+use crate::settings::Settings;
+
+/// What is to be added, and how.
+pub(super) struct Wish<'a> {
+    pub(super) path: &'a Path,
+    pub(super) sha256: Option<&'a str>,
+    pub(super) name: Option<&'a str>,
+    pub(super) grants: &'a [String],
+    pub(super) every_job: bool,
+}
+
+pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure> {
+    let engine = engine(settings)?;
+    // Loaded with what it wants, so that nothing is installed that could not be used.
+    let seen = PluginSet::inspect_file(&engine, wish.path)?;
+    let info = &seen.info;
+    if let Some(expected) = wish
+        .sha256
+        .filter(|expected| !expected.eq_ignore_ascii_case(&info.sha256))
+    {
+        return Err(format!(
+            "{} has the sha256 {}, and {expected} was expected; nothing is added",
+            shown(wish.path),
+            info.sha256
+        )
+        .into());
+    }
+    let name = wish.name.unwrap_or(&info.own_name);
+    let missing = seen
+        .wants
+        .iter()
+        .filter(|want| !granted(want, wish.grants))
+        .collect::<Vec<_>>();
+    if !missing.is_empty() {
+        let grants = missing
+            .iter()
+            .map(|want| format!(" --grant '{want}'"))
+            .collect::<String>();
+        let words = missing
+            .iter()
+            .map(|want| want.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Err(format!(
+            "{name} wants {words}; if it may, run: mcp-codex-worker plugin add {}{grants}",
+            shown(wish.path)
+        )
+        .into());
+    }
+    let folder = settings.config_dir.join("plugins");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", shown(&folder)))?;
+    let file = format!("{name}.wasm");
+    let (copy, temporary) = (
+        folder.join(&file),
+        folder.join(format!(".{file}.{}", std::process::id())),
+    );
+    std::fs::write(&temporary, &seen.bytes)
+        .and_then(|()| std::fs::rename(&temporary, &copy))
+        .map_err(|error| format!("{}: {error}", shown(&copy)))?;
+    let config = config_file(settings);
+    let mut operator = Operator::open(&config)?;
+    operator.add(&NewEntry {
+        name,
+        kind: info.kind,
+        path: &format!("plugins/{file}"),
+        sha256: &info.sha256,
+        grants: wish.grants,
+        config: &seen.config,
+        every_job: wish.every_job,
+    })?;
+    operator.save()?;
+    println!(
+        "added {name} {} ({}) to {}",
+        info.version,
+        info.kind,
+        shown(&config)
+    );
+    match info.kind {
+        Kind::Check if wish.every_job => println!("every job must pass it from now on"),
+        Kind::Check => println!(
+            "a job asks for it with {{\"name\": \"{name}\", \"plugin\": \"{name}\"}} in checks"
+        ),
+        Kind::Redactor => println!("all text goes through it from now on"),
+        Kind::Dialect => println!(
+            "it is used for the gateways that it recognises, or with WORKER_DIALECT={name}"
+        ),
+        Kind::Summarizer => println!("it shortens output where its name is asked for"),
+    }
+    Ok(true)
+}
+
+/// Whether a wish is among what was granted.
+fn granted(want: &str, grants: &[String]) -> bool {
+    grants
+        .iter()
+        .any(|grant| grant == want || want.starts_with("files:") && grant.starts_with("files:"))
+}
+
+pub(super) fn remove(settings: &Settings, name: &str) -> Result<bool, Failure> {
+    let config = config_file(settings);
+    let mut operator = Operator::open(&config)?;
+    let Some(path) = operator.remove(name)? else {
+        let set = PluginSet::load(&engine(settings)?, &plugin_settings(settings));
+        let bundled = set.list().into_iter().any(|listed| listed.name == name);
+        let why = if bundled {
+            "is bundled; `plugin disable` takes it out, where that may be"
+        } else {
+            "is not installed"
+        };
+        return Err(format!("{name} {why}").into());
+    };
+    operator.save()?;
+    // Only the copy that `plugin add` made.
+    if path.is_some_and(|path| path == format!("plugins/{name}.wasm")) {
+        let _ = std::fs::remove_file(
+            settings
+                .config_dir
+                .join("plugins")
+                .join(format!("{name}.wasm")),
+        );
+    }
+    println!("removed {name} from {}", shown(&config));
+    Ok(true)
+}
+
+pub(super) fn enable(settings: &Settings, name: &str, enabled: bool) -> Result<bool, Failure> {
+    let set = PluginSet::load(&engine(settings)?, &plugin_settings(settings));
+    let listed = set
+        .list()
+        .into_iter()
+        .find(|listed| listed.name == name)
+        .ok_or(format!("there is no plugin {name}"))?;
+    if !enabled && listed.fixed {
+        return Err(format!("{name} guards every job and can't be taken out").into());
+    }
+    let config = config_file(settings);
+    let mut operator = Operator::open(&config)?;
+    operator.enable(name, enabled)?;
+    operator.save()?;
+    println!("{name} is {}", if enabled { "in use" } else { "not used" });
+    Ok(true)
+}

@@ -1,0 +1,79 @@
+//! `plugin inspect`.
+#![allow(clippy::print_stdout)]
+
+use std::path::Path;
+
+use super::{Failure, engine, plugin_settings, size};
+use crate::plugins::{Inspection, PluginSet};
+use crate::settings::Settings;
+
+pub(super) fn run(settings: &Settings, plugin: &str) -> Result<bool, Failure> {
+    let engine = engine(settings)?;
+    let path = Path::new(plugin);
+    let is_name = !plugin.contains(['/', '.']) && !path.exists();
+    let seen = if is_name {
+        PluginSet::load(&engine, &plugin_settings(settings)).inspect(plugin)?
+    } else {
+        PluginSet::inspect_file(&engine, path)?
+    };
+    print(&seen);
+    Ok(true)
+}
+
+fn print(seen: &Inspection) {
+    let Inspection {
+        info,
+        wants,
+        grants,
+        limits,
+        ..
+    } = seen;
+    println!("{} {}: {}", info.own_name, info.version, info.summary);
+    println!("  kind      {}", info.kind);
+    println!("  made for  worker:plugin {}", info.api);
+    println!("  size      {}", size(info.size));
+    println!("  sha256    {}", info.sha256);
+    let wasi = info
+        .imports
+        .iter()
+        .filter(|import| import.starts_with("wasi:"))
+        .count();
+    let purity = match wasi {
+        0 => "pure: no WASI".to_owned(),
+        count => format!(
+            "{count} of WASI, with nothing behind them: no files, network, environment, time"
+        ),
+    };
+    println!("  imports   {purity}");
+    for import in info
+        .imports
+        .iter()
+        .filter(|import| !import.starts_with("wasi:"))
+    {
+        println!("            {import}");
+    }
+    let list = |words: &[String]| {
+        if words.is_empty() {
+            "nothing".to_owned()
+        } else {
+            words.join(", ")
+        }
+    };
+    println!("  wants     {}", list(wants));
+    if let Some(grants) = grants {
+        println!("  granted   {}", list(grants));
+    }
+    println!(
+        "  limits    {} of memory, {} ms a call, {} of answer",
+        size(limits.memory),
+        limits.deadline.as_millis(),
+        size(limits.output)
+    );
+    println!("  loaded in {:.1} ms", seen.load_time.as_secs_f64() * 1e3);
+    if let Some(schema) = &info.config_schema {
+        println!(
+            "  settings  {}",
+            schema.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! `plugin list`.
+#![allow(clippy::print_stdout)]
+
+use super::{Failure, config_file, engine, plugin_settings, shown};
+use crate::plugins::PluginSet;
+use crate::settings::Settings;
+
+pub(super) fn run(settings: &Settings) -> Result<bool, Failure> {
+    let configured = plugin_settings(settings);
+    let set = PluginSet::load(&engine(settings)?, &configured);
+    for listed in set.list() {
+        // Opened, so that the list is true: this is what a job would get.
+        let info = listed.enabled.then(|| set.info(&listed.name));
+        let (kind, version, says) = match &info {
+            Some(Ok(info)) => (Some(info.kind), info.version.as_str(), info.summary.clone()),
+            Some(Err(error)) => (listed.kind, "-", format!("CANNOT BE USED: {}", error.what)),
+            None => (listed.kind, "-", "disabled".to_owned()),
+        };
+        let kind = kind.map_or_else(|| "?".to_owned(), |kind| kind.to_string());
+        let origin = match &listed.path {
+            Some(path) => shown(path),
+            None => "bundled".to_owned(),
+        };
+        println!("{:<18} {kind:<10} {version:<8} {says}", listed.name);
+        let grants = listed.grants.join(", ");
+        let mut notes = vec![origin];
+        if !grants.is_empty() {
+            notes.push(format!("granted {grants}"));
+        }
+        if configured.checks.contains(&listed.name) {
+            notes.push("for every job".to_owned());
+        }
+        if listed.path.is_some() || notes.len() > 1 {
+            println!("{:<18} {}", "", notes.join("; "));
+        }
+    }
+    let problems = set.problems();
+    for problem in &problems {
+        eprintln!("{problem}");
+    }
+    if !problems.is_empty() {
+        eprintln!("(configured in {})", shown(&config_file(settings)));
+    }
+    Ok(problems.is_empty())
+}

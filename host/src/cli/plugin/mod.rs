@@ -1,0 +1,201 @@
+//! `mcp-codex-worker plugin ...`: write, test, look at, install and remove plugins.
+
+mod add;
+mod inspect;
+mod list;
+mod make;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{GlobalOptions, exit};
+use crate::plugins::{Engine, Kind, PluginSettings};
+use crate::settings::Settings;
+
+/// `plugin` and its subcommands.
+#[derive(Debug, Args)]
+pub struct PluginArguments {
+    #[command(subcommand)]
+    command: PluginCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Make a new plugin's folder: source, manifest, a case, and everything it needs to build anywhere
+    New {
+        /// What it does
+        kind: KindArgument,
+        /// Its name: small letters, digits, dashes
+        name: String,
+        /// What it is written in (python and js: checks)
+        #[arg(long, default_value = "rust")]
+        lang: LanguageArgument,
+        /// Where to make the folder; NAME in the current one by default
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
+    /// Build the plugin in a folder to a component, and pin it in plugin.toml
+    Build {
+        /// Folder with a plugin.toml
+        #[arg(default_value = ".", value_name = "FOLDER")]
+        dir: PathBuf,
+    },
+    /// Run a plugin's cases (cases/*/case.json) in the real engine
+    Test {
+        /// Folder with a plugin.toml
+        #[arg(default_value = ".", value_name = "FOLDER")]
+        dir: PathBuf,
+    },
+    /// Show what a plugin is, what it wants and what it may do, before installing it
+    Inspect {
+        /// A component, a folder with a plugin.toml, or the name of an installed plugin
+        plugin: String,
+    },
+    /// Show the bundled and the installed plugins
+    List,
+    /// Install a plugin: copy its component to the config folder and write the entry, with its sha256
+    Add {
+        /// A component, or a folder with a plugin.toml
+        path: PathBuf,
+        /// Refuse a component with another digest
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+        /// Its name in the configuration; its own by default
+        #[arg(long)]
+        name: Option<String>,
+        /// Let it do what it wants: "clock", "files:GLOB"; may be repeated
+        #[arg(long = "grant", value_name = "GRANT")]
+        grants: Vec<String>,
+        /// A check that runs only where a job asks for it, and not for every job
+        #[arg(long)]
+        on_request: bool,
+    },
+    /// Take an installed plugin out
+    Remove {
+        /// Its name
+        name: String,
+    },
+    /// Use a plugin again
+    Enable {
+        /// Its name
+        name: String,
+    },
+    /// Stop using a plugin, and keep its entry
+    Disable {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KindArgument {
+    Check,
+    Summarizer,
+    Redactor,
+    Dialect,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LanguageArgument {
+    Rust,
+    Python,
+    Js,
+}
+
+impl From<KindArgument> for Kind {
+    fn from(kind: KindArgument) -> Self {
+        match kind {
+            KindArgument::Check => Kind::Check,
+            KindArgument::Summarizer => Kind::Summarizer,
+            KindArgument::Redactor => Kind::Redactor,
+            KindArgument::Dialect => Kind::Dialect,
+        }
+    }
+}
+
+/// Why a subcommand did not do what it was asked to: a text for people.
+type Failure = Box<dyn std::error::Error>;
+
+pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCode {
+    let result = match &arguments.command {
+        PluginCommand::New {
+            kind,
+            name,
+            lang,
+            dir,
+        } => make::new((*kind).into(), name, *lang, dir.as_deref()),
+        PluginCommand::Build { dir } => make::build(dir),
+        command => {
+            let settings = match global.settings() {
+                Ok(settings) => settings,
+                Err(code) => return code,
+            };
+            match command {
+                PluginCommand::Test { dir } => make::test(&settings, dir),
+                PluginCommand::Inspect { plugin } => inspect::run(&settings, plugin),
+                PluginCommand::List => list::run(&settings),
+                PluginCommand::Add {
+                    path,
+                    sha256,
+                    name,
+                    grants,
+                    on_request,
+                } => add::run(
+                    &settings,
+                    &add::Wish {
+                        path,
+                        sha256: sha256.as_deref(),
+                        name: name.as_deref(),
+                        grants,
+                        every_job: !on_request,
+                    },
+                ),
+                PluginCommand::Remove { name } => add::remove(&settings, name),
+                PluginCommand::Enable { name } => add::enable(&settings, name, true),
+                PluginCommand::Disable { name } => add::enable(&settings, name, false),
+                PluginCommand::New { .. } | PluginCommand::Build { .. } => Ok(true),
+            }
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::from(exit::OK),
+        Ok(false) => ExitCode::from(exit::FAILED),
+        Err(error) => {
+            eprintln!("mcp-codex-worker: {error}");
+            ExitCode::from(exit::FAILED)
+        }
+    }
+}
+
+fn engine(settings: &Settings) -> Result<Arc<Engine>, Failure> {
+    Ok(Engine::shared(&settings.cache_dir)?)
+}
+
+fn plugin_settings(settings: &Settings) -> PluginSettings {
+    PluginSettings::from_table(&settings.plugins, &settings.config_dir)
+}
+
+/// The config file that the settings came from, or would come from.
+fn config_file(settings: &Settings) -> PathBuf {
+    settings
+        .sources
+        .config
+        .clone()
+        .unwrap_or_else(|| settings.config_dir.join("config.toml"))
+}
+
+/// `12.1 MB`, `130 KB`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        bytes if bytes >= 1_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        bytes => format!("{:.0} KB", (bytes as f64 / 1e3).max(1.0)),
+    }
+}
+
+/// A folder as given, for messages that are copied into a shell.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

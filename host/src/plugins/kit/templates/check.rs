@@ -1,0 +1,67 @@
+//! Check `{{name}}`: no word of a list may stay behind in changed files.
+
+use serde::Deserialize;
+use worker_plugin::{Check, Fault, Finding, Job, Report};
+
+/// What the operator and the job may set.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(default = "default_words")]
+    words: Vec<String>,
+}
+
+fn default_words() -> Vec<String> {
+    vec!["FIXME".to_owned()]
+}
+
+struct Plugin {
+    settings: Settings,
+}
+
+impl Check for Plugin {
+    type Settings = Settings;
+    const SUMMARY: &'static str = "no left-over words in changed files";
+    const SCHEMA: Option<&'static str> = Some(
+        r#"{
+            "type": "object",
+            "additionalProperties": false,
+            "properties": { "words": { "type": "array", "items": { "type": "string", "minLength": 1 } } }
+        }"#,
+    );
+
+    fn new(settings: Settings) -> Result<Self, Fault> {
+        Ok(Plugin { settings })
+    }
+
+    fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
+        let mut report = Report::passed("");
+        // A deleted file has no text, a binary one no lines.
+        for file in job.changed().iter().filter(|file| !file.binary && file.size > 0) {
+            for (index, line) in job.text(&file.path)?.lines().enumerate() {
+                for word in self.settings.words.iter().filter(|word| line.contains(*word)) {
+                    let finding = Finding::error("left-over", format!("{word} left behind")).at(&file.path, index + 1);
+                    report.add(finding.hint(format!("do what the {word} says, or remove it")));
+                }
+            }
+        }
+        Ok(report)
+    }
+}
+
+worker_plugin::check!(Plugin);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use worker_plugin::testing::{FakeJob, configured};
+
+    #[test]
+    fn a_left_over_word_fails_the_job_and_is_found_on_its_line() {
+        let check = configured(Plugin::new, r#"{"words": ["TODO"]}"#).unwrap();
+        let job = FakeJob::default().added("src/a.rs", "fn a() {}\n// TODO\n");
+        let report = check.run(&job).unwrap();
+        assert!(!report.passed);
+        assert_eq!(report.findings[0].line, Some(2));
+    }
+}
