@@ -149,10 +149,6 @@ pub struct Base {
     unread: u64,
 }
 
-/// A ctime this close before the snapshot proves nothing: coarse file systems (two seconds on the coarsest) give a later
-/// write the same stamp.
-pub(crate) const RACY: i64 = 2_000_000_000;
-
 /// Two threads are enough: the kernel's directory locks and the memory bus give no more on small machines, and a job's
 /// host shares the machine with the job.
 pub(crate) fn threads() -> usize {

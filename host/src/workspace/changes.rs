@@ -10,7 +10,7 @@ use git2::Oid;
 use serde::Serialize;
 use sha2::Digest as _;
 
-use super::base::{self, Base, Content, Entry, RACY, Site, Worker};
+use super::base::{self, Base, Content, Entry, Site, Worker};
 use super::contents::{Contents, blob_id};
 use super::handles::{self, Kind, Stamp};
 use super::path::{self, FilePath};
@@ -328,9 +328,12 @@ impl Base {
     /// When the tree cannot be walked (too many files), or the job's own folder cannot be written.
     pub fn changes(&self) -> Result<Changes, WorkspaceError> {
         let (top, top_change) = self.top_now()?;
+        let slack =
+            i64::try_from(self.contents.limits().stamp_slack.as_nanos()).unwrap_or(i64::MAX);
         let look = Look {
             base: self,
             files: AtomicU64::new(0),
+            racy_from: self.begun.saturating_sub(slack),
         };
         let found = match top {
             Some(top) => {
@@ -672,6 +675,8 @@ impl Base {
 struct Look<'a> {
     base: &'a Base,
     files: AtomicU64,
+    /// A file whose ctime is not older proves nothing by its stamp.
+    racy_from: i64,
 }
 
 impl Look<'_> {
@@ -727,7 +732,7 @@ impl Look<'_> {
                 })
             }
             Task::Compare(base, site) => {
-                let next = self.compare(worker, dir, here.path, &names, base, &site, &mut found)?;
+                let next = self.compare(dir, here.path, &names, base, &site, &mut found)?;
                 found.visited = true;
                 Ok(Visited {
                     result: found,
@@ -740,7 +745,6 @@ impl Look<'_> {
     #[allow(clippy::too_many_arguments)]
     fn compare(
         &self,
-        worker: &mut Worker,
         dir: BorrowedFd<'_>,
         dir_path: &[u8],
         names: &base::Listed,
@@ -800,7 +804,7 @@ impl Look<'_> {
                 next.push((CString::from(name), task));
                 continue;
             }
-            self.compare_file(worker, dir, dir_path, name, stamp, was, site, found)?;
+            self.compare_file(dir, dir_path, name, stamp, was, site, found)?;
         }
         for gone in before {
             self.gone(dir_path, name_of(gone), gone, found);
@@ -822,7 +826,6 @@ impl Look<'_> {
     #[allow(clippy::too_many_arguments)]
     fn compare_file(
         &self,
-        worker: &mut Worker,
         dir: BorrowedFd<'_>,
         dir_path: &[u8],
         name: &std::ffi::CStr,
@@ -831,7 +834,6 @@ impl Look<'_> {
         site: &Site,
         found: &mut Found,
     ) -> Result<(), WorkspaceError> {
-        let _ = worker;
         let before = match was {
             Some(was) if was.content == Content::Ignored => {
                 if !was.stamp.same(&stamp) {
@@ -840,7 +842,7 @@ impl Look<'_> {
                 return Ok(());
             }
             Some(was) => {
-                let racy = was.stamp.ctime >= self.base.begun.saturating_sub(RACY);
+                let racy = was.stamp.ctime >= self.racy_from;
                 if was.stamp.same(&stamp) && !(racy && matches!(was.content, Content::Known(_))) {
                     return Ok(());
                 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use git2::{ObjectType, Odb, Oid};
 
@@ -20,6 +21,9 @@ pub struct Limits {
     pub kept_bytes: u64,
     /// More files than these in the tree end the walk with an error.
     pub files: u64,
+    /// A file that changed this shortly before the snapshot is read again afterwards whatever its stamp says: coarse file
+    /// systems (two seconds on the coarsest) give a later write the same stamp.
+    pub stamp_slack: Duration,
 }
 
 impl Default for Limits {
@@ -28,6 +32,7 @@ impl Default for Limits {
             file_bytes: 64 << 20,
             kept_bytes: 1 << 30,
             files: 2_000_000,
+            stamp_slack: Duration::from_secs(2),
         }
     }
 }

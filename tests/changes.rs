@@ -1,0 +1,1438 @@
+//! What a job changed is seen as what it is, whatever was done to hide it, and nothing of the user's is blamed on it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use mcp_codex_worker::workspace::{
+    Base, ChangeKind, Changes, GitChange, Limits, Root, Selection, Workspace, WorkspaceError,
+};
+use tempfile::TempDir;
+
+/// A root with a repository `project` in it, worked on with the real git where a trick needs it.
+struct Scene {
+    dir: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir_all(scene.top()).unwrap();
+        scene.git(&["init", "-q", "-b", "main"]);
+        for (path, text) in [
+            ("src/a.rs", "fn a() {\n    1\n}\n"),
+            ("src/b.rs", "fn b() {}\n"),
+            (
+                "docs/guide.md",
+                "# Guide\n\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\nten\n",
+            ),
+            ("other/keep.txt", "keep\n"),
+            ("run.sh", "#!/bin/sh\n"),
+            (".gitignore", "target/\n*.log\n.env\n"),
+        ] {
+            scene.write(path, text);
+        }
+        symlink("src/a.rs", scene.path("link")).unwrap();
+        scene.commit("start");
+        scene
+    }
+
+    /// SANDBOX_ROOT; beside it lies what must not be reached.
+    fn root(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join("root")
+    }
+
+    fn top(&self) -> PathBuf {
+        self.root().join("project")
+    }
+
+    fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.top().join(path)
+    }
+
+    fn write(&self, path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn remove(&self, path: &str) {
+        fs::remove_file(self.path(path)).unwrap();
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        fs::create_dir_all(self.path(to).parent().unwrap()).unwrap();
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        git(&self.top(), arguments);
+    }
+
+    fn commit(&self, message: &str) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", message]);
+    }
+
+    /// Makes every file old in git's index, so that the snapshot takes the index's word for it.
+    fn settle_index(&self) {
+        let files = Command::new("git")
+            .args(["ls-files", "-z"])
+            .current_dir(self.top())
+            .output()
+            .unwrap()
+            .stdout;
+        for file in files
+            .split(|byte| *byte == 0)
+            .filter(|file| !file.is_empty())
+        {
+            let path = self.path(OsStr::from_bytes(file));
+            if path.symlink_metadata().is_ok_and(|found| found.is_file()) {
+                let file = fs::File::open(path).unwrap();
+                file.set_modified(
+                    std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000),
+                )
+                .unwrap();
+            }
+        }
+        let _ = Command::new("git")
+            .args(["update-index", "-q", "--refresh"])
+            .current_dir(self.top())
+            .output();
+    }
+
+    fn open(&self, dirs: &[&str]) -> Result<Workspace, WorkspaceError> {
+        let dirs: Vec<_> = dirs.iter().map(|dir| self.path(dir)).collect();
+        Workspace::open(&Root::open(&self.root())?, &dirs)
+    }
+
+    fn capture(&self, dirs: &[&str], slack: Duration) -> Base {
+        let limits = Limits {
+            stamp_slack: slack,
+            ..Limits::default()
+        };
+        Base::capture(
+            &self.open(dirs).unwrap(),
+            &self.dir.path().join("storage"),
+            limits,
+        )
+        .unwrap()
+    }
+
+    /// Every file's kind, mode and bytes, `.git` left out.
+    fn files(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+        fn collect(dir: &Path, top: &Path, into: &mut BTreeMap<PathBuf, (u32, Vec<u8>)>) {
+            for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+                let kind = entry.file_type().unwrap();
+                let path = entry.path();
+                let name = path.strip_prefix(top).unwrap().to_path_buf();
+                if kind.is_dir() {
+                    if entry.file_name() != ".git" {
+                        collect(&path, top, into);
+                    }
+                } else if kind.is_symlink() {
+                    into.insert(
+                        name,
+                        (0, fs::read_link(&path).unwrap().into_os_string().into_vec()),
+                    );
+                } else if kind.is_file() {
+                    let mode = entry.metadata().unwrap().permissions().mode() & 0o111;
+                    into.insert(name, (mode + 1, fs::read(&path).unwrap()));
+                }
+            }
+        }
+        let mut found = BTreeMap::new();
+        collect(&self.top(), &self.top(), &mut found);
+        found
+    }
+}
+
+fn git(dir: &Path, arguments: &[&str]) {
+    let output = Command::new("git")
+        .args([
+            "-c",
+            "user.name=A",
+            "-c",
+            "user.email=a@example.org",
+            "-c",
+            "protocol.file.allow=always",
+        ])
+        .args(arguments)
+        .current_dir(dir)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .expect("git is installed");
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn letter(kind: ChangeKind) -> char {
+    match kind {
+        ChangeKind::Added => 'A',
+        ChangeKind::Modified => 'M',
+        ChangeKind::Deleted => 'D',
+        ChangeKind::Renamed => 'R',
+        ChangeKind::TypeChanged => 'T',
+        ChangeKind::ModeChanged => 'X',
+    }
+}
+
+fn seen(changes: &Changes) -> Vec<String> {
+    let line = |file: &mcp_codex_worker::workspace::ChangedFile| match &file.previous_path {
+        Some(previous) => format!("{} {previous} -> {}", letter(file.kind), file.path),
+        None => format!("{} {}", letter(file.kind), file.path),
+    };
+    changes.files.iter().map(line).collect()
+}
+
+fn told(changes: &Changes) -> Vec<String> {
+    changes.git.iter().map(ToString::to_string).collect()
+}
+
+/// One trick: what the agent does, which changes must be seen, and what must be said about git (a part of each sentence).
+struct Trick {
+    name: &'static str,
+    before: fn(&Scene),
+    agent: fn(&Scene),
+    files: &'static [&'static str],
+    git: &'static [&'static str],
+}
+
+const NOTHING: fn(&Scene) = |_| {};
+
+const TRICKS: &[Trick] = &[
+    Trick {
+        name: "a plain edit",
+        before: NOTHING,
+        agent: |scene| scene.write("src/a.rs", "fn a() {\n    2\n}\n"),
+        files: &["M src/a.rs"],
+        git: &[],
+    },
+    Trick {
+        name: "nothing at all",
+        before: NOTHING,
+        agent: NOTHING,
+        files: &[],
+        git: &[],
+    },
+    Trick {
+        name: "a rewrite with the same bytes is no change",
+        before: NOTHING,
+        agent: |scene| {
+            let bytes = fs::read(scene.path("src/a.rs")).unwrap();
+            scene.remove("src/a.rs");
+            scene.write("src/a.rs", bytes);
+        },
+        files: &[],
+        git: &[],
+    },
+    Trick {
+        name: "assume-unchanged hides an edit from git",
+        before: NOTHING,
+        agent: |scene| {
+            scene.git(&["update-index", "--assume-unchanged", "other/keep.txt"]);
+            scene.write("other/keep.txt", "changed\n");
+        },
+        files: &["M other/keep.txt"],
+        git: &["what is staged"],
+    },
+    Trick {
+        name: "skip-worktree hides an edit from git",
+        before: NOTHING,
+        agent: |scene| {
+            scene.git(&["update-index", "--skip-worktree", "other/keep.txt"]);
+            scene.write("other/keep.txt", "changed\n");
+        },
+        files: &["M other/keep.txt"],
+        git: &["what is staged"],
+    },
+    Trick {
+        name: "info/exclude hides a new file from git",
+        before: NOTHING,
+        agent: |scene| {
+            scene.write(".git/info/exclude", "hidden.txt\n");
+            scene.write("hidden.txt", "x\n");
+        },
+        files: &["A hidden.txt"],
+        git: &[".git/info/exclude was changed"],
+    },
+    Trick {
+        name: "a new ignore rule hides a new file from git",
+        before: NOTHING,
+        agent: |scene| {
+            scene.write(".gitignore", "target/\n*.log\n.env\nhidden/\n");
+            scene.write("hidden/x.txt", "x\n");
+        },
+        files: &["M .gitignore", "A hidden/x.txt"],
+        git: &["the ignore rules in .gitignore were changed"],
+    },
+    Trick {
+        name: "a nested .gitignore of the agent's own hides a folder from git",
+        before: NOTHING,
+        agent: |scene| {
+            scene.write("fresh/.gitignore", "*\n");
+            scene.write("fresh/x.txt", "x\n");
+        },
+        files: &["A fresh/.gitignore", "A fresh/x.txt"],
+        git: &["the ignore rules in fresh/.gitignore were changed"],
+    },
+    Trick {
+        name: "a clean filter hands git the old bytes",
+        before: NOTHING,
+        agent: |scene| {
+            scene.write(".git/info/attributes", "*.txt filter=old\n");
+            scene.git(&["config", "filter.old.clean", "echo keep"]);
+            scene.write("other/keep.txt", "changed\n");
+        },
+        files: &["M other/keep.txt"],
+        git: &[
+            ".git/config was changed",
+            ".git/info/attributes was changed",
+        ],
+    },
+    Trick {
+        name: "commits by the agent",
+        before: NOTHING,
+        agent: |scene| {
+            scene.write("src/a.rs", "committed\n");
+            scene.commit("agent 1");
+            scene.write("new.txt", "committed\n");
+            scene.commit("agent 2");
+        },
+        files: &["A new.txt", "M src/a.rs"],
+        git: &["refs/heads/main was moved", "2 commits made"],
+    },
+    Trick {
+        name: "another branch",
+        before: NOTHING,
+        agent: |scene| scene.git(&["checkout", "-q", "-b", "elsewhere"]),
+        files: &[],
+        git: &[
+            "HEAD moved from ref: refs/heads/main to ref: refs/heads/elsewhere",
+            "refs/heads/elsewhere was made",
+        ],
+    },
+    Trick {
+        name: "refs packed and a tag deleted",
+        before: |scene| scene.git(&["tag", "v1"]),
+        agent: |scene| {
+            scene.git(&["pack-refs", "--all"]);
+            scene.git(&["tag", "-d", "v1"]);
+        },
+        files: &[],
+        git: &["refs/tags/v1 was deleted"],
+    },
+    Trick {
+        name: "a hook",
+        before: NOTHING,
+        agent: |scene| scene.write(".git/hooks/post-checkout", "#!/bin/sh\ntouch /tmp/pwned\n"),
+        files: &[],
+        git: &[".git/hooks/post-checkout was changed"],
+    },
+    Trick {
+        name: ".git deleted",
+        before: NOTHING,
+        agent: |scene| {
+            fs::remove_dir_all(scene.path(".git")).unwrap();
+            scene.write("src/b.rs", "changed\n");
+        },
+        files: &["M src/b.rs"],
+        git: &[".git was removed"],
+    },
+    Trick {
+        name: ".git replaced by a file that leads elsewhere",
+        before: NOTHING,
+        agent: |scene| {
+            fs::rename(scene.path(".git"), scene.root().join("moved")).unwrap();
+            scene.write(".git", "gitdir: ../moved\n");
+            scene.write("src/b.rs", "changed\n");
+        },
+        files: &["M src/b.rs"],
+        git: &[".git was replaced"],
+    },
+    Trick {
+        name: ".git replaced by a link",
+        before: NOTHING,
+        agent: |scene| {
+            fs::rename(scene.path(".git"), scene.root().join("moved")).unwrap();
+            symlink("../moved", scene.path(".git")).unwrap();
+        },
+        files: &[],
+        git: &[".git was replaced"],
+    },
+    Trick {
+        name: ".git replaced by another folder",
+        before: NOTHING,
+        agent: |scene| {
+            fs::rename(scene.path(".git"), scene.root().join("moved")).unwrap();
+            scene.git(&["init", "-q"]);
+        },
+        files: &[],
+        git: &[".git was replaced"],
+    },
+    Trick {
+        name: "a repository nested in the tree",
+        before: NOTHING,
+        agent: |scene| {
+            scene.write("vendor/lib/x.c", "int x;\n");
+            git(&scene.path("vendor/lib"), &["init", "-q"]);
+            git(&scene.path("vendor/lib"), &["add", "-A"]);
+            git(&scene.path("vendor/lib"), &["commit", "-q", "-m", "x"]);
+        },
+        files: &["A vendor/lib/x.c"],
+        git: &["a repository was made in vendor/lib"],
+    },
+    Trick {
+        name: "an edit and a commit in a repository that was nested before",
+        before: |scene| {
+            scene.write("vendor/lib/x.c", "int x;\n");
+            git(&scene.path("vendor/lib"), &["init", "-q", "-b", "main"]);
+            git(&scene.path("vendor/lib"), &["add", "-A"]);
+            git(&scene.path("vendor/lib"), &["commit", "-q", "-m", "x"]);
+        },
+        agent: |scene| {
+            scene.write("vendor/lib/x.c", "int y;\n");
+            git(
+                &scene.path("vendor/lib"),
+                &["commit", "-q", "-a", "-m", "y"],
+            );
+        },
+        files: &["M vendor/lib/x.c"],
+        git: &[
+            "refs/heads/main was moved in vendor/lib",
+            "1 commit made in vendor/lib",
+        ],
+    },
+    Trick {
+        name: "permissions only",
+        before: NOTHING,
+        agent: |scene| {
+            fs::set_permissions(scene.path("run.sh"), fs::Permissions::from_mode(0o755)).unwrap()
+        },
+        files: &["X run.sh"],
+        git: &[],
+    },
+    Trick {
+        name: "setuid",
+        before: NOTHING,
+        agent: |scene| {
+            fs::set_permissions(scene.path("run.sh"), fs::Permissions::from_mode(0o4644)).unwrap()
+        },
+        files: &["X run.sh"],
+        git: &[],
+    },
+    Trick {
+        name: "the same size and a forged mtime",
+        before: NOTHING,
+        agent: |scene| {
+            let was = fs::metadata(scene.path("other/keep.txt"))
+                .unwrap()
+                .modified()
+                .unwrap();
+            scene.write("other/keep.txt", "KEEP\n");
+            fs::File::open(scene.path("other/keep.txt"))
+                .unwrap()
+                .set_modified(was)
+                .unwrap();
+        },
+        files: &["M other/keep.txt"],
+        git: &[],
+    },
+    Trick {
+        name: "a link that points elsewhere",
+        before: NOTHING,
+        agent: |scene| {
+            scene.remove("link");
+            symlink("/etc/passwd", scene.path("link")).unwrap();
+        },
+        files: &["M link"],
+        git: &[],
+    },
+    Trick {
+        name: "a file that becomes a link, and a link that becomes a file",
+        before: NOTHING,
+        agent: |scene| {
+            scene.remove("other/keep.txt");
+            symlink("keep\n", scene.path("other/keep.txt")).unwrap();
+            scene.remove("link");
+            scene.write("link", "src/a.rs");
+        },
+        files: &["T link", "T other/keep.txt"],
+        git: &[],
+    },
+    Trick {
+        name: "a file that becomes a folder, and a folder that becomes a file",
+        before: NOTHING,
+        agent: |scene| {
+            scene.remove("run.sh");
+            scene.write("run.sh/inner.txt", "x\n");
+            fs::remove_dir_all(scene.path("other")).unwrap();
+            scene.write("other", "a file\n");
+        },
+        files: &[
+            "A other",
+            "D other/keep.txt",
+            "D run.sh",
+            "A run.sh/inner.txt",
+        ],
+        git: &[],
+    },
+    Trick {
+        name: "a folder that becomes a link to a copy of itself",
+        before: NOTHING,
+        agent: |scene| {
+            scene.rename("other", "target/other");
+            symlink("target/other", scene.path("other")).unwrap();
+        },
+        files: &["A other", "D other/keep.txt"],
+        git: &[],
+    },
+    Trick {
+        name: "a rename, and one with an edit",
+        before: NOTHING,
+        agent: |scene| {
+            scene.rename("src/a.rs", "lib/a.rs");
+            scene.rename("docs/guide.md", "docs/manual.md");
+            let text = fs::read_to_string(scene.path("docs/manual.md")).unwrap();
+            scene.write("docs/manual.md", text.replace("five", "5"));
+        },
+        files: &[
+            "R docs/guide.md -> docs/manual.md",
+            "R src/a.rs -> lib/a.rs",
+        ],
+        git: &[],
+    },
+    Trick {
+        name: "a rename of case only",
+        before: NOTHING,
+        agent: |scene| scene.rename("docs/guide.md", "docs/Guide.md"),
+        files: &["R docs/guide.md -> docs/Guide.md"],
+        git: &[],
+    },
+    Trick {
+        name: "a copy is a new file",
+        before: NOTHING,
+        agent: |scene| {
+            fs::copy(scene.path("docs/guide.md"), scene.path("copy.md")).unwrap();
+        },
+        files: &["A copy.md"],
+        git: &[],
+    },
+    Trick {
+        name: "a folder deleted",
+        before: NOTHING,
+        agent: |scene| fs::remove_dir_all(scene.path("src")).unwrap(),
+        files: &["D src/a.rs", "D src/b.rs"],
+        git: &[],
+    },
+    Trick {
+        name: "the whole tree deleted",
+        before: NOTHING,
+        agent: |scene| fs::remove_dir_all(scene.top()).unwrap(),
+        files: &[
+            "D .gitignore",
+            "D docs/guide.md",
+            "D link",
+            "D other/keep.txt",
+            "D run.sh",
+            "D src/a.rs",
+            "D src/b.rs",
+        ],
+        git: &[
+            "the working tree's top folder was removed",
+            ".git was removed",
+        ],
+    },
+    Trick {
+        name: "the whole tree moved away and made anew",
+        before: NOTHING,
+        agent: |scene| {
+            fs::rename(scene.top(), scene.root().join("away")).unwrap();
+            fs::create_dir(scene.top()).unwrap();
+            scene.write("src/b.rs", "fn b() {}\n");
+        },
+        files: &[
+            "D .gitignore",
+            "D docs/guide.md",
+            "D link",
+            "D other/keep.txt",
+            "D run.sh",
+            "D src/a.rs",
+        ],
+        git: &[
+            "the working tree's top folder was replaced",
+            ".git was removed",
+        ],
+    },
+    Trick {
+        name: "the tree replaced by a link to elsewhere",
+        before: NOTHING,
+        agent: |scene| {
+            fs::rename(scene.top(), scene.root().join("away")).unwrap();
+            symlink("away", scene.top()).unwrap();
+        },
+        files: &[
+            "D .gitignore",
+            "D docs/guide.md",
+            "D link",
+            "D other/keep.txt",
+            "D run.sh",
+            "D src/a.rs",
+            "D src/b.rs",
+        ],
+        git: &["the working tree's top folder was replaced"],
+    },
+    Trick {
+        name: "odd names and empty files",
+        before: NOTHING,
+        agent: |scene| {
+            scene.write("line\nbreak", "x\n");
+            scene.write("tab\tand \"quote\"", "x\n");
+            scene.write(OsStr::from_bytes(b"latin\xe9"), "x\n");
+            scene.write("grün", "x\n");
+            scene.write("empty", "");
+            scene.write(format!("{}/{}", "d".repeat(250), "f".repeat(255)), "x\n");
+        },
+        files: &[
+            "A dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd/fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+            "A empty",
+            "A grün",
+            "A \"latin\\351\"",
+            "A \"line\\nbreak\"",
+            "A \"tab\\tand \\\"quote\\\"\"",
+        ],
+        git: &[],
+    },
+    Trick {
+        name: "ignored folders are looked at by stat and counted apart",
+        before: |scene| {
+            scene.write("target/debug/old.o", "o");
+            scene.write(".env", "KEY=1\n");
+        },
+        agent: |scene| {
+            scene.write("target/debug/new.o", "o");
+            scene.write("target/debug/old.o", "oo");
+            scene.write("build.log", "x");
+            scene.write(".env", "KEY=2\n");
+        },
+        files: &[],
+        git: &[],
+    },
+    Trick {
+        name: "a tracked file in an ignored folder counts",
+        before: |scene| {
+            scene.write("target/kept.txt", "kept\n");
+            scene.git(&["add", "-f", "target/kept.txt"]);
+            scene.git(&["commit", "-q", "-m", "kept"]);
+        },
+        agent: |scene| {
+            scene.write("target/kept.txt", "changed\n");
+            scene.write("target/other.txt", "ignored\n");
+        },
+        files: &["M target/kept.txt"],
+        git: &[],
+    },
+    Trick {
+        name: "a file that the user had deleted, made again where it is ignored but tracked",
+        before: |scene| {
+            scene.write("target/kept.txt", "kept\n");
+            scene.git(&["add", "-f", "target/kept.txt"]);
+            scene.git(&["commit", "-q", "-m", "kept"]);
+            fs::remove_dir_all(scene.path("target")).unwrap();
+        },
+        agent: |scene| scene.write("target/kept.txt", "back\n"),
+        files: &["A target/kept.txt"],
+        git: &[],
+    },
+    Trick {
+        name: "a FIFO",
+        before: NOTHING,
+        agent: |scene| {
+            assert!(
+                Command::new("mkfifo")
+                    .arg(scene.path("pipe"))
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        },
+        files: &["A pipe"],
+        git: &[],
+    },
+    Trick {
+        name: "what the user had assumed unchanged and edited is the base",
+        before: |scene| {
+            scene.git(&["update-index", "--assume-unchanged", "other/keep.txt"]);
+            scene.write("other/keep.txt", "the user's\n");
+        },
+        agent: |scene| scene.write("other/keep.txt", "the user's\nand the agent's\n"),
+        files: &["M other/keep.txt"],
+        git: &[],
+    },
+    Trick {
+        name: "staged but not edited",
+        before: |scene| scene.write("src/a.rs", "the user's\n"),
+        agent: |scene| scene.git(&["add", "src/a.rs"]),
+        files: &[],
+        git: &["what is staged was changed"],
+    },
+    Trick {
+        name: "a look by git alone changes nothing",
+        before: NOTHING,
+        agent: |scene| {
+            scene.write("src/a.rs", "fn a() {\n    1\n}\n");
+            scene.git(&["status"]);
+        },
+        files: &[],
+        git: &[],
+    },
+];
+
+#[test]
+fn every_trick_is_seen_as_what_it_is() {
+    let mut wrong = Vec::new();
+    for trick in TRICKS {
+        for (index, slack) in [
+            ("fresh index", Duration::from_secs(2)),
+            ("old index", Duration::ZERO),
+        ] {
+            let scene = Scene::new();
+            (trick.before)(&scene);
+            if index == "old index" {
+                scene.settle_index();
+            }
+            let base = scene.capture(&["."], slack);
+            (trick.agent)(&scene);
+            let changes = base.changes().unwrap();
+            let (files, git) = (seen(&changes), told(&changes));
+            let all_told = trick
+                .git
+                .iter()
+                .all(|part| git.iter().any(|line| line.contains(part)));
+            if files != trick.files || !all_told || (trick.git.is_empty() && !git.is_empty()) {
+                wrong.push(format!(
+                    "{} ({index}):\n  files {files:?}\n  git {git:?}",
+                    trick.name
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn whole_diffs_apply_with_git() {
+    for trick in TRICKS {
+        // A patch cannot carry these: git's own limits, or nothing of the tree left to apply it to.
+        let odd = [
+            "a copy of itself",
+            "a FIFO",
+            "setuid",
+            "the whole tree",
+            "the tree replaced",
+            ".git",
+            "nested",
+            "folder that becomes a file",
+        ];
+        if odd.iter().any(|part| trick.name.contains(part)) {
+            continue;
+        }
+        let scene = Scene::new();
+        (trick.before)(&scene);
+        let before = scene.dir.path().join("before");
+        assert!(
+            Command::new("cp")
+                .arg("-a")
+                .arg(scene.top())
+                .arg(&before)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let base = scene.capture(&["."], Duration::from_secs(2));
+        (trick.agent)(&scene);
+        let changes = base.changes().unwrap();
+        let diff = changes.diff(Selection::All, u64::MAX);
+        assert!(diff.is_whole(), "{}: {:?}", trick.name, diff.omitted);
+        if changes.ignored > 0 {
+            continue;
+        }
+        let after = scene.files();
+        let patch = scene.dir.path().join("patch");
+        fs::write(&patch, &diff.bytes).unwrap();
+        if !diff.bytes.is_empty() {
+            git(&before, &["apply", patch.to_str().unwrap()]);
+        }
+        fs::remove_dir_all(scene.top()).unwrap();
+        fs::rename(&before, scene.top()).unwrap();
+        assert_eq!(scene.files(), after, "{}\n{}", trick.name, diff.text());
+    }
+}
+
+#[test]
+fn ignored_files_are_counted_and_named() {
+    let scene = Scene::new();
+    scene.write("target/debug/old.o", "o");
+    scene.write("target/debug/quiet.o", "o");
+    scene.write(".env", "KEY=1\n");
+    let base = scene.capture(&["."], Duration::from_secs(2));
+    scene.write("target/debug/new.o", "o");
+    scene.write("target/debug/old.o", "oo");
+    scene.remove(".env");
+    let changes = base.changes().unwrap();
+    let names: Vec<_> = changes
+        .ignored_files
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(names, [".env", "target/debug/new.o", "target/debug/old.o"]);
+    assert_eq!(changes.ignored, 3);
+    assert!(changes.is_empty());
+}
+
+/// Puts a tree into every state that git knows for a file.
+fn dirty(scene: &Scene) {
+    scene.write("conflict.txt", "base\n");
+    scene.commit("conflict base");
+    scene.git(&["checkout", "-q", "-b", "theirs"]);
+    scene.write("conflict.txt", "theirs\n");
+    scene.commit("theirs");
+    scene.git(&["checkout", "-q", "main"]);
+    scene.write("conflict.txt", "ours\n");
+    scene.commit("ours");
+    let merge = Command::new("git")
+        .args([
+            "-c",
+            "user.name=A",
+            "-c",
+            "user.email=a@example.org",
+            "merge",
+            "-q",
+            "theirs",
+        ])
+        .current_dir(scene.top())
+        .output()
+        .unwrap();
+    assert!(
+        !merge.status.success(),
+        "the merge must stop at the conflict"
+    );
+    scene.write("src/a.rs", "staged\n");
+    scene.git(&["add", "src/a.rs"]);
+    scene.write("src/a.rs", "staged and then edited\n");
+    scene.write("src/b.rs", "unstaged\n");
+    scene.write("untracked/deep/u.txt", "untracked\n");
+    scene.write("intended.txt", "intended\n");
+    scene.git(&["add", "-N", "intended.txt"]);
+    scene.write("app.log", "ignored\n");
+    scene.remove("run.sh");
+}
+
+#[test]
+fn a_dirty_tree_is_neither_blamed_nor_touched() {
+    let scene = Scene::new();
+    dirty(&scene);
+    let (files, index) = (scene.files(), fs::read(scene.path(".git/index")).unwrap());
+    let base = scene.capture(&["."], Duration::from_secs(2));
+    let changes = base.changes().unwrap();
+    assert_eq!(seen(&changes), Vec::<String>::new());
+    assert!(changes.git.is_empty(), "{:?}", changes.git);
+    assert_eq!(scene.files(), files);
+    assert_eq!(fs::read(scene.path(".git/index")).unwrap(), index);
+}
+
+#[test]
+fn the_diff_of_a_dirty_file_shows_only_what_the_agent_did() {
+    let scene = Scene::new();
+    dirty(&scene);
+    let base = scene.capture(&["."], Duration::from_secs(2));
+    scene.write("src/b.rs", "unstaged\nagent\n");
+    scene.write("untracked/deep/u.txt", "agent\n");
+    scene.write("run.sh", "#!/bin/sh\n");
+    scene.remove("intended.txt");
+    let changes = base.changes().unwrap();
+    assert_eq!(
+        seen(&changes),
+        [
+            "D intended.txt",
+            "A run.sh",
+            "M src/b.rs",
+            "M untracked/deep/u.txt"
+        ]
+    );
+    let diff = changes.diff(Selection::All, u64::MAX);
+    insta::assert_snapshot!("dirty_tree_diff", diff.text());
+    assert_eq!(
+        changes
+            .read_before(b"untracked/deep/u.txt", 0, 100)
+            .unwrap(),
+        b"untracked\n"
+    );
+}
+
+#[test]
+fn paths_are_told_from_the_working_directory() {
+    let scene = Scene::new();
+    let base = scene.capture(&["src", "docs"], Duration::from_secs(2));
+    scene.write("src/a.rs", "1\n");
+    scene.write("docs/guide.md", "2\n");
+    scene.write("other/keep.txt", "3\n");
+    let changes = base.changes().unwrap();
+    assert_eq!(
+        seen(&changes),
+        ["M ../docs/guide.md", "M ../other/keep.txt", "M a.rs"]
+    );
+    let outside: Vec<_> = changes
+        .outside()
+        .map(|file| file.path.to_string())
+        .collect();
+    assert_eq!(outside, ["../other/keep.txt"]);
+    let diff = changes.diff(Selection::All, u64::MAX);
+    assert!(
+        diff.text().contains("--- a/src/a.rs\n"),
+        "a diff that reaches outside counts from the top: {}",
+        diff.text()
+    );
+}
+
+#[test]
+fn a_submodule_is_walked_and_its_bump_is_shown() {
+    let scene = Scene::new();
+    let other = scene.root().join("library");
+    fs::create_dir(&other).unwrap();
+    git(&other, &["init", "-q", "-b", "main"]);
+    fs::write(other.join("lib.c"), "int x;\n").unwrap();
+    git(&other, &["add", "-A"]);
+    git(&other, &["commit", "-q", "-m", "x"]);
+    scene.git(&["submodule", "add", "-q", "../library", "sub"]);
+    scene.commit("submodule");
+    let base = scene.capture(&["."], Duration::from_secs(2));
+    scene.write("sub/lib.c", "int y;\n");
+    git(&scene.path("sub"), &["commit", "-q", "-a", "-m", "y"]);
+    let changes = base.changes().unwrap();
+    assert_eq!(seen(&changes), ["M sub", "M sub/lib.c"]);
+    assert!(
+        changes.files[0]
+            .submodule
+            .as_ref()
+            .is_some_and(|bump| bump.from != bump.to)
+    );
+    assert_eq!(
+        changes.files[1]
+            .nested_repository
+            .as_ref()
+            .map(ToString::to_string)
+            .as_deref(),
+        Some("sub")
+    );
+    assert!(
+        changes
+            .diff(Selection::Path(b"sub"), 10_000)
+            .text()
+            .contains("+Subproject commit ")
+    );
+    // A job may also work inside the submodule alone.
+    assert_eq!(scene.open(&["sub"]).unwrap().top(), scene.path("sub"));
+}
+
+#[test]
+fn line_ends_and_filters_do_not_deceive() {
+    for attributes in [
+        "* text=auto\n",
+        "*.txt text eol=crlf\n",
+        "*.txt filter=lfs diff=lfs merge=lfs -text\n",
+        "*.txt ident\n",
+    ] {
+        let scene = Scene::new();
+        scene.write(".gitattributes", attributes);
+        scene.write("crlf.txt", "one\r\ntwo\r\n");
+        scene.write("mixed.txt", "one\r\ntwo\n");
+        scene.commit("attributes");
+        scene.settle_index();
+        let base = scene.capture(&["."], Duration::ZERO);
+        scene.write("crlf.txt", "one\r\n2\r\n");
+        scene.write("mixed.txt", "one\r\n2\n");
+        let changes = base.changes().unwrap();
+        assert_eq!(
+            seen(&changes),
+            ["M crlf.txt", "M mixed.txt"],
+            "{attributes}"
+        );
+        assert_eq!(
+            changes.read_before(b"crlf.txt", 0, 100).unwrap(),
+            b"one\r\ntwo\r\n",
+            "{attributes}"
+        );
+        assert_eq!(
+            changes.read_before(b"mixed.txt", 0, 100).unwrap(),
+            b"one\r\ntwo\n",
+            "{attributes}"
+        );
+    }
+}
+
+#[test]
+fn hard_links_are_flagged() {
+    let scene = Scene::new();
+    let outside = scene.dir.path().join("outside.txt");
+    fs::write(&outside, "secret\n").unwrap();
+    let base = scene.capture(&["."], Duration::from_secs(2));
+    fs::hard_link(&outside, scene.path("src/in.txt")).unwrap();
+    let changes = base.changes().unwrap();
+    assert_eq!(seen(&changes), ["A src/in.txt"]);
+    assert!(changes.files[0].hard_linked);
+}
+
+#[test]
+fn changes_stay_what_they_were_when_the_tree_goes_on() {
+    let scene = Scene::new();
+    let mut base = scene.capture(&["."], Duration::from_secs(2));
+    scene.write("src/a.rs", "agent\n");
+    let changes = base.changes().unwrap();
+    let diff = changes.diff(Selection::All, u64::MAX);
+    scene.write("src/a.rs", "agent, reformatted by a check\n");
+    scene.write("coverage.txt", "a check wrote this\n");
+    assert_eq!(changes.diff(Selection::All, u64::MAX), diff);
+    assert_eq!(changes.read(b"src/a.rs", 0, 100).unwrap(), b"agent\n");
+    base.settle(&changes).unwrap();
+    assert_eq!(seen(&base.changes().unwrap()), ["M src/a.rs"]);
+    scene.write("coverage.txt", "and then the agent changed it\n");
+    assert_eq!(
+        seen(&base.changes().unwrap()),
+        ["M coverage.txt", "M src/a.rs"]
+    );
+}
+
+#[test]
+fn the_same_result_has_the_same_digest() {
+    let scene = Scene::new();
+    let base = scene.capture(&["."], Duration::from_secs(2));
+    scene.write("src/a.rs", "agent\n");
+    let first = base.changes().unwrap().digest();
+    scene.write("src/a.rs", "other\n");
+    assert_ne!(base.changes().unwrap().digest(), first);
+    scene.write("src/a.rs", "agent\n");
+    assert_eq!(base.changes().unwrap().digest(), first);
+}
+
+#[test]
+fn long_diffs_are_cut_between_hunks_and_say_so() {
+    let scene = Scene::new();
+    let lines: Vec<String> = (0..200).map(|line| format!("line {line}")).collect();
+    scene.write("long.txt", lines.join("\n") + "\n");
+    scene.commit("long");
+    let base = scene.capture(&["."], Duration::from_secs(2));
+    let edited: Vec<String> = lines
+        .iter()
+        .enumerate()
+        .map(|(at, line)| {
+            if at % 40 == 5 {
+                format!("edited {at}")
+            } else {
+                line.clone()
+            }
+        })
+        .collect();
+    scene.write("long.txt", edited.join("\n") + "\n");
+    scene.write("z.bin", b"\0\x01\x02");
+    let changes = base.changes().unwrap();
+    let whole = changes.diff(Selection::All, u64::MAX);
+    assert_eq!((whole.shown_files, whole.totals()), (2, (5, 5)));
+    let cut = changes.diff(Selection::Path(b"long.txt"), 400);
+    assert!(cut.bytes.len() <= 400);
+    assert!(
+        whole.bytes.starts_with(&cut.bytes),
+        "what is shown is shown as it is"
+    );
+    insta::assert_snapshot!("cut_diff", format!("{}{}", cut.text(), cut.note()));
+    assert_eq!(changes.diff(Selection::All, 0).bytes, b"");
+}
+
+#[test]
+fn files_too_long_to_keep_are_still_seen() {
+    let scene = Scene::new();
+    scene.write("big.bin", vec![7; 5000]);
+    scene.write("same.bin", vec![8; 5000]);
+    let limits = Limits {
+        file_bytes: 1000,
+        ..Limits::default()
+    };
+    let base = Base::capture(
+        &scene.open(&["."]).unwrap(),
+        &scene.dir.path().join("storage"),
+        limits,
+    )
+    .unwrap();
+    assert_eq!(base.unread(), 2);
+    scene.write("big.bin", vec![7; 5001]);
+    let changes = base.changes().unwrap();
+    assert_eq!(seen(&changes), ["M big.bin"]);
+    assert!(changes.files[0].unreadable);
+    let diff = changes.diff(Selection::All, u64::MAX);
+    assert!(!diff.is_whole());
+    insta::assert_snapshot!("unkept_diff", format!("{}{}", diff.text(), diff.note()));
+}
+
+#[test]
+fn a_tree_with_too_many_files_is_refused_not_swallowed() {
+    let scene = Scene::new();
+    let base = scene.capture(&["."], Duration::from_secs(2));
+    drop(base);
+    let limits = Limits {
+        files: 5,
+        ..Limits::default()
+    };
+    let refused = Base::capture(
+        &scene.open(&["."]).unwrap(),
+        &scene.dir.path().join("storage"),
+        limits,
+    );
+    assert!(matches!(
+        refused,
+        Err(WorkspaceError::TooManyFiles { limit: 5 })
+    ));
+}
+
+#[test]
+fn tampering_is_told_from_honest_git_work() {
+    let scene = Scene::new();
+    let base = scene.capture(&["."], Duration::from_secs(2));
+    scene.write("src/a.rs", "agent\n");
+    scene.commit("honest");
+    assert!(
+        !base
+            .changes()
+            .unwrap()
+            .git
+            .iter()
+            .any(GitChange::is_tampering)
+    );
+    scene.git(&["config", "core.fsmonitor", "touch /tmp/pwned"]);
+    assert!(
+        base.changes()
+            .unwrap()
+            .git
+            .iter()
+            .any(GitChange::is_tampering)
+    );
+}
+
+/// One shape of a repository, and whether a job can work in it (else a part of the refusal).
+struct Shape {
+    name: &'static str,
+    make: fn(&Scene),
+    dirs: &'static [&'static str],
+    refused: Option<&'static str>,
+}
+
+const SHAPES: &[Shape] = &[
+    Shape {
+        name: "plain",
+        make: NOTHING,
+        dirs: &["."],
+        refused: None,
+    },
+    Shape {
+        name: "two directories",
+        make: NOTHING,
+        dirs: &["src", "docs"],
+        refused: None,
+    },
+    Shape {
+        name: "unborn",
+        make: |scene| {
+            fs::remove_dir_all(scene.path(".git")).unwrap();
+            scene.git(&["init", "-q", "-b", "main"]);
+        },
+        dirs: &["."],
+        refused: Some("has no commit yet (HEAD is on the unborn branch refs/heads/main)"),
+    },
+    Shape {
+        name: "no repository",
+        make: |scene| fs::remove_dir_all(scene.path(".git")).unwrap(),
+        dirs: &["src"],
+        refused: Some("lies in no git repository inside SANDBOX_ROOT"),
+    },
+    Shape {
+        name: "bare",
+        make: |scene| git(&scene.top(), &["clone", "-q", "--bare", ".", "../bare"]),
+        dirs: &["../bare"],
+        refused: Some("is a bare repository"),
+    },
+    Shape {
+        name: "bare by its config",
+        make: |scene| scene.git(&["config", "core.bare", "true"]),
+        dirs: &["."],
+        refused: Some("is a bare repository"),
+    },
+    Shape {
+        name: "inside .git",
+        make: NOTHING,
+        dirs: &[".git/refs"],
+        refused: Some("lies inside a .git directory"),
+    },
+    Shape {
+        name: "two repositories",
+        make: |scene| git(&scene.top(), &["clone", "-q", ".", "../second"]),
+        dirs: &[".", "../second"],
+        refused: Some("must lie in one git repository"),
+    },
+    Shape {
+        name: "a missing directory",
+        make: NOTHING,
+        dirs: &["nowhere"],
+        refused: Some("does not exist"),
+    },
+    Shape {
+        name: "a file",
+        make: NOTHING,
+        dirs: &["run.sh"],
+        refused: Some("is not a directory"),
+    },
+    Shape {
+        name: "no directory",
+        make: NOTHING,
+        dirs: &[],
+        refused: Some("at least one directory"),
+    },
+    Shape {
+        name: "detached",
+        make: |scene| scene.git(&["checkout", "-q", "--detach"]),
+        dirs: &["."],
+        refused: None,
+    },
+    Shape {
+        name: "packed refs",
+        make: |scene| scene.git(&["pack-refs", "--all"]),
+        dirs: &["."],
+        refused: None,
+    },
+    Shape {
+        name: "shallow",
+        make: |scene| {
+            scene.write("more", "x");
+            scene.commit("more");
+            let url = format!("file://{}", scene.top().display());
+            git(
+                &scene.top(),
+                &["clone", "-q", "--depth", "1", &url, "../shallow"],
+            );
+        },
+        dirs: &["../shallow"],
+        refused: None,
+    },
+    Shape {
+        name: "sparse",
+        make: |scene| scene.git(&["sparse-checkout", "set", "src"]),
+        dirs: &["."],
+        refused: None,
+    },
+    Shape {
+        name: "a linked worktree",
+        make: |scene| scene.git(&["worktree", "add", "-q", "../linked"]),
+        dirs: &["../linked"],
+        refused: None,
+    },
+    Shape {
+        name: "a linked worktree of a repository outside the root",
+        make: |scene| {
+            let outside = scene.dir.path().join("outside");
+            fs::create_dir(&outside).unwrap();
+            git(
+                &outside,
+                &["clone", "-q", scene.top().to_str().unwrap(), "main"],
+            );
+            git(
+                &outside.join("main"),
+                &[
+                    "worktree",
+                    "add",
+                    "-q",
+                    scene.root().join("linked").to_str().unwrap(),
+                ],
+            );
+        },
+        dirs: &["../linked"],
+        refused: Some("lies outside SANDBOX_ROOT"),
+    },
+    Shape {
+        name: "a .git file that leads nowhere",
+        make: |scene| {
+            fs::remove_dir_all(scene.path(".git")).unwrap();
+            scene.write(".git", "gitdir: ../gone\n");
+        },
+        dirs: &["."],
+        refused: Some("is missing"),
+    },
+    Shape {
+        name: "a .git file with anything in it",
+        make: |scene| {
+            fs::remove_dir_all(scene.path(".git")).unwrap();
+            scene.write(".git", "hello\n");
+        },
+        dirs: &["."],
+        refused: Some("does not say `gitdir: ...`"),
+    },
+    Shape {
+        name: "SHA-256",
+        make: |scene| {
+            fs::remove_dir_all(scene.path(".git")).unwrap();
+            scene.git(&["init", "-q", "--object-format=sha256"]);
+            scene.commit("start");
+        },
+        dirs: &["."],
+        refused: Some("SHA-256"),
+    },
+    Shape {
+        name: "reftable",
+        make: |scene| {
+            fs::remove_dir_all(scene.path(".git")).unwrap();
+            scene.git(&["init", "-q", "--ref-format=reftable"]);
+            scene.commit("start");
+        },
+        dirs: &["."],
+        refused: Some("reftable"),
+    },
+    Shape {
+        name: "core.worktree elsewhere",
+        make: |scene| scene.git(&["config", "core.worktree", "/tmp"]),
+        dirs: &["."],
+        refused: Some("core.worktree"),
+    },
+    Shape {
+        name: "a broken config",
+        make: |scene| scene.write(".git/config", "[core\n\0"),
+        dirs: &["."],
+        refused: Some("config cannot be read"),
+    },
+    Shape {
+        name: "an index of version 4",
+        make: |scene| scene.git(&["update-index", "--index-version", "4"]),
+        dirs: &["."],
+        refused: None,
+    },
+    Shape {
+        name: "a split index",
+        make: |scene| scene.git(&["update-index", "--split-index"]),
+        dirs: &["."],
+        refused: None,
+    },
+    Shape {
+        name: "a sparse index",
+        make: |scene| scene.git(&["sparse-checkout", "set", "--cone", "--sparse-index", "src"]),
+        dirs: &["."],
+        refused: None,
+    },
+    Shape {
+        name: "no index",
+        make: |scene| scene.remove(".git/index"),
+        dirs: &["."],
+        refused: None,
+    },
+    Shape {
+        name: "a broken index",
+        make: |scene| scene.write(".git/index", "DIRC\0\0"),
+        dirs: &["."],
+        refused: None,
+    },
+    Shape {
+        name: "a held index lock",
+        make: |scene| scene.write(".git/index.lock", ""),
+        dirs: &["."],
+        refused: None,
+    },
+    Shape {
+        name: "objects by alternates",
+        make: |scene| git(&scene.top(), &["clone", "-q", "--shared", ".", "../shared"]),
+        dirs: &["../shared"],
+        refused: None,
+    },
+];
+
+#[test]
+fn every_shape_of_repository_works_or_is_refused_in_a_sentence() {
+    for shape in SHAPES {
+        let scene = Scene::new();
+        (shape.make)(&scene);
+        match (scene.open(shape.dirs), shape.refused) {
+            (Err(error), Some(part)) => {
+                assert!(error.to_string().contains(part), "{}: {error}", shape.name);
+                assert!(
+                    !error.to_string().contains('\n'),
+                    "{}: one sentence: {error}",
+                    shape.name
+                );
+            }
+            (Err(error), None) => panic!("{}: {error}", shape.name),
+            (Ok(_), Some(_)) => panic!("{}: should be refused", shape.name),
+            (Ok(workspace), None) => {
+                for slack in [Duration::from_secs(2), Duration::ZERO] {
+                    let limits = Limits {
+                        stamp_slack: slack,
+                        ..Limits::default()
+                    };
+                    let base = Base::capture(&workspace, &scene.dir.path().join("storage"), limits)
+                        .unwrap();
+                    assert_eq!(
+                        seen(&base.changes().unwrap()),
+                        Vec::<String>::new(),
+                        "{}",
+                        shape.name
+                    );
+                    let file = workspace.top().join("src/a.rs");
+                    fs::write(&file, "changed\n").unwrap();
+                    let changes = base.changes().unwrap();
+                    let name = changes
+                        .files
+                        .iter()
+                        .map(|file| file.path.to_string())
+                        .collect::<Vec<_>>();
+                    assert!(
+                        matches!(name.as_slice(), [one] if one.ends_with("a.rs")),
+                        "{}: {name:?}",
+                        shape.name
+                    );
+                    assert!(
+                        changes
+                            .diff(Selection::All, 10_000)
+                            .text()
+                            .contains("-fn a() {\n"),
+                        "{}",
+                        shape.name
+                    );
+                    fs::write(&file, "fn a() {\n    1\n}\n").unwrap();
+                    assert!(base.changes().unwrap().is_empty(), "{}", shape.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn instructions_of_the_base_are_given_from_the_top_down() {
+    let scene = Scene::new();
+    scene.write("AGENTS.md", "top\n");
+    symlink("AGENTS.md", scene.path("CLAUDE.md")).unwrap();
+    scene.write("src/CLAUDE.md", "src\n");
+    symlink("/etc/passwd", scene.path("src/AGENTS.md")).unwrap();
+    let base = scene.capture(&["src"], Duration::from_secs(2));
+    let shown: Vec<_> = base
+        .instructions()
+        .iter()
+        .map(|(path, text)| format!("{path}: {}", text.trim()))
+        .collect();
+    assert_eq!(shown, ["AGENTS.md: top", "src/CLAUDE.md: src"]);
+}
