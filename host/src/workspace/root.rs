@@ -243,7 +243,11 @@ fn split_glob(path: &Path) -> (PathBuf, Option<PathBuf>) {
         start.push(component);
     }
     let rest: PathBuf = components.collect();
-    (start, (!rest.as_os_str().is_empty()).then_some(rest))
+    if rest.as_os_str().is_empty() {
+        // As it stands: a slash at its end asks for a directory.
+        return (path.to_path_buf(), None);
+    }
+    (start, Some(rest))
 }
 
 fn glob_set(glob: &Path) -> Result<GlobSet, WorkspaceError> {
