@@ -288,12 +288,15 @@ async fn forward_progress(
     std::future::pending().await
 }
 
-/// A job's view in one line.
+/// A job's view in one line that begins with its id, by which whoever watches can ask for more.
 fn summary(view: &Value) -> String {
     let text = |key: &str| view.get(key).and_then(Value::as_str);
     match text("message").or_else(|| text("job_status")) {
         Some(line) => {
-            let mut line = line.to_owned();
+            let mut line = match text("job_id") {
+                Some(id) => format!("{id}: {line}"),
+                None => line.to_owned(),
+            };
             for (key, unit) in [("turns", " turns"), ("elapsed_s", " s")] {
                 if let Some(number) = view.get(key).and_then(Value::as_u64) {
                     line.push_str(&format!(", {number}{unit}"));
