@@ -81,7 +81,9 @@ impl Repository {
 
     /// Stages everything that is not ignored, as `git add -A`.
     pub fn stage(&self) {
-        let mut index = self.git().index().expect("the index");
+        // An index whose repository is dropped takes itself for a bare one's.
+        let git = self.git();
+        let mut index = git.index().expect("the index");
         index
             .add_all(["*"], IndexAddOption::DEFAULT, None)
             .expect("stage");
