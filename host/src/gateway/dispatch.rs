@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body_util::BodyExt as _;
 
 use super::anthropic::Request;
 use super::error::{ApiError, Kind};
 use super::ledger::Ledger;
 use super::live::{Live, WHOLE_LIMIT};
+use super::relay::{self, RelayedStream};
 use super::request::{self, Return};
 use super::response;
 use super::shared::Shared;
 use super::stream::Machine;
-use super::upstream::{ERROR_BODY_LIMIT, Outbound, Route, dialect_headers, endpoint_url};
-use crate::plugins::facts::Facts;
+use super::upstream::{ERROR_BODY_LIMIT, Outbound, Route, dialect_headers, endpoint_url, messages_url};
+use crate::plugins::facts::{Auth, Facts};
 
 /// First pause before a retry; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
@@ -29,6 +31,23 @@ const COMMIT_AFTER: Duration = Duration::from_secs(10);
 /// How long the rest of an error body may take.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
 
+/// A request on its way.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) body: &'a Bytes,
+    pub(crate) passage: Passage<'a>,
+}
+
+/// How it goes through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Passage<'a> {
+    /// To chat completions.
+    Translated,
+    /// As it is, with the caller's query and headers.
+    Relayed { query: Option<&'a str>, headers: &'a HeaderMap },
+}
+
 /// What the caller gets.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -36,13 +55,14 @@ pub(crate) enum Answer {
     Stream(Box<Live>, Duration),
     /// A whole message.
     Whole(Vec<u8>),
+    /// A relayed stream that has begun.
+    Relay(Box<RelayedStream>, Duration),
 }
 
 /// Finds a gateway that answers.
 pub(crate) async fn dispatch(
     shared: &Arc<Shared>,
-    request: &Request<'_>,
-    size: usize,
+    work: &Work<'_>,
     model: &str,
     ledger: &mut Ledger,
 ) -> Result<Answer, ApiError> {
@@ -50,7 +70,7 @@ pub(crate) async fn dispatch(
     let mut first_error: Option<ApiError> = None;
     let last = routes.len().saturating_sub(1);
     for (position, route) in routes.iter().enumerate() {
-        match along(shared, request, size, route, position < last, ledger).await {
+        match along(shared, work, route, position < last, ledger).await {
             Ok(answer) => return Ok(answer),
             Err(error) => {
                 // What is wrong with the request itself is as wrong elsewhere.
@@ -77,18 +97,14 @@ pub(crate) async fn dispatch(
 /// Tries one route, with short retries.
 async fn along(
     shared: &Arc<Shared>,
-    request: &Request<'_>,
-    size: usize,
+    work: &Work<'_>,
     route: &Route,
     has_next: bool,
     ledger: &mut Ledger,
 ) -> Result<Answer, ApiError> {
-    let facts = route
-        .gateway
-        .dialect
-        .facts(route.gateway.base.as_str(), &route.model)?;
+    let facts = route.gateway.dialect.facts(&route.model)?;
     let cap = shared.config.budget.reply_cap(&shared.usage());
-    let prepared = prepare(request, size, route, &facts, cap)?;
+    let prepared = prepare(work, route, &facts, cap)?;
     let mut left = if has_next {
         PAUSES_WITH_FALLBACK
     } else {
@@ -101,18 +117,9 @@ async fn along(
         shared.activity();
         let way_back = match back.take() {
             Some(way_back) => way_back,
-            None => prepare(request, size, route, &facts, cap)?.back,
+            None => prepare(work, route, &facts, cap)?.back,
         };
-        let result = once(
-            shared,
-            request,
-            route,
-            &facts,
-            &prepared.outbound,
-            way_back,
-            ledger,
-        )
-        .await;
+        let result = once(shared, work, route, &facts, &prepared.outbound, way_back, ledger).await;
         let error = match result {
             Ok(answer) => {
                 route.gateway.note(true);
@@ -148,38 +155,32 @@ struct Prepared {
     back: Return,
 }
 
-fn prepare(
-    request: &Request<'_>,
-    size: usize,
-    route: &Route,
-    facts: &Facts,
-    cap: Option<u64>,
-) -> Result<Prepared, ApiError> {
-    let (canonical, mut back) = request::translate(request, facts, &route.model, cap)
-        .map_err(|invalid| ApiError::invalid(invalid.0))?;
-    back.assumed_input = (size as u64).div_ceil(4);
-    let body = Bytes::from(canonical.write(size + 4_096));
-    if facts
-        .endpoint
-        .max_body
-        .is_some_and(|most| body.len() as u64 > most)
-    {
-        return Err(ApiError::new(
-            413,
-            Kind::TooLarge,
-            "The request is larger than the gateway takes",
-        ));
+fn prepare(work: &Work<'_>, route: &Route, facts: &Facts, cap: Option<u64>) -> Result<Prepared, ApiError> {
+    let (request, size) = (work.request, work.body.len());
+    if let Passage::Relayed { query, headers } = work.passage {
+        let outbound = Outbound {
+            url: messages_url(&route.gateway.base, query),
+            auth: Auth::None,
+            headers: relay::headers(headers),
+            body: relay::with_model(work.body, &route.model),
+        };
+        return Ok(Prepared { outbound, back: Return::default() });
     }
+    let (canonical, mut back) =
+        request::translate(request, facts, &route.model, cap).map_err(|invalid| ApiError::invalid(invalid.0))?;
+    back.assumed_input = (size as u64).div_ceil(4);
+    let own = route.gateway.dialect.request(facts, canonical.write(size + 4_096), &route.model)?;
+    if facts.endpoint.max_body.is_some_and(|most| own.body.len() as u64 > most) {
+        return Err(ApiError::new(413, Kind::TooLarge, "The request is larger than the gateway takes"));
+    }
+    let path = own.path.as_deref().unwrap_or(&facts.endpoint.path);
+    let mut headers = dialect_headers(&facts.endpoint.headers)?;
+    headers.extend(dialect_headers(&own.headers)?);
     let outbound = Outbound {
-        url: endpoint_url(
-            &route.gateway.base,
-            &facts.endpoint.path,
-            &facts.endpoint,
-            &route.model,
-        )?,
+        url: endpoint_url(&route.gateway.base, path, &facts.endpoint, &route.model)?,
         auth: facts.endpoint.auth.clone(),
-        headers: dialect_headers(&facts.endpoint.headers)?,
-        body,
+        headers,
+        body: Bytes::from(own.body),
     };
     Ok(Prepared { outbound, back })
 }
@@ -187,7 +188,7 @@ fn prepare(
 /// Sends the request once.
 async fn once(
     shared: &Arc<Shared>,
-    request: &Request<'_>,
+    work: &Work<'_>,
     route: &Route,
     facts: &Arc<Facts>,
     outbound: &Outbound,
@@ -200,34 +201,55 @@ async fn once(
         .map_or(shared.config.idle_timeout, |seconds| {
             Duration::from_secs(seconds.into())
         });
-    let response = match tokio::time::timeout(idle, route.gateway.send(outbound)).await {
+    let relayed = matches!(work.passage, Passage::Relayed { .. });
+    let sent = async {
+        if relayed { route.gateway.relay(outbound).await } else { route.gateway.send(outbound).await }
+    };
+    let response = match tokio::time::timeout(idle, sent).await {
         Ok(response) => response?,
         Err(_) => return Err(ApiError::silent(idle)),
     };
     let status = response.status();
+    let headers = response.headers().clone();
+    let dialect = &route.gateway.dialect;
     if !status.is_success() {
-        let headers = response.headers().clone();
         let body = error_body(response).await;
-        return Err(ApiError::of_reply(status.as_u16(), &headers, &body));
+        return Err(match work.passage {
+            Passage::Translated => dialect.classify(facts, Some(status.as_u16()), &headers, &body),
+            Passage::Relayed { .. } => ApiError::of_reply(status.as_u16(), &headers, &body),
+        });
     }
-    let model = request.model.to_string();
-    if request.stream == Some(true) {
+    let model = work.request.model.to_string();
+    let streams = work.request.stream == Some(true);
+    if relayed {
+        if streams {
+            let begun = RelayedStream::begin(response, idle, &route.gateway.host).await?;
+            ledger.answered();
+            return Ok(Answer::Relay(Box::new(begun), idle));
+        }
+        let body = whole_body(response, idle, &route.gateway.host).await?;
+        relay::close_whole(&body, ledger)?;
+        return Ok(Answer::Whole(body));
+    }
+    if streams && facts.streaming.supported {
         let machine = Machine::new(model, Arc::clone(facts), back);
-        let live = Live::new(response, machine, &route.gateway.host);
+        let translation = dialect.stream(facts, &route.model)?;
+        let live = Live::new(response, machine, translation, &route.gateway.host);
         let live = first_event(live, idle).await?;
         ledger.answered();
         return Ok(Answer::Stream(Box::new(live), idle));
     }
     let body = whole_body(response, idle, &route.gateway.host).await?;
+    let body = dialect.response(facts, &headers, body, &route.model)?;
+    if streams {
+        let live = Live::of_whole(&body, Machine::new(model, Arc::clone(facts), back), &route.gateway.host)?;
+        ledger.answered();
+        return Ok(Answer::Stream(Box::new(live), idle));
+    }
     let mut back = back;
     let whole = response::translate(&body, &model, facts, &mut back)?;
     ledger.answered();
-    ledger.close_whole(
-        whole.stop.word(),
-        whole.upstream_model,
-        whole.usage,
-        (whole.body.len() as u64).div_ceil(4),
-    );
+    ledger.close_whole(whole.stop.word(), whole.upstream_model, whole.usage, (whole.body.len() as u64).div_ceil(4));
     Ok(Answer::Whole(whole.body))
 }
 

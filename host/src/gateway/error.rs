@@ -429,9 +429,8 @@ fn overflow(message: &str, said: &Said) -> Option<String> {
             })
         })
     });
-    let Some((tokens, limit)) = counts.filter(|(tokens, limit)| tokens > limit) else {
-        let told = message.trim_start_matches("prompt is too long: ");
-        return Some(format!("prompt is too long: {told}"));
+    let Some((_, limit)) = counts.filter(|(tokens, limit)| tokens > limit) else {
+        return Some(overflow_message(message, None));
     };
     if let Some(parts) = PARTS.as_ref().and_then(|parts| parts.captures(message))
         && let (Some(prompt), Some(reply)) = (number(&parts, 1), number(&parts, 2))
@@ -441,9 +440,15 @@ fn overflow(message: &str, said: &Said) -> Option<String> {
             "input length and `max_tokens` exceed context limit: {prompt} + {reply} > {limit}, decrease input length or `max_tokens` and try again"
         ));
     }
-    Some(format!(
-        "prompt is too long: {tokens} tokens > {limit} maximum ({message})"
-    ))
+    Some(overflow_message(message, counts))
+}
+
+/// The message that makes Claude Code compact; the counts are the prompt's tokens and the limit.
+pub(crate) fn overflow_message(message: &str, counts: Option<(u64, u64)>) -> String {
+    match counts.filter(|(tokens, limit)| tokens > limit) {
+        Some((tokens, limit)) => format!("prompt is too long: {tokens} tokens > {limit} maximum ({message})"),
+        None => format!("prompt is too long: {}", message.trim_start_matches("prompt is too long: ")),
+    }
 }
 
 /// The title of an HTML page, as the message that an operator can do something with.

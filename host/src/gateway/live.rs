@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Frame};
 use tokio::time::Sleep;
 
+use super::dialect::DialectStream;
 use super::error::ApiError;
 use super::ledger::Ledger;
 use super::sse::Parser;
@@ -48,10 +49,12 @@ pub(crate) struct Live {
     error: Option<ApiError>,
     finished_at: Option<Instant>,
     host: Arc<str>,
+    /// Where the gateway's chunks are not canonical.
+    translation: Option<DialectStream>,
 }
 
 impl Live {
-    pub(crate) fn new(response: reqwest::Response, machine: Machine, host: &str) -> Self {
+    pub(crate) fn new(response: reqwest::Response, machine: Machine, translation: Option<DialectStream>, host: &str) -> Self {
         Self {
             body: Box::pin(reqwest::Body::from(response)),
             at_end: false,
@@ -63,7 +66,30 @@ impl Live {
             error: None,
             finished_at: None,
             host: host.into(),
+            translation,
         }
+    }
+
+    /// A whole reply, told as a stream.
+    pub(crate) fn of_whole(body: &[u8], mut machine: Machine, host: &str) -> Result<Self, ApiError> {
+        if body.trim_ascii().is_empty() {
+            return Err(ApiError::bad_gateway("The gateway's answer was empty"));
+        }
+        machine.chunk(b"", body)?;
+        machine.end(true)?;
+        Ok(Self {
+            body: Box::pin(reqwest::Body::from(Bytes::new())),
+            at_end: true,
+            form: Form::Events,
+            parser: Parser::default(),
+            machine,
+            done: true,
+            over: true,
+            error: None,
+            finished_at: None,
+            host: host.into(),
+            translation: None,
+        })
     }
 
     /// Whether everything has been said.
@@ -132,16 +158,19 @@ impl Live {
                 }
             },
         };
-        let (machine, done) = (&mut self.machine, &mut self.done);
+        let (machine, translation, done) = (&mut self.machine, &mut self.translation, &mut self.done);
         let mut failed = None;
         self.parser
-            .push(data, |event| {
-                event_into(machine, event.name, event.data, done, &mut failed)
-            })
+            .push(data, |event| event_into(machine, translation, event.name, event.data, done, &mut failed))
             .map_err(|error| ApiError::bad_gateway(error.to_string()))?;
-        match failed {
-            Some(error) => Err(error),
-            None if self.done => self.end(true),
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if self.done {
+            return self.end(true);
+        }
+        match &mut self.translation {
+            Some(translation) => chunks_into(&mut self.machine, &translation.push()?),
             None => Ok(()),
         }
     }
@@ -152,14 +181,16 @@ impl Live {
                 Err(ApiError::of_body(&whole))
             }
             Form::Whole(whole) => {
-                self.machine.chunk(b"", &whole)?;
+                match &mut self.translation {
+                    Some(translation) => translation.collect(b"", &whole),
+                    None => self.machine.chunk(b"", &whole)?,
+                }
                 self.end(true)
             }
             Form::Unknown | Form::Events => {
-                let (machine, done) = (&mut self.machine, &mut self.done);
+                let (machine, translation, done) = (&mut self.machine, &mut self.translation, &mut self.done);
                 let mut failed = None;
-                self.parser
-                    .finish(|event| event_into(machine, event.name, event.data, done, &mut failed));
+                self.parser.finish(|event| event_into(machine, translation, event.name, event.data, done, &mut failed));
                 match failed {
                     Some(error) => Err(error),
                     None => self.end(self.done),
@@ -169,6 +200,9 @@ impl Live {
     }
 
     fn end(&mut self, complete: bool) -> Result<(), ApiError> {
+        if let Some(mut translation) = self.translation.take() {
+            chunks_into(&mut self.machine, &translation.finish(complete)?)?;
+        }
         self.machine.end(complete)?;
         self.over = true;
         Ok(())
@@ -214,8 +248,12 @@ impl Drop for Live {
     }
 }
 
-fn event_into(
-    machine: &mut Machine,
+fn chunks_into(machine: &mut Machine, chunks: &[String]) -> Result<(), ApiError> {
+    chunks.iter().try_for_each(|chunk| machine.chunk(b"", chunk.as_bytes()))
+}
+
+/// Takes in one event; answers whether to go on.
+fn event_into(machine: &mut Machine, translation: &mut Option<DialectStream>,
     name: &[u8],
     data: &[u8],
     done: &mut bool,
@@ -224,6 +262,10 @@ fn event_into(
     if data.trim_ascii() == b"[DONE]" {
         *done = true;
         return false;
+    }
+    if let Some(translation) = translation {
+        translation.collect(name, data);
+        return true;
     }
     match machine.chunk(name, data) {
         Ok(()) => true,

@@ -1,5 +1,5 @@
 //! Anthropic in, Anthropic out (`USE_OPENAI_ADAPTER=0`): the same token, key, metering, retries and fallback, and no
-//! translation.
+//! translation. Only the model's name is replaced; everything else passes byte for byte.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -8,39 +8,305 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::time::Sleep;
 
-use super::anthropic::Request;
-use super::error::{ApiError, Kind, passed_on};
+use super::error::ApiError;
 use super::ledger::Ledger;
-use super::server::{Reply, bytes_reply, event_stream, is_relayed};
-use super::shared::Shared;
 use super::sse::Parser;
-use super::upstream::{Route, has_version};
 use super::usage::{Reported, Tokens};
 
-/// Passes one request on.
-pub(crate) async fn messages(
-    shared: &Arc<Shared>,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: Bytes,
-    id: &str,
-) -> Result<Response<Reply>, ApiError> {
-    let _ = (shared, query, headers, body, id);
-    Err(ApiError::new(501, Kind::Api, "The relay is not there yet"))
+/// The caller's headers that matter to the gateway. Its credentials are the adapter's own and stay here.
+pub(crate) fn headers(given: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    given
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("anthropic-"))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// The same body with another model's name in it.
+pub(crate) fn with_model(body: &Bytes, model: &str) -> Bytes {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        model: &'a RawValue,
+    }
+    let Ok(named) = serde_json::from_slice::<Named<'_>>(body) else { return body.clone() };
+    let Ok(wanted) = serde_json::to_string(model) else { return body.clone() };
+    let raw = named.model.get();
+    if raw == wanted {
+        return body.clone();
+    }
+    let at = (raw.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
+    let (Some(before), Some(after)) = (body.get(..at), body.get(at + raw.len()..)) else { return body.clone() };
+    Bytes::from([before, wanted.as_bytes(), after].concat())
+}
+
+/// `usage` of a message; a later one replaces the counts that it has.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct Usage {
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+}
+
+impl Usage {
+    fn update(&mut self, newer: Self) {
+        // Some gateways repeat a field as 0 at the end.
+        let newest = |old: Option<u64>, new: Option<u64>| new.filter(|n| *n > 0).or(old).or(new);
+        self.input_tokens = newest(self.input_tokens, newer.input_tokens);
+        self.output_tokens = newest(self.output_tokens, newer.output_tokens);
+        self.cache_read_input_tokens = newest(self.cache_read_input_tokens, newer.cache_read_input_tokens);
+        self.cache_creation_input_tokens = newest(self.cache_creation_input_tokens, newer.cache_creation_input_tokens);
+    }
+
+    fn reported(self) -> Option<Reported> {
+        if self.input_tokens.is_none() && self.output_tokens.is_none() {
+            return None;
+        }
+        let tokens = Tokens {
+            input: self.input_tokens.unwrap_or(0),
+            output: self.output_tokens.unwrap_or(0),
+            cache_read: self.cache_read_input_tokens.unwrap_or(0),
+            cache_write: self.cache_creation_input_tokens.unwrap_or(0),
+            reasoning: 0,
+        };
+        Some(Reported { tokens, cost: None })
+    }
+}
+
+/// A message or an event, as far as metering looks into it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Seen {
+    #[serde(rename = "type")]
+    kind: String,
+    message: Option<Box<Seen>>,
+    delta: Option<Delta>,
+    model: Option<String>,
+    stop_reason: Option<String>,
+    usage: Option<Usage>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Delta {
+    stop_reason: Option<String>,
+}
+
+/// Books a whole answer; an error under status 200 is one.
+pub(crate) fn close_whole(body: &[u8], ledger: &mut Ledger) -> Result<(), ApiError> {
+    let seen: Seen = serde_json::from_slice(body).map_err(|_| ApiError::of_body(body))?;
+    if seen.kind != "message" {
+        return Err(ApiError::of_body(body));
+    }
+    ledger.answered();
+    let usage = seen.usage.and_then(Usage::reported);
+    ledger.close_relayed(None, seen.stop_reason, seen.model, usage, body.len() as u64);
+    Ok(())
+}
+
+/// What metering has read of a stream.
+#[derive(Debug, Default)]
+struct Meter {
+    usage: Usage,
+    model: Option<String>,
+    stop_reason: Option<String>,
+    stopped: bool,
+    error: Option<ApiError>,
+    bytes: u64,
+}
+
+impl Meter {
+    fn event(&mut self, data: &[u8]) {
+        self.bytes += data.len() as u64;
+        // Deltas are nearly all of a stream and tell nothing here.
+        if data.starts_with(b"{\"type\":\"content_block") {
+            return;
+        }
+        let Ok(seen) = serde_json::from_slice::<Seen>(data) else { return };
+        match seen.kind.as_str() {
+            "message_start" => {
+                let message = seen.message.unwrap_or_default();
+                self.model = message.model;
+                self.usage.update(message.usage.unwrap_or_default());
+            }
+            "message_delta" => {
+                self.usage.update(seen.usage.unwrap_or_default());
+                self.stop_reason = seen.delta.and_then(|delta| delta.stop_reason).or(self.stop_reason.take());
+            }
+            "message_stop" => self.stopped = true,
+            "error" => self.error = Some(ApiError::of_body(data)),
+            _ => {}
+        }
+    }
+}
+
+/// A relayed stream whose first bytes are there.
+#[derive(Debug)]
+pub(crate) struct RelayedStream {
+    body: Pin<Box<reqwest::Body>>,
+    parser: Parser,
+    meter: Meter,
+    first: Option<Bytes>,
+    host: Arc<str>,
+}
+
+impl RelayedStream {
+    /// Waits for the first bytes, so that an error in place of an answer can be tried again.
+    pub(crate) async fn begin(response: reqwest::Response, idle: Duration, host: &str) -> Result<Self, ApiError> {
+        let mut stream = Self {
+            body: Box::pin(reqwest::Body::from(response)),
+            parser: Parser::default(),
+            meter: Meter::default(),
+            first: None,
+            host: host.into(),
+        };
+        loop {
+            let read = tokio::time::timeout(idle, stream.body.frame()).await.map_err(|_| ApiError::silent(idle))?;
+            let frame = match read {
+                None => return Err(ApiError::bad_gateway("The gateway's answer was empty")),
+                Some(frame) => frame.map_err(|error| ApiError::connection(host, &error.without_url()))?,
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            if data.trim_ascii().is_empty() {
+                continue;
+            }
+            if matches!(data.trim_ascii_start().first(), Some(b'{' | b'[' | b'<')) {
+                return Err(ApiError::of_body(&data));
+            }
+            stream.observe(&data)?;
+            if let Some(error) = stream.meter.error.take() {
+                return Err(error);
+            }
+            stream.first = Some(data);
+            return Ok(stream);
+        }
+    }
+
+    fn observe(&mut self, data: &[u8]) -> Result<(), ApiError> {
+        let meter = &mut self.meter;
+        self.parser
+            .push(data, |event| {
+                meter.event(event.data);
+                true
+            })
+            .map_err(|error| ApiError::bad_gateway(error.to_string()))
+    }
 }
 
 /// The body of a relayed stream.
 #[derive(Debug)]
-pub(crate) struct Relayed {}
+pub(crate) struct Relayed {
+    stream: RelayedStream,
+    ledger: Ledger,
+    timer: Pin<Box<Sleep>>,
+    idle: Duration,
+    last_read: Instant,
+    closed: bool,
+}
 
 impl Relayed {
-    pub(crate) fn poll_frame(&mut self, _cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        Poll::Ready(None)
+    pub(crate) fn new(stream: RelayedStream, ledger: Ledger, idle: Duration) -> Self {
+        Self { stream, ledger, timer: Box::pin(tokio::time::sleep(idle)), idle, last_read: Instant::now(), closed: false }
+    }
+
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
+        if self.closed {
+            return Poll::Ready(None);
+        }
+        if let Some(first) = self.stream.first.take() {
+            return Poll::Ready(Some(Frame::data(first)));
+        }
+        loop {
+            match self.stream.body.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.last_read = Instant::now();
+                    let Ok(data) = frame.into_data() else { continue };
+                    return Poll::Ready(Some(match self.stream.observe(&data) {
+                        Ok(()) => Frame::data(data),
+                        Err(error) => self.fail(error),
+                    }));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    let error = ApiError::connection(&self.stream.host, &error.without_url());
+                    return Poll::Ready(self.end(Some(error)));
+                }
+                Poll::Ready(None) => return Poll::Ready(self.end(None)),
+                Poll::Pending => {
+                    ready!(self.timer.as_mut().poll(cx));
+                    let silent = self.last_read.elapsed();
+                    if silent >= self.idle {
+                        let error = ApiError::silent(self.idle);
+                        return Poll::Ready(Some(self.fail(error)));
+                    }
+                    self.timer.as_mut().reset(tokio::time::Instant::now() + (self.idle - silent));
+                }
+            }
+        }
+    }
+
+    /// The gateway's stream is over; one that is cut is told so to the caller.
+    fn end(&mut self, broken: Option<ApiError>) -> Option<Frame<Bytes>> {
+        let meter = &mut self.stream.meter;
+        self.stream.parser.finish(|event| {
+            meter.event(event.data);
+            true
+        });
+        if meter.stopped || meter.error.is_some() {
+            self.close(None);
+            return None;
+        }
+        let error = broken.unwrap_or_else(|| ApiError::bad_gateway("The gateway broke off in the middle of its answer"));
+        Some(self.fail(error))
+    }
+
+    fn fail(&mut self, error: ApiError) -> Frame<Bytes> {
+        let body = error.body();
+        self.close(Some(error));
+        // A cut event must not swallow the error: the blank line ends whatever was open.
+        Frame::data(Bytes::from([b"\n\nevent: error\ndata: ".as_slice(), &body, b"\n\n"].concat()))
+    }
+
+    fn close(&mut self, error: Option<ApiError>) {
+        self.closed = true;
+        let meter = &mut self.stream.meter;
+        let error = error.or(meter.error.take());
+        let usage = meter.usage.reported();
+        self.ledger.close_relayed(error.as_ref(), meter.stop_reason.take(), meter.model.take(), usage, meter.bytes);
+    }
+}
+
+impl Drop for Relayed {
+    fn drop(&mut self) {
+        if !self.closed {
+            let meter = &self.stream.meter;
+            if meter.stopped {
+                // The caller had all of it and did not wait for the connection's end.
+                self.close(None);
+            } else {
+                self.ledger.close_relay_left(meter.usage.reported(), meter.bytes);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_model_changes() {
+        let body = Bytes::from_static(br#"{"messages":[{"content":"\"model\":\"x\""}], "model" : "claude-\u0061" ,"x":1e2}"#);
+        let want = br#"{"messages":[{"content":"\"model\":\"x\""}], "model" : "m\"1" ,"x":1e2}"#;
+        assert_eq!(with_model(&body, "m\"1"), want.as_slice());
+        assert_eq!(with_model(&Bytes::from_static(b"{"), "m"), b"{".as_slice());
     }
 }

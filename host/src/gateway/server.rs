@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -20,12 +20,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::anthropic;
-use super::dispatch::{Answer, dispatch};
+use super::dispatch::{Answer, Passage, Work, dispatch};
 use super::error::{ApiError, Kind};
 use super::ledger::Ledger;
 use super::live::Streaming;
 use super::names::fresh_id;
-use super::relay;
+use super::relay::Relayed;
 use super::shared::Shared;
 use super::{Mode, tokens};
 
@@ -106,7 +106,7 @@ async fn connection(socket: TcpStream, shared: Arc<Shared>) {
 pub(crate) enum Reply {
     Whole(Option<Bytes>),
     Stream(Box<Streaming>),
-    Relay(Box<relay::Relayed>),
+    Relay(Box<Relayed>),
 }
 
 impl Body for Reply {
@@ -176,10 +176,11 @@ async fn route(
             let query = request.uri().query().map(str::to_owned);
             let headers = request.headers().clone();
             let body = read_body(request).await?;
-            match shared.config.mode {
-                Mode::Translate => messages(shared, &body, id).await,
-                Mode::Relay => relay::messages(shared, query.as_deref(), &headers, body, id).await,
-            }
+            let passage = match shared.config.mode {
+                Mode::Translate => Passage::Translated,
+                Mode::Relay => Passage::Relayed { query: query.as_deref(), headers: &headers },
+            };
+            messages(shared, &body, passage, id).await
         }
         ("/v1/messages/count_tokens", Method::POST) => {
             let body = read_body(request).await?;
@@ -224,10 +225,11 @@ fn wrong_method(method: &Method, path: &str) -> ApiError {
     error
 }
 
-/// Translates one request and its answer.
+/// Takes one request to a gateway and its answer back.
 async fn messages(
     shared: &Arc<Shared>,
-    body: &[u8],
+    body: &Bytes,
+    passage: Passage<'_>,
     id: &str,
 ) -> Result<Response<Reply>, ApiError> {
     let request =
@@ -245,10 +247,14 @@ async fn messages(
         stream,
         (body.len() as u64).div_ceil(4),
     );
-    match dispatch(shared, &request, body.len(), &model, &mut ledger).await {
+    let work = Work { request: &request, body, passage };
+    match dispatch(shared, &work, &model, &mut ledger).await {
         Ok(Answer::Stream(live, idle)) => Ok(event_stream(Reply::Stream(Box::new(
             Streaming::new(*live, ledger, idle),
         )))),
+        Ok(Answer::Relay(begun, idle)) => {
+            Ok(event_stream(Reply::Relay(Box::new(Relayed::new(*begun, ledger, idle)))))
+        }
         Ok(Answer::Whole(body)) => Ok(bytes_reply(StatusCode::OK, Bytes::from(body))),
         Err(error) => {
             ledger.close_failed(&error);
@@ -258,7 +264,7 @@ async fn messages(
     }
 }
 
-pub(crate) fn event_stream(reply: Reply) -> Response<Reply> {
+fn event_stream(reply: Reply) -> Response<Reply> {
     let mut response = Response::new(reply);
     let headers = response.headers_mut();
     headers.insert(
@@ -269,7 +275,7 @@ pub(crate) fn event_stream(reply: Reply) -> Response<Reply> {
     response
 }
 
-pub(crate) fn bytes_reply(status: StatusCode, body: Bytes) -> Response<Reply> {
+fn bytes_reply(status: StatusCode, body: Bytes) -> Response<Reply> {
     let mut response = Response::new(Reply::Whole(Some(body)));
     *response.status_mut() = status;
     response
@@ -426,9 +432,4 @@ fn model_list(shared: &Shared) -> serde_json::Value {
 
 fn model_entry(name: &str) -> serde_json::Value {
     json!({ "type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z" })
-}
-
-/// Header names that the relay passes on to an Anthropic-compatible gateway.
-pub(crate) fn is_relayed(name: &HeaderName) -> bool {
-    name.as_str().starts_with("anthropic-")
 }

@@ -131,31 +131,19 @@ impl Gateway {
             .map_err(|error| ApiError::connection(&self.host, &error.without_url()))
     }
 
-    /// Sends an Anthropic request as it is, for the relay.
-    pub(crate) async fn relay(
-        &self,
-        url: Url,
-        headers: Vec<(HeaderName, HeaderValue)>,
-        body: Bytes,
-    ) -> Result<reqwest::Response, ApiError> {
+    /// Sends an Anthropic request. The key goes in both of the forms that such gateways take.
+    pub(crate) async fn relay(&self, outbound: &Outbound) -> Result<reqwest::Response, ApiError> {
         let mut request = self
             .client
-            .post(url)
+            .post(outbound.url.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(body);
-        for (name, value) in headers {
+            .header("x-api-key", secret_header(self.key.expose())?)
+            .header(AUTHORIZATION, secret_header(&format!("Bearer {}", self.key.expose()))?)
+            .body(outbound.body.clone());
+        for (name, value) in &outbound.headers {
             request = request.header(name, value);
         }
-        request = request
-            .header("x-api-key", secret_header(self.key.expose())?)
-            .header(
-                AUTHORIZATION,
-                secret_header(&format!("Bearer {}", self.key.expose()))?,
-            );
-        request
-            .send()
-            .await
-            .map_err(|error| ApiError::connection(&self.host, &error.without_url()))
+        request.send().await.map_err(|error| ApiError::connection(&self.host, &error.without_url()))
     }
 }
 
@@ -253,9 +241,15 @@ pub(crate) fn endpoint_url(
     let base_path = base.path().trim_end_matches('/').to_owned();
     if !base_path.ends_with("/chat/completions") {
         let path = path.replace("{model}", &path_segment(model));
+        // `https://h/openai/v1` and the dialect's `/openai/v1/chat/completions` name the same prefix.
+        let base_path = match base_path.as_str() {
+            "" => "",
+            prefix if path.starts_with(&format!("{prefix}/")) => "",
+            prefix => prefix,
+        };
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));
         let slash = if path.starts_with('/') { "" } else { "/" };
-        let versioned = has_version(&base_path)
+        let versioned = has_version(base_path)
             || has_version(path)
             || !endpoint.query.is_empty()
             || !query.is_empty();
@@ -279,6 +273,19 @@ pub(crate) fn endpoint_url(
     Ok(url)
 }
 
+/// Where an Anthropic-compatible gateway takes messages.
+pub(crate) fn messages_url(base: &Url, query: Option<&str>) -> Url {
+    let mut url = base.clone();
+    let path = base.path().trim_end_matches('/');
+    if !path.ends_with("/messages") {
+        let version = if has_version(path) { "" } else { "/v1" };
+        let path = format!("{path}{version}/messages");
+        url.set_path(&path);
+    }
+    url.set_query(query);
+    url
+}
+
 /// Text as one segment of a path.
 fn path_segment(text: &str) -> String {
     use std::fmt::Write;
@@ -293,7 +300,7 @@ fn path_segment(text: &str) -> String {
 }
 
 /// Whether a path has a segment like `v1`, `v4` or `v1beta`.
-pub(crate) fn has_version(path: &str) -> bool {
+fn has_version(path: &str) -> bool {
     path.split('/').any(|segment| {
         segment.strip_prefix('v').is_some_and(|rest| {
             rest.bytes()
@@ -475,12 +482,8 @@ mod tests {
                 &azure,
                 "https://h/openai/deployments/m%2Fx/chat/completions?api-version=2024-10-21",
             ),
-            (
-                "https://h",
-                "/openai/v1/chat/completions",
-                &plain,
-                "https://h/openai/v1/chat/completions",
-            ),
+            ("https://h", "/openai/v1/chat/completions", &plain, "https://h/openai/v1/chat/completions"),
+            ("https://h/openai/v1", "/openai/v1/chat/completions", &plain, "https://h/openai/v1/chat/completions"),
         ] {
             let url = endpoint_url(&base_url(base).unwrap(), path, endpoint, "m/x").unwrap();
             assert_eq!(url.as_str(), want, "{base} {path}");
