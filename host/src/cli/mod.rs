@@ -1,5 +1,6 @@
 //! The command line: what `main` does, and one file for each subcommand.
 
+mod adapter;
 mod completions;
 mod demo;
 mod doctor;
@@ -81,6 +82,8 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 enum Command {
     /// Serve MCP over stdin and stdout (what Codex starts)
     Serve,
+    /// Run the adapter alone: Claude Code on any OpenAI-compatible gateway, for interactive use
+    Adapter(adapter::AdapterArguments),
     /// Show a whole job with the real Claude Code: no key, no account, nothing left behind
     Demo(demo::DemoArguments),
     /// Check everything that can be wrong, each with its remedy
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&cli.global),
+        Command::Adapter(arguments) => adapter::run(&cli.global, &arguments),
         Command::Demo(arguments) => demo::run(&cli.global, &arguments),
         Command::Doctor(arguments) => doctor::run(&cli.global, &arguments),
         Command::Jobs(arguments) => jobs::run(&cli.global, &arguments),

@@ -27,9 +27,16 @@ impl Dialect {
     /// # Errors
     ///
     /// When the named dialect is not there (the error names those that are), or the chosen one cannot be loaded.
-    pub fn choose(set: &PluginSet, named: Option<&str>, base_url: &str) -> Result<(Self, String), PluginError> {
+    pub fn choose(
+        set: &PluginSet,
+        named: Option<&str>,
+        base_url: &str,
+    ) -> Result<(Self, String), PluginError> {
         if let Some(name) = named {
-            return Ok((Self::Plugin(set.dialect(name)?), "WORKER_DIALECT names it".to_owned()));
+            return Ok((
+                Self::Plugin(set.dialect(name)?),
+                "WORKER_DIALECT names it".to_owned(),
+            ));
         }
         let (dialect, pattern) = set.dialect_for(base_url)?;
         let why = match pattern {
@@ -56,50 +63,90 @@ impl Dialect {
     }
 
     /// A request in the gateway's own form, where it is not canonical.
-    pub(crate) fn request(&self, facts: &Facts, body: Vec<u8>, model: &str) -> Result<Outbound, ApiError> {
+    pub(crate) fn request(
+        &self,
+        facts: &Facts,
+        body: Vec<u8>,
+        model: &str,
+    ) -> Result<Outbound, ApiError> {
         match self {
-            Self::Plugin(plugin) if !facts.canonical_request => {
-                plugin.request(&body, model).map_err(|error| ApiError::invalid(error.to_string()))
-            }
-            _ => Ok(Outbound { path: None, headers: Vec::new(), body }),
+            Self::Plugin(plugin) if !facts.canonical_request => plugin
+                .request(&body, model)
+                .map_err(|error| ApiError::invalid(error.to_string())),
+            _ => Ok(Outbound {
+                path: None,
+                headers: Vec::new(),
+                body,
+            }),
         }
     }
 
     /// A whole reply, made canonical.
-    pub(crate) fn response(&self, facts: &Facts, headers: &HeaderMap, body: Vec<u8>, model: &str) -> Result<Vec<u8>, ApiError> {
+    pub(crate) fn response(
+        &self,
+        facts: &Facts,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+        model: &str,
+    ) -> Result<Vec<u8>, ApiError> {
         match self {
             Self::Plugin(plugin) if !facts.canonical_response => {
                 let headers = plain(headers);
-                let reply = Reply { status: 200, headers: &headers, body: &body };
-                plugin.response(reply, model).map_err(|error| broken(&error))
+                let reply = Reply {
+                    status: 200,
+                    headers: &headers,
+                    body: &body,
+                };
+                plugin
+                    .response(reply, model)
+                    .map_err(|error| broken(&error))
             }
             _ => Ok(body),
         }
     }
 
     /// A translation of one stream, where it is not canonical.
-    pub(crate) fn stream(&self, facts: &Facts, model: &str) -> Result<Option<DialectStream>, ApiError> {
+    pub(crate) fn stream(
+        &self,
+        facts: &Facts,
+        model: &str,
+    ) -> Result<Option<DialectStream>, ApiError> {
         match self {
             Self::Plugin(plugin) if !facts.canonical_stream => {
                 let translation = plugin.translation(model).map_err(|error| broken(&error))?;
-                Ok(Some(DialectStream { translation, events: Vec::new() }))
+                Ok(Some(DialectStream {
+                    translation,
+                    events: Vec::new(),
+                }))
             }
             _ => Ok(None),
         }
     }
 
     /// What an error reply means; `status` is absent for an error within a stream.
-    pub(crate) fn classify(&self, facts: &Facts, status: Option<u16>, headers: &HeaderMap, body: &[u8]) -> ApiError {
+    pub(crate) fn classify(
+        &self,
+        facts: &Facts,
+        status: Option<u16>,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> ApiError {
         let usual = match status {
             Some(status) => ApiError::of_reply(status, headers, body),
             None => ApiError::of_body(body),
         };
-        let Self::Plugin(plugin) = self else { return usual };
+        let Self::Plugin(plugin) = self else {
+            return usual;
+        };
         if facts.canonical_errors {
             return usual;
         }
         let names = plain(headers);
-        match plugin.classify(Reply { status: status.unwrap_or(200), headers: &names, body }) {
+        match plugin.classify(Reply {
+            status: status.unwrap_or(200),
+            headers: &names,
+            body,
+        }) {
             Ok(verdict) => of_verdict(verdict, status, headers, usual),
             Err(error) => {
                 tracing::warn!("{error}");
@@ -124,7 +171,10 @@ pub(crate) struct DialectStream {
 impl DialectStream {
     pub(crate) fn collect(&mut self, name: &[u8], data: &[u8]) {
         let event = (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned());
-        self.events.push(Sse { event, data: String::from_utf8_lossy(data).into_owned() });
+        self.events.push(Sse {
+            event,
+            data: String::from_utf8_lossy(data).into_owned(),
+        });
     }
 
     /// Translates what was collected.
@@ -133,20 +183,28 @@ impl DialectStream {
             return Ok(Vec::new());
         }
         let events = std::mem::take(&mut self.events);
-        self.translation.push(&events).map_err(|error| broken(&error))
+        self.translation
+            .push(&events)
+            .map_err(|error| broken(&error))
     }
 
     /// The stream ended.
     pub(crate) fn finish(&mut self, complete: bool) -> Result<Vec<String>, ApiError> {
         let mut chunks = self.push()?;
-        chunks.extend(self.translation.finish(complete).map_err(|error| broken(&error))?);
+        chunks.extend(
+            self.translation
+                .finish(complete)
+                .map_err(|error| broken(&error))?,
+        );
         Ok(chunks)
     }
 }
 
 impl fmt::Debug for DialectStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DialectStream").field("events", &self.events.len()).finish_non_exhaustive()
+        f.debug_struct("DialectStream")
+            .field("events", &self.events.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -158,17 +216,26 @@ fn broken(error: &PluginError) -> ApiError {
 fn plain(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .filter_map(|(name, value)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        })
         .collect()
 }
 
-fn of_verdict(verdict: Verdict, status: Option<u16>, headers: &HeaderMap, usual: ApiError) -> ApiError {
+fn of_verdict(
+    verdict: Verdict,
+    status: Option<u16>,
+    headers: &HeaderMap,
+    usual: ApiError,
+) -> ApiError {
     let (kind, its_status, hopeless) = match verdict.failure {
         Failure::RateLimited => (Kind::RateLimit, 429, None),
         Failure::Overloaded => (Kind::Overloaded, 503, None),
         Failure::ServerError => (Kind::Api, 500, None),
         Failure::Timeout => (Kind::Timeout, 504, None),
-        Failure::ContextTooLong | Failure::InvalidRequest | Failure::RefusedContent => (Kind::InvalidRequest, 400, None),
+        Failure::ContextTooLong | Failure::InvalidRequest | Failure::RefusedContent => {
+            (Kind::InvalidRequest, 400, None)
+        }
         Failure::RequestTooLarge => (Kind::TooLarge, 413, None),
         Failure::Unauthorized => (Kind::Authentication, 401, Some(Hopeless::Auth)),
         Failure::Forbidden => (Kind::Permission, 403, Some(Hopeless::Auth)),
@@ -177,7 +244,9 @@ fn of_verdict(verdict: Verdict, status: Option<u16>, headers: &HeaderMap, usual:
         Failure::Unknown => return usual,
     };
     let message = match verdict.failure {
-        Failure::ContextTooLong => overflow_message(&verdict.message, verdict.tokens.zip(verdict.token_limit)),
+        Failure::ContextTooLong => {
+            overflow_message(&verdict.message, verdict.tokens.zip(verdict.token_limit))
+        }
         _ => verdict.message,
     };
     ApiError {

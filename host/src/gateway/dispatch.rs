@@ -17,7 +17,9 @@ use super::request::{self, Return};
 use super::response;
 use super::shared::Shared;
 use super::stream::Machine;
-use super::upstream::{ERROR_BODY_LIMIT, Outbound, Route, dialect_headers, endpoint_url, messages_url};
+use super::upstream::{
+    ERROR_BODY_LIMIT, Outbound, Route, dialect_headers, endpoint_url, messages_url,
+};
 use crate::plugins::facts::{Auth, Facts};
 
 /// First pause before a retry; each further one is twice as long.
@@ -45,7 +47,10 @@ pub(crate) enum Passage<'a> {
     /// To chat completions.
     Translated,
     /// As it is, with the caller's query and headers.
-    Relayed { query: Option<&'a str>, headers: &'a HeaderMap },
+    Relayed {
+        query: Option<&'a str>,
+        headers: &'a HeaderMap,
+    },
 }
 
 /// What the caller gets.
@@ -119,7 +124,16 @@ async fn along(
             Some(way_back) => way_back,
             None => prepare(work, route, &facts, cap)?.back,
         };
-        let result = once(shared, work, route, &facts, &prepared.outbound, way_back, ledger).await;
+        let result = once(
+            shared,
+            work,
+            route,
+            &facts,
+            &prepared.outbound,
+            way_back,
+            ledger,
+        )
+        .await;
         let error = match result {
             Ok(answer) => {
                 route.gateway.note(true);
@@ -155,7 +169,12 @@ struct Prepared {
     back: Return,
 }
 
-fn prepare(work: &Work<'_>, route: &Route, facts: &Facts, cap: Option<u64>) -> Result<Prepared, ApiError> {
+fn prepare(
+    work: &Work<'_>,
+    route: &Route,
+    facts: &Facts,
+    cap: Option<u64>,
+) -> Result<Prepared, ApiError> {
     let (request, size) = (work.request, work.body.len());
     if let Passage::Relayed { query, headers } = work.passage {
         let outbound = Outbound {
@@ -164,14 +183,28 @@ fn prepare(work: &Work<'_>, route: &Route, facts: &Facts, cap: Option<u64>) -> R
             headers: relay::headers(headers),
             body: relay::with_model(work.body, &route.model),
         };
-        return Ok(Prepared { outbound, back: Return::default() });
+        return Ok(Prepared {
+            outbound,
+            back: Return::default(),
+        });
     }
-    let (canonical, mut back) =
-        request::translate(request, facts, &route.model, cap).map_err(|invalid| ApiError::invalid(invalid.0))?;
+    let (canonical, mut back) = request::translate(request, facts, &route.model, cap)
+        .map_err(|invalid| ApiError::invalid(invalid.0))?;
     back.assumed_input = (size as u64).div_ceil(4);
-    let own = route.gateway.dialect.request(facts, canonical.write(size + 4_096), &route.model)?;
-    if facts.endpoint.max_body.is_some_and(|most| own.body.len() as u64 > most) {
-        return Err(ApiError::new(413, Kind::TooLarge, "The request is larger than the gateway takes"));
+    let own = route
+        .gateway
+        .dialect
+        .request(facts, canonical.write(size + 4_096), &route.model)?;
+    if facts
+        .endpoint
+        .max_body
+        .is_some_and(|most| own.body.len() as u64 > most)
+    {
+        return Err(ApiError::new(
+            413,
+            Kind::TooLarge,
+            "The request is larger than the gateway takes",
+        ));
     }
     let path = own.path.as_deref().unwrap_or(&facts.endpoint.path);
     let mut headers = dialect_headers(&facts.endpoint.headers)?;
@@ -203,7 +236,11 @@ async fn once(
         });
     let relayed = matches!(work.passage, Passage::Relayed { .. });
     let sent = async {
-        if relayed { route.gateway.relay(outbound).await } else { route.gateway.send(outbound).await }
+        if relayed {
+            route.gateway.relay(outbound).await
+        } else {
+            route.gateway.send(outbound).await
+        }
     };
     let response = match tokio::time::timeout(idle, sent).await {
         Ok(response) => response?,
@@ -242,14 +279,23 @@ async fn once(
     let body = whole_body(response, idle, &route.gateway.host).await?;
     let body = dialect.response(facts, &headers, body, &route.model)?;
     if streams {
-        let live = Live::of_whole(&body, Machine::new(model, Arc::clone(facts), back), &route.gateway.host)?;
+        let live = Live::of_whole(
+            &body,
+            Machine::new(model, Arc::clone(facts), back),
+            &route.gateway.host,
+        )?;
         ledger.answered();
         return Ok(Answer::Stream(Box::new(live), idle));
     }
     let mut back = back;
     let whole = response::translate(&body, &model, facts, &mut back)?;
     ledger.answered();
-    ledger.close_whole(whole.stop.word(), whole.upstream_model, whole.usage, (whole.body.len() as u64).div_ceil(4));
+    ledger.close_whole(
+        whole.stop.word(),
+        whole.upstream_model,
+        whole.usage,
+        (whole.body.len() as u64).div_ceil(4),
+    );
     Ok(Answer::Whole(whole.body))
 }
 

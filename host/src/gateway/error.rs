@@ -446,8 +446,13 @@ fn overflow(message: &str, said: &Said) -> Option<String> {
 /// The message that makes Claude Code compact; the counts are the prompt's tokens and the limit.
 pub(crate) fn overflow_message(message: &str, counts: Option<(u64, u64)>) -> String {
     match counts.filter(|(tokens, limit)| tokens > limit) {
-        Some((tokens, limit)) => format!("prompt is too long: {tokens} tokens > {limit} maximum ({message})"),
-        None => format!("prompt is too long: {}", message.trim_start_matches("prompt is too long: ")),
+        Some((tokens, limit)) => {
+            format!("prompt is too long: {tokens} tokens > {limit} maximum ({message})")
+        }
+        None => format!(
+            "prompt is too long: {}",
+            message.trim_start_matches("prompt is too long: ")
+        ),
     }
 }
 

@@ -118,14 +118,22 @@ impl Ledger {
         usage: Option<Reported>,
         bytes: u64,
     ) {
-        let (status, kind) = error.map_or((200, None), |error| (error.status, Some(error.kind.word())));
+        let (status, kind) =
+            error.map_or((200, None), |error| (error.status, Some(error.kind.word())));
         self.record.finish_reasons.extend(finish);
         self.finish(status, kind, None, model, usage, bytes.div_ceil(4));
     }
 
     /// Closes the account of a relayed answer whose caller left in the middle.
     pub(crate) fn close_relay_left(&mut self, usage: Option<Reported>, bytes: u64) {
-        self.finish(CLIENT_LEFT, Some("client_left"), None, None, usage, bytes.div_ceil(4));
+        self.finish(
+            CLIENT_LEFT,
+            Some("client_left"),
+            None,
+            None,
+            usage,
+            bytes.div_ceil(4),
+        );
     }
 
     /// Closes the account of a request that failed before an answer.

@@ -54,7 +54,12 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(response: reqwest::Response, machine: Machine, translation: Option<DialectStream>, host: &str) -> Self {
+    pub(crate) fn new(
+        response: reqwest::Response,
+        machine: Machine,
+        translation: Option<DialectStream>,
+        host: &str,
+    ) -> Self {
         Self {
             body: Box::pin(reqwest::Body::from(response)),
             at_end: false,
@@ -71,7 +76,11 @@ impl Live {
     }
 
     /// A whole reply, told as a stream.
-    pub(crate) fn of_whole(body: &[u8], mut machine: Machine, host: &str) -> Result<Self, ApiError> {
+    pub(crate) fn of_whole(
+        body: &[u8],
+        mut machine: Machine,
+        host: &str,
+    ) -> Result<Self, ApiError> {
         if body.trim_ascii().is_empty() {
             return Err(ApiError::bad_gateway("The gateway's answer was empty"));
         }
@@ -158,10 +167,20 @@ impl Live {
                 }
             },
         };
-        let (machine, translation, done) = (&mut self.machine, &mut self.translation, &mut self.done);
+        let (machine, translation, done) =
+            (&mut self.machine, &mut self.translation, &mut self.done);
         let mut failed = None;
         self.parser
-            .push(data, |event| event_into(machine, translation, event.name, event.data, done, &mut failed))
+            .push(data, |event| {
+                event_into(
+                    machine,
+                    translation,
+                    event.name,
+                    event.data,
+                    done,
+                    &mut failed,
+                )
+            })
             .map_err(|error| ApiError::bad_gateway(error.to_string()))?;
         if let Some(error) = failed {
             return Err(error);
@@ -188,9 +207,19 @@ impl Live {
                 self.end(true)
             }
             Form::Unknown | Form::Events => {
-                let (machine, translation, done) = (&mut self.machine, &mut self.translation, &mut self.done);
+                let (machine, translation, done) =
+                    (&mut self.machine, &mut self.translation, &mut self.done);
                 let mut failed = None;
-                self.parser.finish(|event| event_into(machine, translation, event.name, event.data, done, &mut failed));
+                self.parser.finish(|event| {
+                    event_into(
+                        machine,
+                        translation,
+                        event.name,
+                        event.data,
+                        done,
+                        &mut failed,
+                    )
+                });
                 match failed {
                     Some(error) => Err(error),
                     None => self.end(self.done),
@@ -249,11 +278,15 @@ impl Drop for Live {
 }
 
 fn chunks_into(machine: &mut Machine, chunks: &[String]) -> Result<(), ApiError> {
-    chunks.iter().try_for_each(|chunk| machine.chunk(b"", chunk.as_bytes()))
+    chunks
+        .iter()
+        .try_for_each(|chunk| machine.chunk(b"", chunk.as_bytes()))
 }
 
 /// Takes in one event; answers whether to go on.
-fn event_into(machine: &mut Machine, translation: &mut Option<DialectStream>,
+fn event_into(
+    machine: &mut Machine,
+    translation: &mut Option<DialectStream>,
     name: &[u8],
     data: &[u8],
     done: &mut bool,

@@ -9,6 +9,8 @@ mod anthropic;
 mod budget;
 mod canonical;
 mod chunk;
+mod complete;
+mod config;
 mod dialect;
 mod dispatch;
 mod error;
@@ -40,6 +42,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 
 pub use budget::{Budget, Usage};
+pub use complete::{Completion, GatewayError, Question, complete};
+pub use config::{ConfigError, fresh_token};
 pub use dialect::Dialect;
 pub use models::ModelMap;
 pub use record::{RecordSink, RequestRecord};

@@ -36,14 +36,20 @@ pub(crate) fn with_model(body: &Bytes, model: &str) -> Bytes {
         #[serde(borrow)]
         model: &'a RawValue,
     }
-    let Ok(named) = serde_json::from_slice::<Named<'_>>(body) else { return body.clone() };
-    let Ok(wanted) = serde_json::to_string(model) else { return body.clone() };
+    let Ok(named) = serde_json::from_slice::<Named<'_>>(body) else {
+        return body.clone();
+    };
+    let Ok(wanted) = serde_json::to_string(model) else {
+        return body.clone();
+    };
     let raw = named.model.get();
     if raw == wanted {
         return body.clone();
     }
     let at = (raw.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
-    let (Some(before), Some(after)) = (body.get(..at), body.get(at + raw.len()..)) else { return body.clone() };
+    let (Some(before), Some(after)) = (body.get(..at), body.get(at + raw.len()..)) else {
+        return body.clone();
+    };
     Bytes::from([before, wanted.as_bytes(), after].concat())
 }
 
@@ -63,8 +69,12 @@ impl Usage {
         let newest = |old: Option<u64>, new: Option<u64>| new.filter(|n| *n > 0).or(old).or(new);
         self.input_tokens = newest(self.input_tokens, newer.input_tokens);
         self.output_tokens = newest(self.output_tokens, newer.output_tokens);
-        self.cache_read_input_tokens = newest(self.cache_read_input_tokens, newer.cache_read_input_tokens);
-        self.cache_creation_input_tokens = newest(self.cache_creation_input_tokens, newer.cache_creation_input_tokens);
+        self.cache_read_input_tokens =
+            newest(self.cache_read_input_tokens, newer.cache_read_input_tokens);
+        self.cache_creation_input_tokens = newest(
+            self.cache_creation_input_tokens,
+            newer.cache_creation_input_tokens,
+        );
     }
 
     fn reported(self) -> Option<Reported> {
@@ -131,7 +141,9 @@ impl Meter {
         if data.starts_with(b"{\"type\":\"content_block") {
             return;
         }
-        let Ok(seen) = serde_json::from_slice::<Seen>(data) else { return };
+        let Ok(seen) = serde_json::from_slice::<Seen>(data) else {
+            return;
+        };
         match seen.kind.as_str() {
             "message_start" => {
                 let message = seen.message.unwrap_or_default();
@@ -140,7 +152,10 @@ impl Meter {
             }
             "message_delta" => {
                 self.usage.update(seen.usage.unwrap_or_default());
-                self.stop_reason = seen.delta.and_then(|delta| delta.stop_reason).or(self.stop_reason.take());
+                self.stop_reason = seen
+                    .delta
+                    .and_then(|delta| delta.stop_reason)
+                    .or(self.stop_reason.take());
             }
             "message_stop" => self.stopped = true,
             "error" => self.error = Some(ApiError::of_body(data)),
@@ -161,7 +176,11 @@ pub(crate) struct RelayedStream {
 
 impl RelayedStream {
     /// Waits for the first bytes, so that an error in place of an answer can be tried again.
-    pub(crate) async fn begin(response: reqwest::Response, idle: Duration, host: &str) -> Result<Self, ApiError> {
+    pub(crate) async fn begin(
+        response: reqwest::Response,
+        idle: Duration,
+        host: &str,
+    ) -> Result<Self, ApiError> {
         let mut stream = Self {
             body: Box::pin(reqwest::Body::from(response)),
             parser: Parser::default(),
@@ -170,12 +189,18 @@ impl RelayedStream {
             host: host.into(),
         };
         loop {
-            let read = tokio::time::timeout(idle, stream.body.frame()).await.map_err(|_| ApiError::silent(idle))?;
+            let read = tokio::time::timeout(idle, stream.body.frame())
+                .await
+                .map_err(|_| ApiError::silent(idle))?;
             let frame = match read {
                 None => return Err(ApiError::bad_gateway("The gateway's answer was empty")),
-                Some(frame) => frame.map_err(|error| ApiError::connection(host, &error.without_url()))?,
+                Some(frame) => {
+                    frame.map_err(|error| ApiError::connection(host, &error.without_url()))?
+                }
             };
-            let Ok(data) = frame.into_data() else { continue };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             if data.trim_ascii().is_empty() {
                 continue;
             }
@@ -215,7 +240,14 @@ pub(crate) struct Relayed {
 
 impl Relayed {
     pub(crate) fn new(stream: RelayedStream, ledger: Ledger, idle: Duration) -> Self {
-        Self { stream, ledger, timer: Box::pin(tokio::time::sleep(idle)), idle, last_read: Instant::now(), closed: false }
+        Self {
+            stream,
+            ledger,
+            timer: Box::pin(tokio::time::sleep(idle)),
+            idle,
+            last_read: Instant::now(),
+            closed: false,
+        }
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
@@ -229,7 +261,9 @@ impl Relayed {
             match self.stream.body.as_mut().poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.last_read = Instant::now();
-                    let Ok(data) = frame.into_data() else { continue };
+                    let Ok(data) = frame.into_data() else {
+                        continue;
+                    };
                     return Poll::Ready(Some(match self.stream.observe(&data) {
                         Ok(()) => Frame::data(data),
                         Err(error) => self.fail(error),
@@ -247,7 +281,9 @@ impl Relayed {
                         let error = ApiError::silent(self.idle);
                         return Poll::Ready(Some(self.fail(error)));
                     }
-                    self.timer.as_mut().reset(tokio::time::Instant::now() + (self.idle - silent));
+                    self.timer
+                        .as_mut()
+                        .reset(tokio::time::Instant::now() + (self.idle - silent));
                 }
             }
         }
@@ -264,7 +300,9 @@ impl Relayed {
             self.close(None);
             return None;
         }
-        let error = broken.unwrap_or_else(|| ApiError::bad_gateway("The gateway broke off in the middle of its answer"));
+        let error = broken.unwrap_or_else(|| {
+            ApiError::bad_gateway("The gateway broke off in the middle of its answer")
+        });
         Some(self.fail(error))
     }
 
@@ -272,7 +310,9 @@ impl Relayed {
         let body = error.body();
         self.close(Some(error));
         // A cut event must not swallow the error: the blank line ends whatever was open.
-        Frame::data(Bytes::from([b"\n\nevent: error\ndata: ".as_slice(), &body, b"\n\n"].concat()))
+        Frame::data(Bytes::from(
+            [b"\n\nevent: error\ndata: ".as_slice(), &body, b"\n\n"].concat(),
+        ))
     }
 
     fn close(&mut self, error: Option<ApiError>) {
@@ -280,7 +320,13 @@ impl Relayed {
         let meter = &mut self.stream.meter;
         let error = error.or(meter.error.take());
         let usage = meter.usage.reported();
-        self.ledger.close_relayed(error.as_ref(), meter.stop_reason.take(), meter.model.take(), usage, meter.bytes);
+        self.ledger.close_relayed(
+            error.as_ref(),
+            meter.stop_reason.take(),
+            meter.model.take(),
+            usage,
+            meter.bytes,
+        );
     }
 }
 
@@ -292,7 +338,8 @@ impl Drop for Relayed {
                 // The caller had all of it and did not wait for the connection's end.
                 self.close(None);
             } else {
-                self.ledger.close_relay_left(meter.usage.reported(), meter.bytes);
+                self.ledger
+                    .close_relay_left(meter.usage.reported(), meter.bytes);
             }
         }
     }
@@ -304,7 +351,9 @@ mod tests {
 
     #[test]
     fn only_the_model_changes() {
-        let body = Bytes::from_static(br#"{"messages":[{"content":"\"model\":\"x\""}], "model" : "claude-\u0061" ,"x":1e2}"#);
+        let body = Bytes::from_static(
+            br#"{"messages":[{"content":"\"model\":\"x\""}], "model" : "claude-\u0061" ,"x":1e2}"#,
+        );
         let want = br#"{"messages":[{"content":"\"model\":\"x\""}], "model" : "m\"1" ,"x":1e2}"#;
         assert_eq!(with_model(&body, "m\"1"), want.as_slice());
         assert_eq!(with_model(&Bytes::from_static(b"{"), "m"), b"{".as_slice());

@@ -178,7 +178,10 @@ async fn route(
             let body = read_body(request).await?;
             let passage = match shared.config.mode {
                 Mode::Translate => Passage::Translated,
-                Mode::Relay => Passage::Relayed { query: query.as_deref(), headers: &headers },
+                Mode::Relay => Passage::Relayed {
+                    query: query.as_deref(),
+                    headers: &headers,
+                },
             };
             messages(shared, &body, passage, id).await
         }
@@ -247,14 +250,18 @@ async fn messages(
         stream,
         (body.len() as u64).div_ceil(4),
     );
-    let work = Work { request: &request, body, passage };
+    let work = Work {
+        request: &request,
+        body,
+        passage,
+    };
     match dispatch(shared, &work, &model, &mut ledger).await {
         Ok(Answer::Stream(live, idle)) => Ok(event_stream(Reply::Stream(Box::new(
             Streaming::new(*live, ledger, idle),
         )))),
-        Ok(Answer::Relay(begun, idle)) => {
-            Ok(event_stream(Reply::Relay(Box::new(Relayed::new(*begun, ledger, idle)))))
-        }
+        Ok(Answer::Relay(begun, idle)) => Ok(event_stream(Reply::Relay(Box::new(Relayed::new(
+            *begun, ledger, idle,
+        ))))),
         Ok(Answer::Whole(body)) => Ok(bytes_reply(StatusCode::OK, Bytes::from(body))),
         Err(error) => {
             ledger.close_failed(&error);

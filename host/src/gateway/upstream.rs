@@ -138,12 +138,18 @@ impl Gateway {
             .post(outbound.url.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header("x-api-key", secret_header(self.key.expose())?)
-            .header(AUTHORIZATION, secret_header(&format!("Bearer {}", self.key.expose()))?)
+            .header(
+                AUTHORIZATION,
+                secret_header(&format!("Bearer {}", self.key.expose()))?,
+            )
             .body(outbound.body.clone());
         for (name, value) in &outbound.headers {
             request = request.header(name, value);
         }
-        request.send().await.map_err(|error| ApiError::connection(&self.host, &error.without_url()))
+        request
+            .send()
+            .await
+            .map_err(|error| ApiError::connection(&self.host, &error.without_url()))
     }
 }
 
@@ -482,8 +488,18 @@ mod tests {
                 &azure,
                 "https://h/openai/deployments/m%2Fx/chat/completions?api-version=2024-10-21",
             ),
-            ("https://h", "/openai/v1/chat/completions", &plain, "https://h/openai/v1/chat/completions"),
-            ("https://h/openai/v1", "/openai/v1/chat/completions", &plain, "https://h/openai/v1/chat/completions"),
+            (
+                "https://h",
+                "/openai/v1/chat/completions",
+                &plain,
+                "https://h/openai/v1/chat/completions",
+            ),
+            (
+                "https://h/openai/v1",
+                "/openai/v1/chat/completions",
+                &plain,
+                "https://h/openai/v1/chat/completions",
+            ),
         ] {
             let url = endpoint_url(&base_url(base).unwrap(), path, endpoint, "m/x").unwrap();
             assert_eq!(url.as_str(), want, "{base} {path}");

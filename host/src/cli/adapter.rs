@@ -1,0 +1,207 @@
+//! `adapter`: the adapter alone, for an interactive Claude Code.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{GlobalOptions, exit};
+use crate::gateway::{Adapter, AdapterConfig, Mode, RecordSink, fresh_token};
+use crate::plugins::{Engine, PluginSet, PluginSettings};
+use crate::redact::{KnownValues, Redactor};
+use crate::settings::Settings;
+use crate::telemetry::{self, MetricsFile, Style};
+
+/// What `adapter` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+The gateway's key comes from ONEAPI_API_KEY (or ANTHROPIC_API_KEY), never from an argument.
+USE_OPENAI_ADAPTER=0 relays to an Anthropic-compatible gateway instead of translating.")]
+pub(super) struct AdapterArguments {
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: IpAddr,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    port: u16,
+    /// Listen on an address that other machines can reach
+    #[arg(long)]
+    allow_remote: bool,
+    /// What callers must present as their API key; without it one is made and printed
+    #[arg(long, value_name = "T")]
+    token: Option<String>,
+    /// The gateway, instead of ONEAPI_BASE_URL
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// The gateway's model, instead of CLAUDE_MODEL; without either the caller's model name goes through
+    #[arg(long, value_name = "M")]
+    model: Option<String>,
+    /// What the gateway speaks, instead of WORKER_DIALECT
+    #[arg(long, value_name = "D")]
+    dialect: Option<String>,
+    /// Retries of one request on one gateway
+    #[arg(long, default_value_t = crate::gateway::DEFAULT_RETRIES, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(0..=10))]
+    retries: u32,
+}
+
+/// Serves until a signal.
+pub(super) fn run(global: &GlobalOptions, arguments: &AdapterArguments) -> ExitCode {
+    let mut settings = match global.settings() {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    if !arguments.host.is_loopback() && !arguments.allow_remote {
+        return wrong(&format!(
+            "{} can be reached from other machines: say --allow-remote if that is meant",
+            arguments.host
+        ));
+    }
+    if arguments.token.as_deref().is_some_and(str::is_empty) {
+        return wrong("--token must not be empty");
+    }
+    if let Some(base_url) = &arguments.base_url {
+        match &mut settings.gateway {
+            Some(gateway) => gateway.base_url = base_url.trim_end_matches('/').to_owned(),
+            None => {
+                return wrong(
+                    "--base-url needs a key for that gateway: set ONEAPI_BASE_URL and ONEAPI_API_KEY",
+                );
+            }
+        }
+    }
+    settings.model = arguments.model.clone().or(settings.model);
+    settings.dialect = arguments.dialect.clone().or(settings.dialect);
+    let filter = std::env::var("WORKER_LOG").unwrap_or_else(|_| "info".to_owned());
+    telemetry::init(&filter, Style::Text, None);
+    match serve(&settings, arguments) {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(Failure::Usage(message)) => wrong(&message),
+        Err(Failure::Work(message)) => {
+            eprintln!("mcp-codex-worker: {message}");
+            ExitCode::from(exit::FAILED)
+        }
+    }
+}
+
+fn wrong(message: &str) -> ExitCode {
+    eprintln!("mcp-codex-worker: {message}");
+    ExitCode::from(exit::USAGE)
+}
+
+enum Failure {
+    /// The command line or the settings.
+    Usage(String),
+    /// Everything else.
+    Work(String),
+}
+
+fn serve(settings: &Settings, arguments: &AdapterArguments) -> Result<(), Failure> {
+    let config = config(settings, arguments)?;
+    // One thread serves hundreds of streams, and a wake-up on another core costs more than the work it brings.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Work(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let token = config.token.clone();
+        let through = config.models.main.is_none();
+        let adapter = Adapter::bind(SocketAddr::new(arguments.host, arguments.port), config)
+            .await
+            .map_err(|error| Failure::Work(error.to_string()))?;
+        announce(
+            &adapter,
+            token.as_deref().filter(|_| arguments.token.is_none()),
+            through,
+        )
+        .map_err(|error| Failure::Work(format!("cannot write to stdout: {error}")))?;
+        signal().await;
+        adapter.shutdown().await;
+        Ok(())
+    })
+}
+
+fn config(settings: &Settings, arguments: &AdapterArguments) -> Result<AdapterConfig, Failure> {
+    let mut known = KnownValues::new();
+    for (label, value) in settings.secrets() {
+        known.add(label, value.expose());
+    }
+    let engine = Engine::shared(&settings.cache_dir).map_err(Failure::Work)?;
+    let plugins = PluginSet::load(
+        &engine,
+        &PluginSettings::from_table(&settings.plugins, &settings.config_dir),
+    );
+    let records = match &settings.metrics_file {
+        None => RecordSink::none(),
+        Some(path) => {
+            let file = MetricsFile::open(path).map_err(|error| {
+                Failure::Usage(format!("WORKER_METRICS_FILE {}: {error}", path.display()))
+            })?;
+            RecordSink::new(move |record| {
+                if let Err(error) = file.append(record) {
+                    tracing::warn!("cannot write WORKER_METRICS_FILE: {error}");
+                }
+            })
+        }
+    };
+    let token = match &arguments.token {
+        Some(token) => token.clone(),
+        None => fresh_token()
+            .map_err(|error| Failure::Work(format!("no randomness for a token: {error}")))?,
+    };
+    let config = AdapterConfig::from_settings(
+        settings,
+        &plugins,
+        Redactor::new(known, Vec::new()),
+        "adapter",
+        records,
+    )
+    .map_err(|error| Failure::Usage(error.to_string()))?;
+    if config.mode == Mode::Relay && settings.dialect.is_some() {
+        tracing::warn!("a dialect has no effect on a relay (USE_OPENAI_ADAPTER=0)");
+    }
+    Ok(AdapterConfig {
+        token: Some(token),
+        retries: arguments.retries,
+        ..config
+    })
+}
+
+/// Says where it listens, and what to export when the token is not the caller's own.
+fn announce(adapter: &Adapter, token: Option<&str>, through: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match token {
+        None => writeln!(out, "listening on {}", adapter.url())?,
+        Some(token) => {
+            writeln!(out, "export ANTHROPIC_BASE_URL={}", adapter.url())?;
+            writeln!(out, "export ANTHROPIC_AUTH_TOKEN={token}")?;
+        }
+    }
+    if through {
+        writeln!(
+            out,
+            "# No CLAUDE_MODEL and no --model: start Claude Code with --model and a name that the gateway knows."
+        )?;
+    }
+    out.flush()
+}
+
+/// Waits for Ctrl-C or a request to end.
+async fn signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a way to hear signals it runs until it is killed.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
