@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod jobs;
 mod plugin;
+mod run;
 mod serve;
 mod terminal;
 
@@ -82,6 +83,9 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 enum Command {
     /// Serve MCP over stdin and stdout (what Codex starts)
     Serve,
+    /// Run what the front assigned over the inherited socket (started by `serve`, not by people)
+    #[command(hide = true)]
+    Run,
     /// Run the adapter alone: Claude Code on any OpenAI-compatible gateway, for interactive use
     Adapter(adapter::AdapterArguments),
     /// Show a whole job with the real Claude Code: no key, no account, nothing left behind
@@ -104,6 +108,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&cli.global),
+        Command::Run => run::run(&cli.global),
         Command::Adapter(arguments) => adapter::run(&cli.global, &arguments),
         Command::Demo(arguments) => demo::run(&cli.global, &arguments),
         Command::Doctor(arguments) => doctor::run(&cli.global, &arguments),

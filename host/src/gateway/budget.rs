@@ -28,6 +28,28 @@ pub struct Usage {
     pub cost_usd: Option<f64>,
 }
 
+impl Usage {
+    /// What has passed through since an earlier look.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let now = &self.tokens;
+        let then = &earlier.tokens;
+        Self {
+            tokens: Tokens {
+                input: now.input.saturating_sub(then.input),
+                output: now.output.saturating_sub(then.output),
+                cache_read: now.cache_read.saturating_sub(then.cache_read),
+                cache_write: now.cache_write.saturating_sub(then.cache_write),
+                reasoning: now.reasoning.saturating_sub(then.reasoning),
+            },
+            requests: self.requests.saturating_sub(earlier.requests),
+            turns: self.turns.saturating_sub(earlier.turns),
+            cost_usd: self
+                .cost_usd
+                .map(|cost| cost - earlier.cost_usd.unwrap_or_default()),
+        }
+    }
+}
+
 impl Budget {
     /// Why nothing more may be sent; `None` while there is budget left.
     pub(crate) fn spent(&self, usage: &Usage, is_turn: bool) -> Option<String> {

@@ -22,6 +22,9 @@ const TOTAL_BYTES_MAX: usize = 600_000;
 /// The most bytes of the answer in a reply, about 6,000 tokens.
 const ANSWER_MAX: usize = 20_000;
 
+/// The most tokens that the model may answer.
+pub(super) const ANSWER_TOKENS_MAX: u32 = 4_000;
+
 /// The instructions come first and never change, so that gateways can cache them.
 pub(super) const INSTRUCTIONS: &str = "You answer one question about the files of a code repository, for an engineer who has not read them. \
 Answer from the files alone, briefly and exactly; name files and lines as path:line. Say so where the files do not hold the answer. \
@@ -148,6 +151,7 @@ pub(super) fn reply(answer: Value) -> Result<Value, Refusal> {
     match serde_json::from_value(answer).map_err(Refusal::internal)? {
         Answer::Answered {
             answer,
+            cut,
             files,
             left_out,
             input_tokens,
@@ -162,11 +166,8 @@ pub(super) fn reply(answer: Value) -> Result<Value, Refusal> {
                 "tokens": { "input": input_tokens, "output": output_tokens },
             });
             if let Some(fields) = reply.as_object_mut() {
-                if shown.len() < answer.len() {
-                    fields.insert(
-                        "cut".to_owned(),
-                        format!("the answer was {} bytes", answer.len()).into(),
-                    );
+                if cut || shown.len() < answer.len() {
+                    fields.insert("cut".to_owned(), true.into());
                 }
                 if !left_out.is_empty() {
                     fields.insert(
@@ -188,6 +189,8 @@ pub(super) enum Answer {
     /// The model's answer.
     Answered {
         answer: String,
+        /// Whether the model was cut off at its limit.
+        cut: bool,
         files: usize,
         left_out: Vec<String>,
         input_tokens: u64,

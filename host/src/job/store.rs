@@ -187,6 +187,11 @@ impl Store {
         self.folder.join("slots").join(slot.to_string())
     }
 
+    /// The lock file of something that only one job may have at a time, by the host's own name for it.
+    pub fn named_lock(&self, name: &str) -> PathBuf {
+        self.folder.join("slots").join(name)
+    }
+
     /// Adds a job in the state `queued`, with its folder and the hold on its lock. The row carries nothing of the
     /// caller's words: those are recorded by the runner, redacted.
     ///

@@ -67,16 +67,6 @@ impl Journal {
         &self.redactor
     }
 
-    /// The job's state as recorded.
-    pub(super) fn state(&self) -> State {
-        self.state
-    }
-
-    /// From here on also these values are known to be secrets.
-    pub(super) fn set_redactor(&mut self, redactor: Redactor) {
-        self.redactor = redactor;
-    }
-
     /// Writes one line that people and planners read.
     pub(super) fn line(&mut self, line: &str) {
         if self.logged > LOG_MAX {
@@ -110,6 +100,17 @@ impl Journal {
         {
             self.flush();
         }
+    }
+
+    /// The job stands at `state` by the queue's doing.
+    pub(super) fn entered(&mut self, state: State) {
+        self.state = state;
+        self.flush();
+    }
+
+    /// The log is complete.
+    pub(super) fn close(&mut self) {
+        self.log = None;
     }
 
     /// Moves the job on. `false` when it has ended meanwhile.

@@ -3,7 +3,14 @@
 //! It inherits the job's locked handle and its assignment (see `launch`), leaves the caller's session, and from then on
 //! depends on nobody: the front may come and go.
 
+mod ending;
+mod equipment;
 mod journal;
+mod log;
+mod masked;
+mod metering;
+mod pipeline;
+mod question;
 mod stop;
 
 use std::fs::File;
@@ -15,7 +22,6 @@ use std::process::ExitCode;
 use super::id::JobId;
 use super::launch::{Assignment, Ready};
 use super::lock::Hold;
-use super::spec::JobSpec;
 use super::store::Store;
 use crate::process;
 use crate::settings::Settings;
@@ -38,7 +44,8 @@ enum BeginError {
 
 /// Does what the front assigned; the subcommand `run`.
 pub fn main(settings: Settings) -> ExitCode {
-    match begin(settings) {
+    let mask = masked::begin_log(&settings);
+    match begin(settings, &mask) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             tracing::error!(%fault, "the runner could not begin");
@@ -47,7 +54,7 @@ pub fn main(settings: Settings) -> ExitCode {
     }
 }
 
-fn begin(settings: Settings) -> Result<(), BeginError> {
+fn begin(settings: Settings, mask: &masked::Mask) -> Result<(), BeginError> {
     let Inherited { mut channel, hold } = Inherited::take().map_err(BeginError::Handles)?;
     // A session of its own, or the signal that ends the front's group would end the job. Fails only where there is one.
     let _ = rustix::process::setsid();
@@ -62,10 +69,13 @@ fn begin(settings: Settings) -> Result<(), BeginError> {
         .map_err(BeginError::Runtime)?;
     match assignment {
         Assignment::Job { id, spec } => {
-            let job = accept(&settings, &id, &mut channel)?;
+            let store = accept(&settings, &id, &mut channel)?;
             drop(channel);
+            runtime.block_on(pipeline::run(settings, id, *spec, store, mask));
         }
-        Assignment::Analyze(question) => {}
+        Assignment::Analyze(question) => {
+            runtime.block_on(question::answer(settings, question, channel, mask))
+        }
     }
     // Whatever a thread of a library still does must not keep the lock.
     runtime.shutdown_background();

@@ -19,7 +19,7 @@ pub(super) enum Cause {
     /// `timeout_ms` is over.
     TimedOut,
     /// The gateway will not serve this job, however often the agent asks: a stable name, and one sentence.
-    Gateway(String, String),
+    Gateway(&'static str, String),
 }
 
 /// The one switch that ends a job; cheap to clone.

@@ -1,0 +1,251 @@
+//! The end of a job: its terminal state, its artifacts, its compact result.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+
+use super::pipeline::{Cut, Findings, Job};
+use super::stop::Cause;
+use crate::agent::Ending;
+use crate::job::id::JobId;
+use crate::job::state::State;
+use crate::job::store::Store;
+use crate::process::LevelWord;
+use crate::redact::{Redacted, RedactedJson, Redactor};
+use crate::report::{self, Artifacts, Ended, artifacts};
+use crate::settings::SandboxMode;
+use crate::verify::Verdicts;
+use crate::workspace::Selection;
+
+/// What ended a job, when that was no check: a stable name, and one sentence.
+type Fault = Option<(String, String)>;
+
+/// Writes the end of a job down. From then on it is over.
+pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
+    let (state, fault) = judge(&job, came_to);
+    let redactor = job.equipment.redactor.clone();
+    let artifacts = Artifacts::in_job(&job.folder());
+    let findings = &job.findings;
+
+    let diff = keep_diff(findings, &redactor, &artifacts);
+    let words = keep_report(findings, &redactor, &artifacts);
+    keep_transcript(&job, &redactor, &artifacts);
+    let changed_files: Vec<String> = findings
+        .changes
+        .iter()
+        .flat_map(|changes| &changes.files)
+        .map(|file| redactor.text(&file.path.to_string()).into_string())
+        .collect();
+    let fault = fault.map(|(cause, message)| (cause, redactor.text(&message)));
+    let notes = notes(&job);
+    let caps = [
+        Some(job.settings.diff_max_bytes),
+        job.spec
+            .scoped_patch
+            .as_ref()
+            .and_then(|scope| scope.max_diff_bytes),
+    ];
+    let max_bytes = caps.into_iter().flatten().min().unwrap_or(u64::MAX);
+    let stopped = findings
+        .stopped
+        .filter(|_| findings.passes.len() > 1)
+        .map(|reason| reason.to_string());
+    let id = job.journal().id().to_string();
+    let result = report::compose(&Ended {
+        job_id: &id,
+        status: state.as_str(),
+        error: fault
+            .as_ref()
+            .map(|(cause, message)| (cause.as_str(), message.as_str())),
+        changed_files: &changed_files,
+        verdicts: findings.verdicts.as_ref(),
+        diff: diff
+            .as_deref()
+            .filter(|_| job.spec.include_diff)
+            .map(|text| report::Diff { text, max_bytes }),
+        agent_report: words.as_deref(),
+        denials: findings
+            .agent
+            .as_ref()
+            .map_or(0, |agent| agent.denials.len()),
+        passes: u32::try_from(findings.passes.len()).unwrap_or(u32::MAX),
+        stopped: stopped.as_deref(),
+        notes: &notes,
+    });
+    // Every part went through the redactor; once more the whole, so that none can be forgotten.
+    let result = redactor.json(result);
+    let mut journal = job.journal();
+    journal.line(&format!(
+        "{state}{}",
+        fault
+            .map(|(_, message)| format!(": {message}"))
+            .unwrap_or_default()
+    ));
+    journal.close();
+    if let Err(fault) = journal.store().finish(journal.id(), state, &result) {
+        tracing::error!(%fault, "the job's end could not be recorded");
+    }
+}
+
+/// The end of a job that could not even begin.
+pub(super) fn without_equipment(store: &Store, id: &JobId, fault: &str) {
+    let result = RedactedJson::from_record(json!({
+        "job_id": id,
+        "job_status": State::Failed,
+        "changed_files": [],
+        "checks": [],
+        "diff": "",
+        "error": { "cause": "host", "message": fault },
+    }));
+    if let Err(fault) = store.finish(id, State::Failed, &result) {
+        tracing::error!(%fault, "the job's end could not be recorded");
+    }
+}
+
+fn judge(job: &Job, came_to: Result<(), Cut>) -> (State, Fault) {
+    let fault = |cause: &str, message: String| Some((cause.to_owned(), message));
+    match came_to {
+        Ok(()) if job.findings.verdicts.as_ref().is_some_and(Verdicts::passed) => {
+            (State::Completed, None)
+        }
+        Ok(()) => (State::Failed, agent_fault(&job.findings)),
+        Err(Cut::Stalled(step)) => {
+            let silent = job.settings.stall_ms / 1_000;
+            (
+                State::TimedOut,
+                fault(
+                    "stalled",
+                    format!("no sign of life for {silent} s (WORKER_STALL_MS); last step: {step}"),
+                ),
+            )
+        }
+        Err(Cut::Fault(cause, message)) => (State::Failed, fault(cause, message)),
+        Err(Cut::Stopped) => match job.stop.cause() {
+            Some(Cause::TimedOut) => {
+                let step = match job.findings.agent.as_ref().map(|agent| &agent.ending) {
+                    Some(Ending::TimedOut { last_step }) => format!("; last step: {last_step}"),
+                    _ => String::new(),
+                };
+                (
+                    State::TimedOut,
+                    fault(
+                        "job_timeout",
+                        format!(
+                            "the job's {} s are over (timeout_ms){step}",
+                            job.spec.timeout_ms.div_ceil(1_000)
+                        ),
+                    ),
+                )
+            }
+            Some(Cause::Gateway(cause, message)) => (State::Failed, fault(cause, message.clone())),
+            Some(Cause::Cancelled) | None => (State::Cancelled, None),
+        },
+    }
+}
+
+/// A failed agent is the cause before any check that failed because of it.
+fn agent_fault(findings: &Findings) -> Fault {
+    match findings.agent.as_ref().map(|agent| &agent.ending) {
+        Some(Ending::Failed { cause, message }) => Some(((*cause).to_owned(), message.clone())),
+        _ => None,
+    }
+}
+
+fn keep_diff(findings: &Findings, redactor: &Redactor, artifacts: &Artifacts) -> Option<Redacted> {
+    let changes = findings
+        .changes
+        .as_ref()
+        .filter(|changes| !changes.is_empty())?;
+    let diff = changes.diff(Selection::All, artifacts::MAX_BYTES);
+    let mut text = redactor.bytes(&diff.bytes);
+    text.push(&redactor.text(&diff.note()));
+    keep(artifacts, artifacts::DIFF, &text);
+    Some(text)
+}
+
+fn keep_report(
+    findings: &Findings,
+    redactor: &Redactor,
+    artifacts: &Artifacts,
+) -> Option<Redacted> {
+    let words = redactor.text(findings.agent.as_ref()?.last_message.as_deref()?);
+    if words.len() > report::AGENT_REPORT_BYTES {
+        keep(artifacts, artifacts::AGENT_REPORT, &words);
+    }
+    Some(words)
+}
+
+/// The agent's events, redacted as a stream: they can be many megabytes.
+fn keep_transcript(job: &Job, redactor: &Redactor, artifacts: &Artifacts) {
+    let events = job.folder().join("events.jsonl");
+    if let Err(fault) = copy_redacted(&events, redactor, artifacts) {
+        tracing::warn!(%fault, "the transcript was not kept");
+    }
+    // Working material: raw, and not needed any more.
+    let _ = std::fs::remove_file(events);
+}
+
+fn copy_redacted(
+    from: &std::path::Path,
+    redactor: &Redactor,
+    artifacts: &Artifacts,
+) -> Result<(), Cow<'static, str>> {
+    use std::io::Read as _;
+    let failed = |fault: &dyn std::fmt::Display| Cow::Owned(fault.to_string());
+    let mut file = match std::fs::File::open(from) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(&error)),
+    };
+    let mut writer = artifacts
+        .create(artifacts::TRANSCRIPT)
+        .map_err(|fault| failed(&fault))?;
+    let mut stream = redactor.stream();
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        let read = file.read(&mut chunk).map_err(|fault| failed(&fault))?;
+        let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
+        writer
+            .push(&stream.push(bytes))
+            .map_err(|fault| failed(&fault))?;
+    }
+    writer
+        .push(&stream.finish())
+        .map_err(|fault| failed(&fault))?;
+    writer.finish().map_err(|fault| failed(&fault))?;
+    Ok(())
+}
+
+fn keep(artifacts: &Artifacts, name: &str, text: &Redacted) {
+    if let Err(fault) = artifacts.write(name, text) {
+        tracing::error!(%fault, name, "an artifact was not kept");
+    }
+}
+
+/// What else the reader must know, a short sentence each.
+fn notes(job: &Job) -> Vec<String> {
+    let mut notes = job.findings.notes.clone();
+    if let Some(agent) = &job.findings.agent {
+        notes.extend(agent.notes.iter().cloned());
+    }
+    if let Some(level) = &job.findings.level {
+        if level.word != LevelWord::Confined && job.settings.sandbox != SandboxMode::Off {
+            notes.push(format!("ran {}; doctor says why", level.word.as_str()));
+        }
+    }
+    if let Some(changes) = &job.findings.changes {
+        if changes.ignored > 0 {
+            notes.push(format!("{} ignored files changed too", changes.ignored));
+        }
+        notes.extend(
+            changes
+                .git
+                .iter()
+                .filter(|change| !change.is_tampering())
+                .map(ToString::to_string),
+        );
+    }
+    notes
+}

@@ -1,0 +1,584 @@
+//! One job, step by step: its turn, the base, the agent, what it changed, whether that holds, and again where it does not.
+//!
+//! A step either hands on to the next one or cuts the job short ([`Cut`]); what was found out until then is kept
+//! ([`Findings`]), so that a job that was cut short still tells what it did.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::equipment::{Equipment, LOOPBACK};
+use super::journal::Journal;
+use super::masked::Mask;
+use super::metering::Metering;
+use super::stop::{Cause, Stop};
+use super::{ending, log};
+use crate::agent::{self, AgentOutcome, AgentRun, Claude, Ending, Session};
+use crate::gateway::{self, Adapter};
+use crate::job::id::JobId;
+use crate::job::lock::Hold;
+use crate::job::slots::{self, Turn};
+use crate::job::spec::JobSpec;
+use crate::job::state::State;
+use crate::job::store::Store;
+use crate::process::{self, Confinement, Level, Network};
+use crate::report::Artifacts;
+use crate::settings::{SandboxMode, Settings};
+use crate::verify::{self, Verdicts, revise};
+use crate::workspace::{Base, Changes, Limits, Root, Workspace};
+
+/// How often a job looks whether the tree that another job works in is free.
+const TREE_POLL: Duration = Duration::from_millis(100);
+
+/// What was found out about a job so far.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) changes: Option<Arc<Changes>>,
+    pub(super) verdicts: Option<Verdicts>,
+    pub(super) agent: Option<AgentOutcome>,
+    pub(super) level: Option<Level>,
+    pub(super) passes: Vec<revise::Pass>,
+    pub(super) stopped: Option<revise::Reason>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Why a job ends before its verdict.
+#[derive(Debug)]
+pub(super) enum Cut {
+    /// Somebody or something wanted it ended: the switch knows who.
+    Stopped,
+    /// The agent gave no sign of life for WORKER_STALL_MS; its last step.
+    Stalled(String),
+    /// Something is missing or broken: a stable name, and a sentence that says what to do.
+    Fault(&'static str, String),
+}
+
+impl Cut {
+    fn fault(cause: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
+        move |fault| Self::Fault(cause, fault.to_string())
+    }
+}
+
+/// A job at work.
+pub(super) struct Job {
+    pub(super) settings: Arc<Settings>,
+    pub(super) spec: JobSpec,
+    pub(super) equipment: Equipment,
+    pub(super) journal: Arc<Mutex<Journal>>,
+    pub(super) stop: Stop,
+    pub(super) findings: Findings,
+    /// When `timeout_ms` is over; set when preparing begins.
+    deadline: Option<Instant>,
+}
+
+/// Runs a job from its place in the queue to its terminal state.
+pub(super) async fn run(settings: Settings, id: JobId, spec: JobSpec, store: Store, mask: &Mask) {
+    let settings = Arc::new(settings);
+    let stop = Stop::default();
+    match Store::open(&settings.state_dir) {
+        Ok(store) => stop.listen(store, id.clone()),
+        Err(fault) => tracing::error!(%fault, "this job cannot be cancelled"),
+    }
+    let for_equipment = Arc::clone(&settings);
+    let loaded = tokio::task::spawn_blocking(move || Equipment::load(for_equipment)).await;
+    let equipment = match loaded
+        .map_err(|fault| fault.to_string())
+        .and_then(|loaded| loaded)
+    {
+        Ok(equipment) => equipment,
+        Err(fault) => return ending::without_equipment(&store, &id, &fault),
+    };
+    mask.set(equipment.redactor.clone());
+    let journal = Journal::begin(store, id, equipment.redactor.clone(), State::Queued);
+    let mut job = Job {
+        settings,
+        spec,
+        equipment,
+        journal: Arc::new(Mutex::new(journal)),
+        stop,
+        findings: Findings::default(),
+        deadline: None,
+    };
+    let came_to = job.work().await;
+    // Nothing of the job may be left when its end is told.
+    let swept = tokio::task::spawn_blocking(process::sweep)
+        .await
+        .unwrap_or_default();
+    if swept > 0 {
+        job.journal()
+            .line(&format!("ended {swept} processes that were left over"));
+    }
+    ending::finish(job, came_to).await;
+}
+
+impl Job {
+    pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The steps, in order. `Ok` is a verdict.
+    async fn work(&mut self) -> Result<(), Cut> {
+        self.record_spec();
+        let _slot = self.wait_for_turn().await?;
+        let limit = Duration::from_millis(self.spec.timeout_ms);
+        self.deadline = Some(Instant::now() + limit);
+        self.stop.after(limit);
+
+        let claude = self.find_claude().await?;
+        let workspace = self.open_workspace().await?;
+        let _tree = self.have_tree_alone(&workspace).await?;
+        let mut base = self.capture_base(workspace).await?;
+        let metering = Metering::begin(&self.settings, &self.journal, &self.stop);
+        let adapter = self.start_adapter(&metering).await?;
+        let came_to = self.passes(&claude, &mut base, &adapter, &metering).await;
+        adapter.shutdown().await;
+        came_to
+    }
+
+    fn record_spec(&mut self) {
+        let spec = &self.spec;
+        let checks: Vec<&str> = spec.checks.iter().map(|check| check.name()).collect();
+        let prompt: String = spec.prompt.chars().take(400).collect();
+        let summary = json!({
+            "prompt": prompt,
+            "allowed_dirs": spec.allowed_dirs,
+            "model": self.equipment.model(spec),
+            "permission_mode": spec.permission_mode,
+            "scope": spec.scoped_patch.as_ref().map(|scope| &scope.paths),
+            "checks": checks,
+            "timeout_ms": spec.timeout_ms,
+            "isolation": spec.isolation,
+        });
+        let journal = self.journal();
+        let summary = journal.redactor().json(summary);
+        journal.record("what was asked", |store, id| {
+            store.record_spec(id, &summary)
+        });
+    }
+
+    async fn wait_for_turn(&mut self) -> Result<Hold, Cut> {
+        // A store of its own: waiting must not hold the journal.
+        let store =
+            Store::open(&self.settings.state_dir).map_err(|fault| Cut::fault("store")(&fault))?;
+        let id = self.journal().id().clone();
+        let turn = slots::wait_for_turn(&store, &id, self.settings.max_running_jobs);
+        let turn = self
+            .unless_stopped(turn)
+            .await?
+            .map_err(|fault| Cut::fault("store")(&fault))?;
+        match turn {
+            Turn::Slot(slot) => {
+                self.journal().entered(State::Preparing);
+                Ok(slot)
+            }
+            Turn::Gone => {
+                self.stop.now(Cause::Cancelled);
+                Err(Cut::Stopped)
+            }
+        }
+    }
+
+    async fn find_claude(&mut self) -> Result<Claude, Cut> {
+        let settings = Arc::clone(&self.settings);
+        let located = self
+            .unless_stopped(async move { Claude::locate(&settings).await })
+            .await?;
+        located.map_err(|fault| Cut::fault("agent_missing")(&fault))
+    }
+
+    async fn open_workspace(&mut self) -> Result<Workspace, Cut> {
+        let Some(root) = self.settings.sandbox_root.clone() else {
+            return Err(Cut::Fault("settings", "SANDBOX_ROOT is not set".to_owned()));
+        };
+        let dirs = self.spec.allowed_dirs.clone();
+        let opened = self
+            .blocking(move || Workspace::open(&Root::open(&root)?, &dirs))
+            .await?;
+        opened.map_err(|fault| Cut::fault("workspace")(&fault))
+    }
+
+    /// Two jobs in one tree would be blamed for each other's changes: the second waits for the first.
+    async fn have_tree_alone(&mut self, workspace: &Workspace) -> Result<Hold, Cut> {
+        let path = self.journal().store().named_lock(&workspace.lock_name());
+        let mut told = false;
+        loop {
+            match Hold::try_take(&path) {
+                Ok(Some(hold)) => return Ok(hold),
+                Ok(None) => {}
+                Err(fault) => return Err(Cut::fault("store")(&fault)),
+            }
+            if !told {
+                told = true;
+                self.journal()
+                    .line("another job works in this tree: waiting for it");
+                self.journal()
+                    .progress("waiting_for", "another job in this tree");
+            }
+            self.unless_stopped(tokio::time::sleep(TREE_POLL)).await?;
+        }
+    }
+
+    async fn capture_base(&mut self, workspace: Workspace) -> Result<Base, Cut> {
+        self.journal().line("recording the tree as it is");
+        let storage = self.folder().join("base");
+        let captured = self
+            .blocking(move || Base::capture(&workspace, &storage, Limits::default()))
+            .await?;
+        let base = captured.map_err(|fault| Cut::fault("workspace")(&fault))?;
+        if base.unread() > 0 {
+            let note = format!(
+                "{} large files are watched by their stamps only",
+                base.unread()
+            );
+            self.findings.notes.push(note);
+        }
+        Ok(base)
+    }
+
+    async fn start_adapter(&self, metering: &Metering) -> Result<Adapter, Cut> {
+        let config = self.equipment.adapter("job", metering.sink());
+        let mut config = config.map_err(|refusal| Cut::fault("settings")(&refusal))?;
+        config.models.main = Some(self.equipment.model(&self.spec));
+        config.job = Some(self.journal().id().to_string());
+        let caps = &self.spec.budget;
+        config.budget = gateway::Budget {
+            max_tokens_total: caps.max_tokens_total,
+            max_cost_usd: caps.max_cost_usd,
+            max_turns: caps.max_turns,
+        };
+        let adapter = Adapter::bind(LOOPBACK, config)
+            .await
+            .map_err(|fault| Cut::fault("adapter")(&fault))?;
+        metering.follow(adapter.events());
+        Ok(adapter)
+    }
+
+    /// Passes of the agent until the verdict stands.
+    async fn passes(
+        &mut self,
+        claude: &Claude,
+        base: &mut Base,
+        adapter: &Adapter,
+        metering: &Metering,
+    ) -> Result<(), Cut> {
+        let mut session = Session::fresh().map_err(|fault| Cut::fault("agent")(&fault))?;
+        let mut prompt = self.spec.prompt.clone();
+        let mut model = self.equipment.model(&self.spec);
+        loop {
+            let number = u32::try_from(self.findings.passes.len() + 1).unwrap_or(u32::MAX);
+            let state = if number == 1 {
+                State::Running
+            } else {
+                State::Revising
+            };
+            self.advance(state)?;
+            self.journal().progress("pass", number);
+            let spent_before = adapter.usage();
+            let run = self
+                .agent_run(claude, base, adapter, session.clone(), prompt, metering)
+                .await;
+            let outcome = self.run_agent(run).await;
+            self.take_changes(base).await?;
+            let outcome = outcome?;
+            let ending = outcome.ending.clone();
+            session = Session::Resume(outcome.session.clone());
+            self.findings.level = Some(outcome.level.clone());
+            self.findings.agent = Some(outcome);
+            match ending {
+                Ending::Cancelled | Ending::TimedOut { .. } => return Err(Cut::Stopped),
+                Ending::Stalled { last_step } => return Err(Cut::Stalled(last_step)),
+                Ending::Success | Ending::MaxTurns | Ending::Failed { .. } => {}
+            }
+            if self.stop.cause().is_some() {
+                return Err(Cut::Stopped);
+            }
+
+            self.advance(State::Verifying)?;
+            let verdicts = self.verify(base, number, metering).await;
+            if self.stop.cause().is_some() {
+                self.findings.verdicts = Some(verdicts);
+                return Err(Cut::Stopped);
+            }
+            self.record_pass(
+                number,
+                &model,
+                adapter.usage().since(&spent_before),
+                &verdicts,
+            );
+            let policy = revise::Policy {
+                max_passes: self.spec.auto_revise.max_passes,
+                can_escalate: self.settings.escalate_model.is_some(),
+                time_left_ms: self.time_left_ms(),
+                budget_spent: metering.budget_spent().is_some(),
+            };
+            match revise::decide(&policy, &self.findings.passes) {
+                revise::Decision::Stop(reason) => {
+                    self.findings.stopped = Some(reason);
+                    return Ok(());
+                }
+                revise::Decision::Revise {
+                    prompt: evidence,
+                    escalate,
+                } => {
+                    self.journal()
+                        .line("the checks' evidence goes back to the agent");
+                    prompt = evidence;
+                    if let (true, Some(stronger)) = (escalate, &self.settings.escalate_model) {
+                        adapter.set_model(Some(stronger.clone()));
+                        model.clone_from(stronger);
+                        self.journal()
+                            .line(&format!("from here on with the model {stronger}"));
+                    }
+                    self.settle(base).await?;
+                }
+            }
+        }
+    }
+
+    async fn agent_run(
+        &self,
+        claude: &Claude,
+        base: &Base,
+        adapter: &Adapter,
+        session: Session,
+        prompt: String,
+        metering: &Metering,
+    ) -> AgentRun {
+        let workspace = base.workspace();
+        // Whether any command may run depends on whether the kernel holds it, so that is found out first.
+        let confined = self.settings.sandbox != SandboxMode::Off
+            && process::probe().await.level.files_confined;
+        AgentRun {
+            claude: claude.clone(),
+            profile: self.settings.agent_profile,
+            prompt,
+            instructions: self.instructions(base),
+            work_dir: workspace.work_dir().to_owned(),
+            additional_dirs: workspace.additional_dirs().to_vec(),
+            home: self.folder().join("home"),
+            temp: self.folder().join("tmp"),
+            session,
+            adapter_url: adapter.url(),
+            adapter_token: self.equipment.token.clone(),
+            model_name: self.settings.claude_code_model.clone(),
+            permission_mode: self.spec.permission_mode,
+            allowed_tools: agent::allowed_tools(
+                self.settings.allowed_tools.as_deref(),
+                confined,
+                &self.spec.checks,
+            ),
+            allow_bypass: self.settings.allow_bypass,
+            // The adapter holds the job to its cap, over all passes.
+            max_turns: None,
+            confinement: self.confinement(workspace),
+            extra_env: self.equipment.check_env(),
+            stall: Duration::from_millis(self.settings.stall_ms),
+            deadline: self.deadline,
+            activity: metering.activity(),
+            cancel: self.stop.token().clone(),
+            raw_log: Some(self.folder().join("events.jsonl")),
+        }
+    }
+
+    /// What the agent and the checks may touch, besides what each of them adds for itself.
+    fn confinement(&self, workspace: &Workspace) -> Confinement {
+        let mut write = vec![workspace.work_dir().to_owned()];
+        write.extend(workspace.additional_dirs().iter().cloned());
+        write.extend(self.settings.sandbox_write.iter().cloned());
+        let mut read = vec![workspace.top().to_owned(), workspace.git_dir().to_owned()];
+        read.extend(self.settings.sandbox_read.iter().cloned());
+        Confinement {
+            mode: self.settings.sandbox,
+            read,
+            write,
+            temp: None,
+            network: Network::On,
+        }
+    }
+
+    /// AGENTS.md and CLAUDE.md of the base; the file's name stands before each.
+    fn instructions(&self, base: &Base) -> Option<String> {
+        let texts: Vec<String> = base
+            .instructions()
+            .iter()
+            .map(|(path, text)| format!("{path}:\n{}\n", text.trim_end()))
+            .collect();
+        (!texts.is_empty()).then(|| texts.join("\n"))
+    }
+
+    async fn run_agent(&mut self, run: AgentRun) -> Result<AgentOutcome, Cut> {
+        let journal = Arc::clone(&self.journal);
+        let mut watch = log::AgentLog::new(journal);
+        let outcome = agent::run(run, |event| watch.tell(&event)).await;
+        outcome.map_err(|fault| Cut::fault("agent_start")(&fault))
+    }
+
+    /// Changes are taken before any check runs: what checks write is never the agent's.
+    async fn take_changes(&mut self, base: &mut Base) -> Result<(), Cut> {
+        // Also after a cancel: what the job did so far is part of its evidence.
+        let changes = tokio::task::block_in_place(|| base.changes());
+        self.findings.changes = Some(Arc::new(
+            changes.map_err(|fault| Cut::fault("workspace")(&fault))?,
+        ));
+        Ok(())
+    }
+
+    async fn verify(&self, base: &Base, pass: u32, metering: &Metering) -> Verdicts {
+        let Some(changes) = &self.findings.changes else {
+            return Verdicts::default();
+        };
+        let workspace = base.workspace();
+        let agent = self.findings.agent.as_ref();
+        let plan = verify::Plan {
+            checks: &self.spec.checks,
+            scoped_patch: self.spec.scoped_patch.as_ref(),
+            expect_changes: self.spec.expect_changes,
+            isolated: false,
+            pass,
+            place: verify::Place {
+                work_dir: workspace.work_dir().to_owned(),
+                top: workspace.top().to_owned(),
+                home: self.folder().join("check-home"),
+                temp: self.folder().join("check-tmp"),
+                extra_env: self.equipment.check_env(),
+                confinement: self.confinement(workspace),
+            },
+            deadline: self.deadline.unwrap_or_else(Instant::now),
+            stop: self.stop.token().clone(),
+            digest_bytes: usize::try_from(self.settings.check_output_response_max)
+                .unwrap_or(usize::MAX),
+        };
+        let id = self.journal().id().to_string();
+        let evidence = verify::Evidence {
+            job_id: &id,
+            task: &self.spec.prompt,
+            changes: Arc::clone(changes),
+            agent: agent.map(agent_evidence).unwrap_or_default(),
+            agent_message: agent
+                .and_then(|agent| agent.last_message.as_deref())
+                .unwrap_or_default(),
+            budget: metering.budget_spent().map(str::to_owned),
+        };
+        let artifacts = Artifacts::in_job(&self.folder());
+        let tell = |progress| match progress {
+            verify::Progress::Started(check) => {
+                self.journal().progress("last", format!("check {check}"))
+            }
+            verify::Progress::Ended(line) => self.journal().line(&line),
+        };
+        verify::run(
+            &plan,
+            &evidence,
+            &self.equipment.plugins,
+            &self.equipment.redactor,
+            &artifacts,
+            tell,
+        )
+        .await
+    }
+
+    async fn settle(&mut self, base: &mut Base) -> Result<(), Cut> {
+        let Some(changes) = &self.findings.changes else {
+            return Ok(());
+        };
+        tokio::task::block_in_place(|| base.settle(changes))
+            .map_err(|fault| Cut::fault("workspace")(&fault))
+    }
+
+    fn record_pass(
+        &mut self,
+        number: u32,
+        model: &str,
+        spent: gateway::Usage,
+        verdicts: &Verdicts,
+    ) {
+        let digest = self
+            .findings
+            .changes
+            .as_ref()
+            .map(|changes| changes.digest())
+            .unwrap_or_default();
+        let agent = self.findings.agent.as_ref();
+        let record = json!({
+            "pass": number,
+            "model": model,
+            "turns": agent.map(|agent| agent.turns),
+            "usage": spent,
+            "checks": verdicts.lines(),
+            "diff_digest": digest,
+        });
+        self.journal().pass(number, record);
+        self.findings.passes.push(revise::Pass {
+            diff_digest: digest,
+            verdicts: verdicts.clone(),
+        });
+        self.findings.verdicts = Some(verdicts.clone());
+    }
+
+    pub(super) fn folder(&self) -> PathBuf {
+        let journal = self.journal();
+        journal.store().job_folder(journal.id())
+    }
+
+    fn time_left_ms(&self) -> u64 {
+        let left = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        left.map_or(u64::MAX, |left| {
+            u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+        })
+    }
+
+    fn advance(&self, to: State) -> Result<(), Cut> {
+        match self.journal().advance(to) {
+            Ok(true) => Ok(()),
+            // Somebody ended the job in the store: there is nothing left to do for it.
+            Ok(false) => {
+                self.stop.now(Cause::Cancelled);
+                Err(Cut::Stopped)
+            }
+            Err(fault) => Err(Cut::fault("store")(&fault)),
+        }
+    }
+
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Cut> {
+        tokio::select! {
+            biased;
+            () = self.stop.token().cancelled() => Err(Cut::Stopped),
+            result = work => Ok(result),
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Cut> {
+        let work = tokio::task::spawn_blocking(work);
+        self.unless_stopped(work)
+            .await?
+            .map_err(|fault| Cut::fault("host")(&fault))
+    }
+}
+
+/// How the agent's pass ended, for the checks: what the host saw, not what it said.
+fn agent_evidence(agent: &AgentOutcome) -> verify::AgentEvidence {
+    let fault = match &agent.ending {
+        Ending::Failed { cause, message } => Some(((*cause).to_owned(), message.clone())),
+        Ending::MaxTurns => Some((
+            "max_turns".to_owned(),
+            format!("the turn limit was reached after {} turns", agent.turns),
+        )),
+        _ => None,
+    };
+    verify::AgentEvidence {
+        fault,
+        denials: agent
+            .denials
+            .iter()
+            .map(|denial| format!("{} {}", denial.tool, denial.target))
+            .collect(),
+    }
+}

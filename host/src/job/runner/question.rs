@@ -1,0 +1,109 @@
+//! `analyze` in its runner: read the files, ask once, answer.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use super::equipment::Equipment;
+use super::masked::Mask;
+use super::metering;
+use crate::gateway::{self, RecordSink};
+use crate::job::analyze::{self, AnalyzeSpec, Answer, Material, Refused};
+use crate::job::refusal::Refusal;
+use crate::job::store::Store;
+use crate::settings::Settings;
+use crate::workspace::Root;
+
+/// Answers one question over the front's socket. When the front hangs up, so does this.
+pub(super) async fn answer(
+    settings: Settings,
+    question: AnalyzeSpec,
+    channel: UnixStream,
+    mask: &Mask,
+) {
+    let Ok(watched) = channel.try_clone() else {
+        return;
+    };
+    tokio::select! {
+        () = hung_up(watched) => {}
+        answered = find_out(Arc::new(settings), question, mask) => {
+            let answer = answered.unwrap_or_else(|refusal| {
+                Answer::Refused(Refused { argument: refusal.argument, rule: refusal.rule })
+            });
+            let text = serde_json::to_vec(&answer).unwrap_or_default();
+            if let Err(fault) = (&channel).write_all(&text) {
+                tracing::debug!(%fault, "the front is gone");
+            }
+        }
+    }
+}
+
+/// Ends when the front closed its side for good. It has ended its sending side long since, so a read does not tell.
+async fn hung_up(channel: UnixStream) {
+    let watched = tokio::task::spawn_blocking(move || {
+        use rustix::event::{PollFd, PollFlags, poll};
+        loop {
+            let mut ends = [PollFd::new(&channel, PollFlags::empty())];
+            match poll(&mut ends, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR)
+                    if !ends
+                        .iter()
+                        .any(|end| end.revents().contains(PollFlags::HUP)) => {}
+                _ => return,
+            }
+        }
+    });
+    let _ = watched.await;
+}
+
+async fn find_out(
+    settings: Arc<Settings>,
+    question: AnalyzeSpec,
+    mask: &Mask,
+) -> Result<Answer, Refusal> {
+    let for_loading = Arc::clone(&settings);
+    let asked = question.clone();
+    let loaded = tokio::task::spawn_blocking(move || {
+        let path = for_loading.sandbox_root.as_deref();
+        let path = path.ok_or_else(|| Refusal::new("SANDBOX_ROOT", "is not set"))?;
+        let root = Root::open(path).map_err(|fault| Refusal::new("SANDBOX_ROOT", fault))?;
+        let material = Material::gather(&root, &asked)?;
+        let equipment = Equipment::load(for_loading).map_err(Refusal::internal)?;
+        Ok::<_, Refusal>((material, equipment))
+    });
+    let (material, equipment) = loaded.await.map_err(Refusal::internal)??;
+    mask.set(equipment.redactor.clone());
+
+    let config = equipment.adapter("analyze", sink(&settings, &equipment))?;
+    let user = format!("{}\nQuestion: {}", material.text, question.question);
+    let asked = gateway::Question {
+        system: analyze::INSTRUCTIONS,
+        user: &user,
+        model: question.model.as_deref(),
+        max_tokens: analyze::ANSWER_TOKENS_MAX,
+    };
+    let completion = gateway::complete(config, asked)
+        .await
+        .map_err(|fault| Refusal::new("gateway", fault))?;
+    let redact = |text: &str| equipment.redactor.text(text).into_string();
+    Ok(Answer::Answered {
+        answer: redact(&completion.text),
+        cut: completion.cut,
+        files: material.files,
+        left_out: material.left_out.iter().map(|name| redact(name)).collect(),
+        input_tokens: completion.usage.tokens.input,
+        output_tokens: completion.usage.tokens.output,
+        model: redact(&completion.model),
+    })
+}
+
+/// Records go to the store and the metrics file under no job.
+fn sink(settings: &Settings, equipment: &Equipment) -> RecordSink {
+    let metrics = metering::open_metrics(settings);
+    let redactor = equipment.redactor.clone();
+    let folder = settings.state_dir.clone();
+    RecordSink::new(move |record| match Store::open(&folder) {
+        Ok(store) => metering::write(&store, None, &redactor, metrics.as_deref(), record),
+        Err(fault) => tracing::error!(%fault, "a request could not be recorded"),
+    })
+}
