@@ -423,9 +423,11 @@ fn govern(
                     None => {}
                     Some(before) => {
                         wanted.kill_at = wanted.kill_at.min(before.kill_at);
-                        wanted.terminate_at = before
+                        // A step that would come after the end is left out.
+                        let sooner = before
                             .terminate_at
                             .map(|at| wanted.terminate_at.map_or(at, |wanted| wanted.min(at)));
+                        wanted.terminate_at = sooner.filter(|at| *at < wanted.kill_at);
                     }
                 }
                 plan = Some(wanted);
