@@ -263,7 +263,14 @@ async fn asking_twice_is_asking_for_haste() {
             .await
             .expect("at once");
         // The supervisor did it, and had not to be killed itself.
-        assert_eq!(hurried, Exit { code: None, signal: Some(9) }, "{mode}");
+        assert_eq!(
+            hurried,
+            Exit {
+                code: None,
+                signal: Some(9)
+            },
+            "{mode}"
+        );
         assert_eq!(hurried, patient.await.unwrap());
     }
 }

@@ -204,7 +204,7 @@ fn options(help: &str) -> BTreeSet<String> {
 async fn ask(binary: &Path, option: &str, cache_dir: &Path) -> Result<String, String> {
     let home = cache_dir.join("claude-probe-home");
     std::fs::create_dir_all(&home).map_err(|error| format!("{}: {error}", home.display()))?;
-    let toolchains = process::toolchains();
+    let toolchains = process::toolchains(&home);
     let mut env = toolchains.env;
     env.extend([
         ("HOME".into(), home.clone().into()),

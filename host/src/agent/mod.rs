@@ -244,7 +244,7 @@ pub async fn run(
     let mut raw_log = RawLog::open(run.raw_log.as_deref()).await?;
     let (args, mut notes) = invocation::arguments(&run);
     notes.extend(run.allowed_tools.note.clone());
-    let toolchains = process::toolchains();
+    let toolchains = process::toolchains(&run.home);
     let mut confinement = run.confinement.clone();
     confinement.read.extend(run.claude.read_paths());
     confinement.read.extend(toolchains.read.iter().cloned());

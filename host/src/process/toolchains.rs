@@ -101,15 +101,19 @@ const HOMES: &[Home] = &[
     },
 ];
 
-/// What of CARGO_HOME and GOPATH may be read; credentials lie beside it.
+/// What of CARGO_HOME may be read; credentials lie beside it.
 const CARGO_PARTS: &[&str] = &["bin", "registry", "git", "env", "config.toml", "config"];
 
-/// Looks at this process's environment and its user's home.
-pub fn toolchains() -> Toolchains {
-    find(|name| std::env::var_os(name))
+/// Looks at this process's environment and its user's home, and gives a task whose HOME is `home` caches of its own.
+///
+/// Package caches of the user are shared for reading only: sources that a job could change there would be compiled by
+/// the user later, unconfined. So cargo gets a CARGO_HOME in the job's HOME whose packages are links into the user's, and
+/// go a GOPATH there with the user's module cache as its first proxy; what is missing is downloaded into these.
+pub fn toolchains(home: &Path) -> Toolchains {
+    find(|name| std::env::var_os(name), home)
 }
 
-fn find(variable: impl Fn(&str) -> Option<OsString>) -> Toolchains {
+fn find(variable: impl Fn(&str) -> Option<OsString>, job_home: &Path) -> Toolchains {
     let home = variable("HOME")
         .map(PathBuf::from)
         .filter(|home| home.is_absolute());
@@ -141,16 +145,28 @@ fn find(variable: impl Fn(&str) -> Option<OsString>) -> Toolchains {
                 .map(|part| cargo.join(part))
                 .filter(|path| path.exists()),
         );
-        found.env.push(("CARGO_HOME".into(), cargo.into()));
+        let own = job_home.join(".cargo");
+        // Without the links cargo downloads again what the user has: slower, not wrong.
+        let _ = link_cargo_home(&cargo, &own);
+        found.env.push(("CARGO_HOME".into(), own.into()));
     }
-    if let Some(go) = located("GOPATH", Some("go")) {
-        found.read.extend(
-            ["bin", "pkg"]
-                .iter()
-                .map(|part| go.join(part))
-                .filter(|path| path.exists()),
-        );
-        found.env.push(("GOPATH".into(), go.into()));
+    if let Some(modules) = located("GOPATH", Some("go"))
+        .map(|go| go.join("pkg/mod"))
+        .filter(|path| path.is_dir())
+    {
+        let behind =
+            variable("GOPROXY").unwrap_or_else(|| "https://proxy.golang.org,direct".into());
+        let mut proxy = OsString::from("file://");
+        proxy.push(modules.join("cache/download"));
+        proxy.push(",");
+        proxy.push(behind);
+        found.env.push(("GOPROXY".into(), proxy));
+        found
+            .env
+            .push(("GOPATH".into(), job_home.join("go").into()));
+        // Or nobody could delete the job's HOME again.
+        found.env.push(("GOFLAGS".into(), "-modcacherw".into()));
+        found.read.push(modules);
     }
     if let Some(path) = variable("PATH") {
         let folders: Vec<PathBuf> = std::env::split_paths(&path)
@@ -166,6 +182,62 @@ fn find(variable: impl Fn(&str) -> Option<OsString>) -> Toolchains {
     found.read.sort();
     found.read.dedup();
     found
+}
+
+/// A CARGO_HOME whose folders are its own and whose packages are links to those of `user`: cargo can add to it, and
+/// change nothing of the user's. Made once; what the user's has gained since is linked at the next call.
+fn link_cargo_home(user: &Path, own: &Path) -> std::io::Result<()> {
+    // The depth at which entries are packages: folders above it are made, entries at it are linked.
+    let parts: &[(&str, usize)] = &[
+        ("registry/cache", 2),
+        ("registry/src", 2),
+        ("git/db", 1),
+        ("git/checkouts", 1),
+        ("config.toml", 0),
+        ("config", 0),
+    ];
+    std::fs::create_dir_all(own)?;
+    for (part, depth) in parts {
+        link_below(&user.join(part), &own.join(part), *depth)?;
+    }
+    // The index is small text that cargo wants to renew in place: it is copied, file by file.
+    copy_below(&user.join("registry/index"), &own.join("registry/index"))
+}
+
+fn link_below(from: &Path, to: &Path, depth: usize) -> std::io::Result<()> {
+    if depth == 0 {
+        if from.exists() && to.symlink_metadata().is_err() {
+            std::os::unix::fs::symlink(from, to)?;
+        }
+        return Ok(());
+    }
+    let Ok(entries) = std::fs::read_dir(from) else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(to)?;
+    for entry in entries.filter_map(Result::ok) {
+        link_below(&entry.path(), &to.join(entry.file_name()), depth - 1)?;
+    }
+    Ok(())
+}
+
+fn copy_below(from: &Path, to: &Path) -> std::io::Result<()> {
+    let Ok(entries) = std::fs::read_dir(from) else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(to)?;
+    for entry in entries.filter_map(Result::ok) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            // A whole git repository as an index (of old, and of some private registries) is not worth its copy.
+            if entry.file_name() != ".git" {
+                copy_below(&from, &to)?;
+            }
+        } else if to.symlink_metadata().is_err() {
+            std::fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
 }
 
 /// A toolchain's folder never is the user's home or lies above it, whatever a variable says: that would open the home.
@@ -192,6 +264,12 @@ mod tests {
             std::fs::create_dir_all(home.join(path)).unwrap();
         }
         std::fs::write(home.join(".cargo/credentials.toml"), "[registry]").unwrap();
+        std::fs::write(
+            home.join(".cargo/registry/cache/crates/a-1.0.0.crate"),
+            "package",
+        )
+        .unwrap();
+        let job = folder.path().join("job");
         let path = std::env::join_paths([
             home.join("tools/bin"),
             home.clone(),
@@ -199,13 +277,16 @@ mod tests {
             "/".into(),
         ])
         .unwrap();
-        let found = find(|name| match name {
-            "HOME" => Some(home.clone().into()),
-            "PATH" => Some(path.clone()),
-            "JAVA_HOME" => Some(home.clone().into()),
-            "RUSTUP_HOME" => Some("relative".into()),
-            _ => None,
-        });
+        let found = find(
+            |name| match name {
+                "HOME" => Some(home.clone().into()),
+                "PATH" => Some(path.clone()),
+                "JAVA_HOME" => Some(home.clone().into()),
+                "RUSTUP_HOME" => Some("relative".into()),
+                _ => None,
+            },
+            &job,
+        );
         let expected = [
             ".cargo/bin",
             ".cargo/registry",
@@ -223,7 +304,10 @@ mod tests {
                 .map(|(_, value)| PathBuf::from(value))
         };
         assert_eq!(value("PATH"), Some(home.join("tools/bin")));
-        assert_eq!(value("CARGO_HOME"), Some(home.join(".cargo")));
+        assert_eq!(value("CARGO_HOME"), Some(job.join(".cargo")));
+        let package = job.join(".cargo/registry/cache/crates/a-1.0.0.crate");
+        assert!(package.is_symlink() && std::fs::read(&package).unwrap() == b"package");
+        assert!(!job.join(".cargo/credentials.toml").exists());
         assert_eq!(value("JAVA_HOME"), None);
         assert_eq!(value("RUSTUP_HOME"), None);
     }

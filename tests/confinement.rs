@@ -1,0 +1,324 @@
+//! What a confined task can reach, and that real projects still build and test in there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+use mcp_codex_worker::process::{
+    self, Command, Confinement, Exit, LevelWord, Network, ProcessError, SandboxMode, Stdin,
+};
+use tokio::io::AsyncReadExt;
+
+/// A job's folders, in a place that is not /tmp: there the job has one of its own.
+struct Job {
+    folder: tempfile::TempDir,
+    level: LevelWord,
+}
+
+impl Job {
+    fn new() -> Self {
+        // Beside the test binary, for want of a better place that is writable and not temporary.
+        let place = std::env::current_exe()
+            .unwrap()
+            .parent()
+            .unwrap()
+            .to_owned();
+        let folder = tempfile::Builder::new()
+            .prefix("confined-")
+            .tempdir_in(place)
+            .unwrap();
+        for name in ["tree", "home", "temp", "other"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join("other/file"), "of another").unwrap();
+        Self {
+            folder,
+            level: LevelWord::Confined,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn command(&self, script: &str) -> Command {
+        let toolchains = process::toolchains(&self.path("home"));
+        let mut env = toolchains.env;
+        env.push(("HOME".into(), self.path("home").into()));
+        env.push(("TMPDIR".into(), self.path("temp").into()));
+        env.push(("OTHER".into(), self.path("other").into()));
+        Command {
+            program: "bash".into(),
+            args: vec!["-c".into(), script.into()],
+            cwd: self.path("tree"),
+            env,
+            stdin: Stdin::Null,
+            confinement: Confinement {
+                mode: SandboxMode::Auto,
+                read: toolchains.read,
+                write: vec![self.path("tree"), self.path("home")],
+                temp: Some(self.path("temp")),
+                network: Network::On,
+            },
+        }
+    }
+
+    async fn run(&self, command: Command) -> (Exit, String) {
+        let mut task = process::spawn(command).await.unwrap();
+        assert_eq!(task.level().word, self.level, "{:?}", task.level());
+        let (mut out, mut err) = (String::new(), String::new());
+        let (stdout, stderr) = (&mut task.stdout, &mut task.stderr);
+        tokio::try_join!(
+            stdout.read_to_string(&mut out),
+            stderr.read_to_string(&mut err)
+        )
+        .unwrap();
+        (task.wait().await, out + &err)
+    }
+
+    async fn shell(&self, script: &str) -> (Exit, String) {
+        self.run(self.command(script)).await
+    }
+
+    async fn passes(&self, script: &str) -> String {
+        let (exit, output) = self.shell(script).await;
+        assert!(exit.success(), "{script}: {exit}\n{output}");
+        output
+    }
+}
+
+/// Runs `script`, and tells which of its lines (each a command of its own) did not succeed.
+async fn refused(job: &Job, lines: &[&str]) -> Vec<usize> {
+    let mut refused = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        if !job.shell(line).await.0.success() {
+            refused.push(number);
+        }
+    }
+    refused
+}
+
+#[tokio::test]
+async fn twelve_writes_that_are_none_of_its_business_are_refused() {
+    let job = Job::new();
+    let user_home = std::env::var("HOME").unwrap();
+    let outside = [
+        "echo x > $OTHER/new".to_owned(),
+        "echo x >> $OTHER/file".to_owned(),
+        "rm $OTHER/file".to_owned(),
+        "mv $OTHER/file file".to_owned(),
+        "ln $OTHER/file link".to_owned(),
+        "ln -s $OTHER/file soft && echo x >> soft".to_owned(),
+        "mkdir $OTHER/folder".to_owned(),
+        "truncate -s 0 $OTHER/file".to_owned(),
+        "mkfifo $OTHER/pipe".to_owned(),
+        format!("echo x > {user_home}/.confinement-test"),
+        "echo x > /etc/confinement-test".to_owned(),
+        "echo x > /proc/sys/kernel/core_pattern".to_owned(),
+        "echo x > ../new".to_owned(),
+        "cd $OTHER && git init .".to_owned(),
+    ];
+    let lines: Vec<&str> = outside.iter().map(String::as_str).collect();
+    let all: Vec<usize> = (0..lines.len()).collect();
+    assert_eq!(refused(&job, &lines).await, all);
+    assert_eq!(
+        std::fs::read_to_string(job.path("other/file")).unwrap(),
+        "of another"
+    );
+    assert_eq!(std::fs::read_dir(job.path("other")).unwrap().count(), 1);
+    assert!(!Path::new(&user_home).join(".confinement-test").exists());
+
+    let inside = [
+        "echo x > new && mkdir -p a/b && mv new a/b/ && rm -r a",
+        "echo x > $HOME/new && ln -s new $HOME/soft && mkfifo $HOME/pipe",
+        "echo x > $(mktemp) && echo x > /dev/null && echo x > /dev/stderr",
+        "echo x > /tmp/own && echo x > /var/tmp/own && echo x > /dev/shm/own",
+    ];
+    assert_eq!(refused(&job, &inside).await, [0; 0]);
+    assert!(job.path("temp/own").exists(), "its /tmp is its own");
+    assert!(!Path::new("/tmp/own").exists() && !Path::new("/dev/shm/own").exists());
+}
+
+#[tokio::test]
+async fn what_others_keep_cannot_be_read() {
+    let job = Job::new();
+    let mut command = job.command("cat $SECRET");
+    let user = std::env::var("HOME").unwrap();
+    let secret = job.path("other/file");
+    for path in [
+        secret.to_str().unwrap(),
+        "/etc/shadow",
+        &format!("{user}/.bashrc"),
+        "/proc/kcore",
+        "/dev/vda",
+        "/dev/sda",
+    ] {
+        command.env.push(("SECRET".into(), path.into()));
+        let (exit, output) = job.run(command.clone()).await;
+        assert!(!exit.success(), "{path}: {output}");
+    }
+    assert!(!job.shell("ls $OTHER").await.0.success());
+    // The other way round the runner's own secrets: its environment, its memory, its arguments.
+    let own = std::process::id();
+    assert!(
+        !job.shell(&format!("cat /proc/{own}/environ"))
+            .await
+            .0
+            .success()
+    );
+    let output = job
+        .passes(
+            "cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c CARGO_MANIFEST_DIR || true",
+        )
+        .await;
+    assert_eq!(output.trim(), "0");
+    // Nor can it signal what is not its own.
+    assert!(!job.shell(&format!("kill -0 {own}")).await.0.success());
+}
+
+#[tokio::test]
+async fn root_inside_is_less_than_root() {
+    let job = Job::new();
+    for line in [
+        "mount -t tmpfs none $HOME",
+        "mknod node b 1 1",
+        "chroot / unshare -m true",
+        "swapoff -a && hostname x",
+    ] {
+        assert!(!job.shell(line).await.0.success(), "{line}");
+    }
+    let output = job
+        .passes("grep -E 'NoNewPrivs|CapEff' /proc/self/status")
+        .await;
+    assert!(output.contains("NoNewPrivs:\t1"), "{output}");
+}
+
+#[tokio::test]
+async fn the_network_can_be_taken_away_but_not_the_loopback() {
+    let job = Job::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connect = format!("exec 3<>/dev/tcp/127.0.0.1/{port}");
+    assert!(job.shell(&connect).await.0.success());
+    let mut command = job.command(&connect);
+    command.confinement.network = Network::Off;
+    assert!(!job.run(command.clone()).await.0.success());
+    let own_server = "import socket, threading
+server = socket.create_server(('127.0.0.1', 0))
+threading.Thread(target=lambda: server.accept()[0].sendall(b'hello')).start()
+print(socket.create_connection(server.getsockname()).recv(5).decode())
+try:
+    socket.create_connection(('192.0.2.1', 80), timeout=5)
+except OSError as error:
+    print(error.errno)";
+    job.write("tree/own.py", own_server);
+    command.args = vec![
+        "-c".into(),
+        "python3 own.py; ls /sys/class/net 2>/dev/null; grep -c : /proc/net/dev".into(),
+    ];
+    let (_, output) = job.run(command.clone()).await;
+    // ENETUNREACH at once, and one interface only.
+    assert_eq!(output.lines().collect::<Vec<_>>(), ["hello", "101", "1"]);
+
+    // Without any other confinement it is gone just the same.
+    command.confinement.mode = SandboxMode::Off;
+    command.args = vec!["-c".into(), connect.into()];
+    let task = process::spawn(command).await.unwrap();
+    assert_eq!(task.level().word, LevelWord::Unconfined);
+    assert!(!task.wait().await.success());
+}
+
+#[tokio::test]
+async fn required_is_a_refusal_only_where_something_is_missing() {
+    let job = Job::new();
+    let mut command = job.command("true");
+    command.confinement.mode = SandboxMode::Required;
+    let found = process::probe().await;
+    match process::spawn(command).await {
+        Ok(task) => assert_eq!(task.level().word, LevelWord::Confined),
+        Err(ProcessError::Confinement(reason)) => {
+            assert!(
+                found.level.word != LevelWord::Confined && !reason.is_empty(),
+                "{reason}"
+            );
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "CI must have it: {reason}"
+            );
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_cargo_project_with_a_dependency_builds_and_tests() {
+    let job = Job::new();
+    job.write("tree/Cargo.toml", "[package]\nname = \"confined\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[dependencies]\ncfg-if = \"1\"\n[workspace]\n");
+    job.write("tree/src/lib.rs", "cfg_if::cfg_if! { if #[cfg(unix)] { pub fn two() -> u32 { 2 } } }\n#[test]\nfn is_two() { assert_eq!(two(), 2); }\n");
+    // The package comes from what this machine has downloaded already: the network is not asked.
+    let output = job.passes("cargo test --offline 2>&1").await;
+    assert!(output.contains("1 passed"), "{output}");
+    // Nothing of the user's packages can be changed through the links.
+    let output = job.passes("for link in $CARGO_HOME/registry/*/*/cfg-if-1*; do echo x > $link/x 2>/dev/null || echo x >> $link 2>/dev/null || echo held; done").await;
+    assert!(
+        !output.is_empty() && output.lines().all(|line| line == "held"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn an_npm_project_installs_and_tests() {
+    let job = Job::new();
+    job.write("tree/package.json", r#"{"name":"confined","version":"1.0.0","scripts":{"test":"node --test"},"dependencies":{"two":"file:./two"}}"#);
+    job.write(
+        "tree/two/package.json",
+        r#"{"name":"two","version":"1.0.0","main":"index.js"}"#,
+    );
+    job.write("tree/two/index.js", "module.exports = 2;");
+    job.write("tree/two.test.js", "const test = require('node:test'); test('two', () => require('node:assert').equal(require('two'), 2));");
+    let output = job
+        .passes("npm install --offline --no-audit --no-fund 2>&1 && npm test 2>&1")
+        .await;
+    assert!(output.contains("pass 1"), "{output}");
+}
+
+#[tokio::test]
+async fn a_pytest_project_tests() {
+    let job = Job::new();
+    job.write("tree/two.py", "def two():\n    return 2\n");
+    job.write(
+        "tree/test_two.py",
+        "import multiprocessing, tempfile, pathlib, unittest
+from two import two
+
+class Two(unittest.TestCase):
+    def test_two(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, 'x').write_text('x')
+        with multiprocessing.Pool(2) as pool:
+            self.assertEqual(sum(pool.map(abs, [-1, 1])), two())
+",
+    );
+    // pytest where the machine has it or can fetch it; the same file is a unittest everywhere.
+    let script = "python3 -m pytest --version >/dev/null 2>&1 || { python3 -m venv .venv && . .venv/bin/activate && pip install -q pytest; } >/dev/null 2>&1
+        if python3 -m pytest --version >/dev/null 2>&1; then python3 -m pytest -q 2>&1 && echo by pytest; else python3 -m unittest 2>&1 && echo by unittest; fi";
+    let output = job.passes(script).await;
+    assert!(
+        output.contains("1 passed") || output.contains("by unittest"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn git_works_on_the_jobs_own_tree() {
+    let job = Job::new();
+    let output = job
+        .passes("git init -q . && echo a > a && git add a && git -c user.name=x -c user.email=x@x commit -qm a && git status --short && git log --oneline | wc -l")
+        .await;
+    assert_eq!(output.trim(), "1");
+}
