@@ -89,7 +89,7 @@ pub(super) async fn run(
         }
     }
     let (program, args) = command_line(&check.command);
-    let toolchains = process::toolchains();
+    let toolchains = process::toolchains(&place.home);
     let mut confinement = place.confinement.clone();
     confinement.read.extend(toolchains.read.iter().cloned());
     confinement.write.push(place.home.clone());
