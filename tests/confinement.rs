@@ -264,7 +264,7 @@ async fn a_cargo_project_with_a_dependency_builds_and_tests() {
     let output = job.passes("cargo test --offline 2>&1").await;
     assert!(output.contains("1 passed"), "{output}");
     // Nothing of the user's packages can be changed through the links.
-    let output = job.passes("for link in $CARGO_HOME/registry/*/*/cfg-if-1*; do echo x > $link/x 2>/dev/null || echo x >> $link 2>/dev/null || echo held; done").await;
+    let output = job.passes("for link in $CARGO_HOME/registry/*/*/cfg-if-1*; do { echo x > $link/x; } 2>/dev/null || { echo x >> $link; } 2>/dev/null || echo held; done").await;
     assert!(
         !output.is_empty() && output.lines().all(|line| line == "held"),
         "{output}"
