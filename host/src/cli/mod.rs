@@ -4,10 +4,12 @@ mod adapter;
 mod completions;
 mod demo;
 mod doctor;
+mod gc;
 mod jobs;
 mod plugin;
 mod run;
 mod serve;
+mod setup;
 mod terminal;
 
 use std::path::PathBuf;
@@ -92,8 +94,12 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Check everything that can be wrong, each with its remedy
     Doctor(doctor::DoctorArguments),
+    /// Make this server known to Codex and write the settings it needs
+    Setup(setup::SetupArguments),
     /// List, show, follow, cancel and forget jobs
     Jobs(jobs::JobsArguments),
+    /// Forget old jobs, by age and by the room they take
+    Gc(gc::GcArguments),
     /// Print a completion script for your shell
     Completions(completions::CompletionsArguments),
     /// Write, test, look at, install and remove plugins
@@ -112,6 +118,8 @@ pub fn main() -> ExitCode {
         Command::Adapter(arguments) => adapter::run(&cli.global, &arguments),
         Command::Demo(arguments) => demo::run(&cli.global, &arguments),
         Command::Doctor(arguments) => doctor::run(&cli.global, &arguments),
+        Command::Setup(arguments) => setup::run(&cli.global, &arguments),
+        Command::Gc(arguments) => gc::run(&cli.global, &arguments),
         Command::Jobs(arguments) => jobs::run(&cli.global, &arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Plugin(arguments) => plugin::run(&cli.global, &arguments),

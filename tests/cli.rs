@@ -1,0 +1,360 @@
+//! The commands for people: setup, doctor, jobs, gc.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use mcp_codex_worker::job::{JobId, State, Store};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A new user with an empty home.
+struct User {
+    home: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+impl User {
+    fn new() -> Self {
+        Self {
+            home: tempfile::tempdir().unwrap(),
+            environment: Vec::new(),
+        }
+    }
+
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"))
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(self.environment.iter().cloned())
+            .current_dir(self.home.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.path(".local/state/mcp-codex-worker")).unwrap()
+    }
+
+    /// A job whose runner died at once.
+    fn dead_job(&self) -> JobId {
+        let id = JobId::random().unwrap();
+        drop(self.store().add(&id).unwrap());
+        id
+    }
+
+    fn doctor(&self) -> Vec<Value> {
+        let output = self.run(&["doctor", "--json"]);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn verdict<'a>(findings: &'a [Value], what: &str) -> &'a str {
+    findings
+        .iter()
+        .find(|finding| finding["what"] == what)
+        .unwrap_or_else(|| panic!("nothing about {what}: {findings:?}"))["verdict"]
+        .as_str()
+        .unwrap()
+}
+
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let user = User::new();
+    let help = stdout(&user.run(&["--help"]));
+    let commands = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    let mut count = 0;
+    for command in commands.filter(|command| *command != "help") {
+        let output = user.run(&[command, "--help"]);
+        assert!(output.status.success(), "{command}");
+        assert!(stdout(&output).contains("Usage:"), "{command}");
+        count += 1;
+    }
+    assert!(count >= 7, "{help}");
+    assert_eq!(user.run(&["no-such-command"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_new_user_sets_up_codex_and_takes_it_back() {
+    let user = User::new().with("MY_KEY", "sk-the-key#1");
+    let config = user.path(".codex/config.toml");
+    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+    let theirs = "# mine\nmodel = \"gpt-5.5\"\n";
+    std::fs::write(&config, theirs).unwrap();
+    std::fs::create_dir(user.path("repos")).unwrap();
+    let setup = [
+        "setup",
+        "--root",
+        "repos",
+        "--gateway",
+        "https://gateway.example/v1",
+        "--key-from",
+        "MY_KEY",
+        "--model",
+        "deepseek-v4-flash",
+    ];
+
+    // Without a word of agreement nothing is written.
+    let asked = user.run(&setup);
+    assert_eq!(asked.status.code(), Some(1), "{}", stderr(&asked));
+    let printed = user.run(&[&setup[..], &["--print"]].concat());
+    assert!(
+        printed.status.success() && stdout(&printed).contains("[mcp_servers.codex_async_worker]")
+    );
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), theirs);
+    assert!(!user.path(".config/mcp-codex-worker/.env").exists());
+
+    let agreed = user.run(&[&setup[..], &["--yes"]].concat());
+    assert!(agreed.status.success(), "{}", stderr(&agreed));
+    assert!(!stdout(&agreed).contains("sk-the-key"), "the key was shown");
+    assert!(
+        std::fs::read_to_string(&config)
+            .unwrap()
+            .starts_with(theirs)
+    );
+    let env_file = user.path(".config/mcp-codex-worker/.env");
+    #[cfg(unix)]
+    assert_eq!(mode(&env_file), 0o600);
+    assert!(
+        std::fs::read_to_string(&env_file)
+            .unwrap()
+            .contains("ONEAPI_API_KEY='sk-the-key#1'")
+    );
+
+    let findings = user.doctor();
+    for what in [
+        "Codex",
+        "SANDBOX_ROOT",
+        "gateway",
+        "model",
+        ".env",
+        "job store",
+        "plugins",
+        "dialect",
+    ] {
+        assert_eq!(verdict(&findings, what), "ok", "{findings:#?}");
+    }
+
+    // Again changes nothing; undo leaves what was there before.
+    let again = user.run(&[&setup[..], &["--yes"]].concat());
+    assert!(
+        stdout(&again).contains("config.toml stays as it is"),
+        "{}",
+        stdout(&again)
+    );
+    let undone = user.run(&["setup", "--undo", "--yes"]);
+    assert!(undone.status.success());
+    assert_eq!(
+        std::fs::read_to_string(&config).unwrap().trim_end(),
+        theirs.trim_end()
+    );
+    let kept = std::fs::read_to_string(user.path(".codex/config.toml.before-mcp-codex-worker"));
+    assert!(kept.is_ok(), "a backup is there");
+}
+
+#[test]
+fn setup_writes_no_value_that_would_be_refused() {
+    let user = User::new();
+    let output = user.run(&[
+        "setup",
+        "--yes",
+        "--gateway",
+        "https://me:pw@gateway.example",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("ONEAPI_BASE_URL") && !stderr(&output).contains("pw@"));
+    assert!(!user.path(".config/mcp-codex-worker/.env").exists());
+}
+
+#[test]
+fn doctor_says_what_is_wrong_and_what_to_do() {
+    let user = User::new();
+    let output = user.run(&["doctor"]);
+    assert_eq!(output.status.code(), Some(1));
+    let findings = user.doctor();
+    for what in ["SANDBOX_ROOT", "gateway"] {
+        assert_eq!(verdict(&findings, what), "broken");
+    }
+    for finding in &findings {
+        assert!(
+            finding["verdict"] == "ok" || finding["remedy"].is_string(),
+            "{finding}"
+        );
+    }
+
+    // A mistake in the settings hides nothing else that can be looked at without them.
+    let user = User::new().with("MAX_RUNNING_JOBS", "lots-of-secret");
+    let output = user.run(&["doctor"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stdout(&output).contains("MAX_RUNNING_JOBS") && !stdout(&output).contains("lots-of-secret")
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn doctor_finds_and_mends_files_that_others_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let user = User::new();
+    drop(user.store());
+    let env_file = user.path(".config/mcp-codex-worker/.env");
+    std::fs::create_dir_all(env_file.parent().unwrap()).unwrap();
+    std::fs::write(&env_file, "CLAUDE_MODEL=m\n").unwrap();
+    let state = user.path(".local/state/mcp-codex-worker");
+    std::fs::set_permissions(&env_file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let findings = user.doctor();
+    assert_eq!(verdict(&findings, ".env"), "broken");
+    assert_eq!(verdict(&findings, "job store"), "broken");
+
+    user.run(&["doctor", "--fix"]);
+    assert_eq!((mode(&env_file), mode(&state)), (0o600, 0o700));
+    let findings = user.doctor();
+    assert_eq!(verdict(&findings, ".env"), "ok");
+    assert_eq!(verdict(&findings, "job store"), "ok");
+}
+
+#[test]
+fn jobs_are_listed_shown_and_forgotten() {
+    let user = User::new();
+    assert!(stdout(&user.run(&["jobs"])).contains("No jobs yet"));
+    let id = user.dead_job();
+
+    let listed = user.run(&["jobs", "ls", "--json"]);
+    let rows: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(rows[0]["job_id"], id.as_str());
+    assert_eq!(
+        rows[0]["job_status"], "interrupted",
+        "a look at it settles it"
+    );
+
+    // By the beginning of its id, and as the last one.
+    for name in [&id.as_str()[..8], "last", id.as_str()] {
+        let shown = user.run(&["jobs", "show", name]);
+        assert!(shown.status.success(), "{}", stderr(&shown));
+        assert!(stdout(&shown).contains("interrupted"), "{}", stdout(&shown));
+    }
+    // It is over: waiting ends at once, and says by its exit code that this is no success.
+    assert_eq!(user.run(&["jobs", "wait", "last"]).status.code(), Some(1));
+    assert!(
+        user.run(&["jobs", "tail", "last", "--follow"])
+            .status
+            .success()
+    );
+    assert!(user.run(&["jobs", "cancel", "last"]).status.success());
+
+    let unknown = user.run(&["jobs", "rm", id.as_str(), "zzzzzz"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(
+        user.store().job(&id).unwrap().is_some(),
+        "one wrong name removes nothing"
+    );
+    assert!(user.run(&["jobs", "rm", "last"]).status.success());
+    assert!(user.store().job(&id).unwrap().is_none());
+    assert!(!user.store().job_folder(&id).exists());
+}
+
+#[test]
+fn a_job_that_is_not_over_is_not_forgotten() {
+    let user = User::new();
+    let id = JobId::random().unwrap();
+    // This test holds its lock, as a runner would.
+    let hold = user.store().add(&id).unwrap();
+    let refused = user.run(&["jobs", "rm", id.as_str()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("not over"));
+    assert!(
+        user.run(&["gc", "--older-than", "0s", "--max-size", "0K"])
+            .status
+            .success()
+    );
+    assert_eq!(user.store().job(&id).unwrap().unwrap().state, State::Queued);
+    drop(hold);
+}
+
+#[test]
+fn gc_forgets_by_age_and_by_size_and_only_looks_when_told() {
+    let user = User::new();
+    let old = user.dead_job();
+    let new = user.dead_job();
+    for id in [&old, &new] {
+        std::fs::write(
+            user.store().job_folder(id).join("log.txt"),
+            vec![b'x'; 6_000],
+        )
+        .unwrap();
+    }
+    let looked = user.run(&["gc", "--max-size", "10K", "--dry-run"]);
+    assert!(
+        stdout(&looked).contains(old.as_str()),
+        "{}",
+        stdout(&looked)
+    );
+    assert!(
+        !stdout(&looked).contains(new.as_str()),
+        "the newer one fits"
+    );
+    assert_eq!(user.store().jobs(9).unwrap().len(), 2);
+
+    assert!(user.run(&["gc", "--max-size", "10K"]).status.success());
+    let left: Vec<JobId> = user
+        .store()
+        .jobs(9)
+        .unwrap()
+        .into_iter()
+        .map(|job| job.id)
+        .collect();
+    assert_eq!(left, [new]);
+    assert!(user.run(&["gc", "--older-than", "0s"]).status.success());
+    assert!(user.store().jobs(9).unwrap().len() <= 1);
+}
+
+#[test]
+fn a_wrong_call_is_told_apart_from_a_failure() {
+    let user = User::new();
+    assert_eq!(
+        user.run(&["--set", "MAX_RUNNING_JOBS=0", "jobs"])
+            .status
+            .code(),
+        Some(2)
+    );
+    assert_eq!(
+        user.run(&["gc", "--older-than", "soon"]).status.code(),
+        Some(2)
+    );
+    assert_eq!(
+        user.run(&["--set", "nonsense", "jobs"]).status.code(),
+        Some(2)
+    );
+}
