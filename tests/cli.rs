@@ -166,6 +166,14 @@ fn a_new_user_sets_up_codex_and_takes_it_back() {
         assert_eq!(verdict(&findings, what), "ok", "{findings:#?}");
     }
 
+    for finding in &findings {
+        let what = finding["what"].as_str().unwrap();
+        assert!(
+            !what.starts_with("plugin ") || finding["verdict"] == "ok",
+            "{finding}"
+        );
+    }
+
     // Again changes nothing; undo leaves what was there before.
     let again = user.run(&[&setup[..], &["--yes"]].concat());
     assert!(

@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use mcp_codex_worker::job::{JobId, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -435,6 +436,131 @@ fn hostile_frames_are_answered_and_the_next_request_is_served() {
             assert!(pong["result"].is_object(), "after {what}: {pong}");
         }
     }
+}
+
+/// A queued job of this server's store, alive as long as the hold is kept: this test stands in for its runner.
+fn held_job(server: &Server) -> (Store, JobId, impl Sized + use<>) {
+    let folder = server.home.path().join(".local/state/mcp-codex-worker");
+    let store = Store::open(&folder).unwrap();
+    let id = JobId::random().unwrap();
+    let hold = store.add(&id).unwrap();
+    (store, id, hold)
+}
+
+fn wait_call(id: u64, job: &JobId, timeout_ms: u64) -> Value {
+    json!({
+        "jsonrpc": "2.0", "id": id, "method": "tools/call",
+        "params": {
+            "name": "wait",
+            "arguments": {"job_id": job, "timeout_ms": timeout_ms},
+            "_meta": {"progressToken": "p"},
+        },
+    })
+}
+
+#[test]
+fn a_wait_reports_progress_lets_others_through_and_wakes_when_the_job_ends() {
+    let mut server = Server::start().initialized();
+    let (store, job, hold) = held_job(&server);
+    server.send(&wait_call(1, &job, 600_000));
+    // Asked later, answered first.
+    let get = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "get", "arguments": {"job_id": job}}});
+    let answer = server.request(&get);
+    assert_eq!(
+        answer["result"]["structuredContent"]["job_status"],
+        "queued"
+    );
+
+    let mut seen = 0.0;
+    for _ in 0..2 {
+        let note = server.next();
+        assert_eq!(note["method"], "notifications/progress", "{note}");
+        assert_eq!(note["params"]["progressToken"], "p");
+        let progress = note["params"]["progress"].as_f64().unwrap();
+        assert!(progress > seen, "it must rise");
+        seen = progress;
+        let message = note["params"]["message"].as_str().unwrap();
+        assert!(
+            message.contains("queued") && message.contains(job.as_str()),
+            "{note}"
+        );
+    }
+
+    drop(hold);
+    let answer = loop {
+        let message = server.next();
+        if message["method"] != "notifications/progress" {
+            break message;
+        }
+    };
+    assert_eq!(answer["id"], 1);
+    assert_eq!(
+        answer["result"]["structuredContent"]["job_status"],
+        "interrupted"
+    );
+    assert!(store.job(&job).unwrap().unwrap().state.is_terminal());
+}
+
+#[test]
+fn at_the_time_out_a_wait_answers_where_the_job_stands() {
+    let mut server = Server::start().initialized();
+    let (_store, job, _hold) = held_job(&server);
+    let answer = server.request(&wait_call(1, &job, 10));
+    assert_eq!(answer["result"]["isError"], false, "{answer}");
+    assert_eq!(
+        answer["result"]["structuredContent"]["job_status"],
+        "queued"
+    );
+}
+
+#[test]
+fn cancelling_a_call_stops_the_wait_and_not_the_job() {
+    let mut server = Server::start().initialized();
+    let (store, job, _hold) = held_job(&server);
+    server.send(&wait_call(41, &job, 600_000));
+    server.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 41, "reason": "timed out"}}));
+    // The cancelled call gets no answer: the next one is for the next question.
+    let pong = server.request(&json!({"jsonrpc": "2.0", "id": 42, "method": "ping"}));
+    assert!(pong["result"].is_object());
+    let row = store.job(&job).unwrap().unwrap();
+    assert!(!row.state.is_terminal() && !row.cancel_requested);
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_of_a_wait_leaves_the_job_alone() {
+    let mut server = Server::start().initialized();
+    let (store, job, hold) = held_job(&server);
+    server.send(&wait_call(1, &job, 600_000));
+    server.request(&json!({"jsonrpc": "2.0", "id": 2, "method": "ping"}));
+    server.stdin = None;
+    // It ends although the wait has ten minutes to go.
+    while server.lines.recv_timeout(PATIENCE).is_ok() {}
+    assert!(server.child.wait().unwrap().success());
+    assert!(!store.job(&job).unwrap().unwrap().state.is_terminal());
+
+    // Another front has it.
+    drop(hold);
+    let folder = server.home.path().to_owned();
+    let mut other = Server::start_with(|command| command.env("HOME", folder)).initialized();
+    let answer = other.request(&wait_call(1, &job, 600_000));
+    assert_eq!(
+        answer["result"]["structuredContent"]["job_status"],
+        "interrupted"
+    );
+}
+
+#[test]
+fn a_hundred_calls_at_once_are_all_answered() {
+    let mut server = Server::start().initialized();
+    let (_store, job, _hold) = held_job(&server);
+    for id in 100..200 {
+        server.send(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "get", "arguments": {"job_id": job}}}));
+    }
+    let mut ids: Vec<u64> = (100..200)
+        .map(|_| server.next()["id"].as_u64().unwrap())
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (100..200).collect::<Vec<_>>());
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(super) fn look(settings: &Settings) -> Finding {
     let Some(path) = folder.map(|folder| folder.join("config.toml")) else {
         return Finding::doubtful(WHAT, "no home directory", "set HOME");
     };
-    let remedy = "add examples/codex-mcp.example.toml to it";
+    let remedy = "mcp-codex-worker setup";
     let Ok(text) = std::fs::read_to_string(&path) else {
         return Finding::doubtful(WHAT, format!("no config at {}", path.display()), remedy);
     };
