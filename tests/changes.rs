@@ -1130,6 +1130,75 @@ fn tampering_is_told_from_honest_git_work() {
     );
 }
 
+#[test]
+fn reverting_puts_exactly_those_files_back() {
+    for trick in TRICKS {
+        let scene = Scene::new();
+        (trick.before)(&scene);
+        let before = scene.files();
+        let base = scene.capture(&["."], Duration::from_secs(2));
+        (trick.agent)(&scene);
+        let changes = base.changes().unwrap();
+        let reverted = match base.revert(&changes.files) {
+            Ok(reverted) => reverted,
+            // With the tree itself gone there is nothing to put anything into.
+            Err(error) => {
+                assert!(trick.name.contains("tree"), "{}: {error}", trick.name);
+                continue;
+            }
+        };
+        // With the tree or its objects gone there is not everything to put back from.
+        if ["the whole tree", "the tree replaced", ".git"]
+            .iter()
+            .any(|part| trick.name.contains(part))
+        {
+            continue;
+        }
+        assert_eq!(reverted.failed, [], "{}", trick.name);
+        let mut after = scene.files();
+        after.retain(|path, _| {
+            !(path.starts_with("target")
+                || path.extension() == Some(OsStr::new("log"))
+                || path == Path::new(".env"))
+        });
+        let mut expected = before;
+        expected.retain(|path, _| !(path.starts_with("target") || path == Path::new(".env")));
+        assert_eq!(after, expected, "{}", trick.name);
+        assert!(base.changes().unwrap().is_empty(), "{}", trick.name);
+    }
+}
+
+#[test]
+fn reverting_a_part_leaves_the_rest() {
+    let scene = Scene::new();
+    scene.write("other/user.txt", "the user's uncommitted work\n");
+    let base = scene.capture(&["src"], Duration::from_secs(2));
+    scene.write("src/a.rs", "in scope\n");
+    scene.write("other/keep.txt", "out of scope\n");
+    scene.write("other/user.txt", "spoilt\n");
+    scene.write("new/deep/x.txt", "out of scope\n");
+    let changes = base.changes().unwrap();
+    let reverted = base.revert(changes.outside()).unwrap();
+    let files: Vec<_> = reverted.files.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        files,
+        [
+            "../new/deep/x.txt",
+            "../other/keep.txt",
+            "../other/user.txt"
+        ]
+    );
+    assert_eq!(seen(&base.changes().unwrap()), ["M a.rs"]);
+    assert_eq!(
+        fs::read(scene.path("other/user.txt")).unwrap(),
+        b"the user's uncommitted work\n"
+    );
+    assert!(
+        !scene.path("new").exists(),
+        "folders that the job made go with their last file"
+    );
+}
+
 /// One shape of a repository, and whether a job can work in it (else a part of the refusal).
 struct Shape {
     name: &'static str,

@@ -17,7 +17,7 @@ use super::index::IndexEntry;
 use super::repository::{self, Repository, UserRules};
 use super::rules::{Attributes, Conversion, IgnoreRules};
 use super::tamper::DotGit;
-use super::walk::{Here, Names, Visited, walk};
+use super::walk::{Here, Listed, Name, Visited, walk};
 use super::{Workspace, WorkspaceError, path};
 
 /// What a file held when it was looked at.
@@ -36,7 +36,7 @@ pub(crate) enum Content {
 /// One file of the base.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
-    name: u32,
+    name: Name,
     pub(crate) stamp: Stamp,
     pub(crate) content: Content,
 }
@@ -50,13 +50,16 @@ pub(crate) struct Directory {
     pub(crate) nested: bool,
     /// It could not be listed.
     pub(crate) unreadable: bool,
-    names: Names,
+    /// The directory's own stamp, taken before it was listed: as long as it stays, so do the names.
+    pub(crate) stamp: Option<Stamp>,
+    /// Everything in it, subdirectories and `.git` included.
+    pub(crate) listed: Listed,
     pub(crate) entries: Vec<Entry>,
 }
 
 impl Directory {
     pub(crate) fn name(&self, entry: &Entry) -> &[u8] {
-        self.names.get(entry.name).to_bytes()
+        self.listed.bytes(entry.name)
     }
 }
 
@@ -73,7 +76,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    fn of(repository: Arc<Repository>) -> Self {
+    pub(crate) fn of(repository: Arc<Repository>) -> Self {
         let (ignore, attributes) = (repository.ignore.clone(), repository.attributes.clone());
         let tracked = repository.index.all();
         Self {
@@ -85,6 +88,24 @@ impl Site {
         }
     }
 
+    /// Takes in the rules that stand in the directory itself.
+    pub(crate) fn enter(&mut self, dir: BorrowedFd<'_>, path: &[u8], names: &Listed) {
+        const LONGEST: u64 = 4 << 20;
+        if self.ignored {
+            return;
+        }
+        if names.has(b".gitignore")
+            && let Ok(Bytes::Whole(text, _)) = handles::read_at(dir, ".gitignore", LONGEST)
+        {
+            self.ignore = IgnoreRules::parse(&text, path, self.ignore.take());
+        }
+        if names.has(b".gitattributes")
+            && let Ok(Bytes::Whole(text, _)) = handles::read_at(dir, ".gitattributes", LONGEST)
+        {
+            self.attributes = Attributes::parse(&text, path, self.attributes.take());
+        }
+    }
+
     /// What the index says about the file `name` in the directory `dir`.
     fn tracked(&self, dir: &[u8], name: &[u8]) -> Option<&IndexEntry> {
         let below = self.repository.below(dir);
@@ -92,6 +113,22 @@ impl Site {
         self.repository
             .index
             .find(name, prefix, self.tracked.clone())
+    }
+
+    /// The same for names asked in order, for which the entry is mostly the next one.
+    fn tracked_next(&self, dir: &[u8], name: &[u8], cursor: &mut usize) -> Option<&IndexEntry> {
+        let index = &self.repository.index;
+        let below = self.repository.below(dir);
+        let prefix = if below.is_empty() { 0 } else { below.len() + 1 };
+        if let Some(entry) = index.at(*cursor).filter(|_| self.tracked.contains(cursor))
+            && index.path(entry).get(prefix..) == Some(name)
+        {
+            *cursor += 1;
+            return Some(entry);
+        }
+        let at = index.position(name, prefix, self.tracked.clone())?;
+        *cursor = at + 1;
+        index.at(at)
     }
 
     fn ignores(&self, path: &[u8], is_dir: bool) -> bool {
@@ -335,14 +372,14 @@ impl Capture<'_> {
             site: site.clone(),
             nested: false,
             unreadable: false,
-            names: Names::default(),
+            stamp: None,
+            listed: Listed::default(),
             entries: Vec::new(),
         };
-        let Some((dir, names)) = here
-            .dir
-            .ok()
-            .and_then(|dir| Some((dir, list(dir, &mut worker.buffer).ok()?)))
-        else {
+        let Some((dir, stamp, names)) = here.dir.ok().and_then(|dir| {
+            let stamp = handles::stamp_of(dir).ok()?;
+            Some((dir, stamp, Listed::read(dir, &mut worker.buffer).ok()?))
+        }) else {
             directory.unreadable = true;
             return Ok(Visited {
                 result: directory,
@@ -356,21 +393,11 @@ impl Capture<'_> {
             directory.nested = true;
             site = Site::of(repository);
         }
-        if !site.ignored {
-            if names.has(b".gitignore")
-                && let Ok(Bytes::Whole(text, _)) = handles::read_at(dir, ".gitignore", 4 << 20)
-            {
-                site.ignore = IgnoreRules::parse(&text, here.path, site.ignore.take());
-            }
-            if names.has(b".gitattributes")
-                && let Ok(Bytes::Whole(text, _)) = handles::read_at(dir, ".gitattributes", 4 << 20)
-            {
-                site.attributes = Attributes::parse(&text, here.path, site.attributes.take());
-            }
-        }
+        site.enter(dir, here.path, &names);
         let mut next = Vec::new();
-        let mut kept = Names::default();
-        for name in names.sorted() {
+        directory.entries.reserve_exact(names.len());
+        let mut cursor = site.tracked.start;
+        for (place, name) in names.sorted() {
             if name.to_bytes() == b".git" {
                 continue;
             }
@@ -383,17 +410,18 @@ impl Capture<'_> {
                 }
                 continue;
             }
-            let (content, stamp) = self.look(worker, dir, here.path, name, stamp, &site)?;
+            let tracked = site.tracked_next(here.path, name.to_bytes(), &mut cursor);
+            let (content, stamp) =
+                self.look(worker, dir, here.path, name, stamp, &site, tracked)?;
             directory.entries.push(Entry {
-                name: kept.push(name),
+                name: place,
                 stamp,
                 content,
             });
         }
         count(&self.files, directory.entries.len(), self.contents.limits())?;
-        kept.shrink();
-        directory.entries.shrink_to_fit();
-        directory.names = kept;
+        directory.stamp = Some(stamp);
+        directory.listed = names;
         directory.site = site;
         Ok(Visited {
             result: directory,
@@ -416,6 +444,7 @@ impl Capture<'_> {
         Some(repository)
     }
 
+    #[allow(clippy::too_many_arguments)]
     /// What a file holds: by the index where that proves it, else by reading.
     fn look(
         &self,
@@ -425,11 +454,11 @@ impl Capture<'_> {
         name: &std::ffi::CStr,
         stamp: Stamp,
         site: &Site,
+        tracked: Option<&IndexEntry>,
     ) -> Result<(Content, Stamp), WorkspaceError> {
         if stamp.kind() == Kind::Special {
             return Ok((Content::Special, stamp));
         }
-        let tracked = site.tracked(dir_path, name.to_bytes());
         if tracked.is_none() && site.ignores(&path::join(dir_path, name.to_bytes()), false) {
             return Ok((Content::Ignored, stamp));
         }
@@ -501,38 +530,6 @@ pub(crate) fn count(
         })
     } else {
         Ok(())
-    }
-}
-
-/// A directory's names.
-pub(crate) struct Listed {
-    names: Names,
-    order: Vec<u32>,
-}
-
-pub(crate) fn list(dir: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> std::io::Result<Listed> {
-    // The handle may have been listed before: a second walk starts at its beginning again.
-    rustix::fs::seek(dir, rustix::fs::SeekFrom::Start(0))?;
-    let mut names = Names::default();
-    let mut order = Vec::new();
-    handles::list(dir, buffer, |name| order.push(names.push(name)))?;
-    order.sort_unstable_by(|a, b| names.get(*a).cmp(names.get(*b)));
-    Ok(Listed { names, order })
-}
-
-impl Listed {
-    pub(crate) fn len(&self) -> usize {
-        self.order.len()
-    }
-
-    pub(crate) fn has(&self, name: &[u8]) -> bool {
-        self.order
-            .binary_search_by(|at| self.names.get(*at).to_bytes().cmp(name))
-            .is_ok()
-    }
-
-    pub(crate) fn sorted(&self) -> impl Iterator<Item = &std::ffi::CStr> {
-        self.order.iter().map(|at| self.names.get(*at))
     }
 }
 

@@ -15,7 +15,7 @@ use super::contents::{Contents, blob_id};
 use super::handles::{self, Kind, Stamp};
 use super::path::{self, FilePath};
 use super::tamper::{DotGit, DotGitChange, GitChange};
-use super::walk::{Here, Visited, walk};
+use super::walk::{Here, Listed, Visited, walk};
 use super::{Workspace, WorkspaceError};
 
 /// How a file differs from the base.
@@ -690,11 +690,24 @@ impl Look<'_> {
             path: here.path.to_vec(),
             ..Found::default()
         };
-        let listed = here
-            .dir
-            .and_then(|dir| Ok((dir, base::list(dir, &mut worker.buffer)?)));
-        let (dir, names) = match listed {
-            Ok(listed) => listed,
+        let before = match &task {
+            Task::Compare(Some(at), _) => self.base.directories.get(*at),
+            _ => None,
+        };
+        let mut fresh = None;
+        let listed = here.dir.and_then(|dir| {
+            // Names come and go only with the directory's own stamp.
+            let same = match before.and_then(|before| before.stamp) {
+                Some(stamp) => stamp.ctime < self.racy_from && stamp.same(&handles::stamp_of(dir)?),
+                None => false,
+            };
+            if !same {
+                fresh = Some(Listed::read(dir, &mut worker.buffer)?);
+            }
+            Ok(dir)
+        });
+        let dir = match listed {
+            Ok(dir) => dir,
             Err(error) => {
                 // Gone since its parent was listed, or replaced by something else: then it is not there.
                 let gone = matches!(error.raw_os_error(), Some(code) if [
@@ -712,11 +725,16 @@ impl Look<'_> {
                 });
             }
         };
+        let nothing = Listed::default();
+        let names = fresh
+            .as_ref()
+            .or_else(|| before.map(|before| &before.listed))
+            .unwrap_or(&nothing);
         base::count(&self.files, names.len(), self.base.contents.limits())?;
         match task {
             Task::CountIgnored => {
                 let mut next = Vec::new();
-                for name in names.sorted() {
+                for (_, name) in names.sorted() {
                     let Ok(Some(stamp)) = handles::stamp_at(dir, name) else {
                         continue;
                     };
@@ -732,7 +750,7 @@ impl Look<'_> {
                 })
             }
             Task::Compare(base, site) => {
-                let next = self.compare(dir, here.path, &names, base, &site, &mut found)?;
+                let next = self.compare(dir, here.path, names, base, &site, &mut found)?;
                 found.visited = true;
                 Ok(Visited {
                     result: found,
@@ -747,7 +765,7 @@ impl Look<'_> {
         &self,
         dir: BorrowedFd<'_>,
         dir_path: &[u8],
-        names: &base::Listed,
+        names: &Listed,
         base: Option<usize>,
         site: &Site,
         found: &mut Found,
@@ -768,7 +786,7 @@ impl Look<'_> {
             && names.has(b".git")
             && base::holds_repository(dir);
         let mut next = Vec::new();
-        for name in names.sorted() {
+        for (_, name) in names.sorted() {
             let bytes = name.to_bytes();
             if bytes == b".git" {
                 continue;

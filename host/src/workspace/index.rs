@@ -22,6 +22,10 @@ pub(crate) struct IndexEntry {
     pub(crate) oid: [u8; 20],
     /// Neither assume-unchanged, nor skip-worktree, nor intent-to-add, nor in conflict.
     plain: bool,
+    /// Skip-worktree.
+    left_out: bool,
+    /// `git add -N`: nothing is staged yet.
+    intended: bool,
 }
 
 /// The index of one repository, sorted by path.
@@ -29,6 +33,8 @@ pub(crate) struct IndexEntry {
 pub(crate) struct Index {
     paths: Vec<u8>,
     entries: Vec<IndexEntry>,
+    /// Directories (with their slash) that a sparse index holds as one entry each.
+    sparse: Vec<Vec<u8>>,
     /// The index file's own mtime: an entry that is not older may have been written after it was looked at.
     written: i64,
 }
@@ -52,6 +58,7 @@ impl Index {
         // An entry takes at least 62 bytes in any version but the fourth, and there 64 less the shared prefix.
         let mut entries = Vec::with_capacity(count.min(bytes.len() / 60));
         let mut paths = Vec::with_capacity(bytes.len() / 2);
+        let mut sparse = Vec::new();
         let mut previous: Range<usize> = 0..0;
         for _ in 0..count {
             let begin = reader.at;
@@ -88,6 +95,7 @@ impl Index {
             }
             previous = path.clone();
             if mode & 0o170_000 == SPARSE_DIR {
+                sparse.extend(paths.get(path).map(<[u8]>::to_vec));
                 continue;
             }
             entries.push(IndexEntry {
@@ -99,6 +107,8 @@ impl Index {
                 size,
                 mode,
                 oid,
+                left_out: extended & 0x4000 != 0,
+                intended: extended & 0x2000 != 0,
                 plain: stage == 0 && flags & 0x8000 == 0 && extended & 0x6000 == 0,
             });
         }
@@ -115,6 +125,7 @@ impl Index {
         Some(Self {
             paths,
             entries,
+            sparse,
             written,
         })
     }
@@ -152,11 +163,26 @@ impl Index {
         prefix: usize,
         within: Range<usize>,
     ) -> Option<&IndexEntry> {
+        self.at(self.position(name, prefix, within)?)
+    }
+
+    /// Where that entry stands.
+    pub(crate) fn position(
+        &self,
+        name: &[u8],
+        prefix: usize,
+        within: Range<usize>,
+    ) -> Option<usize> {
+        let start = within.start;
         let slice = self.entries.get(within)?;
         let at = slice
             .binary_search_by(|entry| self.path(entry).get(prefix..).unwrap_or_default().cmp(name))
             .ok()?;
-        slice.get(at)
+        Some(start + at)
+    }
+
+    pub(crate) fn at(&self, position: usize) -> Option<&IndexEntry> {
+        self.entries.get(position)
     }
 
     /// Whether the file's bytes, as far as `stat` tells, are what was added, by git's own rules (`ie_match_stat`), read
@@ -188,6 +214,21 @@ impl Index {
             .iter()
             .filter(|entry| entry.mode & 0o170_000 == GITLINK)
             .map(|entry| (self.path(entry), entry.oid))
+    }
+
+    /// What is staged: path, object and mode of each file.
+    pub(crate) fn staged(&self) -> impl Iterator<Item = (&[u8], &[u8], u32)> {
+        self.entries
+            .iter()
+            .filter(|entry| !entry.intended)
+            .map(|entry| (self.path(entry), entry.oid.as_slice(), entry.mode))
+    }
+
+    /// Whether the file is tracked but not to be checked out (a sparse checkout).
+    pub(crate) fn is_left_out(&self, path: &[u8]) -> bool {
+        self.find(path, 0, self.all())
+            .is_some_and(|entry| entry.left_out)
+            || self.sparse.iter().any(|dir| path.starts_with(dir))
     }
 
     /// What is staged, as one number: paths, modes, objects and flags, without the stat data that a mere look refreshes.

@@ -8,14 +8,18 @@
 //! It never runs git and never asks git's index what changed: assume-unchanged bits, exclude rules, filters, commits and a
 //! rewritten `.git` hide a change from `git status`, not from here.
 
+mod apply;
 mod base;
 mod changes;
 mod contents;
 mod diff;
 mod handles;
 mod index;
+mod isolated;
 mod path;
+mod put;
 mod repository;
+mod revert;
 mod root;
 mod rules;
 mod tamper;
@@ -27,10 +31,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use apply::{Applied, ApplyError, ApplyHow};
 pub use base::Base;
 pub use changes::{ChangeKind, ChangedFile, Changes, Reverted, Submodule};
 pub use contents::Limits;
 pub use diff::{Diff, FileStat, Omitted, Selection};
+pub use isolated::{Isolated, IsolatedRecord, IsolatedRequest, PortBase};
 pub use path::FilePath;
 pub use root::{FileText, Listing, Root};
 pub use tamper::{DotGitChange, GitChange};
@@ -169,6 +175,12 @@ pub enum WorkspaceError {
         path: FilePath,
         /// Why.
         why: &'static str,
+    },
+    /// An isolated tree cannot be made or opened.
+    #[error("{what}")]
+    Isolation {
+        /// Why, as a sentence.
+        what: String,
     },
     /// libgit2 failed.
     #[error("git objects: {}", .0.message())]

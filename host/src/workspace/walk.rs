@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -170,22 +171,79 @@ fn copy(error: &io::Error) -> io::Error {
 #[derive(Debug, Default)]
 pub(crate) struct Names(Vec<u8>);
 
+/// The place of one name among [`Names`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Name {
+    start: u32,
+    /// With the NUL that ends it.
+    len: u32,
+}
+
 impl Names {
     /// Adds a name and gives its place.
-    pub(crate) fn push(&mut self, name: &CStr) -> u32 {
-        let at = self.0.len() as u32;
-        self.0.extend_from_slice(name.to_bytes_with_nul());
-        at
+    pub(crate) fn push(&mut self, name: &CStr) -> Name {
+        let bytes = name.to_bytes_with_nul();
+        let place = Name {
+            start: self.0.len() as u32,
+            len: bytes.len() as u32,
+        };
+        self.0.extend_from_slice(bytes);
+        place
     }
 
-    pub(crate) fn get(&self, at: u32) -> &CStr {
+    /// The name's bytes.
+    pub(crate) fn bytes(&self, name: Name) -> &[u8] {
+        let start = name.start as usize;
         self.0
-            .get(at as usize..)
-            .and_then(|rest| CStr::from_bytes_until_nul(rest).ok())
+            .get(start..start + (name.len as usize).saturating_sub(1))
             .unwrap_or_default()
     }
 
-    pub(crate) fn shrink(&mut self) {
-        self.0.shrink_to_fit();
+    /// The name as a system call takes it.
+    pub(crate) fn c_str(&self, name: Name) -> &CStr {
+        let start = name.start as usize;
+        let bytes = self
+            .0
+            .get(start..start + name.len as usize)
+            .unwrap_or_default();
+        CStr::from_bytes_with_nul(bytes).unwrap_or_default()
+    }
+}
+
+/// What a directory held: its names, sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    names: Names,
+    order: Vec<Name>,
+}
+
+impl Listed {
+    /// Lists a directory that was opened for it.
+    pub(crate) fn read(dir: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<Self> {
+        let mut names = Names(Vec::with_capacity(512));
+        let mut order = Vec::with_capacity(32);
+        handles::list(dir, buffer, |name| order.push(names.push(name)))?;
+        order.sort_unstable_by(|a, b| names.bytes(*a).cmp(names.bytes(*b)));
+        Ok(Self { names, order })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
+        self.order
+            .binary_search_by(|place| self.names.bytes(*place).cmp(name))
+            .is_ok()
+    }
+
+    pub(crate) fn sorted(&self) -> impl Iterator<Item = (Name, &CStr)> {
+        self.order
+            .iter()
+            .map(|place| (*place, self.names.c_str(*place)))
+    }
+
+    pub(crate) fn bytes(&self, name: Name) -> &[u8] {
+        self.names.bytes(name)
     }
 }

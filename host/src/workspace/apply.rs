@@ -1,0 +1,610 @@
+//! Bringing what an isolated job made into the user's checkout, or saying why not; nothing is ever half done.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use git2::build::CheckoutBuilder;
+use git2::{
+    Index, IndexEntry, IndexTime, Odb, Oid, Repository, RepositoryInitOptions, RepositoryState,
+    Signature,
+};
+use serde::{Deserialize, Serialize};
+
+use super::base::Base;
+use super::changes::Changes;
+use super::contents::Limits;
+use super::handles::Kind;
+use super::isolated::{Isolated, open_source, short, uncommitted};
+use super::path::FilePath;
+use super::put::Placer;
+use super::{Root, Workspace, WorkspaceError, path};
+
+/// How the result comes into the checkout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApplyHow {
+    /// As a branch `worker/<job>` that is merged into the current one.
+    Merge,
+    /// Merged into the files and staged, not committed.
+    Squash,
+    /// Written into the files, nothing staged.
+    Patch,
+}
+
+/// What was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// How.
+    pub how: ApplyHow,
+    /// The changed files, relative to the checkout's top.
+    pub files: Vec<FilePath>,
+    /// The branch that was made (`merge`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit that the checkout is at now (`merge`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// Why nothing was applied; the checkout and the job's tree are as they were.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// The job has no result to apply.
+    #[error("the job's tree holds no result to apply: {0}")]
+    NoResult(String),
+    /// Uncommitted work is in the way.
+    #[error("the checkout has uncommitted work in the way: {}; commit or stash it first", list(.0))]
+    Dirty(Vec<FilePath>),
+    /// Both sides changed the same lines.
+    #[error("the checkout moved since the job began (now at {head}), and both sides changed {}", list(.files))]
+    Conflicts {
+        /// The commit it is at.
+        head: String,
+        /// The files.
+        files: Vec<FilePath>,
+    },
+    /// The files that a patch would change are not as they were.
+    #[error("the checkout moved since the job began: {} differ from what the job started with", list(.0))]
+    Moved(Vec<FilePath>),
+    /// A merge, a rebase or the like is under way.
+    #[error("the checkout is in the middle of a {0}; finish or abort it first")]
+    Busy(&'static str),
+    /// Another git holds the index.
+    #[error("the repository is locked ({}); another git is at work in it, or was killed", .0.display())]
+    Locked(PathBuf),
+    /// The user's branch has this name already, with other commits.
+    #[error("the branch {0} exists already and holds something else")]
+    BranchTaken(String),
+    /// The tree or the repository cannot be worked with.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+}
+
+impl From<git2::Error> for ApplyError {
+    fn from(error: git2::Error) -> Self {
+        Self::Workspace(error.into())
+    }
+}
+
+fn list(files: &[FilePath]) -> String {
+    const MOST: usize = 10;
+    let mut text = files
+        .iter()
+        .take(MOST)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if let Some(more) = files.len().checked_sub(MOST).filter(|more| *more > 0) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+impl Isolated {
+    /// Keeps what the job made, out of the agent's reach: one commit on the base with the changes as they were taken. To be
+    /// called when the job is over; [`Isolated::apply`] uses it, whatever happens in the tree later.
+    ///
+    /// # Errors
+    /// When the result's objects cannot be written, or a changed file was too long to be kept.
+    pub fn seal(
+        &mut self,
+        base: &Base,
+        changes: &Changes,
+        message: &str,
+    ) -> Result<String, WorkspaceError> {
+        let folder = self.folder().join("result");
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).external_template(false);
+        drop(Repository::init_opts(&folder, &options)?);
+        let failed = |source| WorkspaceError::Io {
+            action: "write",
+            path: folder.clone(),
+            source,
+        };
+        let stores = [
+            self.folder().join("keep/objects"),
+            source_objects(&self.record().source),
+        ];
+        let lines: Vec<u8> = stores
+            .iter()
+            .filter(|store| store.is_dir())
+            .flat_map(|store| {
+                [
+                    std::os::unix::ffi::OsStrExt::as_bytes(store.as_os_str()),
+                    b"\n",
+                ]
+                .concat()
+            })
+            .collect();
+        fs::create_dir_all(folder.join("objects/info"))
+            .and_then(|()| fs::write(folder.join("objects/info/alternates"), lines))
+            .map_err(failed)?;
+        let repository = Repository::open_bare(&folder)?;
+        let commit = repository.find_commit(Oid::from_str(&self.record().base_commit)?)?;
+        let signature = signature(&self.record().source)?;
+        // The base as the agent found it: the commit, with the uncommitted work that was laid over it.
+        let work = if self.record().dirty_included {
+            uncommitted(base, &repository, &commit.tree()?)?
+        } else {
+            Vec::new()
+        };
+        let mut index = Index::new()?;
+        index.read_tree(&commit.tree()?)?;
+        for (path, _) in work.iter().filter(|(_, state)| state.is_none()) {
+            let _ = index.remove(FilePath::new(path.as_slice()).as_path(), 0);
+        }
+        for (path, state) in &work {
+            if let Some((mode, Some(id))) = state {
+                let blob = repository.blob(&base.contents.read(*id)?)?;
+                index.add(&entry(path, *mode, blob))?;
+            }
+        }
+        let compared = repository.find_tree(index.write_tree_to(&repository)?)?;
+        for file in &changes.files {
+            for path in file
+                .previous_top_path
+                .iter()
+                .chain(file.now.is_none().then_some(&file.top_path))
+            {
+                let _ = index.remove(path.as_path(), 0);
+            }
+        }
+        for file in &changes.files {
+            let Some(now) = &file.now else { continue };
+            // What lies in a nested repository is that one's to commit.
+            if file.nested_repository.is_some() || now.kind() == Kind::Special {
+                continue;
+            }
+            let id = now.id().ok_or_else(|| WorkspaceError::NotKept {
+                path: file.path.clone(),
+                why: "it is too long to be part of a result",
+            })?;
+            let bytes = as_committed(
+                &repository,
+                &compared,
+                file.top_path.as_bytes(),
+                changes.contents.read(id)?,
+            );
+            let blob = repository.blob(&bytes)?;
+            index.add(&entry(file.top_path.as_bytes(), now.mode, blob))?;
+        }
+        let result = repository.find_tree(index.write_tree_to(&repository)?)?;
+        let parent = if work.is_empty() {
+            commit
+        } else {
+            let text = "Uncommitted work at the start of the job";
+            let id =
+                repository.commit(None, &signature, &signature, text, &compared, &[&commit])?;
+            repository.find_commit(id)?
+        };
+        let id = repository.commit(None, &signature, &signature, message, &result, &[&parent])?;
+        // Keeps a gc in this folder, should anybody run one, from taking it.
+        repository.reference("refs/heads/result", id, true, "result")?;
+        self.record_mut().result = Some(id.to_string());
+        self.record_mut().compared_with = Some(parent.id().to_string());
+        self.save()?;
+        Ok(id.to_string())
+    }
+
+    /// Brings the sealed result into the checkout that the tree was made from.
+    ///
+    /// `merge` and `squash` merge with whatever was committed there meanwhile, and refuse when both sides changed the same;
+    /// `patch` refuses when a file that it would change is not as the job found it. Uncommitted work in the way is never
+    /// overwritten. Whatever is refused is refused before anything is written.
+    ///
+    /// # Errors
+    /// The reason, with the files.
+    pub fn apply(&self, how: ApplyHow) -> Result<Applied, ApplyError> {
+        let record = self.record();
+        let (Some(result), Some(before)) = (&record.result, &record.compared_with) else {
+            return Err(ApplyError::NoResult(
+                "the job is not over, or ended without one".to_owned(),
+            ));
+        };
+        let sealed = Repository::open_bare(self.folder().join("result"))
+            .map_err(|error| ApplyError::NoResult(error.message().to_owned()))?;
+        let (result, before) = (Oid::from_str(result)?, Oid::from_str(before)?);
+        let user = open_source(&record.source)?;
+        busy(&user)?;
+        wait_for_lock(&user)?;
+        let files = changed_paths(&sealed, before, result)?;
+        if files.is_empty() {
+            return Err(ApplyError::NoResult("it changes nothing".to_owned()));
+        }
+        match how {
+            ApplyHow::Patch => self.patch(&sealed, before, result, files),
+            ApplyHow::Merge | ApplyHow::Squash => {
+                self.merge(how, &sealed, &user, before, result, files)
+            }
+        }
+    }
+
+    fn patch(
+        &self,
+        sealed: &Repository,
+        before: Oid,
+        result: Oid,
+        files: Vec<FilePath>,
+    ) -> Result<Applied, ApplyError> {
+        const LONGEST: u64 = 1 << 30;
+        let top = &self.record().source;
+        let handle = super::handles::open_dir(top).map_err(|source| WorkspaceError::Io {
+            action: "open",
+            path: top.clone(),
+            source,
+        })?;
+        let placer = Placer::new(handle.as_fd());
+        let (before, after) = (
+            sealed.find_commit(before)?.tree()?,
+            sealed.find_commit(result)?.tree()?,
+        );
+        let side = |tree: &git2::Tree<'_>,
+                    path: &FilePath|
+         -> Result<Option<(u32, Vec<u8>)>, git2::Error> {
+            match tree.get_path(path.as_path()) {
+                Ok(found) => Ok(Some((
+                    found.filemode() as u32,
+                    sealed.find_blob(found.id())?.content().to_vec(),
+                ))),
+                Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let mut differ = Vec::new();
+        let mut steps = Vec::new();
+        for path in &files {
+            let (old, new) = (side(&before, path)?, side(&after, path)?);
+            let here = placer.look(path.as_bytes(), LONGEST);
+            let same = match (&old, &here) {
+                (None, Ok(None)) => true,
+                (Some((mode, bytes)), Ok(Some((now_mode, now)))) => {
+                    let link = |mode: u32| mode & 0o170_000 == 0o120_000;
+                    link(*mode) == link(*now_mode)
+                        && without_carriage_returns(bytes) == without_carriage_returns(now)
+                }
+                _ => false,
+            };
+            if !same {
+                differ.push(path.clone());
+            }
+            let crlf = here
+                .ok()
+                .flatten()
+                .is_some_and(|(_, now)| now.windows(2).any(|pair| pair == b"\r\n"))
+                && old
+                    .as_ref()
+                    .is_some_and(|(_, bytes)| !bytes.windows(2).any(|pair| pair == b"\r\n"));
+            steps.push((path, new, crlf));
+        }
+        if !differ.is_empty() {
+            return Err(ApplyError::Moved(differ));
+        }
+        let failed = |path: &FilePath| {
+            let path = top.join(path.as_path());
+            move |source| WorkspaceError::Io {
+                action: "write",
+                path,
+                source,
+            }
+        };
+        for (path, _, _) in steps.iter().filter(|(_, new, _)| new.is_none()) {
+            placer.remove(path.as_bytes()).map_err(failed(path))?;
+            placer.prune(path.as_bytes(), |_| false);
+        }
+        for (path, new, crlf) in &steps {
+            if let Some((mode, bytes)) = new {
+                let bytes = if *crlf {
+                    with_carriage_returns(bytes)
+                } else {
+                    bytes.clone()
+                };
+                placer
+                    .put(path.as_bytes(), *mode, &bytes)
+                    .map_err(failed(path))?;
+            }
+        }
+        Ok(Applied {
+            how: ApplyHow::Patch,
+            files,
+            branch: None,
+            commit: None,
+        })
+    }
+
+    fn merge(
+        &self,
+        how: ApplyHow,
+        sealed: &Repository,
+        user: &Repository,
+        before: Oid,
+        result: Oid,
+        files: Vec<FilePath>,
+    ) -> Result<Applied, ApplyError> {
+        let record = self.record();
+        let head = user.head()?.peel_to_commit()?;
+        let dirty = self.dirty(user, &head.tree()?, &files)?;
+        if !dirty.is_empty() {
+            return Err(ApplyError::Dirty(dirty));
+        }
+        let branch = format!("refs/heads/{}", record.branch);
+        if how == ApplyHow::Merge
+            && let Ok(taken) = user.refname_to_id(&branch)
+            && taken != result
+        {
+            return Err(ApplyError::BranchTaken(record.branch.clone()));
+        }
+        // Objects alone are no change that anybody sees; what is refused below leaves them to the next gc.
+        copy_objects(&sealed.path().join("objects"), &sealed.odb()?, &user.odb()?)?;
+        let (ancestor, theirs) = (user.find_commit(before)?, user.find_commit(result)?);
+        let mut merged =
+            user.merge_trees(&ancestor.tree()?, &head.tree()?, &theirs.tree()?, None)?;
+        if merged.has_conflicts() {
+            let mut conflicts = BTreeSet::new();
+            for conflict in merged.conflicts()?.flatten() {
+                let sides = [conflict.our, conflict.their, conflict.ancestor];
+                conflicts.extend(
+                    sides
+                        .into_iter()
+                        .flatten()
+                        .map(|entry| FilePath::new(entry.path))
+                        .take(1),
+                );
+            }
+            let files = conflicts.into_iter().collect();
+            return Err(ApplyError::Conflicts {
+                head: short(&head.id().to_string()).to_owned(),
+                files,
+            });
+        }
+        let tree = user.find_tree(merged.write_tree_to(user)?)?;
+        let commit = match how {
+            ApplyHow::Merge if ancestor.id() == head.id() => Some(theirs.id()),
+            ApplyHow::Merge => {
+                let signature = signature(&record.source)?;
+                let message = format!("Merge branch '{}'", record.branch);
+                Some(user.commit(
+                    None,
+                    &signature,
+                    &signature,
+                    &message,
+                    &tree,
+                    &[&head, &theirs],
+                )?)
+            }
+            ApplyHow::Squash | ApplyHow::Patch => None,
+        };
+        // Safe: libgit2 looks at the files once more and writes nothing when one of them is not HEAD's.
+        let mut options = CheckoutBuilder::new();
+        options.safe().disable_filters(false);
+        user.checkout_tree(tree.as_object(), Some(&mut options))?;
+        if let Some(commit) = commit {
+            user.reference(&branch, result, true, "worker: apply")?;
+            let log = format!("worker: merge {}", record.branch);
+            match user.find_reference("HEAD")?.symbolic_target() {
+                Ok(Some(name)) => user.reference_matching(name, commit, true, head.id(), &log)?,
+                _ => user.reference_matching("HEAD", commit, true, head.id(), &log)?,
+            };
+        }
+        let branch = (how == ApplyHow::Merge).then(|| record.branch.clone());
+        Ok(Applied {
+            how,
+            files,
+            branch,
+            commit: commit.map(|commit| commit.to_string()),
+        })
+    }
+
+    /// The checkout's uncommitted work that a merge must not run over: whatever is changed or staged in a tracked file, and
+    /// untracked files where the result has one.
+    fn dirty(
+        &self,
+        user: &Repository,
+        head: &git2::Tree<'_>,
+        files: &[FilePath],
+    ) -> Result<Vec<FilePath>, ApplyError> {
+        let record = self.record();
+        let workspace = Workspace::open(
+            &Root::open(&record.source)?,
+            std::slice::from_ref(&record.source),
+        )?;
+        let storage = self.folder().join("source/apply");
+        let snapshot = Base::capture(&workspace, &storage, Limits::default())?;
+        let mut found = BTreeSet::new();
+        for (path, _) in uncommitted(&snapshot, user, head)? {
+            let tracked = head
+                .get_path(FilePath::new(path.as_slice()).as_path())
+                .is_ok();
+            let in_the_way = files.iter().any(|file| {
+                path::is_within(file.as_bytes(), &path) || path::is_within(&path, file.as_bytes())
+            });
+            if tracked || in_the_way {
+                found.insert(FilePath::new(path));
+            }
+        }
+        if let Some(main) = snapshot.repositories.first() {
+            for (path, oid, mode) in main.index.staged() {
+                let known = head.get_path(FilePath::new(path).as_path()).ok();
+                let same = known.is_some_and(|known| {
+                    known.id().as_bytes() == oid && known.filemode() as u32 == mode
+                });
+                if !same {
+                    found.insert(FilePath::new(path));
+                }
+            }
+        }
+        let _ = fs::remove_dir_all(&storage);
+        Ok(found.into_iter().collect())
+    }
+}
+
+fn source_objects(top: &Path) -> PathBuf {
+    open_source(top).map_or_else(
+        |_| top.join(".git/objects"),
+        |user| user.commondir().join("objects"),
+    )
+}
+
+fn signature(source: &Path) -> Result<Signature<'static>, git2::Error> {
+    let user = git2::Repository::open(source);
+    user.and_then(|user| user.signature())
+        .or_else(|_| Signature::now("mcp-codex-worker", "mcp-codex-worker@localhost"))
+}
+
+fn entry(path: &[u8], mode: u32, id: Oid) -> IndexEntry {
+    let mode = match mode & 0o170_000 {
+        0o120_000 => 0o120_000,
+        _ if mode & 0o100 != 0 => 0o100_755,
+        _ => 0o100_644,
+    };
+    IndexEntry {
+        ctime: IndexTime::new(0, 0),
+        mtime: IndexTime::new(0, 0),
+        dev: 0,
+        ino: 0,
+        mode,
+        uid: 0,
+        gid: 0,
+        file_size: 0,
+        id,
+        flags: 0,
+        flags_extended: 0,
+        path: path.to_vec(),
+    }
+}
+
+/// Line ends as the repository keeps them, where it keeps them other than the checkout does.
+fn as_committed(
+    repository: &Repository,
+    before: &git2::Tree<'_>,
+    path: &[u8],
+    bytes: Vec<u8>,
+) -> Vec<u8> {
+    let known = before
+        .get_path(FilePath::new(path).as_path())
+        .ok()
+        .and_then(|entry| repository.find_blob(entry.id()).ok());
+    match known {
+        Some(known)
+            if !known.is_binary() && !known.content().windows(2).any(|pair| pair == b"\r\n") =>
+        {
+            without_carriage_returns(&bytes)
+        }
+        _ => bytes,
+    }
+}
+
+fn without_carriage_returns(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes.iter().peekable();
+    while let Some(byte) = rest.next() {
+        if !(*byte == b'\r' && rest.peek() == Some(&&b'\n')) {
+            out.push(*byte);
+        }
+    }
+    out
+}
+
+fn with_carriage_returns(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 20);
+    for byte in without_carriage_returns(bytes) {
+        if byte == b'\n' {
+            out.push(b'\r');
+        }
+        out.push(byte);
+    }
+    out
+}
+
+fn changed_paths(
+    repository: &Repository,
+    before: Oid,
+    after: Oid,
+) -> Result<Vec<FilePath>, git2::Error> {
+    let (before, after) = (
+        repository.find_commit(before)?.tree()?,
+        repository.find_commit(after)?.tree()?,
+    );
+    let diff = repository.diff_tree_to_tree(Some(&before), Some(&after), None)?;
+    let mut files = BTreeSet::new();
+    for delta in diff.deltas() {
+        for side in [delta.old_file(), delta.new_file()] {
+            files.extend(side.path_bytes().map(FilePath::new));
+        }
+    }
+    Ok(files.into_iter().collect())
+}
+
+/// Copies the loose objects of the result; it has no others.
+fn copy_objects(folder: &Path, from: &Odb<'_>, into: &Odb<'_>) -> Result<(), ApplyError> {
+    let fans = fs::read_dir(folder).map_err(|source| WorkspaceError::Io {
+        action: "read",
+        path: folder.to_path_buf(),
+        source,
+    })?;
+    for fan in fans.flatten() {
+        let name = fan.file_name().to_string_lossy().into_owned();
+        if name.len() != 2 {
+            continue;
+        }
+        for rest in fs::read_dir(fan.path()).into_iter().flatten().flatten() {
+            let Ok(id) = Oid::from_str(&format!("{name}{}", rest.file_name().to_string_lossy()))
+            else {
+                continue;
+            };
+            if !into.exists(id) {
+                let object = from.read(id)?;
+                into.write(object.kind(), object.data())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn busy(user: &Repository) -> Result<(), ApplyError> {
+    Err(ApplyError::Busy(match user.state() {
+        RepositoryState::Clean => return Ok(()),
+        RepositoryState::Merge => "merge",
+        RepositoryState::Revert | RepositoryState::RevertSequence => "revert",
+        RepositoryState::CherryPick | RepositoryState::CherryPickSequence => "cherry-pick",
+        RepositoryState::Bisect => "bisect",
+        RepositoryState::ApplyMailbox | RepositoryState::ApplyMailboxOrRebase => "git am",
+        _ => "rebase",
+    }))
+}
+
+/// Another git's lock is waited for, never taken away.
+fn wait_for_lock(user: &Repository) -> Result<(), ApplyError> {
+    let lock = user.path().join("index.lock");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while lock.exists() {
+        if Instant::now() >= deadline {
+            return Err(ApplyError::Locked(lock));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}

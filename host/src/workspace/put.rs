@@ -1,0 +1,191 @@
+//! Writing into a working tree: by directory handles, through no symbolic link, each file complete or not at all.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::handles::{self, Kind};
+use super::path;
+
+/// Puts files into the tree below a directory.
+pub(crate) struct Placer<'a> {
+    top: BorrowedFd<'a>,
+}
+
+static SERIAL: AtomicU64 = AtomicU64::new(0);
+
+impl<'a> Placer<'a> {
+    pub(crate) fn new(top: BorrowedFd<'a>) -> Self {
+        Self { top }
+    }
+
+    /// The directory that holds `path`, and the name in it.
+    fn parent<'p>(&self, path: &'p [u8], create: bool) -> io::Result<(OwnedFd, &'p OsStr)> {
+        let mut components: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+        if components
+            .iter()
+            .any(|part| matches!(*part, b"" | b"." | b".." | b".git"))
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "no path of a file in the tree",
+            ));
+        }
+        let name = OsStr::from_bytes(components.pop().unwrap_or_default());
+        let mut dir = handles::listable(self.top)?;
+        for component in components {
+            let component = OsStr::from_bytes(component);
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let next = match rustix::fs::openat(&dir, component, flags, Mode::empty()) {
+                Err(Errno::NOENT) if create => {
+                    match rustix::fs::mkdirat(&dir, component, Mode::from_raw_mode(0o777)) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                    rustix::fs::openat(&dir, component, flags, Mode::empty())?
+                }
+                opened => opened?,
+            };
+            dir = next;
+        }
+        Ok((dir, name))
+    }
+
+    /// Writes a file, or makes a symbolic link where `mode` says so; what stood there is replaced in one step.
+    pub(crate) fn put(&self, path: &[u8], mode: u32, bytes: &[u8]) -> io::Result<()> {
+        if mode & 0o170_000 == 0o120_000 {
+            return self.place(path, |dir, draft| {
+                Ok(rustix::fs::symlinkat(OsStr::from_bytes(bytes), dir, draft)?)
+            });
+        }
+        self.place(path, |dir, draft| {
+            let mut file = create(dir, draft)?;
+            file.write_all(bytes)?;
+            Ok(rustix::fs::fchmod(
+                &file,
+                Mode::from_raw_mode(mode & 0o7777),
+            )?)
+        })
+    }
+
+    /// Copies an open file, sharing its blocks where the file system can.
+    pub(crate) fn copy(&self, path: &[u8], mode: u32, source: &mut File) -> io::Result<()> {
+        self.place(path, |dir, draft| {
+            let mut file = create(dir, draft)?;
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            let shared = rustix::fs::ioctl_ficlone(&file, &*source).is_ok();
+            #[cfg(not(any(target_os = "linux", target_os = "android")))]
+            let shared = false;
+            if !shared {
+                io::copy(source, &mut file)?;
+            }
+            Ok(rustix::fs::fchmod(
+                &file,
+                Mode::from_raw_mode(mode & 0o7777),
+            )?)
+        })
+    }
+
+    fn place(
+        &self,
+        path: &[u8],
+        make: impl FnOnce(BorrowedFd<'_>, &OsStr) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let (dir, name) = self.parent(path, true)?;
+        let draft = format!(
+            ".worker-{}-{}",
+            std::process::id(),
+            SERIAL.fetch_add(1, Ordering::Relaxed)
+        );
+        let draft = OsStr::new(&draft);
+        let done = make(dir.as_fd(), draft).and_then(|()| {
+            // An empty folder may have been left where the file belongs; a filled one makes the rename fail.
+            let _ = rustix::fs::unlinkat(&dir, name, AtFlags::REMOVEDIR);
+            Ok(rustix::fs::renameat(&dir, draft, &dir, name)?)
+        });
+        if done.is_err() {
+            let _ = rustix::fs::unlinkat(&dir, draft, AtFlags::empty());
+        }
+        done
+    }
+
+    /// Removes a file; that it is gone already is no error.
+    pub(crate) fn remove(&self, path: &[u8]) -> io::Result<()> {
+        let found = self
+            .parent(path, false)
+            .and_then(|(dir, name)| Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?));
+        match found {
+            Err(error)
+                if matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::NOENT | Errno::NOTDIR)
+                ) =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Removes the folders above `path` as long as they are empty and not to be kept.
+    pub(crate) fn prune(&self, path: &[u8], keep: impl Fn(&[u8]) -> bool) {
+        let mut dir = path;
+        while let Some(slash) = dir.iter().rposition(|byte| *byte == b'/') {
+            dir = dir.get(..slash).unwrap_or_default();
+            if keep(dir) {
+                return;
+            }
+            let removed = self.parent(dir, false).and_then(|(parent, name)| {
+                Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+            });
+            if removed.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What stands at `path` now: its mode and bytes (a link's target). `None` when nothing does.
+    pub(crate) fn look(&self, path: &[u8], limit: u64) -> io::Result<Option<(u32, Vec<u8>)>> {
+        let (dir, name) = match self.parent(path, false) {
+            Err(error)
+                if matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::NOENT | Errno::NOTDIR)
+                ) =>
+            {
+                return Ok(None);
+            }
+            other => other?,
+        };
+        let Some(stamp) = handles::stamp_at(&dir, name)? else {
+            return Ok(None);
+        };
+        match stamp.kind() {
+            Kind::Symlink => Ok(Some((stamp.mode, handles::link_target(&dir, name)?))),
+            Kind::File => match handles::read_at(&dir, name, limit)? {
+                handles::Bytes::Whole(bytes, stamp) => Ok(Some((stamp.mode, bytes))),
+                _ => Err(io::Error::other("too long to be read")),
+            },
+            Kind::Directory | Kind::Special => Err(io::Error::other(format!(
+                "{} is neither a file nor a link",
+                path::quoted(path)
+            ))),
+        }
+    }
+}
+
+fn create(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::openat(
+        dir,
+        name,
+        flags,
+        Mode::from_raw_mode(0o600),
+    )?))
+}

@@ -1,0 +1,805 @@
+//! A job may have a tree and a git directory of its own; the user's repository is only read until `apply`, and `apply`
+//! either does all of it or says why not.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mcp_codex_worker::workspace::{
+    Applied, ApplyError, ApplyHow, Base, Isolated, IsolatedRequest, Limits, PortBase, Root,
+    Workspace, WorkspaceError,
+};
+use tempfile::TempDir;
+
+struct Scene {
+    dir: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir_all(scene.top()).unwrap();
+        scene.git(&["init", "-q", "-b", "main"]);
+        scene.git(&["config", "user.name", "Anna"]);
+        scene.git(&["config", "user.email", "anna@example.org"]);
+        let lines: String = (0..40).map(|line| format!("line {line}\n")).collect();
+        for (path, text) in [
+            ("src/a.txt", lines.as_str()),
+            ("src/b.txt", "b\n"),
+            ("docs/c.txt", "c\n"),
+            (".gitignore", "node_modules/\n.env\n*.log\n"),
+        ] {
+            scene.write(path, text);
+        }
+        symlink("src/a.txt", scene.top().join("link")).unwrap();
+        scene.commit("start");
+        scene
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join("root")
+    }
+
+    fn top(&self) -> PathBuf {
+        self.root().join("project")
+    }
+
+    fn state(&self, job: &str) -> PathBuf {
+        self.dir
+            .path()
+            .canonicalize()
+            .unwrap()
+            .join("state")
+            .join(job)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        write(&self.top().join(path), text);
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        git(&self.top(), arguments)
+    }
+
+    fn commit(&self, message: &str) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", message]);
+    }
+
+    fn workspace(&self, dirs: &[&str]) -> Workspace {
+        let dirs: Vec<_> = dirs.iter().map(|dir| self.top().join(dir)).collect();
+        Workspace::open(&Root::open(&self.root()).unwrap(), &dirs).unwrap()
+    }
+
+    fn isolate(
+        &self,
+        job: &str,
+        base: Option<&str>,
+        include_dirty: bool,
+    ) -> Result<Isolated, WorkspaceError> {
+        let source = self.workspace(&["."]);
+        Isolated::create(&IsolatedRequest {
+            source: &source,
+            folder: &self.state(job),
+            name: job,
+            base,
+            include_dirty,
+            limits: Limits::default(),
+        })
+    }
+
+    /// Makes a tree, lets `agent` work in it, and seals what came of it.
+    fn job(&self, job: &str, include_dirty: bool, agent: impl FnOnce(&Path)) -> Isolated {
+        let mut isolated = self.isolate(job, None, include_dirty).unwrap();
+        let base = Base::capture(
+            isolated.workspace(),
+            &self.state(job).join("base"),
+            Limits::default(),
+        )
+        .unwrap();
+        agent(isolated.workspace().top());
+        let changes = base.changes().unwrap();
+        isolated.seal(&base, &changes, "What the job made").unwrap();
+        isolated
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn git(dir: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args([
+            "-c",
+            "user.name=A",
+            "-c",
+            "user.email=a@example.org",
+            "-c",
+            "protocol.file.allow=always",
+        ])
+        .args(arguments)
+        .current_dir(dir)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .expect("git is installed");
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
+}
+
+/// Every file below `dir`, bytes or link target; with what is in `.git` when asked for.
+fn files(dir: &Path, with_git: bool) -> BTreeMap<String, Vec<u8>> {
+    fn collect(dir: &Path, top: &Path, with_git: bool, into: &mut BTreeMap<String, Vec<u8>>) {
+        for entry in fs::read_dir(dir).unwrap().flatten() {
+            let path = entry.path();
+            let name = path.strip_prefix(top).unwrap().display().to_string();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                if with_git || entry.file_name() != ".git" {
+                    collect(&path, top, with_git, into);
+                }
+            } else if kind.is_symlink() {
+                into.insert(
+                    name,
+                    fs::read_link(&path)
+                        .unwrap()
+                        .into_os_string()
+                        .into_encoded_bytes(),
+                );
+            } else {
+                into.insert(name, fs::read(&path).unwrap());
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    collect(dir, dir, with_git, &mut found);
+    found
+}
+
+fn edit(tree: &Path, path: &str, from: &str, to: &str) {
+    let text = fs::read_to_string(tree.join(path)).unwrap();
+    assert!(text.contains(from));
+    fs::write(tree.join(path), text.replacen(from, to, 1)).unwrap();
+}
+
+#[test]
+fn a_tree_is_made_from_head_and_the_repository_is_not_touched() {
+    let scene = Scene::new();
+    let clean = files(&scene.top(), false);
+    scene.write("src/b.txt", "the user's uncommitted work\n");
+    scene.write("untracked.txt", "the user's\n");
+    scene.git(&["status"]);
+    let before = files(&scene.top(), true);
+    let isolated = scene.isolate("job1", None, false).unwrap();
+    let tree = isolated.workspace().top().to_path_buf();
+    assert_eq!(files(&tree, false), clean, "uncommitted work is not in it");
+    assert_eq!(
+        isolated.record().base_commit,
+        scene.git(&["rev-parse", "HEAD"])
+    );
+    assert_eq!(git(&tree, &["status", "--porcelain"]), "");
+    assert_eq!(
+        git(&tree, &["rev-parse", "--abbrev-ref", "HEAD"]),
+        "worker/job1"
+    );
+    assert_eq!(git(&tree, &["log", "--format=%s"]), "start");
+    assert!(
+        fs::read_to_string(tree.join(".git/config"))
+            .unwrap()
+            .contains("Anna"),
+        "commits there carry the user's name"
+    );
+    // The agent commits, branches and collects garbage in its own repository.
+    write(&tree.join("src/b.txt"), "agent\n");
+    git(&tree, &["commit", "-q", "-a", "-m", "agent"]);
+    git(&tree, &["gc", "-q", "--prune=now"]);
+    assert_eq!(
+        files(&scene.top(), true),
+        before,
+        "byte for byte, .git included"
+    );
+    Isolated::remove(&scene.state("job1")).unwrap();
+    assert_eq!(files(&scene.top(), true), before);
+    assert!(!scene.state("job1").join("tree").exists());
+    Isolated::remove(&scene.state("job1")).unwrap();
+}
+
+#[test]
+fn the_working_directory_keeps_its_place() {
+    let scene = Scene::new();
+    let source = scene.workspace(&["src", "docs"]);
+    let request = IsolatedRequest {
+        source: &source,
+        folder: &scene.state("job"),
+        name: "job",
+        base: None,
+        include_dirty: false,
+        limits: Limits::default(),
+    };
+    let isolated = Isolated::create(&request).unwrap();
+    let tree = scene.state("job").join("tree");
+    assert_eq!(isolated.workspace().work_dir(), tree.join("src"));
+    assert_eq!(isolated.workspace().additional_dirs(), [tree.join("docs")]);
+    let again = Isolated::open(&scene.state("job")).unwrap();
+    assert_eq!(
+        (again.workspace().work_dir(), again.record()),
+        (isolated.workspace().work_dir(), isolated.record())
+    );
+    assert_eq!(Isolated::list(&scene.state("")).len(), 1);
+}
+
+#[test]
+fn uncommitted_work_comes_along_when_asked_for() {
+    let scene = Scene::new();
+    scene.write("src/b.txt", "edited\n");
+    scene.write("staged.txt", "staged\n");
+    scene.git(&["add", "staged.txt"]);
+    scene.write("untracked/deep.txt", "untracked\n");
+    scene.write("x.log", "ignored\n");
+    fs::remove_file(scene.top().join("docs/c.txt")).unwrap();
+    let mut expected = files(&scene.top(), false);
+    expected.remove("x.log");
+    let isolated = scene.isolate("job", None, true).unwrap();
+    assert_eq!(files(isolated.workspace().top(), false), expected);
+    assert_eq!(
+        (
+            isolated.record().dirty_included,
+            isolated.record().dirty_files
+        ),
+        (true, 4)
+    );
+}
+
+#[test]
+fn bases_are_named_and_wrong_ones_refused() {
+    let scene = Scene::new();
+    scene.git(&["tag", "v1"]);
+    scene.write("later.txt", "later\n");
+    scene.commit("later");
+    let isolated = scene.isolate("old", Some("v1"), false).unwrap();
+    assert!(!isolated.workspace().top().join("later.txt").exists());
+    assert_eq!(isolated.record().base_name, "v1");
+    for (base, dirty, part) in [
+        (Some("nowhere"), false, "base \"nowhere\" names no commit"),
+        (Some("--help"), false, "names no commit"),
+        (Some("HEAD:src"), false, "names no commit"),
+        (Some("v1"), true, "include_dirty needs the base to be HEAD"),
+    ] {
+        let error = scene
+            .isolate("refused", base, dirty)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    scene.git(&["checkout", "-q", "--orphan", "void"]);
+    scene.git(&["rm", "-rfq", "."]);
+    scene.git(&["commit", "-q", "--allow-empty", "-m", "void"]);
+    let error = scene.isolate("void", None, false).unwrap_err().to_string();
+    assert!(error.contains("came out empty"), "{error}");
+}
+
+#[test]
+fn ignored_files_that_a_build_needs_are_copied() {
+    let scene = Scene::new();
+    scene.write(".worktreeinclude", ".env\nnode_modules/\nsrc/b.txt\n");
+    scene.write(".env", "KEY=1\n");
+    scene.write("other.log", "not named\n");
+    scene.write("node_modules/m/index.js", "x\n");
+    symlink("m/index.js", scene.top().join("node_modules/entry")).unwrap();
+    scene.write("src/b.txt", "uncommitted, but not ignored\n");
+    let isolated = scene.isolate("job", None, false).unwrap();
+    let tree = files(isolated.workspace().top(), false);
+    assert_eq!(tree[".env"], b"KEY=1\n");
+    assert_eq!(tree["node_modules/m/index.js"], b"x\n");
+    assert_eq!(tree["node_modules/entry"], b"m/index.js");
+    assert_eq!(tree["src/b.txt"], b"b\n", "only ignored files are copied");
+    assert!(!tree.contains_key("other.log"));
+    assert_eq!(isolated.record().included_files, 3);
+}
+
+#[test]
+fn submodules_are_there_as_the_user_has_them() {
+    let scene = Scene::new();
+    let library = scene.root().join("library");
+    fs::create_dir(&library).unwrap();
+    git(&library, &["init", "-q", "-b", "main"]);
+    write(&library.join("lib.c"), "int x;\n");
+    git(&library, &["add", "-A"]);
+    git(&library, &["commit", "-q", "-m", "x"]);
+    scene.git(&["submodule", "add", "-q", "../library", "sub"]);
+    scene.git(&["submodule", "add", "-q", "../library", "absent"]);
+    scene.commit("submodules");
+    scene.git(&["submodule", "deinit", "-q", "-f", "absent"]);
+    let isolated = scene.isolate("job", None, false).unwrap();
+    let tree = isolated.workspace().top();
+    assert_eq!(fs::read(tree.join("sub/lib.c")).unwrap(), b"int x;\n");
+    assert_eq!(git(tree, &["status", "--porcelain"]), "");
+    assert_eq!(
+        isolated.record().notes,
+        ["the submodule absent is not checked out, so it is empty here"]
+    );
+}
+
+#[test]
+fn the_base_outlives_a_gc_in_the_users_repository() {
+    let scene = Scene::new();
+    scene.git(&["checkout", "-q", "-b", "short-lived"]);
+    scene.write("only-here.txt", "only here\n");
+    scene.commit("only here");
+    let packed = scene.isolate("loose", None, false).unwrap();
+    scene.git(&["gc", "-q"]);
+    let loose = scene.isolate("packed", None, false).unwrap();
+    scene.git(&["checkout", "-q", "main"]);
+    scene.git(&["branch", "-q", "-D", "short-lived"]);
+    scene.git(&["reflog", "expire", "--expire=now", "--all"]);
+    scene.git(&["gc", "-q", "--prune=now"]);
+    for isolated in [packed, loose] {
+        let tree = isolated.workspace().top();
+        git(tree, &["fsck", "--full"]);
+        assert_eq!(git(tree, &["show", "HEAD:only-here.txt"]), "only here");
+    }
+}
+
+const MANY: usize = 16;
+
+/// Not a test of its own: the other process of the next one.
+#[test]
+fn helper_makes_sixteen_trees() {
+    let Some(folder) = std::env::var_os("WORKER_TEST_SCENE") else {
+        return;
+    };
+    make_many(Path::new(&folder), "second");
+}
+
+fn make_many(folder: &Path, prefix: &str) {
+    let root = Root::open(&folder.join("root")).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..MANY {
+            let root = root.clone();
+            scope.spawn(move || {
+                let source = Workspace::open(&root, &[folder.join("root/project")]).unwrap();
+                let name = format!("{prefix}{number}");
+                Isolated::create(&IsolatedRequest {
+                    source: &source,
+                    folder: &folder.join("state").join(&name),
+                    name: &name,
+                    base: None,
+                    include_dirty: false,
+                    limits: Limits::default(),
+                })
+                .unwrap();
+            });
+        }
+    });
+}
+
+#[test]
+fn thirty_two_trees_are_made_at_once_from_two_processes() {
+    let scene = Scene::new();
+    let before = files(&scene.top(), true);
+    let folder = scene.dir.path().canonicalize().unwrap();
+    let mut other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "helper_makes_sixteen_trees"])
+        .env("WORKER_TEST_SCENE", &folder)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    make_many(&folder, "first");
+    assert!(other.wait().unwrap().success());
+    let trees = Isolated::list(&folder.join("state"));
+    assert_eq!(trees.len(), 2 * MANY);
+    let expected = files(&scene.top(), false);
+    for (tree, _) in &trees {
+        assert_eq!(files(&tree.join("tree"), false), expected);
+    }
+    assert_eq!(files(&scene.top(), true), before);
+}
+
+#[test]
+fn a_merge_brings_branch_and_files() {
+    let scene = Scene::new();
+    let isolated = scene.job("job", false, |tree| {
+        edit(tree, "src/a.txt", "line 3\n", "line three\n");
+        write(&tree.join("new.txt"), "new\n");
+        fs::remove_file(tree.join("docs/c.txt")).unwrap();
+    });
+    let applied = isolated.apply(ApplyHow::Merge).unwrap();
+    let names: Vec<_> = applied.files.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["docs/c.txt", "new.txt", "src/a.txt"]);
+    assert_eq!(
+        files(&scene.top(), false),
+        files(isolated.workspace().top(), false)
+    );
+    assert_eq!(scene.git(&["status", "--porcelain"]), "");
+    assert_eq!(
+        scene.git(&["log", "--format=%s %an", "-1"]),
+        "What the job made Anna"
+    );
+    assert_eq!(
+        applied.commit.as_deref(),
+        Some(scene.git(&["rev-parse", "HEAD"]).as_str())
+    );
+    assert_eq!(
+        scene.git(&["rev-parse", "worker/job"]),
+        scene.git(&["rev-parse", "HEAD"])
+    );
+    scene.git(&["fsck", "--full"]);
+}
+
+#[test]
+fn a_squash_is_staged_and_a_patch_is_not() {
+    for (how, status) in [
+        (ApplyHow::Squash, "M  src/b.txt\nA  x.txt"),
+        (ApplyHow::Patch, " M src/b.txt\n?? x.txt"),
+    ] {
+        let scene = Scene::new();
+        let head = scene.git(&["rev-parse", "HEAD"]);
+        let isolated = scene.job("job", false, |tree| {
+            write(&tree.join("src/b.txt"), "agent\n");
+            write(&tree.join("x.txt"), "x\n");
+        });
+        let applied = isolated.apply(how).unwrap();
+        assert_eq!((applied.branch, applied.commit), (None, None));
+        assert_eq!(scene.git(&["status", "--porcelain"]), status);
+        assert_eq!(scene.git(&["rev-parse", "HEAD"]), head);
+    }
+}
+
+/// A case of a checkout that is not as the job found it.
+struct Refusal {
+    name: &'static str,
+    user: fn(&Scene),
+    how: &'static [ApplyHow],
+    /// A part of the refusal; `None`: it applies all the same.
+    refused: Option<&'static str>,
+}
+
+const BOTH: &[ApplyHow] = &[ApplyHow::Merge, ApplyHow::Squash];
+const ALL: &[ApplyHow] = &[ApplyHow::Merge, ApplyHow::Squash, ApplyHow::Patch];
+
+/// The job edits line 3 of src/a.txt and adds new.txt.
+const REFUSALS: &[Refusal] = &[
+    Refusal {
+        name: "the user committed elsewhere",
+        user: |scene| {
+            scene.write("docs/c.txt", "user\n");
+            scene.commit("user");
+        },
+        how: ALL,
+        refused: None,
+    },
+    Refusal {
+        name: "the user committed in the same file, far away",
+        user: |scene| {
+            edit(&scene.top(), "src/a.txt", "line 30\n", "line thirty\n");
+            scene.commit("user");
+        },
+        how: BOTH,
+        refused: None,
+    },
+    Refusal {
+        name: "the user committed in the same lines",
+        user: |scene| {
+            edit(&scene.top(), "src/a.txt", "line 3\n", "line drei\n");
+            scene.commit("user");
+        },
+        how: BOTH,
+        refused: Some("both sides changed src/a.txt"),
+    },
+    Refusal {
+        name: "the user committed in the same file, and a patch is wanted",
+        user: |scene| {
+            edit(&scene.top(), "src/a.txt", "line 30\n", "line thirty\n");
+            scene.commit("user");
+        },
+        how: &[ApplyHow::Patch],
+        refused: Some("src/a.txt differ from what the job started with"),
+    },
+    Refusal {
+        name: "the user committed the same new file with other content",
+        user: |scene| {
+            scene.write("new.txt", "user\n");
+            scene.commit("user");
+        },
+        how: BOTH,
+        refused: Some("both sides changed new.txt"),
+    },
+    Refusal {
+        name: "uncommitted work in the same file",
+        user: |scene| edit(&scene.top(), "src/a.txt", "line 3\n", "line drei\n"),
+        how: ALL,
+        refused: Some("src/a.txt"),
+    },
+    Refusal {
+        name: "uncommitted work elsewhere",
+        user: |scene| scene.write("docs/c.txt", "user\n"),
+        how: BOTH,
+        refused: Some("uncommitted work in the way: docs/c.txt"),
+    },
+    Refusal {
+        name: "uncommitted work elsewhere does not hinder a patch",
+        user: |scene| scene.write("docs/c.txt", "user\n"),
+        how: &[ApplyHow::Patch],
+        refused: None,
+    },
+    Refusal {
+        name: "something staged",
+        user: |scene| {
+            scene.write("docs/c.txt", "user\n");
+            scene.git(&["add", "docs/c.txt"]);
+            scene.write("docs/c.txt", "c\n");
+        },
+        how: BOTH,
+        refused: Some("docs/c.txt"),
+    },
+    Refusal {
+        name: "an edit hidden by assume-unchanged",
+        user: |scene| {
+            scene.git(&["update-index", "--assume-unchanged", "src/a.txt"]);
+            edit(&scene.top(), "src/a.txt", "line 3\n", "line drei\n");
+        },
+        how: ALL,
+        refused: Some("src/a.txt"),
+    },
+    Refusal {
+        name: "an untracked file where the job made one",
+        user: |scene| scene.write("new.txt", "user\n"),
+        how: ALL,
+        refused: Some("new.txt"),
+    },
+    Refusal {
+        name: "an untracked file elsewhere",
+        user: |scene| scene.write("notes.txt", "user\n"),
+        how: ALL,
+        refused: None,
+    },
+    Refusal {
+        name: "the branch's name is taken",
+        user: |scene| {
+            scene.git(&["branch", "worker/job"]);
+        },
+        how: &[ApplyHow::Merge],
+        refused: Some("the branch worker/job exists already"),
+    },
+    Refusal {
+        name: "a merge is under way",
+        user: |scene| {
+            scene.write(
+                ".git/MERGE_HEAD",
+                &(scene.git(&["rev-parse", "HEAD"]) + "\n"),
+            )
+        },
+        how: ALL,
+        refused: Some("in the middle of a merge"),
+    },
+    Refusal {
+        name: "a detached HEAD",
+        user: |scene| {
+            scene.git(&["checkout", "-q", "--detach"]);
+        },
+        how: ALL,
+        refused: None,
+    },
+];
+
+#[test]
+fn a_checkout_that_moved_takes_it_whole_or_stays_as_it_is() {
+    for case in REFUSALS {
+        for how in case.how {
+            let scene = Scene::new();
+            let isolated = scene.job("job", false, |tree| {
+                edit(tree, "src/a.txt", "line 3\n", "line three\n");
+                write(&tree.join("new.txt"), "new\n");
+            });
+            (case.user)(&scene);
+            let before = files(&scene.top(), false);
+            let refs = scene.git(&["for-each-ref"]);
+            let (index, tree) = (
+                fs::read(scene.top().join(".git/index")).unwrap(),
+                files(isolated.workspace().top(), false),
+            );
+            match (isolated.apply(*how), case.refused) {
+                (Err(error), Some(part)) => {
+                    assert!(
+                        error.to_string().contains(part),
+                        "{} ({how:?}): {error}",
+                        case.name
+                    );
+                    assert_eq!(
+                        files(&scene.top(), false),
+                        before,
+                        "{} ({how:?})",
+                        case.name
+                    );
+                    assert_eq!(
+                        scene.git(&["for-each-ref"]),
+                        refs,
+                        "{} ({how:?})",
+                        case.name
+                    );
+                    assert_eq!(
+                        fs::read(scene.top().join(".git/index")).unwrap(),
+                        index,
+                        "{} ({how:?})",
+                        case.name
+                    );
+                }
+                (Ok(Applied { .. }), None) => {
+                    let mut expected = before;
+                    let text = String::from_utf8(expected["src/a.txt"].clone()).unwrap();
+                    expected.insert(
+                        "src/a.txt".to_owned(),
+                        text.replacen("line 3\n", "line three\n", 1).into_bytes(),
+                    );
+                    expected.insert("new.txt".to_owned(), b"new\n".to_vec());
+                    assert_eq!(
+                        files(&scene.top(), false),
+                        expected,
+                        "{} ({how:?})",
+                        case.name
+                    );
+                }
+                (Ok(_), Some(_)) => panic!("{} ({how:?}) should be refused", case.name),
+                (Err(error), None) => panic!("{} ({how:?}): {error}", case.name),
+            }
+            assert_eq!(
+                files(isolated.workspace().top(), false),
+                tree,
+                "the job's side is kept: {}",
+                case.name
+            );
+        }
+    }
+}
+
+#[test]
+fn eight_jobs_in_one_repository_apply_one_after_the_other() {
+    let scene = Scene::new();
+    let jobs: Vec<_> = (0..8)
+        .map(|number| {
+            scene.job(&format!("job{number}"), false, |tree| {
+                edit(
+                    tree,
+                    "src/a.txt",
+                    &format!("line {}\n", number * 5),
+                    &format!("job {number}\n"),
+                );
+                write(&tree.join(format!("made-by-{number}.txt")), "x\n");
+            })
+        })
+        .collect();
+    for job in &jobs {
+        job.apply(ApplyHow::Merge).unwrap();
+    }
+    let text = fs::read_to_string(scene.top().join("src/a.txt")).unwrap();
+    assert_eq!(text.matches("job ").count(), 8);
+    assert_eq!(scene.git(&["status", "--porcelain"]), "");
+    scene.git(&["fsck", "--full"]);
+}
+
+#[test]
+fn uncommitted_work_that_went_along_is_not_part_of_the_patch() {
+    let scene = Scene::new();
+    scene.write("src/b.txt", "the user's\n");
+    scene.write("untracked.txt", "the user's\n");
+    let isolated = scene.job("job", true, |tree| {
+        edit(
+            tree,
+            "src/b.txt",
+            "the user's\n",
+            "the user's\nand the agent's\n",
+        );
+        write(&tree.join("new.txt"), "new\n");
+    });
+    let applied = isolated.apply(ApplyHow::Patch).unwrap();
+    let names: Vec<_> = applied.files.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["new.txt", "src/b.txt"]);
+    assert_eq!(
+        fs::read(scene.top().join("src/b.txt")).unwrap(),
+        b"the user's\nand the agent's\n"
+    );
+    assert_eq!(
+        fs::read(scene.top().join("untracked.txt")).unwrap(),
+        b"the user's\n"
+    );
+}
+
+#[test]
+fn what_counts_is_what_the_host_saw() {
+    let scene = Scene::new();
+    let isolated = scene.job("job", false, |tree| {
+        write(&tree.join("src/b.txt"), "agent\n");
+        git(tree, &["update-index", "--assume-unchanged", "src/b.txt"]);
+        fs::remove_dir_all(tree.join(".git")).unwrap();
+        write(&tree.join(".git"), "gitdir: /etc\n");
+    });
+    // After the job: neither a check's doing nor a late edit gets in.
+    write(&isolated.workspace().top().join("src/b.txt"), "later\n");
+    isolated.apply(ApplyHow::Merge).unwrap();
+    assert_eq!(fs::read(scene.top().join("src/b.txt")).unwrap(), b"agent\n");
+    assert_eq!(scene.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn executables_links_and_line_ends_arrive_as_they_are() {
+    let scene = Scene::new();
+    scene.write(".gitattributes", "*.win text eol=crlf\n");
+    scene.write("a.win", "one\r\ntwo\r\n");
+    scene.commit("line ends");
+    for how in ALL {
+        let job = format!("{how:?}").to_lowercase();
+        let isolated = scene.job(&job, false, |tree| {
+            assert_eq!(fs::read(tree.join("a.win")).unwrap(), b"one\r\ntwo\r\n");
+            write(&tree.join("a.win"), "one\r\n2\r\n");
+            write(&tree.join("tool.sh"), "#!/bin/sh\n");
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(tree.join("tool.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+            fs::remove_file(tree.join("link")).unwrap();
+            symlink("docs/c.txt", tree.join("link")).unwrap();
+        });
+        isolated.apply(*how).unwrap();
+        assert_eq!(
+            fs::read(scene.top().join("a.win")).unwrap(),
+            b"one\r\n2\r\n",
+            "{how:?}"
+        );
+        assert_eq!(
+            fs::read_link(scene.top().join("link")).unwrap(),
+            Path::new("docs/c.txt"),
+            "{how:?}"
+        );
+        scene.git(&["add", "-A"]);
+        assert!(
+            scene
+                .git(&["ls-files", "-s", "tool.sh"])
+                .starts_with("100755"),
+            "{how:?}"
+        );
+        assert_eq!(scene.git(&["show", ":a.win"]), "one\n2", "{how:?}");
+        scene.git(&["reset", "-q", "--hard", "HEAD"]);
+        if *how == ApplyHow::Merge {
+            scene.git(&["reset", "-q", "--hard", "HEAD~1"]);
+        }
+    }
+}
+
+#[test]
+fn a_tree_without_a_result_applies_nothing() {
+    let scene = Scene::new();
+    let isolated = scene.isolate("running", None, false).unwrap();
+    assert!(matches!(
+        isolated.apply(ApplyHow::Merge),
+        Err(ApplyError::NoResult(_))
+    ));
+    let isolated = scene.job("idle", false, |_| {});
+    let error = isolated.apply(ApplyHow::Merge).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the job's tree holds no result to apply: it changes nothing"
+    );
+}
+
+#[test]
+fn port_bases_are_a_jobs_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = PortBase::reserve(folder.path()).unwrap();
+    let second = PortBase::reserve(folder.path()).unwrap();
+    assert!(first.base().abs_diff(second.base()) >= PortBase::PORTS);
+    let base = first.base();
+    drop(first);
+    assert_eq!(PortBase::reserve(folder.path()).unwrap().base(), base);
+}
