@@ -95,7 +95,7 @@ fn start() -> Tool {
 fn get() -> Tool {
     tool(
         "get",
-        "Status, progress or result of a background job; or a slice of one of its artifacts (diff, check output, agent report).",
+        "Job status, job progress or job result of a background job; or a slice of one of its artifacts (diff, check output, agent report).",
         json!({
             "type": "object",
             "properties": {
