@@ -251,7 +251,7 @@ fn codex_is_told_which_argument_is_wrong_and_nothing_is_started() {
         ),
         (
             "start",
-            with(|job| job["prompt"] = json!("x".repeat(1 << 20))),
+            with(|job| job["prompt"] = json!("x".repeat(250_000))),
             "prompt",
         ),
         (
@@ -298,7 +298,7 @@ fn codex_is_told_which_argument_is_wrong_and_nothing_is_started() {
         ("get", json!({"job_id": "../../etc/passwd"}), "job_id"),
         (
             "get",
-            json!({"job_id": "0123456789abcdef0123456789abcdef"}),
+            json!({"job_id": "0".repeat(26)}),
             "job_id",
         ),
         ("wait", json!({}), "job_id"),
