@@ -296,11 +296,7 @@ fn codex_is_told_which_argument_is_wrong_and_nothing_is_started() {
             "wait_ms",
         ),
         ("get", json!({"job_id": "../../etc/passwd"}), "job_id"),
-        (
-            "get",
-            json!({"job_id": "0".repeat(26)}),
-            "job_id",
-        ),
+        ("get", json!({"job_id": "0".repeat(26)}), "job_id"),
         ("wait", json!({}), "job_id"),
         ("tail", json!({"job_id": 7}), "job_id"),
         ("cancel", json!({"job_id": ""}), "job_id"),

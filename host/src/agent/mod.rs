@@ -281,7 +281,10 @@ pub async fn run(
                     Ok(Some(line)) => {
                         raw_log.append(&line).await;
                         for event in interpreter.read(&line) {
-                            if let Some(step) = event.step() {
+                            // What it says once it is told to end is not what it was at.
+                            if let Some(step) = event.step()
+                                && watch.stop.is_none()
+                            {
                                 watch.last_step = step;
                             }
                             tell(event);
