@@ -7,7 +7,7 @@ pub use crate::bindings::worker::plugin::job::{Change, ChangedFile, Command, Out
 use crate::settings::Fault;
 
 /// The most bytes that the host gives in one read.
-const READ: u32 = 1 << 20;
+pub(crate) const READ: u32 = 1 << 20;
 
 /// A check. [`check!`](crate::check!) makes a component of it.
 pub trait Check: Sized {
@@ -75,16 +75,18 @@ pub trait Job {
     ) -> Result<Vec<u8>, ReadError>;
     /// The agent's last message: a claim, never evidence.
     fn agent_message(&self) -> String;
-    /// Files of the tree that match a glob. Needs the grant `files`.
-    ///
-    /// # Errors
-    /// When the grant does not cover the glob.
-    fn find(&self, glob: &str) -> Result<Vec<String>, ReadError>;
-    /// At most `len` bytes of any file of the tree. Needs the grant `files`.
-    ///
-    /// # Errors
-    /// When the grant does not cover the path.
-    fn read_file(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError>;
+    /// What stands behind it, for [`files`](crate::files).
+    #[doc(hidden)]
+    fn backing(&self) -> Backing<'_>;
+}
+
+/// What stands behind a [`Job`].
+#[doc(hidden)]
+pub enum Backing<'a> {
+    /// The host's.
+    Host(&'a crate::bindings::worker::plugin::job::Snapshot),
+    /// One made up for a test.
+    Fake(&'a crate::testing::FakeJob),
 }
 
 impl dyn Job + '_ {
@@ -112,19 +114,12 @@ impl dyn Job + '_ {
         let bytes = whole(|offset| self.read_base(path, offset, READ))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
-
-    /// Any file of the tree, as text. Needs the grant `files`.
-    ///
-    /// # Errors
-    /// When the grant does not cover the path.
-    pub fn file_text(&self, path: &str) -> Result<String, ReadError> {
-        let bytes = whole(|offset| self.read_file(path, offset, READ))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
 }
 
 /// Reads piece by piece until a piece is short.
-fn whole(mut read: impl FnMut(u64) -> Result<Vec<u8>, ReadError>) -> Result<Vec<u8>, ReadError> {
+pub(crate) fn whole(
+    mut read: impl FnMut(u64) -> Result<Vec<u8>, ReadError>,
+) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
     loop {
         let piece = read(bytes.len() as u64)?;

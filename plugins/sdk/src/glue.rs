@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use crate::bindings::dialect::exports::worker::plugin::dialect::GuestTranslation as GuestTranslationTrait;
-use crate::bindings::worker::plugin::files;
 use crate::bindings::worker::plugin::job::{ChangedFile, Command, Output, ReadError, Snapshot};
+use crate::check::Backing;
 use crate::{Fault, Job, Sse, Translation};
 
 /// The host's view of a job.
@@ -47,11 +47,8 @@ impl Job for HostJob<'_> {
     fn agent_message(&self) -> String {
         self.0.agent_message()
     }
-    fn find(&self, glob: &str) -> Result<Vec<String>, ReadError> {
-        files::find(self.0, glob)
-    }
-    fn read_file(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        files::read(self.0, path, offset, len)
+    fn backing(&self) -> Backing<'_> {
+        Backing::Host(self.0)
     }
 }
 

@@ -46,8 +46,10 @@
 #[doc(hidden)]
 pub mod bindings;
 mod check;
+pub mod clock;
 mod dialect;
 mod diff;
+pub mod files;
 pub mod log;
 mod paths;
 mod redactor;

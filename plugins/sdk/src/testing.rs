@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::check::Backing;
 use crate::{
     Change, ChangedFile, Command, Fault, Job, Output, ReadError, Redactor, Span, Window,
     settings_from,
@@ -203,7 +204,13 @@ impl Job for FakeJob {
         self.agent_message.clone()
     }
 
-    fn find(&self, glob: &str) -> Result<Vec<String>, ReadError> {
+    fn backing(&self) -> Backing<'_> {
+        Backing::Fake(self)
+    }
+}
+
+impl FakeJob {
+    pub(crate) fn find(&self, glob: &str) -> Vec<String> {
         let paths = self.tree.keys().chain(self.after.keys());
         let mut found: Vec<_> = paths
             .filter(|path| matches(glob.as_bytes(), path.as_bytes()))
@@ -211,10 +218,15 @@ impl Job for FakeJob {
             .collect();
         found.sort();
         found.dedup();
-        Ok(found)
+        found
     }
 
-    fn read_file(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn read_tree(
+        &self,
+        path: &str,
+        offset: u64,
+        len: u32,
+    ) -> Result<Vec<u8>, ReadError> {
         piece(
             self.after.get(path).or_else(|| self.tree.get(path)),
             offset,
