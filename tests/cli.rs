@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use mcp_codex_worker::job::{JobId, State, Store};
-use serde_json::Value;
+use mcp_codex_worker::redact::RedactedJson;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A new user with an empty home.
@@ -93,7 +94,9 @@ fn every_command_explains_itself() {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+        // Deeper lines are the rest of a description.
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next());
     let mut count = 0;
     for command in commands.filter(|command| *command != "help") {
         let output = user.run(&[command, "--help"]);
@@ -346,6 +349,48 @@ fn gc_forgets_by_age_and_by_size_and_only_looks_when_told() {
     assert_eq!(left, [new]);
     assert!(user.run(&["gc", "--older-than", "0s"]).status.success());
     assert!(user.store().jobs(9).unwrap().len() <= 1);
+}
+
+#[test]
+fn stats_add_up_what_the_store_has() {
+    let user = User::new().with("NO_COLOR", "1");
+    assert!(stdout(&user.run(&["stats"])).starts_with("jobs        0 ()"));
+    let id = user.dead_job();
+    let store = user.store();
+    for (gateway, input, cached, output) in
+        [("primary", 9_000, 4_000, 500), ("fallback", 1_000, 0, 100)]
+    {
+        let record = json!({
+            "time": "2026-11-22T00:00:00Z", "id": "r", "job": id, "route": "job", "gateway": gateway,
+            "server.address": "g.example", "dialect": "openai", "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": "m", "gen_ai.usage.input_tokens": input, "gen_ai.usage.output_tokens": output,
+            "gen_ai.usage.cache_read.input_tokens": cached, "gen_ai.usage.cache_creation.input_tokens": 0,
+            "gen_ai.usage.reasoning.output_tokens": 0, "stream": true, "attempts": 1,
+            "http.response.status_code": 200, "duration_ms": 1.0, "cost_usd": 0.01,
+        });
+        store
+            .record_request(Some(&id), &RedactedJson::from_record(record))
+            .unwrap();
+    }
+    store.record_call(Some(&id), "start", 400, 600).unwrap();
+    store.record_call(None, "get", 100, 100).unwrap();
+
+    let summary: Value =
+        serde_json::from_slice(&user.run(&["stats", "--json", "--by", "model"]).stdout).unwrap();
+    assert_eq!(summary["states"], json!({"interrupted": 1}));
+    assert_eq!(summary["pass_rate"], 0.0);
+    assert_eq!(summary["fallback_rate"], 0.5);
+    assert_eq!(summary["groups"]["m"]["input"], 10_000);
+    assert_eq!(summary["planner"]["tokens"], 300);
+    // 6,000 uncached in, 600 out, less 250 of the job's own call and what the tools cost.
+    let surface = summary["planner"]["surface_tokens"].as_u64().unwrap();
+    assert_eq!(
+        summary["delegation"]["avoided_tokens"],
+        6_000 + 600 - 250 - surface
+    );
+    assert_eq!(summary["delegation"]["lost"], json!([]));
+    let shown = stdout(&user.run(&["stats", "--by", "day"]));
+    assert!(shown.contains("█") && shown.contains("$0.0200"), "{shown}");
 }
 
 #[test]

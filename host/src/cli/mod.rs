@@ -10,6 +10,7 @@ mod plugin;
 mod run;
 mod serve;
 mod setup;
+mod stats;
 mod terminal;
 
 use std::path::PathBuf;
@@ -98,6 +99,8 @@ enum Command {
     Setup(setup::SetupArguments),
     /// List, show, follow, cancel and forget jobs
     Jobs(jobs::JobsArguments),
+    /// What jobs did, what they cost, and whether delegating paid
+    Stats(stats::StatsArguments),
     /// Forget old jobs, by age and by the room they take
     Gc(gc::GcArguments),
     /// Print a completion script for your shell
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&cli.global, &arguments),
         Command::Doctor(arguments) => doctor::run(&cli.global, &arguments),
         Command::Setup(arguments) => setup::run(&cli.global, &arguments),
+        Command::Stats(arguments) => stats::run(&cli.global, &arguments),
         Command::Gc(arguments) => gc::run(&cli.global, &arguments),
         Command::Jobs(arguments) => jobs::run(&cli.global, &arguments),
         Command::Completions(arguments) => completions::run(&arguments),

@@ -24,4 +24,4 @@ pub use id::{JobId, MalformedId};
 pub(crate) use recovery::settle_all;
 pub use refusal::Refusal;
 pub use state::State;
-pub use store::{JobRow, Store, StoreError};
+pub use store::{CallRecord, JobRow, Store, StoreError};
