@@ -40,10 +40,13 @@ impl Server {
     }
 
     fn spawn(command: &mut Command, home: TempDir) -> Self {
+        Self::spawn_quiet(command.stderr(Stdio::inherit()), home)
+    }
+
+    fn spawn_quiet(command: &mut Command, home: TempDir) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
         let stdin = child.stdin.take();
@@ -561,6 +564,31 @@ fn a_hundred_calls_at_once_are_all_answered() {
         .collect();
     ids.sort_unstable();
     assert_eq!(ids, (100..200).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_most_talkative_log_holds_neither_prompts_nor_keys() {
+    let home = tempfile::tempdir().unwrap();
+    let log = home.path().join("log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"));
+    command
+        .env_clear()
+        .env("HOME", home.path())
+        .env("WORKER_LOG", "trace")
+        .env("ONEAPI_API_KEY", "canary-key-4711")
+        // Warned about in the log, with its name.
+        .env("WORKER_canary-key-4711", "1")
+        .stderr(std::fs::File::create(&log).unwrap());
+    let mut server = Server::spawn_quiet(&mut command, home).initialized();
+    server.call(&json!({"name": "start", "arguments": {"prompt": "canary-prompt-4711", "allowed_dirs": ["/"]}}));
+    server.stdin = None;
+    while server.lines.recv_timeout(PATIENCE).is_ok() {}
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(
+        log.contains("[redacted:oneapi-api-key]"),
+        "the log is there: {log}"
+    );
+    assert!(!log.contains("canary-"), "{log}");
 }
 
 #[test]

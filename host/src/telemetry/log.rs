@@ -21,7 +21,7 @@ pub enum Style {
 /// Sends `tracing` events and panics of this process to stderr, each line through `mask`. `filter` is WORKER_LOG; one that
 /// cannot be parsed counts as `warn`. Only the first call in a process has an effect.
 pub fn init(filter: &str, style: Style, mask: Option<Mask>) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = quiet(filter);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
@@ -42,6 +42,19 @@ pub fn init(filter: &str, style: Style, mask: Option<Mask>) {
             let location = panic.location().map(ToString::to_string);
             tracing::error!(location = location.unwrap_or_default(), "panic: {message}");
         }));
+    }
+}
+
+/// The filter, which is `warn` when it is empty or no filter. rmcp logs whole messages below that level, prompts included,
+/// and does so only when it is asked for by name.
+fn quiet(filter: &str) -> EnvFilter {
+    let parsed = Some(filter.trim())
+        .filter(|filter| !filter.is_empty())
+        .and_then(|filter| EnvFilter::try_new(filter).ok())
+        .unwrap_or_else(|| EnvFilter::new("warn"));
+    match "rmcp=warn".parse() {
+        Ok(directive) if !filter.contains("rmcp") => parsed.add_directive(directive),
+        _ => parsed,
     }
 }
 
