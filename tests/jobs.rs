@@ -1,0 +1,346 @@
+//! The life of a job, told with an agent that needs no model: what becomes of it when things go well, when somebody ends
+//! it, and when a process of ours is killed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mcp_codex_worker::demo::mcp_client::McpClient;
+use serde_json::{Value, json};
+use worker_test_support::worker::{PATIENCE, call, run_job};
+use worker_test_support::{Repository, StandIn, Worker};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
+
+fn repository() -> Repository {
+    let repository = Repository::with([("src/a.txt", "one\n"), ("notes.txt", "kept\n")]);
+    repository.commit("Begin");
+    repository
+}
+
+fn job(repository: &Repository) -> Value {
+    json!({ "prompt": "Change a line.", "allowed_dirs": [repository.path()] })
+}
+
+fn started(front: &mut McpClient, job: Value) -> String {
+    let reply = call(front, "start", job).structured;
+    reply["job_id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no job: {reply}"))
+        .to_owned()
+}
+
+fn get(front: &mut McpClient, id: &str) -> Value {
+    call(front, "get", json!({ "job_id": id })).structured
+}
+
+fn ended(front: &mut McpClient, id: &str) -> Value {
+    call(
+        front,
+        "wait",
+        json!({ "job_id": id, "timeout_ms": PATIENCE.as_millis() as u64 }),
+    )
+    .structured
+}
+
+fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn wait_for_file(path: &Path) {
+    wait_for(&format!("{}", path.display()), || path.exists());
+}
+
+#[test]
+fn a_job_that_does_as_asked_is_completed_and_costs_little() {
+    let repository = repository();
+    let agent = StandIn::that("printf 'two\\n' > src/a.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let mut asked = job(&repository);
+    asked["scoped_patch"] = json!({ "paths": ["src"] });
+    asked["checks"] = json!([{ "name": "content", "command": "grep -q two src/a.txt" }]);
+    let mut result = run_job(&mut front, asked);
+
+    assert!(result.to_string().len() < 600, "{result}");
+    let id = result["job_id"].as_str().unwrap().to_owned();
+    result["job_id"] = "JOB".into();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&result).unwrap(), @r#"
+    {
+      "job_id": "JOB",
+      "job_status": "completed",
+      "changed_files": [
+        "src/a.txt"
+      ],
+      "checks": [
+        "scoped_patch: passed (src)",
+        "content: passed"
+      ],
+      "diff": "",
+      "agent_report": "(unverified) All done."
+    }
+    "#);
+
+    let diff = call(
+        &mut front,
+        "get",
+        json!({ "job_id": id, "include_diff": true }),
+    )
+    .structured;
+    assert!(
+        diff["diff"].as_str().unwrap().contains("-one\n+two\n"),
+        "{diff}"
+    );
+    worker.assert_no_process_left();
+}
+
+#[test]
+fn a_failing_check_fails_the_job_and_says_why() {
+    let repository = repository();
+    let agent = StandIn::that("printf 'wrong\\n' > src/a.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut asked = job(&repository);
+    asked["auto_revise"] = json!({ "max_passes": 0 });
+    asked["checks"] = json!([{ "name": "content", "command": "cat src/a.txt; exit 3" }]);
+    let result = run_job(&mut worker.serve(), asked);
+
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert_eq!(result["checks"], json!(["content: failed (exit code 3)"]));
+    assert!(
+        result["failures"]["content"]
+            .as_str()
+            .unwrap()
+            .starts_with("wrong"),
+        "{result}"
+    );
+}
+
+#[test]
+fn what_was_dirty_before_the_job_is_neither_blamed_nor_lost() {
+    let repository = repository();
+    repository.write("notes.txt", "the user's own\n");
+    repository.write("draft.txt", "untracked\n");
+    let agent = StandIn::that("printf 'two\\n' > src/a.txt; printf 'x' > new.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let result = run_job(&mut worker.serve(), job(&repository));
+
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert_eq!(result["changed_files"], json!(["new.txt", "src/a.txt"]));
+    assert_eq!(repository.read("notes.txt"), "the user's own\n");
+    assert_eq!(repository.read("draft.txt"), "untracked\n");
+}
+
+#[test]
+fn an_agent_that_fails_is_named_as_the_cause() {
+    let repository = repository();
+    let agent = StandIn::ending(
+        "",
+        r#"{"type":"result","subtype":"error_max_turns","is_error":true,"num_turns":3,"errors":["Reached maximum number of turns (2)"],"session_id":"s"}"#,
+        1,
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let result = run_job(&mut worker.serve(), job(&repository));
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert!(result.to_string().contains("turn"), "{result}");
+}
+
+#[test]
+fn a_job_outlives_its_front() {
+    let repository = repository();
+    let agent = StandIn::that("touch begun; wait_for go; printf 'two\\n' > src/a.txt; rm begun go");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut first = worker.serve();
+    let id = started(&mut first, job(&repository));
+    wait_for_file(&repository.path().join("begun"));
+    // As hard as Codex can: SIGKILL.
+    kill(first.pid());
+    drop(first);
+
+    let mut second = worker.serve();
+    let running = get(&mut second, &id);
+    assert_eq!(running["job_status"], "running", "{running}");
+    repository.write("go", "");
+    let result = ended(&mut second, &id);
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert_eq!(result["changed_files"], json!(["src/a.txt"]));
+}
+
+#[test]
+fn a_cancelled_job_leaves_nothing_running() {
+    let repository = repository();
+    let agent = StandIn::that(
+        "(setsid sh -c 'while :; do sleep 1; done' &) ; touch begun; while :; do sleep 1; done",
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let id = started(&mut front, job(&repository));
+    wait_for_file(&repository.path().join("begun"));
+
+    let cancelled = call(&mut front, "cancel", json!({ "job_id": id })).structured;
+    assert_eq!(cancelled["job_status"], "cancelled", "{cancelled}");
+    assert_eq!(
+        cancelled["changed_files"],
+        json!(["begun"]),
+        "what it did so far is told"
+    );
+    worker.assert_no_process_left();
+    let again = call(&mut front, "cancel", json!({ "job_id": id })).structured;
+    assert_eq!(again, cancelled);
+}
+
+#[test]
+fn a_job_that_runs_out_of_time_is_ended_and_says_where_it_was() {
+    let repository = repository();
+    let agent = StandIn::that("say 'thinking'; while :; do sleep 1; say 'thinking'; done");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut asked = job(&repository);
+    asked["timeout_ms"] = json!(3_000);
+    let result = run_job(&mut worker.serve(), asked);
+    assert_eq!(result["job_status"], "timed_out", "{result}");
+    assert_eq!(result["error"]["cause"], "job_timeout", "{result}");
+    worker.assert_no_process_left();
+}
+
+#[test]
+fn a_silent_agent_is_ended_as_stalled_with_its_last_step() {
+    let repository = repository();
+    let agent = StandIn::that("say 'reading the files'; while :; do sleep 1; done");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent).set("WORKER_STALL_MS", 1_500);
+    let result = run_job(&mut worker.serve(), job(&repository));
+    assert_eq!(result["job_status"], "timed_out", "{result}");
+    assert_eq!(result["error"]["cause"], "stalled", "{result}");
+    worker.assert_no_process_left();
+}
+
+#[test]
+fn a_killed_runner_leaves_an_interrupted_job_with_its_log_and_no_process() {
+    let repository = repository();
+    let agent = StandIn::that("say 'half way'; (setsid sleep 600 &); touch begun; sleep 600");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let id = started(&mut front, job(&repository));
+    wait_for_file(&repository.path().join("begun"));
+    let runner = runner_of(&worker, &id);
+    kill(runner);
+
+    let result = ended(&mut front, &id);
+    assert_eq!(result["job_status"], "interrupted", "{result}");
+    worker.assert_no_process_left();
+    let log = call(&mut front, "tail", json!({ "job_id": id })).structured;
+    assert!(log["log"].as_str().unwrap().contains("half way"), "{log}");
+    assert_eq!(get(&mut front, &id), result, "it stays so");
+}
+
+#[test]
+fn jobs_wait_for_a_slot_first_come_first_served() {
+    let repository = repository();
+    let agent = StandIn::that("wait_for go");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent).set("MAX_RUNNING_JOBS", 1);
+    let mut front = worker.serve();
+    let ids: Vec<String> = (0..3)
+        .map(|_| started(&mut front, job(&repository)))
+        .collect();
+    wait_for("the first job runs", || {
+        get(&mut front, &ids[0])["job_status"] == "running"
+    });
+    for waiting in &ids[1..] {
+        assert_eq!(get(&mut front, waiting)["job_status"], "queued");
+    }
+    repository.write("go", "");
+    let all = call(
+        &mut front,
+        "wait",
+        json!({ "job_ids": ids, "all": true, "timeout_ms": 120_000 }),
+    )
+    .structured;
+    let jobs = all["jobs"].as_array().unwrap();
+    assert_eq!(jobs.len(), 3, "{all}");
+    assert!(
+        jobs.iter().all(|job| job["job_status"] == "completed"),
+        "{all}"
+    );
+}
+
+#[test]
+fn a_queued_job_can_be_cancelled_before_it_begins() {
+    let repository = repository();
+    let agent = StandIn::that("wait_for go");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent).set("MAX_RUNNING_JOBS", 1);
+    let mut front = worker.serve();
+    let first = started(&mut front, job(&repository));
+    let second = started(&mut front, job(&repository));
+    let cancelled = call(&mut front, "cancel", json!({ "job_id": second })).structured;
+    assert_eq!(cancelled["job_status"], "cancelled", "{cancelled}");
+    repository.write("go", "");
+    assert_eq!(ended(&mut front, &first)["job_status"], "completed");
+}
+
+#[test]
+fn a_wait_that_runs_out_says_where_the_job_stands_and_stops_nothing() {
+    let repository = repository();
+    let agent = StandIn::that("touch begun; wait_for go; rm begun go");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let id = started(&mut front, job(&repository));
+    wait_for_file(&repository.path().join("begun"));
+    let reply = call(&mut front, "wait", json!({ "job_id": id, "timeout_ms": 1 }));
+    assert!(!reply.is_error, "{:?}", reply.structured);
+    assert_eq!(reply.structured["job_status"], "running");
+    repository.write("go", "");
+    assert_eq!(ended(&mut front, &id)["job_status"], "completed");
+}
+
+#[test]
+fn the_log_is_read_piece_by_piece_without_gaps() {
+    let repository = repository();
+    let agent = StandIn::that("for n in $(seq 200); do say \"step $n\"; done");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let id = run_job(&mut front, job(&repository))["job_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let mut cursor = 0;
+    let mut whole = String::new();
+    loop {
+        let piece = call(
+            &mut front,
+            "tail",
+            json!({ "job_id": id, "cursor": cursor, "max_bytes": 500 }),
+        )
+        .structured;
+        let text = piece["log"].as_str().unwrap();
+        if text.is_empty() {
+            break;
+        }
+        assert!(text.len() <= 500 && text.ends_with('\n'), "{piece}");
+        whole.push_str(text);
+        cursor = piece["cursor"].as_u64().unwrap();
+    }
+    let steps: Vec<&str> = whole
+        .lines()
+        .filter_map(|line| line.split("step ").nth(1))
+        .collect();
+    let expected: Vec<String> = (1..=200).map(|n| n.to_string()).collect();
+    assert_eq!(steps, expected);
+}
+
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+fn runner_of(worker: &Worker, id: &str) -> u32 {
+    let store = mcp_codex_worker::job::Store::open(&worker.state_dir()).unwrap();
+    store
+        .job(&id.parse().unwrap())
+        .unwrap()
+        .unwrap()
+        .runner
+        .expect("a runner")
+        .pid
+}
