@@ -14,6 +14,7 @@ fn passed(name: &str, summary: &str) -> CheckVerdict {
         digest: None,
         artifact: None,
         duration_ms: 1,
+        found_in: Vec::new(),
     }
 }
 

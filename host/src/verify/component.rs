@@ -96,6 +96,7 @@ fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usiz
             digest: None,
             artifact: None,
             duration_ms: 0,
+            found_in: Vec::new(),
         }
     } else {
         let summary = if summary.is_empty() {
@@ -106,6 +107,11 @@ fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usiz
         made(name, Cause::Findings { summary }, redactor)
     };
     if !report.passed {
+        let faults = report
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error);
+        verdict.found_in = faults.filter_map(|finding| finding.path.clone()).collect();
         verdict.digest = Some(redactor.text(&findings)).filter(|digest| !digest.is_empty());
     }
     verdict

@@ -29,7 +29,10 @@ use crate::report::{Artifacts, artifacts, text};
 use crate::workspace::Changes;
 
 /// The check component that holds the change against `scoped_patch`, and the name of its line in the result.
-const SCOPE: (&str, &str) = ("scope", "scoped_patch");
+const SCOPE: (&str, &str) = ("scope", SCOPE_LINE);
+
+/// The name of the scope's line in the result.
+pub const SCOPE_LINE: &str = "scoped_patch";
 
 /// What is to be verified, and where.
 #[derive(Debug, Clone)]
@@ -258,6 +261,7 @@ fn made(name: &str, cause: Cause, redactor: &Redactor) -> CheckVerdict {
         digest: None,
         artifact: None,
         duration_ms: 0,
+        found_in: Vec::new(),
     }
 }
 
@@ -292,6 +296,7 @@ async fn run_command(
             digest: None,
             artifact: None,
             duration_ms: 0,
+            found_in: Vec::new(),
         },
         Some(cause) => made(&check.name, cause, redactor),
     };

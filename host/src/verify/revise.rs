@@ -214,6 +214,7 @@ mod tests {
             digest: (!digest.is_empty()).then(|| Redacted::from_record(digest.to_owned())),
             artifact: None,
             duration_ms: 1,
+            found_in: Vec::new(),
         }
     }
 

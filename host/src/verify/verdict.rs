@@ -269,6 +269,9 @@ pub struct CheckVerdict {
     pub artifact: Option<String>,
     /// Milliseconds that it took.
     pub duration_ms: u64,
+    /// The files that a check component found fault with, relative to the working directory.
+    #[serde(skip)]
+    pub found_in: Vec<String>,
 }
 
 impl CheckVerdict {

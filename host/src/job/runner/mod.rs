@@ -11,6 +11,7 @@ mod masked;
 mod metering;
 mod pipeline;
 mod question;
+mod site;
 mod stop;
 
 use std::fs::File;

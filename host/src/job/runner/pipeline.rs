@@ -3,6 +3,7 @@
 //! A step either hands on to the next one or cuts the job short ([`Cut`]); what was found out until then is kept
 //! ([`Findings`]), so that a job that was cut short still tells what it did.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::equipment::{Equipment, LOOPBACK};
 use super::journal::Journal;
 use super::masked::Mask;
 use super::metering::Metering;
+use super::site::Site;
 use super::stop::{Cause, Stop};
 use super::{ending, log};
 use crate::agent::{self, AgentOutcome, AgentRun, Claude, Ending, Session};
@@ -21,17 +23,17 @@ use crate::gateway::{self, Adapter};
 use crate::job::id::JobId;
 use crate::job::lock::Hold;
 use crate::job::slots::{self, Turn};
-use crate::job::spec::JobSpec;
+use crate::job::spec::{JobSpec, OnViolation};
 use crate::job::state::State;
 use crate::job::store::Store;
-use crate::process::{self, Confinement, Level, Network};
+use crate::process::{self, Level};
 use crate::report::Artifacts;
 use crate::settings::{SandboxMode, Settings};
 use crate::verify::{self, Verdicts, revise};
-use crate::workspace::{Base, Changes, Limits, Root, Workspace};
+use crate::workspace::{Base, ChangedFile, Changes, FilePath, Limits, Workspace};
 
 /// How often a job looks whether the tree that another job works in is free.
-const TREE_POLL: Duration = Duration::from_millis(100);
+pub(super) const TREE_POLL: Duration = Duration::from_millis(100);
 
 /// What was found out about a job so far.
 #[derive(Default)]
@@ -57,7 +59,7 @@ pub(super) enum Cut {
 }
 
 impl Cut {
-    fn fault(cause: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
+    pub(super) fn fault(cause: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
         move |fault| Self::Fault(cause, fault.to_string())
     }
 }
@@ -128,12 +130,16 @@ impl Job {
         self.stop.after(limit);
 
         let claude = self.find_claude().await?;
-        let workspace = self.open_workspace().await?;
-        let _tree = self.have_tree_alone(&workspace).await?;
-        let mut base = self.capture_base(workspace).await?;
+        let mut site = self.find_site().await?;
+        let mut base = self.capture_base(site.workspace().clone()).await?;
         let metering = Metering::begin(&self.settings, &self.journal, &self.stop);
         let adapter = self.start_adapter(&metering).await?;
-        let came_to = self.passes(&claude, &mut base, &adapter, &metering).await;
+        let came_to = self
+            .passes(&claude, &site, &mut base, &adapter, &metering)
+            .await;
+        if let Some(changes) = &self.findings.changes {
+            tokio::task::block_in_place(|| site.seal(&base, changes, &subject(&self.spec.prompt)))?;
+        }
         adapter.shutdown().await;
         came_to
     }
@@ -189,38 +195,6 @@ impl Job {
         located.map_err(|fault| Cut::fault("agent_missing")(&fault))
     }
 
-    async fn open_workspace(&mut self) -> Result<Workspace, Cut> {
-        let Some(root) = self.settings.sandbox_root.clone() else {
-            return Err(Cut::Fault("settings", "SANDBOX_ROOT is not set".to_owned()));
-        };
-        let dirs = self.spec.allowed_dirs.clone();
-        let opened = self
-            .blocking(move || Workspace::open(&Root::open(&root)?, &dirs))
-            .await?;
-        opened.map_err(|fault| Cut::fault("workspace")(&fault))
-    }
-
-    /// Two jobs in one tree would be blamed for each other's changes: the second waits for the first.
-    async fn have_tree_alone(&mut self, workspace: &Workspace) -> Result<Hold, Cut> {
-        let path = self.journal().store().named_lock(&workspace.lock_name());
-        let mut told = false;
-        loop {
-            match Hold::try_take(&path) {
-                Ok(Some(hold)) => return Ok(hold),
-                Ok(None) => {}
-                Err(fault) => return Err(Cut::fault("store")(&fault)),
-            }
-            if !told {
-                told = true;
-                self.journal()
-                    .line("another job works in this tree: waiting for it");
-                self.journal()
-                    .progress("waiting_for", "another job in this tree");
-            }
-            self.unless_stopped(tokio::time::sleep(TREE_POLL)).await?;
-        }
-    }
-
     async fn capture_base(&mut self, workspace: Workspace) -> Result<Base, Cut> {
         self.journal().line("recording the tree as it is");
         let storage = self.folder().join("base");
@@ -260,11 +234,13 @@ impl Job {
     async fn passes(
         &mut self,
         claude: &Claude,
+        site: &Site,
         base: &mut Base,
         adapter: &Adapter,
         metering: &Metering,
     ) -> Result<(), Cut> {
-        let mut session = Session::fresh().map_err(|fault| Cut::fault("agent")(&fault))?;
+        let mut session = site.session.clone();
+        site.record_continuation(&self.folder(), session.id());
         let mut prompt = self.spec.prompt.clone();
         let mut model = self.equipment.model(&self.spec);
         loop {
@@ -278,7 +254,15 @@ impl Job {
             self.journal().progress("pass", number);
             let spent_before = adapter.usage();
             let run = self
-                .agent_run(claude, base, adapter, session.clone(), prompt, metering)
+                .agent_run(
+                    claude,
+                    site,
+                    base,
+                    adapter,
+                    session.clone(),
+                    prompt,
+                    metering,
+                )
                 .await;
             let outcome = self.run_agent(run).await;
             self.take_changes(base).await?;
@@ -297,7 +281,7 @@ impl Job {
             }
 
             self.advance(State::Verifying)?;
-            let verdicts = self.verify(base, number, metering).await;
+            let verdicts = self.verify(site, number, metering).await;
             if self.stop.cause().is_some() {
                 self.findings.verdicts = Some(verdicts);
                 return Err(Cut::Stopped);
@@ -317,6 +301,7 @@ impl Job {
             match revise::decide(&policy, &self.findings.passes) {
                 revise::Decision::Stop(reason) => {
                     self.findings.stopped = Some(reason);
+                    self.put_back(base)?;
                     return Ok(());
                 }
                 revise::Decision::Revise {
@@ -341,6 +326,7 @@ impl Job {
     async fn agent_run(
         &self,
         claude: &Claude,
+        site: &Site,
         base: &Base,
         adapter: &Adapter,
         session: Session,
@@ -358,7 +344,7 @@ impl Job {
             instructions: self.instructions(base),
             work_dir: workspace.work_dir().to_owned(),
             additional_dirs: workspace.additional_dirs().to_vec(),
-            home: self.folder().join("home"),
+            home: site.home.clone(),
             temp: self.folder().join("tmp"),
             session,
             adapter_url: adapter.url(),
@@ -373,8 +359,8 @@ impl Job {
             allow_bypass: self.settings.allow_bypass,
             // The adapter holds the job to its cap, over all passes.
             max_turns: None,
-            confinement: self.confinement(workspace),
-            extra_env: self.equipment.check_env(),
+            confinement: site.confinement(self),
+            extra_env: self.extra_env(site),
             stall: Duration::from_millis(self.settings.stall_ms),
             deadline: self.deadline,
             activity: metering.activity(),
@@ -383,20 +369,13 @@ impl Job {
         }
     }
 
-    /// What the agent and the checks may touch, besides what each of them adds for itself.
-    fn confinement(&self, workspace: &Workspace) -> Confinement {
-        let mut write = vec![workspace.work_dir().to_owned()];
-        write.extend(workspace.additional_dirs().iter().cloned());
-        write.extend(self.settings.sandbox_write.iter().cloned());
-        let mut read = vec![workspace.top().to_owned(), workspace.git_dir().to_owned()];
-        read.extend(self.settings.sandbox_read.iter().cloned());
-        Confinement {
-            mode: self.settings.sandbox,
-            read,
-            write,
-            temp: None,
-            network: Network::On,
+    /// Further variables of agent and checks: WORKER_CHECK_ENV, and the ports that are this job's.
+    fn extra_env(&self, site: &Site) -> Vec<(OsString, OsString)> {
+        let mut variables = self.equipment.check_env();
+        if let Some(port) = site.port_base() {
+            variables.push(("WORKER_PORT_BASE".into(), port.to_string().into()));
         }
+        variables
     }
 
     /// AGENTS.md and CLAUDE.md of the base; the file's name stands before each.
@@ -426,25 +405,25 @@ impl Job {
         Ok(())
     }
 
-    async fn verify(&self, base: &Base, pass: u32, metering: &Metering) -> Verdicts {
+    async fn verify(&self, site: &Site, pass: u32, metering: &Metering) -> Verdicts {
         let Some(changes) = &self.findings.changes else {
             return Verdicts::default();
         };
-        let workspace = base.workspace();
+        let workspace = site.workspace();
         let agent = self.findings.agent.as_ref();
         let plan = verify::Plan {
             checks: &self.spec.checks,
             scoped_patch: self.spec.scoped_patch.as_ref(),
             expect_changes: self.spec.expect_changes,
-            isolated: false,
+            isolated: site.is_isolated(),
             pass,
             place: verify::Place {
                 work_dir: workspace.work_dir().to_owned(),
                 top: workspace.top().to_owned(),
                 home: self.folder().join("check-home"),
                 temp: self.folder().join("check-tmp"),
-                extra_env: self.equipment.check_env(),
-                confinement: self.confinement(workspace),
+                extra_env: self.extra_env(site),
+                confinement: site.confinement(self),
             },
             deadline: self.deadline.unwrap_or_else(Instant::now),
             stop: self.stop.token().clone(),
@@ -478,6 +457,56 @@ impl Job {
             tell,
         )
         .await
+    }
+
+    /// Puts the files back that were changed outside the scope, where the job asked for it.
+    fn put_back(&mut self, base: &Base) -> Result<(), Cut> {
+        let wanted = self
+            .spec
+            .scoped_patch
+            .as_ref()
+            .is_some_and(|scope| scope.on_violation == OnViolation::Revert);
+        let (Some(changes), Some(verdicts), true) =
+            (&self.findings.changes, &self.findings.verdicts, wanted)
+        else {
+            return Ok(());
+        };
+        let outside: Vec<&String> = verdicts
+            .failing()
+            .filter(|verdict| verdict.name == verify::SCOPE_LINE)
+            .flat_map(|verdict| &verdict.found_in)
+            .collect();
+        let files: Vec<&ChangedFile> = changes
+            .files
+            .iter()
+            .filter(|file| {
+                file.paths()
+                    .any(|path| outside.iter().any(|outside| *path == outside.as_str()))
+            })
+            .collect();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let reverted = tokio::task::block_in_place(|| base.revert(files))
+            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+        let names = |files: &[FilePath]| {
+            files
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        if !reverted.files.is_empty() {
+            self.findings
+                .notes
+                .push(format!("put back: {}", names(&reverted.files)));
+        }
+        for (file, why) in &reverted.failed {
+            self.findings
+                .notes
+                .push(format!("not put back: {file} ({why})"));
+        }
+        Ok(())
     }
 
     async fn settle(&mut self, base: &mut Base) -> Result<(), Cut> {
@@ -544,7 +573,7 @@ impl Job {
         }
     }
 
-    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Cut> {
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Cut> {
         tokio::select! {
             biased;
             () = self.stop.token().cancelled() => Err(Cut::Stopped),
@@ -552,7 +581,7 @@ impl Job {
         }
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Cut> {
@@ -581,4 +610,9 @@ fn agent_evidence(agent: &AgentOutcome) -> verify::AgentEvidence {
             .map(|denial| format!("{} {}", denial.tool, denial.target))
             .collect(),
     }
+}
+
+/// The message of the commit that keeps an isolated job's result.
+fn subject(prompt: &str) -> String {
+    crate::report::text::one_line(prompt, 72)
 }

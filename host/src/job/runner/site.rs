@@ -1,0 +1,229 @@
+//! Where a job works: the user's checkout, or a tree of the job's own; and what it holds while it works there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::pipeline::{Cut, Job};
+use crate::agent::Session;
+use crate::job::lock::Hold;
+use crate::process::Confinement;
+use crate::settings::Isolation;
+use crate::workspace::{
+    Base, Changes, Isolated, IsolatedRequest, Limits, PortBase, Root, Workspace,
+};
+
+/// The record by which a later job can go on.
+const CONTINUATION: &str = "continuation.json";
+
+/// What a later job needs to go on in a finished one's session and tree. Working material.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::job) struct Continuation {
+    /// Claude Code's session.
+    session: String,
+    /// The agent's HOME, where the session lies.
+    home: PathBuf,
+    /// The job's directories.
+    pub(in crate::job) allowed_dirs: Vec<PathBuf>,
+    /// Whether they lie in a tree of the job's own.
+    pub(in crate::job) isolated: bool,
+}
+
+impl Continuation {
+    /// The record in a job's folder; none when the job never came to its agent.
+    pub(in crate::job) fn load(job_folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(job_folder.join(CONTINUATION)).ok()?).ok()
+    }
+}
+
+/// Where a job works.
+pub(super) struct Site {
+    workspace: Workspace,
+    isolated: Option<Isolated>,
+    ports: Option<PortBase>,
+    /// The agent's HOME.
+    pub(super) home: PathBuf,
+    /// The agent's session.
+    pub(super) session: Session,
+    _alone: Option<Hold>,
+}
+
+impl Site {
+    /// The place to work in.
+    pub(super) fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// Whether the tree is the job's own.
+    pub(super) fn is_isolated(&self) -> bool {
+        self.isolated.is_some()
+    }
+
+    /// The first of the ports that are this job's.
+    pub(super) fn port_base(&self) -> Option<u16> {
+        self.ports.as_ref().map(PortBase::base)
+    }
+
+    /// What agent and checks may touch here, besides what each of them adds for itself.
+    pub(super) fn confinement(&self, job: &Job) -> Confinement {
+        let settings = &job.settings;
+        let mut write = vec![self.workspace.work_dir().to_owned()];
+        write.extend(self.workspace.additional_dirs().iter().cloned());
+        write.extend(settings.sandbox_write.iter().cloned());
+        let mut read = vec![
+            self.workspace.top().to_owned(),
+            self.workspace.git_dir().to_owned(),
+        ];
+        read.extend(self.isolated.iter().flat_map(Isolated::read_paths));
+        read.extend(settings.sandbox_read.iter().cloned());
+        Confinement {
+            mode: settings.sandbox,
+            read,
+            write,
+            ..Confinement::off()
+        }
+    }
+
+    /// Notes where a later job can go on.
+    pub(super) fn record_continuation(&self, folder: &Path, session: &str) {
+        let mut allowed_dirs = vec![self.workspace.work_dir().to_owned()];
+        allowed_dirs.extend(self.workspace.additional_dirs().iter().cloned());
+        let record = Continuation {
+            session: session.to_owned(),
+            home: self.home.clone(),
+            allowed_dirs,
+            isolated: self.is_isolated(),
+        };
+        let text = serde_json::to_vec(&record).unwrap_or_default();
+        if let Err(fault) = fs::write(folder.join(CONTINUATION), text) {
+            tracing::warn!(%fault, "no later job can go on in this one");
+        }
+    }
+
+    /// Keeps the result of an isolated job for `apply`.
+    pub(super) fn seal(
+        &mut self,
+        base: &Base,
+        changes: &Changes,
+        message: &str,
+    ) -> Result<(), Cut> {
+        let Some(isolated) = &mut self.isolated else {
+            return Ok(());
+        };
+        let sealed = isolated.seal(base, changes, message);
+        sealed
+            .map(drop)
+            .map_err(|fault| Cut::fault("workspace")(&fault))
+    }
+}
+
+impl Job {
+    /// Finds or makes the place to work in.
+    pub(super) async fn find_site(&mut self) -> Result<Site, Cut> {
+        let Some(root) = self.settings.sandbox_root.clone() else {
+            return Err(Cut::Fault("settings", "SANDBOX_ROOT is not set".to_owned()));
+        };
+        let dirs = self.spec.allowed_dirs.clone();
+        let opened = self
+            .blocking(move || Workspace::open(&Root::open(&root)?, &dirs))
+            .await?;
+        let workspace = opened.map_err(|fault| Cut::fault("workspace")(&fault))?;
+        match self.spec.isolation {
+            Isolation::Worktree => self.isolated_site(workspace).await,
+            Isolation::None => self.shared_site(workspace).await,
+        }
+    }
+
+    async fn shared_site(&mut self, workspace: Workspace) -> Result<Site, Cut> {
+        let alone = self.have_tree_alone(&workspace).await?;
+        let (home, session) = match self.continued() {
+            Some(earlier) => (earlier.home, Session::Resume(earlier.session)),
+            None => (self.folder().join("home"), fresh_session()?),
+        };
+        Ok(Site {
+            workspace,
+            isolated: None,
+            ports: None,
+            home,
+            session,
+            _alone: Some(alone),
+        })
+    }
+
+    fn continued(&self) -> Option<Continuation> {
+        let earlier = self.spec.resume_job_id.as_ref()?;
+        Continuation::load(&self.journal().store().job_folder(earlier))
+    }
+
+    async fn isolated_site(&mut self, source: Workspace) -> Result<Site, Cut> {
+        self.journal().line("making a tree of the job's own");
+        let folder = self.folder();
+        let name = self.journal().id().to_string();
+        let base = self.spec.base.clone();
+        let include_dirty = self.spec.include_dirty;
+        let ports_folder = self.settings.state_dir.join("ports");
+        let home = folder.join("home");
+        let made = self.blocking(move || {
+            let request = IsolatedRequest {
+                source: &source,
+                folder: &folder,
+                name: &name,
+                base: base.as_deref(),
+                include_dirty,
+                limits: Limits::default(),
+            };
+            Ok::<_, crate::workspace::WorkspaceError>((
+                Isolated::create(&request)?,
+                PortBase::reserve(&ports_folder)?,
+            ))
+        });
+        let (isolated, ports) = made
+            .await?
+            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+        let record = isolated.record();
+        let short: String = record.base_commit.chars().take(10).collect();
+        let mut base = format!("isolated; base {} ({short})", record.base_name);
+        if record.dirty_included {
+            base.push_str(&format!(" with {} uncommitted files", record.dirty_files));
+        } else if record.dirty_files > 0 {
+            base.push_str(", without the checkout's uncommitted work");
+        }
+        let notes = std::iter::once(base).chain(record.notes.iter().cloned());
+        self.findings.notes.extend(notes);
+        Ok(Site {
+            workspace: isolated.workspace().clone(),
+            isolated: Some(isolated),
+            ports: Some(ports),
+            home,
+            session: fresh_session()?,
+            _alone: None,
+        })
+    }
+
+    /// Two jobs in one tree would be blamed for each other's changes: the second waits for the first.
+    async fn have_tree_alone(&mut self, workspace: &Workspace) -> Result<Hold, Cut> {
+        let path = self.journal().store().named_lock(&workspace.lock_name());
+        let mut told = false;
+        loop {
+            match Hold::try_take(&path) {
+                Ok(Some(hold)) => return Ok(hold),
+                Ok(None) => {}
+                Err(fault) => return Err(Cut::fault("store")(&fault)),
+            }
+            if !told {
+                told = true;
+                self.journal()
+                    .line("another job works in this tree: waiting for it");
+                self.journal()
+                    .progress("waiting_for", "another job in this tree");
+            }
+            self.unless_stopped(tokio::time::sleep(super::pipeline::TREE_POLL))
+                .await?;
+        }
+    }
+}
+
+fn fresh_session() -> Result<Session, Cut> {
+    Session::fresh().map_err(|fault| Cut::fault("agent")(&fault))
+}
