@@ -329,6 +329,150 @@ fn the_log_is_read_piece_by_piece_without_gaps() {
     assert_eq!(steps, expected);
 }
 
+#[test]
+fn an_isolated_job_works_in_a_tree_of_its_own_and_is_applied_when_asked() {
+    let repository = repository();
+    let head = repository.head();
+    let agent = StandIn::that("printf 'two\\n' > src/a.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let mut asked = job(&repository);
+    asked["isolation"] = json!("worktree");
+    asked["checks"] = json!([{ "name": "content", "command": "grep -q two src/a.txt && test -n \"$WORKER_PORT_BASE\"" }]);
+    let result = run_job(&mut front, asked);
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert_eq!(result["changed_files"], json!(["src/a.txt"]));
+    assert!(
+        result["notes"][0].as_str().unwrap().contains(&head[..10]),
+        "it names its base: {result}"
+    );
+    assert_eq!(
+        repository.read("src/a.txt"),
+        "one\n",
+        "the checkout is as it was"
+    );
+
+    let id = result["job_id"].clone();
+    let applied = call(&mut front, "apply", json!({ "job_id": id, "how": "patch" })).structured;
+    assert_eq!(applied["files"], json!(["src/a.txt"]), "{applied}");
+    assert_eq!(repository.read("src/a.txt"), "two\n");
+    let again = call(&mut front, "apply", json!({ "job_id": id, "how": "patch" }));
+    assert!(
+        again.is_error
+            && again.structured["error"]["rule"]
+                .as_str()
+                .unwrap()
+                .contains("moved"),
+        "{:?}",
+        again.structured
+    );
+}
+
+#[test]
+fn eight_isolated_jobs_in_one_repository_end_separately() {
+    let repository = repository();
+    let agent = StandIn::that("cp \"$PROMPT\" \"src/$(tail -n 1 \"$PROMPT\" | tr -cd 0-9).txt\"");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent).set("MAX_RUNNING_JOBS", 8);
+    let mut front = worker.serve();
+    let ids: Vec<String> = (0..8)
+        .map(|number| {
+            let mut asked = job(&repository);
+            asked["prompt"] = json!(format!("Write number {number}"));
+            asked["isolation"] = json!("worktree");
+            started(&mut front, asked)
+        })
+        .collect();
+    let all = call(
+        &mut front,
+        "wait",
+        json!({ "job_ids": ids, "all": true, "timeout_ms": 120_000 }),
+    )
+    .structured;
+    for (number, job) in all["jobs"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(
+            job["changed_files"],
+            json!([format!("src/{number}.txt")]),
+            "{job}"
+        );
+    }
+    for id in ids {
+        let applied = call(
+            &mut front,
+            "apply",
+            json!({ "job_id": id, "how": "squash" }),
+        );
+        assert!(!applied.is_error, "{:?}", applied.structured);
+    }
+    assert!((0..8).all(|number| repository.path().join(format!("src/{number}.txt")).exists()));
+}
+
+#[test]
+fn a_follow_up_goes_on_in_the_finished_jobs_session() {
+    let repository = repository();
+    let agent = StandIn::that(
+        "printf '%s\\n' \"$*\" > src/a.txt; ls \"$HOME\" >> src/a.txt; touch \"$HOME/was-here\"",
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let first = run_job(&mut front, job(&repository));
+    let before = repository.read("src/a.txt");
+    let session = before
+        .split("--session-id ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+
+    let second = run_job(
+        &mut front,
+        json!({ "prompt": "And now?", "resume_job_id": first["job_id"] }),
+    );
+    assert_eq!(second["job_status"], "completed", "{second}");
+    let after = repository.read("src/a.txt");
+    assert!(after.contains(&format!("--resume {session}")), "{after}");
+    assert!(after.contains("was-here"), "the same home: {after}");
+}
+
+#[test]
+fn files_outside_the_scope_are_put_back_where_asked() {
+    let repository = repository();
+    let agent = StandIn::that(
+        "printf 'two\\n' > src/a.txt; printf 'spoilt' > notes.txt; printf 'x' > stray.txt",
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut asked = job(&repository);
+    asked["scoped_patch"] = json!({ "paths": ["src"], "on_violation": "revert" });
+    asked["auto_revise"] = json!({ "max_passes": 0 });
+    let result = run_job(&mut worker.serve(), asked);
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert_eq!(result["notes"], json!(["put back: notes.txt, stray.txt"]));
+    assert_eq!(repository.read("notes.txt"), "kept\n");
+    assert!(!repository.path().join("stray.txt").exists());
+    assert_eq!(repository.read("src/a.txt"), "two\n");
+}
+
+#[test]
+fn failing_evidence_goes_back_to_the_agent_once_and_the_repair_counts() {
+    let repository = repository();
+    let agent = StandIn::that(
+        "if grep -q 'not three' \"$PROMPT\"; then printf 'three\\n' > src/a.txt; else printf 'two\\n' > src/a.txt; fi",
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut asked = job(&repository);
+    asked["checks"] = json!([{ "name": "content", "command": "grep -q three src/a.txt || { echo 'not three'; exit 1; }" }]);
+    let result = run_job(&mut worker.serve(), asked.clone());
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert_eq!(result["passes"], 2);
+
+    repository.write("src/a.txt", "one\n");
+    asked["checks"][0]["command"] = json!("echo never; exit 1");
+    let result = run_job(&mut worker.serve(), asked);
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert_eq!(result["passes"], 2);
+}
+
 fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();

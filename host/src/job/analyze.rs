@@ -146,64 +146,46 @@ impl Material {
     }
 }
 
-/// The structured result of the tool, from what the runner answered.
-pub(super) fn reply(answer: Value) -> Result<Value, Refusal> {
-    match serde_json::from_value(answer).map_err(Refusal::internal)? {
-        Answer::Answered {
-            answer,
-            cut,
-            files,
-            left_out,
-            input_tokens,
-            output_tokens,
-            model,
-        } => {
-            let shown = crate::report::text::prefix(&answer, ANSWER_MAX);
-            let mut reply = json!({
-                "answer": shown,
-                "files": files,
-                "model": model,
-                "tokens": { "input": input_tokens, "output": output_tokens },
-            });
-            if let Some(fields) = reply.as_object_mut() {
-                if cut || shown.len() < answer.len() {
-                    fields.insert("cut".to_owned(), true.into());
-                }
-                if !left_out.is_empty() {
-                    fields.insert(
-                        "left_out".to_owned(),
-                        left_out.into_iter().take(20).collect(),
-                    );
-                }
+/// What the model said, as the tool answers it. Redacted before it is sent.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// The model's words.
+    pub(super) answer: String,
+    /// Whether the model was cut off at its limit.
+    pub(super) cut: bool,
+    /// How many files it was shown.
+    pub(super) files: usize,
+    /// What it was not shown, or not whole, and why.
+    pub(super) left_out: Vec<String>,
+    /// The gateway's model.
+    pub(super) model: String,
+    /// The prompt, as the gateway counted it.
+    pub(super) input_tokens: u64,
+    /// The reply, as the gateway counted it.
+    pub(super) output_tokens: u64,
+}
+
+impl Answered {
+    /// The structured result of the tool.
+    pub(super) fn reply(self) -> Value {
+        let shown = crate::report::text::prefix(&self.answer, ANSWER_MAX);
+        let mut reply = json!({
+            "answer": shown,
+            "files": self.files,
+            "model": self.model,
+            "tokens": { "input": self.input_tokens, "output": self.output_tokens },
+        });
+        if let Some(fields) = reply.as_object_mut() {
+            if self.cut || shown.len() < self.answer.len() {
+                fields.insert("cut".to_owned(), true.into());
             }
-            Ok(reply)
+            if !self.left_out.is_empty() {
+                fields.insert(
+                    "left_out".to_owned(),
+                    self.left_out.into_iter().take(20).collect(),
+                );
+            }
         }
-        Answer::Refused(refusal) => Err(Refusal::new(refusal.argument, refusal.rule)),
+        reply
     }
-}
-
-/// What a runner answers to a question. Redacted before it is sent.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
-    /// The model's answer.
-    Answered {
-        answer: String,
-        /// Whether the model was cut off at its limit.
-        cut: bool,
-        files: usize,
-        left_out: Vec<String>,
-        input_tokens: u64,
-        output_tokens: u64,
-        model: String,
-    },
-    /// Why there is none.
-    Refused(Refused),
-}
-
-/// A [`Refusal`] that came from a runner.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Refused {
-    pub(super) argument: String,
-    pub(super) rule: String,
 }

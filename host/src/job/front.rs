@@ -10,18 +10,19 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::analyze::{self, AnalyzeSpec};
+use super::analyze::AnalyzeSpec;
 use super::arguments::Arguments;
 use super::id::JobId;
-use super::launch::{self, Question};
+use super::launch::{self, Assignment, Question};
 use super::refusal::Refusal;
+use super::runner::Continuation;
 use super::spec::{self, JobSpec, TIMEOUT_MAX_MS};
 use super::state::State;
 use super::store::{Store, StoreError};
 use super::{lock, recovery, view};
 use crate::process;
-use crate::settings::Settings;
-use crate::workspace::{Root, Workspace};
+use crate::settings::{Isolation, Settings};
+use crate::workspace::{ApplyHow, Root, Workspace};
 
 /// How often a wait reports progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
@@ -201,23 +202,52 @@ impl Front {
     /// An argument breaks a rule, the files cannot be read, or the gateway fails.
     pub async fn analyze(&self, arguments: Map<String, Value>) -> Result<Value, Refusal> {
         let question = AnalyzeSpec::parse(arguments)?;
-        self.require_gateway(
-            question
-                .model
-                .as_deref()
-                .or(self.settings.lite_model.as_deref()),
-        )?;
+        let model = question
+            .model
+            .as_deref()
+            .or(self.settings.lite_model.as_deref());
+        self.require_gateway(model)?;
+        root(&self.settings)?;
+        self.ask(Assignment::Analyze(question)).await
+    }
+
+    /// Brings the result of an isolated job into the checkout that it was made from.
+    ///
+    /// # Errors
+    /// An argument breaks a rule, the job has no result of that kind, or the checkout is in the way; nothing was written
+    /// then.
+    pub async fn apply(&self, arguments: Map<String, Value>) -> Result<Value, Refusal> {
+        let mut arguments = Arguments::new(arguments, &["job_id", "how"])?;
+        let id = job_id(&mut arguments)?;
+        let how = match arguments.string("how")?.as_deref() {
+            None | Some("merge") => ApplyHow::Merge,
+            Some("squash") => ApplyHow::Squash,
+            Some("patch") => ApplyHow::Patch,
+            Some(_) => return Err(arguments.refuse("how", "must be one of merge, squash, patch")),
+        };
+        let known = id.clone();
+        let state = self
+            .with_store(move |store| Ok(find(store, &known)?.state))
+            .await?;
+        if state != State::Completed {
+            return Err(Refusal::new(
+                "job_id",
+                format!("names a job that is {state}; only a completed one is applied"),
+            ));
+        }
+        self.ask(Assignment::Apply { id, how }).await
+    }
+
+    /// Has a short-lived runner answer. When the caller leaves, this future is dropped, and with the socket the runner.
+    async fn ask(&self, assignment: Assignment) -> Result<Value, Refusal> {
         let settings = Arc::clone(&self.settings);
-        let asked = blocking(move || {
-            root(&settings)?;
-            Question::ask(&settings, question).map_err(Refusal::internal)
-        })
-        .await?;
-        // When the caller leaves, this future is dropped, and with the socket the runner.
+        let asked =
+            blocking(move || Question::ask(&settings, &assignment).map_err(Refusal::internal))
+                .await?;
         let hangup = HangUp(asked.hangup().map_err(Refusal::internal)?);
-        let answer = blocking(move || asked.answer().map_err(Refusal::internal)).await;
+        let answer = blocking(move || asked.answer()).await;
         drop(hangup);
-        analyze::reply(answer?)
+        answer
     }
 
     /// Records what a call cost the planner. A failure is only logged: the call itself has been answered.
@@ -375,16 +405,11 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Checks the directories, makes the job and hands it to a runner.
-fn launch_job(settings: &Settings, store: &Store, spec: JobSpec) -> Result<JobId, Refusal> {
+fn launch_job(settings: &Settings, store: &Store, mut spec: JobSpec) -> Result<JobId, Refusal> {
     let root = root(settings)?;
+    go_on_where_it_was(store, &mut spec)?;
     Workspace::open(&root, &spec.allowed_dirs)
         .map_err(|fault| Refusal::new("allowed_dirs", fault))?;
-    if let Some(earlier) = &spec.resume_job_id {
-        find(store, earlier).map_err(|refusal| Refusal {
-            argument: "resume_job_id".to_owned(),
-            ..refusal
-        })?;
-    }
     recovery::settle_all(store)?;
     let waiting = store.unfinished()?.len();
     if waiting >= QUEUE_MAX + settings.max_running_jobs {
@@ -401,6 +426,37 @@ fn launch_job(settings: &Settings, store: &Store, spec: JobSpec) -> Result<JobId
         return Err(Refusal::internal(fault));
     }
     Ok(id)
+}
+
+/// A job that goes on in a finished one works where that one worked: its session is kept for that directory.
+fn go_on_where_it_was(store: &Store, spec: &mut JobSpec) -> Result<(), Refusal> {
+    let Some(earlier) = &spec.resume_job_id else {
+        return Ok(());
+    };
+    let refuse = |rule: &str| Err(Refusal::new("resume_job_id", rule));
+    let job = match find(store, earlier) {
+        Ok(job) => job,
+        Err(refusal) => return refuse(&refusal.rule),
+    };
+    if !job.state.is_terminal() {
+        return refuse("names a job that still runs; wait for it first");
+    }
+    let Some(continuation) = Continuation::load(&store.job_folder(earlier)) else {
+        return refuse("names a job that never came to its agent: there is nothing to go on with");
+    };
+    if continuation.isolated || spec.isolation == Isolation::Worktree {
+        return refuse(
+            "goes on in jobs without isolation only; apply the isolated job, then start a new one",
+        );
+    }
+    if !spec.allowed_dirs.is_empty() && spec.allowed_dirs != continuation.allowed_dirs {
+        return Err(Refusal::new(
+            "allowed_dirs",
+            "must be those of the job that is resumed, or be left out",
+        ));
+    }
+    spec.allowed_dirs = continuation.allowed_dirs;
+    Ok(())
 }
 
 /// The directory that every path of a caller must lie in.

@@ -20,8 +20,10 @@ use serde_json::Value;
 use super::analyze::AnalyzeSpec;
 use super::id::JobId;
 use super::lock::Hold;
+use super::refusal::Refusal;
 use super::spec::JobSpec;
 use crate::settings::Settings;
+use crate::workspace::ApplyHow;
 
 /// How long a runner may take to say that it has its assignment.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -42,6 +44,23 @@ pub(super) enum Assignment {
     },
     /// Answer one question about files.
     Analyze(AnalyzeSpec),
+    /// Bring the result of an isolated job into the user's checkout.
+    Apply {
+        /// The job.
+        id: JobId,
+        /// How.
+        how: ApplyHow,
+    },
+}
+
+/// What a short-lived runner answers. Redacted before it is sent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outcome {
+    /// What was asked for.
+    Answer(Value),
+    /// Why it cannot be had.
+    Refused(Refusal),
 }
 
 /// What keeps a runner from starting.
@@ -95,22 +114,24 @@ pub(super) fn start_job(
     }
 }
 
-/// A short-lived runner that answers one question. Dropping it ends the runner.
+/// A short-lived runner that answers one question. Dropping it ends the runner, unless it is one that must not be cut
+/// short.
 pub(super) struct Question {
     child: Child,
+    ends_with_caller: bool,
     channel: UnixStream,
 }
 
 impl Question {
     /// Starts the runner.
-    pub(super) fn ask(settings: &Settings, question: AnalyzeSpec) -> Result<Self, LaunchError> {
-        let (child, channel) = spawn(
-            settings,
-            &Assignment::Analyze(question),
-            Stdio::null(),
-            Stdio::inherit(),
-        )?;
-        Ok(Self { child, channel })
+    pub(super) fn ask(settings: &Settings, question: &Assignment) -> Result<Self, LaunchError> {
+        let (child, channel) = spawn(settings, question, Stdio::null(), Stdio::inherit())?;
+        let ends_with_caller = !matches!(question, Assignment::Apply { .. });
+        Ok(Self {
+            child,
+            ends_with_caller,
+            channel,
+        })
     }
 
     /// A handle that ends the runner from elsewhere.
@@ -119,8 +140,12 @@ impl Question {
     }
 
     /// Waits for the answer.
-    pub(super) fn answer(mut self) -> Result<Value, LaunchError> {
-        read_answer(&mut self.channel)
+    pub(super) fn answer(mut self) -> Result<Value, Refusal> {
+        let answer = read_answer(&mut self.channel).map_err(Refusal::internal)?;
+        match serde_json::from_value(answer).map_err(Refusal::internal)? {
+            Outcome::Answer(answer) => Ok(answer),
+            Outcome::Refused(refusal) => Err(refusal),
+        }
     }
 }
 
@@ -128,7 +153,9 @@ impl Drop for Question {
     fn drop(&mut self) {
         // A runner whose front hangs up ends by itself; this makes sure.
         let _ = self.channel.shutdown(Shutdown::Both);
-        let _ = self.child.kill();
+        if self.ends_with_caller {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }

@@ -208,7 +208,11 @@ pub fn parse_start(
 ) -> Result<(JobSpec, u64), Refusal> {
     let mut arguments = Arguments::new(arguments, START_ARGUMENTS)?;
     let prompt = prompt(&mut arguments)?;
-    let allowed_dirs = arguments.directories("allowed_dirs", ALLOWED_DIRS_MAX)?;
+    let allowed_dirs = if arguments.has("resume_job_id") && !arguments.has("allowed_dirs") {
+        Vec::new()
+    } else {
+        arguments.directories("allowed_dirs", ALLOWED_DIRS_MAX)?
+    };
     let model = arguments.word("model", 200)?;
     let permission_mode = permission_mode(&mut arguments, settings)?;
     let include_diff = arguments

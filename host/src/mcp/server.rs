@@ -142,6 +142,7 @@ impl Server {
             "tail" => front.tail(arguments).await,
             "wait" => front.wait(arguments, progress).await,
             "cancel" => front.cancel(arguments).await,
+            "apply" => front.apply(arguments).await,
             "analyze" => front.analyze(arguments).await,
             _ => Err(Refusal::new("name", "names no tool")),
         };

@@ -16,11 +16,11 @@ pub const INSTRUCTIONS: &str = "Delegate coding work to a cheap background agent
 completed = every check passed; failed names the check. Do not re-read files or re-run checks that passed. Long matter: get {job_id, artifact}. Questions about many files: analyze.";
 
 /// The names, in the order of [`tools`].
-pub(super) const NAMES: &[&str] = &["start", "get", "tail", "wait", "cancel", "analyze"];
+pub(super) const NAMES: &[&str] = &["start", "get", "tail", "wait", "cancel", "apply", "analyze"];
 
 /// Every tool, always in the same order, so that prompt caches hold.
 pub fn tools() -> Vec<Tool> {
-    vec![start(), get(), tail(), wait(), cancel(), analyze()]
+    vec![start(), get(), tail(), wait(), cancel(), apply(), analyze()]
 }
 
 fn start() -> Tool {
@@ -158,6 +158,25 @@ fn cancel() -> Tool {
             .read_only(false)
             .destructive(false)
             .idempotent(true)
+            .open_world(false),
+    )
+}
+
+fn apply() -> Tool {
+    tool(
+        "apply",
+        "Bring a completed worktree job's changes into the checkout; refuses on conflicts.",
+        json!({
+            "type": "object",
+            "properties": {
+                "job_id": { "type": "string" },
+                "how": { "enum": ["merge", "squash", "patch"], "description": "Default merge." },
+            },
+            "required": ["job_id"],
+        }),
+        ToolAnnotations::new()
+            .read_only(false)
+            .destructive(false)
             .open_world(false),
     )
 }

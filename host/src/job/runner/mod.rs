@@ -3,6 +3,7 @@
 //! It inherits the job's locked handle and its assignment (see `launch`), leaves the caller's session, and from then on
 //! depends on nobody: the front may come and go.
 
+mod apply;
 mod ending;
 mod equipment;
 mod journal;
@@ -14,6 +15,8 @@ mod question;
 mod site;
 mod stop;
 
+pub(super) use site::Continuation;
+
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -21,7 +24,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use super::id::JobId;
-use super::launch::{Assignment, Ready};
+use super::launch::{Assignment, Outcome, Ready};
 use super::lock::Hold;
 use super::store::Store;
 use crate::process;
@@ -75,13 +78,23 @@ fn begin(settings: Settings, mask: &masked::Mask) -> Result<(), BeginError> {
             runtime.block_on(pipeline::run(settings, id, *spec, store, mask));
         }
         Assignment::Analyze(question) => {
-            runtime.block_on(question::answer(settings, question, channel, mask))
+            runtime.block_on(question::answer(settings, question, channel, mask));
         }
+        // Not ended when the front hangs up: half an apply is worse than one that nobody waits for.
+        Assignment::Apply { id, how } => send(&channel, &apply::apply(settings, &id, how, mask)),
     }
     // Whatever a thread of a library still does must not keep the lock.
     runtime.shutdown_background();
     drop(hold);
     Ok(())
+}
+
+/// Answers the front. One that is gone by now does not matter.
+fn send(mut channel: &UnixStream, outcome: &Outcome) {
+    let text = serde_json::to_vec(outcome).unwrap_or_default();
+    if let Err(fault) = channel.write_all(&text) {
+        tracing::debug!(%fault, "the front is gone");
+    }
 }
 
 /// Takes over the job: from the answer on, the front counts on this process.

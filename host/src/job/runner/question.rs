@@ -1,6 +1,5 @@
 //! `analyze` in its runner: read the files, ask once, answer.
 
-use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -8,7 +7,8 @@ use super::equipment::Equipment;
 use super::masked::Mask;
 use super::metering;
 use crate::gateway::{self, RecordSink};
-use crate::job::analyze::{self, AnalyzeSpec, Answer, Material, Refused};
+use crate::job::analyze::{self, AnalyzeSpec, Answered, Material};
+use crate::job::launch::Outcome;
 use crate::job::refusal::Refusal;
 use crate::job::store::Store;
 use crate::settings::Settings;
@@ -27,13 +27,11 @@ pub(super) async fn answer(
     tokio::select! {
         () = hung_up(watched) => {}
         answered = find_out(Arc::new(settings), question, mask) => {
-            let answer = answered.unwrap_or_else(|refusal| {
-                Answer::Refused(Refused { argument: refusal.argument, rule: refusal.rule })
-            });
-            let text = serde_json::to_vec(&answer).unwrap_or_default();
-            if let Err(fault) = (&channel).write_all(&text) {
-                tracing::debug!(%fault, "the front is gone");
-            }
+            let outcome = match answered {
+                Ok(answered) => Outcome::Answer(answered.reply()),
+                Err(refusal) => Outcome::Refused(refusal),
+            };
+            super::send(&channel, &outcome);
         }
     }
 }
@@ -60,7 +58,7 @@ async fn find_out(
     settings: Arc<Settings>,
     question: AnalyzeSpec,
     mask: &Mask,
-) -> Result<Answer, Refusal> {
+) -> Result<Answered, Refusal> {
     let for_loading = Arc::clone(&settings);
     let asked = question.clone();
     let loaded = tokio::task::spawn_blocking(move || {
@@ -86,12 +84,12 @@ async fn find_out(
         .await
         .map_err(|fault| Refusal::new("gateway", fault))?;
     let redact = |text: &str| equipment.redactor.text(text).into_string();
-    Ok(Answer::Answered {
+    Ok(Answered {
         answer: redact(&completion.text),
         cut: completion.cut,
         files: material.files,
         left_out: material.left_out.iter().map(|name| redact(name)).collect(),
-        input_tokens: completion.usage.tokens.input,
+        input_tokens: completion.usage.tokens.input + completion.usage.tokens.cache_read,
         output_tokens: completion.usage.tokens.output,
         model: redact(&completion.model),
     })

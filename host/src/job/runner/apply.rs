@@ -1,0 +1,50 @@
+//! `apply` in its runner: bring what an isolated job made into the user's checkout, or say why not.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::equipment::Equipment;
+use super::masked::Mask;
+use crate::job::id::JobId;
+use crate::job::launch::Outcome;
+use crate::job::refusal::Refusal;
+use crate::job::store::Store;
+use crate::settings::Settings;
+use crate::workspace::{ApplyHow, Isolated};
+
+/// Applies one job's result. File names come from the repository, so the answer is redacted like a result.
+pub(super) fn apply(settings: Settings, id: &JobId, how: ApplyHow, mask: &Mask) -> Outcome {
+    match bring(Arc::new(settings), id, how, mask) {
+        Ok(reply) => Outcome::Answer(reply),
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+fn bring(
+    settings: Arc<Settings>,
+    id: &JobId,
+    how: ApplyHow,
+    mask: &Mask,
+) -> Result<Value, Refusal> {
+    let store = Store::open(&settings.state_dir)?;
+    let equipment = Equipment::load(settings).map_err(Refusal::internal)?;
+    mask.set(equipment.redactor.clone());
+    let tree = Isolated::open(&store.job_folder(id)).map_err(|_| {
+        Refusal::new(
+            "job_id",
+            "names a job without a tree of its own: its changes are in the checkout already",
+        )
+    })?;
+    let applied = tree
+        .apply(how)
+        .map_err(|fault| Refusal::new("apply", equipment.redactor.text(&fault.to_string())))?;
+    let files: Vec<String> = applied.files.iter().map(ToString::to_string).collect();
+    let mut reply = json!({ "job_id": id, "applied": how, "files": files });
+    for (name, value) in [("branch", applied.branch), ("commit", applied.commit)] {
+        if let (Some(value), Some(fields)) = (value, reply.as_object_mut()) {
+            fields.insert(name.to_owned(), value.into());
+        }
+    }
+    Ok(equipment.redactor.json(reply).into_value())
+}
