@@ -399,7 +399,7 @@ fn eight_isolated_jobs_in_one_repository_end_separately() {
         let applied = call(
             &mut front,
             "apply",
-            json!({ "job_id": id, "how": "squash" }),
+            json!({ "job_id": id, "how": "patch" }),
         );
         assert!(!applied.is_error, "{:?}", applied.structured);
     }
