@@ -90,11 +90,13 @@ fn load(engine: &wasmtime::Engine, file: &Path) -> Option<Component> {
     }
 }
 
-/// Writes beside, then renames: a reader sees a whole file or none.
+/// Writes beside, then renames: a reader sees a whole file or none. The name beside is the file's own: other threads of
+/// this process store other components at the same time.
 fn store(folder: &Path, file: &Path, code: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.create_new(true).write(true);
-    let temporary = folder.join(format!("{}.tmp", std::process::id()));
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!("{name}.{}.tmp", std::process::id()));
     let _ = fs::remove_file(&temporary);
     let mut written = private(&mut options).open(&temporary)?;
     let result = written
@@ -166,4 +168,35 @@ fn trusted(file: &Path) -> io::Result<()> {
         .is_file()
         .then_some(())
         .ok_or_else(|| io::Error::other("it is no plain file"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Code under another component's name would let one check stand in for another.
+    #[test]
+    fn components_that_are_stored_at_once_keep_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let code = |number: usize| vec![u8::try_from(number).unwrap(); 100_000];
+        std::thread::scope(|threads| {
+            for number in 0..32 {
+                let folder = folder.path();
+                threads.spawn(move || {
+                    let file = folder.join(format!("component-{number}.cwasm"));
+                    store(folder, &file, &code(number)).unwrap();
+                });
+            }
+        });
+        for number in 0..32 {
+            let file = folder.path().join(format!("component-{number}.cwasm"));
+            assert_eq!(fs::read(file).unwrap(), code(number), "component {number}");
+        }
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            32,
+            "nothing is left beside"
+        );
+    }
 }
