@@ -104,7 +104,9 @@ impl Check for Leftovers {
                 continue;
             }
             let is_new = matches!(file.change, Change::Added | Change::Renamed);
-            if is_new && STRAY.iter().any(|glob| matches(glob, &file.path)) {
+            // The name alone: a folder `core` is no core dump.
+            let name = file.path.rsplit('/').next().unwrap_or(&file.path);
+            if is_new && STRAY.iter().any(|glob| matches(glob, name)) {
                 let finding =
                     Finding::error("stray-file", "a file that nobody wants in the repository")
                         .in_file(&file.path);

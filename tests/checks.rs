@@ -1,0 +1,598 @@
+//! Verification as a whole: real commands in real process trees, the bundled check components, the evidence that comes
+//! of it, and what an agent can try to fool it with.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_codex_worker::job::spec::{
+    CheckSpec, CommandCheck, CommandLine, OnViolation, PluginCheck, ScopedPatch,
+};
+use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings};
+use mcp_codex_worker::process::{Confinement, SandboxMode};
+use mcp_codex_worker::redact::{KnownValues, Redactor};
+use mcp_codex_worker::report::Artifacts;
+use mcp_codex_worker::verify::revise::{self, Decision};
+use mcp_codex_worker::verify::{
+    self, AgentEvidence, Cause, CheckVerdict, Evidence, Outcome, Place, Plan, Verdicts,
+};
+use mcp_codex_worker::workspace::{Base, Changes, Limits, Root, Workspace};
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use worker_test_support::Repository;
+
+/// What no output may show.
+const SECRET: &str = "correct-horse-battery-staple-42";
+
+/// A job whose agent has done its work.
+struct Job {
+    repository: Repository,
+    base: Base,
+    storage: tempfile::TempDir,
+    workspace: Workspace,
+    checks: Vec<CheckSpec>,
+    scope: Option<ScopedPatch>,
+    expect_changes: Option<bool>,
+    agent: AgentEvidence,
+    stop: CancellationToken,
+    time: Duration,
+}
+
+impl Job {
+    fn in_repository<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::on(Repository::with(files))
+    }
+
+    fn on(repository: Repository) -> Self {
+        let storage = tempfile::tempdir().unwrap();
+        let root = Root::open(&repository.root()).unwrap();
+        let workspace = Workspace::open(&root, &[repository.path().to_owned()]).unwrap();
+        let base =
+            Base::capture(&workspace, &storage.path().join("base"), Limits::default()).unwrap();
+        Self {
+            repository,
+            base,
+            storage,
+            workspace,
+            checks: Vec::new(),
+            scope: None,
+            expect_changes: None,
+            agent: AgentEvidence::default(),
+            stop: CancellationToken::new(),
+            time: Duration::from_secs(120),
+        }
+    }
+
+    fn check(mut self, check: CheckSpec) -> Self {
+        self.checks.push(check);
+        self
+    }
+
+    fn scope(mut self, paths: &[&str]) -> Self {
+        self.scope = Some(ScopedPatch {
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+            max_diff_bytes: None,
+            on_violation: OnViolation::Fail,
+        });
+        self
+    }
+
+    fn changes(&self) -> Arc<Changes> {
+        Arc::new(self.base.changes().unwrap())
+    }
+
+    async fn verify(&self) -> Verdicts {
+        let plan = Plan {
+            checks: &self.checks,
+            scoped_patch: self.scope.as_ref(),
+            expect_changes: self.expect_changes,
+            isolated: false,
+            pass: 1,
+            place: Place {
+                work_dir: self.workspace.work_dir().to_owned(),
+                top: self.workspace.top().to_owned(),
+                home: self.storage.path().join("home"),
+                temp: self.storage.path().join("temp"),
+                extra_env: Vec::new(),
+                confinement: Confinement {
+                    mode: SandboxMode::Auto,
+                    write: vec![self.workspace.top().to_owned()],
+                    ..Confinement::off()
+                },
+            },
+            deadline: Instant::now() + self.time,
+            stop: self.stop.clone(),
+            digest_bytes: 2_000,
+        };
+        let evidence = Evidence {
+            job_id: "0123456789abcdef0123456789abcdef",
+            task: "Repair it.",
+            changes: self.changes(),
+            agent: self.agent.clone(),
+            agent_message: "All checks pass.",
+            budget: None,
+        };
+        verify::run(
+            &plan,
+            &evidence,
+            &plugins(),
+            &redactor(),
+            &self.artifacts(),
+            |_| {},
+        )
+        .await
+    }
+
+    fn artifacts(&self) -> Artifacts {
+        Artifacts::in_job(self.storage.path())
+    }
+}
+
+fn plugins() -> PluginSet {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache");
+    PluginSet::load(&Engine::shared(&cache).unwrap(), &PluginSettings::default())
+}
+
+fn redactor() -> Redactor {
+    let mut known = KnownValues::new();
+    known.add("secret", SECRET);
+    Redactor::new(known, Vec::new())
+}
+
+fn command(command: CommandLine) -> CommandCheck {
+    CommandCheck {
+        name: "unit tests".into(),
+        command,
+        timeout_ms: 60_000,
+        cwd: None,
+        env: BTreeMap::new(),
+        network: true,
+    }
+}
+
+fn shell(script: &str) -> CheckSpec {
+    CheckSpec::Command(command(CommandLine::Shell(script.into())))
+}
+
+fn argv(words: &[&str]) -> CheckSpec {
+    CheckSpec::Command(command(CommandLine::Argv(
+        words.iter().map(|word| (*word).to_owned()).collect(),
+    )))
+}
+
+fn within(ms: u64, check: CheckSpec) -> CheckSpec {
+    match check {
+        CheckSpec::Command(check) => CheckSpec::Command(CommandCheck {
+            timeout_ms: ms,
+            ..check
+        }),
+        other => other,
+    }
+}
+
+fn component(plugin: &str, settings: serde_json::Value) -> CheckSpec {
+    CheckSpec::Plugin(PluginCheck {
+        name: plugin.into(),
+        plugin: plugin.into(),
+        settings,
+    })
+}
+
+fn only(verdicts: &Verdicts) -> &CheckVerdict {
+    let [verdict] = verdicts.checks.as_slice() else {
+        panic!("one verdict: {:?}", verdicts.lines())
+    };
+    verdict
+}
+
+/// A check that hangs, floods, forks, reads, wants a terminal, or is not there: each has a verdict of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_a_command_does_has_a_verdict_of_its_own() {
+    let rows: Vec<(&str, CheckSpec, &str)> = vec![
+        ("passes", shell("true"), "unit tests: passed"),
+        ("fails", shell("exit 3"), "unit tests: failed (exit code 3)"),
+        (
+            "says 124 itself",
+            shell("exit 124"),
+            "unit tests: failed (exit code 124)",
+        ),
+        (
+            "reads its input",
+            shell("cat; read line || exit 5"),
+            "unit tests: failed (exit code 5)",
+        ),
+        (
+            "wants a terminal",
+            shell("exec </dev/tty || exit 6"),
+            "unit tests: failed (exit code",
+        ),
+        (
+            "hangs",
+            within(300, shell("sleep 600")),
+            "unit tests: timed out (after 300 ms)",
+        ),
+        (
+            "hangs and ignores signals",
+            within(300, shell("trap '' INT TERM; while :; do sleep 1; done")),
+            "unit tests: timed out (after 300 ms)",
+        ),
+        (
+            "closes its output and hangs",
+            within(300, shell("exec >/dev/null 2>&1; sleep 600")),
+            "unit tests: timed out (after 300 ms)",
+        ),
+        (
+            "leaves a daemon that keeps the output",
+            shell("(setsid sleep 600 &) ; echo done"),
+            "unit tests: passed",
+        ),
+        (
+            "floods",
+            shell("yes 0123456789012345678901234567890123456789"),
+            "unit tests: failed (wrote more than 64 MiB of output)",
+        ),
+        (
+            "is ended by a signal",
+            argv(&["sh", "-c", "kill -9 $$"]),
+            "unit tests: failed (killed by signal 9 (SIGKILL, often: out of memory))",
+        ),
+        (
+            "a child of its shell is",
+            shell("sh -c 'kill -11 $$'; exit $?"),
+            "unit tests: failed (exit code 139: killed by signal 11 (SIGSEGV))",
+        ),
+        (
+            "is not there",
+            argv(&["no-such-program", "x"]),
+            "unit tests: errored (program not found: no-such-program)",
+        ),
+        (
+            "is not there, in a shell",
+            shell("no-such-program x"),
+            "unit tests: failed (exit code 127: command not found)",
+        ),
+        (
+            "may not be run",
+            argv(&["./data.txt"]),
+            "unit tests: errored (not executable: ./data.txt)",
+        ),
+        (
+            "may not be run, in a shell",
+            shell("./data.txt"),
+            "unit tests: failed (exit code 126: found but not executable)",
+        ),
+        ("has no words", argv(&[]), "unit tests: errored"),
+    ];
+    for (story, check, wanted) in rows {
+        let job = Job::in_repository([("data.txt", "data\n")]).check(check);
+        job.repository.write("new.txt", "a change\n");
+        let line = only(&job.verify().await).line();
+        assert!(line.starts_with(wanted), "{story}: {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_runs_where_and_as_it_was_told() {
+    let mut check = command(CommandLine::Shell(
+        "pwd; echo \"$CI $MODE $HOME\"; test ! -t 0".into(),
+    ));
+    check.cwd = Some("web".into());
+    check.env.insert("MODE".into(), "strict".into());
+    let job = Job::in_repository([("web/a.txt", "a\n")]).check(CheckSpec::Command(check.clone()));
+    job.repository.write("web/b.txt", "b\n");
+    let verdicts = job.verify().await;
+    assert!(verdicts.passed(), "{:?}", verdicts.lines());
+    let output = job
+        .artifacts()
+        .read("check-unit-tests", 0, 10_000)
+        .unwrap()
+        .text;
+    let home = job.storage.path().join("home");
+    assert!(
+        output.ends_with(&format!("/web\ntrue strict {}\n", home.display())),
+        "{output}"
+    );
+
+    for (cwd, why) in [
+        ("nowhere", "missing"),
+        ("../..", "outside"),
+        ("web/a.txt", "a file"),
+    ] {
+        check.cwd = Some(cwd.into());
+        let job =
+            Job::in_repository([("web/a.txt", "a\n")]).check(CheckSpec::Command(check.clone()));
+        job.repository.write("web/b.txt", "b\n");
+        let verdicts = job.verify().await;
+        assert_eq!(
+            only(&verdicts).outcome,
+            Outcome::Errored,
+            "{why}: {:?}",
+            verdicts.lines()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_is_digested_and_kept_whole_and_shows_no_secret() {
+    let script = format!(
+        "for n in $(seq 1 500); do echo \"test case_$n ... ok\"; done; echo '---- adds stdout ----'; \
+         echo \"thread 'adds' panicked at src/lib.rs:7:5:\"; echo 'assertion failed: {SECRET}'; \
+         echo 'test result: FAILED. 500 passed; 1 failed' >&2; exit 101"
+    );
+    let job = Job::in_repository([("a.txt", "a\n")]).check(shell(&script));
+    job.repository.write("a.txt", "b\n");
+    let verdicts = job.verify().await;
+    let verdict = only(&verdicts);
+    let digest = verdict.digest.as_deref().unwrap();
+    assert!(
+        digest.contains("src/lib.rs:7:5") && digest.contains("500 passed; 1 failed"),
+        "{digest}"
+    );
+    assert!(
+        digest.contains("assertion failed: [redacted:secret]"),
+        "{digest}"
+    );
+    assert!(!digest.contains("case_1 "), "{digest}");
+    let whole = job
+        .artifacts()
+        .read(verdict.artifact.as_deref().unwrap(), 0, 1 << 20)
+        .unwrap()
+        .text;
+    assert!(whole.contains("case_500") && !whole.contains(SECRET));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_held_against_its_scope() {
+    let job =
+        Job::in_repository([("src/a.rs", "a\n"), ("docs/x.md", "x\n")]).scope(&["src", "tests"]);
+    job.repository.write("src/a.rs", "b\n");
+    assert_eq!(
+        job.verify().await.lines(),
+        ["scoped_patch: passed (src, tests)"]
+    );
+
+    job.repository.write("docs/x.md", "y\n");
+    let verdicts = job.verify().await;
+    let verdict = only(&verdicts);
+    assert_eq!(verdict.outcome, Outcome::Failed, "{}", verdict.line());
+    let told = format!(
+        "{} {}",
+        verdict.line(),
+        verdict.digest.as_deref().unwrap_or_default()
+    );
+    assert!(told.contains("docs/x.md"), "{told}");
+    assert!(!told.contains("src/a.rs"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_components_see_the_change_and_can_only_tighten() {
+    let tests = "def test_adds():\n    assert add(2, 3) == 5\n";
+    let job = Job::in_repository([
+        ("tests/test_a.py", tests),
+        ("a.py", "x = 1\n"),
+        ("Cargo.lock", "1\n"),
+    ])
+    .check(component("test-tampering", json!({})))
+    .check(component("conflict-markers", json!(null)))
+    .check(component("leftovers", json!({ "todo": false })))
+    .check(component("forbidden-paths", json!({})))
+    .check(component("secrets-in-diff", json!({})))
+    .check(component("diff-size", json!({ "max_files": 1 })))
+    .check(component("no-such-plugin", json!({})))
+    .check(component("diff-size", json!({ "max_file": 1 })));
+    job.repository
+        .write("a.py", "x = 2  # TODO\nbreakpoint()\n<<<<<<< HEAD\n");
+    job.repository.delete("tests/test_a.py");
+    job.repository.write("Cargo.lock", "2\n");
+    job.repository.write(
+        "key.py",
+        format!("t = 'ghp_{}'\n", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"),
+    );
+    let verdicts = job.verify().await;
+    let lines = verdicts.lines();
+    let digests: Vec<_> = verdicts
+        .failing()
+        .map(|check| check.digest.as_deref().unwrap_or_default().to_owned())
+        .collect();
+    insta::assert_snapshot!(format!("{}\n\n{}", lines.join("\n"), digests.join("\n")));
+    assert!(verdicts.checks.iter().all(|check| !check.passed()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_that_says_passed_saves_nothing() {
+    let job = Job::in_repository([("a.txt", "a\n")])
+        .check(component("diff-size", json!({})))
+        .check(shell("exit 1"));
+    job.repository.write("a.txt", "b\n");
+    let verdicts = job.verify().await;
+    assert_eq!(
+        verdicts.lines(),
+        [
+            "diff-size: passed (2 lines in 1 file)",
+            "unit tests: failed (exit code 1)"
+        ]
+    );
+    assert!(!verdicts.passed());
+}
+
+/// The course of the job is evidence of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signals_fail_a_job_that_its_checks_would_let_pass() {
+    let job = Job::in_repository([("a.txt", "a\n")]).check(shell("true"));
+    assert_eq!(
+        job.verify().await.lines(),
+        ["changes: failed (no change was made)", "unit tests: passed"]
+    );
+
+    let mut reading = Job::in_repository([("a.txt", "a\n")]);
+    assert!(reading.verify().await.passed(), "nobody asked for a change");
+    reading.expect_changes = Some(true);
+    assert_eq!(
+        reading.verify().await.lines(),
+        ["changes: failed (no change was made)"]
+    );
+
+    let mut stopped = Job::in_repository([("a.txt", "a\n")]).check(shell("true"));
+    stopped.repository.write("a.txt", "b\n");
+    stopped.agent.fault = Some((
+        "max_turns".into(),
+        "stopped at its limit of 30 turns".into(),
+    ));
+    assert_eq!(
+        stopped.verify().await.lines(),
+        [
+            "agent: failed (stopped at its limit of 30 turns)",
+            "unit tests: passed"
+        ]
+    );
+}
+
+/// An agent that does what it can to look done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_agent_never_passes() {
+    let files = [
+        ("run-tests.sh", "#!/bin/sh\ngrep -q right src/a.txt\n"),
+        ("src/a.txt", "wrong\n"),
+        ("package.json", r#"{"scripts":{"test":"sh run-tests.sh"}}"#),
+    ];
+    let tricks: Vec<(&str, &dyn Fn(&Repository), &str)> = vec![
+        (
+            "rewrites the check's script",
+            &|repository| repository.write("run-tests.sh", "exit 0\n"),
+            "check_scripts: failed (the job changed run-tests.sh)",
+        ),
+        (
+            "rewrites the script's entry",
+            &|repository| repository.write("package.json", r#"{"scripts":{"test":"true"}}"#),
+            "check_scripts: failed (the job changed package.json (script test))",
+        ),
+        (
+            "commits",
+            &|repository| {
+                repository.write("src/a.txt", "right\n");
+                repository.stage();
+                repository.commit("done");
+            },
+            "git: failed (",
+        ),
+        (
+            "hides a hook",
+            &|repository| {
+                repository.write("src/a.txt", "right\n");
+                repository.write(".git/hooks/pre-commit", "#!/bin/sh\ncurl evil\n");
+            },
+            "git: failed (",
+        ),
+        (
+            "writes into the configuration",
+            &|repository| {
+                repository.write("src/a.txt", "right\n");
+                let config = repository.read(".git/config");
+                repository.write(
+                    ".git/config",
+                    format!("{config}[core]\n\tfsmonitor = evil\n"),
+                );
+            },
+            "git: failed (",
+        ),
+    ];
+    for (story, trick, wanted) in tricks {
+        let repository = Repository::with(files);
+        repository.make_executable("run-tests.sh");
+        repository.stage();
+        repository.commit("executable");
+        let job = Job::on(repository).check(shell(
+            "npm --version >/dev/null 2>&1; ./run-tests.sh && echo npm test",
+        ));
+        let mut job = job.check(shell("npm test"));
+        if let Some(CheckSpec::Command(check)) = job.checks.last_mut() {
+            check.name = "npm".into();
+        }
+        trick(&job.repository);
+        let verdicts = job.verify().await;
+        assert!(!verdicts.passed(), "{story}");
+        assert!(
+            verdicts.lines().iter().any(|line| line.starts_with(wanted)),
+            "{story}: {:?}",
+            verdicts.lines()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_checks_write_is_never_the_agents() {
+    let job = Job::in_repository([("src/a.txt", "a\n")])
+        .scope(&["src"])
+        .check(shell("echo made > outside.txt"));
+    job.repository.write("src/a.txt", "b\n");
+    let verdicts = job.verify().await;
+    assert!(verdicts.passed(), "{:?}", verdicts.lines());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_jobs_own_end_ends_its_checks() {
+    let mut job = Job::in_repository([("a.txt", "a\n")]).check(shell("sleep 600"));
+    job.repository.write("a.txt", "b\n");
+    job.time = Duration::from_millis(500);
+    let verdicts = job.verify().await;
+    assert_eq!(only(&verdicts).cause, Some(Cause::JobTimedOut));
+
+    let job = Job::in_repository([("a.txt", "a\n")])
+        .check(shell("sleep 600"))
+        .check(shell("sleep 601"));
+    job.repository.write("a.txt", "b\n");
+    let stop = job.stop.clone();
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stop.cancel();
+    };
+    let (verdicts, ()) = tokio::join!(job.verify(), stopping);
+    assert!(
+        verdicts
+            .checks
+            .iter()
+            .all(|check| check.outcome == Outcome::NotRun),
+        "{:?}",
+        verdicts.lines()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failing_evidence_goes_back_to_the_agent_once() {
+    let job = Job::in_repository([("src/a.txt", "wrong\n")]).check(shell(
+        "grep -q right src/a.txt || { echo 'AssertionError: expected right, got wrong'; exit 1; }",
+    ));
+    job.repository.write("src/a.txt", "still wrong\n");
+    let first = revise::Pass {
+        diff_digest: job.changes().digest(),
+        verdicts: job.verify().await,
+    };
+    let policy = revise::Policy {
+        max_passes: 1,
+        can_escalate: false,
+        time_left_ms: 600_000,
+        budget_spent: false,
+    };
+    let Decision::Revise { prompt, .. } = revise::decide(&policy, std::slice::from_ref(&first))
+    else {
+        panic!("revises")
+    };
+    assert!(
+        prompt.contains("AssertionError: expected right, got wrong"),
+        "{prompt}"
+    );
+
+    job.repository.write("src/a.txt", "right\n");
+    let second = revise::Pass {
+        diff_digest: job.changes().digest(),
+        verdicts: job.verify().await,
+    };
+    assert_ne!(first.diff_digest, second.diff_digest);
+    assert_eq!(
+        revise::decide(&policy, &[first, second]),
+        Decision::Stop(revise::Reason::Passed)
+    );
+}
