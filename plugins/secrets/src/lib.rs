@@ -1,62 +1,104 @@
-//! Redactor `secrets`: finds secrets of every well-known kind.
+//! Redactor `secrets`: recognises what nobody told the host about: tokens of well-known issuers, private keys in any
+//! wrapping, credentials in URLs, headers, command lines and connection strings, and values whose names say that they are
+//! secrets, in env files, JSON, YAML, TOML, XML, SQL and code.
+//!
+//! One pass over the text finds *anchors* (literals such as `ghp_`, `://` or `token`); each has a rule, a small parser that
+//! looks at the text around. A rule's verdict is a function of a bounded neighbourhood of its anchor, so it is the same
+//! for any cut of the text, and with and without the host's prefilter.
 
-use serde::Deserialize;
+mod anchors;
+mod assign;
+mod cli;
+mod custom;
+mod encoded;
+mod files;
+mod keys;
+mod names;
+mod text;
+mod tokens;
+mod url;
+mod value;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
 use worker_plugin::{Appetite, Fault, Hit, Prefilter, Redactor, Verdicts, Window};
 
-/// The operator's settings.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {}
+use anchors::{Anchor, Anchors, BEHIND, Judge};
+use custom::Custom;
+pub use custom::{CustomRule, Settings};
+use text::Text;
 
 /// The redactor.
-pub struct Secrets;
+pub struct Secrets {
+    custom: Vec<Custom>,
+    /// The anchors of the operator's own rules, if there are any.
+    own: Option<Anchors>,
+    allowed: Vec<String>,
+}
 
-/// The longest token that a rule takes.
-const LOOKAHEAD: usize = 128;
+/// The furthest that any rule looks ahead, with a margin for a hit at its end.
+const LOOKAHEAD: usize = 47 * 1024;
+/// The furthest that any rule looks back.
+const LOOKBEHIND: usize = 6 * 1024 + 512;
+
+fn builtin() -> &'static Anchors {
+    static ANCHORS: OnceLock<Anchors> = OnceLock::new();
+    ANCHORS.get_or_init(Anchors::builtin)
+}
 
 impl Redactor for Secrets {
     type Settings = Settings;
-    const SUMMARY: &'static str = "tokens, keys and passwords of every well-known kind";
+    const SUMMARY: &'static str =
+        "tokens, keys, passwords and credentials of every well-known kind";
+    const SCHEMA: Option<&'static str> = Some(include_str!("settings.schema.json"));
 
-    fn new(_: Settings) -> Result<Self, Fault> {
-        Ok(Secrets)
+    fn new(settings: Settings) -> Result<Self, Fault> {
+        let custom = settings
+            .rules
+            .into_iter()
+            .map(Custom::new)
+            .collect::<Result<Vec<_>, _>>()?;
+        let own = (!custom.is_empty()).then(|| Anchors::custom(&custom));
+        Ok(Self {
+            custom,
+            own,
+            allowed: settings.allow,
+        })
     }
 
     fn appetite(&self) -> Appetite {
+        let mut groups: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
+        let own = self.own.iter().flat_map(|own| own.all());
+        for anchor in builtin().all().iter().chain(own) {
+            let margins = (anchor.reach.back.max(BEHIND), anchor.reach.ahead);
+            groups
+                .entry(margins)
+                .or_default()
+                .push(String::from_utf8_lossy(&anchor.literal).into_owned());
+        }
         Appetite {
-            lookahead: LOOKAHEAD as u32,
-            context: 0,
-            prefilters: vec![Prefilter {
-                literals: vec!["ghp_".to_owned()],
-                ignore_case: false,
-                before: 0,
-                after: LOOKAHEAD as u32,
-            }],
+            lookahead: LOOKAHEAD as u32 + 1024,
+            context: LOOKBEHIND as u32,
+            prefilters: groups
+                .into_iter()
+                .map(|((before, after), literals)| Prefilter {
+                    literals,
+                    ignore_case: true,
+                    before: before as u32,
+                    after: after as u32,
+                })
+                .collect(),
         }
     }
 
     fn scan(&mut self, window: &Window) -> Result<Verdicts, Fault> {
-        let bytes = &window.bytes;
-        let settled = if window.last {
-            bytes.len()
-        } else {
-            bytes.len().saturating_sub(LOOKAHEAD)
-        };
-        let settled = settled.max(window.decided as usize);
-        let mut hits = Vec::new();
-        for start in window.decided as usize..settled {
-            let Some(word) = bytes[start..].strip_prefix(b"ghp_") else {
-                continue;
-            };
-            if word
-                .iter()
-                .take_while(|byte| byte.is_ascii_alphanumeric())
-                .count()
-                == 36
-            {
-                hits.push(Hit::new(start, start + 40, "github-token"));
-            }
-        }
+        let (found, settled) = self.find(&window.bytes, window.decided as usize, window.last);
+        let hits = found
+            .into_iter()
+            .map(|found| Hit::new(found.start, found.end, found.label))
+            .collect();
         Ok(Verdicts {
             hits,
             settled: settled as u32,
@@ -66,18 +108,150 @@ impl Redactor for Secrets {
 
 worker_plugin::redactor!(Secrets);
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use worker_plugin::testing::{configured, redact_in_pieces};
+/// A secret found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+    /// What it is.
+    pub label: Cow<'static, str>,
+}
 
-    #[test]
-    fn any_chunking_gives_the_same_ranges() {
-        let text = format!("x ghp_{} y ghp_short", "a1B2".repeat(9)).into_bytes();
-        let mut secrets = configured(Secrets::new, "{}").unwrap();
-        let whole = redact_in_pieces(&mut secrets, [&text[..]]);
-        assert_eq!(whole.len(), 1);
-        assert_eq!(redact_in_pieces(&mut secrets, text.chunks(1)).len(), 1);
+/// What the rules put their hits into.
+#[derive(Default)]
+pub(crate) struct Out {
+    found: Vec<Found>,
+}
+
+impl Out {
+    pub(crate) fn hit(&mut self, start: usize, end: usize, label: impl Into<Cow<'static, str>>) {
+        if start < end {
+            self.found.push(Found {
+                start,
+                end,
+                label: label.into(),
+            });
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.found.len()
     }
 }
+
+impl Secrets {
+    /// The secrets in `bytes` whose anchors start at or after `decided`, and up to where that is final.
+    pub fn find(&self, bytes: &[u8], decided: usize, last: bool) -> (Vec<Found>, usize) {
+        let mut out = Out::default();
+        let mut settled = if last {
+            bytes.len()
+        } else {
+            open_tail(bytes, decided)
+        };
+        // Anchors with hits, and how far those reach.
+        let mut reaches: Vec<(usize, usize)> = Vec::new();
+        let mut judge = |at: usize, anchor: &Anchor| {
+            let text = Text::around(
+                bytes,
+                at,
+                BEHIND.max(anchor.reach.back),
+                anchor.reach.ahead,
+                last,
+            );
+            let before = out.len();
+            match anchor.judge {
+                Judge::Rule(rule) => rule(&text, at, anchor.literal.len(), &mut out),
+                Judge::Custom(index) => {
+                    if let Some(custom) = self.custom.get(index) {
+                        custom.judge(&text, at, anchor.literal.len(), &mut out);
+                    }
+                }
+            }
+            if text.was_cut() {
+                out.found.truncate(before);
+                // A hit may start before its anchor, on the same line.
+                settled = settled.min(if anchor.reach.back == 0 {
+                    at
+                } else {
+                    text.line_start(at)
+                        .max(at.saturating_sub(anchor.reach.back))
+                });
+            } else if let Some(end) = out.found[before..].iter().map(|found| found.end).max() {
+                reaches.push((at, end));
+            }
+        };
+        builtin().find(bytes, decided, &mut judge);
+        if let Some(own) = &self.own {
+            own.find(bytes, decided, &mut judge);
+        }
+        if !last {
+            // Never between an anchor and the end of its hits.
+            reaches.sort_unstable();
+            for &(at, end) in reaches.iter().rev() {
+                if at < settled && end > settled {
+                    settled = at;
+                }
+            }
+            settled = settled
+                .max(bytes.len().saturating_sub(LOOKAHEAD + 1024))
+                .max(decided);
+        }
+        if !self.allowed.is_empty() {
+            let allowed = |found: &Found| {
+                self.allowed
+                    .iter()
+                    .any(|value| value.as_bytes() == &bytes[found.start..found.end])
+            };
+            out.found.retain(|found| !allowed(found));
+        }
+        (out.found, settled)
+    }
+}
+
+/// From where on more text may still change what is found: a line without its end, and lines of base64 that may turn
+/// out to be a key when its footer comes.
+fn open_tail(bytes: &[u8], decided: usize) -> usize {
+    let floor = bytes.len().saturating_sub(LOOKBEHIND).max(decided);
+    let mut start = bytes.len();
+    while start > floor && bytes[start - 1] != b'\n' {
+        start -= 1;
+    }
+    while start > floor {
+        let line_end = start - 1;
+        let mut line = line_end;
+        while line > floor && bytes[line - 1] != b'\n' {
+            line -= 1;
+        }
+        let mut run = 0;
+        let telling = bytes[line..line_end].iter().any(|&b| {
+            run = if text::base64(b) { run + 1 } else { 0 };
+            run >= 40
+        });
+        if !telling {
+            break;
+        }
+        start = line;
+    }
+    start
+}
+
+/// Whether decoded text holds a secret; what is encoded in it once more is not looked at.
+pub(crate) fn holds_secret(plain: &[u8]) -> bool {
+    let mut out = Out::default();
+    builtin().find(plain, 0, |at, anchor| {
+        if let (Judge::Rule(rule), true) = (anchor.judge, anchor.in_decoded) {
+            rule(
+                &Text::around(plain, at, BEHIND, 4096, true),
+                at,
+                anchor.literal.len(),
+                &mut out,
+            );
+        }
+    });
+    out.len() > 0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! Secrets inside base64 and hexadecimal text, with bounds.
+
+use crate::Out;
+use crate::text::{Text, base64, hex};
+
+/// What telling prefixes become in base64, at the three alignments, and in hexadecimal; in lower case, as anchors are. They
+/// are only where a look begins: the text around is decoded and judged.
+pub(crate) const PREFIXES: &[&str] = &[
+    "z2hwx",
+    "docf",
+    "nahbf",
+    "z2hvx",
+    "dob1",
+    "nag9f",
+    "z2hzx",
+    "doc1",
+    "nahnf",
+    "z2h1x",
+    "dodv",
+    "nahvf",
+    "z2l0ahvix3bhdf",
+    "dpdgh1yl9wyxrf",
+    "naxrodwjfcgf0x",
+    "z2xwyxqt",
+    "dscgf0l",
+    "nbhbhdc",
+    "c2styw50l",
+    "nrlwfudc",
+    "zay1hbnqt",
+    "c2stchjvai",
+    "nrlxbyb2ot",
+    "zay1wcm9ql",
+    "c2stb3it",
+    "nrlw9yl",
+    "zay1vci",
+    "c2tfbgl2zv",
+    "nrx2xpdmvf",
+    "za19saxzlx",
+    "c2tfdgvzdf",
+    "nrx3rlc3rf",
+    "za190zxn0x",
+    "cmtfbgl2zv",
+    "jrx2xpdmvf",
+    "ya19saxzlx",
+    "eg94yi",
+    "hvegit",
+    "4b3hil",
+    "eg94cc",
+    "hvehat",
+    "4b3hwl",
+    "egfwcc",
+    "hhchat",
+    "4yxbwl",
+    "qutjq",
+    "flsu",
+    "bs0lb",
+    "qvnjq",
+    "ftsu",
+    "bu0lb",
+    "qul6y",
+    "fjem",
+    "bsxph",
+    "bnbtx",
+    "5wbv",
+    "ucg1f",
+    "chlwas",
+    "b5cgkt",
+    "wexbpl",
+    "ahzzl",
+    "h2cy",
+    "odnmu",
+    "zg9wx3yxx",
+    "rvcf92mv",
+    "kb3bfdjff",
+    "u0cu",
+    "c2hwyxrf",
+    "nocgf0x",
+    "zahbhdf",
+    "r09du1byl",
+    "dpq1nqwc",
+    "ht0ntufgt",
+    "eweyos",
+    "lhmjku",
+    "5yti5l",
+    "agzf",
+    "z3nrx",
+    "dza1",
+    "nc2tf",
+    "egfpl",
+    "hhas",
+    "4ywkt",
+    "zgnrcl9wyxrf",
+    "rja3jfcgf0x",
+    "ky2tyx3bhdf",
+    "ls0tls1crudjti",
+    "0tls0tqkvhsu4g",
+    "tls0tlujfr0loi",
+    "cgfzc3dvcmq9",
+    "bhc3n3b3jkp",
+    "wyxnzd29yzd",
+    "ueftu1dpukq9",
+    "bbu1nxt1jep",
+    "qqvntv09srd",
+    "cgfzc3dvcmqio",
+    "bhc3n3b3jkij",
+    "wyxnzd29yzci6",
+    "c2vjcmv0p",
+    "nly3jldd",
+    "zzwnyzxq9",
+    "u0vdukvup",
+    "nfq1jfvd",
+    "trunsrvq9",
+    "dg9rzw49",
+    "rva2vup",
+    "0b2tlbj",
+    "ve9lru49",
+    "rps0vop",
+    "ut0tftj",
+    "x0tfwt",
+    "9lrvk9",
+    "fs0vzp",
+    "x2f1dghub2tlb",
+    "9hdxrovg9rzw",
+    "fyxv0afrva2vu",
+    "d2hzzwnf",
+    "doc2vjx",
+    "3ahnly1",
+    "chnjywxlx",
+    "bzy2fszv",
+    "wc2nhbgvf",
+    "bglux2fwav",
+    "xpbl9hcglf",
+    "saw5fyxbpx",
+    "ufjjvkfursblrv",
+    "bssvzbveugs0vz",
+    "quklwqvrfietfw",
+    "6768705f",
+    "67686f5f",
+    "6768735f",
+    "6768755f",
+    "6769746875625f7061745f",
+    "676c7061742d",
+    "736b2d616e742d",
+    "736b2d70726f6a2d",
+    "736b2d6f722d",
+    "736b5f6c6976655f",
+    "736b5f746573745f",
+    "726b5f6c6976655f",
+    "786f78622d",
+    "786f78702d",
+    "786170702d",
+    "414b4941",
+    "41534941",
+    "41497a61",
+    "6e706d5f",
+    "707970692d",
+    "6876732e",
+    "646f705f76315f",
+    "73687061745f",
+    "474f435350582d",
+    "796132392e",
+    "67736b5f",
+    "7861692d",
+    "64636b725f7061745f",
+    "2d2d2d2d2d424547494e20",
+    "70617373776f72643d",
+    "50415353574f52443d",
+    "70617373776f7264223a",
+    "7365637265743d",
+    "5345435245543d",
+    "746f6b656e3d",
+    "544f4b454e3d",
+    "5f4b45593d",
+    "5f61757468546f6b656e",
+    "77687365635f",
+    "707363616c655f",
+    "6c696e5f6170695f",
+    "50524956415445204b4559",
+];
+
+/// The longest run that is decoded.
+const LONGEST: usize = 4096;
+
+/// Decodes what is around the anchor; where the plain text holds a secret, hides the run.
+pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let alphabet = |b: u8| base64(b) || matches!(b, b'-' | b'_');
+    let hexadecimal = text.slice(at, at + len).iter().all(|&b| hex(b)) && len % 2 == 0;
+    if hexadecimal {
+        let start = text.run_back(at, LONGEST / 2, hex);
+        let end = text.run(at, hex);
+        // Hashes are this long; nothing telling is shorter.
+        if end - start >= 24 && (at - start) % 2 == 0 {
+            let plain = unhex(text.slice(start, end));
+            if printable(&plain) && crate::holds_secret(&plain) {
+                out.hit(start, end, "hex-encoded-secret");
+            }
+        }
+    }
+    let start = text.run_back(at, LONGEST / 2, alphabet);
+    let end = text.run(at + len, alphabet);
+    if end - start < 20 {
+        return;
+    }
+    // A path or a word may run into the front: try the alignments.
+    let bytes = text.slice(start, end.min(start + LONGEST));
+    for shift in 0..4 {
+        let Some(shifted) = bytes.get(shift..) else {
+            return;
+        };
+        if start + shift > at {
+            return;
+        }
+        let plain = decode(shifted);
+        if printable(&plain) && crate::holds_secret(&plain) {
+            out.hit(start + shift, end, "base64-encoded-secret");
+            return;
+        }
+        // Only a name before it, as in `token=Z2hw`, shifts the alphabet.
+        if shift == 0 && !bytes.contains(&b'=') && !matches!(text.before(start), b'\\') {
+            return;
+        }
+    }
+}
+
+fn printable(bytes: &[u8]) -> bool {
+    bytes.len() >= 12
+        && bytes
+            .iter()
+            .filter(|b| (0x20..0x7f).contains(*b) || b.is_ascii_whitespace() || **b >= 0xc2)
+            .count()
+            * 20
+            >= bytes.len() * 19
+}
+
+fn unhex(digits: &[u8]) -> Vec<u8> {
+    let value = |b: u8| char::from(b).to_digit(16).unwrap_or(0) as u8;
+    digits
+        .chunks_exact(2)
+        .map(|pair| value(pair[0]) << 4 | value(pair[1]))
+        .collect()
+}
+
+/// Decodes base64 or base64url leniently: as far as the alphabet goes.
+pub(crate) fn decode(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(bytes.len() * 3 / 4);
+    let mut bits = 0u32;
+    let mut count = 0;
+    for &b in bytes {
+        let six = match b {
+            b'A'..=b'Z' => b - b'A',
+            b'a'..=b'z' => b - b'a' + 26,
+            b'0'..=b'9' => b - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => break,
+        };
+        bits = bits << 6 | u32::from(six);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            plain.push((bits >> count) as u8);
+        }
+    }
+    plain
+}

@@ -1,0 +1,369 @@
+//! Private keys in their many wrappings, and signed tokens.
+
+use crate::Out;
+use crate::text::{Text, alnum, base64, base64url, hex};
+use crate::value::{Shape, quote_at};
+
+/// `PRIVATE KEY`, in a header or a footer, whole or damaged.
+pub(crate) fn pem_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    if text.slice(at, at + len) != b"PRIVATE KEY" {
+        return;
+    }
+    let head = text.slice(at.saturating_sub(48), at);
+    let word = |needle: &[u8]| head.windows(needle.len()).rposition(|part| part == needle);
+    let begins = word(b"BEGIN ");
+    let ends = word(b"END ");
+    if begins.is_some() && begins >= ends {
+        let mut i = at + len;
+        if text.starts(i, b" BLOCK") {
+            i += 6;
+        }
+        i = text.run(i, |b| b == b'-' || b == b' ');
+        body(text, i, out);
+    } else if let Some(place) = ends {
+        let from = at - (head.len() - place);
+        headless(text, text.run_back(from, 8, |b| b == b'-'), out);
+    }
+}
+
+/// Masks the base64 that starts at or soon after `from`.
+fn body(text: &Text<'_>, from: usize, out: &mut Out) {
+    let mut i = from;
+    let mut start = None;
+    let mut end = from;
+    let mut lines = 0;
+    loop {
+        let line = separators(text, i);
+        if line == i && lines > 0 {
+            break;
+        }
+        let Some((chunk, chunk_end)) = chunk(text, line, lines > 0) else {
+            // `Proc-Type: 4,ENCRYPTED`, `Comment: ...`: headers of the body; a few at its beginning.
+            if lines < 8 && start.is_none() {
+                if let Some(next) = header_line(text, line) {
+                    i = next;
+                    lines += 1;
+                    continue;
+                }
+            }
+            break;
+        };
+        // A line with something before the base64 keeps it.
+        if chunk != line {
+            if let Some(first) = start.take() {
+                out.hit(first, end, "private-key");
+            }
+            out.hit(chunk, chunk_end, "private-key");
+        } else if start.is_none() {
+            start = Some(chunk);
+        }
+        end = chunk_end;
+        i = chunk_end;
+        lines += 1;
+    }
+    if let Some(start) = start {
+        out.hit(start, end, "private-key");
+    }
+}
+
+/// Line breaks in any notation, quotes, concatenation, indentation, comment signs.
+fn separators(text: &Text<'_>, from: usize) -> usize {
+    let mut i = from;
+    loop {
+        let b = text.at(i);
+        match b {
+            b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'' | b',' | b'|' | b'>' | b'#' | b'*'
+            | b'`' | b';' | b'(' | b')' | b':' | b'.' => i += 1,
+            b'+' if matches!(text.at(i + 1), b' ' | b'\n' | b'\r')
+                || matches!(text.before(i), b'\n' | b' ') && !base64(text.at(i + 1)) =>
+            {
+                i += 1
+            }
+            b'-' if !matches!(text.at(i + 1), b'-') && matches!(text.before(i), b'\n') => i += 1,
+            b'\\' => {
+                let end = text.run(i, |b| b == b'\\');
+                match text.at(end) {
+                    b'n' | b'r' | b't' => i = end + 1,
+                    b'u' if text.starts(end, b"u000a")
+                        || text.starts(end, b"u000A")
+                        || text.starts(end, b"u000d") =>
+                    {
+                        i = end + 5
+                    }
+                    b'x' if text.starts_ci(end, b"x0a") => i = end + 3,
+                    _ => i = end,
+                }
+            }
+            b'%' if text.starts_ci(i, b"%0a")
+                || text.starts_ci(i, b"%0d")
+                || text.starts_ci(i, b"%20") =>
+            {
+                i += 3
+            }
+            b'&' if text.starts_ci(i, b"&#10;") || text.starts_ci(i, b"&#13;") => i += 5,
+            b'&' if text.starts_ci(i, b"&#xa;") || text.starts_ci(i, b"&#xd;") => i += 5,
+            b'<' if text.starts_ci(i, b"<br>") => i += 4,
+            b'<' if text.starts_ci(i, b"<br/>") => i += 5,
+            _ => return i,
+        }
+        if i - from > 160 {
+            return i;
+        }
+    }
+}
+
+/// A run of base64 at `line`, or as the last word of the line: a log may put a time before each line.
+fn chunk(text: &Text<'_>, line: usize, inside: bool) -> Option<(usize, usize)> {
+    // Written in JSON, a slash may be escaped; in a URL, plus, slash and equals.
+    let run = |from: usize| {
+        let mut i = from;
+        loop {
+            if base64(text.at(i)) {
+                i += 1;
+            } else if text.at(i) == b'\\' && text.at(i + 1) == b'/' {
+                i += 2;
+            } else if text.at(i) == b'%'
+                && (text.starts_ci(i, b"%2b")
+                    || text.starts_ci(i, b"%2f")
+                    || text.starts_ci(i, b"%3d"))
+            {
+                i += 3;
+            } else {
+                return i;
+            }
+        }
+    };
+    let end = run(line);
+    let length = end - line;
+    let shape = Shape::of(text.slice(line, end));
+    let words = crate::value::wordy(text.slice(line, end));
+    if length >= 40 && !words
+        || (inside
+            && length >= 2
+            && (length >= 20
+                || text.at(end - 1) == b'='
+                || text.at(line) == b'='
+                || footer_follows(text, end))
+            && shape.len > 0
+            && !(words && !footer_follows(text, end)))
+    {
+        return Some((line, end));
+    }
+    if !inside && length >= 20 && !words && shape.digits > 0 {
+        return Some((line, end));
+    }
+    // The last word of a longer line.
+    let mut i = line;
+    let mut last = line;
+    while !matches!(text.at(i), 0 | b'\n' | b'\r') && text.line_break(i).is_none() && i - line < 200
+    {
+        if text.at(i) == b' ' {
+            last = i + 1;
+        }
+        i += 1;
+    }
+    let end = run(last);
+    (last > line
+        && end - last >= 40
+        && !crate::value::wordy(text.slice(last, end))
+        && Shape::of(text.slice(last, end)).upper > 2)
+        .then_some((last, end))
+}
+
+fn footer_follows(text: &Text<'_>, from: usize) -> bool {
+    let i = separators(text, from);
+    text.starts(i, b"--") || text.starts(i, b"=")
+}
+
+/// `Name: value` inside a key block.
+fn header_line(text: &Text<'_>, from: usize) -> Option<usize> {
+    let end = text.run(from, |b| alnum(b) || b == b'-');
+    if end == from || end - from > 24 || text.at(end) != b':' || text.at(end + 1) != b' ' {
+        return None;
+    }
+    let mut i = end;
+    while i - from < 200 {
+        if matches!(text.at(i), 0) {
+            return None;
+        }
+        if text.line_break(i).is_some() {
+            return Some(i);
+        }
+        i += 1;
+    }
+    None
+}
+
+/// A body whose header is lost: base64 lines before the footer.
+fn headless(text: &Text<'_>, footer: usize, out: &mut Out) {
+    let back = |i: usize, escaped: bool| -> usize {
+        if escaped {
+            let after = text.run_back(i, 2, |b| b == b'n' || b == b'r');
+            text.run_back(after, 4, |b| b == b'\\')
+        } else {
+            text.run_back(i, 80, |b| {
+                matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'' | b',' | b'+')
+            })
+        }
+    };
+    let mut i = footer;
+    let mut start = None;
+    let mut end = None;
+    while i > text.floor() {
+        let escaped = text.before(i) == b'n' && i >= 2 && text.at(i - 2) == b'\\';
+        let line_end = back(i, escaped);
+        if line_end == i {
+            break;
+        }
+        let mut line = text.run_back(line_end, 512, base64);
+        if line > 0 && text.at(line - 1) == b'\\' && matches!(text.at(line), b'n' | b'r') {
+            line += 1;
+        }
+        let length = line_end - line;
+        let first = end.is_none();
+        if length < if first { 1 } else { 40 }
+            || crate::value::wordy(text.slice(line, line_end)) && length < 60
+        {
+            break;
+        }
+        end = end.or(Some(line_end));
+        start = Some(line);
+        i = line;
+    }
+    if let (Some(start), Some(end)) = (start, end) {
+        if end - start >= 60 {
+            out.hit(start, end, "private-key");
+        }
+    }
+}
+
+/// `Private-Lines: 14` of a PuTTY key, and the lines that follow.
+pub(crate) fn ppk_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let number = text.blanks(at + len);
+    let end = text.run(number, |b| b.is_ascii_digit());
+    if end > number {
+        body(text, end, out);
+    }
+}
+
+/// `Private-MAC: 40 or 64 hexadecimal digits`.
+pub(crate) fn ppk_mac_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let from = text.blanks(at + len);
+    let end = text.run(from, hex);
+    if end - from >= 32 {
+        out.hit(from, end, "private-key");
+    }
+}
+
+/// The first bytes of a DER or OpenSSH private key, in base64, without a header.
+pub(crate) fn bare_key_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    if base64(text.before(at))
+        && !(matches!(text.before(at), b'n' | b'r') && text.at(at.wrapping_sub(2)) == b'\\')
+        && text.before(at) != b'='
+    {
+        return;
+    }
+    let literal = text.slice(at, at + len);
+    let private = match literal {
+        // SEQUENCE, then INTEGER 0 (PKCS#1: 0 and the modulus; PKCS#8: 0 and the algorithm).
+        b"MII" => text.starts(at + 6, b"IBAA") || text.starts(at + 6, b"IBAD"),
+        b"MHcCA" => text.starts(at, b"MHcCAQEE"),
+        b"MIGkA" => text.starts(at, b"MIGkAgEB"),
+        b"MIGHA" => text.starts(at, b"MIGHAgEA"),
+        b"MC4CA" => text.starts(at, b"MC4CAQAw"),
+        _ => literal == b"b3BlbnNzaC1rZXktdj",
+    };
+    if private {
+        body(text, at, out);
+    }
+}
+
+/// `eyJ...`: a JSON Web Token, signed (three parts) or encrypted (five).
+pub(crate) fn jwt_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out) {
+    if !text.starts(at, b"eyJ") {
+        return;
+    }
+    let before = text.before(at);
+    if base64url(before)
+        && !crate::tokens::starts_here(text, at)
+        && before != b'_'
+        && before != b'-'
+    {
+        return;
+    }
+    let header = text.run(at, base64url);
+    if header - at < 12 || text.at(header) != b'.' {
+        return;
+    }
+    let payload = text.run(header + 1, base64url);
+    if payload - header < 8 {
+        return;
+    }
+    let mut end = payload;
+    let mut parts = 2;
+    while parts < 5 && text.at(end) == b'.' {
+        let next = text.run(end + 1, base64url);
+        if next == end + 1 && parts != 2 {
+            break;
+        }
+        end = next;
+        parts += 1;
+    }
+    // Two parts are a token cut short; its claims are telling as well.
+    if parts >= 3 || text.starts(header + 1, b"eyJ") {
+        out.hit(at, end, "jwt");
+    }
+}
+
+/// Members of a JSON Web Key that are private.
+pub(crate) const JWK_MEMBERS: &[&str] = &[
+    "\"d\":",
+    "\"d\" :",
+    "\"p\":",
+    "\"q\":",
+    "\"dp\":",
+    "\"dq\":",
+    "\"qi\":",
+    "\"k\":",
+    "\"d\\\":",
+    "\"p\\\":",
+    "\"q\\\":",
+    "\"dp\\\":",
+    "\"dq\\\":",
+    "\"qi\\\":",
+    "\"k\\\":",
+    "'d':",
+];
+
+/// A private member: a long base64url value.
+pub(crate) fn jwk_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let i = text.blanks(at + len);
+    let Some(quote) = quote_at(text, i) else {
+        return;
+    };
+    let from = i + quote.length;
+    let end = text.run(from, base64url);
+    let bytes = text.slice(from, end);
+    let shape = Shape::of(bytes);
+    if bytes.len() >= 40
+        && quote_at(text, end).is_some()
+        && shape.digits > 1
+        && shape.lower > 1
+        && shape.upper > 1
+    {
+        out.hit(from, end, "private-key");
+    }
+}
+
+/// `<D>...</D>` of an XML RSA key.
+pub(crate) fn xml_key_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let from = at + len;
+    let end = text.run(from, base64);
+    if end - from >= 40
+        && text.at(end) == b'<'
+        && text.at(end + 1) == b'/'
+        && text.at(at + 1).is_ascii_uppercase()
+    {
+        out.hit(from, end, "private-key");
+    }
+}

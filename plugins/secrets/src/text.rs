@@ -1,0 +1,169 @@
+//! The text around an anchor, as the rules see it.
+
+use std::cell::Cell;
+
+/// A window on the text in which a rule may look. Bytes outside it read as 0, which no rule takes for part of a secret.
+///
+/// Rules need no care for cut text: a look beyond the end of what has come so far is noticed, and the anchor is judged
+/// again once there is more.
+pub(crate) struct Text<'a> {
+    bytes: &'a [u8],
+    floor: usize,
+    limit: usize,
+    open: bool,
+    cut: Cell<bool>,
+}
+
+impl<'a> Text<'a> {
+    /// What may decide about the anchor at `at`: `behind` bytes before it and `ahead` bytes after its start.
+    pub(crate) fn around(
+        bytes: &'a [u8],
+        at: usize,
+        behind: usize,
+        ahead: usize,
+        last: bool,
+    ) -> Self {
+        let limit = at.saturating_add(ahead);
+        Self {
+            bytes,
+            floor: at.saturating_sub(behind),
+            limit: limit.min(bytes.len()),
+            open: !last && limit > bytes.len(),
+            cut: Cell::new(false),
+        }
+    }
+
+    /// Whether a rule wanted to see what has not come yet.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.cut.get()
+    }
+
+    /// The byte at `i`, 0 where there is none.
+    #[inline]
+    pub(crate) fn at(&self, i: usize) -> u8 {
+        if i < self.limit {
+            if i < self.floor { 0 } else { self.bytes[i] }
+        } else {
+            if self.open {
+                self.cut.set(true);
+            }
+            0
+        }
+    }
+
+    /// The byte before `i`.
+    pub(crate) fn before(&self, i: usize) -> u8 {
+        if i == 0 { 0 } else { self.at(i - 1) }
+    }
+
+    /// Where looking back ends.
+    pub(crate) fn floor(&self) -> usize {
+        self.floor
+    }
+
+    /// The bytes from `from` to `to`, as far as they are in the window.
+    pub(crate) fn slice(&self, from: usize, to: usize) -> &'a [u8] {
+        let to = to.min(self.limit);
+        let from = from.max(self.floor).min(to);
+        &self.bytes[from..to]
+    }
+
+    pub(crate) fn starts(&self, i: usize, with: &[u8]) -> bool {
+        with.iter().enumerate().all(|(k, &b)| self.at(i + k) == b)
+    }
+
+    /// The same for either case of ASCII letters; `with` is lower case.
+    pub(crate) fn starts_ci(&self, i: usize, with: &[u8]) -> bool {
+        with.iter()
+            .enumerate()
+            .all(|(k, &b)| self.at(i + k).to_ascii_lowercase() == b)
+    }
+
+    /// Whether the text before `i` ends with `with` (lower case, either case in the text).
+    pub(crate) fn ends_ci(&self, i: usize, with: &[u8]) -> bool {
+        i >= with.len() && self.starts_ci(i - with.len(), with)
+    }
+
+    /// The end of the run of bytes from `i` on that `class` takes.
+    pub(crate) fn run(&self, i: usize, class: impl Fn(u8) -> bool) -> usize {
+        let mut end = i;
+        while class(self.at(end)) {
+            end += 1;
+        }
+        end
+    }
+
+    /// The start of the run of bytes before `i` that `class` takes, at most `most` bytes back.
+    pub(crate) fn run_back(&self, i: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
+        let mut start = i;
+        while start > 0 && i - start < most && class(self.at(start - 1)) {
+            start -= 1;
+        }
+        start
+    }
+
+    /// Skips spaces and tabs.
+    pub(crate) fn blanks(&self, i: usize) -> usize {
+        self.run(i, |b| b == b' ' || b == b'\t')
+    }
+
+    /// Where the line that holds `i` starts; a line break written out as `\n` counts.
+    pub(crate) fn line_start(&self, i: usize) -> usize {
+        let mut start = i;
+        while start > self.floor {
+            let b = self.at(start - 1);
+            if b == b'\n' || (b == b'n' && start >= 2 && self.at(start - 2) == b'\\') {
+                break;
+            }
+            start -= 1;
+        }
+        start
+    }
+
+    /// Skips one line break: `\n`, `\r\n`, or either written out with backslashes.
+    pub(crate) fn line_break(&self, i: usize) -> Option<usize> {
+        match self.at(i) {
+            b'\n' => Some(i + 1),
+            b'\r' if self.at(i + 1) == b'\n' => Some(i + 2),
+            b'\r' => Some(i + 1),
+            b'\\' => {
+                let mut end = self.run(i, |b| b == b'\\');
+                if end - i > 4 {
+                    return None;
+                }
+                match self.at(end) {
+                    b'n' => Some(end + 1),
+                    b'r' => {
+                        end += 1;
+                        let more = self.run(end, |b| b == b'\\');
+                        Some(if more > end && self.at(more) == b'n' {
+                            more + 1
+                        } else {
+                            end
+                        })
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn alnum(b: u8) -> bool {
+    b.is_ascii_alphanumeric()
+}
+
+/// base64 in the usual alphabet, padding included.
+pub(crate) fn base64(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')
+}
+
+/// base64url without padding, which is also what most token alphabets are.
+pub(crate) fn base64url(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')
+}
+
+pub(crate) fn hex(b: u8) -> bool {
+    b.is_ascii_hexdigit()
+}

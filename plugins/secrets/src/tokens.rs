@@ -1,0 +1,717 @@
+//! Tokens that their issuers made recognisable.
+
+use crate::Out;
+use crate::text::{Text, alnum, base64, base64url, hex};
+use crate::value::{Shape, is_placeholder, wordy};
+
+/// What the characters after a prefix may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Letters and digits.
+    Word,
+    /// Letters, digits, `-`, `_`.
+    Url,
+    /// The same and dots.
+    Dotted,
+    /// Hexadecimal.
+    Hex,
+    /// Hexadecimal and `-`.
+    Uuid,
+    /// Lower case letters and digits.
+    Lower,
+    /// Upper case letters and digits.
+    Upper,
+    /// Digits.
+    Digits,
+    /// base64.
+    Base64,
+    /// base64 and base64url, with `%` for percent-encoded padding.
+    Any64,
+}
+
+impl Class {
+    fn takes(self, b: u8) -> bool {
+        match self {
+            Self::Word => alnum(b),
+            Self::Url => base64url(b),
+            Self::Dotted => base64url(b) || b == b'.',
+            Self::Hex => hex(b),
+            Self::Uuid => hex(b) || b == b'-',
+            Self::Lower => b.is_ascii_lowercase() || b.is_ascii_digit(),
+            Self::Upper => b.is_ascii_uppercase() || b.is_ascii_digit(),
+            Self::Digits => b.is_ascii_digit(),
+            Self::Base64 => base64(b),
+            Self::Any64 => base64(b) || matches!(b, b'-' | b'_' | b'%'),
+        }
+    }
+}
+
+/// A kind of token: what it starts with, and what follows.
+pub(crate) struct Token {
+    /// In lower case, as an anchor is.
+    pub(crate) prefix: &'static str,
+    /// As issued.
+    exact: &'static str,
+    class: Class,
+    /// The fewest characters after the prefix.
+    least: usize,
+    label: &'static str,
+    /// The prefix is short or common: something else than a letter or digit must stand before it.
+    bounded: bool,
+}
+
+macro_rules! tokens {
+    ($( $prefix:literal $(= $exact:literal)? $class:ident $least:literal $label:literal $($bounded:ident)? ;)*) => {
+        &[$( Token {
+            prefix: $prefix,
+            exact: tokens!(@exact $prefix $($exact)?),
+            class: Class::$class,
+            least: $least,
+            label: $label,
+            bounded: tokens!(@bounded $($bounded)?),
+        } ),*]
+    };
+    (@exact $prefix:literal $exact:literal) => { $exact };
+    (@exact $prefix:literal) => { $prefix };
+    (@bounded bounded) => { true };
+    (@bounded) => { false };
+}
+
+/// Minimum lengths are a little below what is issued: formats grow and shrink, and the prefixes tell enough.
+pub(crate) const TOKENS: &[Token] = tokens! {
+    // Code hosting and CI.
+    "ghp_" Word 30 "github-token";
+    "gho_" Word 30 "github-token";
+    "ghu_" Word 30 "github-token";
+    "ghs_" Dotted 30 "github-token";
+    "ghr_" Word 30 "github-token";
+    "github_pat_" Url 36 "github-token";
+    "glpat-" Dotted 18 "gitlab-token";
+    "gldt-" Dotted 18 "gitlab-token";
+    "glcbt-" Dotted 18 "gitlab-token";
+    "glptt-" Dotted 18 "gitlab-token";
+    "glft-" Dotted 18 "gitlab-token";
+    "glimt-" Dotted 18 "gitlab-token";
+    "glagent-" Dotted 18 "gitlab-token";
+    "gloas-" Dotted 18 "gitlab-token";
+    "glrt-" Dotted 18 "gitlab-token";
+    "glrtr-" Dotted 18 "gitlab-token";
+    "glsoat-" Dotted 18 "gitlab-token";
+    "glffct-" Dotted 18 "gitlab-token";
+    "glwt-" Dotted 18 "gitlab-token";
+    "gr1348941" = "GR1348941" Url 18 "gitlab-runner-token";
+    "_gitlab_session=" Word 24 "gitlab-session";
+    "atbb" = "ATBB" Word 24 "bitbucket-token" bounded;
+    "atctt3xff" = "ATCTT3xFf" Any64 20 "bitbucket-token";
+    "atatt3xff" = "ATATT3xFf" Any64 30 "atlassian-token";
+    "atstt3x" = "ATSTT3x" Any64 30 "atlassian-token";
+    "atoatt3x" = "ATOATT3x" Any64 30 "atlassian-token";
+    "bkua_" Hex 36 "buildkite-token";
+    "bkaj_" Hex 36 "buildkite-token";
+    "bkat_" Word 30 "buildkite-token";
+    "bkct_" Word 30 "buildkite-token";
+    "ccipat_" Url 30 "circleci-token";
+    "cciprj_" = "CCIPRJ_" Url 30 "circleci-token";
+    "ccipat_" = "CCIPAT_" Url 30 "circleci-token";
+    "hvs." Url 20 "vault-token";
+    "hvb." Url 20 "vault-token";
+    "hvr." Url 20 "vault-token";
+    "hcp." Dotted 20 "hashicorp-token";
+    ".atlasv1." Any64 50 "terraform-token";
+    "tfp_" Word 30 "terraform-token";
+    "pul-" Hex 36 "pulumi-token";
+    "sgp_" Dotted 36 "sourcegraph-token";
+    "slk_" Hex 40 "sourcegraph-token";
+    "sams_" Url 24 "sourcegraph-token";
+    "sqp_" Hex 36 "sonarqube-token";
+    "squ_" Hex 36 "sonarqube-token";
+    "sqa_" Hex 36 "sonarqube-token";
+    "lin_api_" Word 32 "linear-token";
+    "lin_oauth_" Word 32 "linear-token";
+    "figd_" Url 30 "figma-token";
+    "figo_" Url 30 "figma-token";
+    "figu_" Url 30 "figma-token";
+    "figr_" Url 30 "figma-token";
+    "snyk_" Url 24 "snyk-token";
+    "cfpat-" = "CFPAT-" Url 36 "contentful-token";
+    "dckr_pat_" Url 20 "docker-token";
+    "dckr_oat_" Url 20 "docker-token";
+    "dt0c01." Dotted 60 "dynatrace-token";
+    "dt0s" Dotted 60 "dynatrace-token";
+    "akcp" = "AKCp" Word 55 "artifactory-token";
+    "cmvmdgtu" = "cmVmdGtu" Word 40 "artifactory-token";
+    "npm_" Word 30 "npm-token";
+    "npms_" Word 30 "npm-token";
+    "pypi-" Url 60 "pypi-token";
+    "pypi-ageichlwas5vcmc" = "pypi-AgEIcHlwaS5vcmc" Any64 20 "pypi-token";
+    "rubygems_" Hex 40 "rubygems-token";
+    "clojars_" = "CLOJARS_" Word 50 "clojars-token";
+    "oy2" Lower 40 "nuget-token" bounded;
+    "hex_" Hex 30 "hex-token";
+    // Clouds.
+    "akia" = "AKIA" Upper 16 "aws-access-key";
+    "asia" = "ASIA" Upper 16 "aws-access-key";
+    "abia" = "ABIA" Upper 16 "aws-access-key";
+    "acca" = "ACCA" Upper 16 "aws-access-key";
+    "a3t" = "A3T" Upper 17 "aws-access-key" bounded;
+    "aroa" = "AROA" Upper 16 "aws-access-key" bounded;
+    "aida" = "AIDA" Upper 16 "aws-access-key" bounded;
+    "absk" = "ABSK" Base64 40 "aws-bedrock-key";
+    "bedrock-api-key-" Any64 20 "aws-bedrock-key";
+    "iqoj" = "IQoJ" Any64 60 "aws-session-token";
+    "fwogzx" = "FwoGZX" Any64 60 "aws-session-token";
+    "fqogzx" = "FQoGZX" Any64 60 "aws-session-token";
+    "amzn.mws." Uuid 30 "amazon-mws-token";
+    "amzn1.oa2-cs." Dotted 30 "amazon-oauth-secret";
+    "atza|" = "Atza|" Any64 30 "amazon-oauth-token";
+    "atzr|" = "Atzr|" Any64 30 "amazon-oauth-token";
+    "da2-" Lower 24 "aws-appsync-key";
+    "aiza" = "AIza" Url 30 "google-api-key";
+    "ya29." Dotted 20 "google-oauth-token";
+    "ya29_" Dotted 20 "google-oauth-token";
+    "gocspx-" = "GOCSPX-" Url 20 "google-oauth-secret";
+    "1//0" Url 30 "google-refresh-token" bounded;
+    "4/0a" = "4/0A" Url 30 "google-oauth-code" bounded;
+    "aaaa" = "AAAA" Url 7 "firebase-server-key" bounded;
+    ":apa91b" = ":APA91b" Url 60 "firebase-token";
+    "goog1" = "GOOG1" Word 50 "google-hmac-key" bounded;
+    "goog" = "GOOG" Upper 20 "google-hmac-key" bounded;
+    "aq.ab" = "AQ.Ab" Url 30 "google-api-key" bounded;
+    "ltai" = "LTAI" Word 12 "alibaba-access-key" bounded;
+    "akid" = "AKID" Word 28 "tencent-secret-id" bounded;
+    "aklt" = "AKLT" Url 30 "volcengine-key" bounded;
+    "jdc_" = "JDC_" Upper 24 "jdcloud-key" bounded;
+    "scw" = "SCW" Upper 17 "scaleway-key" bounded;
+    "dop_v1_" Hex 40 "digitalocean-token";
+    "doo_v1_" Hex 40 "digitalocean-token";
+    "dor_v1_" Hex 40 "digitalocean-token";
+    "do00" = "DO00" Upper 14 "digitalocean-spaces-key" bounded;
+    "do80" = "DO80" Upper 14 "digitalocean-spaces-key" bounded;
+    "aqvn" = "AQVN" Url 30 "yandex-api-key" bounded;
+    "t1." Any64 60 "yandex-iam-token" bounded;
+    "y0_" Url 30 "yandex-oauth-token" bounded;
+    "y1_" Url 30 "yandex-oauth-token" bounded;
+    "y3_" Url 30 "yandex-oauth-token" bounded;
+    "ycaj" = "YCAJ" Url 16 "yandex-access-key" bounded;
+    "ycaj" = "YCAJE" Url 16 "yandex-access-key" bounded;
+    "ycm" = "YCM" Url 30 "yandex-secret-key" bounded;
+    "ycn" = "YCN" Url 30 "yandex-secret-key" bounded;
+    "yco" = "YCO" Url 30 "yandex-secret-key" bounded;
+    "ycp" = "YCP" Url 30 "yandex-secret-key" bounded;
+    "fm1_" Any64 30 "fly-token";
+    "fm1r_" Any64 30 "fly-token";
+    "fm1a_" Any64 30 "fly-token";
+    "fm2_" Any64 30 "fly-token";
+    "fo1_" Url 30 "fly-token";
+    "flyv1 " = "FlyV1 " Any64 30 "fly-token";
+    "hrku-" = "HRKU-" Url 30 "heroku-token";
+    "vercel_" Word 20 "vercel-token";
+    "vca_" Word 24 "vercel-token" bounded;
+    "vcp_" Word 24 "vercel-token" bounded;
+    "vck_" Word 24 "vercel-token" bounded;
+    "vci_" Word 24 "vercel-token" bounded;
+    "vcr_" Word 24 "vercel-token" bounded;
+    "nfp_" Word 30 "netlify-token";
+    "nfc_" Word 30 "netlify-token";
+    "nfo_" Word 30 "netlify-token";
+    "nfb_" Word 30 "netlify-token";
+    "nfu_" Word 30 "netlify-token";
+    "rnd_" Word 26 "render-token";
+    "rw_fe26.2" Any64 30 "railway-token";
+    "v1.0-" Url 120 "cloudflare-origin-ca-key";
+    "cfut_" Word 36 "cloudflare-token";
+    "cfat_" Word 36 "cloudflare-token";
+    "cfk_" Word 36 "cloudflare-token";
+    "ovhcloud_" Word 24 "ovh-token";
+    "nvapi-" Url 50 "nvidia-api-key";
+    "exo" = "EXO" Hex 20 "exoscale-key" bounded;
+    "ocid1.credential." Dotted 24 "oracle-credential";
+    "tskey-" Url 16 "tailscale-key";
+    "upk" Word 40 "upcloud-token" bounded;
+    "hc_" Word 60 "hetzner-token" bounded;
+    "linode_" Hex 40 "linode-token";
+    "ak_2" Url 30 "ngrok-key" bounded;
+    "cr_2" Url 30 "ngrok-credential" bounded;
+    // Models.
+    "sk-ant-" Url 20 "anthropic-key";
+    "sk-proj-" Url 20 "openai-key";
+    "sk-svcacct-" Url 20 "openai-key";
+    "sk-admin-" Url 20 "openai-key";
+    "sk-none-" = "sk-None-" Url 20 "openai-key";
+    "sk-or-" Url 24 "openrouter-key";
+    "sk-lf-" Uuid 30 "langfuse-key";
+    "sk-" Url 20 "api-key" bounded;
+    "sess-" Word 36 "openai-session" bounded;
+    "t3blbkfj" = "T3BlbkFJ" Url 16 "openai-key";
+    "ek_" Word 30 "openai-ephemeral-key" bounded;
+    "gsk_" Word 40 "groq-key";
+    "xai-" Word 40 "xai-key";
+    "pplx-" Word 40 "perplexity-key";
+    "hf_" Word 30 "huggingface-token";
+    "api_org_" Word 30 "huggingface-token";
+    "r8_" Word 30 "replicate-token";
+    "fw_" Word 20 "fireworks-key" bounded;
+    "tgp_v1_" Url 40 "together-key";
+    "csk-" Lower 36 "cerebras-key";
+    "pcsk_" Url 40 "pinecone-key";
+    "jina_" Url 36 "jina-key";
+    "pa-" Url 40 "voyage-key" bounded;
+    "lsv2_" Url 36 "langsmith-key";
+    "ls__" Word 28 "langsmith-key";
+    "tvly-" Url 20 "tavily-key";
+    "fc-" Hex 30 "firecrawl-key" bounded;
+    "co-" Word 38 "cohere-key" bounded;
+    "esecret_" Word 24 "anyscale-key";
+    "sk_live_" Word 16 "stripe-key";
+    "bfl_" Word 24 "api-key" bounded;
+    "ctx7sk-" Uuid 30 "context7-key";
+    "dapi" Hex 32 "databricks-token" bounded;
+    "dkea" Hex 32 "databricks-token" bounded;
+    "dose" Hex 32 "databricks-token" bounded;
+    "e2b_" Hex 36 "e2b-key";
+    "ak-" Word 20 "modal-token" bounded;
+    "as-" Word 20 "modal-token" bounded;
+    "wandb_v1_" Url 40 "wandb-key";
+    "sk_" Hex 40 "elevenlabs-key" bounded;
+    "rpa_" Upper 36 "runpod-key";
+    "glsa_" Url 32 "grafana-token";
+    "glc_" Base64 30 "grafana-token";
+    // Payment.
+    "sk_test_" Word 16 "stripe-key";
+    "sk_prod_" Word 16 "stripe-key";
+    "rk_live_" Word 16 "stripe-key";
+    "rk_test_" Word 16 "stripe-key";
+    "rk_prod_" Word 16 "stripe-key";
+    "sk_org_" Word 16 "stripe-key";
+    "whsec_" Any64 20 "webhook-secret";
+    "sq0atp-" Url 18 "square-token";
+    "sq0csp-" Url 36 "square-secret";
+    "sq0idp-" Url 18 "square-id";
+    "eaaa" = "EAAA" Url 50 "square-token" bounded;
+    "access_token$" = "access_token$" Any64 20 "paypal-token";
+    "access_token$production$" Word 20 "braintree-token";
+    "access_token$sandbox$" Word 20 "braintree-token";
+    "flwseck_test-" = "FLWSECK_TEST-" Word 12 "flutterwave-key";
+    "flwseck-" = "FLWSECK-" Word 12 "flutterwave-key";
+    "flwpubk" = "FLWPUBK_TEST-" Word 12 "flutterwave-key";
+    "rzp_live_" Word 12 "razorpay-key";
+    "rzp_test_" Word 12 "razorpay-key";
+    "live_" Hex 35 "lob-key" bounded;
+    "live_" Word 30 "mollie-key" bounded;
+    "pdl_live_apikey_" Url 24 "paddle-key";
+    "pdl_sdbx_apikey_" Url 24 "paddle-key";
+    "pdl_ntfset_" Url 24 "paddle-key";
+    "duffel_live_" Url 30 "duffel-token";
+    "duffel_test_" Url 30 "duffel-token";
+    "shpat_" Hex 30 "shopify-token";
+    "shpca_" Hex 30 "shopify-token";
+    "shppa_" Hex 30 "shopify-token";
+    "shpss_" Hex 30 "shopify-secret";
+    "shpua_" Hex 30 "shopify-token";
+    "shptka_" Hex 30 "shopify-token";
+    "shpatf_" Hex 30 "shopify-token";
+    "ezak" = "EZAK" Word 50 "easypost-key" bounded;
+    "eztk" = "EZTK" Word 50 "easypost-key" bounded;
+    "shippo_live_" Hex 30 "shippo-token";
+    "shippo_test_" Hex 30 "shippo-token";
+    "gc_live_" Word 24 "gocardless-token";
+    "live_" Url 36 "gocardless-token" bounded;
+    "sandbox_" Url 36 "gocardless-token" bounded;
+    "access-sandbox-" Uuid 30 "plaid-token";
+    "access-production-" Uuid 30 "plaid-token";
+    "access-development-" Uuid 30 "plaid-token";
+    "xnd_production_" Word 30 "xendit-key";
+    "xnd_development_" Word 30 "xendit-key";
+    "monzo_" Any64 30 "monzo-token";
+    "aqe" = "AQE" Any64 90 "adyen-key" bounded;
+    // Messages.
+    "xoxb-" Url 20 "slack-token";
+    "xoxp-" Url 20 "slack-token";
+    "xoxa-" Url 20 "slack-token";
+    "xoxr-" Url 20 "slack-token";
+    "xoxs-" Url 20 "slack-token";
+    "xoxo-" Url 20 "slack-token";
+    "xoxe-" Url 20 "slack-token";
+    "xoxe." Dotted 20 "slack-token";
+    "xoxc-" Url 20 "slack-token";
+    "xoxd-" Any64 20 "slack-token";
+    "xapp-" Url 20 "slack-token";
+    "xwfp-" Url 20 "slack-token";
+    "sg." = "SG." Dotted 40 "sendgrid-key" bounded;
+    "key-" Hex 30 "mailgun-key" bounded;
+    "pubkey-" Hex 30 "mailgun-key" bounded;
+    "xkeysib-" Url 60 "brevo-key";
+    "xsmtpsib-" Url 60 "brevo-key";
+    "re_" Url 24 "resend-key" bounded;
+    "mlsn." Hex 40 "mailersend-key";
+    "md-" Url 20 "mandrill-key" bounded;
+    "sk0" = "SK0" Hex 31 "twilio-key" bounded;
+    "sk1" = "SK1" Hex 31 "twilio-key" bounded;
+    "sk2" = "SK2" Hex 31 "twilio-key" bounded;
+    "sk3" = "SK3" Hex 31 "twilio-key" bounded;
+    "sk4" = "SK4" Hex 31 "twilio-key" bounded;
+    "sk5" = "SK5" Hex 31 "twilio-key" bounded;
+    "sk6" = "SK6" Hex 31 "twilio-key" bounded;
+    "sk7" = "SK7" Hex 31 "twilio-key" bounded;
+    "sk8" = "SK8" Hex 31 "twilio-key" bounded;
+    "sk9" = "SK9" Hex 31 "twilio-key" bounded;
+    "ska" = "SKa" Hex 31 "twilio-key" bounded;
+    "skb" = "SKb" Hex 31 "twilio-key" bounded;
+    "skc" = "SKc" Hex 31 "twilio-key" bounded;
+    "skd" = "SKd" Hex 31 "twilio-key" bounded;
+    "ske" = "SKe" Hex 31 "twilio-key" bounded;
+    "skf" = "SKf" Hex 31 "twilio-key" bounded;
+    "eaacedeose0cba" = "EAACEdEose0cBA" Word 10 "facebook-token";
+    "eaab" = "EAAB" Word 40 "facebook-token" bounded;
+    "eaac" = "EAAC" Word 40 "facebook-token" bounded;
+    "eaag" = "EAAG" Word 40 "facebook-token" bounded;
+    "eaam" = "EAAM" Word 40 "facebook-token" bounded;
+    "eaaj" = "EAAJ" Word 40 "facebook-token" bounded;
+    "igqv" = "IGQV" Url 40 "instagram-token" bounded;
+    "igqw" = "IGQW" Url 40 "instagram-token" bounded;
+    "aaaaaaaaaaaaaaaaaaaaa" = "AAAAAAAAAAAAAAAAAAAAA" Any64 40 "twitter-token";
+    "mfa." Url 60 "discord-token" bounded;
+    "ol_api_" Word 30 "outline-token";
+    "dg9roj" = "dG9rOj" Any64 30 "intercom-token";
+    "vk1.a." Url 60 "vk-token";
+    "syt_" Any64 24 "matrix-token";
+    "mct_" Any64 20 "matrix-token" bounded;
+    "secret_" Word 36 "notion-token";
+    "ntn_" Word 36 "notion-token";
+    "pat-na1-" Uuid 30 "hubspot-token";
+    "pat-eu1-" Uuid 30 "hubspot-token";
+    "pat-na2-" Uuid 30 "hubspot-token";
+    "pat-na3-" Uuid 30 "hubspot-token";
+    "pat-ap1-" Uuid 30 "hubspot-token";
+    "pat" = "pat" Dotted 70 "airtable-token" bounded;
+    "00d" = "00D" Any64 11 "salesforce-token" bounded;
+    "3mvg9" = "3MVG9" Dotted 60 "salesforce-key";
+    "5aep861" = "5Aep861" Dotted 40 "salesforce-token";
+    "atta" = "ATTA" Hex 60 "trello-token";
+    "fio-u-" Url 40 "frameio-token";
+    "rdme_" Lower 60 "readme-key";
+    "p8e-" Word 28 "adobe-secret" bounded;
+    "p8e-" Url 28 "adobe-secret" bounded;
+    "eyjraw" = "eyJraW" Any64 400 "adobe-token";
+    "1/1" = "1/1" Digits 10 "asana-token" bounded;
+    "2/1" Any64 30 "asana-token" bounded;
+    "pk_" Digits 6 "clickup-token" bounded;
+    // Data and operations.
+    "pscale_tkn_" Dotted 30 "planetscale-token";
+    "pscale_oauth_" Dotted 30 "planetscale-token";
+    "pscale_pw_" Dotted 30 "planetscale-password";
+    "pscale_pw_" Url 30 "planetscale-password";
+    "sbp_" Hex 36 "supabase-key";
+    "sb_secret_" Url 20 "supabase-key";
+    "napi_" Word 40 "neon-key";
+    "npg_" Word 10 "neon-password";
+    "avns_" = "AVNS_" Url 16 "aiven-password";
+    "aivenv1" Any64 40 "aiven-token";
+    "astracs:" = "AstraCS:" Any64 20 "astra-token";
+    "mdb_sa_sk_" Url 30 "mongodb-secret";
+    "mdb_sa_id_" Url 20 "mongodb-secret";
+    "4b1d" Word 34 "clickhouse-key" bounded;
+    "ccdb1_" Url 30 "cockroach-key";
+    "fna" = "fnA" Url 36 "fauna-secret" bounded;
+    "fne" = "fnE" Url 36 "fauna-secret" bounded;
+    "xau_" Word 24 "xata-key";
+    "apify_api_" Word 30 "apify-token";
+    "apify_proxy_" Word 30 "apify-token";
+    "pnu_" Word 30 "prefect-key";
+    "pnb_" Word 30 "prefect-key";
+    "dp.st." Dotted 30 "doppler-token";
+    "dp.pt." Dotted 30 "doppler-token";
+    "dp.ct." Dotted 30 "doppler-token";
+    "dp.sa." Dotted 30 "doppler-token";
+    "dp.scim." Dotted 30 "doppler-token";
+    "dp.audit." Dotted 30 "doppler-token";
+    "ops_eyj" = "ops_eyJ" Any64 40 "1password-token";
+    "a3-" = "A3-" Upper 6 "1password-key" bounded;
+    "st." = "st." Dotted 60 "infisical-token" bounded;
+    "nrak-" = "NRAK-" Upper 20 "new-relic-key";
+    "nraa-" = "NRAA-" Hex 20 "new-relic-key";
+    "nrii-" = "NRII-" Url 20 "new-relic-key";
+    "nriq-" = "NRIQ-" Url 20 "new-relic-key";
+    "nrra-" = "NRRA-" Hex 20 "new-relic-key";
+    "nrjs-" = "NRJS-" Hex 15 "new-relic-key";
+    "eu01xx" Hex 24 "new-relic-license";
+    "sntrys_" Any64 30 "sentry-token";
+    "sntryu_" Hex 40 "sentry-token";
+    "sntrya_" Any64 30 "sentry-token";
+    "hlrk_" Word 24 "highlight-key";
+    "hcaik_" Word 30 "honeycomb-key";
+    "hcalk_" Word 30 "honeycomb-key";
+    "hcxik_" Word 30 "honeycomb-key";
+    "hcxlk_" Word 30 "honeycomb-key";
+    "hcamk_" Word 30 "honeycomb-key";
+    "pdus+_" Any64 12 "pagerduty-key";
+    "pdeu+_" Any64 12 "pagerduty-key";
+    "phx_" Word 30 "posthog-key";
+    "phs_" Word 30 "posthog-key";
+    "phr_" Word 30 "posthog-key";
+    "pha_" Word 30 "posthog-key";
+    "sdk-" Uuid 34 "launchdarkly-key" bounded;
+    "api-" Uuid 34 "launchdarkly-key" bounded;
+    "rel-" Uuid 34 "launchdarkly-key" bounded;
+    "mob-" Uuid 34 "launchdarkly-key" bounded;
+    "xaat-" Uuid 30 "axiom-token";
+    "xapt-" Uuid 30 "axiom-token";
+    "sk.eyj" = "sk.eyJ" Dotted 60 "mapbox-token";
+    "tk.eyj" = "tk.eyJ" Dotted 60 "mapbox-token";
+    "age-secret-key-1" = "AGE-SECRET-KEY-1" Upper 50 "age-key";
+    "age-secret-key-pq-1" = "AGE-SECRET-KEY-PQ-1" Upper 50 "age-key";
+    "base64:" Base64 40 "laravel-key" bounded;
+    "xprv" Word 100 "wallet-key";
+    "nsec1" Lower 50 "nostr-key";
+    "sua" = "SUA" Upper 54 "nats-seed" bounded;
+    "saa" = "SAA" Upper 54 "nats-seed" bounded;
+    "soa" = "SOA" Upper 54 "nats-seed" bounded;
+    "sna" = "SNA" Upper 54 "nats-seed" bounded;
+    "suc" = "SUC" Upper 54 "nats-seed" bounded;
+    "edsk" Word 50 "tezos-key" bounded;
+    "pmak-" = "PMAK-" Url 40 "postman-key";
+    "pmat-" = "PMAT-" Word 20 "postman-key";
+    "sm_pat_" Word 14 "settlemint-token";
+    "sm_aat_" Word 14 "settlemint-token";
+    "sm_sat_" Word 14 "settlemint-token";
+    "oauth2v2_" Hex 24 "clerk-token";
+    "ddo_" Word 30 "deno-token";
+    "sl." = "sl." Url 100 "dropbox-token" bounded;
+    "sl.u." = "sl.u." Url 60 "dropbox-token" bounded;
+    "bb_live_" Word 24 "browserbase-key";
+    "ser." Word 18 "flagsmith-key" bounded;
+    "kag_" Url 30 "kagi-key" bounded;
+    "bsa" = "BSA" Url 27 "brave-key" bounded;
+    "pat." = "pat." Dotted 50 "harness-token" bounded;
+    "sat." = "sat." Dotted 50 "harness-token" bounded;
+    "api-" = "API-" Upper 25 "octopus-key" bounded;
+    "ops_" Any64 200 "1password-token";
+    "endr+" Any64 16 "endor-key";
+    "ico-" = "ico-" Word 30 "intra42-key";
+    "s-s4t2ud-" Hex 50 "intra42-secret";
+    "s-s4t2af-" Hex 50 "intra42-secret";
+    "u-s4t2ud-" Hex 50 "intra42-secret";
+    "sha256~" Url 40 "openshift-token";
+    "pk_prod_" Word 24 "courier-key";
+    "pk_test_" Upper 26 "courier-key";
+    "vultr_" Upper 30 "vultr-key";
+    "civo_" Word 30 "civo-token";
+};
+
+/// A prefix hit: takes what follows, checks length and that it reads like no word.
+pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    for token in TOKENS
+        .iter()
+        .filter(|token| token.prefix.len() == len && text.starts_ci(at, token.prefix.as_bytes()))
+    {
+        if judge(text, at, token, out) {
+            return;
+        }
+    }
+}
+
+fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
+    if !text.starts(at, token.exact.as_bytes()) {
+        return false;
+    }
+    if token.bounded && !starts_here(text, at) {
+        return false;
+    }
+    let from = at + token.exact.len();
+    let mut end = text.run(from, |b| token.class.takes(b));
+    // A sentence ends with a dot, an assignment in a query with a per cent sign.
+    while end > from && matches!(text.at(end - 1), b'.' | b'-' | b'%') {
+        end -= 1;
+    }
+    if token.class == Class::Any64 || token.class == Class::Base64 {
+        // Escaped line breaks and percent-encoded brackets are no part of it.
+        let body = text.slice(from, end);
+        if let Some(stop) = body
+            .windows(3)
+            .position(|three| three[0] == b'%' && !(three[1] == b'2' || three[1] == b'3'))
+        {
+            end = from + stop;
+        }
+    }
+    if token.exact == "AAAA" {
+        // Firebase: AAAA, seven more, a colon, and a long rest.
+        if end - from != 7 || text.at(end) != b':' {
+            return false;
+        }
+        let rest = text.run(end + 1, crate::text::base64url);
+        if rest - end < 60 {
+            return false;
+        }
+        out.hit(at, rest, "firebase-server-key");
+        return true;
+    }
+    if token.exact == "00D" {
+        // Salesforce: organisation, an exclamation mark (also encoded), and the session.
+        let bang = if text.at(end) == b'!' {
+            end + 1
+        } else {
+            return false;
+        };
+        let rest = text.run(bang, |b| base64url(b) || b == b'.');
+        if !(10..=20).contains(&(end - at)) || rest - bang < 40 {
+            return false;
+        }
+        out.hit(at, rest, token.label);
+        return true;
+    }
+    if token.exact == "pk_" {
+        // ClickUp: pk_, a user id, an underscore, 32 capitals and digits.
+        if text.at(end) != b'_' {
+            return false;
+        }
+        let rest = text.run(end + 1, |b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        if rest - end < 30 {
+            return false;
+        }
+        out.hit(at, rest, token.label);
+        return true;
+    }
+    if token.exact == "A3-" {
+        let rest = text.run(end, |b| {
+            b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-'
+        });
+        if rest - at < 34 {
+            return false;
+        }
+        out.hit(at, rest, token.label);
+        return true;
+    }
+    if token.exact == "1/1" {
+        let rest = text.run(end + 1, hex);
+        if text.at(end) != b':' || rest - end < 30 {
+            return false;
+        }
+        out.hit(at, rest, token.label);
+        return true;
+    }
+    if token.exact == "T3BlbkFJ" || token.exact == ":APA91b" || token.exact == ".atlasv1." {
+        let start = text.run_back(at, 128, base64url);
+        if at - start < 7 || end - from < token.least {
+            return false;
+        }
+        out.hit(start, end, token.label);
+        return true;
+    }
+    let body = text.slice(from, end);
+    if body.len() < token.least || !telling(body, token) {
+        return false;
+    }
+    if let Some(exactly) = exact_length(token) {
+        // Fixed-length upper case identifiers: more characters make it something else.
+        if body.len() != exactly && text.at(from + exactly).is_ascii_alphanumeric() {
+            return false;
+        }
+        end = end.min(from + exactly);
+    }
+    out.hit(at, end, token.label);
+    true
+}
+
+fn exact_length(token: &Token) -> Option<usize> {
+    match token.exact {
+        "AKIA" | "ASIA" | "ABIA" | "ACCA" | "AROA" | "AIDA" => Some(16),
+        _ if token.label == "twilio-key" => Some(31),
+        _ => None,
+    }
+}
+
+/// Whether the part behind the prefix is random, not words or a stand-in.
+fn telling(body: &[u8], token: &Token) -> bool {
+    let shape = Shape::of(body);
+    if shape.distinct < 5.min(shape.len as u32) || is_placeholder(body) {
+        return false;
+    }
+    if matches!(
+        token.exact,
+        "AKIA" | "ASIA" | "ABIA" | "ACCA" | "AROA" | "AIDA"
+    ) {
+        return shape.digits > 0 || shape.distinct >= 8;
+    }
+    if wordy(body) {
+        return false;
+    }
+    if token.bounded || token.exact.len() <= 4 {
+        return shape.digits >= 2 && (shape.letters() >= 2 || token.class == Class::Digits);
+    }
+    shape.digits >= 1 || (shape.lower > 0 && shape.upper > 0)
+}
+
+/// Whether a word can start at `at`: nothing word-like before it, or the end of an escape sequence.
+pub(crate) fn starts_here(text: &Text<'_>, at: usize) -> bool {
+    let b = text.before(at);
+    if !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b'+' | b'.')) {
+        return true;
+    }
+    if matches!(b, b'-' | b'/' | b'+' | b'.') {
+        return false;
+    }
+    // `\n`, `\t`, `\r` written out; `%3D` and the like.
+    if at >= 2 && matches!(b, b'n' | b't' | b'r') && text.at(at - 2) == b'\\' {
+        return true;
+    }
+    at >= 3 && text.at(at - 3) == b'%' && hex(text.at(at - 2)) && hex(b)
+}
+
+/// Anchors inside or at the end of a token.
+pub(crate) const SUFFIXED: &[&str] = &[
+    "_mmk", ":aaa", ":aab", ":aac", ":aad", ":aae", ":aaf", ":aag", ":aah", "-us1", "-us2", "-us3",
+    "-us4", "-us5", "-us6", "-us7", "-us8", "-us9", "0q~", "1q~", "2q~", "3q~", "4q~", "5q~",
+    "6q~", "7q~", "8q~", "9q~", "azdo", "jqqj99", "+ast", "azfu", "acdb", "aiot", "azse", "aapi",
+    "_1_", "_wma", ".e1.", "akamai",
+];
+
+/// Tokens whose telling part stands inside or at the end.
+pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let literal = text.slice(at, at + len);
+    match literal {
+        b"_mmk" => {
+            let start = text.run_back(at, 64, base64url);
+            if at - start >= 30 && !text.at(at + 4).is_ascii_alphanumeric() {
+                out.hit(start, at + 4, "maxmind-license");
+            }
+        }
+        // Telegram: the bot's number, a colon, 35 characters that begin with AA.
+        [b':', b'A', b'A', _] => {
+            let start = text.run_back(at, 12, |b| b.is_ascii_digit());
+            let end = text.run(at + 1, base64url);
+            if at - start >= 7 && (33..=40).contains(&(end - at - 1)) {
+                out.hit(start, end, "telegram-token");
+            }
+        }
+        // Mailchimp: 32 hexadecimal digits and the data centre.
+        [b'-', b'u', b's', _] => {
+            let start = text.run_back(at, 40, hex);
+            let end = text.run(at + 3, |b| b.is_ascii_digit());
+            if at - start == 32 && !text.at(end).is_ascii_alphanumeric() {
+                out.hit(start, end, "mailchimp-key");
+            }
+        }
+        // Azure AD client secrets.
+        [digit, b'Q', b'~'] if digit.is_ascii_digit() => {
+            let class = |b: u8| base64url(b) || matches!(b, b'~' | b'.');
+            let start = text.run_back(at, 3, class);
+            let end = text.run(at + 3, class);
+            if at - start == 3 && end - at >= 30 {
+                out.hit(start, end, "azure-client-secret");
+            }
+        }
+        b"AZDO" | b"JQQJ99" | b"+ASt" | b"AzFu" | b"ACDb" | b"AIoT" | b"AzSe" | b"AAPI" => {
+            let start = text.run_back(at, 96, base64);
+            let end = text.run(at, base64);
+            let start = if text.at(start) == b'=' {
+                start + 1
+            } else {
+                start
+            };
+            if end - start >= 50 && crate::value::random(text.slice(start, end)) {
+                out.hit(start, end, "azure-key");
+            }
+        }
+        _ => {}
+    }
+}
