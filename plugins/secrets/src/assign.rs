@@ -11,7 +11,7 @@ use crate::value::{
 /// What may stand in a secret's name. Every hit is part of an identifier that [`classify`] judges.
 pub(crate) const NAMES: &[&str] = &[
     "pass", "pwd", "psw", "secret", "token", "key", "auth", "cred", "salt", "pepper", "hmac",
-    "_pat", "licen", "mnemonic", "seed", "_pw", "_pin", "psk", "jwt", "mdp",
+    "_pat", "licen", "mnemonic", "seed", "_pw", "_pin", "pw=", "pw:", "pw\"", "pw'", "pw>", "pw ", "pw\\", "pw`", "contribsys", "psk", "jwt", "mdp",
 ];
 
 /// Parameters that are secrets only in a URL or a form.
@@ -75,7 +75,9 @@ enum Link {
 /// A keyword within a name.
 pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     let mut start = text.run_back(at, 100, identifier);
-    let end = text.run(at + len, identifier);
+    // Some keywords take what follows a name along.
+    let word = text.run_back(at + len, len, |b| !identifier(b));
+    let end = text.run(word, identifier);
     let mut name_end = end;
     // `\nNAME`: the letter belongs to the line break.
     if start > 0 && text.at(start - 1) == b'\\' && matches!(text.at(start), b'n' | b't' | b'r') {
@@ -84,6 +86,10 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     let flag =
         matches!(text.at(start), b'-') || (text.before(start) == b'/' && text.at(name_end) == b':');
     while start < name_end && matches!(text.at(start), b'-' | b'.') {
+        start += 1;
+    }
+    // `-Dspring.password=`, `-Pkey=`
+    if flag && matches!(text.at(start), b'D' | b'P') && text.at(start + 1).is_ascii_lowercase() {
         start += 1;
     }
     while name_end > start && matches!(text.at(name_end - 1), b'-' | b'.') {
@@ -102,6 +108,7 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
         return;
     }
     let Some((link, mut from)) = link(text, start, name_end) else {
+        column(text, at, start, name_end, out);
         return;
     };
     if link == Link::Blank && flag {
@@ -119,13 +126,18 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
                 accept(text, value, name.kind, name.label, out);
             } else if link == Link::Call {
                 wrapped(text, from, name, out);
+            } else {
+                column(text, at, start, name_end, out);
             }
         }
         Link::Blank => blank(text, start, from, name, flag, out),
         Link::Prose => {
             let value = quoted(text, from).unwrap_or_else(|| bare(text, from, Place::Plain));
             let bytes = text.slice(value.start, value.end);
-            if bytes.len() >= 8 && bytes.iter().any(u8::is_ascii_digit) && !wordy(bytes) {
+            if bytes.len() >= 8
+                && (value.quoted || bytes.iter().any(u8::is_ascii_digit))
+                && !wordy(bytes)
+            {
                 accept(text, value, name.kind, name.label, out);
             }
         }
@@ -148,6 +160,18 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
                 );
             }
         }
+    }
+}
+
+/// A name between separators may head a column.
+fn column(text: &Text<'_>, at: usize, start: usize, name_end: usize, out: &mut Out) {
+    let quoted = usize::from(quote_at(text, name_end).is_some());
+    let before = text.before(start - quoted.min(start));
+    let after = text.at(name_end + quoted);
+    let separator = |b: u8| matches!(b, b',' | b';' | b'\t' | b'|');
+    let edge = |b: u8| matches!(b, 0 | b'\n' | b'\r' | b'\\' | b' ');
+    if separator(before) && (separator(after) || edge(after)) || separator(after) && edge(before) {
+        crate::files::table_rule(text, at, 0, out);
     }
 }
 

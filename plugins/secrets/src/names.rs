@@ -574,6 +574,9 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
     if last_is("salt") || last_is("pepper") || last_is("hmac") || last_is("psk") {
         return name(Kind::Weak, "secret");
     }
+    if last_is("com") && before.eq_ignore_ascii_case(b"contribsys") {
+        return name(Kind::Secret, "sidekiq-credentials");
+    }
     if last_is("license") || last_is("licence") {
         return name(Kind::Weak, "license");
     }

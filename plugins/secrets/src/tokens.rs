@@ -118,7 +118,12 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "hvr." Url 20 "vault-token";
     "hcp." Dotted 20 "hashicorp-token";
     ".atlasv1." Any64 50 "terraform-token";
-    "tfp_" Word 30 "terraform-token";
+    "tfp_" Dotted 40 "typeform-token";
+    "aio_" Word 24 "adafruit-key";
+    "dnkey-" Any64 40 "defined-networking-key";
+    "tk-us-" Url 40 "scalingo-token";
+    "tk-eu-" Url 40 "scalingo-token";
+    "eyjrijoi" = "eyJrIjoi" Any64 60 "grafana-key";
     "pul-" Hex 36 "pulumi-token";
     "sgp_" Dotted 36 "sourcegraph-token";
     "slk_" Hex 40 "sourcegraph-token";
@@ -188,7 +193,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "do00" = "DO00" Upper 14 "digitalocean-spaces-key" bounded;
     "do80" = "DO80" Upper 14 "digitalocean-spaces-key" bounded;
     "aqvn" = "AQVN" Url 30 "yandex-api-key" bounded;
-    "t1." Any64 60 "yandex-iam-token" bounded;
+    "t1." Dotted 60 "yandex-iam-token" bounded;
     "y0_" Url 30 "yandex-oauth-token" bounded;
     "y1_" Url 30 "yandex-oauth-token" bounded;
     "y3_" Url 30 "yandex-oauth-token" bounded;
@@ -205,7 +210,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "fo1_" Url 30 "fly-token";
     "flyv1 " = "FlyV1 " Any64 30 "fly-token";
     "hrku-" = "HRKU-" Url 30 "heroku-token";
-    "vercel_" Word 20 "vercel-token";
+    "vercel_" Url 20 "vercel-token";
     "vca_" Word 24 "vercel-token" bounded;
     "vcp_" Word 24 "vercel-token" bounded;
     "vck_" Word 24 "vercel-token" bounded;
@@ -288,7 +293,6 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "sq0csp-" Url 36 "square-secret";
     "sq0idp-" Url 18 "square-id";
     "eaaa" = "EAAA" Url 50 "square-token" bounded;
-    "access_token$" = "access_token$" Any64 20 "paypal-token";
     "access_token$production$" Word 20 "braintree-token";
     "access_token$sandbox$" Word 20 "braintree-token";
     "flwseck_test-" = "FLWSECK_TEST-" Word 12 "flutterwave-key";
@@ -388,7 +392,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "3mvg9" = "3MVG9" Dotted 60 "salesforce-key";
     "5aep861" = "5Aep861" Dotted 40 "salesforce-token";
     "atta" = "ATTA" Hex 60 "trello-token";
-    "fio-u-" Url 40 "frameio-token";
+    "fio-u-" Any64 40 "frameio-token";
     "rdme_" Lower 60 "readme-key";
     "p8e-" Word 28 "adobe-secret" bounded;
     "p8e-" Url 28 "adobe-secret" bounded;
@@ -636,7 +640,8 @@ fn telling(body: &[u8], token: &Token) -> bool {
         return false;
     }
     if token.bounded || token.exact.len() <= 4 {
-        return shape.digits >= 2 && (shape.letters() >= 2 || token.class == Class::Digits);
+        return shape.digits >= 2 && (shape.letters() >= 2 || token.class == Class::Digits)
+            || shape.lower >= 4 && shape.upper >= 4;
     }
     shape.digits >= 1 || (shape.lower > 0 && shape.upper > 0)
 }
@@ -645,6 +650,10 @@ fn telling(body: &[u8], token: &Token) -> bool {
 pub(crate) fn starts_here(text: &Text<'_>, at: usize) -> bool {
     let b = text.before(at);
     if !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b'+' | b'.')) {
+        return true;
+    }
+    // `${NAME:-value}`
+    if b == b'-' && at >= 2 && text.at(at - 2) == b':' {
         return true;
     }
     if matches!(b, b'-' | b'/' | b'+' | b'.') {
@@ -659,7 +668,7 @@ pub(crate) fn starts_here(text: &Text<'_>, at: usize) -> bool {
 
 /// Anchors inside or at the end of a token.
 pub(crate) const SUFFIXED: &[&str] = &[
-    "_mmk", ":aaa", ":aab", ":aac", ":aad", ":aae", ":aaf", ":aag", ":aah", "-us1", "-us2", "-us3",
+    "_mmk", ".acc-", ".acc_", "access_token$", "yca", "ycb", "ycc", "ycd", "yce", "ycf", "ycg", "ych", "yci", "ycj", "yck", "ycl", "ycm", "ycn", "yco", "ycp", "ycq", "ycr", "ycs", "yct", "ycu", "ycv", "ycw", "ycx", "ycy", "ycz", "yc0", "yc1", "yc2", "yc3", "yc4", "yc5", "yc6", "yc7", "yc8", "yc9", "yc-", "yc_", ":aaa", ":aab", ":aac", ":aad", ":aae", ":aaf", ":aag", ":aah", "-us1", "-us2", "-us3",
     "-us4", "-us5", "-us6", "-us7", "-us8", "-us9", "0q~", "1q~", "2q~", "3q~", "4q~", "5q~",
     "6q~", "7q~", "8q~", "9q~", "azdo", "jqqj99", "+ast", "azfu", "acdb", "aiot", "azse", "aapi",
     "_1_", "_wma", ".e1.", "akamai",
@@ -673,6 +682,27 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
             let start = text.run_back(at, 64, base64url);
             if at - start >= 30 && !text.at(at + 4).is_ascii_alphanumeric() {
                 out.hit(start, at + 4, "maxmind-license");
+            }
+        }
+        // Yandex S3: YC and 38 more.
+        [b'Y', b'C', _] if starts_here(text, at) => {
+            let end = text.run(at, base64url);
+            if end - at == 40 && crate::value::random(text.slice(at, end)) {
+                out.hit(at, end, "yandex-secret-key");
+            }
+        }
+        b".acc-" | b".acc_" => {
+            let start = text.run_back(at, 64, |b| base64url(b) || b == b'.');
+            let end = text.run(at + 5, |b| base64(b) || base64url(b) || b == b'.');
+            if at - start >= 9 && end - at >= 40 && crate::value::random(text.slice(at + 5, end)) {
+                out.hit(start, end, "authress-key");
+            }
+        }
+        // PayPal and Braintree: two parts behind the environment.
+        b"access_token$" => {
+            let end = text.run(at + len, |b| alnum(b) || b == b'$');
+            if end - at >= 50 {
+                out.hit(at, end, "paypal-token");
             }
         }
         // Telegram: the bot's number, a colon, 35 characters that begin with AA.

@@ -667,20 +667,13 @@ fn is_time_or_version(value: &[u8]) -> bool {
 
 /// An e-mail address or a host name with a port.
 fn is_address(value: &[u8]) -> bool {
-    let Some(at) = value.iter().position(|&b| b == b'@') else {
-        return false;
-    };
+    let Some(at) = value.iter().position(|&b| b == b'@') else { return false };
+    let host = &value[at + 1..];
     at > 0
-        && value[at + 1..].contains(&b'.')
-        && value[..at]
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+'))
-        && value[at + 1..]
-            .split(|&b| b == b'.')
-            .next_back()
-            .is_some_and(|tld| {
-                (2..=8).contains(&tld.len()) && tld.iter().all(u8::is_ascii_alphabetic)
-            })
+        && host.contains(&b'.')
+        && value[..at].iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+'))
+        && host.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+        && host.split(|&b| b == b'.').next_back().is_some_and(|tld| (2..=8).contains(&tld.len()) && tld.iter().all(u8::is_ascii_lowercase))
 }
 
 /// A value that says it is none.
