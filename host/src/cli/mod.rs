@@ -8,6 +8,7 @@ mod gc;
 mod jobs;
 mod plugin;
 mod run;
+mod redact;
 mod serve;
 mod setup;
 mod stats;
@@ -105,6 +106,8 @@ enum Command {
     Gc(gc::GcArguments),
     /// Print a completion script for your shell
     Completions(completions::CompletionsArguments),
+    /// Cut secrets out of stdin, as it streams to stdout
+    Redact(redact::RedactArguments),
     /// Write, test, look at, install and remove plugins
     Plugin(plugin::PluginArguments),
 }
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Gc(arguments) => gc::run(&cli.global, &arguments),
         Command::Jobs(arguments) => jobs::run(&cli.global, &arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Redact(arguments) => redact::run(&cli.global, &arguments),
         Command::Plugin(arguments) => plugin::run(&cli.global, &arguments),
     }
 }

@@ -71,6 +71,7 @@ impl std::fmt::Debug for KnownValues {
 
 /// The compiled set.
 pub(super) struct KnownPatterns {
+    values: KnownValues,
     search: Option<AhoCorasick>,
     labels: Vec<String>,
     /// All patterns, sorted, to tell whether a text ends with the beginning of one.
@@ -120,11 +121,17 @@ impl KnownPatterns {
             .unwrap_or(0);
         let (sorted, labels) = patterns.into_iter().unzip();
         Self {
+            values: known.clone(),
             search,
             labels,
             sorted,
             longest,
         }
+    }
+
+    /// What was compiled.
+    pub(super) fn values(&self) -> &KnownValues {
+        &self.values
     }
 
     /// Calls `hit` with start, end and label of each occurrence, overlapping ones included; answers how many bytes of

@@ -50,10 +50,12 @@ impl Redactor {
         }
     }
 
-    /// The same scanners with other known values, for a job that holds more than the process does.
-    pub fn with_known(&self, known: KnownValues) -> Self {
+    /// The same scanners with further known values, for a job that holds more than the process does.
+    pub fn and_known(&self, known: &KnownValues) -> Self {
+        let mut all = self.known.values().clone();
+        all.extend(known);
         Self {
-            known: Arc::new(KnownPatterns::compile(&known)),
+            known: Arc::new(KnownPatterns::compile(&all)),
             scanners: Arc::clone(&self.scanners),
         }
     }

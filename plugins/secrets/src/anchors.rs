@@ -117,6 +117,7 @@ impl Anchors {
                 " password '",
                 " password \"",
                 "encrypted password",
+                "set password for",
             ],
             files::sql_rule,
             NEAR,
@@ -129,7 +130,11 @@ impl Anchors {
             files::pgpass_rule,
             NEAR,
         );
-        add(&["private key"], keys::pem_rule, KEY_BLOCK);
+        add(
+            &["private key", "private%20key", "private+key"],
+            keys::pem_rule,
+            KEY_BLOCK,
+        );
         add(&["private-lines:"], keys::ppk_rule, KEY);
         add(&["private-mac:"], keys::ppk_mac_rule, NEAR);
         add(
@@ -174,6 +179,12 @@ impl Anchors {
             }));
         };
         add(encoded::PREFIXES, encoded::rule, ENCODED);
+        all.extend(tokens::discord_beginnings().map(|literal| Anchor {
+            literal: Cow::Owned(literal),
+            judge: Judge::Rule(tokens::discord_rule),
+            reach: NEAR,
+            in_decoded: true,
+        }));
         Self::index(all)
     }
 

@@ -10,8 +10,35 @@ use crate::value::{
 
 /// What may stand in a secret's name. Every hit is part of an identifier that [`classify`] judges.
 pub(crate) const NAMES: &[&str] = &[
-    "pass", "pwd", "psw", "secret", "token", "key", "auth", "cred", "salt", "pepper", "hmac",
-    "_pat", "licen", "mnemonic", "seed", "_pw", "_pin", "pw=", "pw:", "pw\"", "pw'", "pw>", "pw ", "pw\\", "pw`", "contribsys", "psk", "jwt", "mdp",
+    "pass",
+    "pwd",
+    "psw",
+    "secret",
+    "token",
+    "key",
+    "auth",
+    "cred",
+    "salt",
+    "pepper",
+    "hmac",
+    "_pat",
+    "licen",
+    "mnemonic",
+    "seed",
+    "_pw",
+    "_pin",
+    "pw=",
+    "pw:",
+    "pw\"",
+    "pw'",
+    "pw>",
+    "pw ",
+    "pw\\",
+    "pw`",
+    "contribsys",
+    "psk",
+    "jwt",
+    "mdp",
 ];
 
 /// Parameters that are secrets only in a URL or a form.
@@ -88,15 +115,18 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     while start < name_end && matches!(text.at(start), b'-' | b'.') {
         start += 1;
     }
-    // `-Dspring.password=`, `-Pkey=`
-    if flag && matches!(text.at(start), b'D' | b'P') && text.at(start + 1).is_ascii_lowercase() {
-        start += 1;
-    }
     while name_end > start && matches!(text.at(name_end - 1), b'-' | b'.') {
         name_end -= 1;
     }
     if name_end - start > 120 || name_end <= at {
         return;
+    }
+    // `-Dencryption.key=`, `-PsigningKey=`
+    if flag && matches!(text.at(start), b'D' | b'P') && alnum(text.at(start + 1)) {
+        let whole = classify(text.slice(start, name_end));
+        if whole.is_none_or(|name| name.kind == Kind::Weak) {
+            start += 1;
+        }
     }
     let Some(name) = classify(text.slice(start, name_end)) else {
         return;
@@ -117,13 +147,21 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
             return;
         }
     }
+    // `arn:aws:secretsmanager:...:secret:name`
+    if link == Link::Colon && text.before(start) == b':' && text.at(name_end) == b':' {
+        return;
+    }
     let place = place_of(text, start, link);
     match link {
         Link::Assign | Link::Colon => member(text, from, name, place, link, flag, out),
         Link::Element => element(text, from, name, out),
         Link::Comma | Link::Call => {
-            if let Some(value) = quoted(text, from) {
-                accept(text, value, name.kind, name.label, out);
+            if link == Link::Call && matches!(name.label, "auth" | "credential") {
+                list(text, from - 1, name, out);
+            } else if let Some(value) = quoted(text, from) {
+                if !accept(text, value, name.kind, name.label, out) && link == Link::Comma {
+                    column(text, at, start, name_end, out);
+                }
             } else if link == Link::Call {
                 wrapped(text, from, name, out);
             } else {
@@ -196,7 +234,9 @@ fn link(text: &Text<'_>, start: usize, name_end: usize) -> Option<(Link, usize)>
         i += quote.length;
     }
     // `env["NAME"]`, `${env:NAME}`, `$ENV{NAME}`.
-    while matches!(text.at(i), b']' | b'}') {
+    while matches!(text.at(i), b']' | b'}')
+        || text.at(i) == b'%' && matches!(text.at(i + 1), b' ' | b'=')
+    {
         i += 1;
     }
     if text.at(i) == b')' && name_quote.is_some() {
@@ -220,6 +260,13 @@ fn link(text: &Text<'_>, start: usize, name_end: usize) -> Option<(Link, usize)>
         b':' if text.at(j + 1) == b':' => None,
         b':' if text.at(j + 1) == b'/' && text.at(j + 2) == b'/' => None,
         b':' => Some(annotated(text, j + 1).map_or((Link::Colon, j + 1), |k| (Link::Assign, k))),
+        b'<' if text.at(j + 1) == b'-' => Some((Link::Assign, j + 2)),
+        // An element with attributes.
+        _ if blanks && text.before(start) == b'<' && alnum(text.at(j)) => {
+            let close = text.run(j, |b| !matches!(b, 0 | b'>' | b'<' | b'\n'));
+            (text.at(close) == b'>' && text.before(close) != b'/')
+                .then_some((Link::Element, close + 1))
+        }
         b'!' | b'?' | b'+' | b'|' | b'.' if text.at(j + 1) == b'=' => Some((Link::Assign, j + 2)),
         b'?' if text.at(j + 1) == b':' => {
             Some(annotated(text, j + 2).map_or((Link::Assign, j + 2), |k| (Link::Assign, k)))
@@ -364,6 +411,10 @@ fn member(
         {
             i = text.blanks(word);
         }
+    }
+    if text.at(i) == b'(' && matches!(name.label, "auth" | "credential") {
+        list(text, i, name, out);
+        return;
     }
     if let Some(value) = quoted(text, i) {
         if value.end == value.start {
@@ -565,18 +616,27 @@ fn list(text: &Text<'_>, from: usize, name: Name, out: &mut Out) {
     let mut i = text.run(from, |b| !matches!(b, 0 | b'[' | b'{' | b'('));
     let curly = text.at(i) == b'{';
     i += 1;
-    for _ in 0..64 {
+    for count in 0..64 {
         i = text.run(i, |b| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b','));
         while let Some(next) = text.line_break(i) {
             i = text.blanks(next);
         }
         let Some(value) = quoted(text, i) else { return };
         let close = quote_at(text, value.end).map_or(1, |quote| quote.length);
-        // A member's name, not a value.
-        if curly && matches!(text.at(text.blanks(value.end + close)), b':' | b'=') {
-            return;
+        let next = text.blanks(value.end + close);
+        if curly && matches!(text.at(next), b':' | b'=') {
+            // Members: `"github-oauth": {"github.com": "..."}`.
+            let Some(value) = quoted(text, next + 1) else {
+                return;
+            };
+            accept(text, value, Kind::Weak, name.label, out);
+            i = value.end + quote_at(text, value.end).map_or(1, |quote| quote.length);
+            continue;
         }
-        accept(text, value, name.kind, name.label, out);
+        // `auth=("user", "password")`
+        let pair = count == 1 && matches!(name.label, "auth" | "credential");
+        let kind = if pair { Kind::Password } else { name.kind };
+        accept(text, value, kind, name.label, out);
         i = value.end + close;
     }
 }
@@ -717,6 +777,11 @@ fn blank(text: &Text<'_>, name_start: usize, from: usize, name: Name, flag: bool
     if wordy(bytes) || is_placeholder(bytes) {
         return;
     }
+    // `app-secret-7d9f8b6c5d`: the name of an object.
+    let named = bytes
+        .iter()
+        .position(|b| matches!(b, b'-' | b'.'))
+        .is_some_and(|at| at >= 3 && wordy(&bytes[..at]));
     let first = {
         let line = text.line_start(name_start);
         text.slice(line, name_start).iter().all(|b| {
@@ -736,7 +801,7 @@ fn blank(text: &Text<'_>, name_start: usize, from: usize, name: Name, flag: bool
     let mixed = bytes.iter().any(u8::is_ascii_digit);
     if before_word(text, name_start)
         || first && mixed
-        || random(bytes) && name.kind != Kind::Weak && bytes.len() >= 16
+        || random(bytes) && !named && name.kind != Kind::Weak && bytes.len() >= 16
         || parenthesis && random(bytes)
     {
         accept(
@@ -1067,6 +1132,10 @@ pub(crate) fn authorization_rule(text: &Text<'_>, at: usize, len: usize, out: &m
         j
     };
     let mut end = end.unwrap_or_else(line_end);
+    // `Digest username="...", response="..."`: the quotes belong to the parameters.
+    if text.at(end) == b'"' && text.before(end) == b'=' {
+        end = line_end_of(text, end);
+    }
     while end > i && matches!(text.at(end - 1), b' ' | b',' | b'\'') {
         end -= 1;
     }

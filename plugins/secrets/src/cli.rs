@@ -59,6 +59,14 @@ pub(crate) const COMMANDS: &[&str] = &[
     "vault login",
     "net user ",
     "net use ",
+    "unzip ",
+    "\"mysql\"",
+    "\"curl\"",
+    "'curl'",
+    "'mysql'",
+    "\"sshpass\"",
+    "'sshpass'",
+    "\"redis-cli\"",
     "| chpasswd",
     "| sudo -s",
     "--password-stdin",
@@ -119,6 +127,10 @@ enum Form {
     Pair(u8),
     /// The word after so many plain words.
     Word(usize),
+    /// The word after one that begins like the option: `/user:joe PASSWORD`.
+    After,
+    /// `user/password@host`
+    Slash,
     /// What `echo` put into the pipe.
     Piped,
 }
@@ -180,6 +192,8 @@ const TABLE: &[(&str, &str, Form)] = &[
     ("cmdkey", "/pass:", Form::Attached),
     ("keytool", "-storepass", Form::Next),
     ("keytool", "-keypass", Form::Next),
+    ("net use ", "/user:", Form::After),
+    ("sqlplus", "", Form::Slash),
     ("vault login", "", Form::Word(0)),
     ("net user ", "", Form::Word(1)),
     ("wpa_passphrase", "", Form::Word(1)),
@@ -227,6 +241,29 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
             }
             match form {
                 Form::Next | Form::Pair(_) if bytes == option.as_bytes() => awaited = true,
+                Form::After if bytes.to_ascii_lowercase().starts_with(option.as_bytes()) => {
+                    awaited = true
+                }
+                Form::Slash => {
+                    let slash = bytes.iter().position(|&b| b == b'/');
+                    let mark = bytes.iter().position(|&b| b == b'@').unwrap_or(bytes.len());
+                    if let Some(slash) =
+                        slash.filter(|&slash| slash > 0 && slash < mark && !bytes.starts_with(b"-"))
+                    {
+                        let start = word.start + slash + 1;
+                        secret(
+                            text,
+                            Word {
+                                start,
+                                end: word.start + mark,
+                                ..word
+                            },
+                            *form,
+                            out,
+                        );
+                        break;
+                    }
+                }
                 Form::Next | Form::Pair(_)
                     if bytes.starts_with(option.as_bytes())
                         && bytes.get(option.len()) == Some(&b'=') =>
@@ -369,6 +406,13 @@ fn secret(text: &Text<'_>, word: Word, form: Form, out: &mut Out) {
 fn piped(text: &Text<'_>, at: usize, command: &[u8], out: &mut Out) {
     let line = text.line_start(at);
     let before = text.slice(line, at);
+    let here = text.blanks(at + command.len());
+    if text.starts(here, b"<<<") {
+        if let Some(word) = word(text, here + 3) {
+            secret(text, word, Form::Next, out);
+        }
+        return;
+    }
     let find = |needle: &[u8]| {
         before
             .windows(needle.len())

@@ -6,7 +6,9 @@ use crate::text::{Text, base64, hex};
 /// What telling prefixes become in base64, at the three alignments, and in hexadecimal; in lower case, as anchors are. They
 /// are only where a look begins: the text around is decoded and judged.
 pub(crate) const PREFIXES: &[&str] = &[
-    "zxlk", "v5sm", "leup",
+    "zxlk",
+    "v5sm",
+    "leup",
     "z2hwx",
     "docf",
     "nahbf",

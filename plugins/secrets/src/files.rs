@@ -94,6 +94,13 @@ pub(crate) fn sql_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     if literal.starts_with(b" password") {
         i -= 1;
     }
+    if literal.starts_with(b"set") {
+        let equals = text.run(i, |b| !matches!(b, 0 | b'=' | b';' | b'\n'));
+        if text.at(equals) != b'=' {
+            return;
+        }
+        i = equals + 1;
+    }
     i = text.blanks(i);
     // `IDENTIFIED WITH plugin BY '...'`, `IDENTIFIED BY PASSWORD '...'`.
     for _ in 0..3 {

@@ -6,13 +6,20 @@ use crate::value::{Shape, quote_at};
 
 /// `PRIVATE KEY`, in a header or a footer, whole or damaged.
 pub(crate) fn pem_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
-    if text.slice(at, at + len) != b"PRIVATE KEY" {
+    if !matches!(
+        text.slice(at, at + len),
+        b"PRIVATE KEY" | b"PRIVATE%20KEY" | b"PRIVATE+KEY"
+    ) {
         return;
     }
     let head = text.slice(at.saturating_sub(48), at);
     let word = |needle: &[u8]| head.windows(needle.len()).rposition(|part| part == needle);
-    let begins = word(b"BEGIN ");
-    let ends = word(b"END ");
+    let begins = word(b"BEGIN ")
+        .or_else(|| word(b"BEGIN%20"))
+        .or_else(|| word(b"BEGIN+"));
+    let ends = word(b"END ")
+        .or_else(|| word(b"END%20"))
+        .or_else(|| word(b"END+"));
     if begins.is_some() && begins >= ends {
         let mut i = at + len;
         if text.starts(i, b" BLOCK") {
@@ -136,9 +143,11 @@ fn chunk(text: &Text<'_>, line: usize, inside: bool) -> Option<(usize, usize)> {
     let end = run(line);
     let length = end - line;
     let shape = Shape::of(text.slice(line, end));
+    let number = shape.digits == shape.len && shape.len < 8;
     let words = crate::value::wordy(text.slice(line, end));
     if length >= 40 && !words
         || (inside
+            && !number
             && length >= 2
             && (length >= 20
                 || text.at(end - 1) == b'='
@@ -157,16 +166,18 @@ fn chunk(text: &Text<'_>, line: usize, inside: bool) -> Option<(usize, usize)> {
     let mut last = line;
     while !matches!(text.at(i), 0 | b'\n' | b'\r') && text.line_break(i).is_none() && i - line < 200
     {
-        if text.at(i) == b' ' {
+        if matches!(text.at(i), b' ' | b'\t') {
             last = i + 1;
+        } else if text.at(i) == b'\\' && text.at(i + 1) == b't' {
+            last = i + 2;
         }
         i += 1;
     }
     let end = run(last);
     (last > line
-        && end - last >= 40
+        && (end - last >= 40 || inside && end - last >= 8 && text.at(end - 1) == b'=')
         && !crate::value::wordy(text.slice(last, end))
-        && Shape::of(text.slice(last, end)).upper > 2)
+        && Shape::of(text.slice(last, end)).upper > 0)
         .then_some((last, end))
 }
 

@@ -228,6 +228,8 @@ const ORDINARY_KEYS: &[&str] = &[
     "user",
     "i18nkey",
     "locator",
+    "socket",
+    "websocket",
     "trace",
     "span",
 ];
@@ -459,6 +461,9 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
         || last_is("keypass")
         || last_is("contraseña")
         || last_is("mdp")
+        || last_is("psk")
+        || last_is("passwords")
+        || last_is("passphrases")
     {
         return name(Kind::Password, "password");
     }
@@ -564,14 +569,19 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
     if last_is("id") && before.eq_ignore_ascii_case(b"secret") {
         return name(Kind::Secret, "secret");
     }
-    if last_is("auth") || last_is("authkey") || last_is("bearer") || last_is("jwt") {
+    if last_is("auth")
+        || last_is("oauth")
+        || last_is("authkey")
+        || last_is("bearer")
+        || last_is("jwt")
+    {
         return name(Kind::Weak, "auth");
     }
     if ends(last, "credential") || ends(last, "credentials") || last_is("creds") || last_is("cred")
     {
         return name(Kind::Weak, "credential");
     }
-    if last_is("salt") || last_is("pepper") || last_is("hmac") || last_is("psk") {
+    if last_is("salt") || last_is("pepper") || last_is("hmac") {
         return name(Kind::Weak, "secret");
     }
     if last_is("com") && before.eq_ignore_ascii_case(b"contribsys") {

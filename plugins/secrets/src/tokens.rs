@@ -668,10 +668,87 @@ pub(crate) fn starts_here(text: &Text<'_>, at: usize) -> bool {
 
 /// Anchors inside or at the end of a token.
 pub(crate) const SUFFIXED: &[&str] = &[
-    "_mmk", ".acc-", ".acc_", "access_token$", "yca", "ycb", "ycc", "ycd", "yce", "ycf", "ycg", "ych", "yci", "ycj", "yck", "ycl", "ycm", "ycn", "yco", "ycp", "ycq", "ycr", "ycs", "yct", "ycu", "ycv", "ycw", "ycx", "ycy", "ycz", "yc0", "yc1", "yc2", "yc3", "yc4", "yc5", "yc6", "yc7", "yc8", "yc9", "yc-", "yc_", ":aaa", ":aab", ":aac", ":aad", ":aae", ":aaf", ":aag", ":aah", "-us1", "-us2", "-us3",
-    "-us4", "-us5", "-us6", "-us7", "-us8", "-us9", "0q~", "1q~", "2q~", "3q~", "4q~", "5q~",
-    "6q~", "7q~", "8q~", "9q~", "azdo", "jqqj99", "+ast", "azfu", "acdb", "aiot", "azse", "aapi",
-    "_1_", "_wma", ".e1.", "akamai",
+    "_mmk",
+    ".acc-",
+    ".acc_",
+    "access_token$",
+    "yca",
+    "ycb",
+    "ycc",
+    "ycd",
+    "yce",
+    "ycf",
+    "ycg",
+    "ych",
+    "yci",
+    "ycj",
+    "yck",
+    "ycl",
+    "ycm",
+    "ycn",
+    "yco",
+    "ycp",
+    "ycq",
+    "ycr",
+    "ycs",
+    "yct",
+    "ycu",
+    "ycv",
+    "ycw",
+    "ycx",
+    "ycy",
+    "ycz",
+    "yc0",
+    "yc1",
+    "yc2",
+    "yc3",
+    "yc4",
+    "yc5",
+    "yc6",
+    "yc7",
+    "yc8",
+    "yc9",
+    "yc-",
+    "yc_",
+    ":aaa",
+    ":aab",
+    ":aac",
+    ":aad",
+    ":aae",
+    ":aaf",
+    ":aag",
+    ":aah",
+    "-us1",
+    "-us2",
+    "-us3",
+    "-us4",
+    "-us5",
+    "-us6",
+    "-us7",
+    "-us8",
+    "-us9",
+    "0q~",
+    "1q~",
+    "2q~",
+    "3q~",
+    "4q~",
+    "5q~",
+    "6q~",
+    "7q~",
+    "8q~",
+    "9q~",
+    "azdo",
+    "jqqj99",
+    "+ast",
+    "azfu",
+    "acdb",
+    "aiot",
+    "azse",
+    "aapi",
+    "_1_",
+    "_wma",
+    ".e1.",
+    "akamai",
 ];
 
 /// Tokens whose telling part stands inside or at the end.
@@ -743,5 +820,29 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
             }
         }
         _ => {}
+    }
+}
+
+/// Discord bot tokens begin with the bot's number in base64: these are the possible beginnings.
+pub(crate) fn discord_beginnings() -> impl Iterator<Item = Vec<u8>> {
+    b"MNO".iter().flat_map(|&first| {
+        b"DTjz".iter().flat_map(move |&second| {
+            b"AEIMQUYcgk"
+                .iter()
+                .map(move |&third| [first, second, third].to_ascii_lowercase())
+        })
+    })
+}
+
+/// The bot's number, six characters of time, the signature.
+pub(crate) fn discord_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out) {
+    let number = text.run(at, alnum);
+    if !(20..=30).contains(&(number - at)) || text.at(number) != b'.' || !starts_here(text, at) {
+        return;
+    }
+    let time = text.run(number + 1, base64url);
+    let end = text.run(time + 1, base64url);
+    if time - number == 7 && text.at(time) == b'.' && (27..=48).contains(&(end - time - 1)) {
+        out.hit(at, end, "discord-token");
     }
 }

@@ -8,6 +8,9 @@ use crate::value::{Shape, is_placeholder, is_reference, random, wordy};
 pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     let from = at + len;
     let encoded = text.at(at) == b'%';
+    if text.starts(from, b"[redacted:") {
+        return;
+    }
     if !alnum(text.before(at)) {
         return;
     }
@@ -73,9 +76,13 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
                 // `host:8080/path@2` is no password.
                 let head = text.slice(password, slash);
                 let user = text.slice(from, colon);
-                if head.iter().all(u8::is_ascii_digit)
+                if !head.is_empty()
+                    && head.iter().all(u8::is_ascii_digit)
+                    && (text.at(slash) == b'/' || user.eq_ignore_ascii_case(b"localhost"))
                     || user.contains(&b'.')
-                    || user.is_empty() && !random(text.slice(password, mark))
+                    || user.is_empty()
+                        && text.at(slash) == b'/'
+                        && !random(text.slice(password, mark))
                 {
                     return;
                 }
@@ -116,7 +123,8 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
 fn is_secret(password: &[u8], user: &[u8]) -> bool {
     if password.is_empty()
         || is_placeholder(password)
-        || is_reference(password, true) && !password.starts_with(b"/")
+        || matches!(password[0], b'$' | b'{' | b'<' | b'%' | b'[' | b'#')
+            && is_reference(password, true)
         || password.eq_ignore_ascii_case(user)
     {
         return false;

@@ -321,7 +321,8 @@ pub(crate) fn plausible(value: &[u8], kind: Kind, quoted: bool) -> bool {
                     && !wordy(value);
             }
             if shape.digits == 0 && shape.special == 0 {
-                return shape.len >= 8 && !word_like(value);
+                return shape.len >= 8
+                    && (!word_like(value) || shape.lower == shape.len && shape.len >= 14);
             }
             if shape.digits == 0 {
                 // `new-password`, `my_pass`: words; `pa$$word!x` is none.
@@ -667,13 +668,21 @@ fn is_time_or_version(value: &[u8]) -> bool {
 
 /// An e-mail address or a host name with a port.
 fn is_address(value: &[u8]) -> bool {
-    let Some(at) = value.iter().position(|&b| b == b'@') else { return false };
+    let Some(at) = value.iter().position(|&b| b == b'@') else {
+        return false;
+    };
     let host = &value[at + 1..];
     at > 0
         && host.contains(&b'.')
-        && value[..at].iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+'))
-        && host.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
-        && host.split(|&b| b == b'.').next_back().is_some_and(|tld| (2..=8).contains(&tld.len()) && tld.iter().all(u8::is_ascii_lowercase))
+        && value[..at]
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+'))
+        && host
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+        && host.split(|&b| b == b'.').next_back().is_some_and(|tld| {
+            (2..=8).contains(&tld.len()) && tld.iter().all(u8::is_ascii_lowercase)
+        })
 }
 
 /// A value that says it is none.
@@ -950,5 +959,5 @@ pub(crate) fn word_like(letters: &[u8]) -> bool {
     vowels * 5 >= letters.len()
         && longest <= 4
         && vowels * 4 <= letters.len() * 3
-        && rare * 6 <= letters.len()
+        && rare <= 1 + letters.len() / 8
 }
