@@ -290,10 +290,23 @@ impl Core {
         let decided = usize::try_from(lane.settled - window_start).unwrap_or(usize::MAX);
         let from = usize::try_from(window_start - self.base).unwrap_or(usize::MAX);
         let text = self.seen.get(from..).unwrap_or_default();
-        let answer = match lane.scanner.as_mut() {
+        let mut answer = match lane.scanner.as_mut() {
             None => Err(None),
             Some(scanner) => look(scanner.as_mut(), slot, text, decided, last).map_err(Some),
         };
+        // Withheld text is lost, and a deadline missed on a busy machine says nothing about the text: one more try,
+        // with a fresh instance.
+        if let Err(Some(reason)) = &answer {
+            tracing::warn!(
+                scanner = slot.source.name(),
+                reason,
+                "redactor failed; trying once more"
+            );
+            if let Ok(mut scanner) = slot.source.start() {
+                answer = look(scanner.as_mut(), slot, text, decided, last).map_err(Some);
+                lane.scanner = Some(scanner);
+            }
+        }
         let rank = index + 1;
         match answer {
             Ok(verdicts) => {

@@ -153,6 +153,9 @@ impl Secrets {
         // Anchors with hits, and how far those reach.
         let mut reaches: Vec<(usize, usize)> = Vec::new();
         let mut judge = |at: usize, anchor: &Anchor| {
+            if in_mark(bytes, at) {
+                return;
+            }
             let text = Text::around(
                 bytes,
                 at,
@@ -208,6 +211,17 @@ impl Secrets {
         }
         (out.found, settled)
     }
+}
+
+/// Whether `at` lies in a mark that an earlier pass left behind.
+fn in_mark(bytes: &[u8], at: usize) -> bool {
+    let label = bytes[..at]
+        .iter()
+        .rev()
+        .take(48)
+        .take_while(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || **b == b'-')
+        .count();
+    bytes[..at - label].ends_with(b"[redacted:")
 }
 
 /// From where on more text may still change what is found: a line without its end, and lines of base64 that may turn
