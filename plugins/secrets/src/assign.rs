@@ -246,6 +246,7 @@ fn link(text: &Text<'_>, start: usize, name_end: usize) -> Option<(Link, usize)>
     let j = text.blanks(i);
     let blanks = j > i;
     match text.at(j) {
+        b'=' if text.at(j + 1) == b'~' => None,
         b'=' => {
             let mut k = text.run(j, |b| b == b'=');
             if text.at(k) == b'>' || text.at(k) == b'~' {
@@ -587,7 +588,8 @@ fn below(text: &Text<'_>, from: usize, name: Name, block: bool, out: &mut Out) {
             let rest = text.blanks(end);
             let line_ends =
                 text.at(rest) == 0 || text.line_break(rest).is_some() || text.at(rest) == b'"';
-            if !line_ends || !(block || item) && !random(text.slice(start, end)) {
+            let list = matches!(text.at(end - 1), b',' | b';' | b'{' | b'(');
+            if !line_ends || !(block || item) && (list || !random(text.slice(start, end))) {
                 return;
             }
             if !accept(
@@ -614,6 +616,7 @@ fn below(text: &Text<'_>, from: usize, name: Name, block: bool, out: &mut Out) {
 /// Strings in brackets behind a name.
 fn list(text: &Text<'_>, from: usize, name: Name, out: &mut Out) {
     let mut i = text.run(from, |b| !matches!(b, 0 | b'[' | b'{' | b'('));
+    let open = i;
     let curly = text.at(i) == b'{';
     i += 1;
     for count in 0..64 {
@@ -634,9 +637,13 @@ fn list(text: &Text<'_>, from: usize, name: Name, out: &mut Out) {
             continue;
         }
         // `auth=("user", "password")`
-        let pair = count == 1 && matches!(name.label, "auth" | "credential");
+        let pair =
+            count == 1 && text.at(open) == b'(' && matches!(name.label, "auth" | "credential");
         let kind = if pair { Kind::Password } else { name.kind };
-        accept(text, value, kind, name.label, out);
+        // Lists of names are more common than lists of secrets.
+        if kind == Kind::Password || random(text.slice(value.start, value.end)) {
+            accept(text, value, kind, name.label, out);
+        }
         i = value.end + close;
     }
 }

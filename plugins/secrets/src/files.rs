@@ -130,7 +130,7 @@ pub(crate) fn sql_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
         }
         i = text.blanks(end);
     }
-    let Some(quote) = quote_at(text, i) else {
+    let Some(quote) = quote_at(text, i).filter(|quote| quote.mark != b'`') else {
         return;
     };
     let start = i + quote.length;

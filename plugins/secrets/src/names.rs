@@ -587,9 +587,6 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
     if last_is("com") && before.eq_ignore_ascii_case(b"contribsys") {
         return name(Kind::Secret, "sidekiq-credentials");
     }
-    if last_is("license") || last_is("licence") {
-        return name(Kind::Weak, "license");
-    }
     if last_is("mnemonic") || (before.eq_ignore_ascii_case(b"seed") && last_is("phrase")) {
         return name(Kind::Password, "seed-phrase");
     }

@@ -309,7 +309,7 @@ pub(crate) fn plausible(value: &[u8], kind: Kind, quoted: bool) -> bool {
                 return if quoted {
                     shape.len >= 4
                 } else {
-                    shape.len >= 6
+                    (6..=8).contains(&shape.len)
                 };
             }
             if value.contains(&b' ') {
@@ -327,6 +327,7 @@ pub(crate) fn plausible(value: &[u8], kind: Kind, quoted: bool) -> bool {
             if shape.digits == 0 {
                 // `new-password`, `my_pass`: words; `pa$$word!x` is none.
                 return shape.len >= 6
+                    && !code_like(value, quoted)
                     && (!wordy(value) || (quoted && has_odd_special(value) && shape.len >= 8));
             }
             shape.len >= if quoted { 5 } else { 6 }
@@ -422,6 +423,16 @@ fn code_like(value: &[u8], quoted: bool) -> bool {
         .iter()
         .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
         .count();
+    let called = head >= 3
+        && value[..head]
+            .iter()
+            .all(|b| b.is_ascii_alphabetic() || *b == b'_');
+    if called
+        && (value.get(head) == Some(&b'(')
+            || value.get(head) == Some(&b'!') && matches!(value.get(head + 1), Some(b'[' | b'(')))
+    {
+        return true;
+    }
     match value.get(head) {
         Some(b'(' | b'[') if head > 0 && value[0].is_ascii_alphabetic() => {
             value.contains(&b')')
@@ -878,39 +889,57 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
     shape.len >= 6 && steps * 3 >= (shape.len - 1) * 2
 }
 
-/// Whether all parts read like words, numbers or abbreviations: `my-app-config`, `getUserName`, `rc-2`.
+/// Whether the parts read like words, numbers or abbreviations: `my-app-config`, `getUserName`, `rc-2`. Of many parts
+/// a few may be odd, as in `bn_mul4x_mont_gather`.
 pub(crate) fn wordy(value: &[u8]) -> bool {
-    let mut letters_total = 0;
+    let (mut letters, mut parts, mut odd, mut odd_length) = (0, 0, 0, 0);
     for part in value.split(|b| !b.is_ascii_alphanumeric()) {
         if part.is_empty() {
             continue;
         }
         let digits = part.iter().filter(|b| b.is_ascii_digit()).count();
-        letters_total += part.len() - digits;
-        if digits == part.len() {
-            if digits > 8 {
-                return false;
-            }
-            continue;
-        }
-        if digits > 0 {
-            // One group of digits at the end or the start: `utf8`, `sha256`, `2fa`.
-            let lead = part.iter().take_while(|b| b.is_ascii_digit()).count();
-            let trail = part.iter().rev().take_while(|b| b.is_ascii_digit()).count();
-            if lead + trail != digits || digits > 5 || (lead > 0 && trail > 0) {
-                return false;
-            }
-            let letters = &part[lead..part.len() - trail];
-            if !word_like(letters) {
-                return false;
-            }
-            continue;
-        }
-        if !word_like(part) {
-            return false;
+        letters += part.len() - digits;
+        parts += 1;
+        let usual = if digits == part.len() {
+            digits <= 8
+        } else if digits == 0 {
+            word_like(part)
+        } else {
+            words_with_digits(part, digits)
+        };
+        if !usual {
+            odd += 1;
+            odd_length += part.len();
         }
     }
-    letters_total > 0
+    let identifier = value
+        .iter()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/'));
+    letters > 0 && (odd == 0 || identifier && parts >= 3 && odd * 3 <= parts && odd_length <= 8)
+}
+
+/// `utf8`, `2fa`, `SelectedTls12UsingTls13`: some groups of digits among words.
+fn words_with_digits(part: &[u8], digits: usize) -> bool {
+    let (mut runs, mut groups, mut longest) = (0, 0, 0);
+    for run in part.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
+        if run[0].is_ascii_digit() {
+            longest = longest.max(run.len());
+            groups += 1;
+        } else {
+            runs += 1;
+            if !word_like(run) {
+                return false;
+            }
+        }
+    }
+    let edge = part[0].is_ascii_digit() || part[part.len() - 1].is_ascii_digit();
+    // One group at an edge, or words that are words between them.
+    longest <= 5
+        && (runs == 1 && edge && digits == longest
+            || groups <= 2
+                && digits * 5 <= part.len()
+                && (part.len() - digits) >= runs * 4
+                && part[0].is_ascii_uppercase())
 }
 
 /// Whether letters look like a word or several words run together in some usual way.
@@ -918,7 +947,7 @@ pub(crate) fn word_like(letters: &[u8]) -> bool {
     if letters.iter().any(|b| !b.is_ascii_alphabetic()) {
         return false;
     }
-    if letters.len() <= 3 {
+    if letters.len() <= 4 {
         return true;
     }
     let all_upper = letters.iter().all(u8::is_ascii_uppercase);
