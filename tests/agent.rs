@@ -278,7 +278,7 @@ async fn a_later_pass_goes_on_in_the_same_session() {
     assert_eq!(second.session, first.session);
     let history = endpoint.requests()[1]["messages"].to_string();
     for text in ["Make it print 2.", "First.", "The test still fails."] {
-        assert!(history.contains(text), "{text}");
+        assert!(history.contains(text), "{text}: {history}");
     }
 
     pass.run.session = Session::Resume("22222222-2222-4222-8222-222222222222".into());
@@ -298,8 +298,12 @@ async fn a_later_pass_goes_on_in_the_same_session() {
 
 #[tokio::test]
 async fn what_is_not_allowed_is_denied_and_told() {
-    let (_endpoint, url) =
-        Endpoint::start([bash("touch made"), bash("echo fine"), Move::Say("Done.")]).await;
+    let (_endpoint, url) = Endpoint::start([
+        bash("sh -c 'echo x > made'"),
+        bash("echo fine"),
+        Move::Say("Done."),
+    ])
+    .await;
     let mut pass = Pass::new(url).await;
     pass.run.allowed_tools = AllowedTools {
         rules: vec!["Bash(echo fine)".into()],
@@ -314,7 +318,7 @@ async fn what_is_not_allowed_is_denied_and_told() {
         .collect();
     assert_eq!(
         (denied, outcome.notes),
-        (vec!["touch made"], vec!["restricted".to_owned()]),
+        (vec!["sh -c 'echo x > made'"], vec!["restricted".to_owned()]),
         "{events:?}"
     );
     assert!(!pass.file("made").exists());
