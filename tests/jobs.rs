@@ -396,11 +396,7 @@ fn eight_isolated_jobs_in_one_repository_end_separately() {
         );
     }
     for id in ids {
-        let applied = call(
-            &mut front,
-            "apply",
-            json!({ "job_id": id, "how": "patch" }),
-        );
+        let applied = call(&mut front, "apply", json!({ "job_id": id, "how": "patch" }));
         assert!(!applied.is_error, "{:?}", applied.structured);
     }
     assert!((0..8).all(|number| repository.path().join(format!("src/{number}.txt")).exists()));
