@@ -26,7 +26,7 @@ pub(crate) const BEHIND: usize = 512;
 
 const NEAR: Reach = Reach {
     back: 0,
-    ahead: 8 * 1024,
+    ahead: 4 * 1024,
 };
 const AROUND: Reach = Reach {
     back: 256,
@@ -41,7 +41,7 @@ const KEY: Reach = Reach {
     ahead: 40 * 1024,
 };
 const ENCODED: Reach = Reach {
-    back: 2048,
+    back: 1024,
     ahead: 4 * 1024,
 };
 const DOCUMENT: Reach = Reach {

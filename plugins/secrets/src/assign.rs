@@ -1130,7 +1130,8 @@ pub(crate) fn authorization_rule(text: &Text<'_>, at: usize, len: usize, out: &m
     }
     let line_end = || {
         let mut j = i;
-        while !matches!(text.at(j), 0 | b'\n' | b'\r' | b'"' | b'`')
+        while j - i < 1024
+            && !matches!(text.at(j), 0 | b'\n' | b'\r' | b'"' | b'`')
             && text.line_break(j).is_none()
             && quote_at(text, j).is_none_or(|quote| quote.depth == 0)
         {

@@ -182,7 +182,7 @@ pub(crate) const PREFIXES: &[&str] = &[
 ];
 
 /// The longest run that is decoded.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 2048;
 
 /// Decodes what is around the anchor; where the plain text holds a secret, hides the run.
 pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
@@ -205,7 +205,9 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
         return;
     }
     // A path or a word may run into the front: try the alignments.
-    let bytes = text.slice(start, end.min(start + LONGEST));
+    // What is around the anchor tells; from a whole group of four on.
+    let near = start + (at - start).saturating_sub(512) / 4 * 4;
+    let bytes = text.slice(near, end.min(at + 1024));
     for shift in 0..4 {
         let Some(shifted) = bytes.get(shift..) else {
             return;

@@ -40,7 +40,7 @@ pub(crate) const HASHES: &[&str] = &[
 
 /// A password hash: it is guessed offline, so it counts as a secret.
 pub(crate) fn hash_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
-    let end = text.run(at + len, |b| {
+    let end = text.run_most(at + len, 512, |b| {
         alnum(b)
             || matches!(
                 b,

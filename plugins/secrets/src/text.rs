@@ -93,6 +93,15 @@ impl<'a> Text<'a> {
         end
     }
 
+    /// The same for a run of at most `most` bytes.
+    pub(crate) fn run_most(&self, i: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
+        let mut end = i;
+        while end - i < most && class(self.at(end)) {
+            end += 1;
+        }
+        end
+    }
+
     /// The start of the run of bytes before `i` that `class` takes, at most `most` bytes back.
     pub(crate) fn run_back(&self, i: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
         let mut start = i;

@@ -373,7 +373,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "eaaj" = "EAAJ" Word 40 "facebook-token" bounded;
     "igqv" = "IGQV" Url 40 "instagram-token" bounded;
     "igqw" = "IGQW" Url 40 "instagram-token" bounded;
-    "aaaaaaaaaaaaaaaaaaaaa" = "AAAAAAAAAAAAAAAAAAAAA" Any64 40 "twitter-token";
+    "aaaaaaaaaaaaaaaaaaaaa" = "AAAAAAAAAAAAAAAAAAAAA" Any64 40 "twitter-token" bounded;
     "mfa." Url 60 "discord-token" bounded;
     "ol_api_" Word 30 "outline-token";
     "dg9roj" = "dG9rOj" Any64 30 "intercom-token";
@@ -522,7 +522,7 @@ fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
         return false;
     }
     let from = at + token.exact.len();
-    let mut end = text.run(from, |b| token.class.takes(b));
+    let mut end = text.run_most(from, 2048, |b| token.class.takes(b));
     // A sentence ends with a dot, an assignment in a query with a per cent sign.
     while end > from && matches!(text.at(end - 1), b'.' | b'-' | b'%') {
         end -= 1;

@@ -164,7 +164,7 @@ pub(crate) enum Place {
 /// Where the unquoted value at `from` ends.
 pub(crate) fn unquoted_end(text: &Text<'_>, from: usize, place: Place) -> usize {
     let mut i = from;
-    loop {
+    while i - from < 1536 {
         let b = text.at(i);
         match b {
             0..=b' ' | 0x7f | b'"' | b'`' | b'<' => break,
@@ -295,8 +295,11 @@ impl Shape {
 
 /// Whether a value under a name of this kind can be a secret.
 pub(crate) fn plausible(value: &[u8], kind: Kind, quoted: bool) -> bool {
-    if value.len() < 4 || value.len() > 8192 || is_reference(value, quoted) || is_placeholder(value)
-    {
+    telling(value, kind, quoted) && !is_placeholder(value)
+}
+
+fn telling(value: &[u8], kind: Kind, quoted: bool) -> bool {
+    if value.len() < 4 || value.len() > 8192 || is_reference(value, quoted) {
         return false;
     }
     let shape = Shape::of(value);
@@ -455,8 +458,11 @@ fn code_like(value: &[u8], quoted: bool) -> bool {
 
 /// Something that stands for a value kept elsewhere.
 pub(crate) fn is_reference(value: &[u8], quoted: bool) -> bool {
-    let lower: Vec<u8> = value.iter().take(24).map(u8::to_ascii_lowercase).collect();
-    let starts = |with: &str| lower.starts_with(with.as_bytes());
+    let starts = |with: &str| {
+        value
+            .get(..with.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(with.as_bytes()))
+    };
     match value[0] {
         b'$' => {
             if matches!(value.get(1), Some(b'{' | b'(' | b'[')) {
@@ -862,20 +868,22 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
         "test_secret",
         "hunter2",
     ];
-    let lower = value.to_ascii_lowercase();
+    // Where a long value says so, it says so early.
+    let value = &value[..value.len().min(256)];
     let upper_only = value.iter().all(|b| !b.is_ascii_lowercase());
-    let has = |part: &str| {
-        lower
-            .windows(part.len())
-            .position(|window| window == part.as_bytes())
-            .is_some_and(|at| {
-                // In one case throughout, else it is chance.
+    for at in 0..value.len() {
+        let first = value[at].to_ascii_lowercase();
+        for part in PARTS.iter().map(|part| part.as_bytes()) {
+            if part[0] == first && value.len() - at >= part.len() {
                 let original = &value[at..at + part.len()];
-                upper_only || original.iter().skip(1).all(|b| !b.is_ascii_uppercase())
-            })
-    };
-    if PARTS.iter().any(|part| has(part)) {
-        return true;
+                // In one case throughout, else it is chance.
+                if original.eq_ignore_ascii_case(part)
+                    && (upper_only || original.iter().skip(1).all(|b| !b.is_ascii_uppercase()))
+                {
+                    return true;
+                }
+            }
+        }
     }
     let shape = Shape::of(value);
     if shape.len >= 8 && shape.distinct <= 3 {
