@@ -315,10 +315,72 @@ class Two(unittest.TestCase):
 }
 
 #[tokio::test]
-async fn git_works_on_the_jobs_own_tree() {
+async fn git_works_but_nothing_is_left_that_it_would_run_later() {
     let job = Job::new();
+    job.passes("git init -q . && mkdir -p .git/hooks && echo a > a")
+        .await;
+    let identity = "-c user.name=x -c user.email=x@x";
     let output = job
-        .passes("git init -q . && echo a > a && git add a && git -c user.name=x -c user.email=x@x commit -qm a && git status --short && git log --oneline | wc -l")
+        .passes(&format!("git add a && git {identity} commit -qm a && git status --short && git log --oneline | wc -l"))
         .await;
     assert_eq!(output.trim(), "1");
+    let lines = [
+        "git config core.fsmonitor ./evil",
+        "echo x >> .git/config",
+        "echo x > .git/hooks/post-checkout",
+        "rm -r .git/hooks",
+        "mv .git/config .git/old",
+        "mv .git moved",
+    ];
+    assert_eq!(refused(&job, &lines).await, [0, 1, 2, 3, 4, 5]);
+    std::fs::rename(job.path("tree/.git"), job.path("other/git")).unwrap();
+    job.write("tree/.git", "gitdir: ../other/git\n");
+    assert_eq!(
+        refused(&job, &["echo x > .git", "rm .git", "mv .git moved"]).await,
+        [0, 1, 2]
+    );
+}
+
+/// Root and everybody else reach the same by different ways: the namespaces of others need one for users first.
+#[test]
+fn an_ordinary_user_is_confined_as_well() {
+    if !rustix::process::geteuid().is_root() {
+        // Then every test here is this test.
+        return;
+    }
+    // Not below /tmp, which a confined job has of its own, and where everybody can get to.
+    let folder = tempfile::Builder::new()
+        .prefix("confined-")
+        .tempdir_in("/var/lib")
+        .unwrap();
+    let test = std::env::current_exe().unwrap();
+    let worker = Path::new(env!("CARGO_BIN_EXE_mcp-codex-worker"));
+    std::fs::copy(&test, folder.path().join("test")).unwrap();
+    std::fs::copy(worker, folder.path().join(worker.file_name().unwrap())).unwrap();
+    std::fs::create_dir(folder.path().join("home")).unwrap();
+    let nobody = 65534;
+    for path in [folder.path().to_owned(), folder.path().join("home")] {
+        std::os::unix::fs::chown(path, Some(nobody), Some(nobody)).unwrap();
+    }
+    let output = std::process::Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(folder.path().join("test"))
+        .args([
+            "--test-threads=2",
+            "twelve_writes",
+            "what_others",
+            "root_inside",
+            "the_network",
+            "git_works",
+        ])
+        .env_clear()
+        .env("HOME", folder.path().join("home"))
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("5 passed"),
+        "{text}"
+    );
 }

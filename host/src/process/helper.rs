@@ -170,8 +170,12 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, String> {
             .chain(&task.write)
             .map(OsString::as_os_str)
             .collect();
-        (own_shared_memory, own_temp) =
-            sys::furnish(task.temp.as_deref(), &elsewhere, &mut started.detail);
+        (own_shared_memory, own_temp) = sys::furnish(
+            task.temp.as_deref(),
+            &elsewhere,
+            &task.write,
+            &mut started.detail,
+        );
     }
     write.extend(task.temp.clone());
     if own_temp {

@@ -73,7 +73,8 @@ pub struct Confinement {
     pub mode: SandboxMode,
     /// Files and folders it may read and execute.
     pub read: Vec<PathBuf>,
-    /// Files and folders it may also change.
+    /// Files and folders it may also change. Where one is the top of a repository, git's configuration and hooks in it
+    /// stay read-only: the user's own git would run what they say.
     pub write: Vec<PathBuf>,
     /// A folder of the task's own for temporary files; writable, and it stands in for `/tmp` and `/var/tmp` where mount
     /// namespaces can be had and nothing else of the task lies beneath those.

@@ -232,6 +232,7 @@ fn map_own_user(uid: u32, gid: u32) -> io::Result<()> {
 pub(crate) fn furnish(
     temp: Option<&OsStr>,
     elsewhere: &[&OsStr],
+    writable: &[OsString],
     detail: &mut Vec<String>,
 ) -> (bool, bool) {
     if let Err(error) = rustix::mount::mount_change(
@@ -257,8 +258,46 @@ pub(crate) fn furnish(
     let shm = MountFlags::NOSUID | MountFlags::NODEV;
     let own_shared_memory = Path::new("/dev/shm").is_dir()
         && rustix::mount::mount("shm", "/dev/shm", "tmpfs", shm, Some(c"mode=1777")).is_ok();
+    for tree in writable {
+        if let Err(error) = hold_git_config(&Path::new(tree).join(".git")) {
+            detail.push(format!("git configuration is writable: {error}"));
+        }
+    }
     let own_temp = temp.is_some_and(|temp| cover_temp(Path::new(temp), elsewhere));
     (own_shared_memory, own_temp)
+}
+
+/// Holds what git would run for the user later, outside of any confinement: configuration and hooks of a repository
+/// whose top the task may write to become read-only for it. It can still commit. `.git` itself cannot be moved away.
+fn hold_git_config(git: &Path) -> io::Result<()> {
+    let Ok(found) = git.symlink_metadata() else {
+        return Ok(());
+    };
+    if found.is_dir() {
+        rustix::mount::mount_bind(git, git)?;
+        for part in ["config", "config.worktree", "hooks", "modules"] {
+            let part = git.join(part);
+            if part
+                .symlink_metadata()
+                .is_ok_and(|found| found.is_dir() || found.is_file())
+            {
+                mount_read_only(&part)?;
+            }
+        }
+    } else if found.is_file() {
+        // It names the repository that the tree belongs to.
+        mount_read_only(git)?;
+    }
+    Ok(())
+}
+
+fn mount_read_only(path: &Path) -> io::Result<()> {
+    rustix::mount::mount_bind(path, path)?;
+    // In a user namespace flags that the mount below has may not be dropped.
+    let usual = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount_remount(path, usual, "")
+        .or_else(|_| rustix::mount::mount_remount(path, usual | MountFlags::NOEXEC, ""))?;
+    Ok(())
 }
 
 /// Puts the task's own temporary folder over `/tmp` and `/var/tmp`, for the many programs that ask no variable, unless
