@@ -1505,3 +1505,55 @@ fn instructions_of_the_base_are_given_from_the_top_down() {
         .collect();
     assert_eq!(shown, ["AGENTS.md: top", "src/CLAUDE.md: src"]);
 }
+
+mod any_edit {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Lines that are alike, so that hunks fall in odd places; with and without an end of line at the end.
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let line = prop_oneof![
+            "[ab]{0,2}",
+            Just("\r".to_owned()),
+            Just("\u{e9}\\ \t".to_owned()),
+            Just("-- x".to_owned())
+        ];
+        (proptest::collection::vec(line, 0..40), any::<bool>()).prop_map(|(lines, end)| {
+            let mut text = lines.join("\n").into_bytes();
+            if end {
+                text.push(b'\n');
+            }
+            text
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// Whatever a file was and becomes, its diff applied by git to the one gives the other.
+        #[test]
+        fn diffs_apply_with_git(pairs in proptest::collection::vec((text(), text()), 8)) {
+            let scene = Scene::new();
+            for (number, (old, _)) in pairs.iter().enumerate() {
+                scene.write(format!("f {number}"), old);
+            }
+            let base = scene.capture(&["."], Duration::from_secs(2));
+            for (number, (_, new)) in pairs.iter().enumerate() {
+                scene.write(format!("f {number}"), new);
+            }
+            let changes = base.changes().unwrap();
+            let diff = changes.diff(Selection::All, u64::MAX);
+            prop_assert!(diff.is_whole());
+            base.revert(&changes.files).unwrap();
+            if !diff.bytes.is_empty() {
+                let patch = scene.dir.path().join("patch");
+                fs::write(&patch, &diff.bytes).unwrap();
+                scene.git(&["apply", "--whitespace=nowarn", patch.to_str().unwrap()]);
+            }
+            for (number, (_, new)) in pairs.iter().enumerate() {
+                prop_assert_eq!(&fs::read(scene.path(format!("f {number}"))).unwrap(), new);
+            }
+        }
+    }
+}

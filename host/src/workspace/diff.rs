@@ -93,6 +93,8 @@ impl Diff {
 const CONTEXT: usize = 3;
 /// One pair of files may take this long to compare well; then the rest of it is compared coarsely.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same for all files of a diff together.
+const PATIENCE_IN_ALL: Duration = Duration::from_secs(10);
 /// A binary file up to this length is carried in the patch, so that the patch stays whole.
 const LONGEST_BINARY: usize = 1 << 20;
 
@@ -101,6 +103,7 @@ impl Changes {
     /// are relative to the working directory, or to the tree's top when a file lies outside it.
     pub fn diff(&self, selection: Selection<'_>, max_bytes: u64) -> Diff {
         let mut diff = Diff::default();
+        let end = Instant::now() + PATIENCE_IN_ALL;
         let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         let from_top = self
             .files
@@ -123,18 +126,23 @@ impl Changes {
                     &file.path,
                 )
             };
-            let rendered = render(file, names.0.as_bytes(), names.1.as_bytes(), &self.contents);
-            diff.files.push(rendered.stat);
             let room = limit.saturating_sub(diff.bytes.len());
+            let means = Means {
+                contents: &self.contents,
+                room,
+                deadline: end.min(Instant::now() + PATIENCE),
+            };
+            let rendered = render(file, names.0.as_bytes(), names.1.as_bytes(), &means);
+            diff.files.push(rendered.stat);
             let omit = |what: String| Omitted {
                 path: file.path.clone(),
                 what,
             };
             if rendered.head.len() > room {
-                diff.omitted.push(omit(if rendered.hunks.is_empty() {
+                diff.omitted.push(omit(if rendered.total == 0 {
                     "the whole change".to_owned()
                 } else {
-                    format!("all {} hunks", rendered.hunks.len())
+                    format!("all {} hunks", rendered.total)
                 }));
                 continue;
             }
@@ -147,7 +155,7 @@ impl Changes {
                 taken.extend_from_slice(hunk);
                 shown += 1;
             }
-            let total = rendered.hunks.len();
+            let total = rendered.total;
             if shown < total {
                 diff.omitted.push(omit(if shown == 0 {
                     format!("all {total} hunks")
@@ -168,9 +176,20 @@ impl Changes {
     }
 }
 
+/// What rendering needs beside the file.
+struct Means<'a> {
+    contents: &'a Contents,
+    /// Bytes that can still be shown; hunks beyond are only counted.
+    room: usize,
+    deadline: Instant,
+}
+
 struct Rendered {
     head: Vec<u8>,
+    /// As many as can be shown, and one more.
     hunks: Vec<Vec<u8>>,
+    /// How many there are.
+    total: usize,
     stat: FileStat,
     /// Something that the diff cannot say.
     lost: Option<String>,
@@ -190,7 +209,7 @@ fn line_name(prefix: &str, path: &[u8]) -> String {
     }
 }
 
-fn render(file: &ChangedFile, old_path: &[u8], new_path: &[u8], contents: &Contents) -> Rendered {
+fn render(file: &ChangedFile, old_path: &[u8], new_path: &[u8], means: &Means<'_>) -> Rendered {
     let stat = FileStat {
         path: file.path.clone(),
         added: 0,
@@ -200,6 +219,7 @@ fn render(file: &ChangedFile, old_path: &[u8], new_path: &[u8], contents: &Conte
     let mut out = Rendered {
         head: Vec::new(),
         hunks: Vec::new(),
+        total: 0,
         stat,
         lost: None,
     };
@@ -221,12 +241,13 @@ fn render(file: &ChangedFile, old_path: &[u8], new_path: &[u8], contents: &Conte
                 old_path,
                 Some(before),
                 None,
-                contents,
+                means,
                 false,
             );
             let mut second = Rendered {
                 head: Vec::new(),
                 hunks: Vec::new(),
+                total: 0,
                 stat: out.stat.clone(),
                 lost: None,
             };
@@ -236,7 +257,7 @@ fn render(file: &ChangedFile, old_path: &[u8], new_path: &[u8], contents: &Conte
                 new_path,
                 None,
                 Some(now),
-                contents,
+                means,
                 false,
             );
             // The two halves only make sense together: one piece that is shown or left out.
@@ -245,6 +266,7 @@ fn render(file: &ChangedFile, old_path: &[u8], new_path: &[u8], contents: &Conte
             whole.extend(second.head);
             whole.extend(second.hunks.into_iter().flatten());
             out.head = whole;
+            out.total = 0;
             out.stat.added = second.stat.added;
             out.lost = out.lost.or(second.lost);
         }
@@ -256,7 +278,7 @@ fn render(file: &ChangedFile, old_path: &[u8], new_path: &[u8], contents: &Conte
                 new_path,
                 before.as_ref(),
                 now.as_ref(),
-                contents,
+                means,
                 renamed,
             );
         }
@@ -286,6 +308,7 @@ fn submodule_diff(out: &mut Rendered, path: &[u8], from: Option<&str>, to: Optio
         to.unwrap_or(&zero)
     );
     out.hunks.push(hunk.into_bytes());
+    out.total = 1;
     out.stat.added = 1;
     out.stat.removed = 1;
 }
@@ -296,7 +319,7 @@ fn one(
     new_path: &[u8],
     before: Option<&FileState>,
     now: Option<&FileState>,
-    contents: &Contents,
+    means: &Means<'_>,
     renamed: bool,
 ) {
     let mut head = format!(
@@ -321,7 +344,7 @@ fn one(
     let bytes = |state: Option<&FileState>| -> Result<Vec<u8>, &'static str> {
         match state.map(|state| state.content) {
             None => Ok(Vec::new()),
-            Some(Content::Known(id)) => contents.read(id).map_err(|_| "its content is gone"),
+            Some(Content::Known(id)) => means.contents.read(id).map_err(|_| "its content is gone"),
             Some(Content::Special) => Err("neither a file nor a link"),
             Some(Content::Unread | Content::Ignored) => {
                 Err("too long or unreadable, content not kept")
@@ -402,6 +425,7 @@ fn one(
         binary_literal(&mut patch, &new);
         binary_literal(&mut patch, &old);
         out.hunks.push(patch);
+        out.total = 1;
         return;
     }
     head.push_str(&format!(
@@ -431,7 +455,7 @@ fn one(
         Algorithm::Myers,
         &old_lines,
         &new_lines,
-        Some(Instant::now() + PATIENCE),
+        Some(means.deadline),
     );
     for op in &ops {
         if op.tag() != DiffTag::Equal {
@@ -439,10 +463,17 @@ fn one(
             out.stat.added += op.new_range().len() as u64;
         }
     }
-    out.hunks = group_diff_ops(ops, CONTEXT)
-        .iter()
-        .map(|group| hunk(group, &old_lines, &new_lines))
-        .collect();
+    let groups = group_diff_ops(ops, CONTEXT);
+    out.total = groups.len();
+    let mut length = out.head.len();
+    for group in &groups {
+        if length > means.room {
+            break;
+        }
+        let hunk = hunk(group, &old_lines, &new_lines);
+        length += hunk.len();
+        out.hunks.push(hunk);
+    }
 }
 
 fn side(prefix: &str, path: &[u8], state: Option<&FileState>) -> String {

@@ -295,3 +295,84 @@ impl<'a> Reader<'a> {
         Some(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An index of version 2 as git writes it.
+    fn index(paths: &[&str]) -> Vec<u8> {
+        let mut bytes = b"DIRC".to_vec();
+        bytes.extend(2u32.to_be_bytes());
+        bytes.extend((paths.len() as u32).to_be_bytes());
+        for path in paths {
+            let begin = bytes.len();
+            for field in [1u32, 2, 3, 4, 5, 6, 0o100_644, 8, 9, 10] {
+                bytes.extend(field.to_be_bytes());
+            }
+            bytes.extend([7; 20]);
+            bytes.extend((path.len() as u16).to_be_bytes());
+            bytes.extend(path.as_bytes());
+            let length = bytes.len() - begin;
+            bytes.resize(begin + (length + 1).next_multiple_of(8), 0);
+        }
+        bytes.extend([0; 20]);
+        bytes
+    }
+
+    #[test]
+    fn entries_are_found_by_directory_and_name() {
+        let index = Index::parse(
+            &index(&[
+                "a",
+                "dir-x/f",
+                "dir.c",
+                "dir/a",
+                "dir/sub/b",
+                "dir/z",
+                "dir0",
+                "e",
+            ]),
+            0,
+        )
+        .unwrap();
+        let below = index.below(b"dir", index.all());
+        assert_eq!(below, 3..6);
+        assert!(index.find(b"z", 4, below.clone()).is_some());
+        assert!(index.find(b"sub", 4, below.clone()).is_none());
+        assert_eq!(index.below(b"dir/sub", below), 4..5);
+        assert_eq!(index.below(b"none", index.all()).len(), 0);
+        assert!(index.find(b"dir.c", 0, index.all()).is_some());
+    }
+
+    #[test]
+    fn an_index_that_is_not_sorted_is_not_believed() {
+        assert!(Index::parse(&index(&["b", "a"]), 0).is_none());
+    }
+
+    proptest! {
+        /// An agent may write anything into the index that the next job reads.
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), version in 2u8..5) {
+            let _ = Index::parse(&bytes, 0);
+            let mut headed = vec![b'D', b'I', b'R', b'C', 0, 0, 0, version, 0, 0, 0, 3];
+            headed.extend(bytes);
+            if let Some(index) = Index::parse(&headed, 0) {
+                let _ = (index.digest(), index.below(b"a", index.all()), index.find(b"a", 3, index.all()), index.gitlinks().count());
+            }
+        }
+
+        #[test]
+        fn damaged_bytes_make_no_panic(at in 0usize..500, byte in any::<u8>(), cut in 0usize..500) {
+            let mut bytes = index(&["a", "dir/a", "dir/sub/b"]);
+            if let Some(slot) = bytes.get_mut(at) {
+                *slot = byte;
+            }
+            bytes.truncate(bytes.len().saturating_sub(cut));
+            let _ = Index::parse(&bytes, 0).map(|index| index.digest());
+        }
+    }
+}

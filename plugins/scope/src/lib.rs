@@ -1,5 +1,8 @@
-//! Check `scope`: every change lies within the given paths, and the diff within the given size.
+//! Check `scope`: every change lies within the given paths. A rename counts on both sides.
 
+mod paths;
+
+use paths::Scopes;
 use serde::Deserialize;
 use worker_plugin::{Check, Fault, Finding, Job, Report};
 
@@ -9,15 +12,20 @@ use worker_plugin::{Check, Fault, Finding, Job, Report};
 pub struct Settings {
     /// Directories, files and globs, relative to the job's working directory.
     pub paths: Vec<String>,
-    /// The most bytes of the whole diff.
+    /// Caps the diff in the reply; taken here so that a job's whole `scoped_patch` can be given, never a verdict.
     #[serde(default)]
     pub max_diff_bytes: Option<u64>,
 }
 
 /// The check.
 pub struct Scope {
-    settings: Settings,
+    /// As they were written, for the result line.
+    shown: String,
+    scopes: Scopes,
 }
+
+/// More findings than these tell nobody more.
+const MOST_FINDINGS: usize = 100;
 
 impl Check for Scope {
     type Settings = Settings;
@@ -30,65 +38,42 @@ impl Check for Scope {
                 "paths: at least one directory, file or glob",
             ));
         }
-        Ok(Scope { settings })
+        let scopes = Scopes::parse(&settings.paths)
+            .map_err(|(at, rule)| Fault::bad_config(format!("paths[{at}]: {rule}")))?;
+        Ok(Scope {
+            shown: settings.paths.join(", "),
+            scopes,
+        })
     }
 
     fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
-        let mut report = Report::passed(self.settings.paths.join(", "));
+        let mut report = Report::passed(self.shown.clone());
+        let mut outside: Vec<String> = Vec::new();
         for file in job.changed() {
-            let names = std::iter::once(&file.path).chain(&file.previous_path);
-            for path in
-                names.filter(|path| !self.settings.paths.iter().any(|scope| within(scope, path)))
-            {
-                let finding =
-                    Finding::error("outside-scope", format!("{path} is outside the scope"))
-                        .in_file(path);
-                report.add(finding.hint("undo this change"));
+            // The old name first: moving a file out of the scope and moving one into it both touch what lies outside.
+            for path in file.previous_path.iter().chain(std::iter::once(&file.path)) {
+                if !self.scopes.contain(path) && !outside.contains(path) {
+                    outside.push(path.clone());
+                }
             }
         }
-        let size = job.diff_size();
-        if let Some(most) = self.settings.max_diff_bytes.filter(|most| size > *most) {
-            let message = format!("the diff has {size} bytes, at most {most} are allowed");
-            report.add(Finding::error("diff-too-large", message).hint("make a smaller change"));
+        for path in outside.iter().take(MOST_FINDINGS) {
+            let finding = Finding::error(
+                "outside-scope",
+                format!("{path} is outside the scope ({})", self.shown),
+            );
+            report.add(finding.in_file(path).hint("put it back as it was"));
+        }
+        if let Some((first, rest)) = outside.split_first() {
+            let more = if rest.is_empty() {
+                String::new()
+            } else {
+                format!(" and {} more", rest.len())
+            };
+            report.summary = format!("{first}{more} outside {}", self.shown);
+            report.passed = false;
         }
         Ok(report)
-    }
-}
-
-/// Whether `path` is `scope`, lies in the directory `scope`, or matches the glob `scope`.
-fn within(scope: &str, path: &str) -> bool {
-    let scope = scope.trim_start_matches("./").trim_end_matches('/');
-    let below = path
-        .strip_prefix(scope)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    below || scope == "." && !path.starts_with("../") || glob(scope.as_bytes(), path.as_bytes())
-}
-
-/// `*` within one part of a path, `**` across parts, `?` one character.
-fn glob(pattern: &[u8], path: &[u8]) -> bool {
-    match pattern {
-        [] => path.is_empty(),
-        [b'*', b'*', b'/', rest @ ..] => {
-            let mut starts = std::iter::once(0).chain(
-                path.iter()
-                    .enumerate()
-                    .filter(|(_, b)| **b == b'/')
-                    .map(|(at, _)| at + 1),
-            );
-            starts.any(|at| glob(rest, &path[at..]))
-        }
-        [b'*', b'*', rest @ ..] => (0..=path.len()).any(|at| glob(rest, &path[at..])),
-        [b'*', rest @ ..] => {
-            let part = path
-                .iter()
-                .position(|byte| *byte == b'/')
-                .unwrap_or(path.len());
-            (0..=part).any(|at| glob(rest, &path[at..]))
-        }
-        [b'?', rest @ ..] => {
-            path.first().is_some_and(|byte| *byte != b'/') && glob(rest, &path[1..])
-        }
-        [byte, rest @ ..] => path.first() == Some(byte) && glob(rest, &path[1..]),
     }
 }
 
@@ -96,19 +81,84 @@ worker_plugin::check!(Scope);
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use worker_plugin::testing::{FakeJob, configured};
 
+    fn check(paths: &[&str]) -> Result<Scope, Fault> {
+        let quoted: Vec<String> = paths.iter().map(|path| format!("{path:?}")).collect();
+        configured(
+            Scope::new,
+            &format!(
+                r#"{{"paths": [{}], "max_diff_bytes": 10}}"#,
+                quoted.join(", ")
+            ),
+        )
+    }
+
     #[test]
     fn a_change_outside_the_scope_fails_and_names_the_file() {
-        let check = configured(Scope::new, r#"{"paths": ["src", "tests/*.rs"]}"#).unwrap();
+        let check = check(&["src", "tests/*.rs"]).unwrap();
         let inside = FakeJob::default()
             .added("src/deep/a.rs", "")
             .added("tests/b.rs", "");
-        assert!(check.run(&inside).unwrap().passed);
-        let report = check.run(&inside.added("srcs/c.rs", "")).unwrap();
+        let report = check.run(&inside).unwrap();
+        assert!(report.passed);
+        assert_eq!(report.summary, "src, tests/*.rs");
+        let report = check
+            .run(&inside.added("srcs/c.rs", "").deleted("README.md", "x"))
+            .unwrap();
         assert!(!report.passed);
-        assert_eq!(report.findings[0].path.as_deref(), Some("srcs/c.rs"));
+        let named: Vec<_> = report
+            .findings
+            .iter()
+            .filter_map(|finding| finding.path.as_deref())
+            .collect();
+        assert_eq!(named, ["README.md", "srcs/c.rs"]);
+        assert_eq!(
+            report.summary,
+            "README.md and 1 more outside src, tests/*.rs"
+        );
+    }
+
+    #[test]
+    fn a_long_diff_is_no_violation() {
+        let check = check(&["src"]).unwrap();
+        let job = FakeJob::default().added("src/a.rs", &"x\n".repeat(1000));
+        assert!(check.run(&job).unwrap().passed);
+    }
+
+    #[test]
+    fn a_flood_of_files_is_told_briefly() {
+        let check = check(&["src"]).unwrap();
+        let job = (0..1000).fold(FakeJob::default(), |job, number| {
+            job.added(&format!("out/{number}"), "")
+        });
+        let report = check.run(&job).unwrap();
+        assert_eq!(report.findings.len(), MOST_FINDINGS);
+        assert_eq!(report.summary, "out/0 and 999 more outside src");
+    }
+
+    #[test]
+    fn settings_that_cannot_be_meant_are_refused() {
+        for (paths, part) in [
+            (&[][..], "at least one"),
+            (&[""], "paths[0]: is empty"),
+            (
+                &["src", "../other"],
+                "paths[1]: leads out of the working directory",
+            ),
+            (&["src/../../x"], "leads out"),
+            (&["/etc"], "must be relative"),
+            (&["src/[a"], "an opened [ is not closed"),
+            (&["src/{a,b"], "an opened { is not closed"),
+            (
+                &["{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}"],
+                "too many alternatives",
+            ),
+        ] {
+            let fault = check(paths).err().unwrap();
+            assert!(format!("{fault:?}").contains(part), "{paths:?}: {fault:?}");
+        }
     }
 }
