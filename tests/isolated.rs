@@ -667,6 +667,24 @@ fn a_checkout_that_moved_takes_it_whole_or_stays_as_it_is() {
 }
 
 #[test]
+fn anothers_lock_is_waited_for_and_never_taken() {
+    let scene = Scene::new();
+    let lock = scene.top().join(".git/index.lock");
+    let isolated = scene.job("job", false, |tree| {
+        write(&tree.join("src/b.txt"), "agent\n")
+    });
+    fs::write(&lock, "").unwrap();
+    let before = files(&scene.top(), true);
+    let error = isolated.apply(ApplyHow::Merge).unwrap_err();
+    assert!(matches!(error, ApplyError::Locked(_)), "{error}");
+    assert_eq!(files(&scene.top(), true), before);
+    std::thread::scope(|scope| {
+        scope.spawn(|| fs::remove_file(&lock).unwrap());
+        isolated.apply(ApplyHow::Merge).unwrap();
+    });
+}
+
+#[test]
 fn eight_jobs_in_one_repository_apply_one_after_the_other() {
     let scene = Scene::new();
     let jobs: Vec<_> = (0..8)

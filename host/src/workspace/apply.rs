@@ -17,7 +17,7 @@ use super::base::Base;
 use super::changes::Changes;
 use super::contents::Limits;
 use super::handles::Kind;
-use super::isolated::{Isolated, open_source, short, uncommitted};
+use super::isolated::{Isolated, Uncommitted, open_source, short, uncommitted};
 use super::path::FilePath;
 use super::put::Placer;
 use super::{Root, Workspace, WorkspaceError, path};
@@ -154,11 +154,11 @@ impl Isolated {
         };
         let mut index = Index::new()?;
         index.read_tree(&commit.tree()?)?;
-        for (path, _) in work.iter().filter(|(_, state)| state.is_none()) {
+        for Uncommitted { path, .. } in work.iter().filter(|work| work.now.is_none()) {
             let _ = index.remove(FilePath::new(path.as_slice()).as_path(), 0);
         }
-        for (path, state) in &work {
-            if let Some((mode, Some(id))) = state {
+        for Uncommitted { path, now } in &work {
+            if let Some((mode, Some(id))) = now {
                 let blob = repository.blob(&base.contents.read(*id)?)?;
                 index.add(&entry(path, *mode, blob))?;
             }
@@ -230,7 +230,6 @@ impl Isolated {
         let (result, before) = (Oid::from_str(result)?, Oid::from_str(before)?);
         let user = open_source(&record.source)?;
         busy(&user)?;
-        wait_for_lock(&user)?;
         let files = changed_paths(&sealed, before, result)?;
         if files.is_empty() {
             return Err(ApplyError::NoResult("it changes nothing".to_owned()));
@@ -345,6 +344,7 @@ impl Isolated {
         files: Vec<FilePath>,
     ) -> Result<Applied, ApplyError> {
         let record = self.record();
+        wait_for_lock(user)?;
         let head = user.head()?.peel_to_commit()?;
         let dirty = self.dirty(user, &head.tree()?, &files)?;
         if !dirty.is_empty() {
@@ -434,7 +434,7 @@ impl Isolated {
         let storage = self.folder().join("source/apply");
         let snapshot = Base::capture(&workspace, &storage, Limits::default())?;
         let mut found = BTreeSet::new();
-        for (path, _) in uncommitted(&snapshot, user, head)? {
+        for Uncommitted { path, .. } in uncommitted(&snapshot, user, head)? {
             let tracked = head
                 .get_path(FilePath::new(path.as_slice()).as_path())
                 .is_ok();

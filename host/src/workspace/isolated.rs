@@ -174,6 +174,13 @@ impl Isolated {
         if !has_files || !came_out {
             return Err(refuse(format!("the tree of {base_name} came out empty")));
         }
+        if fs::read(tree.join(".gitattributes"))
+            .is_ok_and(|text| String::from_utf8_lossy(&text).contains("filter=lfs"))
+        {
+            record
+                .notes
+                .push("files kept by git-lfs are pointers here, not their content".to_owned());
+        }
         let storage = request.folder.join("source");
         let rules = UserRules::load();
         submodules(source, &commit.tree()?, &tree, &mut record)?;
@@ -266,7 +273,14 @@ impl Isolated {
         for name in ["tree", "keep", "result", "source"] {
             let path = folder.join(name);
             // std removes by handle and follows no link, whatever the agent left.
-            match fs::remove_dir_all(&path) {
+            let removed = fs::remove_dir_all(&path).or_else(|error| match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    open_up(&path);
+                    fs::remove_dir_all(&path)
+                }
+                _ => Err(error),
+            });
+            match removed {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => {
                     return Err(WorkspaceError::Io {
@@ -298,6 +312,17 @@ impl IsolatedRecord {
         serde_json::from_slice(&text).map_err(|error| WorkspaceError::Isolation {
             what: format!("{} cannot be read: {error}", path.display()),
         })
+    }
+}
+
+/// Makes every folder writable for its owner: build tools leave read-only ones (Go's module cache), agents anything.
+fn open_up(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
     }
 }
 
@@ -501,12 +526,19 @@ fn submodules(
     Ok(())
 }
 
+/// A file whose state in a checkout is not the committed one.
+pub(crate) struct Uncommitted {
+    pub(crate) path: Vec<u8>,
+    /// Its mode and content (none: too long to be read); `None` when it was deleted.
+    pub(crate) now: Option<(u32, Option<Oid>)>,
+}
+
 /// What differs between a snapshot of the user's checkout and a commit's tree: the uncommitted work.
 pub(crate) fn uncommitted(
     snapshot: &Base,
     repository: &git2::Repository,
     tree: &git2::Tree<'_>,
-) -> Result<Vec<(Vec<u8>, Option<(u32, Option<Oid>)>)>, WorkspaceError> {
+) -> Result<Vec<Uncommitted>, WorkspaceError> {
     let mut committed = std::collections::BTreeMap::new();
     tree.walk(TreeWalkMode::PreOrder, |dir, entry| {
         if entry.kind() == Some(ObjectType::Blob) {
@@ -548,7 +580,10 @@ pub(crate) fn uncommitted(
                 _ => false,
             };
             if !same {
-                found.push((path, Some((entry.stamp.mode, id))));
+                found.push(Uncommitted {
+                    path,
+                    now: Some((entry.stamp.mode, id)),
+                });
             }
         }
     }
@@ -556,7 +591,7 @@ pub(crate) fn uncommitted(
         committed
             .into_keys()
             .filter(|path| !sparse(path))
-            .map(|path| (path, None)),
+            .map(|path| Uncommitted { path, now: None }),
     );
     Ok(found)
 }
@@ -595,15 +630,15 @@ fn lay_over(
     let mut count = 0;
     let work = uncommitted(snapshot, user, base)?;
     // What is gone goes first: a folder may have taken a file's place.
-    let (gone, here): (Vec<_>, Vec<_>) = work.into_iter().partition(|(_, state)| state.is_none());
-    for (path, state) in gone.into_iter().chain(here) {
+    let (gone, here): (Vec<_>, Vec<_>) = work.into_iter().partition(|work| work.now.is_none());
+    for Uncommitted { path, now } in gone.into_iter().chain(here) {
         let shown = FilePath::new(path.as_slice());
         let failed = |source| WorkspaceError::Io {
             action: "write",
             path: tree.join(shown.as_path()),
             source,
         };
-        match state {
+        match now {
             None => {
                 placer.remove(&path).map_err(failed)?;
                 placer.prune(&path, |_| false);
