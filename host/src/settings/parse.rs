@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
         self.text(
             name,
             "must be a model's name: no spaces or control characters, not beginning with -, at most 200 bytes",
-            |text| model_name(text),
+            model_name,
         )
     }
 
