@@ -211,7 +211,14 @@ impl Machine {
     }
 
     fn take_chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), ApiError> {
-        self.start();
+        // A usage chunk, or a content filter's word on the prompt, is no answer yet.
+        if chunk
+            .choices
+            .as_ref()
+            .is_some_and(|choices| !choices.is_empty())
+        {
+            self.start();
+        }
         if let Some(model) = chunk
             .model
             .as_ref()

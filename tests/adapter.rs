@@ -1,0 +1,27 @@
+//! The adapter over HTTP: what a caller and a gateway see of each other.
+//!
+//! The gateway is a double that writes raw bytes, so that every cut and every oddity of a real one can be played.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "adapter/double.rs"]
+mod double;
+#[path = "adapter/message.rs"]
+mod message;
+
+#[path = "adapter/dialects.rs"]
+mod dialects;
+#[path = "adapter/errors.rs"]
+mod errors;
+#[path = "adapter/request.rs"]
+mod request;
+#[path = "adapter/routes.rs"]
+mod routes;
+#[path = "adapter/server.rs"]
+mod server;
+#[path = "adapter/stream.rs"]
+mod stream;

@@ -1,0 +1,291 @@
+//! Errors of the gateway, as the caller gets them.
+
+use std::time::{Duration, Instant};
+
+use mcp_codex_worker::gateway::{FatalCause, GatewayEvent};
+use serde_json::json;
+
+use super::double::{
+    Double, KEY, Play, ask, config, good, http, messages, open_stream, recorded, start, stream,
+    within,
+};
+use super::message::assemble;
+
+#[tokio::test]
+async fn a_status_stays_what_it_is_and_keeps_its_words_and_headers() {
+    for (status, want, kind) in [
+        (400, 400, "invalid_request_error"),
+        (401, 401, "authentication_error"),
+        (402, 402, "billing_error"),
+        (403, 403, "permission_error"),
+        (404, 404, "not_found_error"),
+        (413, 413, "request_too_large"),
+        (422, 422, "invalid_request_error"),
+        (429, 429, "rate_limit_error"),
+        (500, 500, "api_error"),
+        (503, 503, "overloaded_error"),
+        (529, 529, "overloaded_error"),
+        (302, 502, "api_error"),
+    ] {
+        let double = Double::always(http(
+            status,
+            &[
+                ("retry-after", "7"),
+                ("x-ratelimit-remaining-requests", "0"),
+                ("location", "http://127.0.0.1:1/"),
+            ],
+            &json!({ "error": { "message": format!("words {KEY}") } }).to_string(),
+        ))
+        .await;
+        let mut config = config(&double.url);
+        config.retries = 0;
+        let adapter = start(config).await;
+        for streams in [false, true] {
+            let got = messages(&adapter, &ask(json!({ "stream": streams }))).await;
+            let (word, message) = got.error();
+            assert_eq!((got.status, word.as_str()), (want, kind), "{status}");
+            assert!(!got.text.contains(KEY), "the key is in {message}");
+            if status != 302 {
+                assert!(message.contains("words"), "{status}: {message}");
+                assert_eq!(got.headers["retry-after"], "7");
+                assert_eq!(got.headers["x-ratelimit-remaining-requests"], "0");
+            }
+        }
+        // A redirect is not followed: one request a question, and none elsewhere.
+        assert_eq!(double.received().len(), 2, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_and_what_has_begun_is_not() {
+    let busy = |status| http(status, &[("retry-after-ms", "10")], "{\"error\":\"busy\"}");
+    let empty = open_stream(&[]);
+    let error_first = open_stream(&[json!({ "error": { "message": "busy", "code": 503 } })]);
+    for (name, first) in [
+        ("429", busy(429)),
+        ("500", busy(500)),
+        ("503", busy(503)),
+        ("an empty stream", empty),
+        ("an error as the first event", error_first),
+    ] {
+        let double = Double::start(move |number, _| {
+            Play::Pieces(vec![if number == 0 { first.clone() } else { good() }])
+        })
+        .await;
+        let mut config = config(&double.url);
+        let records = recorded(&mut config);
+        let adapter = start(config).await;
+        let got = messages(&adapter, &ask(json!({ "stream": true }))).await;
+        assert_eq!(got.status, 200, "{name}: {}", got.text);
+        assert_eq!(assemble(&got.text).content[0]["text"], "hello", "{name}");
+        assert_eq!(double.received().len(), 2, "{name}");
+        assert_eq!(records.lock().unwrap()[0].attempts, 2, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn retry_after_is_waited_for_when_short_and_passed_on_when_long() {
+    let double = Double::start(|number, _| {
+        Play::Pieces(vec![if number == 0 {
+            http(429, &[("retry-after", "1")], "{}")
+        } else {
+            good()
+        }])
+    })
+    .await;
+    let adapter = start(config(&double.url)).await;
+    let began = Instant::now();
+    assert_eq!(
+        messages(&adapter, &ask(json!({ "stream": true })))
+            .await
+            .status,
+        200
+    );
+    assert!(began.elapsed() >= Duration::from_secs(1));
+
+    let double = Double::always(http(429, &[("retry-after", "3600")], "{}")).await;
+    let adapter = start(config(&double.url)).await;
+    let got = messages(&adapter, &ask(json!({ "stream": true }))).await;
+    assert_eq!(
+        (got.status, got.headers["retry-after"].to_str().unwrap()),
+        (429, "3600")
+    );
+    assert_eq!(double.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_silent_gateway_is_given_up() {
+    for (name, bytes, begun) in [
+        ("silence from the start", Vec::new(), false),
+        (
+            "silence after a beginning",
+            open_stream(&[super::double::delta(json!({ "content": "a" }))]),
+            true,
+        ),
+    ] {
+        let double = Double::start(move |_, _| Play::Silence(bytes.clone())).await;
+        let mut config = config(&double.url);
+        config.idle_timeout = Duration::from_millis(200);
+        config.retries = 0;
+        let adapter = start(config).await;
+        let got = messages(&adapter, &ask(json!({ "stream": true }))).await;
+        if begun {
+            assert_eq!(
+                assemble(&got.text).error.unwrap().0,
+                "timeout_error",
+                "{name}"
+            );
+        } else {
+            assert_eq!(
+                (got.status, got.error().0.as_str()),
+                (504, "timeout_error"),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_not_there_is_a_502_that_names_it() {
+    let mut config = config("http://127.0.0.1:9/v1");
+    config.retries = 0;
+    let adapter = start(config).await;
+    let got = messages(&adapter, &ask(json!({}))).await;
+    let (kind, message) = got.error();
+    assert_eq!((got.status, kind.as_str()), (502, "api_error"));
+    assert!(
+        message.contains("127.0.0.1:9 cannot be reached"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_context_makes_claude_code_compact() {
+    let said = "This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens.";
+    let double = Double::always(http(
+        400,
+        &[],
+        &json!({ "error": { "message": said, "code": "context_length_exceeded" } }).to_string(),
+    ))
+    .await;
+    let adapter = start(config(&double.url)).await;
+    let got = messages(&adapter, &ask(json!({ "stream": true }))).await;
+    assert_eq!(got.status, 400);
+    assert!(
+        got.error()
+            .1
+            .starts_with("prompt is too long: 5000 tokens > 4096 maximum")
+    );
+}
+
+#[tokio::test]
+async fn the_runner_hears_of_a_hopeless_gateway() {
+    for (status, body, cause) in [
+        (401, "{\"error\":\"bad key\"}", FatalCause::Auth),
+        (
+            402,
+            "{\"error\":\"Insufficient Balance\"}",
+            FatalCause::Credit,
+        ),
+        (403, "{\"error\":\"no\"}", FatalCause::Auth),
+    ] {
+        let double = Double::always(http(status, &[], body)).await;
+        let adapter = start(config(&double.url)).await;
+        let mut events = adapter.events();
+        messages(&adapter, &ask(json!({ "stream": true }))).await;
+        let heard = within(10, async move {
+            loop {
+                if let GatewayEvent::Fatal { cause, .. } = events.recv().await.unwrap() {
+                    return cause;
+                }
+            }
+        })
+        .await;
+        assert_eq!(heard, cause);
+        assert_eq!(
+            double.received().len(),
+            1,
+            "a hopeless request is not repeated"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_ends_the_request_upstream() {
+    for streams in [true, false] {
+        let bytes = if streams {
+            open_stream(&[super::double::delta(json!({ "content": "a" }))])
+        } else {
+            Vec::new()
+        };
+        let mut double = Double::start(move |_, _| Play::Silence(bytes.clone())).await;
+        let mut config = config(&double.url);
+        let records = recorded(&mut config);
+        let adapter = start(config).await;
+        let request = super::double::client()
+            .post(format!("{}/v1/messages", adapter.url()))
+            .header("x-api-key", super::double::TOKEN)
+            .body(ask(json!({ "stream": streams })).to_string());
+        let asking = tokio::spawn(async move {
+            let mut response = request.send().await.unwrap();
+            while response.chunk().await.unwrap().is_some() {}
+        });
+        while double.received().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        asking.abort();
+        double.someone_left().await;
+        while records.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(records.lock().unwrap()[0].status, 499);
+    }
+}
+
+#[tokio::test]
+async fn a_spent_budget_ends_the_job() {
+    let usage =
+        json!({ "choices": [], "usage": { "prompt_tokens": 900, "completion_tokens": 50 } });
+    let double = Double::always(stream(&[
+        super::double::delta(json!({ "content": "a" })),
+        super::double::finish("stop"),
+        usage,
+    ]))
+    .await;
+    let mut config = config(&double.url);
+    config.budget.max_tokens_total = Some(1_000);
+    let adapter = start(config).await;
+    let mut events = adapter.events();
+    let body = ask(json!({ "stream": true, "max_tokens": 64000 }));
+    assert_eq!(messages(&adapter, &body).await.status, 200);
+    assert_eq!(messages(&adapter, &body).await.status, 200);
+    let got = messages(&adapter, &body).await;
+    assert_eq!(got.status, 400);
+    assert!(
+        got.error()
+            .1
+            .contains("budget of 1000 tokens is spent (1900 used)"),
+        "{}",
+        got.text
+    );
+    let limits: Vec<_> = double
+        .received()
+        .iter()
+        .map(|request| request.body["max_tokens"].clone())
+        .collect();
+    assert_eq!(
+        limits,
+        [json!(1000), json!(50)],
+        "a reply may not exceed what is left"
+    );
+    assert_eq!(adapter.usage().tokens.total(), 1_900);
+    let cause = within(10, async move {
+        loop {
+            if let GatewayEvent::Fatal { cause, .. } = events.recv().await.unwrap() {
+                return cause;
+            }
+        }
+    })
+    .await;
+    assert_eq!(cause.as_str(), "budget");
+}
