@@ -2,6 +2,7 @@
 //!
 //! The gateway is a double that writes raw bytes, so that every cut and every oddity of a real one can be played.
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
