@@ -540,7 +540,7 @@ fn codex_finds_the_tools_by_what_a_planner_would_search_for() {
             .iter()
             .filter_map(|space| space["name"].as_str())
             .collect();
-        println!(
+        eprintln!(
             "{:>6} bytes  {query:<40} {}",
             namespaces.to_string().len(),
             names.join(", ")
