@@ -205,11 +205,11 @@ fn the_surface_costs_the_planner_little() {
     let o200k = tiktoken_rs::o200k_base().unwrap();
     for tool in &visible {
         let tokens = o200k.encode_ordinary(&tool.to_string()).len();
-        println!("{}: {tokens} tokens", tool["name"]);
+        eprintln!("{}: {tokens} tokens", tool["name"]);
     }
     let tokens = o200k.encode_ordinary(&json!(visible).to_string()).len();
     let spoken = o200k.encode_ordinary(&instructions).len();
-    println!("tools {tokens} tokens, instructions {spoken} tokens (o200k)");
+    eprintln!("tools {tokens} tokens, instructions {spoken} tokens (o200k)");
     assert!(
         tokens + spoken <= 1_500,
         "tools {tokens}, instructions {spoken}"
