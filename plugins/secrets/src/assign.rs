@@ -911,7 +911,7 @@ fn named_elsewhere(
     i = text.run_back(i, 16, |b| b == b' ' || b == b'\t');
     let operator = text.before(i);
     let tag = operator == b'>';
-    if matches!(operator, b':' | b'=' | b'>' | b'(') {
+    if matches!(operator, b':' | b'=' | b'>') {
         i -= 1;
         i = text.run_back(i, 16, |b| {
             b == b' ' || b == b'\\' || b == b'"' || b == b'\''
@@ -944,6 +944,11 @@ fn named_elsewhere(
         "envvar",
     ];
     if !HOLDERS.iter().any(|holder| word == holder.as_bytes()) {
+        return false;
+    }
+    // A value of its own: `$env:NAME = "..."`.
+    let behind = quote_at(text, name_end).map_or(name_end, |quote| name_end + quote.length);
+    if matches!(text.at(text.blanks(behind)), b'=' | b':') {
         return false;
     }
     // Behind the name: the value's member, at most a few others between.
@@ -1019,9 +1024,11 @@ fn named_elsewhere(
                     return false;
                 }
             }
-            if VALUES
-                .iter()
-                .any(|value| word.eq_ignore_ascii_case(value.as_bytes()))
+            let whole = !matches!(text.before(j), b'_' | b'-' | b'.');
+            if whole
+                && VALUES
+                    .iter()
+                    .any(|value| word.eq_ignore_ascii_case(value.as_bytes()))
             {
                 let mut k = end;
                 if let Some(quote) = quote_at(text, k) {

@@ -172,6 +172,11 @@ impl Secrets {
                     }
                 }
             }
+            // A rule that runs into the end of the text may point behind it.
+            for found in &mut out.found[before..] {
+                found.end = found.end.min(bytes.len());
+                found.start = found.start.min(found.end);
+            }
             if text.was_cut() {
                 out.found.truncate(before);
                 // A hit may start before its anchor, on the same line.
@@ -201,6 +206,7 @@ impl Secrets {
                 .max(bytes.len().saturating_sub(LOOKAHEAD + 1024))
                 .max(decided);
         }
+        out.found.retain(|found| found.start < found.end);
         if !self.allowed.is_empty() {
             let allowed = |found: &Found| {
                 self.allowed
@@ -232,21 +238,29 @@ fn open_tail(bytes: &[u8], decided: usize) -> usize {
     while start > floor && bytes[start - 1] != b'\n' {
         start -= 1;
     }
-    while start > floor {
-        let line_end = start - 1;
+    // The last line of a key is short.
+    let mut candidate = start;
+    let mut short = 0;
+    while candidate > floor {
+        let line_end = candidate - 1;
         let mut line = line_end;
         while line > floor && bytes[line - 1] != b'\n' {
             line -= 1;
         }
         let mut run = 0;
-        let telling = bytes[line..line_end].iter().any(|&b| {
+        let mut longest = 0;
+        for &b in &bytes[line..line_end] {
             run = if text::base64(b) { run + 1 } else { 0 };
-            run >= 40
-        });
-        if !telling {
+            longest = longest.max(run);
+        }
+        candidate = line;
+        if longest >= 40 {
+            start = line;
+        } else if short == 0 && longest > 0 && (line_end - line) <= longest + 24 {
+            short += 1;
+        } else {
             break;
         }
-        start = line;
     }
     start
 }

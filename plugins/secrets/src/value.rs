@@ -331,7 +331,10 @@ fn telling(value: &[u8], kind: Kind, quoted: bool) -> bool {
                 // `new-password`, `my_pass`: words; `pa$$word!x` is none.
                 return shape.len >= 6
                     && !code_like(value, quoted)
-                    && (!wordy(value) || (quoted && has_odd_special(value) && shape.len >= 8));
+                    && (!wordy(value)
+                        || has_odd_special(value)
+                            && shape.len >= 8
+                            && (quoted || shape.lower > 1 && shape.upper > 1));
             }
             shape.len >= if quoted { 5 } else { 6 }
                 && !(wordy(value) && shape.len < 10 && !has_odd_special(value) && !quoted)
