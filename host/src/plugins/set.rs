@@ -515,6 +515,18 @@ impl PluginSet {
             what,
             remedy,
         };
+        if let Some(problem) = slot.entry.as_ref().and_then(|entry| entry.broken.as_ref()) {
+            let what = format!("[plugins.{name}] {problem}");
+            return Err(refuse(
+                Stage::Settings,
+                what,
+                "correct the config file".to_owned(),
+            ));
+        }
+        if !slot.enabled() {
+            let remedy = format!("write enabled = true in [plugins.{name}]");
+            return Err(refuse(Stage::Settings, "is not enabled".to_owned(), remedy));
+        }
         let own = slot
             .entry
             .as_ref()

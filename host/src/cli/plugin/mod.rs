@@ -17,7 +17,7 @@ use crate::settings::Settings;
 
 /// `plugin` and its subcommands.
 #[derive(Debug, Args)]
-pub struct PluginArguments {
+pub(super) struct PluginArguments {
     #[command(subcommand)]
     command: PluginCommand,
 }

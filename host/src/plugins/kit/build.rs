@@ -178,7 +178,10 @@ fn rust(folder: &Path) -> Result<Vec<u8>, BuildError> {
 }
 
 /// A component of a core module that wit-bindgen described.
-pub(crate) fn encode(core: &[u8]) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// What is wrong with the module.
+pub fn encode(core: &[u8]) -> Result<Vec<u8>, String> {
     let encoded = ComponentEncoder::default()
         .validate(true)
         .module(core)
@@ -210,6 +213,24 @@ fn have_target() -> Result<(), BuildError> {
     )))
 }
 
+/// The interface beside a plugin that has none of its own: one in this repository.
+fn have_wit(folder: &Path) -> Result<(), BuildError> {
+    let vendor = folder.join("vendor");
+    if vendor.join("wit").is_dir() {
+        return Ok(());
+    }
+    for (path, text) in super::VENDORED
+        .iter()
+        .filter(|(path, _)| path.starts_with("wit/"))
+    {
+        let file = vendor.join(path);
+        let written =
+            std::fs::create_dir_all(vendor.join("wit")).and_then(|()| std::fs::write(&file, text));
+        written.map_err(|error| file_error(&file, error))?;
+    }
+    Ok(())
+}
+
 /// componentize-js from the plugin's own node_modules, with every part of WASI left out.
 fn javascript(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), BuildError> {
     if !folder.join("node_modules").join(COMPONENTIZE_JS).is_dir() {
@@ -226,6 +247,7 @@ fn javascript(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), Bu
          disableFeatures: ['random', 'stdio', 'clocks', 'http', 'fetch-event'] }}); \
          await writeFile(out, made.component);"
     );
+    have_wit(folder)?;
     let mut node = Command::new("node");
     node.current_dir(folder)
         .args(["--input-type=module", "--eval", &script, "--"]);
@@ -236,6 +258,7 @@ fn javascript(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), Bu
 
 /// componentize-py from PATH.
 fn python(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), BuildError> {
+    have_wit(folder)?;
     let mut tool = Command::new("componentize-py");
     tool.current_dir(folder)
         .args(["-d", "vendor/wit", "-w", &world(manifest), "componentize"]);

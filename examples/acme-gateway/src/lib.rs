@@ -1,0 +1,94 @@
+//! Dialect `acme-gateway`: a gateway that wraps everything. Requests go as `{"engine": MODEL, "chat": REQUEST}`, a streamed
+//! event is `{"type": "piece", "text": ...}` or `{"type": "end", "why": ...}`, and errors have a code of its own.
+
+use serde_json::{Value, json};
+use worker_plugin::{
+    Auth, Dialect, Facts, Failure, Fault, Header, NoSettings, Outbound, Reply, Sse, ToolChoice, Translation, Verdict,
+};
+
+struct Acme;
+
+impl Dialect for Acme {
+    type Settings = NoSettings;
+    const SUMMARY: &'static str = "the wrapped chats of gateway.acme.example";
+
+    fn new(_: NoSettings) -> Result<Self, Fault> {
+        Ok(Acme)
+    }
+
+    fn recognises(&self) -> Vec<String> {
+        vec!["gateway.acme.example".to_owned(), "*.gateway.acme.example".to_owned()]
+    }
+
+    fn facts(&self, model: &str) -> Facts {
+        let mut facts = Facts::default();
+        facts.endpoint.path = "/chat/v3".to_owned();
+        // The host puts the key there; a plugin never sees it.
+        facts.endpoint.auth = Auth::Header("x-acme-key".to_owned());
+        facts.endpoint.headers = vec![Header { name: "x-acme-client".to_owned(), value: "worker".to_owned() }];
+        facts.limits.max_output = Some(if model.ends_with("-mini") { 4096 } else { 16_384 });
+        facts.tools.choice = ToolChoice::AutoOnly;
+        facts.canonical_request = false;
+        facts.canonical_response = false;
+        facts.canonical_stream = false;
+        facts.canonical_errors = false;
+        facts
+    }
+
+    fn request(&self, body: Vec<u8>, model: &str) -> Result<Outbound, Fault> {
+        let chat: Value = serde_json::from_slice(&body)?;
+        let body = json!({"engine": model, "chat": chat}).to_string().into_bytes();
+        Ok(Outbound { path: None, headers: Vec::new(), body })
+    }
+
+    fn response(&self, reply: Reply, model: &str) -> Result<Vec<u8>, Fault> {
+        let reply: Value = serde_json::from_slice(&reply.body)?;
+        let text = reply["text"].as_str().ok_or(Fault::unsupported("a reply without text"))?;
+        let message = json!({"role": "assistant", "content": text});
+        let choice = json!({"index": 0, "message": message, "finish_reason": finish(&reply["why"])});
+        Ok(json!({"model": model, "choices": [choice]}).to_string().into_bytes())
+    }
+
+    fn classify(&self, reply: &Reply) -> Verdict {
+        let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let failure = match body["acme_code"].as_str() {
+            Some("BUSY") => Failure::Overloaded,
+            Some("SLOW_DOWN") => Failure::RateLimited,
+            Some("TOO_LONG") => Failure::ContextTooLong,
+            Some("NO_KEY") => Failure::Unauthorized,
+            Some("NO_MONEY") => Failure::OutOfCredit,
+            _ => Failure::Unknown,
+        };
+        Verdict::of(failure, body["says"].as_str().unwrap_or("no reason given"))
+    }
+
+    fn translation(&self, model: &str) -> Box<dyn Translation> {
+        Box::new(Stream { model: model.to_owned() })
+    }
+}
+
+/// Why a reply ended, in canonical words.
+fn finish(why: &Value) -> &'static str {
+    if why == "full" { "length" } else { "stop" }
+}
+
+struct Stream {
+    model: String,
+}
+
+impl Translation for Stream {
+    fn push(&mut self, events: &[Sse]) -> Result<Vec<String>, Fault> {
+        let chunk = |event: &Sse| {
+            let piece: Value = serde_json::from_str(&event.data)?;
+            let choice = match piece["type"].as_str() {
+                Some("piece") => json!({"index": 0, "delta": {"content": piece["text"]}, "finish_reason": null}),
+                Some("end") => json!({"index": 0, "delta": {}, "finish_reason": finish(&piece["why"])}),
+                _ => return Err(Fault::unsupported("an event of no known type")),
+            };
+            Ok(json!({"model": self.model, "choices": [choice]}).to_string())
+        };
+        events.iter().map(chunk).collect()
+    }
+}
+
+worker_plugin::dialect!(Acme);

@@ -1,0 +1,12 @@
+//! The plugin platform: what a plugin may cost and may do, how the operator's entries stand beside the bundled ones, and
+//! the way of an author from `plugin new` to an installed plugin.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "plugin_platform/authors.rs"]
+mod authors;
+#[path = "plugin_platform/guests.rs"]
+mod guests;
+#[path = "plugin_platform/limits.rs"]
+mod limits;
+#[path = "plugin_platform/operators.rs"]
+mod operators;

@@ -1,0 +1,313 @@
+//! Every limit in a pair: what obeys it goes through, what violates it ends in a sentence that names plugin, function and
+//! remedy, and nothing else suffers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mcp_codex_worker::plugins::check::Report;
+use mcp_codex_worker::plugins::dialect::Sse;
+use mcp_codex_worker::plugins::summarizer::{Content, Request};
+use mcp_codex_worker::plugins::{PluginError, Stage};
+use mcp_codex_worker::redact::{ScannerSource, Window};
+use serde_json::json;
+
+use super::guests::{Job, set_with};
+
+fn hostile(limits: &str, act: &str, count: u64) -> Result<Report, PluginError> {
+    let set = set_with("hostile", "hostile-check", limits);
+    set.check("hostile")?
+        .run(Arc::new(Job), &json!({"do": act, "count": count}))
+}
+
+fn refused(stage: Stage, limits: &str, act: &str, count: u64) -> String {
+    let error = hostile(limits, act, count).unwrap_err();
+    assert_eq!(error.stage, stage, "{act}: {error}");
+    let text = error.to_string();
+    assert!(text.starts_with("check hostile 0.1.0: "), "{text}");
+    text
+}
+
+const SHORT: &str = "limits = { deadline = \"100ms\" }";
+
+#[test]
+fn time_obeyed() {
+    assert!(hostile(SHORT, "nothing", 0).unwrap().passed);
+}
+
+#[test]
+fn time_violated_by_loops_host_calls_and_bulk_instructions() {
+    for act in [
+        "loop for ever",
+        "ask the host for ever",
+        "fill memory for ever",
+    ] {
+        let text = refused(Stage::Deadline, SHORT, act, 0);
+        assert!(text.contains("took longer than 100 ms in run"), "{text}");
+        assert!(
+            text.contains("a higher deadline in [plugins.hostile.limits]"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_runaway_does_not_disturb_others() {
+    let set = set_with("hostile", "hostile-check", "limits = { deadline = \"1s\" }");
+    let check = set.check("hostile").unwrap();
+    std::thread::scope(|scope| {
+        let runaway = scope.spawn(|| check.run(Arc::new(Job), &json!({"do": "loop for ever"})));
+        let mut calls = 0;
+        while !runaway.is_finished() {
+            assert!(check.run(Arc::new(Job), &json!({})).unwrap().passed);
+            calls += 1;
+        }
+        assert!(calls > 10, "only {calls} calls beside the runaway");
+        assert_eq!(runaway.join().unwrap().unwrap_err().stage, Stage::Deadline);
+    });
+}
+
+#[test]
+fn endless_recursion_is_named() {
+    let text = refused(Stage::Trap, "", "call itself", 0);
+    assert!(text.contains("calls itself without end"), "{text}");
+}
+
+#[test]
+fn memory_obeyed() {
+    assert!(
+        hostile("limits = { memory = \"32MiB\" }", "take memory", 16)
+            .unwrap()
+            .passed
+    );
+}
+
+#[test]
+fn memory_violated() {
+    let text = refused(
+        Stage::Memory,
+        "limits = { memory = \"32MiB\" }",
+        "take memory",
+        64,
+    );
+    assert!(
+        text.contains("needs more than 32 MiB of memory, in run"),
+        "{text}"
+    );
+    assert!(text.contains("[plugins.hostile.limits]"), "{text}");
+    refused(Stage::Memory, "", "take memory", 5000);
+}
+
+#[test]
+fn output_obeyed() {
+    assert_eq!(hostile("", "find much", 1000).unwrap().findings.len(), 1000);
+    assert_eq!(
+        hostile("", "say much", 1 << 20).unwrap().summary.len(),
+        1 << 20
+    );
+}
+
+#[test]
+fn output_violated() {
+    assert!(refused(Stage::Output, "", "find much", 1001).contains("1001 findings; at most 1000"));
+    assert!(refused(Stage::Output, "", "say much", (1 << 20) + 1).contains("at most 1 MiB"));
+    // 900 findings that share one text of 60 kB: the copy is refused before the host has made 54 MB of it.
+    let error = hostile("", "say the same often", 900).unwrap_err();
+    assert!(
+        matches!(error.stage, Stage::Trap | Stage::Output),
+        "{error}"
+    );
+}
+
+#[test]
+fn input_obeyed_and_violated() {
+    assert!(hostile("", "read much", 16 << 20).unwrap().passed);
+    let text = refused(Stage::Fault, "", "read much", (16 << 20) + 1);
+    assert!(text.contains("at most 16777216 bytes"), "{text}");
+}
+
+#[test]
+fn a_file_that_did_not_change_is_not_shown() {
+    let text = refused(Stage::Fault, "", "read what did not change", 0);
+    assert!(text.contains("may not read"), "{text}");
+}
+
+#[test]
+fn a_flood_of_log_is_dropped_and_harms_nothing() {
+    assert!(hostile("", "write log", 10_000).unwrap().passed);
+    assert!(hostile("", "write a long line", 1 << 20).unwrap().passed);
+}
+
+#[test]
+fn a_panic_reaches_the_message() {
+    let text = refused(Stage::Trap, "", "panic", 0);
+    assert!(
+        text.contains("broke down in run") && text.contains("the moon is full"),
+        "{text}"
+    );
+    assert!(text.contains("plugin remove hostile"), "{text}");
+}
+
+#[test]
+fn a_check_can_only_tighten() {
+    assert!(!hostile("", "pass with an error", 0).unwrap().passed);
+    let text = refused(Stage::Fault, "", "refuse", 0);
+    assert!(text.ends_with("check hostile 0.1.0: not today"), "{text}");
+}
+
+#[test]
+fn a_plugin_that_breaks_down_again_and_again_is_put_aside() {
+    let set = set_with("hostile", "hostile-check", "");
+    let check = set.check("hostile").unwrap();
+    for _ in 0..5 {
+        assert!(
+            check
+                .run(Arc::new(Job), &json!({"do": "panic"}))
+                .unwrap_err()
+                .to_string()
+                .contains("moon")
+        );
+    }
+    let error = check.run(Arc::new(Job), &json!({})).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("broke down 5 times in 10 minutes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_redactor_that_breaks_a_rule_is_not_believed() {
+    let set = set_with("fish", "hostile-redactor", "kind = \"redactor\"");
+    let redactor = set.redactor("fish").unwrap();
+    let scan = |text: &str| {
+        let mut scanner = redactor.start().unwrap();
+        scanner.scan(Window {
+            bytes: text.as_bytes(),
+            decided: 0,
+            last: true,
+        })
+    };
+    assert_eq!(scan("a swordfish").unwrap().hits.len(), 1);
+    for (text, says) in [
+        ("hit outside", "gave a hit at 0..12 in a window of 11 bytes"),
+        ("bad label", "label"),
+        ("settle less", "settled 0 of 11 bytes"),
+        ("settle more", "settled 12 of 11 bytes"),
+        ("refuse", "not this text"),
+        ("panic", "a rule broke"),
+        ("loop", "took longer than 50 ms in scan"),
+    ] {
+        let error = scan(text).unwrap_err();
+        assert!(error.reason.contains(says), "{text}: {error}");
+        assert!(!error.reason.contains("bytes: ["), "no text in the reason");
+    }
+    let set = set_with(
+        "fish",
+        "hostile-redactor",
+        "kind = \"redactor\"\nconfig = { lookahead = 1000000 }",
+    );
+    let error = set.redactor("fish").unwrap().start().err().unwrap();
+    assert!(error.reason.contains("lookahead of 1000000"), "{error}");
+}
+
+#[test]
+fn a_redactor_that_is_missing_withholds_everything() {
+    let set = super::guests::set(
+        "redact = [\"corp\"]\n[corp]\nkind = \"redactor\"\npath = \"/nowhere/corp.wasm\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"",
+    );
+    let redactors = set.redactors();
+    let corp = redactors
+        .iter()
+        .find(|redactor| redactor.name() == "corp")
+        .expect("it stays in the list");
+    assert!(
+        corp.start()
+            .err()
+            .unwrap()
+            .reason
+            .contains("/nowhere/corp.wasm")
+    );
+    assert!(
+        redactors
+            .iter()
+            .any(|redactor| redactor.name() == "secrets")
+    );
+}
+
+#[test]
+fn a_summary_that_is_too_long_or_kept_what_is_not_there_is_not_believed() {
+    let set = set_with("sum", "hostile-summarizer", "");
+    let summarize = |text: &str| {
+        let request = Request {
+            content: Content::Other,
+            text,
+            origin: None,
+            exit_code: None,
+            max_bytes: 20,
+        };
+        set.summarizer("sum").unwrap().summarize(&request)
+    };
+    assert_eq!(summarize("short").unwrap().text, "short");
+    assert!(
+        summarize("too-much")
+            .unwrap_err()
+            .to_string()
+            .contains("gave 21 bytes; 20 were asked for")
+    );
+    assert!(
+        summarize("panic")
+            .unwrap_err()
+            .to_string()
+            .contains("no words")
+    );
+    assert_eq!(summarize("wrong-spans in here").unwrap().kept, [0..4]);
+}
+
+#[test]
+fn a_stream_that_breaks_down_ends_alone() {
+    let set = set_with("odd", "hostile-dialect", "");
+    let dialect = set.dialect("odd").unwrap();
+    let event = |data: &str| {
+        [Sse {
+            event: None,
+            data: data.to_owned(),
+        }]
+    };
+    let mut stream = dialect.translation("m").unwrap();
+    assert_eq!(stream.push(&event("a")).unwrap(), ["A"]);
+    for (data, says) in [
+        ("panic", "lost the thread"),
+        ("loop", "took longer than 100 ms in push"),
+        ("flood", "push"),
+    ] {
+        let mut broken = dialect.translation("m").unwrap();
+        let error = broken.push(&event(data)).unwrap_err();
+        assert!(error.to_string().contains(says), "{data}: {error}");
+        assert!(
+            broken
+                .push(&event("a"))
+                .unwrap_err()
+                .to_string()
+                .contains("not called again")
+        );
+    }
+    assert_eq!(stream.push(&event("b")).unwrap(), ["B"]);
+    assert_eq!(stream.finish(true).unwrap(), ["2 events, complete: true"]);
+}
+
+/// Not a timing test: prints what a fresh instance with one call costs, and fails only if it is absurd.
+#[test]
+fn a_fresh_instance_is_cheap() {
+    let set = set_with("hostile", "hostile-check", "");
+    let check = set.check("hostile").unwrap();
+    let job: Arc<Job> = Arc::new(Job);
+    let run = || check.run(job.clone(), &json!({})).unwrap();
+    run();
+    let began = Instant::now();
+    for _ in 0..1000 {
+        run();
+    }
+    println!("a check in a fresh instance: {:?}", began.elapsed() / 1000);
+    assert!(super::guests::engine().pooling() || cfg!(not(target_os = "linux")));
+}

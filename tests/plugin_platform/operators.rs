@@ -1,0 +1,489 @@
+//! The operator's entries: pins, grants, replacing and adding, and what stands in the way of strangers' code.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mcp_codex_worker::plugins::check::{Report, Severity};
+use mcp_codex_worker::plugins::summarizer::{Content, Request};
+use mcp_codex_worker::plugins::{Kind, PluginSet, PluginSettings, Stage};
+use mcp_codex_worker::redact::{ScannerSource, Window};
+use serde_json::json;
+
+use super::guests::{Job, engine, guest, set, set_with, sha256, workspace};
+
+fn run(set: &PluginSet, name: &str) -> Report {
+    set.check(name)
+        .unwrap()
+        .run(Arc::new(Job), &json!({}))
+        .unwrap()
+}
+
+#[test]
+fn every_bundled_plugin_loads_pure() {
+    let set = set("");
+    let names = set
+        .list()
+        .into_iter()
+        .map(|listed| listed.name)
+        .collect::<Vec<_>>();
+    for name in ["openai", "scope", "secrets", "test-output"] {
+        assert!(names.iter().any(|listed| listed == name), "{names:?}");
+    }
+    for name in names {
+        let info = set.info(&name).unwrap();
+        assert_eq!(info.own_name, name);
+        let foreign = info
+            .imports
+            .iter()
+            .find(|import| !import.starts_with("worker:plugin/"));
+        assert_eq!(foreign, None, "{name} imports no WASI");
+        let granted = info
+            .imports
+            .iter()
+            .find(|import| import.contains("/files@") || import.contains("/clock@"));
+        assert_eq!(granted, None, "{name} wants no grant");
+    }
+}
+
+#[test]
+fn scope_passes_what_lies_inside_and_fails_what_does_not() {
+    let set = set("");
+    let scope = set.check("scope").unwrap();
+    assert!(
+        scope
+            .run(Arc::new(Job), &json!({"paths": ["src"]}))
+            .unwrap()
+            .passed
+    );
+    let report = scope
+        .run(Arc::new(Job), &json!({"paths": ["tests"]}))
+        .unwrap();
+    assert!(!report.passed);
+    assert_eq!(report.findings[0].path.as_deref(), Some("src/a.rs"));
+    let error = scope.run(Arc::new(Job), &json!({"paths": []})).unwrap_err();
+    assert_eq!(error.stage, Stage::Settings);
+    assert!(error.to_string().contains("paths"), "{error}");
+}
+
+#[test]
+fn an_entry_replaces_a_bundled_dialect_without_a_rebuild() {
+    assert_eq!(
+        set("")
+            .dialect("openai")
+            .unwrap()
+            .facts("m")
+            .unwrap()
+            .endpoint
+            .path,
+        "/chat/completions"
+    );
+    let mine = set_with("openai", "hostile-dialect", "");
+    let dialect = mine.dialect("openai").unwrap();
+    assert_eq!(dialect.facts("m").unwrap().endpoint.path, "/m/chat");
+    assert_eq!(dialect.request(b"abc", "m").unwrap().body, b"cba");
+    assert!(
+        dialect
+            .request(b"refuse", "m")
+            .unwrap_err()
+            .to_string()
+            .contains("no such request")
+    );
+    let (chosen, pattern) = mine.dialect_for("https://gateway.invalid/v9/x").unwrap();
+    assert_eq!(
+        (chosen.name(), pattern.as_deref()),
+        ("openai", Some("gateway.invalid/v9"))
+    );
+    assert_eq!(
+        mine.dialect_for("https://elsewhere.invalid").unwrap().1,
+        None
+    );
+}
+
+#[test]
+fn what_tightens_can_only_be_added_to() {
+    let replaced = set_with("scope", "hostile-check", "");
+    let error = replaced.check("scope").err().unwrap();
+    assert!(
+        error.to_string().contains("can only be added to"),
+        "{error}"
+    );
+    let replaced = set_with("secrets", "hostile-redactor", "");
+    let secrets = replaced
+        .redactors()
+        .into_iter()
+        .find(|redactor| redactor.name() == "secrets")
+        .unwrap();
+    assert!(
+        secrets.start().is_err(),
+        "text is withheld, not shown unredacted"
+    );
+    let off = set("[secrets]\nenabled = false\n[scope]\nenabled = false");
+    assert!(
+        off.redactors()
+            .iter()
+            .any(|redactor| redactor.name() == "secrets" && redactor.start().is_ok())
+    );
+    off.check("scope").unwrap();
+}
+
+#[test]
+fn another_kind_cannot_take_a_bundled_name() {
+    let error = set_with("openai", "hostile-check", "")
+        .dialect("openai")
+        .err()
+        .unwrap();
+    assert!(
+        error.to_string().contains("is a check, not a dialect"),
+        "{error}"
+    );
+}
+
+#[test]
+fn only_the_pinned_bytes_are_run() {
+    let path = guest("hostile-check");
+    let other = "0".repeat(64);
+    let error = set(&format!("[mine]\npath = {path:?}\nsha256 = \"{other}\""))
+        .check("mine")
+        .err()
+        .unwrap();
+    assert_eq!(error.stage, Stage::Digest);
+    assert!(
+        error.to_string().contains(&sha256(&path)) && error.to_string().contains(&other),
+        "{error}"
+    );
+    let error = set(&format!("[mine]\npath = {path:?}"))
+        .check("mine")
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("is not pinned"), "{error}");
+}
+
+#[test]
+fn a_running_job_keeps_what_it_started_with_and_the_next_refuses_changed_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.wasm");
+    std::fs::copy(guest("hostile-check"), &path).unwrap();
+    let table = format!("[mine]\npath = {path:?}\nsha256 = \"{}\"", sha256(&path));
+    let running = set(&table);
+    assert!(run(&running, "mine").passed);
+    std::fs::copy(guest("clock-check"), &path).unwrap();
+    assert!(run(&running, "mine").passed);
+    assert_eq!(
+        set(&table).check("mine").err().unwrap().stage,
+        Stage::Digest
+    );
+}
+
+#[test]
+fn an_import_without_its_grant_is_refused_with_the_sentence_that_grants_it() {
+    let error = set_with("late", "clock-check", "")
+        .check("late")
+        .err()
+        .unwrap();
+    assert_eq!(error.stage, Stage::Link);
+    let text = error.to_string();
+    assert!(
+        text.contains("imports worker:plugin/clock@0.1.0, which needs the grant \"clock\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("add it to grants in [plugins.late]"),
+        "{text}"
+    );
+    let granted = set_with("late", "clock-check", "grants = [\"clock\"]");
+    assert!(run(&granted, "late").summary.parse::<u64>().unwrap() > 1_600_000_000_000);
+}
+
+#[test]
+fn files_are_readable_within_the_granted_globs_only() {
+    let error = set_with("reader", "files-check", "grants = [\"clock\"]")
+        .check("reader")
+        .err()
+        .unwrap();
+    assert!(
+        error.to_string().contains("needs the grant \"files:GLOB\""),
+        "{error}"
+    );
+    let report = run(
+        &set_with("reader", "files-check", "grants = [\"files:docs/**\"]"),
+        "reader",
+    );
+    assert_eq!(report.summary, "docs/a.md", "others are not even listed");
+    let outcomes = report
+        .findings
+        .iter()
+        .map(|finding| finding.message.as_str())
+        .collect::<Vec<_>>();
+    assert_eq!(
+        outcomes,
+        [
+            "text of docs/a.md",
+            "not granted",
+            "not granted",
+            "not granted",
+            "not granted"
+        ]
+    );
+    assert!(
+        report
+            .findings
+            .iter()
+            .all(|finding| finding.severity == Severity::Note)
+    );
+}
+
+#[test]
+fn what_is_no_plugin_is_refused_with_name_reason_and_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let core = super::guests::folder().join("wasm32-unknown-unknown/release/hostile_check.wasm");
+    guest("hostile-check");
+    let component = std::fs::read(guest("hostile-check")).unwrap();
+    let other_version = String::from_utf8_lossy(&component).contains("0.1.0");
+    assert!(other_version);
+    let mut later = component.clone();
+    let old = b"worker:plugin/check@0.1.0";
+    while let Some(at) = later.windows(old.len()).position(|part| part == old) {
+        later[at..at + old.len()].copy_from_slice(b"worker:plugin/check@0.9.0");
+    }
+    let cases: [(&str, Vec<u8>, Stage, &str); 6] = [
+        (
+            "core",
+            std::fs::read(core).unwrap(),
+            Stage::Compile,
+            "is a core WebAssembly module and no component",
+        ),
+        (
+            "text",
+            b"hello".to_vec(),
+            Stage::Compile,
+            "is no WebAssembly",
+        ),
+        ("empty", Vec::new(), Stage::Compile, "is an empty file"),
+        (
+            "native",
+            b"\x7fELF and so on".to_vec(),
+            Stage::Compile,
+            "is native code",
+        ),
+        (
+            "cut",
+            component[..component.len() / 2].to_vec(),
+            Stage::Compile,
+            "is no valid component",
+        ),
+        (
+            "later",
+            later,
+            Stage::Link,
+            "was made for worker:plugin 0.9.0, and this host has 0.1",
+        ),
+    ];
+    for (name, bytes, stage, says) in cases {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let error = set(&format!(
+            "[{name}]\npath = {path:?}\nsha256 = \"{}\"",
+            sha256(&path)
+        ))
+        .check(name)
+        .err()
+        .unwrap();
+        assert_eq!(error.stage, stage, "{error}");
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&format!("plugin {name}: "))
+                && text.contains(says)
+                && text.contains("; "),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_component_that_is_too_large_is_not_compiled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.wasm");
+    let mut bytes = std::fs::read(guest("hostile-check")).unwrap();
+    bytes.resize((32 << 20) + 1, 0);
+    std::fs::write(&path, bytes).unwrap();
+    let error = set(&format!(
+        "[large]\npath = {path:?}\nsha256 = \"{}\"",
+        sha256(&path)
+    ))
+    .check("large")
+    .err()
+    .unwrap();
+    assert!(error.to_string().contains("at most 32 MiB"), "{error}");
+}
+
+#[test]
+fn settings_are_checked_before_the_plugin_runs() {
+    let set = set_with("hostile", "hostile-check", "config = { count = 3 }");
+    let check = set.check("hostile").unwrap();
+    for (settings, says) in [
+        (
+            json!({"doo": "x"}),
+            "doo is no such setting; there are: do, count",
+        ),
+        (json!({"count": -1}), "count must be at least 0"),
+        (json!({"do": "refuse settings"}), "do: not this"),
+        (json!("text"), "settings must be an object"),
+    ] {
+        let error = check.run(Arc::new(Job), &settings).unwrap_err();
+        assert_eq!(error.stage, Stage::Settings, "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+#[test]
+fn a_broken_entry_does_not_stop_the_others() {
+    let set = set(
+        "[mine]\ngrants = [\"network\"]\n[openai]\n[odd]\nkind = \"dialect\"\npath = \"gone.wasm\"",
+    );
+    let problems = set
+        .problems()
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.contains("there is no grant \"network\"")),
+        "{problems:?}"
+    );
+    set.dialect("openai").unwrap();
+    assert!(set.dialect_for("https://api.openai.com/v1").is_ok());
+    let error = set.check("not-there").err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains("there is none of that name; there are: ")
+            && error.to_string().contains("scope"),
+        "{error}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn compiled_code_of_others_is_not_taken() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use mcp_codex_worker::plugins::Engine;
+
+    let cache = tempfile::tempdir().unwrap();
+    let load = || {
+        // A measuring engine is new each time, so nothing is kept in memory.
+        let path = guest("hostile-check");
+        let table = format!("[mine]\npath = {path:?}\nsha256 = \"{}\"", sha256(&path))
+            .parse()
+            .unwrap();
+        let engine = Engine::measuring(cache.path()).unwrap();
+        let set = PluginSet::load(
+            &engine,
+            &PluginSettings::from_table(&table, Path::new("/nowhere")),
+        );
+        run(&set, "mine")
+    };
+    load();
+    let folder = cache.path().join("plugins");
+    let compiled = || {
+        let entries = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        entries
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "cwasm")
+            })
+            .collect::<Vec<_>>()
+    };
+    let [file] = &compiled()[..] else {
+        panic!("one compiled component, not {:?}", compiled())
+    };
+    assert_eq!(std::fs::metadata(file).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+    let inode = std::fs::metadata(file).unwrap().ino();
+    load();
+    assert_eq!(
+        std::fs::metadata(file).unwrap().ino(),
+        inode,
+        "the second load takes it from the cache"
+    );
+
+    // A file that others may write, a link, and rubbish: each time it is compiled anew and nothing of it runs.
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    load();
+    assert_ne!(std::fs::metadata(file).unwrap().ino(), inode);
+    assert_eq!(std::fs::metadata(file).unwrap().mode() & 0o777, 0o600);
+    let elsewhere = cache.path().join("forged");
+    std::fs::write(&elsewhere, b"\x7fELF forged").unwrap();
+    std::fs::remove_file(file).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, file).unwrap();
+    load();
+    assert!(std::fs::symlink_metadata(file).unwrap().is_file());
+    std::fs::write(file, b"\x7fELF forged").unwrap();
+    load();
+    assert!(std::fs::metadata(file).unwrap().len() > 1000);
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    load();
+    assert_eq!(std::fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn components_of_the_first_version_load_for_ever() {
+    let folder = workspace().join("tests/fixtures/plugins-0.1");
+    let entry = |name: &str| {
+        let path = folder.join(format!("{name}.wasm"));
+        format!(
+            "[old-{name}]\npath = {path:?}\nsha256 = \"{}\"\n",
+            sha256(&path)
+        )
+    };
+    let set = set(&["check", "summarizer", "redactor", "dialect"]
+        .map(entry)
+        .concat());
+    for (name, kind) in [
+        ("old-check", Kind::Check),
+        ("old-summarizer", Kind::Summarizer),
+        ("old-redactor", Kind::Redactor),
+        ("old-dialect", Kind::Dialect),
+    ] {
+        assert_eq!(set.info(name).unwrap().kind, kind);
+    }
+    assert!(run(&set, "old-check").passed);
+    let request = Request {
+        content: Content::Other,
+        text: "words",
+        origin: None,
+        exit_code: None,
+        max_bytes: 9,
+    };
+    assert_eq!(
+        set.summarizer("old-summarizer")
+            .unwrap()
+            .summarize(&request)
+            .unwrap()
+            .text,
+        "words"
+    );
+    let redactor = set.redactor("old-redactor").unwrap();
+    let window = Window {
+        bytes: b"a swordfish",
+        decided: 0,
+        last: true,
+    };
+    assert_eq!(
+        redactor.start().unwrap().scan(window).unwrap().hits[0].label,
+        "fish"
+    );
+    assert_eq!(
+        set.dialect("old-dialect")
+            .unwrap()
+            .facts("m")
+            .unwrap()
+            .endpoint
+            .path,
+        "/m/chat"
+    );
+    let _ = engine();
+}
