@@ -243,6 +243,48 @@ fn the_working_directory_keeps_its_place() {
 }
 
 #[test]
+fn a_linked_worktree_can_be_the_source() {
+    let scene = Scene::new();
+    scene.git(&["worktree", "add", "-q", "-b", "side", "../side"]);
+    let root = Root::open(&scene.root()).unwrap();
+    let source = Workspace::open(&root, &[scene.root().join("side")]).unwrap();
+    let request = IsolatedRequest {
+        source: &source,
+        folder: &scene.state("job"),
+        name: "job",
+        base: None,
+        include_dirty: false,
+        limits: Limits::default(),
+    };
+    let mut isolated = Isolated::create(&request).unwrap();
+    assert!(
+        isolated.read_paths().iter().all(|path| path.is_dir()),
+        "{:?}",
+        isolated.read_paths()
+    );
+    let base = Base::capture(
+        isolated.workspace(),
+        &scene.state("job").join("base"),
+        Limits::default(),
+    )
+    .unwrap();
+    write(&isolated.workspace().top().join("src/b.txt"), "agent\n");
+    isolated
+        .seal(&base, &base.changes().unwrap(), "What the job made")
+        .unwrap();
+    isolated.apply(ApplyHow::Merge).unwrap();
+    assert_eq!(
+        fs::read(scene.root().join("side/src/b.txt")).unwrap(),
+        b"agent\n"
+    );
+    assert_eq!(
+        git(&scene.root().join("side"), &["status", "--porcelain"]),
+        ""
+    );
+    assert_eq!(scene.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
 fn uncommitted_work_comes_along_when_asked_for() {
     let scene = Scene::new();
     scene.write("src/b.txt", "edited\n");

@@ -428,7 +428,7 @@ impl Isolated {
     ) -> Result<Vec<FilePath>, ApplyError> {
         let record = self.record();
         let workspace = Workspace::open(
-            &Root::open(&record.source)?,
+            &Root::open(&record.root)?,
             std::slice::from_ref(&record.source),
         )?;
         let storage = self.folder().join("source/apply");
@@ -461,7 +461,8 @@ impl Isolated {
     }
 }
 
-fn source_objects(top: &Path) -> PathBuf {
+/// Where the repository of a checkout keeps its objects.
+pub(super) fn source_objects(top: &Path) -> PathBuf {
     open_source(top).map_or_else(
         |_| top.join(".git/objects"),
         |user| user.commondir().join("objects"),

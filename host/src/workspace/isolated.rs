@@ -61,6 +61,8 @@ pub struct IsolatedRecord {
     pub branch: String,
     /// The checkout that it was made from.
     pub source: PathBuf,
+    /// SANDBOX_ROOT, as it was then.
+    pub root: PathBuf,
     /// The job's directories in that checkout, relative to its top, the working directory first.
     pub dirs: Vec<PathBuf>,
     /// What was asked for: `HEAD`, a branch, a commit.
@@ -137,6 +139,7 @@ impl Isolated {
         let mut record = IsolatedRecord {
             branch: format!("worker/{}", request.name),
             source: source.top().to_path_buf(),
+            root: source.root().path().to_path_buf(),
             dirs: dirs_below_top(source),
             base_name: base_name.to_owned(),
             base_commit: base_commit.to_string(),
@@ -222,11 +225,12 @@ impl Isolated {
         &self.record
     }
 
-    /// Folders outside the tree that the agent's git must be able to read.
+    /// Folders outside the tree that the agent's git must be able to read: the kept objects, and the repository's own,
+    /// wherever they lie (the checkout may itself be a linked worktree).
     pub fn read_paths(&self) -> Vec<PathBuf> {
         vec![
             self.folder.join("keep"),
-            self.record.source.join(".git/objects"),
+            super::apply::source_objects(&self.record.source),
         ]
     }
 
