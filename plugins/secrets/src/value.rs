@@ -926,7 +926,7 @@ pub(crate) fn wordy(value: &[u8]) -> bool {
     let identifier = value
         .iter()
         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/'));
-    letters > 0 && (odd == 0 || identifier && parts >= 3 && odd * 3 <= parts && odd_length <= 8)
+    letters > 0 && (odd == 0 || identifier && parts >= 4 && odd * 3 <= parts && odd_length <= 8)
 }
 
 /// `utf8`, `2fa`, `SelectedTls12UsingTls13`: some groups of digits among words.
