@@ -255,10 +255,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("home");
         for path in [
-            ".cargo/registry",
+            ".cargo/registry/cache/crates",
             ".cargo/bin",
             ".pyenv",
-            "go/pkg",
+            "go/pkg/mod",
             "tools/bin",
         ] {
             std::fs::create_dir_all(home.join(path)).unwrap();
@@ -291,7 +291,7 @@ mod tests {
             ".cargo/bin",
             ".cargo/registry",
             ".pyenv",
-            "go/pkg",
+            "go/pkg/mod",
             "tools/bin",
         ]
         .map(|path| home.join(path));

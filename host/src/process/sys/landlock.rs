@@ -2,7 +2,6 @@
 //!
 //! Landlock holds opening, not looking: `stat` and `readlink` work everywhere.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -157,7 +156,7 @@ fn configuration() -> Vec<PathBuf> {
         .filter(|entry| {
             !SECRET_ETC
                 .iter()
-                .any(|secret| entry.file_name() == OsString::from(secret))
+                .any(|secret| entry.file_name() == **secret)
         })
         .flat_map(|entry| {
             if entry.file_name() == "ssl" {
