@@ -5,13 +5,11 @@
 
 pub mod artifacts;
 pub mod diff;
-mod lines;
 pub mod text;
 
 use serde_json::{Map, Value, json};
 
 pub use artifacts::{Artifact, ArtifactError, ArtifactWriter, Artifacts, Slice};
-pub use lines::{escaped, log_line};
 
 use crate::verify::{CheckVerdict, Verdicts};
 
