@@ -115,7 +115,7 @@ pub fn build(folder: &Path) -> Result<Built, BuildError> {
 
 /// A Rust crate: cargo to a core module, and that to a component in process.
 fn rust(folder: &Path) -> Result<Vec<u8>, BuildError> {
-    have_target()?;
+    have_target(folder)?;
     let mut cargo = Command::new("cargo");
     cargo.current_dir(folder).args([
         "build",
@@ -190,9 +190,10 @@ pub fn encode(core: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// Makes sure that the compiler can build WebAssembly.
-fn have_target() -> Result<(), BuildError> {
+fn have_target(folder: &Path) -> Result<(), BuildError> {
     let installed = || {
         let output = Command::new("rustc")
+            .current_dir(folder)
             .args(["--print", "target-libdir", "--target", TARGET])
             .output();
         output
@@ -202,6 +203,7 @@ fn have_target() -> Result<(), BuildError> {
         return Ok(());
     }
     let _ = Command::new("rustup")
+        .current_dir(folder)
         .args(["target", "add", TARGET])
         .stdout(std::process::Stdio::null())
         .status();

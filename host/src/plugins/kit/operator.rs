@@ -9,6 +9,8 @@ use super::super::Kind;
 /// A config file that is being changed.
 pub struct Operator {
     file: PathBuf,
+    /// The comments of a file that has nothing else: they stay in front.
+    lead: String,
     document: DocumentMut,
 }
 
@@ -74,8 +76,20 @@ impl Operator {
                 file: file.display().to_string(),
                 what: error.to_string().trim_end().to_owned(),
             })?;
+        if document.as_table().is_empty() {
+            return Ok(Operator {
+                file: file.to_owned(),
+                lead: if text.is_empty() || text.ends_with('\n') {
+                    text
+                } else {
+                    format!("{text}\n")
+                },
+                document: DocumentMut::new(),
+            });
+        }
         Ok(Operator {
             file: file.to_owned(),
+            lead: String::new(),
             document,
         })
     }
@@ -160,7 +174,7 @@ impl Operator {
         let temporary = self
             .file
             .with_extension(format!("{}.tmp", std::process::id()));
-        let written = std::fs::write(&temporary, self.document.to_string());
+        let written = std::fs::write(&temporary, format!("{}{}", self.lead, self.document));
         if let (Ok(()), Ok(metadata)) = (&written, std::fs::metadata(&self.file)) {
             let _ = std::fs::set_permissions(&temporary, metadata.permissions());
         }
