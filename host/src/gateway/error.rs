@@ -327,13 +327,13 @@ impl Said {
                 }
             });
         let message: String = self.message.chars().take(MESSAGE_LIMIT).collect();
-        if matches!(status, 400 | 413 | 422 | 500) || upstream_status.is_none() {
-            if let Some(message) = overflow(&message, &self) {
-                return ApiError {
-                    upstream_status,
-                    ..ApiError::invalid(message)
-                };
-            }
+        if (matches!(status, 400 | 413 | 422 | 500) || upstream_status.is_none())
+            && let Some(message) = overflow(&message, &self)
+        {
+            return ApiError {
+                upstream_status,
+                ..ApiError::invalid(message)
+            };
         }
         let (kind, status) = Kind::of_status(status);
         let spent = self.has(&[

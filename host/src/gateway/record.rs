@@ -85,7 +85,9 @@ pub struct RequestRecord {
 
 /// Where records go, besides the adapter's events. Called at the end of each request; must not block for long.
 #[derive(Clone)]
-pub struct RecordSink(Option<Arc<dyn Fn(&RequestRecord) + Send + Sync>>);
+pub struct RecordSink(Option<Arc<TakeRecord>>);
+
+type TakeRecord = dyn Fn(&RequestRecord) + Send + Sync;
 
 impl RecordSink {
     /// Hands each record to a function.

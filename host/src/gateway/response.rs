@@ -74,7 +74,7 @@ pub(crate) fn translate(
     let stop = match Stop::of_finish(reason) {
         Some(Stop::EndTurn) | None if has_calls => Stop::ToolUse,
         Some(Stop::ToolUse) if !has_calls => Stop::EndTurn,
-        Some(Stop::EndTurn) if sequence.is_some() => Stop::StopSequence,
+        Some(Stop::EndTurn) if sequence.is_some() => Stop::Sequence,
         Some(stop) => stop,
         None => Stop::EndTurn,
     };
@@ -100,7 +100,7 @@ pub(crate) fn translate(
     out.extend_from_slice(b",\"content\":[");
     out.extend_from_slice(&blocks);
     let sequence = sequence
-        .filter(|_| stop == Stop::StopSequence)
+        .filter(|_| stop == Stop::Sequence)
         .map_or(Value::Null, Value::String);
     out.extend_from_slice(
         format!(

@@ -37,7 +37,7 @@ pub(crate) enum Stop {
     MaxTokens,
     ToolUse,
     Refusal,
-    StopSequence,
+    Sequence,
 }
 
 impl Stop {
@@ -48,7 +48,7 @@ impl Stop {
             Self::MaxTokens => "max_tokens",
             Self::ToolUse => "tool_use",
             Self::Refusal => "refusal",
-            Self::StopSequence => "stop_sequence",
+            Self::Sequence => "stop_sequence",
         }
     }
 
@@ -659,7 +659,7 @@ impl Machine {
         let stop = match self.stop {
             Some(Stop::EndTurn) | None if self.tools_sent => Stop::ToolUse,
             Some(Stop::ToolUse) if !self.tools_sent => Stop::EndTurn,
-            Some(Stop::EndTurn) if self.stop_sequence.is_some() => Stop::StopSequence,
+            Some(Stop::EndTurn) if self.stop_sequence.is_some() => Stop::Sequence,
             Some(stop) => stop,
             None => Stop::EndTurn,
         };
@@ -673,7 +673,7 @@ impl Machine {
             |reported| reported.tokens,
         );
         let sequence = match (&self.stop_sequence, stop) {
-            (Some(sequence), Stop::StopSequence) => Value::String(sequence.clone()),
+            (Some(sequence), Stop::Sequence) => Value::String(sequence.clone()),
             _ => Value::Null,
         };
         let data = format!(

@@ -53,7 +53,7 @@ impl Hold {
 ///
 /// # Errors
 /// The file cannot be opened or locked.
-pub fn is_held(path: &Path) -> io::Result<bool> {
+pub(super) fn is_held(path: &Path) -> io::Result<bool> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -70,7 +70,7 @@ pub fn is_held(path: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// The file cannot be opened or locked.
-pub fn wait_until_free(path: &Path) -> io::Result<()> {
+pub(super) fn wait_until_free(path: &Path) -> io::Result<()> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

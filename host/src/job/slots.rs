@@ -31,11 +31,11 @@ pub(super) async fn wait_for_turn(
         if store.cancel_requested(id)? {
             return Ok(Turn::Gone);
         }
-        if is_first(store, id)? {
-            if let Some(slot) = free_slot(store, slots)? {
-                let moved = store.advance(id, State::Queued, State::Preparing)?;
-                return Ok(if moved { Turn::Slot(slot) } else { Turn::Gone });
-            }
+        if is_first(store, id)?
+            && let Some(slot) = free_slot(store, slots)?
+        {
+            let moved = store.advance(id, State::Queued, State::Preparing)?;
+            return Ok(if moved { Turn::Slot(slot) } else { Turn::Gone });
         }
         tokio::time::sleep(TURN_POLL).await;
     }

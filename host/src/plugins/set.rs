@@ -624,11 +624,11 @@ impl PluginSet {
                 .as_ref()
                 .and_then(|manifest| manifest.sha256.as_deref()),
         ];
-        for pin in pins
+        let broken = pins
             .into_iter()
             .flatten()
-            .filter(|pin| !pin.eq_ignore_ascii_case(&sha256))
-        {
+            .find(|pin| !pin.eq_ignore_ascii_case(&sha256));
+        if let Some(pin) = broken {
             let what = format!(
                 "{} has the sha256 {sha256}, and {pin} was expected",
                 file.display()

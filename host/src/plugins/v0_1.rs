@@ -53,6 +53,7 @@ kind!(dialect, "worker:plugin/dialect-plugin");
 use imports::worker::plugin::{clock, config, files, job, log, types};
 
 /// The job that was lent to a check for one call; the job itself stands in [`Host::job`].
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct Lent;
 
 /// A component, linked and ready for instances.

@@ -55,7 +55,7 @@ impl Windows {
     /// continue beyond it.
     pub(super) fn of(&self, text: &[u8]) -> Vec<Range<usize>> {
         let Ok(found) = self.literals.try_find_overlapping_iter(text) else {
-            return vec![0..text.len()];
+            return std::iter::once(0..text.len()).collect();
         };
         let mut around: Vec<Range<usize>> = Vec::new();
         for literal in found {

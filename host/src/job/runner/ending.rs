@@ -13,7 +13,6 @@ use crate::job::store::Store;
 use crate::process::LevelWord;
 use crate::redact::{Redacted, RedactedJson, Redactor};
 use crate::report::{self, Artifacts, Ended, artifacts};
-use crate::settings::SandboxMode;
 use crate::verify::Verdicts;
 use crate::workspace::Selection;
 
@@ -230,10 +229,10 @@ fn notes(job: &Job) -> Vec<String> {
     if let Some(agent) = &job.findings.agent {
         notes.extend(agent.notes.iter().cloned());
     }
-    if let Some(level) = &job.findings.level {
-        if level.word != LevelWord::Confined && job.settings.sandbox != SandboxMode::Off {
-            notes.push(format!("ran {}; doctor says why", level.word.as_str()));
-        }
+    if let Some(level) = &job.findings.level
+        && level.word != LevelWord::Confined
+    {
+        notes.push(format!("ran {}; doctor says why", level.word.as_str()));
     }
     if let Some(changes) = &job.findings.changes {
         if changes.ignored > 0 {

@@ -83,11 +83,11 @@ impl Journal {
         if self.logged > LOG_MAX {
             entry.push_str("        the log ends here: it has reached its limit\n");
         }
-        if let Some(log) = &mut self.log {
-            if let Err(fault) = log.write_all(entry.as_bytes()) {
-                tracing::error!(%fault, "the job's log cannot be written");
-                self.log = None;
-            }
+        if let Some(log) = &mut self.log
+            && let Err(fault) = log.write_all(entry.as_bytes())
+        {
+            tracing::error!(%fault, "the job's log cannot be written");
+            self.log = None;
         }
     }
 

@@ -64,6 +64,15 @@ impl Cut {
     }
 }
 
+/// What the agent's passes run with, the same for all of them.
+#[derive(Clone, Copy)]
+struct Surroundings<'a> {
+    claude: &'a Claude,
+    site: &'a Site,
+    adapter: &'a Adapter,
+    metering: &'a Metering,
+}
+
 /// A job at work.
 pub(super) struct Job {
     pub(super) settings: Arc<Settings>,
@@ -134,9 +143,13 @@ impl Job {
         let mut base = self.capture_base(site.workspace().clone()).await?;
         let metering = Metering::begin(&self.settings, &self.journal, &self.stop);
         let adapter = self.start_adapter(&metering).await?;
-        let came_to = self
-            .passes(&claude, &site, &mut base, &adapter, &metering)
-            .await;
+        let around = Surroundings {
+            claude: &claude,
+            site: &site,
+            adapter: &adapter,
+            metering: &metering,
+        };
+        let came_to = self.passes(&around, &mut base).await;
         if let Some(changes) = &self.findings.changes {
             tokio::task::block_in_place(|| site.seal(&base, changes, &subject(&self.spec.prompt)))?;
         }
@@ -231,14 +244,13 @@ impl Job {
     }
 
     /// Passes of the agent until the verdict stands.
-    async fn passes(
-        &mut self,
-        claude: &Claude,
-        site: &Site,
-        base: &mut Base,
-        adapter: &Adapter,
-        metering: &Metering,
-    ) -> Result<(), Cut> {
+    async fn passes(&mut self, around: &Surroundings<'_>, base: &mut Base) -> Result<(), Cut> {
+        let Surroundings {
+            site,
+            adapter,
+            metering,
+            ..
+        } = *around;
         let mut session = site.session.clone();
         site.record_continuation(&self.folder(), session.id());
         let mut prompt = self.spec.prompt.clone();
@@ -253,17 +265,7 @@ impl Job {
             self.advance(state)?;
             self.journal().progress("pass", number);
             let spent_before = adapter.usage();
-            let run = self
-                .agent_run(
-                    claude,
-                    site,
-                    base,
-                    adapter,
-                    session.clone(),
-                    prompt,
-                    metering,
-                )
-                .await;
+            let run = self.agent_run(around, base, session.clone(), prompt).await;
             let outcome = self.run_agent(run).await;
             self.take_changes(base).await?;
             let outcome = outcome?;
@@ -325,14 +327,17 @@ impl Job {
 
     async fn agent_run(
         &self,
-        claude: &Claude,
-        site: &Site,
+        around: &Surroundings<'_>,
         base: &Base,
-        adapter: &Adapter,
         session: Session,
         prompt: String,
-        metering: &Metering,
     ) -> AgentRun {
+        let Surroundings {
+            claude,
+            site,
+            adapter,
+            metering,
+        } = *around;
         let workspace = base.workspace();
         // Whether any command may run depends on whether the kernel holds it, so that is found out first.
         let confined = self.settings.sandbox != SandboxMode::Off

@@ -156,7 +156,7 @@ fn configuration() -> Vec<PathBuf> {
         .filter(|entry| {
             !SECRET_ETC
                 .iter()
-                .any(|secret| entry.file_name() == **secret)
+                .any(|secret| entry.file_name().as_os_str() == *secret)
         })
         .flat_map(|entry| {
             if entry.file_name() == "ssl" {
