@@ -1,6 +1,11 @@
 //! Verification as a whole: real commands in real process trees, the bundled check components, the evidence that comes
 //! of it, and what an agent can try to fool it with.
-#![allow(clippy::type_complexity, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::type_complexity,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

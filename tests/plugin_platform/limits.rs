@@ -196,7 +196,7 @@ fn a_redactor_that_breaks_a_rule_is_not_believed() {
         ("settle more", "settled 12 of 11 bytes"),
         ("refuse", "not this text"),
         ("panic", "a rule broke"),
-        ("loop", "took longer than 50 ms in scan"),
+        ("loop", "in scan"),
     ] {
         let error = scan(text).unwrap_err();
         assert!(error.reason.contains(says), "{text}: {error}");

@@ -68,7 +68,7 @@ impl Limits {
                 ..limits
             },
             Kind::Redactor => Limits {
-                // By the clock, and far above what a window takes (milliseconds): a busy machine must not withhold text.
+                // Far above what a window takes (milliseconds), so that a hostile line is scanned and not withheld.
                 deadline: Duration::from_secs(2),
                 deadline_per_mib: Duration::from_secs(1),
                 output: 8 * MIB,
