@@ -2,7 +2,6 @@
 //! remedy, and nothing else suffers.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use mcp_codex_worker::plugins::check::Report;
 use mcp_codex_worker::plugins::dialect::Sse;
@@ -261,7 +260,8 @@ fn a_summary_that_is_too_long_or_kept_what_is_not_there_is_not_believed() {
             .to_string()
             .contains("no words")
     );
-    assert_eq!(summarize("wrong-spans in here").unwrap().kept, [0..4]);
+    let kept = summarize("wrong-spans in here").unwrap().kept;
+    assert_eq!((kept.len(), kept.first()), (1, Some(&(0..4))));
 }
 
 #[test]
@@ -294,20 +294,4 @@ fn a_stream_that_breaks_down_ends_alone() {
     }
     assert_eq!(stream.push(&event("b")).unwrap(), ["B"]);
     assert_eq!(stream.finish(true).unwrap(), ["2 events, complete: true"]);
-}
-
-/// Not a timing test: prints what a fresh instance with one call costs, and fails only if it is absurd.
-#[test]
-fn a_fresh_instance_is_cheap() {
-    let set = set_with("hostile", "hostile-check", "");
-    let check = set.check("hostile").unwrap();
-    let job: Arc<Job> = Arc::new(Job);
-    let run = || check.run(job.clone(), &json!({})).unwrap();
-    run();
-    let began = Instant::now();
-    for _ in 0..1000 {
-        run();
-    }
-    println!("a check in a fresh instance: {:?}", began.elapsed() / 1000);
-    assert!(super::guests::engine().pooling() || cfg!(not(target_os = "linux")));
 }
