@@ -145,7 +145,7 @@ fn every_protocol_version_in_use_is_served() {
         let answer = server.request(&initialize(asked));
         assert_eq!(answer["result"]["protocolVersion"], answered, "{asked}");
         assert_eq!(answer["result"]["serverInfo"]["name"], "mcp-codex-worker");
-        assert_eq!(server.tools().len(), 6);
+        assert_eq!(server.tools().len(), 7);
     }
 }
 
@@ -165,7 +165,7 @@ fn a_client_of_2026_07_28_discovers_and_calls_without_a_handshake() {
     let listed = server.request(
         &json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {"_meta": meta}}),
     );
-    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 6);
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 7);
     assert_eq!(listed["result"]["resultType"], "complete");
     let called = server.request(&json!({
         "jsonrpc": "2.0", "id": 3, "method": "tools/call",

@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use crate::process::Line;
 
-/// The longest target or summary of an event, in bytes.
-const SHORT: usize = 200;
+/// The longest target or summary of an event, in bytes. More than a line of the log holds: what is written down is
+/// redacted before it is cut to a line, and half a secret is one that no rule knows.
+const SHORT: usize = 2_000;
 /// The longest text of the agent that one event carries, in bytes.
 const TEXT: usize = 4_000;
 /// The longest closing message that is kept, in bytes.

@@ -165,7 +165,7 @@ fn cancel() -> Tool {
 fn apply() -> Tool {
     tool(
         "apply",
-        "Bring a completed worktree job's changes into the checkout; refuses on conflicts.",
+        "Bring the changes made in a worktree into the checkout; refuses on conflicts.",
         json!({
             "type": "object",
             "properties": {

@@ -1,6 +1,7 @@
 //! The end of a job: its terminal state, its artifacts, its compact result.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -23,7 +24,8 @@ type Fault = Option<(String, String)>;
 pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
     let (state, fault) = judge(&job, came_to);
     let redactor = job.equipment.redactor.clone();
-    let artifacts = Artifacts::in_job(&job.folder());
+    let folder = job.folder();
+    let artifacts = Artifacts::in_job(&folder);
     let findings = &job.findings;
 
     let diff = keep_diff(findings, &redactor, &artifacts);
@@ -83,6 +85,20 @@ pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
     journal.close();
     if let Err(fault) = journal.store().finish(journal.id(), state, &result) {
         tracing::error!(%fault, "the job's end could not be recorded");
+    }
+    clean_up(&folder);
+}
+
+/// Deletes the working material that nothing goes on from.
+fn clean_up(folder: &Path) {
+    for name in ["base", "tmp", "check-home", "check-tmp"] {
+        let path = folder.join(name);
+        match std::fs::remove_dir_all(&path) {
+            Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%fault, path = %path.display(), "working material was not deleted");
+            }
+            _ => {}
+        }
     }
 }
 
@@ -185,7 +201,7 @@ fn keep_transcript(job: &Job, redactor: &Redactor, artifacts: &Artifacts) {
 }
 
 fn copy_redacted(
-    from: &std::path::Path,
+    from: &Path,
     redactor: &Redactor,
     artifacts: &Artifacts,
 ) -> Result<(), Cow<'static, str>> {
