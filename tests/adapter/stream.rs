@@ -489,8 +489,12 @@ async fn a_stream_may_end_without_done_but_not_without_a_reason() {
             },
             true,
         ),
-        ("[DONE] without a reason", stream(&[text.clone()]), true),
-        ("nothing", open_stream(&[text.clone()]), false),
+        (
+            "[DONE] without a reason",
+            stream(std::slice::from_ref(&text)),
+            true,
+        ),
+        ("nothing", open_stream(std::slice::from_ref(&text)), false),
         (
             "a call that is cut",
             open_stream(&[call(json!(0), json!("c1"), json!("f"), json!("{\"a\":"))]),
