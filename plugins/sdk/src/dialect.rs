@@ -236,6 +236,7 @@ impl Default for Streaming {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "the type is generated from the WIT")]
 impl Default for UsageFields {
     fn default() -> Self {
         UsageFields {

@@ -957,21 +957,22 @@ fn named_elsewhere(
         j += quote.length;
     }
     // multipart/form-data: an empty line, then the value.
-    if let Some(second) = text.line_break(j).and_then(|next| text.line_break(next)) {
-        if word == b"name" && text.at(start.wrapping_sub(2)) == b'=' {
-            let end = text.run(second, |b| !matches!(b, 0..=b' ' | b'\\'));
-            return accept(
-                text,
-                Value {
-                    start: second,
-                    end,
-                    quoted: true,
-                },
-                name.kind,
-                name.label,
-                out,
-            );
-        }
+    if let Some(second) = text.line_break(j).and_then(|next| text.line_break(next))
+        && word == b"name"
+        && text.at(start.wrapping_sub(2)) == b'='
+    {
+        let end = text.run(second, |b| !matches!(b, 0..=b' ' | b'\\'));
+        return accept(
+            text,
+            Value {
+                start: second,
+                end,
+                quoted: true,
+            },
+            name.kind,
+            name.label,
+            out,
+        );
     }
     const VALUES: &[&str] = &[
         "value",
@@ -1019,10 +1020,9 @@ fn named_elsewhere(
                 .take(2)
                 .any(|holder| word.eq_ignore_ascii_case(holder.as_bytes()))
                 && lines > 0
+                && !tag
             {
-                if !tag {
-                    return false;
-                }
+                return false;
             }
             let whole = !matches!(text.before(j), b'_' | b'-' | b'.');
             if whole

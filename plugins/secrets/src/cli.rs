@@ -356,11 +356,12 @@ fn word(text: &Text<'_>, i: usize) -> Option<Word> {
     // `-p'value'`
     let mut after = end;
     let mut stop = end;
-    if matches!(text.at(end), b'\'' | b'"') && text.at(end.wrapping_sub(1)) != b' ' {
-        if let Some(quote) = quote_at(text, end) {
-            stop = quoted_end(text, end + quote.length, quote);
-            after = stop + 1;
-        }
+    if matches!(text.at(end), b'\'' | b'"')
+        && text.at(end.wrapping_sub(1)) != b' '
+        && let Some(quote) = quote_at(text, end)
+    {
+        stop = quoted_end(text, end + quote.length, quote);
+        after = stop + 1;
     }
     Some(Word {
         start,

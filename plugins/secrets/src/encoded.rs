@@ -187,12 +187,12 @@ const LONGEST: usize = 2048;
 /// Decodes what is around the anchor; where the plain text holds a secret, hides the run.
 pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     let alphabet = |b: u8| base64(b) || matches!(b, b'-' | b'_');
-    let hexadecimal = text.slice(at, at + len).iter().all(|&b| hex(b)) && len % 2 == 0;
+    let hexadecimal = text.slice(at, at + len).iter().all(|&b| hex(b)) && len.is_multiple_of(2);
     if hexadecimal {
         let start = text.run_back(at, LONGEST / 2, hex);
         let end = text.run(at, hex);
         // Hashes are this long; nothing telling is shorter.
-        if end - start >= 24 && (at - start) % 2 == 0 {
+        if end - start >= 24 && (at - start).is_multiple_of(2) {
             let plain = unhex(text.slice(start, end));
             if printable(&plain) && crate::holds_secret(&plain) {
                 out.hit(start, end, "hex-encoded-secret");

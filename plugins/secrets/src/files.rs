@@ -74,9 +74,7 @@ pub(crate) fn pgpass_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
         }
         i = end + 1;
     }
-    let end = text.run(i, |b| {
-        !matches!(b, 0..=b' ' | b'"' | b'\'') && !(b == b'\\')
-    });
+    let end = text.run(i, |b| !matches!(b, 0..=b' ' | b'"' | b'\'') && (b != b'\\'));
     let line = text.line_start(at);
     let host = text.slice(line, at);
     if host.len() < 100

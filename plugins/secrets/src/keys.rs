@@ -46,12 +46,13 @@ fn body(text: &Text<'_>, from: usize, out: &mut Out) {
         }
         let Some((chunk, chunk_end)) = chunk(text, line, lines > 0) else {
             // `Proc-Type: 4,ENCRYPTED`, `Comment: ...`: headers of the body; a few at its beginning.
-            if lines < 8 && start.is_none() {
-                if let Some(next) = header_line(text, line) {
-                    i = next;
-                    lines += 1;
-                    continue;
-                }
+            if lines < 8
+                && start.is_none()
+                && let Some(next) = header_line(text, line)
+            {
+                i = next;
+                lines += 1;
+                continue;
             }
             break;
         };
@@ -241,10 +242,10 @@ fn headless(text: &Text<'_>, footer: usize, out: &mut Out) {
         start = Some(line);
         i = line;
     }
-    if let (Some(start), Some(end)) = (start, end) {
-        if end - start >= 60 {
-            out.hit(start, end, "private-key");
-        }
+    if let (Some(start), Some(end)) = (start, end)
+        && end - start >= 60
+    {
+        out.hit(start, end, "private-key");
     }
 }
 

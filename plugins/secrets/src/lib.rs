@@ -6,6 +6,11 @@
 //! looks at the text around. A rule's verdict is a function of a bounded neighbourhood of its anchor, so it is the same
 //! for any cut of the text, and with and without the host's prefilter.
 
+#![allow(
+    clippy::nonminimal_bool,
+    reason = "conditions are written as the notations define them"
+)]
+
 mod anchors;
 mod assign;
 mod cli;

@@ -432,7 +432,7 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
     let mut words = &words[..count];
     while let Some((last, rest)) = words.split_last() {
         let neutral =
-            last.iter().all(u8::is_ascii_digit) || (rest.len() > 0 && is_any(last, SUFFIXES));
+            last.iter().all(u8::is_ascii_digit) || (!rest.is_empty() && is_any(last, SUFFIXES));
         if !neutral || rest.is_empty() {
             break;
         }

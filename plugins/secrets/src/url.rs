@@ -41,11 +41,11 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
                 }
             }
             b':' if colon.is_none() && !encoded => colon = Some((i, 1)),
-            b'@' if !encoded => {
+            b'@' if !encoded
                 // Behind a path there are other uses of `@`.
-                if slash.is_none() || mark.is_none() {
-                    mark = Some((i, 1));
-                }
+                && (slash.is_none() || mark.is_none()) =>
+            {
+                mark = Some((i, 1));
             }
             b'/' | b'?' | b'#' => {
                 slash = slash.or(Some(i));

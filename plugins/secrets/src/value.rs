@@ -101,7 +101,7 @@ pub(crate) fn quoted_end(text: &Text<'_>, from: usize, quote: Quote) -> usize {
                 if same && depth <= quote.depth && !(quote.depth == 0 && depth % 2 == 1) {
                     return i;
                 }
-                if same && quote.depth == 0 && depth % 2 == 0 {
+                if same && quote.depth == 0 && depth.is_multiple_of(2) {
                     return end;
                 }
                 // The quote of the string around this one.
@@ -482,65 +482,50 @@ pub(crate) fn is_reference(value: &[u8], quoted: bool) -> bool {
                 || name.iter().all(|b| !b.is_ascii_lowercase()))
                 || name.starts_with(b"env:");
         }
-        b'%' => {
-            if value.len() > 2 && value.ends_with(b"%")
-                || value.len() <= 3
-                || value[1] == b'('
-                || value[1] == b'{'
-            {
-                return true;
-            }
+        b'%' if (value.len() > 2 && value.ends_with(b"%")
+            || value.len() <= 3
+            || value[1] == b'('
+            || value[1] == b'{') =>
+        {
+            return true;
         }
-        b'{' => {
-            if value.starts_with(b"{{")
-                || value.starts_with(b"{%")
-                || (value.ends_with(b"}") && wordy(&value[1..value.len() - 1]))
-                || value.len() < 4
-            {
-                return true;
-            }
+        b'{' if (value.starts_with(b"{{")
+            || value.starts_with(b"{%")
+            || (value.ends_with(b"}") && wordy(&value[1..value.len() - 1]))
+            || value.len() < 4) =>
+        {
+            return true;
         }
         b'<' => return value.ends_with(b">") || quoted && value.contains(&b'>'),
-        b'#' => {
-            if value.get(1) == Some(&b'{') {
-                return true;
-            }
+        b'#' if value.get(1) == Some(&b'{') => {
+            return true;
         }
-        b'@' => {
-            if value[1..]
-                .iter()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'/' | b'(' | b')'))
-                && wordy(&value[1..])
-            {
-                return true;
-            }
+        b'@' if value[1..].iter().all(|b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'/' | b'(' | b')')
+        }) && wordy(&value[1..]) =>
+        {
+            return true;
         }
-        b'*' | b'&' => {
-            if value[1..]
-                .iter()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'*' | b'-' | b' '))
-                && (wordy(&value[1..]) || value[1] == b'*')
-            {
-                return true;
-            }
+        b'*' | b'&'
+            if value[1..].iter().all(|b| {
+                b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'*' | b'-' | b' ')
+            }) && (wordy(&value[1..]) || value[1] == b'*') =>
+        {
+            return true;
         }
         b'[' | b'(' => return value.len() < 8 || value.starts_with(b"[redacted") || !quoted,
-        b'/' | b'.' | b'~' => {
-            if is_path(value) {
-                return true;
-            }
+        b'/' | b'.' | b'~' if is_path(value) => {
+            return true;
         }
-        b'!' => {
-            if starts("!ref")
-                || starts("!sub")
-                || starts("!getatt")
-                || starts("!vault")
-                || starts("!env")
-                || starts("!join")
-                || starts("!!")
-            {
-                return true;
-            }
+        b'!' if (starts("!ref")
+            || starts("!sub")
+            || starts("!getatt")
+            || starts("!vault")
+            || starts("!env")
+            || starts("!join")
+            || starts("!!")) =>
+        {
+            return true;
         }
         _ => {}
     }
