@@ -1,6 +1,6 @@
 //! Where the machine's toolchains live, so that a confined task with a HOME of its own can build and test.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// Toolchain homes found on this machine.
@@ -113,6 +113,18 @@ pub fn toolchains(home: &Path) -> Toolchains {
     find(|name| std::env::var_os(name), home)
 }
 
+/// The toolchain's home as it stands in a folder of PATH, as in `/opt/x/.pyenv/shims`.
+fn on_path(path: &OsStr, default: &str) -> Option<PathBuf> {
+    std::env::split_paths(path)
+        .filter(|folder| folder.is_absolute())
+        .find_map(|folder| {
+            folder
+                .ancestors()
+                .find(|home| home.ends_with(default))
+                .map(Path::to_owned)
+        })
+}
+
 fn find(variable: impl Fn(&str) -> Option<OsString>, job_home: &Path) -> Toolchains {
     let home = variable("HOME")
         .map(PathBuf::from)
@@ -122,7 +134,9 @@ fn find(variable: impl Fn(&str) -> Option<OsString>, job_home: &Path) -> Toolcha
             .filter(|value| !value.is_empty())
             .map(PathBuf::from);
         named
-            .or_else(|| Some(home.as_deref()?.join(default?)))
+            .or_else(|| Some(home.as_deref()?.join(default?)).filter(|path| path.is_dir()))
+            // Another user's HOME may be where the programs on PATH were installed.
+            .or_else(|| on_path(&variable("PATH")?, default?))
             .filter(|path| {
                 path.is_absolute() && path.is_dir() && !holds_a_home(path, home.as_deref())
             })
