@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::ops::Deref;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,21 +15,24 @@ use std::time::Duration;
 use mcp_codex_worker::workspace::{
     Base, ChangeKind, Changes, GitChange, Limits, Root, Selection, Workspace, WorkspaceError,
 };
-use tempfile::TempDir;
+use worker_test_support::{Checkout, checkout};
 
-/// A root with a repository `project` in it, worked on with the real git where a trick needs it.
+/// A checkout, and what agents do in it.
 struct Scene {
-    dir: TempDir,
+    checkout: Checkout,
+}
+
+impl Deref for Scene {
+    type Target = Checkout;
+
+    fn deref(&self) -> &Checkout {
+        &self.checkout
+    }
 }
 
 impl Scene {
     fn new() -> Self {
-        let scene = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
-        fs::create_dir_all(scene.top()).unwrap();
-        scene.git(&["init", "-q", "-b", "main"]);
-        for (path, text) in [
+        let checkout = Checkout::with([
             ("src/a.rs", "fn a() {\n    1\n}\n"),
             ("src/b.rs", "fn b() {}\n"),
             (
@@ -38,31 +42,8 @@ impl Scene {
             ("other/keep.txt", "keep\n"),
             ("run.sh", "#!/bin/sh\n"),
             (".gitignore", "target/\n*.log\n.env\n"),
-        ] {
-            scene.write(path, text);
-        }
-        symlink("src/a.rs", scene.path("link")).unwrap();
-        scene.commit("start");
-        scene
-    }
-
-    /// SANDBOX_ROOT; beside it lies what must not be reached.
-    fn root(&self) -> PathBuf {
-        self.dir.path().canonicalize().unwrap().join("root")
-    }
-
-    fn top(&self) -> PathBuf {
-        self.root().join("project")
-    }
-
-    fn path(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.top().join(path)
-    }
-
-    fn write(&self, path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
-        let path = self.path(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
+        ]);
+        Self { checkout }
     }
 
     fn remove(&self, path: &str) {
@@ -75,12 +56,7 @@ impl Scene {
     }
 
     fn git(&self, arguments: &[&str]) {
-        git(&self.top(), arguments);
-    }
-
-    fn commit(&self, message: &str) {
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-q", "-m", message]);
+        self.checkout.git(arguments);
     }
 
     /// Makes every file old in git's index, so that the snapshot takes the index's word for it.
@@ -122,61 +98,20 @@ impl Scene {
         };
         Base::capture(
             &self.open(dirs).unwrap(),
-            &self.dir.path().join("storage"),
+            &self.folder().join("storage"),
             limits,
         )
         .unwrap()
     }
 
     /// Every file's kind, mode and bytes, `.git` left out.
-    fn files(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
-        fn collect(dir: &Path, top: &Path, into: &mut BTreeMap<PathBuf, (u32, Vec<u8>)>) {
-            for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-                let kind = entry.file_type().unwrap();
-                let path = entry.path();
-                let name = path.strip_prefix(top).unwrap().to_path_buf();
-                if kind.is_dir() {
-                    if entry.file_name() != ".git" {
-                        collect(&path, top, into);
-                    }
-                } else if kind.is_symlink() {
-                    into.insert(
-                        name,
-                        (0, fs::read_link(&path).unwrap().into_os_string().into_vec()),
-                    );
-                } else if kind.is_file() {
-                    let mode = entry.metadata().unwrap().permissions().mode() & 0o111;
-                    into.insert(name, (mode + 1, fs::read(&path).unwrap()));
-                }
-            }
-        }
-        let mut found = BTreeMap::new();
-        collect(&self.top(), &self.top(), &mut found);
-        found
+    fn files(&self) -> BTreeMap<PathBuf, checkout::File> {
+        checkout::files(&self.top(), false)
     }
 }
 
 fn git(dir: &Path, arguments: &[&str]) {
-    let output = Command::new("git")
-        .args([
-            "-c",
-            "user.name=A",
-            "-c",
-            "user.email=a@example.org",
-            "-c",
-            "protocol.file.allow=always",
-        ])
-        .args(arguments)
-        .current_dir(dir)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .expect("git is installed");
-    assert!(
-        output.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    checkout::git(dir, arguments);
 }
 
 fn letter(kind: ChangeKind) -> char {
@@ -752,7 +687,7 @@ fn whole_diffs_apply_with_git() {
         }
         let scene = Scene::new();
         (trick.before)(&scene);
-        let before = scene.dir.path().join("before");
+        let before = scene.folder().join("before");
         assert!(
             Command::new("cp")
                 .arg("-a")
@@ -771,7 +706,7 @@ fn whole_diffs_apply_with_git() {
             continue;
         }
         let after = scene.files();
-        let patch = scene.dir.path().join("patch");
+        let patch = scene.folder().join("patch");
         fs::write(&patch, &diff.bytes).unwrap();
         if !diff.bytes.is_empty() {
             git(&before, &["apply", patch.to_str().unwrap()]);
@@ -987,7 +922,7 @@ fn line_ends_and_filters_do_not_deceive() {
 #[test]
 fn hard_links_are_flagged() {
     let scene = Scene::new();
-    let outside = scene.dir.path().join("outside.txt");
+    let outside = scene.folder().join("outside.txt");
     fs::write(&outside, "secret\n").unwrap();
     let base = scene.capture(&["."], Duration::from_secs(2));
     fs::hard_link(&outside, scene.path("src/in.txt")).unwrap();
@@ -1072,7 +1007,7 @@ fn files_too_long_to_keep_are_still_seen() {
     };
     let base = Base::capture(
         &scene.open(&["."]).unwrap(),
-        &scene.dir.path().join("storage"),
+        &scene.folder().join("storage"),
         limits,
     )
     .unwrap();
@@ -1097,7 +1032,7 @@ fn a_tree_with_too_many_files_is_refused_not_swallowed() {
     };
     let refused = Base::capture(
         &scene.open(&["."]).unwrap(),
-        &scene.dir.path().join("storage"),
+        &scene.folder().join("storage"),
         limits,
     );
     assert!(matches!(
@@ -1318,7 +1253,7 @@ const SHAPES: &[Shape] = &[
     Shape {
         name: "a linked worktree of a repository outside the root",
         make: |scene| {
-            let outside = scene.dir.path().join("outside");
+            let outside = scene.folder().join("outside");
             fs::create_dir(&outside).unwrap();
             git(
                 &outside,
@@ -1453,8 +1388,8 @@ fn every_shape_of_repository_works_or_is_refused_in_a_sentence() {
                         stamp_slack: slack,
                         ..Limits::default()
                     };
-                    let base = Base::capture(&workspace, &scene.dir.path().join("storage"), limits)
-                        .unwrap();
+                    let base =
+                        Base::capture(&workspace, &scene.folder().join("storage"), limits).unwrap();
                     assert_eq!(
                         seen(&base.changes().unwrap()),
                         Vec::<String>::new(),
@@ -1547,7 +1482,7 @@ mod any_edit {
             prop_assert!(diff.is_whole());
             base.revert(&changes.files).unwrap();
             if !diff.bytes.is_empty() {
-                let patch = scene.dir.path().join("patch");
+                let patch = scene.folder().join("patch");
                 fs::write(&patch, &diff.bytes).unwrap();
                 scene.git(&["apply", "--whitespace=nowarn", patch.to_str().unwrap()]);
             }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_codex_worker::job::spec::{
+use mcp_codex_worker::checks::{
     CheckSpec, CommandCheck, CommandLine, OnViolation, PluginCheck, ScopedPatch,
 };
 use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings};
@@ -546,12 +546,14 @@ async fn the_jobs_own_end_ends_its_checks() {
     assert_eq!(only(&verdicts).cause, Some(Cause::JobTimedOut));
 
     let job = Job::in_repository([("a.txt", "a\n")])
-        .check(shell("sleep 600"))
+        .check(shell("touch running; sleep 600"))
         .check(shell("sleep 601"));
     job.repository.write("a.txt", "b\n");
-    let stop = job.stop.clone();
+    let (stop, marker) = (job.stop.clone(), job.repository.path().join("running"));
     let stopping = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        while !marker.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         stop.cancel();
     };
     let (verdicts, ()) = tokio::join!(job.verify(), stopping);

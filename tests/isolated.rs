@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Deref;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,63 +13,36 @@ use mcp_codex_worker::workspace::{
     Applied, ApplyError, ApplyHow, Base, Isolated, IsolatedRequest, Limits, PortBase, Root,
     Workspace, WorkspaceError,
 };
-use tempfile::TempDir;
+use worker_test_support::Checkout;
+use worker_test_support::checkout::{files, git, write};
 
+/// A checkout, and jobs with trees of their own made from it.
 struct Scene {
-    dir: TempDir,
+    checkout: Checkout,
+}
+
+impl Deref for Scene {
+    type Target = Checkout;
+
+    fn deref(&self) -> &Checkout {
+        &self.checkout
+    }
 }
 
 impl Scene {
     fn new() -> Self {
-        let scene = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
-        fs::create_dir_all(scene.top()).unwrap();
-        scene.git(&["init", "-q", "-b", "main"]);
-        scene.git(&["config", "user.name", "Anna"]);
-        scene.git(&["config", "user.email", "anna@example.org"]);
         let lines: String = (0..40).map(|line| format!("line {line}\n")).collect();
-        for (path, text) in [
+        let checkout = Checkout::with([
             ("src/a.txt", lines.as_str()),
             ("src/b.txt", "b\n"),
             ("docs/c.txt", "c\n"),
             (".gitignore", "node_modules/\n.env\n*.log\n"),
-        ] {
-            scene.write(path, text);
-        }
-        symlink("src/a.txt", scene.top().join("link")).unwrap();
-        scene.commit("start");
-        scene
-    }
-
-    fn root(&self) -> PathBuf {
-        self.dir.path().canonicalize().unwrap().join("root")
-    }
-
-    fn top(&self) -> PathBuf {
-        self.root().join("project")
+        ]);
+        Self { checkout }
     }
 
     fn state(&self, job: &str) -> PathBuf {
-        self.dir
-            .path()
-            .canonicalize()
-            .unwrap()
-            .join("state")
-            .join(job)
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        write(&self.top().join(path), text);
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        git(&self.top(), arguments)
-    }
-
-    fn commit(&self, message: &str) {
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-q", "-m", message]);
+        self.folder().join("state").join(job)
     }
 
     fn workspace(&self, dirs: &[&str]) -> Workspace {
@@ -108,66 +81,6 @@ impl Scene {
         isolated.seal(&base, &changes, "What the job made").unwrap();
         isolated
     }
-}
-
-fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-fn git(dir: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args([
-            "-c",
-            "user.name=A",
-            "-c",
-            "user.email=a@example.org",
-            "-c",
-            "protocol.file.allow=always",
-        ])
-        .args(arguments)
-        .current_dir(dir)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .expect("git is installed");
-    assert!(
-        output.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout)
-        .trim_end()
-        .to_owned()
-}
-
-/// Every file below `dir`, bytes or link target; with what is in `.git` when asked for.
-fn files(dir: &Path, with_git: bool) -> BTreeMap<String, Vec<u8>> {
-    fn collect(dir: &Path, top: &Path, with_git: bool, into: &mut BTreeMap<String, Vec<u8>>) {
-        for entry in fs::read_dir(dir).unwrap().flatten() {
-            let path = entry.path();
-            let name = path.strip_prefix(top).unwrap().display().to_string();
-            let kind = entry.file_type().unwrap();
-            if kind.is_dir() {
-                if with_git || entry.file_name() != ".git" {
-                    collect(&path, top, with_git, into);
-                }
-            } else if kind.is_symlink() {
-                into.insert(
-                    name,
-                    fs::read_link(&path)
-                        .unwrap()
-                        .into_os_string()
-                        .into_encoded_bytes(),
-                );
-            } else {
-                into.insert(name, fs::read(&path).unwrap());
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    collect(dir, dir, with_git, &mut found);
-    found
 }
 
 fn edit(tree: &Path, path: &str, from: &str, to: &str) {
@@ -294,7 +207,7 @@ fn uncommitted_work_comes_along_when_asked_for() {
     scene.write("x.log", "ignored\n");
     fs::remove_file(scene.top().join("docs/c.txt")).unwrap();
     let mut expected = files(&scene.top(), false);
-    expected.remove("x.log");
+    expected.remove(Path::new("x.log"));
     let isolated = scene.isolate("job", None, true).unwrap();
     assert_eq!(files(isolated.workspace().top(), false), expected);
     assert_eq!(
@@ -345,11 +258,15 @@ fn ignored_files_that_a_build_needs_are_copied() {
     scene.write("src/b.txt", "uncommitted, but not ignored\n");
     let isolated = scene.isolate("job", None, false).unwrap();
     let tree = files(isolated.workspace().top(), false);
-    assert_eq!(tree[".env"], b"KEY=1\n");
-    assert_eq!(tree["node_modules/m/index.js"], b"x\n");
-    assert_eq!(tree["node_modules/entry"], b"m/index.js");
-    assert_eq!(tree["src/b.txt"], b"b\n", "only ignored files are copied");
-    assert!(!tree.contains_key("other.log"));
+    assert_eq!(tree[Path::new(".env")].1, b"KEY=1\n");
+    assert_eq!(tree[Path::new("node_modules/m/index.js")].1, b"x\n");
+    assert_eq!(tree[Path::new("node_modules/entry")].1, b"m/index.js");
+    assert_eq!(
+        tree[Path::new("src/b.txt")].1,
+        b"b\n",
+        "only ignored files are copied"
+    );
+    assert!(!tree.contains_key(Path::new("other.log")));
     assert_eq!(isolated.record().included_files, 3);
 }
 
@@ -433,7 +350,7 @@ fn make_many(folder: &Path, prefix: &str) {
 fn thirty_two_trees_are_made_at_once_from_two_processes() {
     let scene = Scene::new();
     let before = files(&scene.top(), true);
-    let folder = scene.dir.path().canonicalize().unwrap();
+    let folder = scene.folder();
     let mut other = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "helper_makes_sixteen_trees"])
         .env("WORKER_TEST_SCENE", &folder)
@@ -682,12 +599,11 @@ fn a_checkout_that_moved_takes_it_whole_or_stays_as_it_is() {
                 }
                 (Ok(Applied { .. }), None) => {
                     let mut expected = before;
-                    let text = String::from_utf8(expected["src/a.txt"].clone()).unwrap();
-                    expected.insert(
-                        "src/a.txt".to_owned(),
-                        text.replacen("line 3\n", "line three\n", 1).into_bytes(),
-                    );
-                    expected.insert("new.txt".to_owned(), b"new\n".to_vec());
+                    let text =
+                        String::from_utf8(expected[Path::new("src/a.txt")].1.clone()).unwrap();
+                    let text = text.replacen("line 3\n", "line three\n", 1);
+                    expected.insert("src/a.txt".into(), (1, text.into_bytes()));
+                    expected.insert("new.txt".into(), (1, b"new\n".to_vec()));
                     assert_eq!(
                         files(&scene.top(), false),
                         expected,

@@ -149,7 +149,6 @@ async fn here_the_kernel_has_all_of_it() {
     assert!(found.problem.is_none(), "{found:?}");
     if in_ci || found.level.word == LevelWord::Confined {
         assert_eq!(found.level.word, LevelWord::Confined, "{found:?}");
-        assert!(found.network_off, "{found:?}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! Modules in the order in which they may know each other, top to bottom, never up.
 
 pub mod agent;
+pub mod checks;
 pub mod cli;
 pub mod demo;
 pub mod gateway;

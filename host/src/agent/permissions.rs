@@ -1,6 +1,6 @@
 //! What the agent may run without asking, in `acceptEdits` and `dontAsk`.
 
-use crate::job::spec::{CheckSpec, CommandLine};
+use crate::checks::{CheckSpec, CommandLine};
 
 /// Permission rules for `claude --allowedTools`, and what the result says about them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ fn is_plain(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::spec::CommandCheck;
+    use crate::checks::CommandCheck;
 
     fn check(command: CommandLine) -> CheckSpec {
         CheckSpec::Command(CommandCheck {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::arguments::Arguments;
 use super::id::JobId;
 use super::refusal::Refusal;
+use crate::checks::{CheckSpec, CommandCheck, CommandLine, OnViolation, PluginCheck, ScopedPatch};
 use crate::settings::{Isolation, PermissionMode, Settings};
 
 /// The longest prompt, in bytes. Longer matter belongs into a file of the repository.
@@ -61,98 +62,6 @@ pub struct JobSpec {
     pub resume_job_id: Option<JobId>,
     /// Caps that the adapter enforces.
     pub budget: Budget,
-}
-
-/// The part of the tree that a change must stay in.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScopedPatch {
-    /// Files, directories and globs, relative to the working directory.
-    pub paths: Vec<String>,
-    /// Caps the returned diff, in bytes; never a verdict.
-    pub max_diff_bytes: Option<u64>,
-    /// What happens to files changed outside `paths`.
-    #[serde(default)]
-    pub on_violation: OnViolation,
-}
-
-/// What happens to files changed outside the scope.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnViolation {
-    /// The job fails and the files stay as the agent left them.
-    #[default]
-    Fail,
-    /// The job fails and exactly those files are put back.
-    Revert,
-}
-
-/// One thing that must hold when the agent is done.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum CheckSpec {
-    /// A command that must exit with 0.
-    Command(CommandCheck),
-    /// A check component.
-    Plugin(PluginCheck),
-}
-
-impl CheckSpec {
-    /// The name in the result line.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Command(check) => &check.name,
-            Self::Plugin(check) => &check.name,
-        }
-    }
-}
-
-/// A command that must exit with 0.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CommandCheck {
-    /// The name in the result line; unique in a job.
-    pub name: String,
-    /// What runs.
-    pub command: CommandLine,
-    /// Milliseconds until its process tree is ended.
-    pub timeout_ms: u64,
-    /// Relative to the working directory; the working directory itself when absent.
-    #[serde(default)]
-    pub cwd: Option<PathBuf>,
-    /// Further variables.
-    #[serde(default)]
-    pub env: BTreeMap<String, String>,
-    /// Whether it may use the network.
-    #[serde(default = "on")]
-    pub network: bool,
-}
-
-fn on() -> bool {
-    true
-}
-
-/// A shell string, or a program with its arguments.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum CommandLine {
-    /// Run by `sh -c`.
-    Shell(String),
-    /// Run as it is.
-    Argv(Vec<String>),
-}
-
-/// A check component with its settings.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PluginCheck {
-    /// The name in the result line; the plugin's own name when none was given.
-    pub name: String,
-    /// The plugin's name.
-    pub plugin: String,
-    /// Its settings for this job.
-    #[serde(default)]
-    pub settings: Value,
 }
 
 /// How often failing evidence goes back to the agent.
@@ -208,10 +117,18 @@ pub fn parse_start(
 ) -> Result<(JobSpec, u64), Refusal> {
     let mut arguments = Arguments::new(arguments, START_ARGUMENTS)?;
     let prompt = prompt(&mut arguments)?;
-    let allowed_dirs = if arguments.has("resume_job_id") && !arguments.has("allowed_dirs") {
-        Vec::new()
-    } else {
-        arguments.directories("allowed_dirs", ALLOWED_DIRS_MAX)?
+    let allowed_dirs = match (
+        arguments.has("allowed_dirs"),
+        arguments.has("resume_job_id"),
+    ) {
+        (true, _) => arguments.directories("allowed_dirs", ALLOWED_DIRS_MAX)?,
+        (false, true) => Vec::new(),
+        (false, false) => {
+            return Err(arguments.refuse(
+                "allowed_dirs",
+                "must name at least one directory; only with resume_job_id may it be left out",
+            ));
+        }
     };
     let model = arguments.word("model", 200)?;
     let permission_mode = permission_mode(&mut arguments, settings)?;
@@ -639,6 +556,21 @@ mod tests {
             assert_eq!(refusal.argument, argument, "{refusal}");
             assert!(refusal.to_string().len() < 500, "{refusal}");
         }
+    }
+
+    #[test]
+    fn directories_may_be_left_out_only_where_a_job_goes_on() {
+        let refusal = parse(json!({ "prompt": "x" })).unwrap_err();
+        assert_eq!(refusal.argument, "allowed_dirs");
+        assert!(
+            refusal.rule.contains("only with resume_job_id"),
+            "{refusal}"
+        );
+        let id = JobId::random().unwrap().to_string();
+        let (spec, _) = parse(json!({ "prompt": "x", "resume_job_id": id })).unwrap();
+        assert!(spec.allowed_dirs.is_empty());
+        let null = json!({ "prompt": "x", "allowed_dirs": null, "resume_job_id": id });
+        assert!(parse(null).is_ok());
     }
 
     #[test]

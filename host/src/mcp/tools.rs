@@ -78,7 +78,7 @@ fn start() -> Tool {
             "max_cost_usd": { "type": "number" },
             "max_turns": { "type": "integer" },
         },
-        "required": ["prompt", "allowed_dirs"],
+        "required": ["prompt"],
     });
     tool(
         "start",

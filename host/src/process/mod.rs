@@ -207,15 +207,13 @@ impl std::fmt::Display for LevelWord {
 pub struct Capabilities {
     /// How a task runs here with `WORKER_SANDBOX=auto`.
     pub level: Level,
-    /// Whether checks with `network: off` can run.
-    pub network_off: bool,
     /// Why not, when a probe itself failed.
     pub problem: Option<String>,
 }
 
-/// Finds out what this machine offers, by running `true` confined and with the network off.
+/// Finds out what this machine offers, by running `true` confined.
 pub async fn probe() -> Capabilities {
-    let run = |network| async move {
+    let run = async {
         let task = spawn(Command {
             program: "true".into(),
             args: Vec::new(),
@@ -224,7 +222,6 @@ pub async fn probe() -> Capabilities {
             stdin: Stdin::Null,
             confinement: Confinement {
                 mode: SandboxMode::Auto,
-                network,
                 ..Confinement::off()
             },
         })
@@ -233,11 +230,9 @@ pub async fn probe() -> Capabilities {
         task.wait().await;
         Ok::<_, ProcessError>(level)
     };
-    let network_off = run(Network::Off).await.is_ok();
-    match run(Network::On).await {
+    match run.await {
         Ok(level) => Capabilities {
             level,
-            network_off,
             problem: None,
         },
         Err(error) => Capabilities {
@@ -247,7 +242,6 @@ pub async fn probe() -> Capabilities {
                 files_confined: false,
                 own_pids: false,
             },
-            network_off,
             problem: Some(error.to_string()),
         },
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::verdict::Cause;
-use crate::job::spec::{CommandCheck, CommandLine};
+use crate::checks::{CommandCheck, CommandLine};
 use crate::process::{self, Confinement, Ending, Exit, Network, ProcessError, Stdin, Toolchains};
 use crate::redact::{RedactStream, Redacted, Redactor};
 use crate::report::{ArtifactError, ArtifactWriter, Artifacts};

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::verdict::{Cause, CheckVerdict, Outcome};
 use super::{Evidence, made};
-use crate::job::spec::{CommandCheck, CommandLine};
+use crate::checks::{CommandCheck, CommandLine};
 use crate::plugins::PluginSet;
 use crate::plugins::check::{
     Change, ChangedFile, Command, Finding, Output, ReadError, Report, Severity, Snapshot,

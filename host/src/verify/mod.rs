@@ -22,7 +22,7 @@ pub use command::Place;
 pub use signals::AgentEvidence;
 pub use verdict::{Cause, CheckVerdict, Outcome, Verdicts};
 
-use crate::job::spec::{CheckSpec, CommandCheck, CommandLine, ScopedPatch};
+use crate::checks::{CheckSpec, CommandCheck, CommandLine, ScopedPatch};
 use crate::plugins::PluginSet;
 use crate::redact::{Redacted, Redactor};
 use crate::report::{Artifacts, artifacts, text};
@@ -41,7 +41,8 @@ pub struct Plan<'a> {
     pub checks: &'a [CheckSpec],
     /// The part of the tree that the change must stay in.
     pub scoped_patch: Option<&'a ScopedPatch>,
-    /// See [`JobSpec::expect_changes`](crate::job::spec::JobSpec::expect_changes).
+    /// `Some(true)`: no change is a failure; `Some(false)`: a job that only reads; `None`: no change is a failure only where
+    /// checks or a scope were given.
     pub expect_changes: Option<bool>,
     /// Whether the tree has a git directory of the job's own (WORKER_ISOLATION=worktree).
     pub isolated: bool,

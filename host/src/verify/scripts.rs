@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::job::spec::{CheckSpec, CommandLine, ScopedPatch};
+use crate::checks::{CheckSpec, CommandLine, ScopedPatch};
 
 /// How far scripts are followed that run scripts.
 const DEPTH: usize = 3;
@@ -280,7 +280,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::job::spec::CommandCheck;
+    use crate::checks::CommandCheck;
 
     fn check(command: &str) -> CheckSpec {
         CheckSpec::Command(CommandCheck {

@@ -18,7 +18,7 @@ pub(super) struct Course<'a> {
     pub(super) agent: &'a AgentEvidence,
     /// The cap that was reached, in a sentence.
     pub(super) budget: Option<&'a str>,
-    /// See [`JobSpec::expect_changes`](crate::job::spec::JobSpec::expect_changes).
+    /// See [`Plan::expect_changes`](super::Plan::expect_changes).
     pub(super) expect_changes: Option<bool>,
     /// Whether checks or a scope were given: then somebody wants a change.
     pub(super) verifies: bool,

@@ -3,6 +3,7 @@
 //! Everything here is for tests, so it panics with the reason where a test could not go on anyway.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod checkout;
 pub mod clients;
 pub mod codex;
 pub mod repository;
@@ -12,6 +13,7 @@ pub mod worker;
 /// The gateway double: the demo's scripted gateway with every fault it can play.
 pub use mcp_codex_worker::demo::gateway;
 
+pub use checkout::Checkout;
 pub use codex::Codex;
 pub use mcp_codex_worker::demo::mcp_client::McpClient;
 pub use repository::Repository;

@@ -19,11 +19,12 @@ use super::site::Site;
 use super::stop::{Cause, Stop};
 use super::{ending, log};
 use crate::agent::{self, AgentOutcome, AgentRun, Claude, Ending, Session};
+use crate::checks::OnViolation;
 use crate::gateway::{self, Adapter};
 use crate::job::id::JobId;
 use crate::job::lock::Hold;
 use crate::job::slots::{self, Turn};
-use crate::job::spec::{JobSpec, OnViolation};
+use crate::job::spec::JobSpec;
 use crate::job::state::State;
 use crate::job::store::Store;
 use crate::process::{self, Level};
@@ -71,6 +72,8 @@ struct Surroundings<'a> {
     site: &'a Site,
     adapter: &'a Adapter,
     metering: &'a Metering,
+    /// Whether the kernel holds the job to its files.
+    files_confined: bool,
 }
 
 /// A job at work.
@@ -148,6 +151,7 @@ impl Job {
             site: &site,
             adapter: &adapter,
             metering: &metering,
+            files_confined: self.files_confined().await,
         };
         let came_to = self.passes(&around, &mut base).await;
         if let Some(changes) = &self.findings.changes {
@@ -325,6 +329,11 @@ impl Job {
         }
     }
 
+    /// Which commands the agent may run depends on whether the kernel holds it, so that is found out before it starts.
+    async fn files_confined(&self) -> bool {
+        self.settings.sandbox != SandboxMode::Off && process::probe().await.level.files_confined
+    }
+
     async fn agent_run(
         &self,
         around: &Surroundings<'_>,
@@ -337,11 +346,9 @@ impl Job {
             site,
             adapter,
             metering,
+            files_confined,
         } = *around;
         let workspace = base.workspace();
-        // Whether any command may run depends on whether the kernel holds it, so that is found out first.
-        let confined = self.settings.sandbox != SandboxMode::Off
-            && process::probe().await.level.files_confined;
         AgentRun {
             claude: claude.clone(),
             profile: self.settings.agent_profile,
@@ -358,7 +365,7 @@ impl Job {
             permission_mode: self.spec.permission_mode,
             allowed_tools: agent::allowed_tools(
                 self.settings.allowed_tools.as_deref(),
-                confined,
+                files_confined,
                 &self.spec.checks,
             ),
             allow_bypass: self.settings.allow_bypass,

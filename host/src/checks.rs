@@ -1,0 +1,102 @@
+//! What must hold when the agent is done, as it was asked for: checks and the scope, after every rule was checked.
+//!
+//! Where they come from (a job's arguments, the operator's configuration) is for `job` to say; what they come to is for
+//! `verify`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The part of the tree that a change must stay in.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopedPatch {
+    /// Files, directories and globs, relative to the working directory.
+    pub paths: Vec<String>,
+    /// Caps the returned diff, in bytes; never a verdict.
+    pub max_diff_bytes: Option<u64>,
+    /// What happens to files changed outside `paths`.
+    #[serde(default)]
+    pub on_violation: OnViolation,
+}
+
+/// What happens to files changed outside the scope.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnViolation {
+    /// The job fails and the files stay as the agent left them.
+    #[default]
+    Fail,
+    /// The job fails and exactly those files are put back.
+    Revert,
+}
+
+/// One thing that must hold when the agent is done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CheckSpec {
+    /// A command that must exit with 0.
+    Command(CommandCheck),
+    /// A check component.
+    Plugin(PluginCheck),
+}
+
+impl CheckSpec {
+    /// The name in the result line.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Command(check) => &check.name,
+            Self::Plugin(check) => &check.name,
+        }
+    }
+}
+
+/// A command that must exit with 0.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandCheck {
+    /// The name in the result line; unique in a job.
+    pub name: String,
+    /// What runs.
+    pub command: CommandLine,
+    /// Milliseconds until its process tree is ended.
+    pub timeout_ms: u64,
+    /// Relative to the working directory; the working directory itself when absent.
+    #[serde(default)]
+    pub cwd: Option<PathBuf>,
+    /// Further variables.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Whether it may use the network.
+    #[serde(default = "on")]
+    pub network: bool,
+}
+
+fn on() -> bool {
+    true
+}
+
+/// A shell string, or a program with its arguments.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CommandLine {
+    /// Run by `sh -c`.
+    Shell(String),
+    /// Run as it is.
+    Argv(Vec<String>),
+}
+
+/// A check component with its settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginCheck {
+    /// The name in the result line; the plugin's own name when none was given.
+    pub name: String,
+    /// The plugin's name.
+    pub plugin: String,
+    /// Its settings for this job.
+    #[serde(default)]
+    pub settings: Value,
+}
