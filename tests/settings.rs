@@ -340,6 +340,9 @@ fn a_config_file_that_is_no_toml_is_told_without_its_text() {
         "ONEAPI_API_KEY = sk-secret",
         "[plugins",
         "plugins = 'sk-secret'",
+        "checks = 'sk-secret'",
+        "repositories = 'sk-secret'",
+        "[repositories.'/srv']\nchecks = 'sk-secret'",
         "MAX_RUNNING_JOBS = { a = 'sk-secret' }",
     ] {
         let refused = User::new()

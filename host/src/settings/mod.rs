@@ -6,6 +6,7 @@
 mod error;
 mod parse;
 mod prices;
+mod repositories;
 mod sources;
 mod table;
 mod values;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 pub use error::{Problem, SettingsError};
 pub use prices::{Price, Prices};
+pub use repositories::{Repositories, RepositoryEntry};
 pub use sources::{Origin, Sources};
 pub use table::{SETTINGS, Setting, setting};
 pub use values::{Isolation, PermissionMode, Profile, SandboxMode, Secret, UnknownValue};
@@ -113,6 +115,10 @@ pub struct Settings {
     pub home: Option<PathBuf>,
     /// `[plugins]` of the config file, as it stands there: what it means is for the module `plugins` to say.
     pub plugins: toml::Table,
+    /// `[[checks]]` of the config file, as they stand there: what they mean is for the module `job` to say.
+    pub checks: Vec<toml::Table>,
+    /// `[repositories."PATH"]` of the config file.
+    pub repositories: Repositories,
     /// Where each setting that is not at its default came from.
     pub origins: BTreeMap<&'static str, Origin>,
     /// What was ignored, in whole sentences, for `doctor` and the log.

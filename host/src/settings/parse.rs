@@ -113,6 +113,8 @@ impl<'a> Reader<'a> {
             config_dir: self.sources.config_dir.clone(),
             home: self.sources.home.clone(),
             plugins: std::mem::take(&mut self.layers.plugins),
+            checks: std::mem::take(&mut self.layers.checks),
+            repositories: std::mem::take(&mut self.layers.repositories),
             origins: BTreeMap::new(),
             warnings: std::mem::take(&mut self.layers.warnings),
             sources: self.sources.clone(),

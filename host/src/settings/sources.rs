@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::SETTINGS;
 use super::error::{Problem, SettingsError};
+use super::repositories::{self, Repositories};
 use super::table::setting;
 
 /// The name of this tool's folders below the user's config, state and cache folders.
@@ -208,6 +209,10 @@ pub(super) struct Layers {
     layers: [(Origin, BTreeMap<String, Raw>); 4],
     /// `[plugins]` of the config file, for the module that knows what it means.
     pub(super) plugins: toml::Table,
+    /// `[[checks]]` of the config file.
+    pub(super) checks: Vec<toml::Table>,
+    /// `[repositories."PATH"]` of the config file.
+    pub(super) repositories: Repositories,
     /// Names that nobody understands, where ignoring them is the friendlier choice.
     pub(super) warnings: Vec<String>,
 }
@@ -259,6 +264,8 @@ impl Layers {
 
         let mut config = BTreeMap::new();
         let mut plugins = toml::Table::new();
+        let mut checks = Vec::new();
+        let mut repositories = Repositories::default();
         let path = sources.config_path();
         match read_file(&path, sources.config.is_some()) {
             Ok(text) => match text.parse::<toml::Table>() {
@@ -271,6 +278,25 @@ impl Layers {
                                 Some(Origin::ConfigFile),
                                 "not a table",
                                 "must be tables written as [plugins.NAME]",
+                            )),
+                            ("checks", value) => match repositories::tables(value) {
+                                Some(tables) => checks = tables,
+                                None => problems.push(Problem::new(
+                                    "checks",
+                                    Some(Origin::ConfigFile),
+                                    repositories::NO_TABLES,
+                                    repositories::CHECKS_RULE,
+                                )),
+                            },
+                            ("repositories", toml::Value::Table(table)) => {
+                                let home = sources.home.as_deref();
+                                repositories = Repositories::read(table, home, &mut problems);
+                            }
+                            ("repositories", _) => problems.push(Problem::new(
+                                "repositories",
+                                Some(Origin::ConfigFile),
+                                "not a table",
+                                "must be tables written as [repositories.\"/path\"]",
                             )),
                             (_, value) => match (setting(&name), raw(value)) {
                                 (None, _) => problems.push(unknown(&name, Origin::ConfigFile)),
@@ -307,6 +333,8 @@ impl Layers {
                     (Origin::ConfigFile, config),
                 ],
                 plugins,
+                checks,
+                repositories,
                 warnings,
             })
         } else {
