@@ -1,5 +1,12 @@
-//! The commands for people: setup, doctor, jobs, gc.
+//! The commands for people: setup, doctor, run, jobs, gc.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "cli/network.rs"]
+mod network;
+#[path = "cli/run.rs"]
+mod run;
+#[path = "cli/smoke.rs"]
+mod smoke;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -277,7 +284,7 @@ fn jobs_are_listed_shown_and_forgotten() {
         assert!(stdout(&shown).contains("interrupted"), "{}", stdout(&shown));
     }
     // It is over: waiting ends at once, and says by its exit code that this is no success.
-    assert_eq!(user.run(&["jobs", "wait", "last"]).status.code(), Some(1));
+    assert_eq!(user.run(&["jobs", "wait", "last"]).status.code(), Some(3));
     assert!(
         user.run(&["jobs", "tail", "last", "--follow"])
             .status

@@ -14,6 +14,7 @@ pub mod process;
 pub mod redact;
 pub mod report;
 pub mod settings;
+pub mod smoke;
 pub mod telemetry;
 pub mod verify;
 pub mod workspace;

@@ -108,7 +108,7 @@ impl Claude {
             options: options(&help),
         }
         .checked()?;
-        known.retain(|probe| probe.path != path);
+        known.retain(|probe| probe.path != path && probe.path.is_file());
         known.push(Probe {
             path,
             size,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::signals::Signals;
 use super::{GlobalOptions, exit};
 use crate::gateway::{Adapter, AdapterConfig, Mode, RecordSink, fresh_token};
 use crate::plugins::{Engine, PluginSet, PluginSettings};
@@ -105,6 +106,8 @@ fn serve(settings: &Settings, arguments: &AdapterArguments) -> Result<(), Failur
         .build()
         .map_err(|error| Failure::Work(format!("cannot start: {error}")))?;
     runtime.block_on(async {
+        let mut signals = Signals::listen()
+            .map_err(|error| Failure::Work(format!("cannot listen for signals: {error}")))?;
         let token = config.token.clone();
         let through = config.models.main.is_none();
         let adapter = Adapter::bind(SocketAddr::new(arguments.host, arguments.port), config)
@@ -116,7 +119,7 @@ fn serve(settings: &Settings, arguments: &AdapterArguments) -> Result<(), Failur
             through,
         )
         .map_err(|error| Failure::Work(format!("cannot write to stdout: {error}")))?;
-        signal().await;
+        signals.next().await;
         adapter.shutdown().await;
         Ok(())
     })
@@ -185,23 +188,4 @@ fn announce(adapter: &Adapter, token: Option<&str>, through: bool) -> io::Result
         )?;
     }
     out.flush()
-}
-
-/// Waits for Ctrl-C or a request to end.
-async fn signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    // Without a way to hear signals it runs until it is killed.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

@@ -8,9 +8,6 @@ use super::{GlobalOptions, exit};
 use crate::demo::console::Console;
 use crate::demo::{self, DemoError, Options};
 
-/// The shell's code for a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
-
 /// What `demo` takes.
 #[derive(Debug, Clone, Args)]
 pub(super) struct DemoArguments {
@@ -38,7 +35,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &DemoArguments) -> ExitCode
             eprintln!("mcp-codex-worker: {error}");
             ExitCode::from(match error {
                 DemoError::NoGateway(_) => exit::USAGE,
-                DemoError::Interrupted => INTERRUPTED,
+                DemoError::Interrupted => exit::LEFT,
                 _ => exit::FAILED,
             })
         }

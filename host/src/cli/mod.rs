@@ -7,10 +7,14 @@ mod doctor;
 mod gc;
 mod jobs;
 mod plugin;
+mod progress;
 mod redact;
 mod run;
+mod runner;
 mod serve;
 mod setup;
+mod signals;
+mod smoke;
 mod stats;
 mod terminal;
 
@@ -23,12 +27,35 @@ use crate::settings::{Settings, Sources};
 
 /// Exit codes of every subcommand, told apart so that scripts can tell a wrong call from a failed job.
 pub mod exit {
+    use crate::job::{Refusal, State};
+
     /// The command did what it was asked to.
     pub const OK: u8 = 0;
     /// It could not, or what it looked at is not in order.
     pub const FAILED: u8 = 1;
     /// The command line or the settings are wrong; nothing was started.
     pub const USAGE: u8 = 2;
+    /// Neither: a job that was cancelled, timed out or was interrupted before its verdict, a finding that is doubtful.
+    pub const UNDECIDED: u8 = 3;
+    /// The shell's code for a program that Ctrl-C ended.
+    pub const LEFT: u8 = 130;
+
+    /// The code for a job that is over.
+    pub fn of_job(state: State) -> u8 {
+        match state {
+            State::Completed => OK,
+            State::Failed => FAILED,
+            _ => UNDECIDED,
+        }
+    }
+
+    /// The code for a call that was refused: most often because of what was asked.
+    pub fn of_refusal(refusal: &Refusal) -> u8 {
+        match refusal.argument.as_str() {
+            "host" | "store" => FAILED,
+            _ => USAGE,
+        }
+    }
 }
 
 /// Delegate coding work from Codex to a background Claude Code job on a cheap gateway, and get verified evidence back.
@@ -87,15 +114,19 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 enum Command {
     /// Serve MCP over stdin and stdout (what Codex starts)
     Serve,
-    /// Run what the front assigned over the inherited socket (started by `serve`, not by people)
-    #[command(hide = true)]
-    Run,
+    /// Run what a front assigned over the inherited socket (never started by people)
+    #[command(name = crate::job::RUNNER_SUBCOMMAND, hide = true)]
+    Runner,
+    /// Run one job in the foreground; the exit code is its verdict
+    Run(run::RunArguments),
     /// Run the adapter alone: Claude Code on any OpenAI-compatible gateway, for interactive use
     Adapter(adapter::AdapterArguments),
     /// Show a whole job with the real Claude Code: no key, no account, nothing left behind
     Demo(demo::DemoArguments),
     /// Check everything that can be wrong, each with its remedy
     Doctor(doctor::DoctorArguments),
+    /// Try everything that needs neither a network, nor a key, nor Claude Code; in seconds
+    Smoke(smoke::SmokeArguments),
     /// Make this server known to Codex and write the settings it needs
     Setup(setup::SetupArguments),
     /// List, show, follow, cancel and forget jobs
@@ -117,13 +148,18 @@ pub fn main() -> ExitCode {
     if let Some(code) = crate::process::init_main(std::env::args_os().skip(1)) {
         return code;
     }
+    if let Some(code) = crate::smoke::stand_in_main() {
+        return code;
+    }
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&cli.global),
-        Command::Run => run::run(&cli.global),
+        Command::Runner => runner::run(&cli.global),
+        Command::Run(arguments) => run::run(&cli.global, &arguments),
         Command::Adapter(arguments) => adapter::run(&cli.global, &arguments),
         Command::Demo(arguments) => demo::run(&cli.global, &arguments),
         Command::Doctor(arguments) => doctor::run(&cli.global, &arguments),
+        Command::Smoke(arguments) => smoke::run(&cli.global, &arguments),
         Command::Setup(arguments) => setup::run(&cli.global, &arguments),
         Command::Stats(arguments) => stats::run(&cli.global, &arguments),
         Command::Gc(arguments) => gc::run(&cli.global, &arguments),

@@ -8,6 +8,7 @@ use crate::job::State;
 pub(super) struct Terminal {
     out: std::io::Stdout,
     colour: bool,
+    gone: bool,
 }
 
 /// What a piece of text says about itself.
@@ -26,12 +27,19 @@ pub(super) enum Tone {
 }
 
 impl Terminal {
-    /// Colours on a terminal, unless NO_COLOR is set (no-color.org).
+    /// The standard output, with colours where it shows them.
     pub(super) fn stdout() -> Self {
         let out = std::io::stdout();
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let colour = wanted && out.is_terminal();
-        Self { out, colour }
+        Self {
+            colour: colours(out.is_terminal()),
+            out,
+            gone: false,
+        }
+    }
+
+    /// Whether nobody reads any more, which ends a display that would be drawn for ever.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone
     }
 
     /// Whether lines can be overwritten.
@@ -40,8 +48,8 @@ impl Terminal {
     }
 
     pub(super) fn line(&mut self, text: impl AsRef<str>) {
-        let _ = writeln!(self.out, "{}", text.as_ref());
-        let _ = self.out.flush();
+        let written = writeln!(self.out, "{}", text.as_ref()).and_then(|()| self.out.flush());
+        self.gone |= written.is_err();
     }
 
     /// Clears the screen for a display that is drawn again.
@@ -52,17 +60,7 @@ impl Terminal {
     }
 
     pub(super) fn paint(&self, text: &str, tone: Tone) -> String {
-        if !self.colour {
-            return text.to_owned();
-        }
-        let code = match tone {
-            Tone::Good => "32",
-            Tone::Doubtful => "33",
-            Tone::Bad => "31",
-            Tone::Live => "36",
-            Tone::Quiet => "2",
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
+        paint(self.colour, text, tone)
     }
 
     /// The state's word, as wide as the widest.
@@ -75,6 +73,38 @@ impl Terminal {
         };
         self.paint(&format!("{:<11}", state.as_str()), tone)
     }
+}
+
+/// Whether colours are wanted: on a terminal that knows them, unless NO_COLOR is set (no-color.org).
+pub(super) fn colours(on_terminal: bool) -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    on_terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// A text with its tone, where colours are wanted.
+pub(super) fn paint(colour: bool, text: &str, tone: Tone) -> String {
+    if !colour {
+        return text.to_owned();
+    }
+    let code = match tone {
+        Tone::Good => "32",
+        Tone::Doubtful => "33",
+        Tone::Bad => "31",
+        Tone::Live => "36",
+        Tone::Quiet => "2",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// Columns of the terminal behind stderr; 80 where that is not to be found out.
+pub(super) fn width() -> usize {
+    #[cfg(unix)]
+    if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stderr())
+        && size.ws_col > 0
+    {
+        return usize::from(size.ws_col) - 1;
+    }
+    79
 }
 
 /// A length of time in its two largest units, as in `3m 20s`.

@@ -5,6 +5,7 @@
 //! same pieces, so what the demo shows is what they prove.
 
 pub mod console;
+mod folder;
 pub mod gateway;
 pub mod install;
 mod interrupt;
@@ -14,16 +15,15 @@ mod planner;
 mod project;
 mod tokens;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Instant;
-use std::{env, fs, io};
+use std::{env, io};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::settings::{SETTINGS, Settings};
+use crate::settings::Settings;
 use console::{Console, grouped};
+pub(crate) use folder::Folder;
 use gateway::ScriptedGateway;
 use install::{CLAUDE_CODE, InstallError};
 use interrupt::Interrupt;
@@ -31,6 +31,7 @@ use mcp_client::McpClientError;
 use tokens::JobTokens;
 
 pub use project::ProjectError;
+pub(crate) use project::repository;
 
 /// What the caller chose.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,7 +97,7 @@ pub fn run(options: Options, settings: &Settings, console: &mut Console) -> Resu
         program: "node",
         why: "the demo's small project is tested with Node.js 18 or newer",
     })?;
-    let folder = Folder::create()?;
+    let folder = Folder::create("demo")?;
     console.line("mcp-codex-worker demo: Codex delegates, Claude Code works, the host verifies.");
     let interrupt = Interrupt::watch()?;
     let shown = show(options, settings, &folder, &interrupt, console);
@@ -161,7 +162,7 @@ fn show(
     console.say(&claude.display().to_string());
 
     console.step("Codex calls `start`");
-    let command = || serve(settings, gateway.as_ref(), folder, &claude);
+    let command = || folder.serve(settings, gateway.as_ref(), &claude);
     let job = project::job(&folder.project(), WAIT_MS);
     let ended = planner::delegate(&command, &job, interrupt, console)?;
 
@@ -207,58 +208,6 @@ fn judge(result: &Value, live: bool) -> Result<(), DemoError> {
     Ok(())
 }
 
-/// The demo's own folder, gone with it unless it is kept.
-struct Folder {
-    path: PathBuf,
-    own: TempDir,
-}
-
-impl Folder {
-    fn create() -> io::Result<Self> {
-        let own = tempfile::Builder::new()
-            .prefix("mcp-codex-worker-demo-")
-            .tempdir()?;
-        // The system's temporary folder may be a symlink, and jobs name resolved paths.
-        let path = fs::canonicalize(own.path())?;
-        let folder = Self { path, own };
-        fs::create_dir_all(folder.project())?;
-        for path in [folder.no_env_file(), folder.no_config()] {
-            fs::write(path, "")?;
-        }
-        Ok(folder)
-    }
-
-    fn root(&self) -> PathBuf {
-        self.path.join("work")
-    }
-
-    fn project(&self) -> PathBuf {
-        self.root().join("cart")
-    }
-
-    fn state(&self) -> PathBuf {
-        self.path.join("state")
-    }
-
-    fn metrics(&self) -> PathBuf {
-        self.path.join("requests.metrics.jsonl")
-    }
-
-    /// Empty files in the place of the user's, so that the scripted demo is the same for everyone.
-    fn no_env_file(&self) -> PathBuf {
-        self.path.join("empty.env")
-    }
-
-    fn no_config(&self) -> PathBuf {
-        self.path.join("empty.toml")
-    }
-
-    fn leave(mut self) -> PathBuf {
-        self.own.disable_cleanup(true);
-        self.path
-    }
-}
-
 /// The Claude Code to run: the configured one, the one on PATH, or one installed into the cache.
 fn claude_code(settings: &Settings, console: &mut Console) -> Result<PathBuf, DemoError> {
     if let Some(program) = settings.claude_bin.clone().or_else(|| on_path("claude")) {
@@ -273,53 +222,4 @@ fn on_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?)
         .map(|folder| folder.join(&program))
         .find(|path| path.is_file())
-}
-
-/// This program's `serve`, as Codex would start it for the demo.
-fn serve(
-    settings: &Settings,
-    gateway: Option<&ScriptedGateway>,
-    folder: &Folder,
-    claude: &Path,
-) -> io::Result<Command> {
-    let mut command = Command::new(env::current_exe()?);
-    let mut set = vec![
-        ("SANDBOX_ROOT", folder.root().display().to_string()),
-        ("WORKER_STATE_DIR", folder.state().display().to_string()),
-        ("WORKER_CACHE_DIR", settings.cache_dir.display().to_string()),
-        (
-            "WORKER_METRICS_FILE",
-            folder.metrics().display().to_string(),
-        ),
-        ("WORKER_CLAUDE_BIN", claude.display().to_string()),
-    ];
-    match gateway {
-        None => {
-            command.args(settings.sources.arguments());
-        }
-        Some(gateway) => {
-            for setting in SETTINGS {
-                command.env_remove(setting.name);
-            }
-            command
-                .arg("--env-file")
-                .arg(folder.no_env_file())
-                .arg("--config")
-                .arg(folder.no_config());
-            command.env("ONEAPI_API_KEY", "demo-no-key");
-            set.push(("ONEAPI_BASE_URL", gateway.base_url()));
-            set.push(("CLAUDE_MODEL", "scripted-model".into()));
-        }
-    }
-    for (name, value) in set {
-        command.arg("--set").arg(format!("{name}={value}"));
-    }
-    command.arg("serve").current_dir(folder.root());
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::CommandExt as _;
-        // As Codex does; so Ctrl-C reaches the demo alone, which cancels the job first.
-        command.process_group(0);
-    }
-    Ok(command)
 }

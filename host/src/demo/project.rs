@@ -36,9 +36,18 @@ pub enum ProjectError {
     Git(#[from] git2::Error),
 }
 
-/// Makes the repository at `top`, with one commit.
+/// Makes the demo's repository at `top`.
 pub(super) fn create(top: &Path) -> Result<(), ProjectError> {
-    for (path, content) in FILES {
+    repository(top, FILES, "A cart that adds up")
+}
+
+/// Makes a repository at `top` with these files in one commit.
+pub(crate) fn repository(
+    top: &Path,
+    files: &[(&str, &str)],
+    message: &str,
+) -> Result<(), ProjectError> {
+    for (path, content) in files {
         let path = top.join(path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -54,14 +63,7 @@ pub(super) fn create(top: &Path) -> Result<(), ProjectError> {
     index.write()?;
     let tree = repository.find_tree(index.write_tree()?)?;
     let author = Signature::now("mcp-codex-worker demo", "demo@localhost")?;
-    repository.commit(
-        Some("HEAD"),
-        &author,
-        &author,
-        "A cart that adds up",
-        &tree,
-        &[],
-    )?;
+    repository.commit(Some("HEAD"), &author, &author, message, &tree, &[])?;
     Ok(())
 }
 

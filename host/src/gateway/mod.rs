@@ -7,7 +7,9 @@
 
 mod anthropic;
 mod budget;
+mod caller;
 mod canonical;
+mod catalog;
 mod chunk;
 mod complete;
 mod config;
@@ -42,6 +44,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 
 pub use budget::{Budget, Usage};
+pub use caller::{CallError, Caller, Said, ToolCall};
+pub use catalog::list_models;
 pub use complete::{Completion, GatewayError, Question, complete};
 pub use config::{ConfigError, fresh_token};
 pub use dialect::Dialect;

@@ -100,19 +100,47 @@ impl Gateway {
 
     /// Sends one chat-completions request.
     pub(crate) async fn send(&self, outbound: &Outbound) -> Result<reqwest::Response, ApiError> {
-        let mut url = outbound.url.clone();
-        if let Auth::Query(name) = &outbound.auth {
-            url.query_pairs_mut().append_pair(name, self.key.expose());
-        }
         let mut request = self
             .client
-            .post(url)
+            .post(self.with_key(outbound.url.clone(), &outbound.auth))
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(outbound.body.clone());
         for (name, value) in &outbound.headers {
             request = request.header(name, value);
         }
-        request = match &outbound.auth {
+        self.authorized(request, &outbound.auth)?
+            .send()
+            .await
+            .map_err(|error| ApiError::connection(&self.host, &error.without_url()))
+    }
+
+    /// Asks for what lies at a URL of this gateway.
+    pub(crate) async fn get(
+        &self,
+        url: Url,
+        auth: &Auth,
+        patience: Duration,
+    ) -> Result<reqwest::Response, ApiError> {
+        let request = self.client.get(self.with_key(url, auth)).timeout(patience);
+        self.authorized(request, auth)?
+            .send()
+            .await
+            .map_err(|error| ApiError::connection(&self.host, &error.without_url()))
+    }
+
+    fn with_key(&self, mut url: Url, auth: &Auth) -> Url {
+        if let Auth::Query(name) = auth {
+            url.query_pairs_mut().append_pair(name, self.key.expose());
+        }
+        url
+    }
+
+    fn authorized(
+        &self,
+        request: reqwest::RequestBuilder,
+        auth: &Auth,
+    ) -> Result<reqwest::RequestBuilder, ApiError> {
+        Ok(match auth {
             Auth::Bearer => request.header(
                 AUTHORIZATION,
                 secret_header(&format!("Bearer {}", self.key.expose()))?,
@@ -124,11 +152,7 @@ impl Gateway {
                 request.header(name, secret_header(self.key.expose())?)
             }
             Auth::Query(_) | Auth::None => request,
-        };
-        request
-            .send()
-            .await
-            .map_err(|error| ApiError::connection(&self.host, &error.without_url()))
+        })
     }
 
     /// Sends an Anthropic request. The key goes in both of the forms that such gateways take.
@@ -316,7 +340,8 @@ fn has_version(path: &str) -> bool {
     })
 }
 
-fn client(base: &Url) -> Result<reqwest::Client, reqwest::Error> {
+/// An HTTP client for one host.
+pub(crate) fn client(base: &Url) -> Result<reqwest::Client, reqwest::Error> {
     // Only the first call has an effect; a provider that someone else has installed is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()

@@ -1,6 +1,6 @@
 //! Starting runners: the seam between who starts one and what a runner does.
 //!
-//! A runner is this same program with the subcommand `run`. It inherits the job's locked handle as its standard output, so
+//! A runner is this same program with the hidden subcommand `__runner`. It inherits the job's locked handle as its standard output, so
 //! that the lock has an owner at every moment (D2), gets its assignment over a socket that is its standard input, and answers
 //! there. A remote executor would start the same subcommand.
 
@@ -24,6 +24,9 @@ use super::refusal::Refusal;
 use super::spec::JobSpec;
 use crate::settings::Settings;
 use crate::workspace::ApplyHow;
+
+/// The subcommand under which a runner runs.
+pub(crate) const RUNNER_SUBCOMMAND: &str = "__runner";
 
 /// How long a runner may take to say that it has its assignment.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -170,7 +173,7 @@ fn spawn(
     let program = env::current_exe().map_err(LaunchError::Spawn)?;
     let child = Command::new(program)
         .args(settings.sources.arguments())
-        .arg("run")
+        .arg(RUNNER_SUBCOMMAND)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(stdout)
         .stderr(stderr)

@@ -21,6 +21,7 @@ mod view;
 
 pub use front::Front;
 pub use id::{JobId, MalformedId};
+pub(crate) use launch::RUNNER_SUBCOMMAND;
 pub(crate) use recovery::settle_all;
 pub use refusal::Refusal;
 pub use state::State;

@@ -540,7 +540,7 @@ fn with_carriage_returns(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-fn changed_paths(
+pub(super) fn changed_paths(
     repository: &Repository,
     before: Oid,
     after: Oid,

@@ -27,7 +27,7 @@ use super::put::Placer;
 use super::repository::{self, Repository, UserRules};
 use super::rules::IgnoreRules;
 use super::walk::{Here, Listed, Visited, walk};
-use super::{Root, Workspace, WorkspaceError, path};
+use super::{ApplyHow, Root, Workspace, WorkspaceError, path};
 
 /// What an isolated tree is to be made from.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +83,9 @@ pub struct IsolatedRecord {
     /// The commit or tree that the result is to be compared with: the base, with the uncommitted work that was laid over it.
     #[serde(default)]
     pub compared_with: Option<String>,
+    /// How the result was brought into the checkout, once it was.
+    #[serde(default)]
+    pub applied: Option<ApplyHow>,
 }
 
 const RECORD: &str = "isolated.json";
@@ -149,6 +152,7 @@ impl Isolated {
             notes: Vec::new(),
             result: None,
             compared_with: None,
+            applied: None,
         };
         let objects = source.git_dir().join("objects");
         let kept = keep_objects(&objects, &request.folder.join("keep/objects"))?;
@@ -308,7 +312,7 @@ impl Isolated {
 }
 
 impl IsolatedRecord {
-    fn load(folder: &Path) -> Result<Self, WorkspaceError> {
+    pub(super) fn load(folder: &Path) -> Result<Self, WorkspaceError> {
         let path = folder.join(RECORD);
         let text = fs::read(&path).map_err(|_| WorkspaceError::Isolation {
             what: format!("there is no isolated tree in {}", folder.display()),

@@ -23,6 +23,7 @@ mod revert;
 mod root;
 mod rules;
 mod tamper;
+mod unapplied;
 mod walk;
 
 use std::io;
@@ -40,6 +41,7 @@ pub use isolated::{Isolated, IsolatedRecord, IsolatedRequest, PortBase};
 pub use path::FilePath;
 pub use root::{FileText, Listing, Root};
 pub use tamper::{DotGitChange, GitChange};
+pub use unapplied::Unapplied;
 
 /// Why a path, a repository or a tree cannot be worked with. Each message is one sentence that names the rule.
 #[derive(Debug, thiserror::Error)]

@@ -130,7 +130,9 @@ impl Worker {
     pub fn runners(&self) -> Vec<i32> {
         let program = self.binary.to_string_lossy().into_owned();
         self.own_processes()
-            .filter(|(_, arguments)| arguments.starts_with(&program) && arguments.ends_with(" run"))
+            .filter(|(_, arguments)| {
+                arguments.starts_with(&program) && arguments.ends_with(" __runner")
+            })
             .map(|(pid, _)| pid)
             .collect()
     }

@@ -1,6 +1,7 @@
 //! `doctor`: everything that can be wrong, one line each with its remedy.
 
 mod codex;
+mod network;
 mod probes;
 
 use std::process::ExitCode;
@@ -12,9 +13,6 @@ use super::terminal::{Terminal, Tone};
 use super::{GlobalOptions, exit};
 use crate::settings::{SETTINGS, Settings};
 
-/// The exit code when nothing is broken but something is doubtful.
-const DOUBTFUL: u8 = 3;
-
 /// What `doctor` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code: 0 all is well, 3 something is doubtful, 1 something is broken.")]
@@ -22,6 +20,9 @@ pub(super) struct DoctorArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Ask the configured gateways too: models, an answer, a tool call, streaming; costs a few hundred tokens each
+    #[arg(long)]
+    network: bool,
     /// Mend what can be mended without asking: permissions of our own files
     #[arg(long)]
     fix: bool,
@@ -98,6 +99,9 @@ pub(super) fn run(global: &GlobalOptions, arguments: &DoctorArguments) -> ExitCo
                 return show_settings(&settings, arguments.json);
             }
             findings.extend(probes::all(&settings));
+            if arguments.network {
+                findings.extend(network::probe(&settings));
+            }
         }
         Err(error) => findings.extend(error.problems.iter().map(|problem| {
             Finding::broken(
@@ -115,7 +119,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &DoctorArguments) -> ExitCo
     report(&findings, arguments.json);
     ExitCode::from(match worst {
         Verdict::Ok => exit::OK,
-        Verdict::Doubtful => DOUBTFUL,
+        Verdict::Doubtful => exit::UNDECIDED,
         Verdict::Broken => exit::FAILED,
     })
 }

@@ -1,18 +1,20 @@
 //! `jobs`: the job store as people look at it.
 
-mod show;
+pub(in crate::cli) mod show;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::terminal::{Terminal, age, shorten};
 use super::{GlobalOptions, exit};
-use crate::job::{self, Front, JobId, JobRow, Refusal, Store, StoreError};
+use crate::job::{self, Front, JobId, JobRow, Refusal, State, Store, StoreError};
+use crate::report::text::printable;
 use crate::settings::Settings;
+use crate::workspace::Unapplied;
 
 /// How often a display is drawn again.
 const EVERY: Duration = Duration::from_secs(1);
@@ -22,6 +24,8 @@ const SHOWN: usize = 20;
 
 /// What `jobs` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit code of `wait`: 0 completed, 1 failed, 3 cancelled, timed out or interrupted. Of the others: 0 done, 1 not done.")]
 pub(super) struct JobsArguments {
     /// Print JSON
     #[arg(long, global = true)]
@@ -48,6 +52,9 @@ enum Command {
         /// Show the diff too
         #[arg(long)]
         diff: bool,
+        /// Draw it again every second until the job is over
+        #[arg(long)]
+        watch: bool,
     },
     /// Print a job's log
     Tail {
@@ -57,22 +64,55 @@ enum Command {
         #[arg(short, long)]
         follow: bool,
     },
-    /// Wait until a job ends; the exit code is 0 when it was completed
+    /// Wait until jobs end; the exit code is the worst verdict
     Wait {
-        /// The job's id, the beginning of one, or `last`
-        job: String,
+        /// Ids, the beginnings of ids, or `last`
+        #[arg(required = true)]
+        jobs: Vec<String>,
     },
     /// End a job with all its processes
     Cancel {
         /// The job's id, the beginning of one, or `last`
         job: String,
     },
+    /// Bring what a job with `isolation: "worktree"` made into the checkout that it was made from
+    Apply {
+        /// The job's id, the beginning of one, or `last`
+        job: String,
+        /// How it gets there
+        #[arg(long, value_enum, default_value_t = How::Merge)]
+        how: How,
+    },
     /// Forget jobs that are over, with their records and artifacts
     Rm {
         /// Ids, the beginnings of ids, or `last`
         #[arg(required = true)]
         jobs: Vec<String>,
+        /// Also jobs whose changes stand in a tree of their own and were not applied
+        #[arg(short, long)]
+        force: bool,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum How {
+    /// A branch worker/JOB with the result, merged into the current one
+    Merge,
+    /// Merged into the files and staged, not committed
+    Squash,
+    /// Written into the files, nothing staged
+    Patch,
+}
+
+impl How {
+    /// The word that `apply` takes.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Squash => "squash",
+            Self::Patch => "patch",
+        }
+    }
 }
 
 /// Why a command about jobs did nothing.
@@ -90,6 +130,10 @@ enum JobsError {
     None,
     #[error("job {0} is not over; cancel it first")]
     Unfinished(JobId),
+    #[error(
+        "job {id}: {unapplied}; `mcp-codex-worker jobs apply {id}` brings a completed job's changes into the checkout, --force discards them"
+    )]
+    Unapplied { id: JobId, unapplied: Unapplied },
     #[error("no runtime: {0}")]
     Runtime(#[from] std::io::Error),
 }
@@ -134,15 +178,18 @@ impl Jobs {
         match command {
             None => self.list(SHOWN, false)?,
             Some(Command::Ls { limit, watch }) => self.list(*limit, *watch)?,
-            Some(Command::Show { job, diff }) => self.show(&self.find(job)?, *diff)?,
+            Some(Command::Show { job, diff, watch }) => {
+                self.show(&self.find(job)?, *diff, *watch)?;
+            }
             Some(Command::Tail { job, follow }) => self.tail(&self.find(job)?, *follow)?,
-            Some(Command::Wait { job }) => return self.wait(&self.find(job)?),
+            Some(Command::Wait { jobs }) => return self.wait(jobs),
             Some(Command::Cancel { job }) => {
                 let id = self.find(job)?;
                 let view = self.runtime.block_on(self.front.cancel(named(&id)))?;
                 self.print(&id, &view)?;
             }
-            Some(Command::Rm { jobs }) => self.remove(jobs)?,
+            Some(Command::Apply { job, how }) => self.apply(&self.find(job)?, *how)?,
+            Some(Command::Rm { jobs, force }) => self.remove(jobs, *force)?,
         }
         Ok(ExitCode::from(exit::OK))
     }
@@ -187,7 +234,7 @@ impl Jobs {
             } else {
                 self.table(&jobs);
             }
-            if !watch {
+            if !watch || self.terminal.is_gone() {
                 return Ok(());
             }
             std::thread::sleep(EVERY);
@@ -218,11 +265,34 @@ impl Jobs {
         }
     }
 
-    fn show(&mut self, id: &JobId, diff: bool) -> Result<(), JobsError> {
+    fn show(&mut self, id: &JobId, diff: bool, watch: bool) -> Result<(), JobsError> {
+        loop {
+            let mut arguments = named(id);
+            arguments.insert("include_diff".to_owned(), diff.into());
+            let view = self.runtime.block_on(self.front.get(arguments))?;
+            if watch {
+                self.terminal.clear();
+            }
+            self.print(id, &view)?;
+            if !watch || is_over(&view) || self.terminal.is_gone() {
+                return Ok(());
+            }
+            std::thread::sleep(EVERY);
+        }
+    }
+
+    fn apply(&mut self, id: &JobId, how: How) -> Result<(), JobsError> {
         let mut arguments = named(id);
-        arguments.insert("include_diff".to_owned(), diff.into());
-        let view = self.runtime.block_on(self.front.get(arguments))?;
-        self.print(id, &view)
+        arguments.insert("how".to_owned(), how.word().into());
+        let reply = self.runtime.block_on(self.front.apply(arguments))?;
+        if self.json {
+            self.terminal.line(reply.to_string());
+        } else {
+            for line in show::applied(&self.terminal, &reply) {
+                self.terminal.line(line);
+            }
+        }
+        Ok(())
     }
 
     fn print(&mut self, id: &JobId, view: &Value) -> Result<(), JobsError> {
@@ -248,16 +318,11 @@ impl Jobs {
             if self.json {
                 self.terminal.line(slice.to_string());
             } else if !log.is_empty() {
-                self.terminal.line(log.trim_end_matches('\n'));
+                self.terminal.line(printable(log.trim_end_matches('\n')));
             }
             let next = slice.get("cursor").cloned().unwrap_or_default();
             if next == cursor {
-                let over = slice
-                    .get("job_status")
-                    .and_then(Value::as_str)
-                    .and_then(|word| word.parse::<job::State>().ok())
-                    .is_none_or(job::State::is_terminal);
-                if over || !follow {
+                if is_over(&slice) || !follow || self.terminal.is_gone() {
                     return Ok(());
                 }
                 std::thread::sleep(EVERY);
@@ -266,23 +331,31 @@ impl Jobs {
         }
     }
 
-    fn wait(&mut self, id: &JobId) -> Result<ExitCode, JobsError> {
-        let mut arguments = named(id);
-        arguments.insert("timeout_ms".to_owned(), job::spec::TIMEOUT_MAX_MS.into());
-        let view = self
-            .runtime
-            .block_on(self.front.wait(arguments, |_: &Value| {}))?;
-        self.print(id, &view)?;
-        let completed =
-            view.get("job_status").and_then(Value::as_str) == Some(job::State::Completed.as_str());
-        Ok(ExitCode::from(if completed {
-            exit::OK
-        } else {
-            exit::FAILED
-        }))
+    fn wait(&mut self, names: &[String]) -> Result<ExitCode, JobsError> {
+        // First all of them are found: a mistake in one name waits for none.
+        let ids = names
+            .iter()
+            .map(|name| self.find(name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut worst = exit::OK;
+        for id in ids {
+            let mut arguments = named(&id);
+            arguments.insert("timeout_ms".to_owned(), job::spec::TIMEOUT_MAX_MS.into());
+            let view = self
+                .runtime
+                .block_on(self.front.wait(arguments, |_: &Value| {}))?;
+            self.print(&id, &view)?;
+            let code = state_of(&view).map_or(exit::UNDECIDED, exit::of_job);
+            // A verdict against the work is worse than none.
+            worst = match (worst, code) {
+                (exit::FAILED, _) | (_, exit::FAILED) => exit::FAILED,
+                (before, now) => before.max(now),
+            };
+        }
+        Ok(ExitCode::from(worst))
     }
 
-    fn remove(&mut self, names: &[String]) -> Result<(), JobsError> {
+    fn remove(&mut self, names: &[String], force: bool) -> Result<(), JobsError> {
         job::settle_all(&self.store)?;
         // First all of them are found, then all are removed: a mistake in one name removes nothing.
         let mut ids = BTreeSet::new();
@@ -291,20 +364,39 @@ impl Jobs {
             match self.store.job(&id)? {
                 None => return Err(JobsError::Unknown(shorten(name, 40))),
                 Some(job) if !job.state.is_terminal() => return Err(JobsError::Unfinished(id)),
-                Some(_) => ids.insert(id),
+                Some(_) => {
+                    let unapplied = Unapplied::of(&self.store.job_folder(&id));
+                    if let (Some(unapplied), false) = (unapplied, force) {
+                        return Err(JobsError::Unapplied { id, unapplied });
+                    }
+                    ids.insert(id)
+                }
             };
         }
-        for id in ids {
-            self.store.remove(&id)?;
+        for id in &ids {
+            self.store.remove(id)?;
             if !self.json {
                 self.terminal.line(format!("{id} removed"));
             }
+        }
+        if self.json {
+            self.terminal.line(json!({ "removed": ids }).to_string());
         }
         Ok(())
     }
 }
 
-fn named(id: &JobId) -> Map<String, Value> {
+fn state_of(view: &Value) -> Option<State> {
+    view.get("job_status")?.as_str()?.parse().ok()
+}
+
+/// Whether there is nothing more to come.
+pub(super) fn is_over(view: &Value) -> bool {
+    state_of(view).is_none_or(State::is_terminal)
+}
+
+/// The arguments of a call about one job.
+pub(super) fn named(id: &JobId) -> Map<String, Value> {
     Map::from_iter([("job_id".to_owned(), id.as_str().into())])
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::cli::terminal::{Terminal, Tone, age};
 use crate::job::{JobId, JobRow};
+use crate::report::text::printable;
 
 /// Fields of a view that have lines of their own.
 const PLACED: &[&str] = &[
@@ -17,7 +18,7 @@ const PLACED: &[&str] = &[
 ];
 
 /// The lines about a job: what was asked, the verdict, and whatever else its view holds.
-pub(super) fn lines(
+pub(in crate::cli) fn lines(
     terminal: &Terminal,
     id: &JobId,
     job: Option<&JobRow>,
@@ -32,7 +33,7 @@ pub(super) fn lines(
     if let Some(job) = job {
         let spec = |key: &str| job.spec.as_ref().and_then(|spec| spec.get(key));
         if let Some(prompt) = spec("prompt").and_then(Value::as_str) {
-            lines.push(field(terminal, "task", prompt));
+            lines.push(field(terminal, "task", &printable(prompt)));
         }
         for (label, key) in [("in", "allowed_dirs"), ("model", "model")] {
             if let Some(value) = spec(key).filter(|value| !value.is_null()) {
@@ -99,6 +100,33 @@ pub(super) fn lines(
     lines
 }
 
+/// The lines about changes that were brought into the checkout.
+pub(super) fn applied(terminal: &Terminal, reply: &Value) -> Vec<String> {
+    let text = |key: &str| reply.get(key).map(plain).unwrap_or_default();
+    let mut lines = vec![terminal.paint(
+        &match text("applied").as_str() {
+            "merge" => "merged".to_owned(),
+            "squash" => "merged and staged, not committed".to_owned(),
+            _ => "written into the files, nothing staged".to_owned(),
+        },
+        Tone::Good,
+    )];
+    for file in reply
+        .get("files")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        lines.push(field(terminal, "changed", &plain(file)));
+    }
+    for key in ["branch", "commit"] {
+        if !text(key).is_empty() {
+            lines.push(field(terminal, key, &text(key)));
+        }
+    }
+    lines
+}
+
 /// A label and its text, further lines below the first.
 fn field(terminal: &Terminal, label: &str, text: &str) -> String {
     let label = terminal.paint(&format!("{label:>12}"), Tone::Quiet);
@@ -110,7 +138,8 @@ fn field(terminal: &Terminal, label: &str, text: &str) -> String {
 
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        // A report or a file name may hold what a terminal would obey.
+        Value::String(text) => printable(text),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => fields
             .iter()

@@ -30,7 +30,7 @@ fn bring(
     let store = Store::open(&settings.state_dir)?;
     let equipment = Equipment::load(settings).map_err(Refusal::internal)?;
     mask.set(equipment.redactor.clone());
-    let tree = Isolated::open(&store.job_folder(id)).map_err(|_| {
+    let mut tree = Isolated::open(&store.job_folder(id)).map_err(|_| {
         Refusal::new(
             "job_id",
             "names a job without a tree of its own: its changes are in the checkout already",
@@ -39,6 +39,9 @@ fn bring(
     let applied = tree
         .apply(how)
         .map_err(|fault| Refusal::new("apply", equipment.redactor.text(&fault.to_string())))?;
+    if let Err(fault) = tree.record_applied(how) {
+        tracing::warn!(%fault, "the job will still count as not applied");
+    }
     let files: Vec<String> = applied.files.iter().map(ToString::to_string).collect();
     let mut reply = json!({ "job_id": id, "applied": how, "files": files });
     for (name, value) in [("branch", applied.branch), ("commit", applied.commit)] {

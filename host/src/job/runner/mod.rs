@@ -46,7 +46,7 @@ enum BeginError {
     Runtime(io::Error),
 }
 
-/// Does what the front assigned; the subcommand `run`.
+/// Does what the front assigned; the subcommand `__runner`.
 pub fn main(settings: Settings) -> ExitCode {
     let mask = masked::begin_log(&settings);
     match begin(settings, &mask) {

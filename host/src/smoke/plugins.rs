@@ -1,0 +1,195 @@
+//! Every bundled plugin, loaded and called once.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::plugins::check::{Change, ChangedFile, Command, Output, ReadError, Snapshot};
+use crate::plugins::summarizer::{Content, Request};
+use crate::plugins::{Kind, PluginSet};
+use crate::redact::{KnownValues, Redactor};
+
+/// Tries all plugins of one kind; answers their names, or those that failed and why.
+type TryKind = fn(&PluginSet) -> Result<String, String>;
+
+/// What is tried, in order.
+pub(super) const KINDS: &[(&str, TryKind)] = &[
+    ("checks", |set| each(set, Kind::Check, check)),
+    ("summarizers", |set| each(set, Kind::Summarizer, summarizer)),
+    ("redactors", |set| each(set, Kind::Redactor, redactor)),
+    ("dialects", |set| each(set, Kind::Dialect, dialect)),
+];
+
+fn each(
+    set: &PluginSet,
+    kind: Kind,
+    call: fn(&PluginSet, &str) -> Result<(), String>,
+) -> Result<String, String> {
+    let names = set.names(kind);
+    let wrong: Vec<String> = names
+        .iter()
+        .filter_map(|name| Some(format!("{name}: {}", call(set, name).err()?)))
+        .collect();
+    if !wrong.is_empty() {
+        return Err(wrong.join("; "));
+    }
+    Ok(format!("{} called: {}", names.len(), names.join(", ")))
+}
+
+fn check(set: &PluginSet, name: &str) -> Result<(), String> {
+    let plugin = set.check(name).map_err(|error| error.to_string())?;
+    // The only one that means nothing without settings.
+    let settings = match name {
+        "scope" => json!({"paths": ["src"]}),
+        _ => Value::Null,
+    };
+    let report = plugin
+        .run(Arc::new(SmallChange), &settings)
+        .map_err(|error| error.to_string())?;
+    if report.passed {
+        Ok(())
+    } else {
+        Err(format!("fails a harmless change: {}", report.summary))
+    }
+}
+
+fn summarizer(set: &PluginSet, name: &str) -> Result<(), String> {
+    const MOST: usize = 1_000;
+    let passed = (1..=200).fold(String::new(), |mut text, number| {
+        text.push_str(&format!("test number_{number} ... ok\n"));
+        text
+    });
+    let text = format!(
+        "running 201 tests\n{passed}test the_last ... FAILED\n\nfailures:\n\n---- the_last stdout ----\n\
+         thread 'the_last' panicked at src/lib.rs:7:5:\nassertion failed: greeted\n\n\nfailures:\n    the_last\n\n\
+         test result: FAILED. 200 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n"
+    );
+    let plugin = set.summarizer(name).map_err(|error| error.to_string())?;
+    let summary = plugin
+        .summarize(&Request {
+            content: Content::TestOutput,
+            text: &text,
+            origin: Some("cargo test"),
+            exit_code: Some(101),
+            max_bytes: MOST,
+        })
+        .map_err(|error| error.to_string())?;
+    if summary.text.contains("the_last") && summary.text.len() <= MOST {
+        Ok(())
+    } else {
+        Err(format!(
+            "does not say which test failed: {:?}",
+            summary.text
+        ))
+    }
+}
+
+fn redactor(set: &PluginSet, name: &str) -> Result<(), String> {
+    // Put together here, so that no scanner of this repository takes it for a real one.
+    let key = format!("{}_{}", "ghp", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5");
+    let plugin = set.redactor(name).map_err(|error| error.to_string())?;
+    let redactor = Redactor::new(KnownValues::new(), vec![plugin]);
+    let clean = redactor
+        .text(&format!(
+            "the words before\nGITHUB_TOKEN={key}\nthe words after\n"
+        ))
+        .to_string();
+    if clean.contains(&key) {
+        Err("lets a token through".to_owned())
+    } else if !clean.contains("the words before") || !clean.contains("the words after") {
+        // What a broken redactor does: nothing passes.
+        Err(format!("withholds harmless text: {clean:?}"))
+    } else {
+        Ok(())
+    }
+}
+
+fn dialect(set: &PluginSet, name: &str) -> Result<(), String> {
+    const MODEL: &str = "some-model";
+    let fault = |error: crate::plugins::PluginError| error.to_string();
+    let plugin = set.dialect(name).map_err(fault)?;
+    let facts = plugin.facts(MODEL).map_err(fault)?;
+    if !facts.canonical_request {
+        let request = json!({
+            "model": MODEL, "stream": true,
+            "messages": [{"role": "user", "content": "Hello"}],
+        });
+        plugin
+            .request(request.to_string().as_bytes(), MODEL)
+            .map_err(fault)?;
+    }
+    if !facts.canonical_stream {
+        plugin.translation(MODEL).map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// One changed file that no check should mind.
+struct SmallChange;
+
+const PATH: &str = "src/greeting.txt";
+const BEFORE: &str = "Hello\n";
+const AFTER: &str = "Hello, world\n";
+
+fn slice(text: &str, offset: u64, len: u32) -> Vec<u8> {
+    text.bytes()
+        .skip(usize::try_from(offset).unwrap_or(usize::MAX))
+        .take(len as usize)
+        .collect()
+}
+
+impl Snapshot for SmallChange {
+    fn id(&self) -> String {
+        "smoke".to_owned()
+    }
+
+    fn task(&self) -> String {
+        "Change the greeting.".to_owned()
+    }
+
+    fn changed(&self) -> Vec<ChangedFile> {
+        vec![ChangedFile {
+            path: PATH.to_owned(),
+            change: Change::Modified,
+            previous_path: None,
+            size: AFTER.len() as u64,
+            binary: false,
+            allowed: true,
+        }]
+    }
+
+    fn commands(&self) -> Vec<Command> {
+        Vec::new()
+    }
+
+    fn diff_size(&self) -> u64 {
+        self.diff(None).map_or(0, |diff| diff.len() as u64)
+    }
+
+    fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
+        if path.is_some_and(|path| path != PATH) {
+            return Err(ReadError::NotFound);
+        }
+        Ok(format!(
+            "--- a/{PATH}\n+++ b/{PATH}\n@@ -1 +1 @@\n-{BEFORE}+{AFTER}"
+        ))
+    }
+
+    fn read(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
+        match path {
+            PATH => Ok(slice(AFTER, offset, len)),
+            _ => Err(ReadError::NotGranted),
+        }
+    }
+
+    fn read_base(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
+        match path {
+            PATH => Ok(slice(BEFORE, offset, len)),
+            _ => Err(ReadError::NotFound),
+        }
+    }
+
+    fn read_output(&self, _: usize, _: Output, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
+        Err(ReadError::NotFound)
+    }
+}

@@ -1,0 +1,248 @@
+//! `doctor --network`: what a gateway does wrong is named, with what to do about it, and no key is printed.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use worker_test_support::Worker;
+use worker_test_support::gateway::{End, Reply, Request, Script, ScriptedGateway, Turn};
+
+use super::{stderr, stdout, verdict};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
+const KEY: &str = "sk-the-gateways-own-key-0123456789";
+
+fn doctor(worker: &Worker) -> Vec<Value> {
+    let output = worker
+        .command(["doctor", "--network", "--json"])
+        .output()
+        .unwrap();
+    for text in [stdout(&output), stderr(&output)] {
+        assert!(!text.contains(KEY), "a key was printed: {text}");
+    }
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn worker(url: &str) -> Worker {
+    Worker::bare(BINARY)
+        .set("ONEAPI_BASE_URL", url)
+        .set("ONEAPI_API_KEY", KEY)
+        .set("CLAUDE_MODEL", "scripted")
+        .set("WORKER_PRICE_INPUT", "1")
+        .set("WORKER_PRICE_OUTPUT", "2")
+}
+
+/// A model that does as it is told.
+fn good(request: &Request) -> Turn {
+    if request.tools().next().is_some() {
+        Turn::call("report", json!({"value": 7}))
+            .saying("one two three four five six seven eight nine ten")
+    } else {
+        Turn::say("ready")
+    }
+}
+
+fn script(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> ScriptedGateway {
+    ScriptedGateway::start(Script::new(reply)).unwrap()
+}
+
+fn finding<'a>(findings: &'a [Value], what: &str) -> &'a Value {
+    findings
+        .iter()
+        .find(|finding| finding["what"] == what)
+        .unwrap_or_else(|| panic!("nothing about {what}: {findings:#?}"))
+}
+
+#[test]
+fn a_good_gateway_passes_and_the_bill_is_told() {
+    let gateway = script(|request| Reply::Turn(good(request)));
+    let findings = doctor(&worker(&gateway.base_url()));
+    for what in [
+        "models",
+        "completion",
+        "tool call",
+        "streaming",
+        "usage",
+        "latency",
+        "cost",
+    ] {
+        assert_eq!(verdict(&findings, what), "ok", "{findings:#?}");
+    }
+    let cost = finding(&findings, "cost")["detail"].as_str().unwrap();
+    let reported = gateway.reported();
+    assert!(
+        cost.contains(&format!("{} tokens in", reported.prompt)) && cost.contains('$'),
+        "{cost}: {reported:?}"
+    );
+    assert_eq!(gateway.requests().len(), 2, "no retries, nothing hidden");
+}
+
+#[test]
+fn what_is_wrong_with_a_gateway_is_named_with_its_remedy() {
+    // A gateway that repeats the key, one that has no tools, one that counts nothing, one that is a web page.
+    let echo = Reply::error(
+        401,
+        "invalid_request_error",
+        &format!("Incorrect API key provided: {KEY}"),
+    );
+    let no_usage = |request: &Request| {
+        let mut turn = good(request);
+        turn.usage = None;
+        if !request.stream() {
+            return Reply::Raw {
+                status: 200,
+                headers: vec![("content-type".into(), "application/json".into())],
+                chunks: vec![Bytes::from(
+                    json!({"id": "x", "object": "chat.completion", "model": "scripted", "choices": [
+                        {"index": 0, "message": {"role": "assistant", "content": "ready"}, "finish_reason": "stop"}]})
+                    .to_string(),
+                )],
+                end: End::Close,
+            };
+        }
+        let chunk = |delta: Value, reason: Value| {
+            let chunk = json!({"id": "x", "object": "chat.completion.chunk", "model": "scripted",
+                "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
+            Bytes::from(format!("data: {chunk}\n\n"))
+        };
+        let call = json!({"tool_calls": [{"index": 0, "id": "c", "type": "function",
+            "function": {"name": "report", "arguments": "{\"value\": 7}"}}]});
+        Reply::Raw {
+            status: 200,
+            headers: vec![("content-type".into(), "text/event-stream".into())],
+            chunks: vec![
+                chunk(json!({"content": "one "}), Value::Null),
+                chunk(json!({"content": "two "}), Value::Null),
+                chunk(call, Value::Null),
+                chunk(json!({}), json!("tool_calls")),
+                Bytes::from_static(b"data: [DONE]\n\n"),
+            ],
+            end: End::Close,
+        }
+    };
+    type Row = (
+        &'static str,
+        ScriptedGateway,
+        &'static str,
+        &'static str,
+        &'static str,
+    );
+    let rows: Vec<Row> = vec![
+        (
+            "a wrong key",
+            script(move |_| echo.clone()),
+            "completion",
+            "broken",
+            "ONEAPI_API_KEY (set by environment)",
+        ),
+        (
+            "no tools",
+            script(|_| Reply::Turn(Turn::say("one two three four five, report 7"))),
+            "tool call",
+            "broken",
+            "CLAUDE_MODEL",
+        ),
+        (
+            "wrong arguments",
+            script(|request| {
+                Reply::Turn(if request.tools().next().is_some() {
+                    Turn::call("report", json!({"value": "seven"}))
+                } else {
+                    Turn::say("ready")
+                })
+            }),
+            "tool call",
+            "doubtful",
+            "CLAUDE_MODEL",
+        ),
+        (
+            "no usage",
+            script(no_usage),
+            "usage",
+            "doubtful",
+            "WORKER_DIALECT",
+        ),
+        (
+            "a web page",
+            script(|_| Reply::html(200)),
+            "completion",
+            "broken",
+            "usually ends in /v1",
+        ),
+        (
+            "no money",
+            script(|_| Reply::error(402, "insufficient_quota", "Top up, please.")),
+            "completion",
+            "broken",
+            "top up",
+        ),
+        (
+            "too many requests",
+            script(|_| Reply::rate_limited("60")),
+            "completion",
+            "broken",
+            "wait",
+        ),
+    ];
+    for (name, gateway, what, expected, remedy) in rows {
+        let findings = doctor(&worker(&gateway.base_url()));
+        let found = finding(&findings, what);
+        assert_eq!(found["verdict"], expected, "{name}: {findings:#?}");
+        assert!(
+            found["remedy"]
+                .as_str()
+                .unwrap_or_default()
+                .contains(remedy),
+            "{name}: {found}"
+        );
+    }
+}
+
+#[test]
+fn a_gateway_that_is_not_there_is_one_finding_and_not_six() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let findings = doctor(&worker(&format!("http://127.0.0.1:{port}/v1")));
+    let models = finding(&findings, "models");
+    assert_eq!(models["verdict"], "broken", "{models}");
+    assert!(models["remedy"].as_str().unwrap().contains("HTTPS_PROXY"));
+    assert!(
+        !findings
+            .iter()
+            .any(|finding| finding["what"] == "completion")
+    );
+}
+
+#[test]
+fn a_model_that_the_gateway_does_not_list_and_a_second_gateway_are_looked_at_too() {
+    let first = script(|request| Reply::Turn(good(request)));
+    let second = script(|_| Reply::unauthorized());
+    let worker = worker(&first.base_url())
+        .set("CLAUDE_MODEL", "scripted-turbo")
+        .set("FALLBACK_BASE_URL", second.base_url())
+        .set("FALLBACK_API_KEY", "another-key-that-is-wrong-0123");
+    let findings = doctor(&worker);
+    let models = finding(&findings, "models");
+    assert_eq!(models["verdict"], "doubtful", "{models}");
+    assert!(
+        models["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("such as scripted")
+    );
+    assert_eq!(verdict(&findings, "completion"), "ok", "{findings:#?}");
+    let fallback = finding(&findings, "fallback completion");
+    assert_eq!(fallback["verdict"], "broken", "{fallback}");
+    assert!(
+        fallback["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("FALLBACK_API_KEY")
+    );
+
+    // Without a gateway there is nothing to ask, and that is said once more.
+    let findings = doctor(&worker.unset("ONEAPI_BASE_URL").unset("ONEAPI_API_KEY"));
+    assert_eq!(verdict(&findings, "network"), "broken", "{findings:#?}");
+}
