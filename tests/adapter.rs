@@ -18,6 +18,10 @@ mod message;
 mod dialects;
 #[path = "adapter/errors.rs"]
 mod errors;
+#[path = "plugin_platform/guests.rs"]
+mod guests;
+#[path = "adapter/plugins.rs"]
+mod plugins;
 #[path = "adapter/request.rs"]
 mod request;
 #[path = "adapter/routes.rs"]

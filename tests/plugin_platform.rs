@@ -6,6 +6,8 @@
 mod authors;
 #[path = "plugin_platform/guests.rs"]
 mod guests;
+#[path = "plugin_platform/job.rs"]
+mod job;
 #[path = "plugin_platform/limits.rs"]
 mod limits;
 #[path = "plugin_platform/operators.rs"]

@@ -42,6 +42,8 @@ pub enum Play {
     Pieces(Vec<Vec<u8>>),
     /// Writes these bytes and then says nothing more.
     Silence(Vec<u8>),
+    /// Writes these bytes, waits until it is told to go on, writes the others and closes.
+    Gate(Vec<u8>, watch::Receiver<bool>, Vec<u8>),
 }
 
 type Answer = dyn Fn(usize, &Received) -> Play + Send + Sync;
@@ -123,6 +125,13 @@ async fn serve(mut socket: TcpStream, seen: &Mutex<Vec<Received>>, answer: &Answ
                 }
                 tokio::task::yield_now().await;
             }
+            let _ = socket.shutdown().await;
+            false
+        }
+        Play::Gate(first, mut open, rest) => {
+            let _ = socket.write_all(&first).await;
+            let _ = open.wait_for(|open| *open).await;
+            let _ = socket.write_all(&rest).await;
             let _ = socket.shutdown().await;
             false
         }

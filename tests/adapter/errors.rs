@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use mcp_codex_worker::gateway::{FatalCause, GatewayEvent};
+use mcp_codex_worker::gateway::{FatalCause, GatewayEvent, Mode};
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::double::{
-    Double, KEY, Play, ask, config, good, http, messages, open_stream, recorded, start, stream,
-    within,
+    Double, EVENTS, KEY, Play, TOKEN, ask, client, config, delta, good, http, messages,
+    open_stream, recorded, start, stream, within,
 };
 use super::message::assemble;
 
@@ -60,13 +61,20 @@ async fn a_status_stays_what_it_is_and_keeps_its_words_and_headers() {
 async fn what_may_pass_is_tried_again_and_what_has_begun_is_not() {
     let busy = |status| http(status, &[("retry-after-ms", "10")], "{\"error\":\"busy\"}");
     let empty = open_stream(&[]);
-    let error_first = open_stream(&[json!({ "error": { "message": "busy", "code": 503 } })]);
+    let error = json!({ "error": { "message": "busy", "code": 503 } });
+    let role = delta(json!({ "role": "assistant", "content": "" }));
+    let error_first = open_stream(std::slice::from_ref(&error));
+    let error_behind_role = open_stream(&[role.clone(), error]);
+    let broken_behind_role = open_stream(&[role]);
     for (name, first) in [
         ("429", busy(429)),
         ("500", busy(500)),
         ("503", busy(503)),
         ("an empty stream", empty),
         ("an error as the first event", error_first),
+        // Nothing of these has reached the caller either.
+        ("an error behind the role", error_behind_role),
+        ("an end behind the role", broken_behind_role),
     ] {
         let double = Double::start(move |number, _| {
             Play::Pieces(vec![if number == 0 { first.clone() } else { good() }])
@@ -142,6 +150,67 @@ async fn a_silent_gateway_is_given_up() {
                 "{name}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_gateway_says_in_a_stream_is_redacted_too() {
+    let error = json!({ "error": { "message": format!("no luck with {KEY} today"), "type": "overloaded_error" } });
+    for (mode, bytes) in [
+        (
+            Mode::Translate,
+            open_stream(&[delta(json!({ "content": "a" })), error.clone()]),
+        ),
+        (
+            Mode::Relay,
+            http(
+                200,
+                &[EVENTS],
+                &format!(
+                    "event: message_start\ndata: {}\n\nevent: error\ndata: {}\n\n",
+                    json!({ "type": "message_start", "message": {} }),
+                    json!({ "type": "error", "error": error["error"] })
+                ),
+            ),
+        ),
+    ] {
+        // Bytes in two writes: the relay answers at the first.
+        let at = bytes.windows(7).rposition(|w| w == b"no luck").unwrap() - 40;
+        let (gate, open) = watch::channel(false);
+        let double = Double::start(move |_, _| {
+            Play::Gate(bytes[..at].to_vec(), open.clone(), bytes[at..].to_vec())
+        })
+        .await;
+        let mut config = config(&double.url);
+        config.mode = mode;
+        config.retries = 0;
+        let adapter = start(config).await;
+        let mut answer = client()
+            .post(format!("{}/v1/messages", adapter.url()))
+            .header("x-api-key", TOKEN)
+            .body(ask(json!({ "stream": true })).to_string())
+            .send()
+            .await
+            .unwrap();
+        let mut text = answer.chunk().await.unwrap().unwrap().to_vec();
+        gate.send_replace(true);
+        while let Some(more) = answer.chunk().await.unwrap() {
+            text.extend_from_slice(&more);
+        }
+        let text = String::from_utf8(text).unwrap();
+        assert!(!text.contains(KEY), "{mode:?}: {text}");
+        let last = super::message::events(&text).pop().unwrap();
+        assert_eq!(
+            last["error"]["type"], "overloaded_error",
+            "{mode:?}: {text}"
+        );
+        assert!(
+            last["error"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("no luck with"),
+            "{mode:?}: {text}"
+        );
     }
 }
 

@@ -674,3 +674,88 @@ async fn an_answer_that_is_none_is_a_clean_error() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_nobody_asked_for_is_gathered_into_a_message() {
+    let mut rows = rows();
+    rows.push((
+        "a thought",
+        vec![
+            delta(json!({ "reasoning_content": "r" })),
+            delta(json!({ "content": "a" })),
+            finish("stop"),
+        ],
+        &["R:r", "T:a"],
+        "end_turn",
+    ));
+    for (name, chunks, content, stop) in rows {
+        let double = Double::always(stream(&chunks)).await;
+        let adapter = in_front_of(&double).await;
+        let got = messages(&adapter, &ask(json!({}))).await;
+        assert_eq!(got.status, 200, "{name}: {}", got.text);
+        let body = got.json();
+        // Arguments that are none become `{}` in a whole message.
+        let want: Vec<String> = content
+            .iter()
+            .map(|block| match block.split_once("{\"broken\"") {
+                Some((head, _)) => format!("{head}{{}}"),
+                None => (*block).to_owned(),
+            })
+            .collect();
+        let want: Vec<&str> = want.iter().map(String::as_str).collect();
+        let blocks = body["content"].as_array().unwrap();
+        assert!(
+            matches(blocks, &want),
+            "{name}: {:?} instead of {want:?}",
+            short(blocks)
+        );
+        assert_eq!(body["stop_reason"], stop, "{name}");
+        assert_eq!(
+            (&body["type"], &body["role"], &body["model"]),
+            (
+                &json!("message"),
+                &json!("assistant"),
+                &json!("claude-sonnet-5")
+            ),
+            "{name}"
+        );
+        for block in blocks.iter().filter(|block| block["type"] == "thinking") {
+            assert!(!block["signature"].as_str().unwrap().is_empty(), "{name}");
+        }
+    }
+    let usage = json!({ "choices": [], "usage": { "prompt_tokens": 10, "completion_tokens": 3 } });
+    let chunks = [delta(json!({ "content": "a" })), finish("stop"), usage];
+    // Whatever it is called, and whether or not it is called an end.
+    for bytes in [
+        stream(&chunks),
+        open_stream(&chunks),
+        http(
+            200,
+            &[JSON],
+            &String::from_utf8_lossy(&stream(&chunks))
+                .split_once("\r\n\r\n")
+                .unwrap()
+                .1
+                .replace("data: ", "data:"),
+        ),
+    ] {
+        let double = Double::always(bytes).await;
+        let mut config = super::double::config(&double.url);
+        let records = super::double::recorded(&mut config);
+        let adapter = super::double::start(config).await;
+        let got = messages(&adapter, &ask(json!({}))).await;
+        assert_eq!(got.json()["usage"]["output_tokens"], 3, "{}", got.text);
+        let record = records.lock().unwrap()[0].clone();
+        assert_eq!(
+            (record.status, record.output_tokens, record.finish_reasons),
+            (200, 3, vec!["end_turn".to_owned()])
+        );
+    }
+    // And one that breaks off is no message.
+    let double = Double::always(open_stream(&[delta(json!({ "content": "a" }))])).await;
+    let mut config = super::double::config(&double.url);
+    config.retries = 0;
+    let adapter = super::double::start(config).await;
+    let got = messages(&adapter, &ask(json!({}))).await;
+    assert_eq!((got.status, got.error().0.as_str()), (502, "api_error"));
+}

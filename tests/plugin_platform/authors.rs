@@ -9,7 +9,8 @@ use mcp_codex_worker::plugins::{PluginSet, PluginSettings};
 use mcp_codex_worker::settings::{Settings, Sources};
 use serde_json::json;
 
-use super::guests::{Job, engine, folder, workspace};
+use super::guests::{engine, folder, workspace};
+use super::job::Job;
 
 /// An author's machine: a home of its own, and one target folder for all builds, so that dependencies build once.
 struct Author {

@@ -1,10 +1,9 @@
-//! Plugins for the tests: built once a run from `tests/fixtures/plugins`, and a job for checks to look at.
+//! Plugins for the tests, built once a run from `tests/fixtures/plugins`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use mcp_codex_worker::plugins::check::{self, ChangedFile, Output, ReadError, Snapshot};
 use mcp_codex_worker::plugins::kit::build::encode;
 use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings};
 use sha2::{Digest, Sha256};
@@ -91,56 +90,4 @@ pub(crate) fn set_with(name: &str, guest_name: &str, more: &str) -> PluginSet {
         "[{name}]\npath = {path:?}\nsha256 = \"{}\"\n{more}",
         sha256(&path)
     ))
-}
-
-/// A job that changed `src/a.rs`, in a tree with `docs/a.md` and `src/b.rs`.
-pub(crate) struct Job;
-
-impl Snapshot for Job {
-    fn id(&self) -> String {
-        "job-1".to_owned()
-    }
-    fn task(&self) -> String {
-        "do it".to_owned()
-    }
-    fn changed(&self) -> Vec<ChangedFile> {
-        vec![ChangedFile {
-            path: "src/a.rs".to_owned(),
-            change: check::Change::Modified,
-            previous_path: None,
-            size: 3,
-            binary: false,
-            allowed: true,
-        }]
-    }
-    fn commands(&self) -> Vec<check::Command> {
-        Vec::new()
-    }
-    fn diff_size(&self) -> u64 {
-        10
-    }
-    fn diff(&self, _: Option<&str>) -> Result<String, ReadError> {
-        Ok("-a\n+b\n".to_owned())
-    }
-    fn read(&self, path: &str, _: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        if path == "src/a.rs" {
-            Ok(vec![b'a'; 3.min(len as usize)])
-        } else {
-            Err(ReadError::NotGranted)
-        }
-    }
-    fn read_base(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        self.read(path, offset, len)
-    }
-    fn read_output(&self, _: usize, _: Output, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
-        Err(ReadError::NotFound)
-    }
-    fn find(&self, _: &str) -> Result<Vec<String>, ReadError> {
-        Ok(["docs/a.md", "src/a.rs", "src/b.rs"]
-            .map(str::to_owned)
-            .to_vec())
-    }
-    fn read_tree(&self, path: &str, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
-        Ok(format!("text of {path}").into_bytes())
-    }
 }

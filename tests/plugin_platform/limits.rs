@@ -10,7 +10,8 @@ use mcp_codex_worker::plugins::{PluginError, Stage};
 use mcp_codex_worker::redact::{ScannerSource, Window};
 use serde_json::json;
 
-use super::guests::{Job, set_with};
+use super::guests::set_with;
+use super::job::Job;
 
 fn hostile(limits: &str, act: &str, count: u64) -> Result<Report, PluginError> {
     let set = set_with("hostile", "hostile-check", limits);

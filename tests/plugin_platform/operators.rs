@@ -9,7 +9,8 @@ use mcp_codex_worker::plugins::{Kind, PluginSet, PluginSettings, Stage};
 use mcp_codex_worker::redact::{ScannerSource, Window};
 use serde_json::json;
 
-use super::guests::{Job, engine, guest, set, set_with, sha256, workspace};
+use super::guests::{engine, guest, set, set_with, sha256, workspace};
+use super::job::Job;
 
 fn run(set: &PluginSet, name: &str) -> Report {
     set.check(name)

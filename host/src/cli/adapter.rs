@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -10,7 +11,7 @@ use super::signals::Signals;
 use super::{GlobalOptions, exit};
 use crate::gateway::{Adapter, AdapterConfig, Mode, RecordSink, fresh_token};
 use crate::plugins::{Engine, PluginSet, PluginSettings};
-use crate::redact::{KnownValues, Redactor};
+use crate::redact::{KnownValues, LogMask, Redactor};
 use crate::settings::Settings;
 use crate::telemetry::{self, MetricsFile, Style};
 
@@ -41,10 +42,9 @@ pub(super) struct AdapterArguments {
     /// What the gateway speaks, instead of WORKER_DIALECT
     #[arg(long, value_name = "D")]
     dialect: Option<String>,
-    /// Retries of one request on one gateway
-    #[arg(long, default_value_t = crate::gateway::DEFAULT_RETRIES, value_name = "N",
-        value_parser = clap::value_parser!(u32).range(0..=10))]
-    retries: u32,
+    /// Retries of one request on one gateway, instead of WORKER_GATEWAY_RETRIES
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
+    retries: Option<u32>,
 }
 
 /// Serves until a signal.
@@ -74,8 +74,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &AdapterArguments) -> ExitC
     }
     settings.model = arguments.model.clone().or(settings.model);
     settings.dialect = arguments.dialect.clone().or(settings.dialect);
-    let filter = std::env::var("WORKER_LOG").unwrap_or_else(|_| "info".to_owned());
-    telemetry::init(&filter, Style::Text, None);
+    settings.gateway_retries = arguments.retries.unwrap_or(settings.gateway_retries);
     match serve(&settings, arguments) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(Failure::Usage(message)) => wrong(&message),
@@ -126,15 +125,24 @@ fn serve(settings: &Settings, arguments: &AdapterArguments) -> Result<(), Failur
 }
 
 fn config(settings: &Settings, arguments: &AdapterArguments) -> Result<AdapterConfig, Failure> {
+    let token = match &arguments.token {
+        Some(token) => token.clone(),
+        None => fresh_token()
+            .map_err(|error| Failure::Work(format!("no randomness for a token: {error}")))?,
+    };
     let mut known = KnownValues::new();
     for (label, value) in settings.secrets() {
         known.add(label, value.expose());
     }
+    known.add("adapter-token", &token);
+    let mask = begin_log(&known);
     let engine = Engine::shared(&settings.cache_dir).map_err(Failure::Work)?;
     let plugins = PluginSet::load(
         &engine,
         &PluginSettings::from_table(&settings.plugins, &settings.config_dir),
     );
+    let redactor = Redactor::new(known, plugins.redactors());
+    mask.set(redactor.clone());
     let records = match &settings.metrics_file {
         None => RecordSink::none(),
         Some(path) => {
@@ -148,27 +156,28 @@ fn config(settings: &Settings, arguments: &AdapterArguments) -> Result<AdapterCo
             })
         }
     };
-    let token = match &arguments.token {
-        Some(token) => token.clone(),
-        None => fresh_token()
-            .map_err(|error| Failure::Work(format!("no randomness for a token: {error}")))?,
-    };
-    let config = AdapterConfig::from_settings(
-        settings,
-        &plugins,
-        Redactor::new(known, Vec::new()),
-        "adapter",
-        records,
-    )
-    .map_err(|error| Failure::Usage(error.to_string()))?;
+    let config = AdapterConfig::from_settings(settings, &plugins, redactor, "adapter", records)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
     if config.mode == Mode::Relay && settings.dialect.is_some() {
         tracing::warn!("a dialect has no effect on a relay (USE_OPENAI_ADAPTER=0)");
     }
     Ok(AdapterConfig {
         token: Some(token),
-        retries: arguments.retries,
         ..config
     })
+}
+
+/// Begins the log on stderr, out of which the values held are taken until the plugins' rules join them.
+fn begin_log(known: &KnownValues) -> LogMask {
+    let mask = LogMask::new(Redactor::new(known.clone(), Vec::new()));
+    let filter = std::env::var("WORKER_LOG").unwrap_or_else(|_| "info".to_owned());
+    let lines = mask.clone();
+    telemetry::init(
+        &filter,
+        Style::Text,
+        Some(Arc::new(move |line| lines.line(line))),
+    );
+    mask
 }
 
 /// Says where it listens, and what to export when the token is not the caller's own.

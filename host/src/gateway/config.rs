@@ -1,9 +1,8 @@
 //! An adapter's configuration out of the settings: the one place where gateways, keys, dialects and models meet.
 
-use super::{
-    AdapterConfig, Budget, DEFAULT_IDLE, DEFAULT_RETRIES, Dialect, Mode, ModelMap, RecordSink,
-    Upstream, UpstreamError,
-};
+use std::time::Duration;
+
+use super::{AdapterConfig, Budget, Dialect, Mode, ModelMap, RecordSink, Upstream, UpstreamError};
 use crate::plugins::{PluginError, PluginSet};
 use crate::redact::Redactor;
 use crate::settings::{Secret, Settings};
@@ -77,8 +76,8 @@ impl AdapterConfig {
             token: None,
             budget: Budget::default(),
             prices: settings.prices.clone(),
-            retries: DEFAULT_RETRIES,
-            idle_timeout: DEFAULT_IDLE,
+            retries: settings.gateway_retries,
+            idle_timeout: Duration::from_millis(settings.gateway_idle_ms),
             redactor,
             route: route.to_owned(),
             job: None,

@@ -4,12 +4,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::error::{ApiError, Hopeless, Kind, overflow_message, passed_on, retry_after};
 use crate::plugins::dialect::{DialectPlugin, Failure, Outbound, Reply, Sse, Translation, Verdict};
 use crate::plugins::facts::Facts;
-use crate::plugins::{PluginError, PluginSet};
+use crate::plugins::{PluginError, PluginSet, Stage};
 
 /// The dialect of one gateway.
 #[derive(Clone)]
@@ -72,7 +72,12 @@ impl Dialect {
         match self {
             Self::Plugin(plugin) if !facts.canonical_request => plugin
                 .request(&body, model)
-                .map_err(|error| ApiError::invalid(error.to_string())),
+                .map_err(|error| match error.stage {
+                    // The plugin's own word on this request; everything else is its breakdown.
+                    Stage::Fault => ApiError::invalid(error.to_string()),
+                    Stage::Input => ApiError::new(413, Kind::TooLarge, error.to_string()),
+                    _ => broken(&error),
+                }),
             _ => Ok(Outbound {
                 path: None,
                 headers: Vec::new(),
@@ -123,7 +128,7 @@ impl Dialect {
         }
     }
 
-    /// What an error reply means; `status` is absent for an error within a stream.
+    /// What an error reply means; `status` is absent for an error under status 200, in a stream or as a whole reply.
     pub(crate) fn classify(
         &self,
         facts: &Facts,
@@ -208,9 +213,15 @@ impl fmt::Debug for DialectStream {
     }
 }
 
-/// A component that failed: the same would happen again.
+/// A component that failed: the same would happen again, so the caller is asked not to try.
 fn broken(error: &PluginError) -> ApiError {
-    ApiError::new(500, Kind::Api, error.to_string())
+    ApiError {
+        headers: vec![(
+            HeaderName::from_static("x-should-retry"),
+            HeaderValue::from_static("false"),
+        )],
+        ..ApiError::new(500, Kind::Api, error.to_string())
+    }
 }
 
 fn plain(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt as _;
 
 use super::anthropic::Request;
+use super::collect;
 use super::error::{ApiError, Kind};
 use super::ledger::Ledger;
 use super::live::{Live, WHOLE_LIMIT};
@@ -269,26 +271,36 @@ async fn once(
         return Ok(Answer::Whole(body));
     }
     if streams && facts.streaming.supported {
-        let machine = Machine::new(model, Arc::clone(facts), back);
+        let machine = Machine::new(model, dialect.clone(), Arc::clone(facts), back);
         let translation = dialect.stream(facts, &route.model)?;
         let live = Live::new(response, machine, translation, &route.gateway.host);
         let live = first_event(live, idle).await?;
         ledger.answered();
         return Ok(Answer::Stream(Box::new(live), idle));
     }
-    let body = whole_body(response, idle, &route.gateway.host).await?;
+    let host = &route.gateway.host;
+    let body = whole_body(response, idle, host).await?;
+    if is_event_stream(&headers, &body) {
+        let machine = Machine::new(model, dialect.clone(), Arc::clone(facts), back);
+        let translation = dialect.stream(facts, &route.model)?;
+        let mut live = Live::of_whole(body, machine, translation, host)?;
+        ledger.answered();
+        if streams {
+            return Ok(Answer::Stream(Box::new(live), idle));
+        }
+        let message = collect::message(&live.machine.take());
+        ledger.close(&mut live);
+        return Ok(Answer::Whole(message));
+    }
     let body = dialect.response(facts, &headers, body, &route.model)?;
     if streams {
-        let live = Live::of_whole(
-            &body,
-            Machine::new(model, Arc::clone(facts), back),
-            &route.gateway.host,
-        )?;
+        let machine = Machine::new(model, dialect.clone(), Arc::clone(facts), back);
+        let live = Live::of_whole(body, machine, None, host)?;
         ledger.answered();
         return Ok(Answer::Stream(Box::new(live), idle));
     }
     let mut back = back;
-    let whole = response::translate(&body, &model, facts, &mut back)?;
+    let whole = response::translate(&body, &model, dialect, facts, &mut back)?;
     ledger.answered();
     ledger.close_whole(
         whole.stop.word(),
@@ -299,27 +311,49 @@ async fn once(
     Ok(Answer::Whole(whole.body))
 }
 
-/// Waits for the first event, so that an error in its place still becomes a status, and can be tried again.
+/// Whether a reply that was to be whole came as a stream all the same.
+fn is_event_stream(headers: &HeaderMap, body: &[u8]) -> bool {
+    let begins = |word: &&[u8]| body.trim_ascii_start().starts_with(word);
+    let said = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let fields: [&[u8]; 4] = [b"data:", b"event:", b"id:", b":"];
+    // Some say that it is a stream and send a whole reply; others the other way round.
+    fields.iter().any(begins)
+        || (said
+            && !matches!(
+                body.trim_ascii_start().first(),
+                Some(b'{' | b'[' | b'<') | None
+            ))
+}
+
+/// Waits for the first piece of the answer itself, so that an error in its place still becomes a status, and can be tried
+/// again: until then nothing has reached the caller.
 async fn first_event(mut live: Live, idle: Duration) -> Result<Live, ApiError> {
     let began = Instant::now();
+    let mut last_read = began;
     loop {
-        let patience = COMMIT_AFTER.min(idle).saturating_sub(began.elapsed());
-        let read =
-            tokio::time::timeout(patience, std::future::poll_fn(|cx| live.poll_read(cx))).await;
-        if read.is_err() {
+        let until_commit = COMMIT_AFTER.saturating_sub(began.elapsed());
+        let until_silent = idle.saturating_sub(last_read.elapsed());
+        let read = tokio::time::timeout(
+            until_commit.min(until_silent),
+            std::future::poll_fn(|cx| live.poll_read(cx)),
+        );
+        if read.await.is_err() {
             // A gateway that thinks for long: commit, and let pings keep the caller.
-            return if idle <= COMMIT_AFTER {
+            return if until_silent <= until_commit {
                 Err(ApiError::silent(idle))
             } else {
                 Ok(live)
             };
         }
-        if !live.machine.has_started()
+        last_read = Instant::now();
+        if !live.machine.has_output()
             && let Some(error) = live.error()
         {
             return Err(error.clone());
         }
-        if live.machine.has_started() || live.is_over() {
+        if live.machine.has_output() || live.is_over() {
             return Ok(live);
         }
     }

@@ -53,6 +53,11 @@ impl Ledger {
         }
     }
 
+    /// An error as it may be shown.
+    pub(crate) fn redacted(&self, error: &ApiError) -> ApiError {
+        self.shared.redacted(error)
+    }
+
     /// Notes a further attempt.
     pub(crate) fn attempt(&mut self, route: &Route) {
         self.record.attempts += 1;

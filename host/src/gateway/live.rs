@@ -75,30 +75,35 @@ impl Live {
         }
     }
 
-    /// A whole reply, told as a stream.
+    /// A reply that is there already, whole or as events, told as a stream. A whole one is canonical; `translation` is for
+    /// events that are not.
     pub(crate) fn of_whole(
-        body: &[u8],
-        mut machine: Machine,
+        body: Vec<u8>,
+        machine: Machine,
+        translation: Option<DialectStream>,
         host: &str,
     ) -> Result<Self, ApiError> {
         if body.trim_ascii().is_empty() {
             return Err(ApiError::bad_gateway("The gateway's answer was empty"));
         }
-        machine.chunk(b"", body)?;
-        machine.end(true)?;
-        Ok(Self {
+        let mut live = Self {
             body: Box::pin(reqwest::Body::from(Bytes::new())),
             at_end: true,
-            form: Form::Events,
+            form: Form::Unknown,
             parser: Parser::default(),
             machine,
-            done: true,
-            over: true,
+            done: false,
+            over: false,
             error: None,
             finished_at: None,
             host: host.into(),
-            translation: None,
-        })
+            translation,
+        };
+        live.take(&body)?;
+        if !live.over {
+            live.end_of_body()?;
+        }
+        Ok(live)
     }
 
     /// Whether everything has been said.
@@ -237,9 +242,8 @@ impl Live {
         Ok(())
     }
 
-    /// Ends the answer with an error event.
+    /// Ends the answer with an error, which the caller is told once it has been redacted.
     pub(crate) fn fail(&mut self, error: ApiError) {
-        self.machine.fail(&error);
         self.error = Some(error);
         self.over = true;
     }
@@ -297,6 +301,10 @@ fn event_into(
         return false;
     }
     if let Some(translation) = translation {
+        if name == b"error" {
+            *failed = Some(machine.error(data));
+            return false;
+        }
         translation.collect(name, data);
         return true;
     }
@@ -347,6 +355,11 @@ impl Streaming {
         loop {
             if self.live.is_over() && !self.closed {
                 self.closed = true;
+                if let Some(error) = self.live.error() {
+                    let clean = self.ledger.redacted(error);
+                    tracing::warn!(status = clean.status, "in a stream: {}", clean.message);
+                    self.live.machine.fail(&clean);
+                }
                 self.ledger.close(&mut self.live);
             }
             let events = self.live.machine.take();

@@ -3,7 +3,7 @@
 //! The way of a request: `server` takes it in and checks who asks, `anthropic` parses it where it lies, `request` makes the
 //! canonical request of it with the dialect's facts applied, `dispatch` sends it along the routes that `shared` gives until
 //! a gateway (`upstream`) answers. The way back: `live` reads the answer, `sse` frames it, `stream` turns chunks into events
-//! (`response` a whole completion into a message), `ledger` closes the account, whoever ended it.
+//! (`response` a whole completion into a message, `collect` a stream that nobody asked for), `ledger` closes the account, whoever ended it.
 
 mod anthropic;
 mod budget;
@@ -11,6 +11,7 @@ mod caller;
 mod canonical;
 mod catalog;
 mod chunk;
+mod collect;
 mod complete;
 mod config;
 mod dialect;
@@ -57,11 +58,6 @@ pub use usage::Tokens;
 use crate::redact::Redactor;
 use crate::settings::Prices;
 use shared::Shared;
-
-/// Retries of one request on one gateway, where nothing else is said.
-pub const DEFAULT_RETRIES: u32 = 2;
-/// Silence after which an answer counts as broken, where nothing else is said.
-pub const DEFAULT_IDLE: Duration = Duration::from_secs(300);
 
 /// Which protocol the gateway speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

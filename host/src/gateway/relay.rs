@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame};
+use memchr::memrchr_iter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Sleep;
@@ -164,6 +165,16 @@ impl Meter {
     }
 }
 
+/// Where the last whole event ends: behind its blank line.
+fn events_end(bytes: &[u8]) -> usize {
+    memrchr_iter(b'\n', bytes)
+        .find(|at| {
+            let before = bytes.get(..*at).unwrap_or_default();
+            before.ends_with(b"\n") || before.ends_with(b"\n\r")
+        })
+        .map_or(0, |at| at + 1)
+}
+
 /// A relayed stream whose first bytes are there.
 #[derive(Debug)]
 pub(crate) struct RelayedStream {
@@ -171,6 +182,8 @@ pub(crate) struct RelayedStream {
     parser: Parser,
     meter: Meter,
     first: Option<Bytes>,
+    /// The beginning of an event whose end has not been read.
+    held: BytesMut,
     host: Arc<str>,
 }
 
@@ -186,6 +199,7 @@ impl RelayedStream {
             parser: Parser::default(),
             meter: Meter::default(),
             first: None,
+            held: BytesMut::new(),
             host: host.into(),
         };
         loop {
@@ -211,9 +225,23 @@ impl RelayedStream {
             if let Some(error) = stream.meter.error.take() {
                 return Err(error);
             }
-            stream.first = Some(data);
+            let events = stream.whole_events(data);
+            if events.is_empty() {
+                continue;
+            }
+            stream.first = Some(events);
             return Ok(stream);
         }
+    }
+
+    /// Whole events only, so that an error can stand behind them: what a read has cut waits for its end.
+    fn whole_events(&mut self, data: Bytes) -> Bytes {
+        if self.held.is_empty() && events_end(&data) == data.len() {
+            return data;
+        }
+        self.held.extend_from_slice(&data);
+        let end = events_end(&self.held);
+        self.held.split_to(end).freeze()
     }
 
     fn observe(&mut self, data: &[u8]) -> Result<(), ApiError> {
@@ -264,10 +292,16 @@ impl Relayed {
                     let Ok(data) = frame.into_data() else {
                         continue;
                     };
-                    return Poll::Ready(Some(match self.stream.observe(&data) {
-                        Ok(()) => Frame::data(data),
-                        Err(error) => self.fail(error),
-                    }));
+                    let seen = self.stream.observe(&data);
+                    // Also the gateway's own error event: its words are redacted like any other's.
+                    if let Some(error) = seen.err().or(self.stream.meter.error.take()) {
+                        return Poll::Ready(Some(self.fail(error)));
+                    }
+                    let events = self.stream.whole_events(data);
+                    if events.is_empty() {
+                        continue;
+                    }
+                    return Poll::Ready(Some(Frame::data(events)));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     let error = ApiError::connection(&self.stream.host, &error.without_url());
@@ -296,29 +330,30 @@ impl Relayed {
             meter.event(event.data);
             true
         });
-        if meter.stopped || meter.error.is_some() {
+        if meter.stopped {
+            let rest = std::mem::take(&mut self.stream.held).freeze();
             self.close(None);
-            return None;
+            return (!rest.is_empty()).then(|| Frame::data(rest));
         }
-        let error = broken.unwrap_or_else(|| {
+        let error = meter.error.take().or(broken).unwrap_or_else(|| {
             ApiError::bad_gateway("The gateway broke off in the middle of its answer")
         });
         Some(self.fail(error))
     }
 
     fn fail(&mut self, error: ApiError) -> Frame<Bytes> {
-        let body = error.body();
+        let clean = self.ledger.redacted(&error);
+        tracing::warn!(status = clean.status, "in a stream: {}", clean.message);
+        let body = clean.body();
         self.close(Some(error));
-        // A cut event must not swallow the error: the blank line ends whatever was open.
         Frame::data(Bytes::from(
-            [b"\n\nevent: error\ndata: ".as_slice(), &body, b"\n\n"].concat(),
+            [b"event: error\ndata: ".as_slice(), &body, b"\n\n"].concat(),
         ))
     }
 
     fn close(&mut self, error: Option<ApiError>) {
         self.closed = true;
         let meter = &mut self.stream.meter;
-        let error = error.or(meter.error.take());
         let usage = meter.usage.reported();
         self.ledger.close_relayed(
             error.as_ref(),
@@ -348,6 +383,20 @@ impl Drop for Relayed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_end_behind_a_blank_line() {
+        for (bytes, end) in [
+            ("", 0),
+            ("data: a\n", 0),
+            ("data: a\n\n", 9),
+            ("data: a\r\n\r\n", 11),
+            ("data: a\n\ndata: b\n", 9),
+            ("\n\n", 2),
+        ] {
+            assert_eq!(events_end(bytes.as_bytes()), end, "{bytes:?}");
+        }
+    }
 
     #[test]
     fn only_the_model_changes() {

@@ -1,9 +1,11 @@
 //! A whole (not streamed) completion as an Anthropic message.
 
+use http::HeaderMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::chunk::{Chunk, Delta, content};
+use super::dialect::Dialect;
 use super::error::ApiError;
 use super::json_text::{JsonText, is_blank, write_plain, write_string};
 use super::names::{close_id, close_signature, fresh_id};
@@ -26,6 +28,7 @@ pub(crate) struct Whole {
 pub(crate) fn translate(
     body: &[u8],
     model: &str,
+    dialect: &Dialect,
     facts: &Facts,
     back: &mut Return,
 ) -> Result<Whole, ApiError> {
@@ -43,7 +46,7 @@ pub(crate) fn translate(
             _ => ApiError::of_body(body),
         })?;
     if completion.is_error() {
-        return Err(ApiError::of_body(body));
+        return Err(dialect.classify(facts, None, &HeaderMap::new(), body));
     }
     let choice = completion
         .choices

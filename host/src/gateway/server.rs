@@ -297,10 +297,7 @@ fn json_reply(value: &serde_json::Value) -> Response<Reply> {
 
 /// An error as the caller gets it; what the gateway said is redacted first.
 fn failure(error: &ApiError, shared: &Shared) -> Response<Reply> {
-    let clean = ApiError {
-        message: shared.config.redactor.text(&error.message).to_string(),
-        ..error.clone()
-    };
+    let clean = shared.redacted(error);
     let status = StatusCode::from_u16(clean.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = bytes_reply(status, Bytes::from(clean.body()));
     for (name, value) in &clean.headers {

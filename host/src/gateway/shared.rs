@@ -132,6 +132,14 @@ impl Shared {
         }
     }
 
+    /// An error as the caller and the log get it: a gateway may say anything in it.
+    pub(crate) fn redacted(&self, error: &ApiError) -> ApiError {
+        ApiError {
+            message: self.config.redactor.text(&error.message).into_string(),
+            ..error.clone()
+        }
+    }
+
     /// Tells the runner about an error that no retry will mend.
     pub(crate) fn report_hopeless(&self, error: &ApiError) {
         let cause = match error.hopeless {

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::chunk::{CallDelta, Chunk, Delta, content};
+use super::dialect::Dialect;
 use super::error::ApiError;
 use super::json_text::{Completeness, JsonText, is_blank};
 use super::names::{close_id, close_signature, fresh_id};
@@ -90,6 +92,8 @@ impl Call {
 pub(crate) struct Machine {
     /// The model's name as the caller knows it.
     model: String,
+    /// Says what an error in the stream means.
+    dialect: Dialect,
     facts: Arc<Facts>,
     back: Return,
     out: BytesMut,
@@ -115,9 +119,10 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(model: String, facts: Arc<Facts>, back: Return) -> Self {
+    pub(crate) fn new(model: String, dialect: Dialect, facts: Arc<Facts>, back: Return) -> Self {
         Self {
             model,
+            dialect,
             think_tags: facts.thinking.inline_tag.as_deref().map(ThinkTags::new),
             facts,
             back,
@@ -146,9 +151,9 @@ impl Machine {
         self.out.split().freeze()
     }
 
-    /// Whether the gateway has begun to answer.
-    pub(crate) fn has_started(&self) -> bool {
-        self.started
+    /// Whether there is anything to show for the answer yet: a chunk that only names the role is not.
+    pub(crate) fn has_output(&self) -> bool {
+        self.blocks > 0 || self.open != Open::Nothing
     }
 
     /// Whether the gateway has said why it ended; what may follow is a usage chunk.
@@ -191,7 +196,7 @@ impl Machine {
             Err(_) => return self.chunk(name, String::from_utf8_lossy(data).as_bytes()),
         };
         match serde_json::from_str::<Chunk<'_>>(text) {
-            Ok(chunk) if chunk.is_error() || name == b"error" => Err(ApiError::of_body(data)),
+            Ok(chunk) if chunk.is_error() || name == b"error" => Err(self.error(data)),
             Ok(chunk) => self.take_chunk(&chunk),
             Err(_) if text.trim().is_empty() => Ok(()),
             // Gateways that forget the blank line between two events.
@@ -202,12 +207,18 @@ impl Machine {
                     self.chunk(name, line.as_bytes())
                 }
             }),
-            Err(_) if name == b"error" => Err(ApiError::of_body(data)),
+            Err(_) if name == b"error" => Err(self.error(data)),
             Err(error) => Err(ApiError::bad_gateway(format!(
                 "The gateway sent an event that is not a chat-completions chunk ({error}): {}",
                 text.chars().take(200).collect::<String>()
             ))),
         }
+    }
+
+    /// What an error in place of a chunk means.
+    pub(crate) fn error(&self, data: &[u8]) -> ApiError {
+        let headers = HeaderMap::new();
+        self.dialect.classify(&self.facts, None, &headers, data)
     }
 
     fn take_chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), ApiError> {

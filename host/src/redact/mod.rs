@@ -11,6 +11,7 @@
 
 mod json;
 mod known;
+mod log_mask;
 mod prefilter;
 mod redacted;
 mod scanner;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use json::RedactedJson;
 pub use known::KnownValues;
+pub use log_mask::LogMask;
 pub use redacted::Redacted;
 pub use scanner::{Appetite, Hit, Prefilter, ScanError, Scanner, ScannerSource, Verdicts, Window};
 pub use stream::RedactStream;

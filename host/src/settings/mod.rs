@@ -85,6 +85,10 @@ pub struct Settings {
     pub prices: Prices,
     /// WORKER_DIALECT.
     pub dialect: Option<String>,
+    /// WORKER_GATEWAY_RETRIES.
+    pub gateway_retries: u32,
+    /// WORKER_GATEWAY_IDLE_MS.
+    pub gateway_idle_ms: u64,
     /// WORKER_ALLOWED_TOOLS, one rule an item.
     pub allowed_tools: Option<Vec<String>>,
     /// WORKER_SANDBOX.

@@ -90,6 +90,9 @@ impl<'a> Reader<'a> {
             dialect: self.parse("WORKER_DIALECT", |raw| {
                 plugin_name(raw).ok_or("must be a plugin's name: letters, digits, - and _".into())
             }),
+            gateway_retries: u32::try_from(self.number("WORKER_GATEWAY_RETRIES", 0, 10))
+                .unwrap_or(0),
+            gateway_idle_ms: self.number("WORKER_GATEWAY_IDLE_MS", 100, MAX_MS),
             allowed_tools: self.list("WORKER_ALLOWED_TOOLS", |rule| {
                 (!rule.chars().any(char::is_control))
                     .then(|| rule.to_owned())

@@ -168,6 +168,16 @@ pub const SETTINGS: &[Setting] = &[
         "Dialect plugin for the gateway; chosen by its URL when not set, else openai.",
     ),
     plain(
+        "WORKER_GATEWAY_RETRIES",
+        Some("2"),
+        "Retries of one request on one gateway, 0 to 10; Claude Code makes up to 2 more of its own.",
+    ),
+    plain(
+        "WORKER_GATEWAY_IDLE_MS",
+        Some("240000"),
+        "Milliseconds without a byte after which a gateway's answer counts as broken; keep it below WORKER_STALL_MS.",
+    ),
+    plain(
         "WORKER_ALLOWED_TOOLS",
         None,
         "What the agent may run in acceptEdits, comma-separated; Bash(*) in a confined job when not set, else only the checks' commands.",

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::equipment::Equipment;
-use super::masked::Mask;
 use crate::job::id::JobId;
 use crate::job::launch::Outcome;
 use crate::job::refusal::Refusal;
 use crate::job::store::Store;
+use crate::redact::LogMask;
 use crate::settings::Settings;
 use crate::workspace::{ApplyHow, Isolated};
 
 /// Applies one job's result. File names come from the repository, so the answer is redacted like a result.
-pub(super) fn apply(settings: Settings, id: &JobId, how: ApplyHow, mask: &Mask) -> Outcome {
+pub(super) fn apply(settings: Settings, id: &JobId, how: ApplyHow, mask: &LogMask) -> Outcome {
     match bring(Arc::new(settings), id, how, mask) {
         Ok(reply) => Outcome::Answer(reply),
         Err(refusal) => Outcome::Refused(refusal),
@@ -25,7 +25,7 @@ fn bring(
     settings: Arc<Settings>,
     id: &JobId,
     how: ApplyHow,
-    mask: &Mask,
+    mask: &LogMask,
 ) -> Result<Value, Refusal> {
     let store = Store::open(&settings.state_dir)?;
     let equipment = Equipment::load(settings).map_err(Refusal::internal)?;

@@ -28,6 +28,7 @@ use super::launch::{Assignment, Outcome, Ready};
 use super::lock::Hold;
 use super::store::Store;
 use crate::process;
+use crate::redact::LogMask;
 use crate::settings::Settings;
 
 /// The longest assignment, in bytes.
@@ -58,7 +59,7 @@ pub fn main(settings: Settings) -> ExitCode {
     }
 }
 
-fn begin(settings: Settings, mask: &masked::Mask) -> Result<(), BeginError> {
+fn begin(settings: Settings, mask: &LogMask) -> Result<(), BeginError> {
     let Inherited { mut channel, hold } = Inherited::take().map_err(BeginError::Handles)?;
     // A session of its own, or the signal that ends the front's group would end the job. Fails only where there is one.
     let _ = rustix::process::setsid();

@@ -13,7 +13,6 @@ use tokio::time::Instant;
 
 use super::equipment::{Equipment, LOOPBACK};
 use super::journal::Journal;
-use super::masked::Mask;
 use super::metering::Metering;
 use super::site::Site;
 use super::stop::{Cause, Stop};
@@ -28,6 +27,7 @@ use crate::job::spec::JobSpec;
 use crate::job::state::State;
 use crate::job::store::Store;
 use crate::process::{self, Level};
+use crate::redact::LogMask;
 use crate::report::Artifacts;
 use crate::settings::{SandboxMode, Settings};
 use crate::verify::{self, Verdicts, revise};
@@ -89,7 +89,13 @@ pub(super) struct Job {
 }
 
 /// Runs a job from its place in the queue to its terminal state.
-pub(super) async fn run(settings: Settings, id: JobId, spec: JobSpec, store: Store, mask: &Mask) {
+pub(super) async fn run(
+    settings: Settings,
+    id: JobId,
+    spec: JobSpec,
+    store: Store,
+    mask: &LogMask,
+) {
     let settings = Arc::new(settings);
     let stop = Stop::default();
     match Store::open(&settings.state_dir) {

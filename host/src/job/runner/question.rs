@@ -4,13 +4,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use super::equipment::Equipment;
-use super::masked::Mask;
 use super::metering;
 use crate::gateway::{self, RecordSink};
 use crate::job::analyze::{self, AnalyzeSpec, Answered, Material};
 use crate::job::launch::Outcome;
 use crate::job::refusal::Refusal;
 use crate::job::store::Store;
+use crate::redact::LogMask;
 use crate::settings::Settings;
 use crate::workspace::Root;
 
@@ -19,7 +19,7 @@ pub(super) async fn answer(
     settings: Settings,
     question: AnalyzeSpec,
     channel: UnixStream,
-    mask: &Mask,
+    mask: &LogMask,
 ) {
     let Ok(watched) = channel.try_clone() else {
         return;
@@ -57,7 +57,7 @@ async fn hung_up(channel: UnixStream) {
 async fn find_out(
     settings: Arc<Settings>,
     question: AnalyzeSpec,
-    mask: &Mask,
+    mask: &LogMask,
 ) -> Result<Answered, Refusal> {
     let for_loading = Arc::clone(&settings);
     let asked = question.clone();

@@ -1,0 +1,87 @@
+//! A streamed answer gathered into a whole message, for a gateway that streams where nobody asked for a stream.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::sse::Parser;
+
+/// The events of the block machine, as far as a message is made of them.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Event {
+    MessageStart {
+        message: Map<String, Value>,
+    },
+    ContentBlockStart {
+        content_block: Map<String, Value>,
+    },
+    ContentBlockDelta {
+        delta: Delta,
+    },
+    ContentBlockStop,
+    MessageDelta {
+        delta: Map<String, Value>,
+        usage: Value,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Delta {
+    TextDelta { text: String },
+    ThinkingDelta { thinking: String },
+    SignatureDelta { signature: String },
+    InputJsonDelta { partial_json: String },
+}
+
+/// The message that these events of the block machine tell. Arguments that are no JSON become `{}`, as in an answer that
+/// was whole from the start.
+pub(crate) fn message(events: &[u8]) -> Vec<u8> {
+    let mut message = Map::new();
+    let mut blocks: Vec<Value> = Vec::new();
+    let mut block = Map::new();
+    let mut arguments = String::new();
+    let mut take = |event: Event| match event {
+        Event::MessageStart { message: head } => message = head,
+        Event::ContentBlockStart { content_block } => {
+            block = content_block;
+            arguments.clear();
+        }
+        Event::ContentBlockDelta { delta } => match delta {
+            Delta::TextDelta { text } => append(&mut block, "text", &text),
+            Delta::ThinkingDelta { thinking } => append(&mut block, "thinking", &thinking),
+            Delta::SignatureDelta { signature } => append(&mut block, "signature", &signature),
+            Delta::InputJsonDelta { partial_json } => arguments.push_str(&partial_json),
+        },
+        Event::ContentBlockStop => {
+            if block.contains_key("input") {
+                let input = serde_json::from_str::<Map<String, Value>>(&arguments);
+                block.insert("input".into(), input.unwrap_or_default().into());
+            }
+            blocks.push(Value::Object(std::mem::take(&mut block)));
+        }
+        Event::MessageDelta { delta, usage } => {
+            message.extend(delta);
+            message.insert("usage".into(), usage);
+        }
+        Event::Other => {}
+    };
+    let mut parser = Parser::default();
+    let whole = parser.push(events, |event| {
+        if let Ok(event) = serde_json::from_slice(event.data) {
+            take(event);
+        }
+        true
+    });
+    debug_assert!(whole.is_ok(), "the machine writes whole events");
+    message.insert("content".into(), blocks.into());
+    Value::Object(message).to_string().into_bytes()
+}
+
+fn append(block: &mut Map<String, Value>, field: &str, text: &str) {
+    if let Some(Value::String(whole)) = block.get_mut(field) {
+        whole.push_str(text);
+    }
+}
