@@ -494,6 +494,62 @@ fn a_question_about_files_costs_one_gateway_call() {
     worker.assert_no_process_left();
 }
 
+#[test]
+fn reading_calls_no_model_and_is_charged_to_the_planner() {
+    let repository = Repository::with([
+        ("src/a.rs", "fn launch() {\n    go();\n}\n"),
+        ("src/b.rs", "fn main() {\n    launch();\n}\n"),
+        (
+            "config",
+            "token = \"ghp_Zx8Kq2Lm4Rt6Wv0Yb3Nc5Hd7Jf9Sg1Pa2eTu\"\n",
+        ),
+    ]);
+    let worker = Worker::bare(BINARY).set("SANDBOX_ROOT", repository.root().display());
+    let mut front = worker.serve();
+    let found = call(
+        &mut front,
+        "search",
+        json!({ "pattern": "launch|token", "paths": [repository.path()] }),
+    )
+    .structured;
+    assert_eq!(
+        found,
+        json!({
+            "base": repository.path(),
+            "found": "config\n1:token = \"[redacted:github-token]\"\n\nsrc/a.rs\n1:fn launch() {\n\nsrc/b.rs\n2:    launch();",
+            "matches": 3, "in_files": 3, "files": 3,
+        })
+    );
+    let pack = call(
+        &mut front,
+        "read_pack",
+        json!({ "symbols": ["launch"], "paths": ["project/src/*.rs"] }),
+    )
+    .structured;
+    assert_eq!(
+        pack["pack"],
+        "src/a.rs:1-3 defines launch\n1 fn launch() {\n2     go();\n3 }\n\nsrc/b.rs:1-3\n1 fn main() {\n2     launch();\n3 }"
+    );
+    let outside = call(
+        &mut front,
+        "search",
+        json!({ "pattern": "root", "paths": ["/etc/passwd"] }),
+    );
+    assert!(outside.is_error, "{:?}", outside.structured);
+    assert_eq!(outside.structured["error"]["argument"], "paths[0]");
+    worker.assert_no_process_left();
+    drop(front);
+
+    let stats = worker.command(["stats", "--json"]).output().unwrap();
+    let stats: Value = serde_json::from_slice(&stats.stdout).unwrap();
+    assert_eq!(stats["planner"]["calls"], 3, "{stats}");
+    let bytes = found.to_string().len() + pack.to_string().len();
+    assert!(
+        stats["planner"]["tokens"].as_u64().unwrap() > bytes as u64 / 4,
+        "{stats}"
+    );
+}
+
 /// Each is planted in one place and must come out of none.
 #[test]
 fn a_secret_reaches_no_record_no_log_and_no_reply() {

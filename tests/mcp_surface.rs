@@ -145,7 +145,7 @@ fn every_protocol_version_in_use_is_served() {
         let answer = server.request(&initialize(asked));
         assert_eq!(answer["result"]["protocolVersion"], answered, "{asked}");
         assert_eq!(answer["result"]["serverInfo"]["name"], "mcp-codex-worker");
-        assert_eq!(server.tools().len(), 7);
+        assert_eq!(server.tools().len(), 9);
     }
 }
 
@@ -165,7 +165,7 @@ fn a_client_of_2026_07_28_discovers_and_calls_without_a_handshake() {
     let listed = server.request(
         &json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {"_meta": meta}}),
     );
-    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 7);
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 9);
     assert_eq!(listed["result"]["resultType"], "complete");
     let called = server.request(&json!({
         "jsonrpc": "2.0", "id": 3, "method": "tools/call",
@@ -213,6 +213,13 @@ fn the_surface_costs_the_planner_little() {
     assert!(
         tokens + spoken <= 1_500,
         "tools {tokens}, instructions {spoken}"
+    );
+    // `stats` charges every job with it.
+    let charged = mcp_codex_worker::mcp::SURFACE_TOKENS;
+    let spoken = (tokens + spoken) as u64;
+    assert!(
+        charged.abs_diff(spoken) < 40,
+        "{charged} are charged, {spoken} are spent"
     );
 }
 
@@ -313,6 +320,22 @@ fn a_failed_call_names_the_argument_and_the_rule() {
             json!({"name": "analyze", "arguments": {"question": "?", "path": "/"}}),
             "path",
         ),
+        (
+            json!({"name": "search", "arguments": {"paths": ["/"]}}),
+            "pattern",
+        ),
+        (
+            json!({"name": "search", "arguments": {"pattern": "x"}}),
+            "paths",
+        ),
+        (
+            json!({"name": "read_pack", "arguments": {"paths": ["/"]}}),
+            "symbols",
+        ),
+        (
+            json!({"name": "read_pack", "arguments": {"symbols": ["x"], "paths": ["/"]}}),
+            "SANDBOX_ROOT",
+        ),
     ] {
         let result = server.call(&params);
         let shown: String = params.to_string().chars().take(200).collect();
@@ -371,6 +394,56 @@ fn the_repository_codex_works_in_sets_nothing() {
     assert!(
         ["SANDBOX_ROOT", "ONEAPI_BASE_URL"].contains(&argument),
         "{refused}"
+    );
+}
+
+#[test]
+fn the_tools_on_offer_follow_worker_toolsets() {
+    let names = |server: &mut Server| -> Vec<String> {
+        let tools = server.tools();
+        let names = tools
+            .iter()
+            .map(|tool| tool["name"].as_str().unwrap().to_owned());
+        names.collect()
+    };
+    let jobs = ["start", "get", "tail", "wait", "cancel", "apply"];
+    for (sets, expected) in [
+        (
+            "",
+            [&jobs[..], &["analyze", "search", "read_pack"]].concat(),
+        ),
+        ("jobs", jobs.to_vec()),
+        ("reading, analyze", vec!["analyze", "search", "read_pack"]),
+    ] {
+        let mut server =
+            Server::start_with(|command| command.env("WORKER_TOOLSETS", sets)).initialized();
+        assert_eq!(names(&mut server), expected, "{sets}");
+    }
+
+    let mut server =
+        Server::start_with(|command| command.env("WORKER_TOOLSETS", "jobs")).initialized();
+    let refused = server.call(&json!({"name": "search", "arguments": {}}));
+    let error = &refused["structuredContent"]["error"];
+    assert_eq!(error["argument"], "name");
+    assert!(
+        error["rule"].as_str().unwrap().contains("WORKER_TOOLSETS"),
+        "{error}"
+    );
+
+    let mut server =
+        Server::start_with(|command| command.env("WORKER_TOOLSETS", "jobs,everything"))
+            .initialized();
+    // What is wrong is told by every call, so all of them must be there to be called.
+    assert_eq!(names(&mut server).len(), 9);
+    let refused = server.call(&json!({"name": "get", "arguments": {"job_id": "x"}}));
+    let error = &refused["structuredContent"]["error"];
+    assert_eq!(error["argument"], "WORKER_TOOLSETS");
+    assert!(
+        error["rule"]
+            .as_str()
+            .unwrap()
+            .contains("jobs, analyze, reading"),
+        "{error}"
     );
 }
 

@@ -178,6 +178,42 @@ fn a_job_outlives_codex_killed_in_the_middle_of_it() {
 }
 
 #[test]
+fn codex_finds_and_reads_code_without_a_model_of_ours() {
+    let repository = broken_sum();
+    let gateway = ScriptedGateway::start(Script::turns([])).unwrap();
+    let worker = Worker::new(BINARY, &repository, &gateway);
+    let mut codex = Codex::with_model(moves([
+        Move::Search("search code lines that match a regex".into()),
+        Move::call(
+            "search",
+            json!({"pattern": "sum", "paths": [repository.path().join("src")]}),
+        ),
+        Move::call(
+            "read_pack",
+            json!({"symbols": ["sum"], "paths": [repository.path()]}),
+        ),
+    ]));
+    codex.configure(&worker.codex_config());
+
+    let run = codex.exec(repository.path(), "Where is sum defined?");
+
+    assert!(run.status.success(), "{run:?}");
+    let read = read_in_the_end(&codex);
+    let names = json!(read.found()).to_string();
+    assert!(names.contains("\"search\""), "{names}");
+    let replies = read.replies();
+    let [found, pack] = &replies[..] else {
+        panic!("{:?}", read.outputs())
+    };
+    assert_eq!(found["found"], "src/a.js\n1:exports.sum = (a, b) => a - b;");
+    let pack = pack["pack"].as_str().unwrap();
+    assert!(pack.starts_with("src/a.js:1-1"), "{pack}");
+    assert!(pack.contains("tests/a.test.js:"), "{pack}");
+    assert!(gateway.requests().is_empty());
+    worker.assert_no_process_left();
+}
+
+#[test]
 fn the_example_configuration_is_understood_by_codex_as_it_stands() {
     let repository = broken_sum();
     let gateway = ScriptedGateway::start(Script::turns(mending())).unwrap();

@@ -12,9 +12,7 @@ use super::terminal::{Terminal, Tone};
 use super::{GlobalOptions, exit};
 use crate::gateway::RequestRecord;
 use crate::job::{CallRecord, JobRow, State, Store, StoreError, settle_all};
-
-/// Tokens of the tool surface and the instructions (o200k), which every delegated task pays once.
-const SURFACE_TOKENS: u64 = 1_200;
+use crate::mcp::SURFACE_TOKENS;
 
 /// Bytes of JSON that make a token, about.
 const BYTES_A_TOKEN: u64 = 4;

@@ -14,6 +14,7 @@ use super::analyze::AnalyzeSpec;
 use super::arguments::Arguments;
 use super::id::JobId;
 use super::launch::{self, Assignment, Question};
+use super::reading::{PackSpec, Reading, SearchSpec};
 use super::refusal::Refusal;
 use super::runner::Continuation;
 use super::spec::{self, JobSpec, TIMEOUT_MAX_MS};
@@ -21,7 +22,7 @@ use super::state::State;
 use super::store::{Store, StoreError};
 use super::{lock, recovery, view};
 use crate::process;
-use crate::settings::{Isolation, Settings};
+use crate::settings::{Isolation, Settings, Toolset};
 use crate::workspace::{ApplyHow, Root, Workspace};
 
 /// How often a wait reports progress.
@@ -52,6 +53,11 @@ impl Front {
             store: Arc::default(),
             endings: Arc::default(),
         }
+    }
+
+    /// WORKER_TOOLSETS.
+    pub fn toolsets(&self) -> &[Toolset] {
+        &self.settings.toolsets
     }
 
     /// Starts a job; with `wait_ms` answers its result when it ends in time. `progress` gets a job's view now and then.
@@ -209,6 +215,26 @@ impl Front {
         self.require_gateway(model)?;
         root(&self.settings)?;
         self.ask(Assignment::Analyze(question)).await
+    }
+
+    /// Finds lines that match a pattern.
+    ///
+    /// # Errors
+    /// An argument breaks a rule, or the files cannot be read.
+    pub async fn search(&self, arguments: Map<String, Value>) -> Result<Value, Refusal> {
+        let spec = SearchSpec::parse(arguments)?;
+        root(&self.settings)?;
+        self.ask(Assignment::Read(Reading::Search(spec))).await
+    }
+
+    /// Reads what stands around symbols, instead of whole files.
+    ///
+    /// # Errors
+    /// An argument breaks a rule, or the files cannot be read.
+    pub async fn read_pack(&self, arguments: Map<String, Value>) -> Result<Value, Refusal> {
+        let spec = PackSpec::parse(arguments)?;
+        root(&self.settings)?;
+        self.ask(Assignment::Read(Reading::Pack(spec))).await
     }
 
     /// Brings the result of an isolated job into the checkout that it was made from.

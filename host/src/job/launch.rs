@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::analyze::AnalyzeSpec;
 use super::id::JobId;
 use super::lock::Hold;
+use super::reading::Reading;
 use super::refusal::Refusal;
 use super::spec::JobSpec;
 use crate::settings::Settings;
@@ -47,6 +48,8 @@ pub(super) enum Assignment {
     },
     /// Answer one question about files.
     Analyze(AnalyzeSpec),
+    /// Read a few lines of many files.
+    Read(Reading),
     /// Bring the result of an isolated job into the user's checkout.
     Apply {
         /// The job.

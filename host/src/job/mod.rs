@@ -10,6 +10,7 @@ mod front;
 mod id;
 mod launch;
 mod lock;
+mod reading;
 mod recovery;
 mod refusal;
 pub mod runner;

@@ -12,4 +12,4 @@ mod tools;
 pub use frame::{ARRAY_MAX, DEPTH_MAX, FRAME_MAX};
 pub use server::serve;
 pub use stdio::{Streams, claim};
-pub use tools::{INSTRUCTIONS, tools};
+pub use tools::{INSTRUCTIONS, SURFACE_TOKENS, tools};

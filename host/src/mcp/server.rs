@@ -20,7 +20,7 @@ use super::parent;
 use super::stdio::{StdioTransport, Streams};
 use super::tools::{self, INSTRUCTIONS};
 use crate::job::{Front, Refusal};
-use crate::settings::{Settings, Sources};
+use crate::settings::{Settings, Sources, Toolset};
 
 /// Calls that may be in flight, waits included; a client with more of them has lost count.
 const CALLS_MAX: usize = 256;
@@ -127,6 +127,12 @@ impl Server {
         Ok(front.insert(Front::new(settings.without_keys())).clone())
     }
 
+    /// The tools on offer. All of them where the settings cannot be read: each call then tells why.
+    fn toolsets(&self) -> Vec<Toolset> {
+        self.front()
+            .map_or_else(|_| Toolset::ALL.to_vec(), |front| front.toolsets().to_vec())
+    }
+
     async fn call(
         &self,
         tool: &'static str,
@@ -144,6 +150,8 @@ impl Server {
             "cancel" => front.cancel(arguments).await,
             "apply" => front.apply(arguments).await,
             "analyze" => front.analyze(arguments).await,
+            "search" => front.search(arguments).await,
+            "read_pack" => front.read_pack(arguments).await,
             _ => Err(Refusal::new("name", "names no tool")),
         };
         let (reply_bytes, job) = match &answer {
@@ -197,7 +205,9 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(tools::tools()))
+        Ok(ListToolsResult::with_all_items(tools::tools(
+            &self.toolsets(),
+        )))
     }
 
     async fn call_tool(
@@ -205,9 +215,17 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(tool) = tools::NAMES.iter().find(|name| **name == request.name) else {
-            let rule = format!("must be one of {}", tools::NAMES.join(", "));
-            return Ok(refused("name", &rule).into());
+        let sets = self.toolsets();
+        let tool = match tools::find(&request.name) {
+            Some((tool, set)) if sets.contains(&set) => tool,
+            Some((tool, set)) => {
+                let rule = format!("is {tool}, which WORKER_TOOLSETS switches off (set {set})");
+                return Ok(refused("name", &rule).into());
+            }
+            None => {
+                let rule = format!("must be one of {}", tools::names(&sets));
+                return Ok(refused("name", &rule).into());
+            }
         };
         let Ok(_permit) = self.calls.try_acquire() else {
             let rule = format!("{CALLS_MAX} calls are in flight; wait for some of them");
@@ -255,7 +273,7 @@ impl ServerHandler for Server {
         } else {
             refused(
                 "name",
-                &format!("must be one of {}", tools::NAMES.join(", ")),
+                &format!("must be one of {}", tools::names(&self.toolsets())),
             )
         };
         // rmcp takes it out for older peers only where it knows the result's type; its absence means the same.

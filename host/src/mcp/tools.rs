@@ -10,17 +10,45 @@ use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
 use crate::job::spec::{CHECK_TIMEOUT_DEFAULT_MS, PROMPT_MAX, REVISE_PASSES_MAX};
+use crate::settings::Toolset;
 
 /// What the planner is told about this server; the first 250 characters stand for the whole in some clients.
 pub const INSTRUCTIONS: &str = "Delegate coding work to a cheap background agent instead of editing yourself: call start {prompt, allowed_dirs, checks, wait_ms: 600000}. It edits, runs the checks, repairs, and answers in that one call with verified evidence. Still running? wait {job_id}. \
 completed = every check passed; failed names the check. Do not re-read files or re-run checks that passed. Long matter: get {job_id, artifact}. Questions about many files: analyze.";
 
-/// The names, in the order of [`tools`].
-pub(super) const NAMES: &[&str] = &["start", "get", "tail", "wait", "cancel", "apply", "analyze"];
+/// What all tools and the instructions cost the planner, in o200k tokens, about.
+pub const SURFACE_TOKENS: u64 = 1_470;
 
-/// Every tool, always in the same order, so that prompt caches hold.
-pub fn tools() -> Vec<Tool> {
-    vec![start(), get(), tail(), wait(), cancel(), apply(), analyze()]
+/// Every tool with the set it belongs to, always in the same order, so that prompt caches hold.
+const TOOLS: &[(&str, Toolset, fn() -> Tool)] = &[
+    ("start", Toolset::Jobs, start),
+    ("get", Toolset::Jobs, get),
+    ("tail", Toolset::Jobs, tail),
+    ("wait", Toolset::Jobs, wait),
+    ("cancel", Toolset::Jobs, cancel),
+    ("apply", Toolset::Jobs, apply),
+    ("analyze", Toolset::Analyze, analyze),
+    ("search", Toolset::Reading, search),
+    ("read_pack", Toolset::Reading, read_pack),
+];
+
+/// The tools of these sets.
+pub fn tools(sets: &[Toolset]) -> Vec<Tool> {
+    let offered = TOOLS.iter().filter(|(_, set, _)| sets.contains(set));
+    offered.map(|(_, _, tool)| tool()).collect()
+}
+
+/// The tool of that name, and its set.
+pub(super) fn find(name: &str) -> Option<(&'static str, Toolset)> {
+    let found = TOOLS.iter().find(|(known, _, _)| *known == name);
+    found.map(|(name, set, _)| (*name, *set))
+}
+
+/// The names of the tools of these sets, for a reply.
+pub(super) fn names(sets: &[Toolset]) -> String {
+    let offered = TOOLS.iter().filter(|(_, set, _)| sets.contains(set));
+    let names: Vec<&str> = offered.map(|(name, _, _)| *name).collect();
+    names.join(", ")
 }
 
 fn start() -> Tool {
@@ -195,6 +223,42 @@ fn analyze() -> Tool {
             "required": ["question", "paths"],
         }),
         ToolAnnotations::new().read_only(true).open_world(true),
+    )
+}
+
+fn search() -> Tool {
+    tool(
+        "search",
+        "Search code: lines that match a regex (ripgrep; .gitignore honoured), as file and line number.",
+        json!({
+            "type": "object",
+            "properties": {
+                "pattern": { "type": "string" },
+                "paths": described_items("As analyze."),
+                "literal": { "type": "boolean" },
+                "context": described("integer", "Lines around."),
+                "max_bytes": described("integer", "Default 7000, at most 24000."),
+            },
+            "required": ["pattern", "paths"],
+        }),
+        reading(),
+    )
+}
+
+fn read_pack() -> Tool {
+    tool(
+        "read_pack",
+        "Read from many files only what defines and uses some symbols or keywords, definitions first, instead of whole files.",
+        json!({
+            "type": "object",
+            "properties": {
+                "symbols": described_items("At most 32."),
+                "paths": described_items("As analyze."),
+                "max_bytes": described("integer", "Default 7000, at most 24000."),
+            },
+            "required": ["symbols", "paths"],
+        }),
+        reading(),
     )
 }
 

@@ -12,6 +12,7 @@
 mod json;
 mod known;
 mod log_mask;
+mod marked;
 mod prefilter;
 mod redacted;
 mod scanner;
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub use json::RedactedJson;
 pub use known::KnownValues;
 pub use log_mask::LogMask;
+pub use marked::Marked;
 pub use redacted::Redacted;
 pub use scanner::{Appetite, Hit, Prefilter, ScanError, Scanner, ScannerSource, Verdicts, Window};
 pub use stream::RedactStream;
@@ -79,6 +81,11 @@ impl Redactor {
     /// that `{"password": "..."}` is recognised as in text.
     pub fn json(&self, value: serde_json::Value) -> RedactedJson {
         json::redact(self, value)
+    }
+
+    /// Judges a whole text of which only parts will be shown.
+    pub fn mark<'a>(&self, bytes: &'a [u8]) -> Marked<'a> {
+        Marked::new(self, bytes)
     }
 
     /// Starts a stream. Feed it with [`RedactStream::push`] and end it with [`RedactStream::finish`].

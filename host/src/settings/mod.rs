@@ -19,7 +19,7 @@ pub use prices::{Price, Prices};
 pub use repositories::{Repositories, RepositoryEntry};
 pub use sources::{Origin, Sources};
 pub use table::{SETTINGS, Setting, setting};
-pub use values::{Isolation, PermissionMode, Profile, SandboxMode, Secret, UnknownValue};
+pub use values::{Isolation, PermissionMode, Profile, SandboxMode, Secret, Toolset, UnknownValue};
 
 use parse::Reader;
 use sources::Layers;
@@ -61,6 +61,8 @@ pub struct Settings {
     pub allow_bypass: bool,
     /// USE_OPENAI_ADAPTER: translate, or relay.
     pub use_openai_adapter: bool,
+    /// WORKER_TOOLSETS: at least one.
+    pub toolsets: Vec<Toolset>,
     /// WAIT_DEFAULT_MS.
     pub wait_default_ms: u64,
     /// INCLUDE_DIFF_DEFAULT.

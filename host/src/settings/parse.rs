@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::error::{Problem, SettingsError};
 use super::sources::{Layers, Origin, Raw, Sources, is_absolute, is_name};
 use super::table::setting;
-use super::values::{Secret, UnknownValue};
+use super::values::{Secret, Toolset, UnknownValue};
 use super::{FallbackSettings, GatewaySettings, Price, Prices, Settings};
 
 /// A day: longer waits and jobs are mistakes.
@@ -74,6 +74,7 @@ impl<'a> Reader<'a> {
                 .unwrap_or(super::PermissionMode::AcceptEdits),
             allow_bypass: self.switch("ALLOW_BYPASS_PERMISSIONS"),
             use_openai_adapter: self.switch("USE_OPENAI_ADAPTER"),
+            toolsets: self.toolsets(),
             wait_default_ms: self.number("WAIT_DEFAULT_MS", 0, MAX_MS),
             include_diff_default: self.switch("INCLUDE_DIFF_DEFAULT"),
             diff_max_bytes: self.number("DIFF_MAX_BYTES", 0, 10_000_000),
@@ -280,6 +281,25 @@ impl<'a> Reader<'a> {
                 .map(|item| parse(item).map_err(Cow::from))
                 .collect()
         })
+    }
+
+    fn toolsets(&mut self) -> Vec<Toolset> {
+        const RULE: &str = "must be one or more of jobs, analyze, reading, separated by commas";
+        let sets = self.list("WORKER_TOOLSETS", |word| word.parse().map_err(|_| RULE));
+        match sets {
+            Some(sets) if sets.is_empty() => {
+                let origin = self.origins.get("WORKER_TOOLSETS").copied();
+                self.problems.push(Problem::new(
+                    "WORKER_TOOLSETS",
+                    origin,
+                    "an empty list",
+                    RULE,
+                ));
+                sets
+            }
+            // A bad value is put down already.
+            sets => sets.unwrap_or_default(),
+        }
     }
 
     fn url(&mut self, name: &'static str) -> Option<String> {

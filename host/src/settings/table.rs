@@ -84,6 +84,11 @@ pub const SETTINGS: &[Setting] = &[
         "1 translates to chat completions; 0 relays to a gateway that speaks Anthropic messages.",
     ),
     plain(
+        "WORKER_TOOLSETS",
+        Some("jobs,analyze,reading"),
+        "Which tools the planner is offered, comma-separated: jobs (start, get, tail, wait, cancel, apply), analyze, reading (search, read_pack).",
+    ),
+    plain(
         "WAIT_DEFAULT_MS",
         Some("240000"),
         "Milliseconds that wait waits when the call does not say, 0 to 86400000; keep it below Codex's tool_timeout_sec.",

@@ -100,6 +100,23 @@ vocabulary! {
     }
 }
 
+vocabulary! {
+    /// A group of tools that is offered or not, as a whole.
+    Toolset {
+        /// Running jobs: start, get, tail, wait, cancel, apply.
+        Jobs = "jobs",
+        /// Asking a cheap model about files: analyze.
+        Analyze = "analyze",
+        /// Reading a few lines of many files, without a model: search, read_pack.
+        Reading = "reading",
+    }
+}
+
+impl Toolset {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Jobs, Self::Analyze, Self::Reading];
+}
+
 /// A value that must not be shown: prints as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

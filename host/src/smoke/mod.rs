@@ -22,7 +22,7 @@ use crate::demo::{Folder, repository};
 use crate::gateway::{Adapter, AdapterConfig, Caller, RecordSink, RequestRecord, fresh_token};
 use crate::plugins::{Engine, PluginSet, PluginSettings};
 use crate::redact::{KnownValues, Redactor};
-use crate::settings::{Settings, Sources};
+use crate::settings::{Settings, Sources, Toolset};
 
 pub(crate) use stand_in::main as stand_in_main;
 
@@ -164,7 +164,7 @@ impl Scene {
             .iter()
             .map(|tool| plain(&tool["name"]))
             .collect();
-        let meant: Vec<String> = crate::mcp::tools()
+        let meant: Vec<String> = crate::mcp::tools(Toolset::ALL)
             .iter()
             .map(|tool| tool.name.to_string())
             .collect();

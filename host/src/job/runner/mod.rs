@@ -12,6 +12,7 @@ mod masked;
 mod metering;
 mod pipeline;
 mod question;
+mod reading;
 mod site;
 mod stop;
 
@@ -81,6 +82,9 @@ fn begin(settings: Settings, mask: &LogMask) -> Result<(), BeginError> {
         Assignment::Analyze(question) => {
             runtime.block_on(question::answer(settings, question, channel, mask));
         }
+        Assignment::Read(reading) => {
+            runtime.block_on(reading::answer(settings, reading, channel, mask));
+        }
         // Not ended when the front hangs up: half an apply is worse than one that nobody waits for.
         Assignment::Apply { id, how } => send(&channel, &apply::apply(settings, &id, how, mask)),
     }
@@ -96,6 +100,24 @@ fn send(mut channel: &UnixStream, outcome: &Outcome) {
     if let Err(fault) = channel.write_all(&text) {
         tracing::debug!(%fault, "the front is gone");
     }
+}
+
+/// Ends when the front closed its side for good. It has ended its sending side long since, so a read does not tell.
+async fn hung_up(channel: UnixStream) {
+    let watched = tokio::task::spawn_blocking(move || {
+        use rustix::event::{PollFd, PollFlags, poll};
+        loop {
+            let mut ends = [PollFd::new(&channel, PollFlags::empty())];
+            match poll(&mut ends, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR)
+                    if !ends
+                        .iter()
+                        .any(|end| end.revents().contains(PollFlags::HUP)) => {}
+                _ => return,
+            }
+        }
+    });
+    let _ = watched.await;
 }
 
 /// Takes over the job: from the answer on, the front counts on this process.

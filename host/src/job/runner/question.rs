@@ -25,7 +25,7 @@ pub(super) async fn answer(
         return;
     };
     tokio::select! {
-        () = hung_up(watched) => {}
+        () = super::hung_up(watched) => {}
         answered = find_out(Arc::new(settings), question, mask) => {
             let outcome = match answered {
                 Ok(answered) => Outcome::Answer(answered.reply()),
@@ -34,24 +34,6 @@ pub(super) async fn answer(
             super::send(&channel, &outcome);
         }
     }
-}
-
-/// Ends when the front closed its side for good. It has ended its sending side long since, so a read does not tell.
-async fn hung_up(channel: UnixStream) {
-    let watched = tokio::task::spawn_blocking(move || {
-        use rustix::event::{PollFd, PollFlags, poll};
-        loop {
-            let mut ends = [PollFd::new(&channel, PollFlags::empty())];
-            match poll(&mut ends, None) {
-                Ok(_) | Err(rustix::io::Errno::INTR)
-                    if !ends
-                        .iter()
-                        .any(|end| end.revents().contains(PollFlags::HUP)) => {}
-                _ => return,
-            }
-        }
-    });
-    let _ = watched.await;
 }
 
 async fn find_out(
