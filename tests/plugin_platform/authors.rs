@@ -90,10 +90,7 @@ impl Author {
             ..Sources::default()
         };
         let settings = Settings::load(&sources).unwrap();
-        PluginSet::load(
-            &engine(),
-            &PluginSettings::from_table(&settings.plugins, &settings.config_dir),
-        )
+        PluginSet::load(&engine(), &PluginSettings::of(&settings, &[]))
     }
 }
 
@@ -134,6 +131,11 @@ fn from_an_idea_to_a_check_that_guards_every_job() {
     );
 
     author.ok(&plugin, &["disable", "no-todo"]);
+    assert_eq!(
+        author.set().standing_checks(),
+        [""; 0],
+        "no job is held to it"
+    );
     assert!(
         author
             .set()

@@ -1,12 +1,13 @@
 //! The operator's entries: pins, grants, replacing and adding, and what stands in the way of strangers' code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mcp_codex_worker::plugins::check::{Report, Severity};
 use mcp_codex_worker::plugins::summarizer::{Content, Request};
 use mcp_codex_worker::plugins::{Kind, PluginSet, PluginSettings, Stage};
 use mcp_codex_worker::redact::{ScannerSource, Window};
+use mcp_codex_worker::settings::{Settings, Sources};
 use serde_json::json;
 
 use super::guests::{engine, guest, set, set_with, sha256, workspace};
@@ -119,6 +120,13 @@ fn what_tightens_can_only_be_added_to() {
         "text is withheld, not shown unredacted"
     );
     let off = set("[secrets]\nenabled = false\n[scope]\nenabled = false");
+    let problems = off.problems();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(
+        problems[0]
+            .to_string()
+            .contains("config.toml: [plugins.scope] enabled: it guards every job")
+    );
     assert!(
         off.redactors()
             .iter()
@@ -314,7 +322,12 @@ fn a_component_that_is_too_large_is_not_compiled() {
     .check("large")
     .err()
     .unwrap();
-    assert!(error.to_string().contains("at most 32 MiB"), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("is larger than the 32 MiB that are taken")
+            && text.contains("WORKER_PLUGIN_MAX_BYTES"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -334,6 +347,76 @@ fn settings_are_checked_before_the_plugin_runs() {
         assert_eq!(error.stage, Stage::Settings, "{error}");
         assert!(error.to_string().contains(says), "{error}");
     }
+}
+
+/// Plugins as a config file of this text gives them, for a job in the working tree with this top.
+fn configured(text: &str, top: &str) -> PluginSet {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.toml"), text).unwrap();
+    let sources = Sources {
+        config_dir: folder.path().to_owned(),
+        home: Some(folder.path().to_owned()),
+        ..Sources::default()
+    };
+    let settings = Settings::load(&sources).unwrap();
+    PluginSet::load(
+        &engine(),
+        &PluginSettings::of(&settings, &[PathBuf::from(top)]),
+    )
+}
+
+#[test]
+fn a_repository_has_its_own_settings_and_its_own_switches() {
+    let path = guest("hostile-check");
+    let text = format!(
+        "[plugins]\nchecks = ['mine', 'scope']\n\
+         [plugins.mine]\nkind = 'check'\npath = {path:?}\nsha256 = '{}'\nconfig = {{ do = 'pass with an error' }}\n\
+         [repositories.'/work/*'.plugins.mine]\nconfig = {{ do = 'nothing' }}\n\
+         [repositories.'/work/off'.plugins.mine]\nenabled = false\n\
+         [repositories.'/work/wrong'.plugins.mine]\nconfig = {{ count = 'many' }}\n\
+         [repositories.'/work/lax'.plugins.scope]\nenabled = false\n",
+        sha256(&path)
+    );
+    assert!(!run(&configured(&text, "/elsewhere"), "mine").passed);
+    assert!(run(&configured(&text, "/work/a"), "mine").passed);
+
+    let off = configured(&text, "/work/off");
+    assert_eq!(off.standing_checks(), ["scope"]);
+    assert_eq!(off.problems(), [], "to switch a check off is no mistake");
+    assert!(off.check("mine").is_err());
+
+    // Before any job runs, and with the file and the key that decide.
+    let error = configured(&text, "/work/wrong")
+        .check("mine")
+        .err()
+        .unwrap();
+    assert_eq!(error.stage, Stage::Settings);
+    let text_of_error = error.to_string();
+    assert!(
+        text_of_error.contains("count must be integer, not string; correct repositories.\"/work/wrong\".plugins.mine.config.count in /")
+            && text_of_error.ends_with("/config.toml"),
+        "{text_of_error}"
+    );
+
+    let lax = configured(&text, "/work/lax");
+    assert_eq!(lax.standing_checks(), ["mine", "scope"], "scope stays");
+    assert_eq!(lax.problems().len(), 1);
+}
+
+#[test]
+fn a_redactor_that_the_operator_switched_off_withholds_nothing() {
+    let path = guest("hostile-redactor");
+    let on = format!(
+        "redact = ['fish']\n[fish]\nkind = 'redactor'\npath = {path:?}\nsha256 = '{}'\n",
+        sha256(&path)
+    );
+    let fishes = |set: &PluginSet| {
+        set.redactors()
+            .iter()
+            .any(|redactor| redactor.name() == "fish")
+    };
+    assert!(fishes(&set(&on)));
+    assert!(!fishes(&set(&format!("{on}enabled = false\n"))));
 }
 
 #[test]

@@ -137,10 +137,7 @@ fn config(settings: &Settings, arguments: &AdapterArguments) -> Result<AdapterCo
     known.add("adapter-token", &token);
     let mask = begin_log(&known);
     let engine = Engine::shared(&settings.cache_dir).map_err(Failure::Work)?;
-    let plugins = PluginSet::load(
-        &engine,
-        &PluginSettings::from_table(&settings.plugins, &settings.config_dir),
-    );
+    let plugins = PluginSet::load(&engine, &PluginSettings::of(settings, &[]));
     let redactor = Redactor::new(known, plugins.redactors());
     mask.set(redactor.clone());
     let records = match &settings.metrics_file {

@@ -54,10 +54,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &RedactArguments) -> ExitCo
             return ExitCode::from(exit::FAILED);
         }
     };
-    let plugins = PluginSet::load(
-        &engine,
-        &PluginSettings::from_table(&settings.plugins, &settings.config_dir),
-    );
+    let plugins = PluginSet::load(&engine, &PluginSettings::of(&settings, &[]));
     let redactor = Redactor::new(known, plugins.redactors());
     let filtered = if arguments.jsonl {
         filter_lines(&redactor, io::stdin().lock(), io::stdout().lock())

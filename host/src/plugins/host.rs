@@ -10,6 +10,7 @@ use wasmtime_wasi::{Deterministic, WasiCtx, WasiCtxView, WasiView};
 use super::Limits;
 use super::check::Snapshot;
 use super::grants::Grants;
+use super::log::PluginLog;
 
 /// The state of one instance.
 pub(super) struct Host {
@@ -36,6 +37,7 @@ impl Host {
         grants: Arc<Grants>,
         limits: &Limits,
         wasi: bool,
+        job_log: Option<Arc<PluginLog>>,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(Limits::HANDLES);
@@ -55,6 +57,7 @@ impl Host {
                 left: limits.log,
                 dropped: 0,
                 last_error: None,
+                job: job_log,
             },
             wasi: wasi.then(inert_wasi),
         }
@@ -185,12 +188,14 @@ pub(super) struct Log {
     dropped: u64,
     /// The last line of level error: the message of a panic, which the trap does not carry.
     pub(super) last_error: Option<String>,
+    /// Where the job's log takes it from.
+    job: Option<Arc<PluginLog>>,
 }
 
 impl Host {
     /// Writes one line of the plugin's, cut and counted.
     pub(super) fn write_log(&mut self, level: tracing::Level, message: &str) {
-        let message = cut(message, Limits::MESSAGE);
+        let message = cut_at_space(message, Limits::MESSAGE);
         if level == tracing::Level::ERROR {
             self.log.last_error = Some(one_line(message));
         }
@@ -205,6 +210,9 @@ impl Host {
             }
         }
         let plugin = &*self.plugin;
+        if let Some(job) = &self.log.job {
+            job.tell(plugin, level, message);
+        }
         match level {
             tracing::Level::ERROR => tracing::error!(target: "plugin", plugin, "{message}"),
             tracing::Level::WARN => tracing::warn!(target: "plugin", plugin, "{message}"),
@@ -218,6 +226,18 @@ impl Host {
 /// The first `most` bytes of a text, at a character's boundary.
 pub(super) fn cut(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+}
+
+/// The first `most` bytes of a text without the word that does not fit whole: half a secret is one that no redactor
+/// knows.
+fn cut_at_space(text: &str, most: usize) -> &str {
+    let start = cut(text, most);
+    if start.len() == text.len() {
+        return text;
+    }
+    let end = start.rfind(char::is_whitespace);
+    end.and_then(|end| start.get(..end))
+        .unwrap_or("(a line without a space, too long to be kept)")
 }
 
 /// A message as part of a sentence.

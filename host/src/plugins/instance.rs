@@ -7,7 +7,7 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::host::{Deadline, Host, Overrun};
 use super::loaded::Loaded;
-use super::{Limits, PluginError, Stage, limits};
+use super::{Kind, Limits, PluginError, Stage, limits};
 
 /// An instance of the component with the bindings `B`. It serves one job. After a trap it is dead: a component that
 /// trapped cannot be entered again.
@@ -33,6 +33,8 @@ impl<B: Send + Sync> Instance<B> {
             Arc::clone(&loaded.grants),
             &loaded.limits,
             loaded.wasi,
+            // A redactor's lines are not the job's: each would be redacted itself, and so beget the next.
+            (loaded.info.kind != Kind::Redactor).then(|| Arc::clone(&loaded.log)),
         );
         let mut store = Store::new(&loaded.engine.wasmtime, host);
         store.limiter(|host| &mut host.limiter);

@@ -3,15 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use wasmtime::component::Component;
 
+use super::config::{Config, Extent, Place};
 use super::grants::Grants;
+use super::log::PluginLog;
 use super::v0_1::{self, Pre};
-use super::{Engine, Kind, Limits, PluginError, Stage, engine, limits, schema};
-
-/// Larger components are refused. Python's interpreter makes 18 MB.
-const LARGEST: u64 = 32 << 20;
+use super::{Engine, Kind, Limits, PluginError, Stage, engine, limits};
 
 /// So many breakdowns within that time put a plugin out of use.
 const QUARANTINE: (usize, Duration) = (5, Duration::from_secs(600));
@@ -76,7 +75,10 @@ pub(super) struct Source {
     pub(super) kind: Option<Kind>,
     pub(super) grants: Grants,
     pub(super) limits: super::settings::LimitChanges,
-    pub(super) config: Map<String, Value>,
+    pub(super) config: Config,
+    /// Larger components are refused, in bytes.
+    pub(super) largest: u64,
+    pub(super) log: Arc<PluginLog>,
 }
 
 /// A plugin that instances can be made of.
@@ -86,8 +88,9 @@ pub(super) struct Loaded {
     pub(super) pre: Pre,
     pub(super) limits: Limits,
     pub(super) grants: Arc<Grants>,
+    pub(super) log: Arc<PluginLog>,
     /// The operator's settings.
-    config: Map<String, Value>,
+    config: Config,
     schema: Option<Value>,
     /// Imports WASI, which may block.
     pub(super) wasi: bool,
@@ -107,17 +110,13 @@ impl Loaded {
             what,
             remedy,
         };
-        if source.bytes.len() as u64 > LARGEST {
+        if source.bytes.len() as u64 > source.largest {
             let what = format!(
-                "has {} bytes; at most {} are taken",
-                source.bytes.len(),
-                limits::bytes(LARGEST)
+                "is larger than the {} that are taken",
+                limits::bytes(source.largest)
             );
-            return Err(refuse(
-                Stage::Compile,
-                what,
-                "make it smaller (strip it, build it for release)".to_owned(),
-            ));
+            let remedy = "make it smaller (strip it, build it for release), or set WORKER_PLUGIN_MAX_BYTES higher";
+            return Err(refuse(Stage::Compile, what, remedy.to_owned()));
         }
         is_component(&source.bytes)
             .map_err(|(what, remedy)| refuse(Stage::Compile, what, remedy))?;
@@ -159,14 +158,15 @@ impl Loaded {
             pre: linked.pre,
             limits: source.limits.over(linked.kind),
             grants: Arc::new(source.grants),
+            log: source.log,
             config: source.config,
             schema: None,
             wasi: linked.wasi,
             troubles: Mutex::default(),
             cost: Mutex::default(),
         };
-        // Described with the operator's settings, so that a fault in them shows at once. A check may get what it needs
-        // only with the job, so its settings are looked at when they are whole.
+        // The operator's settings are looked at here, so that a fault in them shows at once. A check may get what it needs
+        // only with the job: what is missing, and what the plugin itself says, is left until they are whole.
         let probe = Arc::new(loaded);
         let described = v0_1::describe(&probe)?;
         loaded = Arc::into_inner(probe)
@@ -187,9 +187,10 @@ impl Loaded {
         }
         loaded.info.config_schema = described.config_schema;
         let loaded = Arc::new(loaded);
-        if loaded.info.kind != Kind::Check {
-            let config = loaded.config(None)?;
-            v0_1::validate(&loaded, config)?;
+        if loaded.info.kind == Kind::Check {
+            loaded.fits(&loaded.config, Extent::SoFar)?;
+        } else {
+            v0_1::validate(&loaded, loaded.config(None)?)?;
         }
         Ok(loaded)
     }
@@ -199,22 +200,32 @@ impl Loaded {
         let mut config = self.config.clone();
         match more {
             None | Some(Value::Null) => {}
-            Some(Value::Object(more)) => {
-                config.extend(more.iter().map(|(key, value)| (key.clone(), value.clone())))
-            }
+            Some(Value::Object(more)) => config.lay(Place::job(), more.clone()),
             Some(_) => return Err(self.error(Stage::Settings, "settings must be an object", "")),
         }
-        let config = Value::Object(config);
-        if let Some(schema) = &self.schema {
-            schema::check(schema, &config).map_err(|rule| {
-                let name = &self.info.name;
-                let what = format!("its settings do not fit: {rule}");
-                let remedy =
-                    format!("change them in [plugins.{name}.config] or where the job gives them");
-                self.error(Stage::Settings, what, remedy)
-            })?;
+        self.fits(&config, Extent::Whole)?;
+        Ok(Arc::from(Value::Object(config.values()).to_string()))
+    }
+
+    fn fits(&self, config: &Config, extent: Extent) -> Result<(), PluginError> {
+        let Some(schema) = &self.schema else {
+            return Ok(());
+        };
+        config.check(schema, extent).map_err(|(violation, remedy)| {
+            let what = format!("its settings do not fit: {violation}");
+            self.error(Stage::Settings, what, remedy)
+        })
+    }
+
+    /// What to do when the plugin itself says that its settings are wrong.
+    pub(super) fn settings_remedy(&self) -> String {
+        match self.config.places().as_str() {
+            "" => format!(
+                "write them in [plugins.{}.config], or where the job gives them",
+                self.info.name
+            ),
+            places => format!("correct {places}, or what the job gives"),
         }
-        Ok(Arc::from(config.to_string()))
     }
 
     /// An error of this plugin.
@@ -299,7 +310,9 @@ impl Source {
             kind: None,
             grants: Grants::default(),
             limits: super::settings::LimitChanges::default(),
-            config: Map::new(),
+            config: Config::default(),
+            largest: u64::MAX,
+            log: Arc::default(),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod bundled;
 mod cache;
 pub mod check;
+mod config;
 pub mod dialect;
 mod engine;
 mod error;
@@ -18,6 +19,7 @@ mod instance;
 pub mod kit;
 mod limits;
 mod loaded;
+mod log;
 pub mod manifest;
 pub mod redactor;
 mod schema;
@@ -27,6 +29,7 @@ pub mod summarizer;
 mod v0_1;
 
 pub use check::{CheckPlugin, Snapshot};
+pub use config::{Config, Place};
 pub use dialect::{DialectPlugin, Translation};
 pub use engine::Engine;
 pub use error::{PluginError, Stage};
@@ -35,7 +38,7 @@ pub use limits::Limits;
 pub use loaded::{Cost, Info};
 pub use redactor::RedactorPlugin;
 pub use set::{Inspection, Listed, PluginSet};
-pub use settings::{Entry, PluginSettings};
+pub use settings::{Entry, PLUGIN_MAX_BYTES, PluginSettings};
 pub use summarizer::SummarizerPlugin;
 
 /// What a plugin does.

@@ -3,24 +3,43 @@
 
 use serde_json::Value;
 
+use super::config::Extent;
+
+/// A setting that breaks a rule. Its text is a clause that begins with the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Violation {
+    /// The key from the top, as in `paths[1]`; empty for the settings as a whole.
+    pub(super) key: String,
+    /// What it must be, as the rest of the clause.
+    pub(super) rule: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.key.as_str() {
+            "" => write!(f, "the settings {}", self.rule),
+            key => write!(f, "{key} {}", self.rule),
+        }
+    }
+}
+
 /// Checks a value.
 ///
 /// # Errors
-/// The first violation: key and rule.
-pub(super) fn check(schema: &Value, value: &Value) -> Result<(), String> {
-    at(schema, value, "")
+/// The first violation.
+pub(super) fn check(schema: &Value, value: &Value, extent: Extent) -> Result<(), Violation> {
+    at(schema, value, "", extent)
 }
 
-fn at(schema: &Value, value: &Value, key: &str) -> Result<(), String> {
-    let name = || {
-        if key.is_empty() {
-            "the settings".to_owned()
-        } else {
-            key.to_owned()
-        }
+fn at(schema: &Value, value: &Value, key: &str, extent: Extent) -> Result<(), Violation> {
+    let refuse = |rule: String| {
+        Err(Violation {
+            key: key.to_owned(),
+            rule,
+        })
     };
     if schema == &Value::Bool(false) {
-        return Err(format!("{} must not be there", name()));
+        return refuse("must not be there".to_owned());
     }
     if let Some(types) = schema.get("type") {
         let types = types
@@ -31,9 +50,8 @@ fn at(schema: &Value, value: &Value, key: &str) -> Result<(), String> {
             .filter_map(Value::as_str)
             .collect::<Vec<_>>();
         if !types.is_empty() && !types.iter().any(|kind| is(value, kind)) {
-            return Err(format!(
-                "{} must be {}, not {}",
-                name(),
+            return refuse(format!(
+                "must be {}, not {}",
                 types.join(" or "),
                 kind_of(value)
             ));
@@ -47,34 +65,35 @@ fn at(schema: &Value, value: &Value, key: &str) -> Result<(), String> {
             .map(Value::to_string)
             .collect::<Vec<_>>()
             .join(", ");
-        return Err(format!("{} must be one of {allowed}", name()));
+        return refuse(format!("must be one of {allowed}"));
     }
     if let Some(only) = schema.get("const")
         && only != value
     {
-        return Err(format!("{} must be {only}", name()));
+        return refuse(format!("must be {only}"));
     }
     match value {
         Value::Object(object) => {
-            for required in schema
+            let required = schema
                 .get("required")
                 .and_then(Value::as_array)
+                .filter(|_| extent == Extent::Whole || !key.is_empty());
+            let required = required.into_iter().flatten().filter_map(Value::as_str);
+            if let Some(missing) = required
                 .into_iter()
-                .flatten()
+                .find(|required| !object.contains_key(*required))
             {
-                if let Some(required) = required
-                    .as_str()
-                    .filter(|required| !object.contains_key(*required))
-                {
-                    return Err(format!("{} is missing", join(key, required)));
-                }
+                return Err(Violation {
+                    key: join(key, missing),
+                    rule: "is missing".to_owned(),
+                });
             }
             let known = schema.get("properties").and_then(Value::as_object);
             let others = schema.get("additionalProperties");
             for (property, value) in object {
                 let place = join(key, property);
                 match (known.and_then(|known| known.get(property)), others) {
-                    (Some(schema), _) => at(schema, value, &place)?,
+                    (Some(schema), _) => at(schema, value, &place, extent)?,
                     (None, Some(Value::Bool(false))) => {
                         let known = known
                             .into_iter()
@@ -86,19 +105,22 @@ fn at(schema: &Value, value: &Value, key: &str) -> Result<(), String> {
                         } else {
                             known.join(", ")
                         };
-                        return Err(format!("{place} is no such setting; there are: {known}"));
+                        return Err(Violation {
+                            key: place,
+                            rule: format!("is no such setting; there are: {known}"),
+                        });
                     }
-                    (None, Some(schema)) => at(schema, value, &place)?,
+                    (None, Some(schema)) => at(schema, value, &place, extent)?,
                     (None, None) => {}
                 }
             }
         }
         Value::Array(items) => {
             let count = items.len() as u64;
-            bounds(schema, "minItems", "maxItems", count as f64, &name, "items")?;
+            bounds(schema, "minItems", "maxItems", count as f64, key, " items")?;
             if let Some(schema) = schema.get("items") {
                 for (index, item) in items.iter().enumerate() {
-                    at(schema, item, &format!("{key}[{index}]"))?;
+                    at(schema, item, &format!("{key}[{index}]"), extent)?;
                 }
             }
         }
@@ -108,13 +130,13 @@ fn at(schema: &Value, value: &Value, key: &str) -> Result<(), String> {
                 "minLength",
                 "maxLength",
                 text.chars().count() as f64,
-                &name,
-                "characters",
+                key,
+                " characters",
             )?;
             if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
                 && regex::Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
             {
-                return Err(format!("{} must match {pattern}", name()));
+                return refuse(format!("must match {pattern}"));
             }
         }
         Value::Number(number) => {
@@ -123,7 +145,7 @@ fn at(schema: &Value, value: &Value, key: &str) -> Result<(), String> {
                 "minimum",
                 "maximum",
                 number.as_f64().unwrap_or(0.0),
-                &name,
+                key,
                 "",
             )?;
         }
@@ -137,22 +159,21 @@ fn bounds(
     least: &str,
     most: &str,
     value: f64,
-    name: &dyn Fn() -> String,
+    key: &str,
     unit: &str,
-) -> Result<(), String> {
-    let unit = if unit.is_empty() {
-        String::new()
-    } else {
-        format!(" {unit}")
-    };
+) -> Result<(), Violation> {
     let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
-    if let Some(least) = bound(least).filter(|least| value < *least) {
-        return Err(format!("{} must be at least {least}{unit}", name()));
-    }
-    if let Some(most) = bound(most).filter(|most| value > *most) {
-        return Err(format!("{} must be at most {most}{unit}", name()));
-    }
-    Ok(())
+    let rule = if let Some(least) = bound(least).filter(|least| value < *least) {
+        format!("must be at least {least}{unit}")
+    } else if let Some(most) = bound(most).filter(|most| value > *most) {
+        format!("must be at most {most}{unit}")
+    } else {
+        return Ok(());
+    };
+    Err(Violation {
+        key: key.to_owned(),
+        rule,
+    })
 }
 
 fn join(key: &str, property: &str) -> String {
@@ -204,12 +225,13 @@ mod tests {
                 "deep": {"type": "object", "additionalProperties": {"type": "boolean"}},
             },
         });
-        check(
-            &schema,
-            &json!({"paths": ["src"], "most": 3, "how": "warn", "deep": {"a": true}}),
-        )
-        .unwrap();
-        check(&schema, &json!({"paths": ["src"], "most": null})).unwrap();
+        for settings in [
+            json!({"paths": ["src"], "most": 3, "how": "warn", "deep": {"a": true}}),
+            json!({"paths": ["src"], "most": null}),
+        ] {
+            check(&schema, &settings, Extent::Whole).unwrap();
+        }
+        check(&schema, &json!({}), Extent::SoFar).unwrap();
         for (settings, says) in [
             (json!([]), "the settings must be object, not array"),
             (json!({}), "paths is missing"),
@@ -241,7 +263,8 @@ mod tests {
                 "mots is no such setting; there are: paths, most, how, deep",
             ),
         ] {
-            assert_eq!(check(&schema, &settings).unwrap_err(), says);
+            let violation = check(&schema, &settings, Extent::Whole).unwrap_err();
+            assert_eq!(violation.to_string(), says);
         }
     }
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::bundled::{BUNDLED, Bundled};
+use super::config::{Config, Place};
 use super::grants::Grants;
 use super::loaded::{Loaded, Source};
+use super::log::PluginLog;
 use super::manifest::{self, Manifest};
 use super::redactor::MissingRedactor;
 use super::settings::Entry;
@@ -16,6 +18,7 @@ use super::{
     RedactorPlugin, Stage, SummarizerPlugin, engine,
 };
 use crate::redact::ScannerSource;
+use crate::settings::{RepositoryEntry, Settings};
 
 /// Every plugin that may be used, by name. Each is read, compiled and linked when it is first asked for, and stays as it
 /// is for as long as this set lives.
@@ -28,6 +31,9 @@ struct Inner {
     engine: Arc<Engine>,
     settings: PluginSettings,
     slots: BTreeMap<String, Slot>,
+    /// Check plugins that every job must pass: those of the settings that are not switched off.
+    standing: Vec<String>,
+    log: Arc<PluginLog>,
 }
 
 /// One plugin.
@@ -76,8 +82,8 @@ pub struct Inspection {
     pub grants: Option<Vec<String>>,
     /// What a call may cost.
     pub limits: Limits,
-    /// Default settings of its manifest.
-    pub config: serde_json::Map<String, serde_json::Value>,
+    /// Its settings: of its manifest, and where it is installed the operator's.
+    pub config: Config,
     /// The component.
     pub bytes: Vec<u8>,
     /// How long it took to be ready, compilation included where it was not cached.
@@ -107,11 +113,18 @@ impl PluginSet {
             })
             .entry = Some(entry.clone());
         }
+        Self::new(engine, settings.clone(), slots)
+    }
+
+    fn new(engine: &Arc<Engine>, settings: PluginSettings, slots: BTreeMap<String, Slot>) -> Self {
+        let on = |name: &&String| slots.get(name.as_str()).is_none_or(Slot::enabled);
         PluginSet {
             inner: Arc::new(Inner {
                 engine: Arc::clone(engine),
-                settings: settings.clone(),
+                standing: settings.checks.iter().filter(on).cloned().collect(),
+                settings,
                 slots,
+                log: Arc::default(),
             }),
         }
     }
@@ -120,7 +133,11 @@ impl PluginSet {
     ///
     /// # Errors
     /// When its component cannot be read.
-    pub fn of_manifest(engine: &Arc<Engine>, manifest: &Manifest) -> Result<Self, PluginError> {
+    pub fn of_manifest(
+        engine: &Arc<Engine>,
+        manifest: &Manifest,
+        largest: u64,
+    ) -> Result<Self, PluginError> {
         let refuse = |stage, what: String, remedy: String| PluginError {
             plugin: manifest.id.clone(),
             version: Some(manifest.version.clone()),
@@ -129,7 +146,8 @@ impl PluginSet {
             what,
             remedy,
         };
-        let bytes = read_component(&manifest.component()).map_err(|(stage, what, _)| {
+        let file = manifest.component();
+        let bytes = read_component(&file, largest).map_err(|(stage, what, _)| {
             refuse(
                 stage,
                 what,
@@ -138,41 +156,39 @@ impl PluginSet {
         })?;
         let entry = Entry {
             kind: Some(manifest.kind),
-            path: Some(manifest.component()),
+            path: Some(file),
             sha256: Some(engine::digest(&bytes)),
             grants: Grants::parse(&manifest.wants)
                 .map_err(|rule| refuse(Stage::Settings, rule, String::new()))?,
-            config: manifest.config.clone(),
+            config: defaults(manifest),
             ..Entry::default()
         };
-        Ok(Self::of_entry(engine, &manifest.id, entry))
+        Ok(Self::of_entry(engine, &manifest.id, entry, largest))
     }
 
     /// A set that has one operator's plugin and nothing bundled.
-    pub(crate) fn of_entry(engine: &Arc<Engine>, name: &str, entry: Entry) -> Self {
+    fn of_entry(engine: &Arc<Engine>, name: &str, entry: Entry, largest: u64) -> Self {
         let slot = Slot {
             bundled: None,
             entry: Some(entry),
             loaded: OnceLock::new(),
         };
-        let (settings, slots) = (
-            PluginSettings::default(),
-            BTreeMap::from([(name.to_owned(), slot)]),
-        );
-        PluginSet {
-            inner: Arc::new(Inner {
-                engine: Arc::clone(engine),
-                settings,
-                slots,
-            }),
-        }
+        let settings = PluginSettings {
+            largest,
+            ..PluginSettings::default()
+        };
+        Self::new(engine, settings, BTreeMap::from([(name.to_owned(), slot)]))
     }
 
     /// A component, or a folder with a manifest, loaded with every grant that it could want.
     ///
     /// # Errors
     /// Why it could not be used.
-    pub fn inspect_file(engine: &Arc<Engine>, path: &Path) -> Result<Inspection, PluginError> {
+    pub fn inspect_file(
+        engine: &Arc<Engine>,
+        path: &Path,
+        largest: u64,
+    ) -> Result<Inspection, PluginError> {
         let refuse = |stage, what: String| PluginError {
             plugin: path.display().to_string(),
             version: None,
@@ -188,7 +204,8 @@ impl PluginSet {
         let file = manifest
             .as_ref()
             .map_or_else(|| path.to_owned(), Manifest::component);
-        let bytes = read_component(&file).map_err(|(stage, what, _)| refuse(stage, what))?;
+        let bytes =
+            read_component(&file, largest).map_err(|(stage, what, _)| refuse(stage, what))?;
         let sha256 = engine::digest(&bytes);
         if let Some(pin) = manifest
             .as_ref()
@@ -210,14 +227,11 @@ impl PluginSet {
             sha256: Some(sha256),
             kind: manifest.as_ref().map(|manifest| manifest.kind),
             grants: Grants::parse(&everything).map_err(|rule| refuse(Stage::Settings, rule))?,
-            config: manifest
-                .as_ref()
-                .map(|manifest| manifest.config.clone())
-                .unwrap_or_default(),
+            config: manifest.as_ref().map(defaults).unwrap_or_default(),
             ..Entry::default()
         };
         let began = Instant::now();
-        let info = Self::of_entry(engine, name, entry).info(name)?;
+        let info = Self::of_entry(engine, name, entry, largest).info(name)?;
         let load_time = began.elapsed();
         let mut wants = manifest
             .as_ref()
@@ -239,7 +253,7 @@ impl PluginSet {
             info,
             wants,
             grants: None,
-            config: manifest.map(|manifest| manifest.config).unwrap_or_default(),
+            config: manifest.as_ref().map(defaults).unwrap_or_default(),
             bytes,
             load_time,
         })
@@ -283,9 +297,15 @@ impl PluginSet {
         ready.map(Ready::cost).unwrap_or_default()
     }
 
-    /// Names of check plugins that every job must pass, in report order.
+    /// Names of check plugins that every job must pass, in report order; not those that are switched off.
     pub fn standing_checks(&self) -> &[String] {
-        &self.inner.settings.checks
+        &self.inner.standing
+    }
+
+    /// What plugins logged since the last asking, a text each with the plugin's name in front; redactors' lines are not
+    /// among it. `redact` takes the secrets out.
+    pub fn take_log(&self, redact: impl Fn(&str) -> String) -> Vec<String> {
+        self.inner.log.take(redact)
     }
 
     /// A check.
@@ -332,8 +352,9 @@ impl PluginSet {
         }
     }
 
-    /// Every redactor: the bundled ones, those listed in `redact`, and every entry that is known to be one. One that
-    /// cannot be used stays in the list and fails each time, so that text is withheld.
+    /// Every redactor: the bundled ones, those listed in `redact`, and every entry that is known to be one, but for those
+    /// that the operator switched off. One that cannot be used stays in the list and fails each time, so that text is
+    /// withheld.
     pub fn redactors(&self) -> Vec<Arc<dyn ScannerSource>> {
         let bundled = BUNDLED
             .iter()
@@ -347,14 +368,14 @@ impl PluginSet {
             .map(String::as_str)
             .filter(|name| *name != "builtin");
         let entries = self.inner.settings.entries.iter();
-        let entries =
-            entries.filter(|(_, entry)| entry.enabled && entry.kind == Some(Kind::Redactor));
+        let entries = entries.filter(|(_, entry)| entry.kind == Some(Kind::Redactor));
+        let on = |name: &str| self.inner.slots.get(name).is_none_or(Slot::enabled);
         let mut names = Vec::new();
         for name in bundled
             .chain(listed)
             .chain(entries.map(|(name, _)| name.as_str()))
         {
-            if !names.contains(&name) {
+            if on(name) && !names.contains(&name) {
                 names.push(name);
             }
         }
@@ -447,6 +468,18 @@ impl PluginSet {
             what: what.clone(),
             remedy: "correct the config file".to_owned(),
         });
+        let file = self.inner.settings.file.display();
+        let kept = self.inner.slots.iter().filter(|(_, slot)| {
+            slot.enabled() && slot.entry.as_ref().is_some_and(|entry| !entry.enabled)
+        });
+        let kept = kept.map(|(name, slot)| PluginError {
+            plugin: name.clone(),
+            version: None,
+            kind: slot.known_kind(),
+            stage: Stage::Settings,
+            what: format!("{file}: [plugins.{name}] enabled: it guards every job and stays on"),
+            remedy: "correct the config file".to_owned(),
+        });
         let broken = self
             .inner
             .slots
@@ -459,7 +492,28 @@ impl PluginSet {
             .values()
             .filter(|slot| slot.entry.as_ref().is_none_or(|e| e.broken.is_none()));
         let asked = asked.filter_map(|slot| slot.loaded.get()?.as_ref().err().cloned());
-        configuration.chain(broken).chain(asked).collect()
+        configuration
+            .chain(kept)
+            .chain(broken)
+            .chain(asked)
+            .collect()
+    }
+
+    /// What is wrong where this entry for repositories holds: the plugins that it names are opened as a job there would
+    /// get them.
+    pub fn problems_in(
+        engine: &Arc<Engine>,
+        settings: &Settings,
+        entry: &RepositoryEntry,
+    ) -> Vec<PluginError> {
+        let set = Self::load(engine, &PluginSettings::of_entry(settings, entry));
+        for name in entry.plugins.keys() {
+            if let Some(slot) = set.inner.slots.get(name).filter(|slot| slot.enabled()) {
+                // Its error is among the set's problems from now on.
+                let _ = set.load_slot(name, slot);
+            }
+        }
+        set.problems()
     }
 
     /// Every plugin, for `plugin list`.
@@ -516,10 +570,9 @@ impl PluginSet {
             remedy,
         };
         if let Some(problem) = slot.entry.as_ref().and_then(|entry| entry.broken.as_ref()) {
-            let what = format!("[plugins.{name}] {problem}");
             return Err(refuse(
                 Stage::Settings,
-                what,
+                problem.clone(),
                 "correct the config file".to_owned(),
             ));
         }
@@ -571,8 +624,10 @@ impl PluginSet {
         if let Some(entry) = &slot.entry {
             source.grants = entry.grants.clone();
             source.limits = entry.limits.clone();
-            source.config.extend(entry.config.clone());
+            source.config.lay_all(entry.config.clone());
         }
+        source.largest = self.inner.settings.largest;
+        source.log = Arc::clone(&self.inner.log);
         Ready::new(Loaded::load(&self.inner.engine, source)?)
     }
 
@@ -616,7 +671,7 @@ impl PluginSet {
         let file = manifest
             .as_ref()
             .map_or_else(|| path.clone(), Manifest::component);
-        let bytes = read_component(&file)?;
+        let bytes = read_component(&file, self.inner.settings.largest)?;
         let sha256 = engine::digest(&bytes);
         let pins = [
             entry.sha256.as_deref(),
@@ -651,7 +706,7 @@ impl PluginSet {
             kind: entry
                 .kind
                 .or(manifest.as_ref().map(|manifest| manifest.kind)),
-            config: manifest.map(|manifest| manifest.config).unwrap_or_default(),
+            config: manifest.as_ref().map(defaults).unwrap_or_default(),
             sha256,
             bytes: bytes.into(),
             ..Source::plain(name, &[], Some(""))
@@ -742,8 +797,16 @@ impl Ready {
     }
 }
 
+/// The default settings of a manifest.
+fn defaults(manifest: &Manifest) -> Config {
+    let mut config = Config::default();
+    let file = manifest.folder.join(manifest::FILE);
+    config.lay(Place::table(&file, "config"), manifest.config.clone());
+    config
+}
+
 /// The bytes of a component file, if it is a plain file of a size that may be taken.
-fn read_component(file: &Path) -> Result<Vec<u8>, (Stage, String, String)> {
+fn read_component(file: &Path, largest: u64) -> Result<Vec<u8>, (Stage, String, String)> {
     use std::io::Read;
     let missing = |error: std::io::Error| {
         let remedy = "correct its path in the config file, or add it again with `mcp-codex-worker plugin add`";
@@ -765,7 +828,7 @@ fn read_component(file: &Path) -> Result<Vec<u8>, (Stage, String, String)> {
     let mut bytes = Vec::new();
     // One byte more than may be: the loader says that it is too large.
     opened
-        .take((32 << 20) + 1)
+        .take(largest.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(missing)?;
     Ok(bytes)

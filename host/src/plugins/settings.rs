@@ -1,4 +1,4 @@
-//! The `[plugins]` table of the host's configuration.
+//! The `[plugins]` table of the host's configuration, and what `[repositories."PATH".plugins]` says otherwise.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,16 +6,26 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::bundled::BUNDLED;
+use super::config::{Config, Place};
 use super::grants::Grants;
 use super::{Kind, Limits};
+use crate::settings::{RepositoryEntry, Settings};
+
+/// Bytes that a component may have unless WORKER_PLUGIN_MAX_BYTES says otherwise. Python's interpreter makes 18 MB.
+pub const PLUGIN_MAX_BYTES: u64 = 32 << 20;
 
 /// Keys of `[plugins]` that are lists and not plugins.
 const LISTS: [&str; 3] = ["dirs", "checks", "redact"];
 
 /// What the operator configured about plugins. What could not be understood is listed in [`PluginSettings::problems`];
 /// whether that stops a job depends on the plugin's kind.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PluginSettings {
+    /// The config file, for messages.
+    pub file: PathBuf,
+    /// Larger components are refused, in bytes.
+    pub largest: u64,
     /// Folders in which `NAME/plugin.toml` is looked for when an entry gives no path.
     pub dirs: Vec<PathBuf>,
     /// Check plugins that every job must pass, in report order.
@@ -44,8 +54,8 @@ pub struct Entry {
     /// `limits`, not yet laid over a kind's defaults.
     pub(super) limits: LimitChanges,
     /// `config`: its settings.
-    pub config: serde_json::Map<String, Value>,
-    /// Why it cannot be used.
+    pub config: Config,
+    /// Why it cannot be used: place, key and rule.
     pub(super) broken: Option<String>,
 }
 
@@ -72,37 +82,174 @@ impl LimitChanges {
     }
 }
 
+impl Default for PluginSettings {
+    fn default() -> Self {
+        PluginSettings {
+            file: PathBuf::from("config.toml"),
+            largest: PLUGIN_MAX_BYTES,
+            dirs: Vec::new(),
+            checks: Vec::new(),
+            redact: Vec::new(),
+            entries: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+}
+
 impl PluginSettings {
-    /// Reads the table. Relative paths count from `config_dir`, `~/` from the home directory.
+    /// What holds for work in the working trees with these tops; with none, what holds everywhere.
+    pub fn of(settings: &Settings, tops: &[PathBuf]) -> Self {
+        let mut plugins = Self::everywhere(settings);
+        for entry in settings.repositories.of_any(tops) {
+            plugins.lay(entry);
+        }
+        plugins
+    }
+
+    /// What holds where this one entry for repositories does, apart from other entries.
+    pub fn of_entry(settings: &Settings, entry: &RepositoryEntry) -> Self {
+        let mut plugins = Self::everywhere(settings);
+        plugins.lay(entry);
+        plugins
+    }
+
+    /// The same with the redactors that any repository has: for text that may come from several of them.
+    #[must_use]
+    pub fn with_every_redactor(mut self, settings: &Settings) -> Self {
+        for entry in settings.repositories.all() {
+            let names = entry.plugins.get("redact").map(strings);
+            for name in names.and_then(Result::ok).unwrap_or_default() {
+                if !self.redact.contains(&name) {
+                    self.redact.push(name);
+                }
+            }
+        }
+        self
+    }
+
+    fn everywhere(settings: &Settings) -> Self {
+        let mut plugins = Self {
+            file: settings.sources.config_path(),
+            largest: settings.plugin_max_bytes,
+            ..Self::default()
+        };
+        plugins.read(&settings.plugins, &settings.config_dir);
+        plugins
+    }
+
+    /// Reads a `[plugins]` table of the file `config.toml` in `config_dir`. Relative paths count from there, `~/` from the
+    /// home directory.
     pub fn from_table(table: &toml::Table, config_dir: &Path) -> Self {
-        let mut settings = PluginSettings::default();
+        let mut plugins = Self {
+            file: config_dir.join("config.toml"),
+            ..Self::default()
+        };
+        plugins.read(table, config_dir);
+        plugins
+    }
+
+    fn read(&mut self, table: &toml::Table, config_dir: &Path) {
+        let context = Context {
+            file: &self.file.clone(),
+            table: "plugins".to_owned(),
+            config_dir: Some(config_dir),
+        };
         for (key, value) in table {
             let result = match (key.as_str(), value) {
                 ("dirs", value) => strings(value).map(|dirs| {
-                    settings.dirs = dirs.iter().map(|dir| resolve(dir, config_dir)).collect();
+                    self.dirs = dirs.iter().map(|dir| resolve(dir, config_dir)).collect();
                 }),
-                ("checks", value) => strings(value).map(|names| settings.checks = names),
-                ("redact", value) => strings(value).map(|names| settings.redact = names),
-                (name, toml::Value::Table(entry)) if is_name(name) => {
-                    let entry = Entry::from_table(entry, config_dir);
-                    if let Some(problem) = &entry.broken {
-                        settings.problems.push((Some(name.to_owned()), problem.clone()));
-                    }
-                    settings.entries.insert(name.to_owned(), entry);
-                    Ok(())
-                }
-                (_, toml::Value::Table(_)) => {
-                    Err("a plugin's name has small letters, digits and dashes, and begins with a letter".to_owned())
-                }
-                _ => Err(format!("must be one of {}, or a table of its own", LISTS.join(", "))),
+                ("checks", value) => strings(value).map(|names| self.checks = names),
+                ("redact", value) => strings(value).map(|names| self.redact = names),
+                (name, value) => self.entry(name, value, &context),
             };
             if let Err(rule) = result {
-                settings
-                    .problems
-                    .push((None, format!("[plugins] {key}: {rule}")));
+                let problem = format!("[plugins] {key}: {rule}");
+                self.problems.push((None, context.problem(&problem)));
             }
         }
-        settings
+    }
+
+    /// Lays over what an entry for repositories says: other settings, grants, limits or none at all for plugins that there
+    /// are, further checks and redactors.
+    fn lay(&mut self, entry: &RepositoryEntry) {
+        let context = Context {
+            file: &self.file.clone(),
+            table: format!("repositories.{:?}.plugins", entry.key),
+            config_dir: None,
+        };
+        for (key, value) in &entry.plugins {
+            let result = match (key.as_str(), value) {
+                ("dirs", _) => Err("stands in [plugins] only".to_owned()),
+                ("checks", value) => strings(value).map(|names| {
+                    // A name that stands in both lists has the place that the nearer one gives it.
+                    self.checks.retain(|name| !names.contains(name));
+                    self.checks.extend(names);
+                }),
+                ("redact", value) => strings(value).map(|names| {
+                    self.redact.retain(|name| !names.contains(name));
+                    self.redact.extend(names);
+                }),
+                (name, toml::Value::Table(_)) if is_name(name) && !self.has(name) => {
+                    Err("there is no plugin of that name in [plugins]".to_owned())
+                }
+                (name, value) => self.entry(name, value, &context),
+            };
+            if let Err(rule) = result {
+                let problem = format!("[{}] {key}: {rule}", context.table);
+                self.problems.push((None, context.problem(&problem)));
+            }
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name) || BUNDLED.iter().any(|bundled| bundled.name == name)
+    }
+
+    /// Reads the table of one plugin over what is known of it.
+    fn entry(
+        &mut self,
+        name: &str,
+        value: &toml::Value,
+        context: &Context<'_>,
+    ) -> Result<(), String> {
+        let toml::Value::Table(table) = value else {
+            let lists = LISTS.join(", ");
+            return Err(format!("must be one of {lists}, or a table of its own"));
+        };
+        if !is_name(name) {
+            return Err(
+                "a plugin's name has small letters, digits and dashes, and begins with a letter"
+                    .to_owned(),
+            );
+        }
+        let entry = self.entries.entry(name.to_owned()).or_default();
+        let context = Context {
+            table: format!("{}.{name}", context.table),
+            ..*context
+        };
+        for (key, value) in table {
+            if let Err(rule) = entry.set(key, value, &context) {
+                let problem = context.problem(&format!("[{}] {key}: {rule}", context.table));
+                self.problems.push((Some(name.to_owned()), problem.clone()));
+                entry.broken.get_or_insert(problem);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a table stands.
+struct Context<'a> {
+    file: &'a Path,
+    table: String,
+    /// What relative paths count from; none in a repository's section, which names no files.
+    config_dir: Option<&'a Path>,
+}
+
+impl Context<'_> {
+    fn problem(&self, problem: &str) -> String {
+        format!("{}: {problem}", self.file.display())
     }
 }
 
@@ -128,33 +275,30 @@ impl Default for Entry {
             sha256: None,
             grants: Grants::default(),
             limits: LimitChanges::default(),
-            config: serde_json::Map::new(),
+            config: Config::default(),
             broken: None,
         }
     }
 }
 
 impl Entry {
-    fn from_table(table: &toml::Table, config_dir: &Path) -> Self {
-        let mut entry = Entry::default();
-        for (key, value) in table {
-            if let Err(rule) = entry.set(key, value, config_dir) {
-                entry.broken.get_or_insert(format!("{key}: {rule}"));
-            }
-        }
-        entry
-    }
-
-    fn set(&mut self, key: &str, value: &toml::Value, config_dir: &Path) -> Result<(), String> {
+    fn set(&mut self, key: &str, value: &toml::Value, context: &Context<'_>) -> Result<(), String> {
         let text = || value.as_str().ok_or("must be a string".to_owned());
+        let here = |config_dir: Option<&Path>| {
+            config_dir
+                .map(Path::to_owned)
+                .ok_or("stands in [plugins.NAME] only: a plugin is the same for every repository")
+        };
         match key {
             "enabled" => self.enabled = value.as_bool().ok_or("must be true or false")?,
             "kind" => {
+                here(context.config_dir)?;
                 let kind = Kind::from_word(text()?);
                 self.kind = Some(kind.ok_or("must be check, summarizer, redactor or dialect")?);
             }
-            "path" => self.path = Some(resolve(text()?, config_dir)),
+            "path" => self.path = Some(resolve(text()?, &here(context.config_dir)?)),
             "sha256" => {
+                here(context.config_dir)?;
                 let hex = text()?.to_ascii_lowercase();
                 if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                     return Err("must have 64 hexadecimal digits".to_owned());
@@ -170,7 +314,10 @@ impl Entry {
                 }
             }
             "config" => match serde_json::to_value(value) {
-                Ok(Value::Object(config)) => self.config = config,
+                Ok(Value::Object(config)) => {
+                    let place = Place::table(context.file, format!("{}.config", context.table));
+                    self.config.lay(place, config);
+                }
                 _ => return Err("must be a table".to_owned()),
             },
             _ => {
@@ -323,7 +470,7 @@ mod tests {
             (limits.output, limits.log),
             (4096, Limits::of(Kind::Check).log)
         );
-        assert_eq!(Value::Object(todo.config.clone())["deep"]["a"], 1);
+        assert_eq!(Value::Object(todo.config.values())["deep"]["a"], 1);
     }
 
     #[test]
@@ -351,12 +498,114 @@ mod tests {
                 "limits: deadline: must be a time",
             ),
             ("[todo]\nlimits = { cpu = 1 }", "limits: cpu: no such limit"),
-            ("[todo]\nonfailure = 1", "onfailure: no such key"),
+            (
+                "[todo]\nonfailure = 1",
+                "/etc/worker/config.toml: [plugins.todo] onfailure: no such key",
+            ),
         ] {
             let problems = read(text).problems;
             assert!(
                 problems.iter().any(|(_, problem)| problem.contains(says)),
                 "{text}: {problems:?}"
+            );
+        }
+    }
+
+    /// Settings as they would be loaded from a config file of this text.
+    fn settings(text: &str) -> Settings {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), text).unwrap();
+        let sources = crate::settings::Sources {
+            config_dir: folder.path().to_owned(),
+            home: Some(PathBuf::from("/home/ada")),
+            ..crate::settings::Sources::default()
+        };
+        Settings::load(&sources).unwrap()
+    }
+
+    const SECTIONS: &str = r#"
+        [plugins]
+        checks = ["todo", "license", "size"]
+        redact = ["corp"]
+        [plugins.todo]
+        path = "todo.wasm"
+        limits = { memory = "16MiB", deadline = "1s" }
+        config = { words = ["TODO"], most = 3 }
+        [plugins.license]
+        [plugins.corp]
+
+        [repositories."/work/*".plugins]
+        checks = ["style", "todo"]
+        [repositories."/work/*".plugins.todo]
+        config = { words = ["FIXME"] }
+        limits = { deadline = "3s" }
+        [repositories."/work/shop".plugins.license]
+        enabled = false
+        [repositories."/work/shop".plugins.corp]
+        enabled = false
+        [repositories."/work/shop".plugins.todo]
+        grants = ["files:docs/**"]
+    "#;
+
+    #[test]
+    fn a_repository_has_its_own_settings_order_and_switches() {
+        let settings = settings(SECTIONS);
+        let of = |dir: &str| PluginSettings::of(&settings, &[PathBuf::from(dir)]);
+        let elsewhere = of("/elsewhere");
+        assert_eq!(elsewhere.problems, []);
+        assert_eq!(elsewhere.checks, ["todo", "license", "size"]);
+        assert_eq!(
+            Value::Object(elsewhere.entries["todo"].config.values()),
+            serde_json::json!({"words": ["TODO"], "most": 3})
+        );
+
+        let shop = of("/work/shop");
+        assert_eq!(shop.problems, []);
+        assert_eq!(shop.checks, ["license", "size", "style", "todo"]);
+        assert!(!shop.entries["license"].enabled && !shop.entries["corp"].enabled);
+        let todo = &shop.entries["todo"];
+        assert_eq!(
+            Value::Object(todo.config.values()),
+            serde_json::json!({"words": ["FIXME"], "most": 3})
+        );
+        assert_eq!(todo.grants.words(), ["files:docs/**"]);
+        let limits = todo.limits.over(Kind::Check);
+        assert_eq!(
+            (limits.memory, limits.deadline),
+            (16 << 20, Duration::from_secs(3))
+        );
+        assert!(of("/work/other").entries["license"].enabled);
+    }
+
+    #[test]
+    fn what_a_repository_cannot_say_is_named_by_file_key_and_rule() {
+        for (text, says) in [
+            ("dirs = ['x']", "dirs: stands in [plugins] only"),
+            ("checks = 1", "checks: must be a list of strings"),
+            (
+                "todoo = {}",
+                "todoo: there is no plugin of that name in [plugins]",
+            ),
+            ("todo = 1", "todo: must be one of dirs"),
+            (
+                "todo = { path = 'x' }",
+                "path: stands in [plugins.NAME] only",
+            ),
+            ("todo = { sha256 = 'x' }", "sha256: stands in"),
+            ("todo = { kind = 'check' }", "kind: stands in"),
+            ("todo = { enabled = 1 }", "enabled: must be true or false"),
+        ] {
+            let settings = settings(&format!(
+                "[plugins.todo]\n[repositories.'/a'.plugins]\n{text}"
+            ));
+            let problems = PluginSettings::of(&settings, &[PathBuf::from("/a")]).problems;
+            let [(_, problem)] = &problems[..] else {
+                unreachable!("{text}: {problems:?}")
+            };
+            assert!(problem.contains(says), "{problem}");
+            assert!(
+                problem.contains("config.toml: [repositories.\"/a\".plugins"),
+                "{problem}"
             );
         }
     }

@@ -518,11 +518,7 @@ fn fault(loaded: &Loaded, fault: types::Fault) -> PluginError {
         ),
         types::Fault::BadConfig(message) => {
             let what = format!("its settings are wrong: {}", plain(&message));
-            let remedy = format!(
-                "change them in [plugins.{}.config] or where the job gives them",
-                loaded.info.name
-            );
-            loaded.error(Stage::Settings, what, remedy)
+            loaded.error(Stage::Settings, what, loaded.settings_remedy())
         }
         types::Fault::Failed(message) => loaded.error(Stage::Fault, plain(&message), ""),
     }

@@ -111,6 +111,8 @@ pub struct Settings {
     pub claude_bin: Option<PathBuf>,
     /// WORKER_AGENT_PROFILE.
     pub agent_profile: Profile,
+    /// WORKER_PLUGIN_MAX_BYTES: larger plugin components are refused.
+    pub plugin_max_bytes: u64,
     /// WORKER_STATE_DIR: the job store.
     pub state_dir: PathBuf,
     /// WORKER_CACHE_DIR: what can be made again.

@@ -112,6 +112,7 @@ impl<'a> Reader<'a> {
             agent_profile: self
                 .word("WORKER_AGENT_PROFILE")
                 .unwrap_or(super::Profile::Bare),
+            plugin_max_bytes: self.number("WORKER_PLUGIN_MAX_BYTES", 64 << 10, 1 << 30),
             state_dir,
             cache_dir,
             config_dir: self.sources.config_dir.clone(),

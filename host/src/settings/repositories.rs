@@ -72,6 +72,13 @@ impl Repositories {
         self.entries.iter().filter(|entry| entry.names(top))
     }
 
+    /// The entries for any of these working trees, weakest first.
+    pub fn of_any<'a>(&'a self, tops: &'a [PathBuf]) -> impl Iterator<Item = &'a RepositoryEntry> {
+        self.entries
+            .iter()
+            .filter(|entry| tops.iter().any(|top| entry.names(top)))
+    }
+
     /// Every entry, weakest first.
     pub fn all(&self) -> &[RepositoryEntry] {
         &self.entries

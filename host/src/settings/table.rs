@@ -228,6 +228,11 @@ pub const SETTINGS: &[Setting] = &[
         "How much of Claude Code is loaded into each request: bare (about 4 KB), slim (49 KB) or full (120 KB).",
     ),
     plain(
+        "WORKER_PLUGIN_MAX_BYTES",
+        Some("33554432"),
+        "Largest plugin component that is taken, in bytes; one in Python has about 18 MB, one in JavaScript 12 MB.",
+    ),
+    plain(
         "WORKER_STATE_DIR",
         None,
         "Where the job store lives; $XDG_STATE_HOME/mcp-codex-worker or ~/.local/state/mcp-codex-worker when not set.",

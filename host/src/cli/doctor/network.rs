@@ -67,7 +67,7 @@ fn requests(settings: &Settings, redactor: &Redactor) -> Result<Vec<Finding>, St
         .map_err(|error| error.to_string())?;
     let plugins = PluginSet::load(
         &Engine::shared(&settings.cache_dir)?,
-        &PluginSettings::from_table(&settings.plugins, &settings.config_dir),
+        &PluginSettings::of(settings, &[]),
     );
     let config = || {
         AdapterConfig::from_settings(

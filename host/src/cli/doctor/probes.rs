@@ -198,8 +198,7 @@ fn plugins(settings: &Settings) -> Vec<Finding> {
             )];
         }
     };
-    let table = PluginSettings::from_table(&settings.plugins, &settings.config_dir);
-    let set = PluginSet::load(&engine, &table);
+    let set = PluginSet::load(&engine, &PluginSettings::of(settings, &[]));
     let mut findings = Vec::new();
     let mut fit = Vec::new();
     for plugin in set.list() {
@@ -220,7 +219,11 @@ fn plugins(settings: &Settings) -> Vec<Finding> {
             )),
         }
     }
-    for problem in set.problems() {
+    let mut problems = set.problems();
+    for entry in settings.repositories.all() {
+        problems.extend(PluginSet::problems_in(&engine, settings, entry));
+    }
+    for problem in problems {
         if !findings
             .iter()
             .any(|finding| finding.detail == problem.what)

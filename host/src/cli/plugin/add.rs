@@ -20,7 +20,7 @@ pub(super) struct Wish<'a> {
 pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure> {
     let engine = engine(settings)?;
     // Loaded with what it wants, so that nothing is installed that could not be used.
-    let seen = PluginSet::inspect_file(&engine, wish.path)?;
+    let seen = PluginSet::inspect_file(&engine, wish.path, settings.plugin_max_bytes)?;
     let info = &seen.info;
     if let Some(expected) = wish
         .sha256
@@ -73,7 +73,7 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
         path: &format!("plugins/{file}"),
         sha256: &info.sha256,
         grants: wish.grants,
-        config: &seen.config,
+        config: &seen.config.values(),
         every_job: wish.every_job,
     })?;
     operator.save()?;
@@ -108,7 +108,7 @@ pub(super) fn remove(settings: &Settings, name: &str) -> Result<bool, Failure> {
     let config = config_file(settings);
     let mut operator = Operator::open(&config)?;
     let Some(path) = operator.remove(name)? else {
-        let set = PluginSet::load(&engine(settings)?, &plugin_settings(settings));
+        let set = PluginSet::load(&engine(settings)?, &plugin_settings(settings, None));
         let bundled = set.list().into_iter().any(|listed| listed.name == name);
         let why = if bundled {
             "is bundled; `plugin disable` takes it out, where that may be"
@@ -132,7 +132,7 @@ pub(super) fn remove(settings: &Settings, name: &str) -> Result<bool, Failure> {
 }
 
 pub(super) fn enable(settings: &Settings, name: &str, enabled: bool) -> Result<bool, Failure> {
-    let set = PluginSet::load(&engine(settings)?, &plugin_settings(settings));
+    let set = PluginSet::load(&engine(settings)?, &plugin_settings(settings, None));
     let listed = set
         .list()
         .into_iter()

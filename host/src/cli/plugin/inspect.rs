@@ -7,14 +7,18 @@ use super::{Failure, engine, plugin_settings, size};
 use crate::plugins::{Inspection, PluginSet};
 use crate::settings::Settings;
 
-pub(super) fn run(settings: &Settings, plugin: &str) -> Result<bool, Failure> {
+pub(super) fn run(
+    settings: &Settings,
+    plugin: &str,
+    repository: Option<&Path>,
+) -> Result<bool, Failure> {
     let engine = engine(settings)?;
     let path = Path::new(plugin);
     let is_name = !plugin.contains(['/', '.']) && !path.exists();
     let seen = if is_name {
-        PluginSet::load(&engine, &plugin_settings(settings)).inspect(plugin)?
+        PluginSet::load(&engine, &plugin_settings(settings, repository)).inspect(plugin)?
     } else {
-        PluginSet::inspect_file(&engine, path)?
+        PluginSet::inspect_file(&engine, path, settings.plugin_max_bytes)?
     };
     print(&seen);
     Ok(true)
@@ -70,6 +74,10 @@ fn print(seen: &Inspection) {
         size(limits.output)
     );
     println!("  loaded in {:.1} ms", seen.load_time.as_secs_f64() * 1e3);
+    for (index, (key, value, place)) in seen.config.keys().iter().enumerate() {
+        let head = if index == 0 { "set" } else { "" };
+        println!("  {head:<9} {key} = {value} ({place})");
+    }
     if let Some(schema) = &info.config_schema {
         println!(
             "  settings  {}",

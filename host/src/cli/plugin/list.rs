@@ -1,13 +1,15 @@
 //! `plugin list`.
 #![allow(clippy::print_stdout)]
 
+use std::path::Path;
+
 use super::{Failure, config_file, engine, plugin_settings, shown};
 use crate::plugins::PluginSet;
-use crate::settings::Settings;
+use crate::settings::{RepositoryEntry, Settings};
 
-pub(super) fn run(settings: &Settings) -> Result<bool, Failure> {
-    let configured = plugin_settings(settings);
-    let set = PluginSet::load(&engine(settings)?, &configured);
+pub(super) fn run(settings: &Settings, repository: Option<&Path>) -> Result<bool, Failure> {
+    let engine = engine(settings)?;
+    let set = PluginSet::load(&engine, &plugin_settings(settings, repository));
     for listed in set.list() {
         // Opened, so that the list is true: this is what a job would get.
         let info = listed.enabled.then(|| set.info(&listed.name));
@@ -27,14 +29,24 @@ pub(super) fn run(settings: &Settings) -> Result<bool, Failure> {
         if !grants.is_empty() {
             notes.push(format!("granted {grants}"));
         }
-        if configured.checks.contains(&listed.name) {
+        if set.standing_checks().contains(&listed.name) {
             notes.push("for every job".to_owned());
         }
         if listed.path.is_some() || notes.len() > 1 {
             println!("{:<18} {}", "", notes.join("; "));
         }
     }
-    let problems = set.problems();
+    let mut problems = set.problems();
+    if repository.is_none() {
+        for entry in settings.repositories.all() {
+            print_entry(entry);
+            for problem in PluginSet::problems_in(&engine, settings, entry) {
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+        }
+    }
     for problem in &problems {
         eprintln!("{problem}");
     }
@@ -42,4 +54,22 @@ pub(super) fn run(settings: &Settings) -> Result<bool, Failure> {
         eprintln!("(configured in {})", shown(&config_file(settings)));
     }
     Ok(problems.is_empty())
+}
+
+/// What holds otherwise for some repositories.
+fn print_entry(entry: &RepositoryEntry) {
+    if entry.plugins.is_empty() {
+        return;
+    }
+    println!("\nin {}:", entry.key);
+    for (name, value) in &entry.plugins {
+        let said = match value {
+            toml::Value::Table(table) => {
+                let said = table.iter().map(|(key, value)| format!("{key} = {value}"));
+                said.collect::<Vec<_>>().join("; ")
+            }
+            value => value.to_string(),
+        };
+        println!("    {name:<14} {said}");
+    }
 }

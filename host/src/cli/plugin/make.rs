@@ -61,7 +61,7 @@ pub(super) fn build(dir: &Path) -> Result<bool, Failure> {
 pub(super) fn test(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
     let manifest = Manifest::read(dir)?;
     let engine = Engine::measuring(&settings.cache_dir)?;
-    let outcomes = cases::run(&engine, &manifest)?;
+    let outcomes = cases::run(&engine, &manifest, settings.plugin_max_bytes)?;
     if outcomes.is_empty() {
         println!("{} has no cases; make cases/NAME/case.json", manifest.id);
         return Ok(false);

@@ -53,9 +53,16 @@ enum PluginCommand {
     Inspect {
         /// A component, a folder with a plugin.toml, or the name of an installed plugin
         plugin: String,
+        /// As a job in this repository would get it, by [repositories] of the config file
+        #[arg(long, value_name = "FOLDER")]
+        repository: Option<PathBuf>,
     },
     /// Show the bundled and the installed plugins
-    List,
+    List {
+        /// As a job in this repository would get them, by [repositories] of the config file
+        #[arg(long, value_name = "FOLDER")]
+        repository: Option<PathBuf>,
+    },
     /// Install a plugin: copy its component to the config folder and write the entry, with its sha256
     Add {
         /// A component, or a folder with a plugin.toml
@@ -135,8 +142,10 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
             };
             match command {
                 PluginCommand::Test { dir } => make::test(&settings, dir),
-                PluginCommand::Inspect { plugin } => inspect::run(&settings, plugin),
-                PluginCommand::List => list::run(&settings),
+                PluginCommand::Inspect { plugin, repository } => {
+                    inspect::run(&settings, plugin, repository.as_deref())
+                }
+                PluginCommand::List { repository } => list::run(&settings, repository.as_deref()),
                 PluginCommand::Add {
                     path,
                     sha256,
@@ -174,17 +183,20 @@ fn engine(settings: &Settings) -> Result<Arc<Engine>, Failure> {
     Ok(Engine::shared(&settings.cache_dir)?)
 }
 
-fn plugin_settings(settings: &Settings) -> PluginSettings {
-    PluginSettings::from_table(&settings.plugins, &settings.config_dir)
+/// What holds everywhere, or for a job in this folder.
+fn plugin_settings(settings: &Settings, repository: Option<&Path>) -> PluginSettings {
+    let top = |path: &Path| {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let top = path.ancestors().find(|place| place.join(".git").exists());
+        top.unwrap_or(&path).to_owned()
+    };
+    let tops: Vec<PathBuf> = repository.map(top).into_iter().collect();
+    PluginSettings::of(settings, &tops)
 }
 
 /// The config file that the settings came from, or would come from.
 fn config_file(settings: &Settings) -> PathBuf {
-    settings
-        .sources
-        .config
-        .clone()
-        .unwrap_or_else(|| settings.config_dir.join("config.toml"))
+    settings.sources.config_path()
 }
 
 /// `12.1 MB`, `130 KB`.

@@ -65,6 +65,14 @@ impl Reading {
         }
     }
 
+    /// Where it reads, relative to the root.
+    pub(super) fn paths(&self) -> &[String] {
+        match self {
+            Self::Search(spec) => &spec.paths,
+            Self::Pack(spec) => &spec.paths,
+        }
+    }
+
     /// The argument to change when the reading takes too long.
     pub(super) fn slow_argument(&self) -> &'static str {
         match self {

@@ -40,7 +40,7 @@ const HEADING_COST: usize = 60;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::job) struct PackSpec {
-    paths: Vec<String>,
+    pub(super) paths: Vec<String>,
     symbols: Vec<String>,
     max_bytes: usize,
 }

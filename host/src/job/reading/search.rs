@@ -39,7 +39,7 @@ const SHOWN_LEAST: usize = 3;
 pub(in crate::job) struct SearchSpec {
     pattern: String,
     literal: bool,
-    paths: Vec<String>,
+    pub(super) paths: Vec<String>,
     context: usize,
     max_bytes: usize,
 }

@@ -28,14 +28,15 @@ fn bring(
     mask: &LogMask,
 ) -> Result<Value, Refusal> {
     let store = Store::open(&settings.state_dir)?;
-    let equipment = Equipment::load(settings).map_err(Refusal::internal)?;
-    mask.set(equipment.redactor.clone());
     let mut tree = Isolated::open(&store.job_folder(id)).map_err(|_| {
         Refusal::new(
             "job_id",
             "names a job without a tree of its own: its changes are in the checkout already",
         )
     })?;
+    let source = [tree.record().source.clone()];
+    let equipment = Equipment::load(settings, &source).map_err(Refusal::internal)?;
+    mask.set(equipment.redactor.clone());
     let applied = tree
         .apply(how)
         .map_err(|fault| Refusal::new("apply", equipment.redactor.text(&fault.to_string())))?;

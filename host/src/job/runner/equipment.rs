@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::gateway::{self, AdapterConfig, RecordSink};
@@ -10,6 +11,7 @@ use crate::job::spec::JobSpec;
 use crate::plugins::{Engine, PluginSet, PluginSettings};
 use crate::redact::{KnownValues, Redactor};
 use crate::settings::{Secret, Settings};
+use crate::workspace::{Root, Workspace};
 
 /// Where a job's adapter listens: any free port that only this machine reaches.
 pub(super) const LOOPBACK: SocketAddr =
@@ -25,18 +27,37 @@ pub(super) struct Equipment {
 }
 
 impl Equipment {
-    /// Makes ready what every step needs. No plugin is opened here: each is when it is first used, and one that cannot be
-    /// used fails as its kind says.
+    /// Makes ready what every step needs for work in `places`, paths in the user's own trees: what the operator set for
+    /// their repositories counts. No plugin is opened here but redactors: each is when it is first used, and one that
+    /// cannot be used fails as its kind says.
     ///
     /// # Errors
     /// There is no plugin engine or no random source on this machine.
-    pub(super) fn load(settings: Arc<Settings>) -> Result<Self, String> {
+    pub(super) fn load(settings: Arc<Settings>, places: &[PathBuf]) -> Result<Self, String> {
+        let tops = tops(&settings, places);
+        let plugins = PluginSettings::of(&settings, &tops);
+        Self::with(settings, &plugins)
+    }
+
+    /// The same for what only reads beneath these paths of the root. They may lie above several repositories, so the
+    /// redactors of every one of them are among it.
+    pub(super) fn to_read(
+        settings: Arc<Settings>,
+        root: &Root,
+        paths: &[String],
+    ) -> Result<Self, String> {
+        let places: Vec<_> = paths.iter().map(|path| root.path().join(path)).collect();
+        let tops = tops(&settings, &places);
+        let plugins = PluginSettings::of(&settings, &tops).with_every_redactor(&settings);
+        Self::with(settings, &plugins)
+    }
+
+    fn with(settings: Arc<Settings>, plugins: &PluginSettings) -> Result<Self, String> {
         let token = gateway::fresh_token()
             .map_err(|fault| format!("the system has no randomness to give: {fault}"))?;
         let token = Secret::new(token);
         let engine = Engine::shared(&settings.cache_dir)?;
-        let entries = PluginSettings::from_table(&settings.plugins, &settings.config_dir);
-        let plugins = PluginSet::load(&engine, &entries);
+        let plugins = PluginSet::load(&engine, plugins);
         let mut known = held_values(&settings);
         known.add("adapter-token", token.expose());
         let redactor = Redactor::new(known, plugins.redactors());
@@ -81,6 +102,21 @@ impl Equipment {
         config.token = Some(self.token.expose().to_owned());
         Ok(config)
     }
+}
+
+/// The tops of the working trees that these paths lie in, as a job there would find them.
+fn tops(settings: &Settings, places: &[PathBuf]) -> Vec<PathBuf> {
+    let root = settings.sandbox_root.as_deref();
+    let Some(Ok(root)) = root.map(Root::open) else {
+        return Vec::new();
+    };
+    let folder = |place: &PathBuf| match place.parent() {
+        Some(parent) if !place.is_dir() => parent.to_owned(),
+        _ => place.clone(),
+    };
+    let opened = places.iter().map(folder);
+    let opened = opened.filter_map(|dir| Workspace::open(&root, &[dir]).ok());
+    opened.map(|workspace| workspace.top().to_owned()).collect()
 }
 
 /// The values that the host itself holds.

@@ -103,7 +103,8 @@ pub(super) async fn run(
         Err(fault) => tracing::error!(%fault, "this job cannot be cancelled"),
     }
     let for_equipment = Arc::clone(&settings);
-    let loaded = tokio::task::spawn_blocking(move || Equipment::load(for_equipment)).await;
+    let dirs = spec.allowed_dirs.clone();
+    let loaded = tokio::task::spawn_blocking(move || Equipment::load(for_equipment, &dirs)).await;
     let equipment = match loaded
         .map_err(|fault| fault.to_string())
         .and_then(|loaded| loaded)

@@ -48,7 +48,8 @@ async fn find_out(
         let path = path.ok_or_else(|| Refusal::new("SANDBOX_ROOT", "is not set"))?;
         let root = Root::open(path).map_err(|fault| Refusal::new("SANDBOX_ROOT", fault))?;
         let material = Material::gather(&root, &asked)?;
-        let equipment = Equipment::load(for_loading).map_err(Refusal::internal)?;
+        let equipment = Equipment::to_read(for_loading, &root, &asked.paths);
+        let equipment = equipment.map_err(Refusal::internal)?;
         Ok::<_, Refusal>((material, equipment))
     });
     let (material, equipment) = loaded.await.map_err(Refusal::internal)??;

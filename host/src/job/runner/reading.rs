@@ -49,7 +49,8 @@ fn read(settings: Arc<Settings>, reading: &Reading, mask: &LogMask) -> Result<Va
     let path = settings.sandbox_root.as_deref();
     let path = path.ok_or_else(|| Refusal::new("SANDBOX_ROOT", "is not set"))?;
     let root = Root::open(path).map_err(|fault| Refusal::new("SANDBOX_ROOT", fault))?;
-    let equipment = Equipment::load(settings).map_err(Refusal::internal)?;
+    let equipment = Equipment::to_read(settings, &root, reading.paths());
+    let equipment = equipment.map_err(Refusal::internal)?;
     mask.set(equipment.redactor.clone());
     let deadline = Instant::now() + reading::SOFT_LIMIT;
     reading.run(&root, &equipment.redactor, deadline)

@@ -184,12 +184,16 @@ struct DialectExpectation {
     error: Option<String>,
 }
 
-/// Runs every case of a plugin, ordered by name.
+/// Runs every case of a plugin, ordered by name. Components of more than `largest` bytes are refused.
 ///
 /// # Errors
 /// When the plugin does not load or a case cannot be read.
-pub fn run(engine: &Arc<Engine>, manifest: &Manifest) -> Result<Vec<Outcome>, CasesError> {
-    let set = PluginSet::of_manifest(engine, manifest)?;
+pub fn run(
+    engine: &Arc<Engine>,
+    manifest: &Manifest,
+    largest: u64,
+) -> Result<Vec<Outcome>, CasesError> {
+    let set = PluginSet::of_manifest(engine, manifest, largest)?;
     let mut folders = std::fs::read_dir(manifest.folder.join("cases"))
         .map(|entries| {
             entries
