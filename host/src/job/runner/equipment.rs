@@ -110,11 +110,12 @@ fn tops(settings: &Settings, places: &[PathBuf]) -> Vec<PathBuf> {
     let Some(Ok(root)) = root.map(Root::open) else {
         return Vec::new();
     };
-    let folder = |place: &PathBuf| match place.parent() {
-        Some(parent) if !place.is_dir() => parent.to_owned(),
-        _ => place.clone(),
+    // A file, or a glob, lies in the nearest folder that there is.
+    let folder = |place: &PathBuf| {
+        let mut places = place.ancestors();
+        places.find(|place| place.is_dir()).map(PathBuf::from)
     };
-    let opened = places.iter().map(folder);
+    let opened = places.iter().filter_map(folder);
     let opened = opened.filter_map(|dir| Workspace::open(&root, &[dir]).ok());
     opened.map(|workspace| workspace.top().to_owned()).collect()
 }
