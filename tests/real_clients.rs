@@ -11,6 +11,9 @@ use worker_test_support::gateway::{Gate, Script, ScriptedGateway, Turn};
 use worker_test_support::worker::{PATIENCE, call, run_job};
 use worker_test_support::{Codex, McpClient, Repository, Worker};
 
+#[path = "real_clients/faults.rs"]
+mod faults;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
 
 /// A repository whose one test fails, with the layout that `examples/job.json` speaks of.

@@ -23,10 +23,21 @@ pub struct Client {
     pub manifest: &'static str,
     /// The `package-lock.json`, without addresses, so that npm asks the registry it is configured for.
     pub lockfile: &'static str,
-    /// Where the native program lies below `node_modules`; a `*` at the end of a part stands for the platform.
+    /// Where what is wanted lies below `node_modules`; a `*` at the end of a part stands for the platform.
     pub program: &'static [&'static str],
+    /// What lies there.
+    pub kind: Kind,
     /// Bytes on disk, roughly: what progress is measured against.
     pub size: u64,
+}
+
+/// What is wanted of a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A native program, which is tried after it was installed.
+    Program,
+    /// A file of a library, for a script that loads it.
+    Library,
 }
 
 /// The Claude Code that the demo and the tests run.
@@ -36,6 +47,7 @@ pub const CLAUDE_CODE: Client = Client {
     manifest: include_str!("../../../tests/clients/claude-code/package.json"),
     lockfile: include_str!("../../../tests/clients/claude-code/package-lock.json"),
     program: &["@anthropic-ai", "claude-code-*", "claude"],
+    kind: Kind::Program,
     size: 246_000_000,
 };
 
@@ -154,7 +166,9 @@ impl Client {
                 client: self.title,
                 message: format!("no {} in its packages", self.program.join("/")),
             })?;
-        self.try_program(&program)?;
+        if self.kind == Kind::Program {
+            self.try_program(&program)?;
+        }
         // Only a folder without the program can be in the way.
         let _ = fs::remove_dir_all(&installed);
         fs::rename(&staging.0, &installed).map_err(cache_error(&installed))?;
@@ -293,7 +307,7 @@ impl Client {
         )))
     }
 
-    /// The native program below a folder that npm filled.
+    /// The program or library file below a folder that npm filled.
     fn program_in(&self, folder: &Path) -> Option<PathBuf> {
         let mut found = vec![folder.join("node_modules")];
         for part in self.program {
@@ -308,7 +322,7 @@ impl Client {
         found
             .into_iter()
             .map(|program| {
-                if cfg!(windows) {
+                if cfg!(windows) && self.kind == Kind::Program {
                     program.with_extension("exe")
                 } else {
                     program

@@ -435,5 +435,9 @@ fn model_list(shared: &Shared) -> serde_json::Value {
 }
 
 fn model_entry(name: &str) -> serde_json::Value {
-    json!({ "type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z" })
+    // What the API says of models whose dates and limits nobody knows; its SDKs insist on the stage of life.
+    json!({
+        "type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z", "lifecycle": "active",
+        "capabilities": null, "deprecated_at": null, "line": null, "max_input_tokens": null, "max_tokens": null, "retires_at": null,
+    })
 }

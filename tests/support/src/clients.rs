@@ -1,8 +1,11 @@
-//! The pinned real clients, installed once for all tests of a target folder.
+//! The pinned real clients and SDKs, installed once for all tests of a target folder.
 
-use std::path::PathBuf;
+use std::fs;
+use std::hash::{Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use mcp_codex_worker::demo::install::{CLAUDE_CODE, Client, Progress};
+use mcp_codex_worker::demo::install::{CLAUDE_CODE, Client, Kind, Progress};
 
 /// The Codex that the tests run. Only tests need it, so it is not part of the product.
 const CODEX: Client = Client {
@@ -11,8 +14,23 @@ const CODEX: Client = Client {
     manifest: include_str!("../../clients/codex/package.json"),
     lockfile: include_str!("../../clients/codex/package-lock.json"),
     program: &["@openai", "codex-*", "vendor", "*", "bin", "codex"],
+    kind: Kind::Program,
     size: 422_000_000,
 };
+
+/// Anthropic's SDK for JavaScript.
+const ANTHROPIC_SDK: Client = Client {
+    title: "Anthropic's SDK for JavaScript 1.12.0",
+    name: "anthropic-sdk",
+    manifest: include_str!("../../clients/anthropic-sdk/package.json"),
+    lockfile: include_str!("../../clients/anthropic-sdk/package-lock.json"),
+    program: &["@anthropic-ai", "sdk", "package.json"],
+    kind: Kind::Library,
+    size: 33_000_000,
+};
+
+/// Anthropic's SDK for Python, every package of it pinned by its hashes.
+const ANTHROPIC_PYTHON: &str = include_str!("../../clients/anthropic-python/requirements.txt");
 
 /// The pinned Claude Code.
 pub fn claude_code() -> PathBuf {
@@ -22,6 +40,75 @@ pub fn claude_code() -> PathBuf {
 /// The pinned Codex.
 pub fn codex() -> PathBuf {
     install(&CODEX)
+}
+
+/// The manifest of Anthropic's SDK for JavaScript: what scripts load the SDK from.
+pub fn anthropic_sdk() -> PathBuf {
+    install(&ANTHROPIC_SDK)
+}
+
+/// A Python that has Anthropic's SDK: a venv, made once for each version of the requirements.
+pub fn anthropic_python() -> PathBuf {
+    let mut hasher = std::hash::DefaultHasher::new();
+    ANTHROPIC_PYTHON.hash(&mut hasher);
+    let clients = shared_cache().join("clients");
+    let home = clients.join(format!("anthropic-python-{:016x}", hasher.finish()));
+    let python = |home: &Path| home.join(VENV_PYTHON);
+    fs::create_dir_all(&clients).expect("a cache folder");
+    let lock = fs::File::create(home.with_extension("lock")).expect("a lock file");
+    lock.lock().expect("a lock");
+    if python(&home).exists() {
+        return python(&home);
+    }
+    // Straight to stderr, like npm's installations.
+    eprintln!("installing Anthropic's SDK for Python for the tests (once) ...");
+    let staging = home.with_extension("partial");
+    let _ = fs::remove_dir_all(&staging);
+    run(Command::new("python3").args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]));
+    run(Command::new("python3").args(["-m", "venv"]).arg(&staging));
+    let requirements = staging.join("requirements.txt");
+    fs::write(&requirements, ANTHROPIC_PYTHON).expect("a requirements file");
+    run(Command::new(python(&staging))
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--require-hashes",
+            "--no-deps",
+        ])
+        .args([
+            "--only-binary",
+            ":all:",
+            "--disable-pip-version-check",
+            "--no-input",
+        ])
+        .arg("-r")
+        .arg(&requirements));
+    // A folder appears under its final name only when it is whole. A venv's Python finds its packages by where it lies.
+    fs::rename(&staging, &home).expect("a whole venv");
+    python(&home)
+}
+
+#[cfg(windows)]
+const VENV_PYTHON: &str = "Scripts/python.exe";
+#[cfg(not(windows))]
+const VENV_PYTHON: &str = "bin/python";
+
+/// Runs a step of the venv's making, and panics with what to do where it fails.
+fn run(step: &mut Command) {
+    const NEEDS: &str = "The tests drive the adapter with Anthropic's SDK for Python and need Python 3.10 or newer with \
+                         venv, as python3 (Debian, Ubuntu: apt-get install python3 python3-venv), and a way to PyPI";
+    match step.stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => panic!(
+            "{NEEDS}. {step:?} ended with {}: {}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ),
+        Err(error) => panic!("{NEEDS}. {step:?} could not be started: {error}"),
+    }
 }
 
 /// A cache folder that all tests of this target folder share, whatever their HOME: clients and compiled plugins.
