@@ -86,17 +86,6 @@ impl Scene {
             .output();
     }
 
-    /// What is ignored is told by its time alone, and the file system's clock ticks every few milliseconds.
-    fn let_the_file_clock_tick(&self) {
-        let probe = self.folder().join("clock");
-        let changed = || {
-            fs::write(&probe, "").unwrap();
-            probe.metadata().unwrap().modified().unwrap()
-        };
-        let now = changed();
-        while changed() == now {}
-    }
-
     fn open(&self, dirs: &[&str]) -> Result<Workspace, WorkspaceError> {
         let dirs: Vec<_> = dirs.iter().map(|dir| self.path(dir)).collect();
         Workspace::open(&Root::open(&self.root())?, &dirs)
@@ -734,7 +723,6 @@ fn ignored_files_are_counted_and_named() {
     scene.write("target/debug/old.o", "o");
     scene.write("target/debug/quiet.o", "o");
     scene.write(".env", "KEY=1\n");
-    scene.let_the_file_clock_tick();
     let base = scene.capture(&["."], Duration::from_secs(2));
     scene.write("target/debug/new.o", "o");
     scene.write("target/debug/old.o", "oo");

@@ -147,7 +147,7 @@ fn the_working_directory_keeps_its_place() {
     let tree = scene.state("job").join("tree");
     assert_eq!(isolated.workspace().work_dir(), tree.join("src"));
     assert_eq!(isolated.workspace().additional_dirs(), [tree.join("docs")]);
-    let again = Isolated::open(&scene.state("job")).unwrap();
+    let again = Isolated::open(&scene.state("job"), "job").unwrap();
     assert_eq!(
         (again.workspace().work_dir(), again.record()),
         (isolated.workspace().work_dir(), isolated.record())
@@ -765,7 +765,7 @@ fn a_tree_without_a_result_applies_nothing() {
     let error = isolated.apply(ApplyHow::Merge).unwrap_err().to_string();
     assert_eq!(
         error,
-        "the job's tree holds no result to apply: it changes nothing"
+        "the job's tree holds no result to apply: it changes nothing that is not there already"
     );
 }
 

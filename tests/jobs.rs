@@ -432,6 +432,216 @@ fn a_follow_up_goes_on_in_the_finished_jobs_session() {
     assert!(after.contains("was-here"), "the same home: {after}");
 }
 
+/// An isolated job that writes `one` and then goes on; the agent does what its prompt says.
+fn isolated_and_gone_on(prompts: &[&str]) -> (Repository, Worker, McpClient, Vec<Value>) {
+    let repository = repository();
+    let agent = StandIn::that("sh -c \"$(tail -n 1 \"$PROMPT\")\"");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    // The script is needed for as long as the worker is.
+    std::mem::forget(agent);
+    let mut front = worker.serve();
+    let mut results: Vec<Value> = Vec::new();
+    for prompt in prompts {
+        let asked = match results.last() {
+            None => {
+                json!({ "prompt": prompt, "allowed_dirs": [repository.path()], "isolation": "worktree" })
+            }
+            Some(earlier) => json!({ "prompt": prompt, "resume_job_id": earlier["job_id"] }),
+        };
+        let result = run_job(&mut front, asked);
+        assert_eq!(result["job_status"], "completed", "{result}");
+        results.push(result);
+    }
+    (repository, worker, front, results)
+}
+
+#[test]
+fn a_follow_up_of_an_isolated_job_counts_from_the_first_ones_base() {
+    let (repository, worker, mut front, results) = isolated_and_gone_on(&[
+        "printf 'two\\n' > src/a.txt; printf 'x\\n' > gone.txt; mv notes.txt moved.txt",
+        "printf 'three\\n' >> src/a.txt; rm gone.txt; mv moved.txt notes.txt; printf 'y\\n' > new.txt",
+    ]);
+    let [first, second] = &results[..] else {
+        unreachable!()
+    };
+    assert_eq!(
+        first["changed_files"],
+        json!(["gone.txt", "moved.txt", "src/a.txt"]),
+        "{first}"
+    );
+    assert_eq!(
+        second["changed_files"],
+        json!(["new.txt", "src/a.txt"]),
+        "what was taken back is no change: {second}"
+    );
+    assert!(
+        second["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains(first["job_id"].as_str().unwrap()),
+        "{second}"
+    );
+    let diff = call(
+        &mut front,
+        "get",
+        json!({ "job_id": second["job_id"], "include_diff": true }),
+    )
+    .structured;
+    assert!(
+        diff["diff"]
+            .as_str()
+            .unwrap()
+            .contains("-one\n+two\n+three\n"),
+        "{diff}"
+    );
+
+    // The former one lies below it: neither people nor gc take it away.
+    let removed = worker
+        .command(["jobs", "rm", first["job_id"].as_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(
+        !removed.status.success()
+            && String::from_utf8_lossy(&removed.stderr).contains("remove that one first"),
+        "{removed:?}"
+    );
+    let gone_on = call(
+        &mut front,
+        "start",
+        json!({ "prompt": "true", "resume_job_id": first["job_id"] }),
+    );
+    assert!(
+        gone_on
+            .structured
+            .to_string()
+            .contains("go on from that one"),
+        "{:?}",
+        gone_on.structured
+    );
+
+    let former = call(
+        &mut front,
+        "apply",
+        json!({ "job_id": first["job_id"], "how": "patch" }),
+    );
+    assert!(
+        former.is_error && former.structured.to_string().contains("apply that one"),
+        "{:?}",
+        former.structured
+    );
+    let applied = call(
+        &mut front,
+        "apply",
+        json!({ "job_id": second["job_id"], "how": "patch" }),
+    )
+    .structured;
+    assert_eq!(
+        applied["files"],
+        json!(["new.txt", "src/a.txt"]),
+        "{applied}"
+    );
+    assert_eq!(repository.read("src/a.txt"), "two\nthree\n");
+    assert_eq!(repository.dirty(), ["new.txt", "src/a.txt"]);
+
+    // In any order given, the one that lives in the other's folder goes first.
+    let ids = results
+        .iter()
+        .map(|result| result["job_id"].as_str().unwrap());
+    let removed = worker
+        .command(["jobs", "rm"].into_iter().chain(ids))
+        .output()
+        .unwrap();
+    assert!(removed.status.success(), "{removed:?}");
+}
+
+#[test]
+fn a_follow_up_after_apply_brings_what_came_after() {
+    for how in ["merge", "squash", "patch"] {
+        let (repository, worker, mut front, results) =
+            isolated_and_gone_on(&["printf 'two\\n' > src/a.txt; printf 'x\\n' > x.txt"]);
+        let first = &results[0];
+        let applied = call(
+            &mut front,
+            "apply",
+            json!({ "job_id": first["job_id"], "how": how }),
+        );
+        assert!(!applied.is_error, "{how}: {:?}", applied.structured);
+        if how != "merge" {
+            repository.commit("Take it");
+        }
+        let second = run_job(
+            &mut front,
+            json!({ "prompt": "printf 'three\\n' > src/a.txt", "resume_job_id": first["job_id"] }),
+        );
+        assert_eq!(
+            second["changed_files"],
+            json!(["src/a.txt", "x.txt"]),
+            "{how}: {second}"
+        );
+        let applied = call(
+            &mut front,
+            "apply",
+            json!({ "job_id": second["job_id"], "how": how }),
+        );
+        assert_eq!(
+            applied.structured["files"],
+            json!(["src/a.txt"]),
+            "{how}: {:?}",
+            applied.structured
+        );
+        assert_eq!(repository.read("src/a.txt"), "three\n", "{how}");
+        drop(front);
+        worker.assert_no_process_left();
+    }
+}
+
+#[test]
+fn a_failed_follow_up_leaves_the_former_result_to_be_applied() {
+    let (repository, _worker, mut front, results) =
+        isolated_and_gone_on(&["printf 'two\\n' > src/a.txt"]);
+    let second = run_job(
+        &mut front,
+        json!({
+            "prompt": "printf 'spoilt\\n' > src/a.txt",
+            "resume_job_id": results[0]["job_id"],
+            "checks": [{ "name": "content", "command": "grep -q two src/a.txt" }],
+            "auto_revise": { "max_passes": 0 },
+        }),
+    );
+    assert_eq!(second["job_status"], "failed", "{second}");
+    let applied = call(
+        &mut front,
+        "apply",
+        json!({ "job_id": results[0]["job_id"] }),
+    );
+    assert!(!applied.is_error, "{:?}", applied.structured);
+    assert_eq!(repository.read("src/a.txt"), "two\n");
+}
+
+#[test]
+fn a_job_that_tampered_with_its_tree_is_not_gone_on_with() {
+    let repository = repository();
+    let agent = StandIn::that(
+        "printf 'two\\n' > src/a.txt; printf '[core]\\n\\tfsmonitor = evil\\n' >> .git/config",
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent).set("WORKER_SANDBOX", "off");
+    let mut front = worker.serve();
+    let mut asked = job(&repository);
+    asked["isolation"] = json!("worktree");
+    let first = run_job(&mut front, asked);
+    assert_eq!(first["job_status"], "failed", "{first}");
+    let refused = call(
+        &mut front,
+        "start",
+        json!({ "prompt": "Go on.", "resume_job_id": first["job_id"] }),
+    );
+    assert!(
+        refused.is_error && refused.structured.to_string().contains("tampered"),
+        "{:?}",
+        refused.structured
+    );
+}
+
 #[test]
 fn files_outside_the_scope_are_put_back_where_asked() {
     let repository = repository();

@@ -401,6 +401,327 @@ fn any_prompt_reaches_the_model_as_it_was_written() {
     }
 }
 
+/// What failing evidence does, with a model that has its own mind.
+mod repairs {
+    use super::*;
+    use worker_test_support::gateway::Usage;
+
+    fn edit(from: &str, to: &str) -> Turn {
+        Turn::call(
+            "Edit",
+            json!({"file_path": "{cwd}/src/a.js", "old_string": from, "new_string": to}),
+        )
+    }
+
+    struct Repaired {
+        repository: Repository,
+        gateway: ScriptedGateway,
+        worker: Worker,
+        result: Value,
+    }
+
+    /// The example job with these further arguments and settings, on a model that makes these turns.
+    fn run(
+        turns: impl IntoIterator<Item = Turn>,
+        further: &Value,
+        settings: &[(&str, &str)],
+    ) -> Repaired {
+        let repository = broken_sum();
+        let gateway = ScriptedGateway::start(Script::turns(turns)).unwrap();
+        let mut worker = Worker::new(BINARY, &repository, &gateway);
+        for (name, value) in settings {
+            worker = worker.set(name, value);
+        }
+        let mut job = example_job(repository.path());
+        for (name, value) in further.as_object().unwrap() {
+            job[name] = value.clone();
+        }
+        let result = run_job(&mut worker.serve(), job);
+        worker.assert_no_process_left();
+        Repaired {
+            repository,
+            gateway,
+            worker,
+            result,
+        }
+    }
+
+    impl Repaired {
+        fn models(&self) -> Vec<String> {
+            let requests = self.gateway.requests();
+            requests
+                .iter()
+                .map(|request| request.model().to_owned())
+                .collect()
+        }
+
+        /// What is on record of each pass.
+        fn passes(&self) -> Vec<Value> {
+            let store = mcp_codex_worker::job::Store::open(&self.worker.state_dir()).unwrap();
+            let id = self.result["job_id"].as_str().unwrap().parse().unwrap();
+            store.passes(&id).unwrap()
+        }
+
+        /// Claude Code keeps a file a session.
+        fn sessions(&self) -> usize {
+            let id = self.result["job_id"].as_str().unwrap();
+            let home = self.worker.state_dir().join("jobs").join(id).join("home");
+            count_files(&home, ".jsonl")
+        }
+    }
+
+    fn count_files(folder: &Path, suffix: &str) -> usize {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .map(|entry| match entry.file_type().unwrap().is_dir() {
+                true => count_files(&entry.path(), suffix),
+                false => usize::from(entry.file_name().to_string_lossy().ends_with(suffix)),
+            })
+            .sum()
+    }
+
+    #[test]
+    fn a_check_that_fails_once_is_repaired_in_the_same_session() {
+        let repaired = run(
+            [
+                edit("a - b", "b - a"),
+                Turn::say("It should work now."),
+                edit("b - a", "a + b"),
+                Turn::say("Repaired."),
+            ],
+            &json!({}),
+            &[],
+        );
+        let result = &repaired.result;
+        assert_eq!(result["job_status"], "completed", "{result}");
+        assert_eq!(result["passes"], 2, "{result}");
+        assert_eq!(
+            repaired.repository.read("src/a.js"),
+            "exports.sum = (a, b) => a + b;\n"
+        );
+        let requests = repaired.gateway.requests();
+        assert_eq!(requests.len(), 4, "{:?}", repaired.models());
+        let first = requests[0].texts("user").join("\n");
+        let told = requests[2].texts("user").join("\n");
+        assert!(told.contains(&first), "the same conversation: {told}");
+        assert!(
+            told.contains("unit tests: failed (exit code 1)") && told.contains("adds"),
+            "the evidence: {told}"
+        );
+        assert!(
+            requests[2]
+                .texts("assistant")
+                .join("\n")
+                .contains("It should work now."),
+            "it knows what it said"
+        );
+        assert_eq!(repaired.sessions(), 1, "one session in one home");
+    }
+
+    #[test]
+    fn one_that_never_passes_stops_at_the_limit_with_every_pass_on_record() {
+        let use_of = |prompt, completion| Usage {
+            prompt,
+            completion,
+            ..Usage::default()
+        };
+        let repaired = run(
+            [
+                edit("a - b", "b - a").using(use_of(100, 10)),
+                Turn::say("First try.").using(use_of(200, 20)),
+                edit("b - a", "a - b - 1").using(use_of(300, 30)),
+                Turn::say("Second try.").using(use_of(400, 40)),
+                edit("a - b - 1", "a + b"),
+                Turn::say("Third try."),
+            ],
+            &json!({"auto_revise": {"max_passes": 1}}),
+            &[],
+        );
+        let result = &repaired.result;
+        assert_eq!(result["job_status"], "failed", "{result}");
+        assert_eq!(result["passes"], 2, "{result}");
+        assert_eq!(
+            result["revise_stopped"], "all 1 revise passes are used",
+            "{result}"
+        );
+        assert!(
+            result["failures"]["unit tests"]
+                .as_str()
+                .unwrap_or_default()
+                .contains("adds"),
+            "{result}"
+        );
+        let passes = repaired.passes();
+        assert_eq!(passes.len(), 2, "{passes:?}");
+        for (pass, (number, input, output)) in passes.iter().zip([(1, 300, 30), (2, 700, 70)]) {
+            assert_eq!(pass["pass"], number, "{pass}");
+            assert_eq!(pass["model"], "deepseek-v4-flash", "{pass}");
+            assert_eq!(pass["turns"], 2, "{pass}");
+            assert_eq!(pass["usage"]["tokens"]["input"], input, "{pass}");
+            assert_eq!(pass["usage"]["tokens"]["output"], output, "{pass}");
+            assert_eq!(
+                pass["checks"],
+                json!([
+                    "scoped_patch: passed (src, tests)",
+                    "unit tests: failed (exit code 1)"
+                ]),
+                "{pass}"
+            );
+            assert_eq!(pass["diff_digest"].as_str().unwrap().len(), 64, "{pass}");
+        }
+        assert_ne!(passes[0]["diff_digest"], passes[1]["diff_digest"]);
+        assert_eq!(repaired.gateway.requests().len(), 4, "no third pass");
+    }
+
+    #[test]
+    fn the_stronger_model_takes_over_after_a_failed_pass_and_not_before() {
+        let repaired = run(
+            [
+                edit("a - b", "b - a"),
+                Turn::say("First try."),
+                edit("b - a", "a + b"),
+                Turn::say("Repaired."),
+            ],
+            &json!({}),
+            &[("WORKER_ESCALATE_MODEL", "strong")],
+        );
+        assert_eq!(
+            repaired.result["job_status"], "completed",
+            "{}",
+            repaired.result
+        );
+        assert_eq!(
+            repaired.models(),
+            ["deepseek-v4-flash", "deepseek-v4-flash", "strong", "strong"]
+        );
+        let passes = repaired.passes();
+        assert_eq!(passes[0]["model"], "deepseek-v4-flash");
+        assert_eq!(passes[1]["model"], "strong");
+        let log = call(
+            &mut repaired.worker.serve(),
+            "tail",
+            json!({"job_id": repaired.result["job_id"]}),
+        );
+        let log = log.structured["log"].as_str().unwrap().to_owned();
+        assert!(log.contains("with the model strong"), "{log}");
+    }
+
+    #[test]
+    fn a_pass_that_changes_nothing_is_the_last() {
+        let repaired = run(
+            [
+                edit("a - b", "b - a"),
+                Turn::say("First try."),
+                Turn::say("I do not know how to go on."),
+                edit("b - a", "a + b"),
+            ],
+            &json!({"auto_revise": {"max_passes": 5}}),
+            &[],
+        );
+        let result = &repaired.result;
+        assert_eq!(result["job_status"], "failed", "{result}");
+        assert_eq!(result["passes"], 2, "{result}");
+        assert_eq!(
+            result["revise_stopped"], "the last pass changed nothing",
+            "{result}"
+        );
+        let passes = repaired.passes();
+        assert_eq!(passes[0]["diff_digest"], passes[1]["diff_digest"]);
+        assert_eq!(repaired.gateway.requests().len(), 3);
+    }
+
+    #[test]
+    fn nothing_is_asked_once_the_budget_is_spent() {
+        let much = Usage {
+            prompt: 50_000,
+            completion: 10,
+            ..Usage::default()
+        };
+        let repaired = run(
+            [
+                edit("a - b", "b - a"),
+                Turn::say("First try.").using(much),
+                edit("b - a", "a + b"),
+            ],
+            &json!({"max_tokens_total": 40_000, "auto_revise": {"max_passes": 5}}),
+            &[],
+        );
+        let result = &repaired.result;
+        assert_eq!(result["job_status"], "failed", "{result}");
+        assert_eq!(
+            result["revise_stopped"], "the job's budget is spent",
+            "{result}"
+        );
+        assert!(
+            result["checks"]
+                .to_string()
+                .contains("unit tests: failed (exit code 1)"),
+            "what it came to is told: {result}"
+        );
+        assert_eq!(repaired.gateway.requests().len(), 2);
+        assert_eq!(repaired.passes().len(), 1);
+    }
+
+    #[test]
+    fn a_finished_isolated_job_is_gone_on_with_in_its_session_and_its_tree() {
+        let repository = broken_sum();
+        let gateway = ScriptedGateway::start(Script::turns([
+            edit("a - b", "a + b"),
+            Turn::say("sum() adds now."),
+            Turn::call(
+                "Write",
+                json!({"file_path": "{cwd}/src/b.js", "content": "exports.twice = (a) => 2 * a;\n"}),
+            ),
+            Turn::say("twice() is there too."),
+        ]))
+        .unwrap();
+        let worker = Worker::new(BINARY, &repository, &gateway);
+        let mut front = worker.serve();
+        let mut job = example_job(repository.path());
+        job["isolation"] = json!("worktree");
+        let first = run_job(&mut front, job);
+        assert_eq!(first["job_status"], "completed", "{first}");
+
+        let second = run_job(
+            &mut front,
+            json!({
+                "prompt": "Add twice() in src/b.js.",
+                "resume_job_id": first["job_id"],
+                "checks": [{"name": "unit tests", "command": "npm test"}],
+            }),
+        );
+        assert_eq!(second["job_status"], "completed", "{second}");
+        assert_eq!(
+            second["changed_files"],
+            json!(["src/a.js", "src/b.js"]),
+            "counted from the first job's base"
+        );
+        let asked = gateway.requests().pop().unwrap().texts("user").join("\n");
+        assert!(
+            asked.contains("smallest safe code change") && asked.contains("Add twice()"),
+            "one conversation: {asked}"
+        );
+        assert_eq!(repository.dirty(), [""; 0], "the checkout is as it was");
+
+        let former = call(&mut front, "apply", json!({"job_id": first["job_id"]}));
+        assert!(
+            former.is_error && former.structured.to_string().contains("apply that one"),
+            "{:?}",
+            former.structured
+        );
+        let applied = call(&mut front, "apply", json!({"job_id": second["job_id"]}));
+        assert_eq!(
+            applied.structured["files"],
+            json!(["src/a.js", "src/b.js"]),
+            "{:?}",
+            applied.structured
+        );
+        assert!(repository.read("src/a.js").contains("a + b"));
+        assert!(repository.read("src/b.js").contains("twice"));
+        worker.assert_no_process_left();
+    }
+}
+
 /// However a job ends, the store says how, and none of its processes is left: neither the command that the agent runs
 /// nor what that command put into a session of its own.
 #[cfg(target_os = "linux")]

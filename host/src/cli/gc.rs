@@ -1,5 +1,6 @@
 //! `gc`: forgets old jobs, by age and by the room they take. A job that is not over is never touched.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +9,7 @@ use clap::Args;
 
 use super::terminal::{Terminal, age};
 use super::{GlobalOptions, exit};
-use crate::job::{JobRow, Store, StoreError, settle_all};
+use crate::job::{JobId, JobRow, Store, StoreError, settle_all};
 
 /// What `gc` takes.
 #[derive(Debug, Args)]
@@ -64,13 +65,21 @@ fn collect(state_dir: &Path, arguments: &GcArguments) -> Result<(), StoreError> 
     let mut full = false;
     let mut freed = 0u64;
     let mut count = 0usize;
+    // Those in whose folder a job works that stays.
+    let mut lived_in: BTreeSet<JobId> = store
+        .jobs(usize::MAX)?
+        .into_iter()
+        .filter(|job| !job.state.is_terminal())
+        .filter_map(|job| job.lives_in)
+        .collect();
     for (job, size) in &over {
         let old = now_ms - ended(job) > arguments.older_than;
         full |= arguments
             .max_size
             .is_some_and(|most| kept.saturating_add(*size) > most);
-        if !old && !full {
+        if (!old && !full) || lived_in.contains(&job.id) {
             kept = kept.saturating_add(*size);
+            lived_in.extend(job.lives_in.clone());
             continue;
         }
         if !arguments.dry_run {

@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::signals::Signals;
 use super::terminal::Terminal;
 use super::{GlobalOptions, exit};
-use crate::job::{Front, JobId, Refusal, State, Store, StoreError, spec};
+use crate::job::{Front, JobId, JobRow, Refusal, State, Store, StoreError, spec};
 use crate::settings::Settings;
 use crate::workspace::Unapplied;
 
@@ -120,7 +120,10 @@ fn foreground(settings: Settings, arguments: &RunArguments) -> Result<State, Run
             terminal.line(line);
         }
     }
-    if let Some(unapplied) = Unapplied::of(&watch.store.job_folder(&id)) {
+    let home = watch
+        .store
+        .job_folder(row.as_ref().map_or(&id, JobRow::home));
+    if let Some(unapplied) = Unapplied::of(&home, id.as_str()) {
         watch.progress.line(&format!(
             "{unapplied}; `mcp-codex-worker jobs apply {id}` brings them into your checkout"
         ));

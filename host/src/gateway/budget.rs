@@ -52,7 +52,7 @@ impl Usage {
 
 impl Budget {
     /// Why nothing more may be sent; `None` while there is budget left.
-    pub(crate) fn spent(&self, usage: &Usage, is_turn: bool) -> Option<String> {
+    pub fn spent(&self, usage: &Usage, is_turn: bool) -> Option<String> {
         if let Some(most) = self.max_tokens_total
             && usage.tokens.total() >= most
         {

@@ -19,11 +19,11 @@ use super::refusal::Refusal;
 use super::runner::Continuation;
 use super::spec::{self, JobSpec, TIMEOUT_MAX_MS};
 use super::state::State;
-use super::store::{Store, StoreError};
+use super::store::{JobRow, Store, StoreError};
 use super::{lock, recovery, view};
 use crate::process;
 use crate::settings::{Isolation, Settings, Toolset};
-use crate::workspace::{ApplyHow, Root, Workspace};
+use crate::workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
 
 /// How often a wait reports progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
@@ -433,7 +433,7 @@ async fn blocking<T: Send + 'static>(
 /// Checks the directories, makes the job and hands it to a runner.
 fn launch_job(settings: &Settings, store: &Store, mut spec: JobSpec) -> Result<JobId, Refusal> {
     let root = root(settings)?;
-    go_on_where_it_was(store, &mut spec)?;
+    let home = go_on_where_it_was(store, &mut spec)?;
     Workspace::open(&root, &spec.allowed_dirs)
         .map_err(|fault| Refusal::new("allowed_dirs", fault))?;
     recovery::settle_all(store)?;
@@ -446,6 +446,15 @@ fn launch_job(settings: &Settings, store: &Store, mut spec: JobSpec) -> Result<J
     }
     let id = JobId::random().map_err(Refusal::internal)?;
     let hold = store.add(&id)?;
+    if let Some(home) = &home
+        && !store.live_in(&id, home)?
+    {
+        store.remove(&id)?;
+        return Err(Refusal::new(
+            "resume_job_id",
+            "names a job that was removed just now; start a new one",
+        ));
+    }
     let log: PathBuf = store.job_folder(&id).join("runner.log");
     if let Err(fault) = launch::start_job(settings, id.clone(), spec, hold, &log) {
         store.remove(&id)?;
@@ -454,10 +463,11 @@ fn launch_job(settings: &Settings, store: &Store, mut spec: JobSpec) -> Result<J
     Ok(id)
 }
 
-/// A job that goes on in a finished one works where that one worked: its session is kept for that directory.
-fn go_on_where_it_was(store: &Store, spec: &mut JobSpec) -> Result<(), Refusal> {
+/// A job that goes on in a finished one works where that one worked: its session is kept for that directory. The job in
+/// whose folder both of them live.
+fn go_on_where_it_was(store: &Store, spec: &mut JobSpec) -> Result<Option<JobId>, Refusal> {
     let Some(earlier) = &spec.resume_job_id else {
-        return Ok(());
+        return Ok(None);
     };
     let refuse = |rule: &str| Err(Refusal::new("resume_job_id", rule));
     let job = match find(store, earlier) {
@@ -470,10 +480,11 @@ fn go_on_where_it_was(store: &Store, spec: &mut JobSpec) -> Result<(), Refusal> 
     let Some(continuation) = Continuation::load(&store.job_folder(earlier)) else {
         return refuse("names a job that never came to its agent: there is nothing to go on with");
     };
-    if continuation.isolated || spec.isolation == Isolation::Worktree {
-        return refuse(
-            "goes on in jobs without isolation only; apply the isolated job, then start a new one",
-        );
+    if continuation.isolated {
+        can_go_on_in_tree(store, &job)?;
+        spec.isolation = Isolation::Worktree;
+    } else {
+        spec.isolation = Isolation::None;
     }
     if !spec.allowed_dirs.is_empty() && spec.allowed_dirs != continuation.allowed_dirs {
         return Err(Refusal::new(
@@ -482,6 +493,41 @@ fn go_on_where_it_was(store: &Store, spec: &mut JobSpec) -> Result<(), Refusal> 
         ));
     }
     spec.allowed_dirs = continuation.allowed_dirs;
+    Ok(Some(job.home().clone()))
+}
+
+/// Whether the tree that an isolated job worked in is there as that job left it.
+fn can_go_on_in_tree(store: &Store, job: &JobRow) -> Result<(), Refusal> {
+    let refuse = |rule: String| Err(Refusal::new("resume_job_id", rule));
+    let Ok(record) = IsolatedRecord::load(&store.job_folder(job.home())) else {
+        return refuse("names a job whose tree is gone; start a new one".to_owned());
+    };
+    let later = store.lodgers(job.home())?.into_iter().rev().find(|later| {
+        later.ticket > job.ticket
+            && (!later.state.is_terminal()
+                || Continuation::load(&store.job_folder(&later.id)).is_some())
+    });
+    if let Some(later) = later {
+        return refuse(format!(
+            "names a job that job {} went on from; go on from that one",
+            later.id
+        ));
+    }
+    if record.tampered {
+        return refuse(
+            "names a job that tampered with the .git of its tree; start a new one".to_owned(),
+        );
+    }
+    let sealed = record
+        .results
+        .iter()
+        .any(|sealed| sealed.job == job.id.as_str());
+    if !sealed {
+        return refuse(
+            "names a job that ended before what it changed was recorded; start a new one"
+                .to_owned(),
+        );
+    }
     Ok(())
 }
 
@@ -497,7 +543,7 @@ fn root(settings: &Settings) -> Result<Root, Refusal> {
 }
 
 /// The job, settled: one whose runner is gone has ended.
-fn find(store: &Store, id: &JobId) -> Result<super::store::JobRow, Refusal> {
+fn find(store: &Store, id: &JobId) -> Result<JobRow, Refusal> {
     recovery::settle(store, id)?;
     store.job(id)?.ok_or_else(|| {
         Refusal::new(

@@ -143,6 +143,13 @@ pub fn parse_start(
         .unwrap_or(settings.job_timeout_ms);
     let wait_ms = arguments.number("wait_ms", 0, TIMEOUT_MAX_MS)?.unwrap_or(0);
     let auto_revise = auto_revise(&mut arguments, !checks.is_empty())?;
+    if let Some(key) = ["isolation", "base", "include_dirty"]
+        .into_iter()
+        .find(|key| arguments.has(key) && arguments.has("resume_job_id"))
+    {
+        let rule = "is what it was for the job that is resumed; leave it out";
+        return Err(arguments.refuse(key, rule));
+    }
     let isolation = closed_word(&mut arguments, "isolation")?.unwrap_or(settings.isolation);
     let base = arguments.word("base", 200)?;
     let include_dirty = arguments.boolean("include_dirty")?.unwrap_or(false);
@@ -571,6 +578,19 @@ mod tests {
         assert!(spec.allowed_dirs.is_empty());
         let null = json!({ "prompt": "x", "allowed_dirs": null, "resume_job_id": id });
         assert!(parse(null).is_ok());
+    }
+
+    #[test]
+    fn a_job_that_goes_on_has_the_isolation_and_the_base_of_the_earlier_one() {
+        let id = JobId::random().unwrap().to_string();
+        for (key, value) in [
+            ("isolation", json!("worktree")),
+            ("base", json!("main")),
+            ("include_dirty", json!(true)),
+        ] {
+            let refusal = parse(json!({ "prompt": "x", "resume_job_id": id, key: value }));
+            assert_eq!(refusal.unwrap_err().argument, key);
+        }
     }
 
     #[test]

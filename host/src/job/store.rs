@@ -18,7 +18,7 @@ use crate::process::ProcessIdentity;
 use crate::redact::RedactedJson;
 
 /// Version of the schema below, in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,7 +35,8 @@ const SCHEMA: &str = "
         runner            TEXT,
         spec              TEXT,
         progress          TEXT,
-        result            TEXT
+        result            TEXT,
+        lives_in          TEXT
     ) STRICT;
     CREATE INDEX jobs_by_state ON jobs (state, ticket);
     CREATE TABLE processes (
@@ -67,6 +68,9 @@ const SCHEMA: &str = "
     CREATE INDEX calls_by_job ON calls (job);
 ";
 
+/// From schema 1 to 2: a job may go on in another one's folder.
+const TO_2: &str = "ALTER TABLE jobs ADD COLUMN lives_in TEXT;";
+
 /// What keeps the store from doing what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -93,6 +97,14 @@ pub enum StoreError {
         path: PathBuf,
         /// Its schema version.
         found: i64,
+    },
+    /// Another job went on in this one's session, and needs what lies in its folder.
+    #[error("job {by} goes on in the folder of job {id}; remove that one first")]
+    LivedIn {
+        /// The job that was to be removed.
+        id: JobId,
+        /// The job that needs it.
+        by: JobId,
     },
     /// SQLite.
     #[error("the job store failed: {0}")]
@@ -127,6 +139,16 @@ pub struct JobRow {
     pub progress: Option<Value>,
     /// The compact result.
     pub result: Option<Value>,
+    /// The job in whose folder this one works, when it goes on in an earlier one's session.
+    pub lives_in: Option<JobId>,
+}
+
+impl JobRow {
+    /// The job in whose folder the session lies, and the tree where there is one: this one, or the first of those that it
+    /// goes on from.
+    pub fn home(&self) -> &JobId {
+        self.lives_in.as_ref().unwrap_or(&self.id)
+    }
 }
 
 /// What one tool call cost the planner.
@@ -231,17 +253,53 @@ impl Store {
         Ok(hold)
     }
 
-    /// Takes back a job whose runner could not be started.
+    /// Notes that a new job works in the folder of an earlier one, which stays as long as this one does. False when that
+    /// one is gone.
     ///
     /// # Errors
-    /// The row or the folder cannot be removed.
+    /// The database fails.
+    pub fn live_in(&self, id: &JobId, home: &JobId) -> Result<bool, StoreError> {
+        let changed = self.database.execute(
+            "UPDATE jobs SET lives_in = ?2 WHERE id = ?1 AND EXISTS (SELECT 1 FROM jobs WHERE id = ?2)",
+            params![id.as_str(), home.as_str()],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// The jobs that work in this one's folder, oldest first.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn lodgers(&self, id: &JobId) -> Result<Vec<JobRow>, StoreError> {
+        let mut statement = self
+            .database
+            .prepare_cached(&format!("{SELECT_JOB} WHERE lives_in = ?1 ORDER BY ticket"))?;
+        statement
+            .query_map([id.as_str()], raw_row)?
+            .map(|row| JobRow::try_from(row?))
+            .collect()
+    }
+
+    /// Removes a job with everything that was kept of it; also one whose runner could not be started.
+    ///
+    /// # Errors
+    /// Another job works in its folder; or the row or the folder cannot be removed.
     pub fn remove(&self, id: &JobId) -> Result<(), StoreError> {
+        // The look and the removal are one step: no other process can begin to go on in the job in between.
+        let removed = self.database.execute(
+            "DELETE FROM jobs WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE lives_in = ?1)",
+            [id.as_str()],
+        )?;
+        if let (0, Some(lodger)) = (removed, self.lodgers(id)?.pop()) {
+            return Err(StoreError::LivedIn {
+                id: id.clone(),
+                by: lodger.id,
+            });
+        }
         self.database
             .execute("DELETE FROM requests WHERE job = ?1", [id.as_str()])?;
         self.database
             .execute("DELETE FROM calls WHERE job = ?1", [id.as_str()])?;
-        self.database
-            .execute("DELETE FROM jobs WHERE id = ?1", [id.as_str()])?;
         let folder = self.job_folder(id);
         match fs::remove_dir_all(&folder) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Folder {
@@ -544,7 +602,7 @@ impl Store {
     }
 }
 
-const SELECT_JOB: &str = "SELECT id, ticket, state, created_ms, started_ms, ended_ms, cancel_requested, runner, spec, progress, result FROM jobs";
+const SELECT_JOB: &str = "SELECT id, ticket, state, created_ms, started_ms, ended_ms, cancel_requested, runner, spec, progress, result, lives_in FROM jobs";
 
 /// A row as SQLite holds it.
 struct RawRow {
@@ -559,6 +617,7 @@ struct RawRow {
     spec: Option<String>,
     progress: Option<String>,
     result: Option<String>,
+    lives_in: Option<String>,
 }
 
 fn raw_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
@@ -574,6 +633,7 @@ fn raw_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
         spec: row.get(8)?,
         progress: row.get(9)?,
         result: row.get(10)?,
+        lives_in: row.get(11)?,
     })
 }
 
@@ -597,6 +657,7 @@ impl TryFrom<RawRow> for JobRow {
             spec: json(raw.spec)?,
             progress: json(raw.progress)?,
             result: json(raw.result)?,
+            lives_in: raw.lives_in.map(parse_id).transpose()?,
         })
     }
 }
@@ -621,8 +682,10 @@ fn migrate(database: &mut Connection) -> Result<(), StoreError> {
     // Immediate: of several processes that find an old schema, one migrates and the others then find a new one.
     let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        transaction.execute_batch(SCHEMA)?;
+    match version {
+        0 => transaction.execute_batch(SCHEMA)?,
+        1 => transaction.execute_batch(TO_2)?,
+        _ => {}
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()?;
@@ -751,6 +814,44 @@ mod tests {
         assert!(store.is_live(&id).unwrap());
         drop(hold);
         assert!(!store.is_live(&id).unwrap());
+    }
+
+    #[test]
+    fn a_job_stays_as_long_as_another_one_goes_on_in_it() {
+        let (_folder, store) = store();
+        let ids: Vec<_> = (0..3).map(|_| JobId::random().unwrap()).collect();
+        let _holds: Vec<_> = ids.iter().map(|id| store.add(id).unwrap()).collect();
+        assert!(store.live_in(&ids[1], &ids[0]).unwrap());
+        assert!(store.live_in(&ids[2], &ids[0]).unwrap());
+        let lodgers = store.lodgers(&ids[0]).unwrap();
+        assert_eq!(
+            lodgers.iter().map(|job| &job.id).collect::<Vec<_>>(),
+            [&ids[1], &ids[2]]
+        );
+        assert_eq!(lodgers[0].home(), &ids[0]);
+        for lodger in &ids[1..] {
+            let refused = store.remove(&ids[0]).unwrap_err().to_string();
+            assert!(refused.contains("remove that one first"), "{refused}");
+            assert!(store.job_folder(&ids[0]).exists());
+            store.remove(lodger).unwrap();
+        }
+        store.remove(&ids[0]).unwrap();
+        assert!(!store.live_in(&ids[1], &ids[0]).unwrap(), "it is gone");
+    }
+
+    #[test]
+    fn a_store_of_the_first_schema_is_migrated_with_its_jobs() {
+        let (folder, store) = store();
+        let id = JobId::random().unwrap();
+        let _hold = store.add(&id).unwrap();
+        store
+            .database
+            .execute_batch("ALTER TABLE jobs DROP COLUMN lives_in; PRAGMA user_version = 1;")
+            .unwrap();
+        drop(store);
+        let store = Store::open(&folder.path().join("state")).unwrap();
+        let job = store.job(&id).unwrap().unwrap();
+        assert_eq!(job.home(), &id);
     }
 
     #[test]

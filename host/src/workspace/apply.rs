@@ -16,10 +16,12 @@ use serde::{Deserialize, Serialize};
 use super::base::Base;
 use super::changes::Changes;
 use super::contents::Limits;
+use super::earlier::Earlier;
 use super::handles::Kind;
-use super::isolated::{Isolated, Uncommitted, open_source, short, uncommitted};
+use super::isolated::{Isolated, Sealed, Uncommitted, open_source, short, uncommitted};
 use super::path::FilePath;
 use super::put::Placer;
+use super::tamper::GitChange;
 use super::{Root, Workspace, WorkspaceError, path};
 
 /// How the result comes into the checkout.
@@ -144,26 +146,14 @@ impl Isolated {
             .and_then(|()| fs::write(folder.join("objects/info/alternates"), lines))
             .map_err(failed)?;
         let repository = Repository::open_bare(&folder)?;
-        let commit = repository.find_commit(Oid::from_str(&self.record().base_commit)?)?;
         let signature = signature(&self.record().source)?;
-        // The base as the agent found it: the commit, with the uncommitted work that was laid over it.
-        let work = if self.record().dirty_included {
-            uncommitted(base, &repository, &commit.tree()?)?
-        } else {
-            Vec::new()
+        let start = match &self.record().compared_with {
+            Some(start) => repository.find_commit(Oid::from_str(start)?)?,
+            None => self.start(base, &repository, &signature)?,
         };
+        let compared = start.tree()?;
         let mut index = Index::new()?;
-        index.read_tree(&commit.tree()?)?;
-        for Uncommitted { path, .. } in work.iter().filter(|work| work.now.is_none()) {
-            let _ = index.remove(FilePath::new(path.as_slice()).as_path(), 0);
-        }
-        for Uncommitted { path, now } in &work {
-            if let Some((mode, Some(id))) = now {
-                let blob = repository.blob(&base.contents.read(*id)?)?;
-                index.add(&entry(path, *mode, blob))?;
-            }
-        }
-        let compared = repository.find_tree(index.write_tree_to(&repository)?)?;
+        index.read_tree(&compared)?;
         for file in &changes.files {
             for path in file
                 .previous_top_path
@@ -193,21 +183,60 @@ impl Isolated {
             index.add(&entry(file.top_path.as_bytes(), now.mode, blob))?;
         }
         let result = repository.find_tree(index.write_tree_to(&repository)?)?;
-        let parent = if work.is_empty() {
-            commit
-        } else {
-            let text = "Uncommitted work at the start of the job";
-            let id =
-                repository.commit(None, &signature, &signature, text, &compared, &[&commit])?;
-            repository.find_commit(id)?
+        // On what the jobs before it made, so that whoever merged that merges only what came after.
+        let parent = match self.record().results.last() {
+            Some(earlier) => repository.find_commit(Oid::from_str(&earlier.commit)?)?,
+            None => repository.find_commit(start.id())?,
         };
         let id = repository.commit(None, &signature, &signature, message, &result, &[&parent])?;
         // Keeps a gc in this folder, should anybody run one, from taking it.
         repository.reference("refs/heads/result", id, true, "result")?;
-        self.record_mut().result = Some(id.to_string());
-        self.record_mut().compared_with = Some(parent.id().to_string());
-        self.save()?;
+        Earlier::keep(changes, &repository)?;
+        let sealed = Sealed {
+            job: self.job().to_owned(),
+            commit: id.to_string(),
+            applied: None,
+        };
+        let tampered = changes.git.iter().any(GitChange::is_tampering);
+        self.update(|record| {
+            record.results.push(sealed);
+            record.compared_with = Some(start.id().to_string());
+            record.tampered |= tampered;
+        })?;
         Ok(id.to_string())
+    }
+
+    /// The base as the first agent found it: the commit, with the uncommitted work that was laid over it.
+    fn start<'r>(
+        &self,
+        base: &Base,
+        repository: &'r Repository,
+        signature: &Signature<'_>,
+    ) -> Result<git2::Commit<'r>, WorkspaceError> {
+        let commit = repository.find_commit(Oid::from_str(&self.record().base_commit)?)?;
+        let work = if self.record().dirty_included {
+            uncommitted(base, repository, &commit.tree()?)?
+        } else {
+            Vec::new()
+        };
+        if work.is_empty() {
+            return Ok(commit);
+        }
+        let mut index = Index::new()?;
+        index.read_tree(&commit.tree()?)?;
+        for Uncommitted { path, .. } in work.iter().filter(|work| work.now.is_none()) {
+            let _ = index.remove(FilePath::new(path.as_slice()).as_path(), 0);
+        }
+        for Uncommitted { path, now } in &work {
+            if let Some((mode, Some(id))) = now {
+                let blob = repository.blob(&base.contents.read(*id)?)?;
+                index.add(&entry(path, *mode, blob))?;
+            }
+        }
+        let tree = repository.find_tree(index.write_tree_to(repository)?)?;
+        let text = "Uncommitted work at the start of the job";
+        let id = repository.commit(None, signature, signature, text, &tree, &[&commit])?;
+        Ok(repository.find_commit(id)?)
     }
 
     /// Brings the sealed result into the checkout that the tree was made from.
@@ -220,34 +249,39 @@ impl Isolated {
     /// The reason, with the files.
     pub fn apply(&self, how: ApplyHow) -> Result<Applied, ApplyError> {
         let record = self.record();
-        let (Some(result), Some(before)) = (&record.result, &record.compared_with) else {
+        let own = record
+            .results
+            .iter()
+            .position(|sealed| sealed.job == self.job());
+        let (Some(own), Some(start)) = (own, &record.compared_with) else {
             return Err(ApplyError::NoResult(
                 "the job is not over, or ended without one".to_owned(),
             ));
         };
         let sealed = Repository::open_bare(self.folder().join("result"))
             .map_err(|error| ApplyError::NoResult(error.message().to_owned()))?;
-        let (result, before) = (Oid::from_str(result)?, Oid::from_str(before)?);
+        let mut commits = vec![Oid::from_str(start)?];
+        for sealed in record.results.iter().take(own) {
+            commits.push(Oid::from_str(&sealed.commit)?);
+        }
+        let result = match record.results.get(own) {
+            Some(sealed) => Oid::from_str(&sealed.commit)?,
+            None => return Err(ApplyError::NoResult("it is gone".to_owned())),
+        };
         let user = open_source(&record.source)?;
         busy(&user)?;
-        let files = changed_paths(&sealed, before, result)?;
-        if files.is_empty() {
-            return Err(ApplyError::NoResult("it changes nothing".to_owned()));
-        }
         match how {
-            ApplyHow::Patch => self.patch(&sealed, before, result, files),
-            ApplyHow::Merge | ApplyHow::Squash => {
-                self.merge(how, &sealed, &user, before, result, files)
-            }
+            ApplyHow::Patch => self.patch(&sealed, &commits, result),
+            ApplyHow::Merge | ApplyHow::Squash => self.merge(how, &sealed, &user, &commits, result),
         }
     }
 
+    /// `earlier`: what the first job started with, then the results of the jobs before this one.
     fn patch(
         &self,
         sealed: &Repository,
-        before: Oid,
+        earlier: &[Oid],
         result: Oid,
-        files: Vec<FilePath>,
     ) -> Result<Applied, ApplyError> {
         const LONGEST: u64 = 1 << 30;
         let top = &self.record().source;
@@ -257,10 +291,16 @@ impl Isolated {
             source,
         })?;
         let placer = Placer::new(handle.as_fd());
-        let (before, after) = (
-            sealed.find_commit(before)?.tree()?,
-            sealed.find_commit(result)?.tree()?,
-        );
+        let after = sealed.find_commit(result)?.tree()?;
+        let mut before = Vec::new();
+        let mut files = BTreeSet::new();
+        for commit in earlier {
+            before.push(sealed.find_commit(*commit)?.tree()?);
+            files.extend(changed_paths(sealed, *commit, result)?);
+        }
+        if files.is_empty() {
+            return Err(nothing());
+        }
         let side = |tree: &git2::Tree<'_>,
                     path: &FilePath|
          -> Result<Option<(u32, Vec<u8>)>, git2::Error> {
@@ -276,9 +316,9 @@ impl Isolated {
         let mut differ = Vec::new();
         let mut steps = Vec::new();
         for path in &files {
-            let (old, new) = (side(&before, path)?, side(&after, path)?);
+            let new = side(&after, path)?;
             let here = placer.look(path.as_bytes(), LONGEST);
-            let same = match (&old, &here) {
+            let is_here = |side: &Option<(u32, Vec<u8>)>| match (side, &here) {
                 (None, Ok(None)) => true,
                 (Some((mode, bytes)), Ok(Some((now_mode, now)))) => {
                     let link = |mode: u32| mode & 0o170_000 == 0o120_000;
@@ -287,13 +327,22 @@ impl Isolated {
                 }
                 _ => false,
             };
-            if !same {
-                differ.push(path.clone());
+            // As the first job found it, or as one of the jobs before this one left it, which was applied then.
+            let mut old = None;
+            for tree in before.iter().rev() {
+                old = Some(side(tree, path)?).filter(is_here);
+                if old.is_some() {
+                    break;
+                }
             }
-            let crlf = here
-                .ok()
-                .flatten()
-                .is_some_and(|(_, now)| now.windows(2).any(|pair| pair == b"\r\n"))
+            let Some(old) = old else {
+                differ.push(path.clone());
+                continue;
+            };
+            if old == new {
+                continue;
+            }
+            let crlf = matches!(&here, Ok(Some((_, now))) if now.windows(2).any(|pair| pair == b"\r\n"))
                 && old
                     .as_ref()
                     .is_some_and(|(_, bytes)| !bytes.windows(2).any(|pair| pair == b"\r\n"));
@@ -301,6 +350,9 @@ impl Isolated {
         }
         if !differ.is_empty() {
             return Err(ApplyError::Moved(differ));
+        }
+        if steps.is_empty() {
+            return Err(nothing());
         }
         let failed = |path: &FilePath| {
             let path = top.join(path.as_path());
@@ -328,7 +380,7 @@ impl Isolated {
         }
         Ok(Applied {
             how: ApplyHow::Patch,
-            files,
+            files: steps.iter().map(|(path, _, _)| (*path).clone()).collect(),
             branch: None,
             commit: None,
         })
@@ -339,23 +391,28 @@ impl Isolated {
         how: ApplyHow,
         sealed: &Repository,
         user: &Repository,
-        before: Oid,
+        earlier: &[Oid],
         result: Oid,
-        files: Vec<FilePath>,
     ) -> Result<Applied, ApplyError> {
         let record = self.record();
         wait_for_lock(user)?;
         let head = user.head()?.peel_to_commit()?;
+        let before = brought_already(sealed, user, &head, earlier)?;
+        let files = changed_paths(sealed, before, result)?;
+        if files.is_empty() {
+            return Err(nothing());
+        }
         let dirty = self.dirty(user, &head.tree()?, &files)?;
         if !dirty.is_empty() {
             return Err(ApplyError::Dirty(dirty));
         }
-        let branch = format!("refs/heads/{}", record.branch);
+        let name = format!("worker/{}", self.job());
+        let branch = format!("refs/heads/{name}");
         if how == ApplyHow::Merge
             && let Ok(taken) = user.refname_to_id(&branch)
             && taken != result
         {
-            return Err(ApplyError::BranchTaken(record.branch.clone()));
+            return Err(ApplyError::BranchTaken(name));
         }
         // Objects alone are no change that anybody sees; what is refused below leaves them to the next gc.
         copy_objects(&sealed.path().join("objects"), &sealed.odb()?, &user.odb()?)?;
@@ -385,7 +442,7 @@ impl Isolated {
             ApplyHow::Merge if ancestor.id() == head.id() => Some(theirs.id()),
             ApplyHow::Merge => {
                 let signature = signature(&record.source)?;
-                let message = format!("Merge branch '{}'", record.branch);
+                let message = format!("Merge branch '{name}'");
                 Some(user.commit(
                     None,
                     &signature,
@@ -403,13 +460,13 @@ impl Isolated {
         user.checkout_tree(tree.as_object(), Some(&mut options))?;
         if let Some(commit) = commit {
             user.reference(&branch, result, true, "worker: apply")?;
-            let log = format!("worker: merge {}", record.branch);
+            let log = format!("worker: merge {name}");
             match user.find_reference("HEAD")?.symbolic_target() {
                 Ok(Some(name)) => user.reference_matching(name, commit, true, head.id(), &log)?,
                 _ => user.reference_matching("HEAD", commit, true, head.id(), &log)?,
             };
         }
-        let branch = (how == ApplyHow::Merge).then(|| record.branch.clone());
+        let branch = (how == ApplyHow::Merge).then_some(name);
         Ok(Applied {
             how,
             files,
@@ -459,6 +516,44 @@ impl Isolated {
         let _ = fs::remove_dir_all(&storage);
         Ok(found.into_iter().collect())
     }
+}
+
+/// The latest of the commits in a row whose changes are in the checkout's HEAD already: by its history, or because every
+/// file that they changed is there as they left it. The first one is what the first job started with.
+fn brought_already(
+    sealed: &Repository,
+    user: &Repository,
+    head: &git2::Commit<'_>,
+    row: &[Oid],
+) -> Result<Oid, ApplyError> {
+    let Some((start, later)) = row.split_first() else {
+        return Ok(head.id());
+    };
+    let here = head.tree()?;
+    for commit in later.iter().rev() {
+        let merged = head.id() == *commit
+            || (user.odb()?.exists(*commit) && user.graph_descendant_of(head.id(), *commit)?);
+        if merged {
+            return Ok(*commit);
+        }
+        let left = sealed.find_commit(*commit)?.tree()?;
+        let known = |tree: &git2::Tree<'_>, path: &FilePath| {
+            let entry = tree.get_path(path.as_path()).ok();
+            entry.map(|entry| (entry.id(), entry.filemode()))
+        };
+        let files = changed_paths(sealed, *start, *commit)?;
+        let same = files
+            .iter()
+            .all(|path| known(&here, path) == known(&left, path));
+        if same && !files.is_empty() {
+            return Ok(*commit);
+        }
+    }
+    Ok(*start)
+}
+
+fn nothing() -> ApplyError {
+    ApplyError::NoResult("it changes nothing that is not there already".to_owned())
 }
 
 /// Where the repository of a checkout keeps its objects.

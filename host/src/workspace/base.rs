@@ -182,6 +182,8 @@ pub struct Base {
     pub(crate) complete: i64,
     /// What checks wrote, which later looks must not take for the agent's: the state that replaces the one captured.
     pub(crate) settled: HashMap<Vec<u8>, Option<super::changes::FileState>>,
+    /// What files were before the jobs that worked here earlier; see [`Base::before`].
+    pub(crate) earlier: super::earlier::EarlierStates,
     instructions: Vec<(path::FilePath, String)>,
     unread: u64,
 }
@@ -266,7 +268,8 @@ impl Base {
             .filter(|entry| entry.content == Content::Unread)
             .count() as u64;
         let instructions = instructions(workspace);
-        let complete = handles::file_clock();
+        // What is ignored is told by its ctime alone.
+        let complete = handles::next_file_tick();
         Ok(Self {
             workspace: workspace.clone(),
             contents,
@@ -276,6 +279,7 @@ impl Base {
             begun,
             complete,
             settled: HashMap::new(),
+            earlier: HashMap::new(),
             instructions,
             unread,
         })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::CString;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -85,7 +85,7 @@ impl FileState {
     }
 
     /// Whether two states are the same for everybody who reads or runs the file.
-    fn same(&self, other: &Self) -> bool {
+    pub(crate) fn same(&self, other: &Self) -> bool {
         self.kind() == other.kind()
             && self.content == other.content
             && !mode_differs(self.mode, other.mode)
@@ -335,6 +335,15 @@ impl Base {
             files: AtomicU64::new(0),
             racy_from: self.begun.saturating_sub(slack),
         };
+        let looked = top
+            .as_ref()
+            .map(|top| top.try_clone())
+            .transpose()
+            .map_err(|source| WorkspaceError::Io {
+                action: "open",
+                path: self.workspace.top().to_path_buf(),
+                source,
+            })?;
         let found = match top {
             Some(top) => {
                 let first = self
@@ -406,6 +415,7 @@ impl Base {
                 }
             }
         }
+        self.see_earlier(looked.as_ref().map(|top| top.as_fd()), &mut raw)?;
         self.leave_out_settled(&mut raw);
         let files = self.classify(raw);
         git.extend(self.git_changes(&files));

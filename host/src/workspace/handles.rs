@@ -346,6 +346,19 @@ pub(crate) fn file_clock() -> i64 {
         .saturating_add(now.tv_nsec as i64)
 }
 
+/// The next moment that this clock tells apart from now, a few milliseconds on: whatever was changed before this call has
+/// a smaller ctime (which can run ahead of the clock, but never past its next tick), whatever is changed after it has not.
+pub(crate) fn next_file_tick() -> i64 {
+    let begun = file_clock();
+    loop {
+        let now = file_clock();
+        if now != begun {
+            return now;
+        }
+        std::thread::sleep(std::time::Duration::from_micros(500));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

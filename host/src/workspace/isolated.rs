@@ -27,7 +27,7 @@ use super::put::Placer;
 use super::repository::{self, Repository, UserRules};
 use super::rules::IgnoreRules;
 use super::walk::{Here, Listed, Visited, walk};
-use super::{ApplyHow, Root, Workspace, WorkspaceError, path};
+use super::{ApplyHow, Earlier, Root, Workspace, WorkspaceError, path};
 
 /// What an isolated tree is to be made from.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,7 @@ pub struct IsolatedRequest<'a> {
     pub source: &'a Workspace,
     /// The job's own folder; `tree`, `keep` and `result` are made in it.
     pub folder: &'a Path,
-    /// Names the branch inside the tree: `worker/<name>`.
+    /// The job; names the branch: `worker/<name>`.
     pub name: &'a str,
     /// A branch, tag or commit to start from; HEAD when absent.
     pub base: Option<&'a str>,
@@ -52,6 +52,8 @@ pub struct Isolated {
     workspace: Workspace,
     record: IsolatedRecord,
     folder: PathBuf,
+    /// The job that works in it.
+    job: String,
 }
 
 /// What is known about an isolated tree, kept beside it for `apply`, `list` and a later job that goes on in it.
@@ -77,13 +79,25 @@ pub struct IsolatedRecord {
     pub included_files: u64,
     /// What could not be done, a sentence each.
     pub notes: Vec<String>,
-    /// The commit that holds what the job made; set when the job is over.
+    /// What the jobs made that worked here, oldest first; each is set when its job is over.
     #[serde(default)]
-    pub result: Option<String>,
-    /// The commit or tree that the result is to be compared with: the base, with the uncommitted work that was laid over it.
+    pub results: Vec<Sealed>,
+    /// The commit that the results are to be compared with: the base, with the uncommitted work that was laid over it.
     #[serde(default)]
     pub compared_with: Option<String>,
-    /// How the result was brought into the checkout, once it was.
+    /// Whether a job made of the tree's `.git` what git would run or be led astray by: no other one goes on in it.
+    #[serde(default)]
+    pub tampered: bool,
+}
+
+/// The result of one job in a tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The job.
+    pub job: String,
+    /// The commit that holds what it and those before it made.
+    pub commit: String,
+    /// How it was brought into the checkout, once it was.
     #[serde(default)]
     pub applied: Option<ApplyHow>,
 }
@@ -150,9 +164,9 @@ impl Isolated {
             dirty_files: 0,
             included_files: 0,
             notes: Vec::new(),
-            result: None,
+            results: Vec::new(),
             compared_with: None,
-            applied: None,
+            tampered: false,
         };
         let objects = source.git_dir().join("objects");
         let kept = keep_objects(&objects, &request.folder.join("keep/objects"))?;
@@ -201,21 +215,23 @@ impl Isolated {
             workspace: open_tree(&tree, &record)?,
             record,
             folder: request.folder.to_path_buf(),
+            job: request.name.to_owned(),
         };
         isolated.save()?;
         Ok(isolated)
     }
 
-    /// Opens a tree that was made before, for a job that goes on in it or for `apply`.
+    /// Opens a tree that was made before, for a job that goes on in it or whose result is to be applied.
     ///
     /// # Errors
     /// When there is none in `folder`.
-    pub fn open(folder: &Path) -> Result<Self, WorkspaceError> {
+    pub fn open(folder: &Path, job: &str) -> Result<Self, WorkspaceError> {
         let record = IsolatedRecord::load(folder)?;
         Ok(Self {
             workspace: open_tree(&folder.join("tree"), &record)?,
             record,
             folder: folder.to_path_buf(),
+            job: job.to_owned(),
         })
     }
 
@@ -238,15 +254,54 @@ impl Isolated {
         ]
     }
 
-    pub(crate) fn record_mut(&mut self) -> &mut IsolatedRecord {
-        &mut self.record
+    /// The job's directories in the checkout that the tree was made from.
+    pub fn source_dirs(&self) -> Vec<PathBuf> {
+        let dirs = self.record.dirs.iter();
+        dirs.map(|dir| self.record.source.join(dir)).collect()
+    }
+
+    /// What the jobs before this one changed here; none when it is the first.
+    pub fn earlier(&self) -> Option<Earlier> {
+        (!self.record.results.is_empty()).then(|| Earlier::at(self.folder.join("result")))
+    }
+
+    pub(crate) fn job(&self) -> &str {
+        &self.job
+    }
+
+    /// Changes the record. Another process may do so at the same time (`apply` of a job that another one goes on from): each
+    /// sees what the other wrote.
+    pub(crate) fn update(
+        &mut self,
+        change: impl FnOnce(&mut IsolatedRecord),
+    ) -> Result<(), WorkspaceError> {
+        let path = self.folder.join("isolated.lock");
+        let lock = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .and_then(|lock| {
+                rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
+                Ok(lock)
+            })
+            .map_err(|source| WorkspaceError::Io {
+                action: "lock",
+                path,
+                source,
+            })?;
+        self.record = IsolatedRecord::load(&self.folder)?;
+        change(&mut self.record);
+        let saved = self.save();
+        drop(lock);
+        saved
     }
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub(crate) fn save(&self) -> Result<(), WorkspaceError> {
+    fn save(&self) -> Result<(), WorkspaceError> {
         let path = self.folder.join(RECORD);
         let draft = self.folder.join(".isolated.draft");
         let text = serde_json::to_vec(&self.record).unwrap_or_default();
@@ -312,7 +367,11 @@ impl Isolated {
 }
 
 impl IsolatedRecord {
-    pub(super) fn load(folder: &Path) -> Result<Self, WorkspaceError> {
+    /// The record of the tree in `folder`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn load(folder: &Path) -> Result<Self, WorkspaceError> {
         let path = folder.join(RECORD);
         let text = fs::read(&path).map_err(|_| WorkspaceError::Isolation {
             what: format!("there is no isolated tree in {}", folder.display()),

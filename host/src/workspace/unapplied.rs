@@ -18,21 +18,27 @@ pub struct Unapplied {
 }
 
 impl Unapplied {
-    /// Looks into a job's folder. None where the job had no tree of its own, changed nothing, or was applied.
-    pub fn of(folder: &Path) -> Option<Self> {
+    /// Looks into the folder where a job's tree is. None where there is none, where the job changed nothing there, or where
+    /// its result was applied, by itself or with that of a job that went on from it.
+    pub fn of(folder: &Path, job: &str) -> Option<Self> {
         let record = IsolatedRecord::load(folder).ok()?;
         let tree = folder.join("tree");
-        if record.applied.is_some() || !tree.is_dir() {
+        if !tree.is_dir() {
             return None;
         }
-        let files = match (&record.result, &record.compared_with) {
-            (Some(result), Some(before)) => match count(folder, before, result) {
-                Some(0) => return None,
-                count => count,
-            },
-            _ => None,
+        let at = record.results.iter().position(|sealed| sealed.job == job);
+        let Some((at, before)) = at.zip(record.compared_with.as_ref()) else {
+            return Some(Self { tree, files: None });
         };
-        Some(Self { tree, files })
+        let (earlier, from) = record.results.split_at_checked(at)?;
+        if from.iter().any(|sealed| sealed.applied.is_some()) {
+            return None;
+        }
+        let before = earlier.last().map_or(before, |sealed| &sealed.commit);
+        match count(folder, before, &from.first()?.commit) {
+            Some(0) => None,
+            files => Some(Self { tree, files }),
+        }
     }
 }
 
@@ -64,8 +70,13 @@ impl Isolated {
     /// # Errors
     /// The record cannot be written.
     pub fn record_applied(&mut self, how: ApplyHow) -> Result<(), WorkspaceError> {
-        self.record_mut().applied = Some(how);
-        self.save()
+        let job = self.job().to_owned();
+        self.update(|record| {
+            let sealed = record.results.iter_mut().find(|sealed| sealed.job == job);
+            if let Some(sealed) = sealed {
+                sealed.applied = Some(how);
+            }
+        })
     }
 }
 

@@ -364,16 +364,18 @@ impl Jobs {
             match self.store.job(&id)? {
                 None => return Err(JobsError::Unknown(shorten(name, 40))),
                 Some(job) if !job.state.is_terminal() => return Err(JobsError::Unfinished(id)),
-                Some(_) => {
-                    let unapplied = Unapplied::of(&self.store.job_folder(&id));
+                Some(job) => {
+                    let folder = self.store.job_folder(job.home());
+                    let unapplied = Unapplied::of(&folder, id.as_str());
                     if let (Some(unapplied), false) = (unapplied, force) {
                         return Err(JobsError::Unapplied { id, unapplied });
                     }
-                    ids.insert(id)
+                    // A job that works in another one's folder goes before that one.
+                    ids.insert((job.lives_in.is_none(), id))
                 }
             };
         }
-        for id in &ids {
+        for (_, id) in &ids {
             self.store.remove(id)?;
             if !self.json {
                 self.terminal.line(format!("{id} removed"));

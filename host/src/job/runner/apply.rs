@@ -8,6 +8,7 @@ use super::equipment::Equipment;
 use crate::job::id::JobId;
 use crate::job::launch::Outcome;
 use crate::job::refusal::Refusal;
+use crate::job::state::State;
 use crate::job::store::Store;
 use crate::redact::LogMask;
 use crate::settings::Settings;
@@ -28,7 +29,10 @@ fn bring(
     mask: &LogMask,
 ) -> Result<Value, Refusal> {
     let store = Store::open(&settings.state_dir)?;
-    let mut tree = Isolated::open(&store.job_folder(id)).map_err(|_| {
+    let Some(job) = store.job(id)? else {
+        return Err(Refusal::new("job_id", "names no job of this store"));
+    };
+    let mut tree = Isolated::open(&store.job_folder(job.home()), id.as_str()).map_err(|_| {
         Refusal::new(
             "job_id",
             "names a job without a tree of its own: its changes are in the checkout already",
@@ -37,6 +41,20 @@ fn bring(
     let source = [tree.record().source.clone()];
     let equipment = Equipment::load(settings, &source).map_err(Refusal::internal)?;
     mask.set(equipment.redactor.clone());
+    // What went on from this job holds its changes too; brought one after the other they would be in each other's way.
+    let later = store
+        .lodgers(job.home())?
+        .into_iter()
+        .find(|later| later.ticket > job.ticket && later.state == State::Completed);
+    if let Some(later) = later {
+        return Err(Refusal::new(
+            "job_id",
+            format!(
+                "names a job that job {} went on from, whose result holds the changes of both; apply that one",
+                later.id
+            ),
+        ));
+    }
     let applied = tree
         .apply(how)
         .map_err(|fault| Refusal::new("apply", equipment.redactor.text(&fault.to_string())))?;

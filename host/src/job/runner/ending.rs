@@ -14,7 +14,7 @@ use crate::job::store::Store;
 use crate::process::LevelWord;
 use crate::redact::{Redacted, RedactedJson, Redactor};
 use crate::report::{self, Artifacts, Ended, artifacts};
-use crate::verify::Verdicts;
+use crate::verify::{Verdicts, revise};
 use crate::workspace::Selection;
 
 /// What ended a job, when that was no check: a stable name, and one sentence.
@@ -49,7 +49,11 @@ pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
     let max_bytes = caps.into_iter().flatten().min().unwrap_or(u64::MAX);
     let stopped = findings
         .stopped
-        .filter(|_| findings.passes.len() > 1)
+        // After a single pass only what is not plain from the job itself.
+        .filter(|reason| {
+            findings.passes.len() > 1
+                || matches!(reason, revise::Reason::Budget | revise::Reason::Time)
+        })
         .map(|reason| reason.to_string());
     let id = job.journal().id().to_string();
     let result = report::compose(&Ended {

@@ -31,7 +31,7 @@ use crate::redact::LogMask;
 use crate::report::Artifacts;
 use crate::settings::{SandboxMode, Settings};
 use crate::verify::{self, Verdicts, revise};
-use crate::workspace::{Base, ChangedFile, Changes, FilePath, Limits, Workspace};
+use crate::workspace::{Base, ChangedFile, Changes, FilePath, Limits};
 
 /// How often a job looks whether the tree that another job works in is free.
 pub(super) const TREE_POLL: Duration = Duration::from_millis(100);
@@ -150,7 +150,7 @@ impl Job {
 
         let claude = self.find_claude().await?;
         let mut site = self.find_site().await?;
-        let mut base = self.capture_base(site.workspace().clone()).await?;
+        let mut base = self.capture_base(&site).await?;
         let metering = Metering::begin(&self.settings, &self.journal, &self.stop);
         let adapter = self.start_adapter(&metering).await?;
         let around = Surroundings {
@@ -219,11 +219,18 @@ impl Job {
         located.map_err(|fault| Cut::fault("agent_missing")(&fault))
     }
 
-    async fn capture_base(&mut self, workspace: Workspace) -> Result<Base, Cut> {
+    async fn capture_base(&mut self, site: &Site) -> Result<Base, Cut> {
+        let (workspace, earlier) = (site.workspace().clone(), site.earlier());
         self.journal().line("recording the tree as it is");
         let storage = self.folder().join("base");
         let captured = self
-            .blocking(move || Base::capture(&workspace, &storage, Limits::default()))
+            .blocking(move || {
+                let base = Base::capture(&workspace, &storage, Limits::default())?;
+                match earlier {
+                    Some(earlier) => base.before(&earlier),
+                    None => Ok(base),
+                }
+            })
             .await?;
         let base = captured.map_err(|fault| Cut::fault("workspace")(&fault))?;
         if base.unread() > 0 {
@@ -241,17 +248,22 @@ impl Job {
         let mut config = config.map_err(|refusal| Cut::fault("settings")(&refusal))?;
         config.models.main = Some(self.equipment.model(&self.spec));
         config.job = Some(self.journal().id().to_string());
-        let caps = &self.spec.budget;
-        config.budget = gateway::Budget {
-            max_tokens_total: caps.max_tokens_total,
-            max_cost_usd: caps.max_cost_usd,
-            max_turns: caps.max_turns,
-        };
+        config.budget = self.caps();
         let adapter = Adapter::bind(LOOPBACK, config)
             .await
             .map_err(|fault| Cut::fault("adapter")(&fault))?;
         metering.follow(adapter.events());
         Ok(adapter)
+    }
+
+    /// What the job may spend.
+    fn caps(&self) -> gateway::Budget {
+        let caps = &self.spec.budget;
+        gateway::Budget {
+            max_tokens_total: caps.max_tokens_total,
+            max_cost_usd: caps.max_cost_usd,
+            max_turns: caps.max_turns,
+        }
     }
 
     /// Passes of the agent until the verdict stands.
@@ -309,7 +321,8 @@ impl Job {
                 max_passes: self.spec.auto_revise.max_passes,
                 can_escalate: self.settings.escalate_model.is_some(),
                 time_left_ms: self.time_left_ms(),
-                budget_spent: metering.budget_spent().is_some(),
+                // Also where the last answer took what was left: the next pass could not ask anything.
+                budget_spent: self.caps().spent(&adapter.usage(), true).is_some(),
             };
             match revise::decide(&policy, &self.findings.passes) {
                 revise::Decision::Stop(reason) => {

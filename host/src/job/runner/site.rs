@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::pipeline::{Cut, Job};
 use crate::agent::Session;
+use crate::job::id::JobId;
 use crate::job::lock::Hold;
 use crate::process::Confinement;
 use crate::settings::Isolation;
 use crate::workspace::{
-    Base, Changes, Isolated, IsolatedRequest, Limits, PortBase, Root, Workspace,
+    Base, Changes, Earlier, Isolated, IsolatedRequest, Limits, PortBase, Root, Workspace,
 };
 
 /// The record by which a later job can go on.
@@ -24,9 +25,9 @@ pub(in crate::job) struct Continuation {
     session: String,
     /// The agent's HOME, where the session lies.
     home: PathBuf,
-    /// The job's directories.
+    /// The job's directories in the user's checkout.
     pub(in crate::job) allowed_dirs: Vec<PathBuf>,
-    /// Whether they lie in a tree of the job's own.
+    /// Whether it works in a tree of its own, made from that checkout.
     pub(in crate::job) isolated: bool,
 }
 
@@ -87,8 +88,15 @@ impl Site {
 
     /// Notes where a later job can go on.
     pub(super) fn record_continuation(&self, folder: &Path, session: &str) {
-        let mut allowed_dirs = vec![self.workspace.work_dir().to_owned()];
-        allowed_dirs.extend(self.workspace.additional_dirs().iter().cloned());
+        let allowed_dirs = match &self.isolated {
+            Some(isolated) => isolated.source_dirs(),
+            None => {
+                let further = self.workspace.additional_dirs().iter().cloned();
+                std::iter::once(self.workspace.work_dir().to_owned())
+                    .chain(further)
+                    .collect()
+            }
+        };
         let record = Continuation {
             session: session.to_owned(),
             home: self.home.clone(),
@@ -99,6 +107,11 @@ impl Site {
         if let Err(fault) = fs::write(folder.join(CONTINUATION), text) {
             tracing::warn!(%fault, "no later job can go on in this one");
         }
+    }
+
+    /// What jobs changed that worked in this tree before; it counts as changed since the base.
+    pub(super) fn earlier(&self) -> Option<Earlier> {
+        self.isolated.as_ref().and_then(Isolated::earlier)
     }
 
     /// Keeps the result of an isolated job for `apply`.
@@ -130,6 +143,7 @@ impl Job {
             .await?;
         let workspace = opened.map_err(|fault| Cut::fault("workspace")(&fault))?;
         match self.spec.isolation {
+            Isolation::Worktree if self.spec.resume_job_id.is_some() => self.continued_site().await,
             Isolation::Worktree => self.isolated_site(workspace).await,
             Isolation::None => self.shared_site(workspace).await,
         }
@@ -154,6 +168,54 @@ impl Job {
     fn continued(&self) -> Option<Continuation> {
         let earlier = self.spec.resume_job_id.as_ref()?;
         Continuation::load(&self.journal().store().job_folder(earlier))
+    }
+
+    /// The tree, the home and the session of an earlier job.
+    async fn continued_site(&mut self) -> Result<Site, Cut> {
+        let gone = || Cut::Fault("workspace", "the earlier job is gone".to_owned());
+        let (Some(from), Some(earlier)) = (self.spec.resume_job_id.clone(), self.continued())
+        else {
+            return Err(gone());
+        };
+        let folder = {
+            let journal = self.journal();
+            let row = journal.store().job(journal.id());
+            let row = row.map_err(|fault| Cut::fault("store")(&fault))?;
+            let home: JobId = row.and_then(|row| row.lives_in).ok_or_else(gone)?;
+            journal.store().job_folder(&home)
+        };
+        self.journal()
+            .line(&format!("going on in the tree of job {from}"));
+        let name = self.journal().id().to_string();
+        let ports_folder = self.settings.state_dir.join("ports");
+        let open =
+            || Isolated::open(&folder, &name).map_err(|fault| Cut::fault("workspace")(&fault));
+        let alone = self.have_tree_alone(open()?.workspace()).await?;
+        // Once more: whoever had the tree until now may have left something there.
+        let isolated = open()?;
+        let last = isolated.record().results.last();
+        if last.is_none_or(|last| last.job != from.as_str()) {
+            return Err(Cut::Fault(
+                "workspace",
+                format!("another job went on in the tree of job {from} meanwhile"),
+            ));
+        }
+        let ports = self
+            .blocking(move || PortBase::reserve(&ports_folder))
+            .await?
+            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+        self.findings.notes.push(format!(
+            "goes on in the tree of job {from}; changes count from {}",
+            base_of(&isolated)
+        ));
+        Ok(Site {
+            workspace: isolated.workspace().clone(),
+            isolated: Some(isolated),
+            ports: Some(ports),
+            home: earlier.home,
+            session: Session::Resume(earlier.session),
+            _alone: Some(alone),
+        })
     }
 
     async fn isolated_site(&mut self, source: Workspace) -> Result<Site, Cut> {
@@ -182,8 +244,7 @@ impl Job {
             .await?
             .map_err(|fault| Cut::fault("workspace")(&fault))?;
         let record = isolated.record();
-        let short: String = record.base_commit.chars().take(10).collect();
-        let mut base = format!("isolated; base {} ({short})", record.base_name);
+        let mut base = format!("isolated; {}", base_of(&isolated));
         if record.dirty_included {
             base.push_str(&format!(" with {} uncommitted files", record.dirty_files));
         } else if record.dirty_files > 0 {
@@ -222,6 +283,12 @@ impl Job {
                 .await?;
         }
     }
+}
+
+fn base_of(isolated: &Isolated) -> String {
+    let record = isolated.record();
+    let short: String = record.base_commit.chars().take(10).collect();
+    format!("base {} ({short})", record.base_name)
 }
 
 fn fresh_session() -> Result<Session, Cut> {
