@@ -497,7 +497,7 @@ fn a_follow_up_of_an_isolated_job_counts_from_the_first_ones_base() {
 
     // The former one lies below it: neither people nor gc take it away.
     let removed = worker
-        .command(["jobs", "rm", first["job_id"].as_str().unwrap()])
+        .command(["jobs", "rm", "--force", first["job_id"].as_str().unwrap()])
         .output()
         .unwrap();
     assert!(

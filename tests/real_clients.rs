@@ -406,8 +406,9 @@ mod repairs {
     use super::*;
     use worker_test_support::gateway::Usage;
 
+    /// Claude Code edits only what it has read in this process.
     fn edit(from: &str, to: &str) -> Turn {
-        Turn::call(
+        Turn::call("Read", json!({"file_path": "{cwd}/src/a.js"})).and_call(
             "Edit",
             json!({"file_path": "{cwd}/src/a.js", "old_string": from, "new_string": to}),
         )
@@ -556,7 +557,7 @@ mod repairs {
         for (pass, (number, input, output)) in passes.iter().zip([(1, 300, 30), (2, 700, 70)]) {
             assert_eq!(pass["pass"], number, "{pass}");
             assert_eq!(pass["model"], "deepseek-v4-flash", "{pass}");
-            assert_eq!(pass["turns"], 2, "{pass}");
+            assert_eq!(pass["usage"]["turns"], 2, "{pass}");
             assert_eq!(pass["usage"]["tokens"]["input"], input, "{pass}");
             assert_eq!(pass["usage"]["tokens"]["output"], output, "{pass}");
             assert_eq!(
@@ -669,8 +670,8 @@ mod repairs {
             edit("a - b", "a + b"),
             Turn::say("sum() adds now."),
             Turn::call(
-                "Write",
-                json!({"file_path": "{cwd}/src/b.js", "content": "exports.twice = (a) => 2 * a;\n"}),
+                "Edit",
+                json!({"file_path": "{cwd}/src/b.js", "old_string": "", "new_string": "exports.twice = (a) => 2 * a;\n"}),
             ),
             Turn::say("twice() is there too."),
         ]))
