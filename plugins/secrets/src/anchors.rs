@@ -102,12 +102,23 @@ impl Anchors {
         add(&["bearer "], assign::bearer_rule, NEAR);
         add(&["basic "], assign::basic_rule, NEAR);
         add(
-            &["cookie:", "cookie\":", "cookie\\\":"],
+            &[
+                "cookie:",
+                "cookie\":",
+                "cookie\\\":",
+                "cookie = \"",
+                "cookie='",
+                "cookies={",
+            ],
             assign::cookie_rule,
             NEAR,
         );
         add(&["://", ":\\/\\/", "%3a%2f%2f"], url::rule, NEAR);
-        add(&["@tcp(", "@unix(", "@udp("], url::go_dsn_rule, AROUND);
+        add(
+            &["@tcp(", "@unix(", "@udp(", "@/"],
+            url::go_dsn_rule,
+            AROUND,
+        );
         add(url::WEBHOOKS, url::webhook_rule, NEAR);
         add(cli::COMMANDS, cli::rule, NEAR);
         add(
@@ -125,8 +136,11 @@ impl Anchors {
         add(&["insert into", "csv header"], files::insert_rule, DOCUMENT);
         add(files::COLUMNS, files::table_rule, DOCUMENT);
         add(files::HASHES, files::hash_rule, NEAR);
+        add(files::DUMPS, files::dump_rule, AROUND);
+        add(files::NOTATIONS, files::notation_rule, NEAR);
+        add(files::PRINTERS, files::printed_rule, NEAR);
         add(
-            &[":5432:", ":5433:", ":6432:", ":*:"],
+            &[":543", ":6432:", ":*:", ":25060:", ":26257:"],
             files::pgpass_rule,
             NEAR,
         );
@@ -135,6 +149,7 @@ impl Anchors {
             keys::pem_rule,
             KEY_BLOCK,
         );
+        add(&["openvpn static key"], keys::static_key_rule, NEAR);
         add(&["private-lines:"], keys::ppk_rule, KEY);
         add(&["private-mac:"], keys::ppk_mac_rule, NEAR);
         add(
@@ -166,6 +181,16 @@ impl Anchors {
             DOCUMENT,
         );
         add(&["apiversion: v1"], files::kube_document_rule, DOCUMENT);
+        add(
+            &[
+                "\"data\":",
+                "\"stringdata\":",
+                "\"data\\\":",
+                "\"stringdata\\\":",
+            ],
+            files::kube_json_rule,
+            DOCUMENT,
+        );
         for token in tokens::TOKENS {
             add(&[token.prefix], tokens::rule, NEAR);
         }
@@ -179,6 +204,25 @@ impl Anchors {
             }));
         };
         add(encoded::PREFIXES, encoded::rule, ENCODED);
+        let mut encoded: Vec<Vec<u8>> = tokens::TOKENS
+            .iter()
+            .map(|token| token.exact.as_bytes())
+            .chain(encoded::SCHEMES.iter().map(|scheme| scheme.as_bytes()))
+            .flat_map(encoded::forms)
+            .filter(|form| {
+                encoded::PREFIXES
+                    .iter()
+                    .all(|known| known.as_bytes() != form)
+            })
+            .collect();
+        encoded.sort_unstable();
+        encoded.dedup();
+        all.extend(encoded.into_iter().map(|literal| Anchor {
+            literal: Cow::Owned(literal),
+            judge: Judge::Rule(encoded::rule),
+            reach: ENCODED,
+            in_decoded: false,
+        }));
         all.extend(tokens::discord_beginnings().map(|literal| Anchor {
             literal: Cow::Owned(literal),
             judge: Judge::Rule(tokens::discord_rule),

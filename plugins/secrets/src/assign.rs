@@ -4,7 +4,7 @@ use crate::Out;
 use crate::names::{Kind, Name, classify};
 use crate::text::{Text, alnum, base64};
 use crate::value::{
-    Place, Value, is_placeholder, is_reference, plausible, quote_at, quoted_end, random,
+    Place, Shape, Value, is_placeholder, is_reference, plausible, quote_at, quoted_end, random,
     unquoted_end, wordy,
 };
 
@@ -39,6 +39,17 @@ pub(crate) const NAMES: &[&str] = &[
     "psk",
     "jwt",
     "mdp",
+    "_sk=",
+    "_sk:",
+    "_sk\"",
+    "_sk ",
+    "_ak=",
+    "_ak:",
+    "_ak\"",
+    "_ak ",
+    "app_certificate",
+    "appcertificate",
+    "reporter_id",
 ];
 
 /// Parameters that are secrets only in a URL or a form.
@@ -64,6 +75,7 @@ pub(crate) const QUERY_NAMES: &[&str] = &[
     "?s=",
     "?t=",
     "&hmac=",
+    "?hmac=",
     "?k=",
     "&k=",
     "?otp=",
@@ -129,10 +141,15 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
         }
     }
     let Some(name) = classify(text.slice(start, name_end)) else {
+        spaced(text, start, name_end, out);
         return;
     };
     if !flag && text.slice(start, name_end) == b"PASS" {
+        greeted(text, start, name_end, out);
         return;
+    }
+    if !flag && text.slice(start, name_end) == b"AUTH" {
+        protocol_auth(text, start, name_end, out);
     }
     if named_elsewhere(text, start, name_end, name, out) {
         return;
@@ -148,7 +165,11 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
         }
     }
     // `arn:aws:secretsmanager:...:secret:name`
-    if link == Link::Colon && text.before(start) == b':' && text.at(name_end) == b':' {
+    if link == Link::Colon
+        && text.before(start) == b':'
+        && text.at(name_end) == b':'
+        && text.at(name_end + 1) != b' '
+    {
         return;
     }
     let place = place_of(text, start, link);
@@ -198,6 +219,102 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
                 );
             }
         }
+    }
+}
+
+/// A name of several words in prose or a form: `API key: ...`, `the client key is ...`. The value must look random.
+fn spaced(text: &Text<'_>, start: usize, name_end: usize, out: &mut Out) {
+    if text.before(start) != b' ' {
+        return;
+    }
+    let first = text.run_back(start - 1, 24, alnum);
+    let second = if text.before(first) == b' ' {
+        text.run_back(first - 1, 24, alnum)
+    } else {
+        first
+    };
+    let joined: Vec<u8> = text
+        .slice(second, name_end)
+        .iter()
+        .map(|&b| if b == b' ' { b'_' } else { b })
+        .collect();
+    let Some(name) = classify(&joined).filter(|_| first + 1 < start) else {
+        return;
+    };
+    let Some((link @ (Link::Assign | Link::Colon | Link::Prose | Link::Cell), from)) =
+        link(text, start, name_end)
+    else {
+        return;
+    };
+    if name.kind == Kind::Weak && link != Link::Prose {
+        return;
+    }
+    let value = quoted(text, from).unwrap_or_else(|| bare(text, from, Place::Plain));
+    let bytes = text.slice(value.start, value.end);
+    if name.kind == Kind::Weak && bytes.len() < 20 {
+        return;
+    }
+    if random(bytes) || bytes.len() >= 12 && Shape::of(bytes).mixed() && !wordy(bytes) {
+        accept(text, value, Kind::Secret, "key", out);
+    }
+}
+
+/// `PASS ...` of FTP and POP3: only with its `USER ...` before it.
+fn greeted(text: &Text<'_>, start: usize, name_end: usize, out: &mut Out) {
+    let before = text.slice(start.saturating_sub(240), start);
+    if text.at(name_end) != b' ' || !before.windows(5).any(|part| part == b"USER ") {
+        return;
+    }
+    let value = bare(text, name_end, Place::Plain);
+    accept(
+        text,
+        Value {
+            quoted: true,
+            ..value
+        },
+        Kind::Password,
+        "password",
+        out,
+    );
+}
+
+/// `AUTH password` and `AUTH user password` of Redis, `AUTH PLAIN ...` of SMTP.
+fn protocol_auth(text: &Text<'_>, start: usize, name_end: usize, out: &mut Out) {
+    let line = text.line_start(start);
+    let prompt = text
+        .slice(line, start)
+        .iter()
+        .rposition(|b| !matches!(b, b' ' | b'>' | b'"'))
+        .is_none_or(|at| start - line - at > 2);
+    if text.at(name_end) != b' ' || !prompt {
+        return;
+    }
+    let first = bare(text, name_end, Place::Plain);
+    let second = bare(text, first.end, Place::Plain);
+    let (one, two) = (
+        text.slice(first.start, first.end),
+        text.slice(second.start, second.end),
+    );
+    if matches!(one, b"PLAIN" | b"LOGIN" | b"CRAM-MD5" | b"XOAUTH2") {
+        let decoded = crate::encoded::decode(two);
+        if two.len() >= 12 && (decoded.contains(&0) || decoded.contains(&1)) {
+            out.hit(second.start, second.end, "smtp-auth");
+        }
+        return;
+    }
+    let value = if two.is_empty() { first } else { second };
+    let rest = text.blanks(value.end);
+    if text.at(rest) == 0 || text.line_break(rest).is_some() || text.at(rest) == b'"' {
+        accept(
+            text,
+            Value {
+                quoted: true,
+                ..value
+            },
+            Kind::Password,
+            "password",
+            out,
+        );
     }
 }
 
@@ -258,6 +375,8 @@ fn link(text: &Text<'_>, start: usize, name_end: usize) -> Option<(Link, usize)>
             Some((Link::Assign, k))
         }
         b':' if text.at(j + 1) == b'=' => Some((Link::Assign, j + 2)),
+        // LDIF: what follows two colons is base64.
+        b':' if text.at(j + 1) == b':' && text.at(j + 2) == b' ' => Some((Link::Assign, j + 2)),
         b':' if text.at(j + 1) == b':' => None,
         b':' if text.at(j + 1) == b'/' && text.at(j + 2) == b'/' => None,
         b':' => Some(annotated(text, j + 1).map_or((Link::Colon, j + 1), |k| (Link::Assign, k))),
@@ -298,7 +417,16 @@ fn link(text: &Text<'_>, start: usize, name_end: usize) -> Option<(Link, usize)>
             let k = text.run(j, |b| b != b' ' && b != 0);
             Some((Link::Prose, text.blanks(k)))
         }
-        b'a' if blanks && text.starts_ci(j, b"as string = ") => Some((Link::Assign, j + 12)),
+        b'a' | b'A' if blanks && text.starts_ci(j, b"as string = ") => Some((Link::Assign, j + 12)),
+        // C#: `Password { get; set; } = "..."`
+        b'{' if blanks && text.starts(j, b"{ get") => {
+            let close = text.run_most(j, 60, |b| !matches!(b, 0 | b'}' | b'\n'));
+            let equals = text.blanks(close + 1);
+            (text.at(close) == b'}' && text.at(equals) == b'=')
+                .then_some((Link::Assign, equals + 1))
+        }
+        // `NAME<<EOF`
+        b'<' if text.starts(j, b"<<") && text.at(j + 2) != b'<' => Some((Link::Assign, j)),
         b'(' if blanks => Some((Link::Blank, j + 1)),
         _ if blanks => Some((Link::Blank, j)),
         _ => None,
@@ -388,6 +516,193 @@ fn bare(text: &Text<'_>, from: usize, place: Place) -> Value {
     }
 }
 
+/// Where the body of a here-document begins: `<<EOF`, `<<-'EOF'`, `$(cat <<EOF`, `<<<EOT` of PHP, `<<~EOS` of Ruby.
+fn document(text: &Text<'_>, from: usize) -> Option<(usize, usize, usize)> {
+    let mut i = from;
+    if text.at(i) == b'"' {
+        i += 1;
+    }
+    if text.starts(i, b"$(") {
+        i = text.blanks(i + 2);
+        if !text.starts(i, b"cat") {
+            return None;
+        }
+        i = text.blanks(i + 3);
+    }
+    if !text.starts(i, b"<<") {
+        return None;
+    }
+    i = text.run(i, |b| b == b'<');
+    i = text.run(i, |b| {
+        matches!(b, b'-' | b'~' | b' ' | b'\'' | b'"' | b'\\')
+    });
+    let mark = text.run(i, |b| alnum(b) || b == b'_');
+    if mark == i || !text.at(i).is_ascii_uppercase() && mark - i < 3 {
+        return None;
+    }
+    let line = text.run_most(mark, 120, |b| !matches!(b, 0 | b'\n' | b'\r' | b'\\'));
+    text.line_break(line).map(|body| (body, i, mark))
+}
+
+/// The lines of a here-document that is the value of a name.
+fn here_document(text: &Text<'_>, document: (usize, usize, usize), name: Name, out: &mut Out) {
+    let (mut i, mark, mark_end) = document;
+    let end_mark = text.slice(mark, mark_end);
+    for _ in 0..24 {
+        let start = text.blanks(i);
+        let end = text.run(start, |b| !matches!(b, 0..=b' ' | b'\\'));
+        let line = text.slice(start, end);
+        if line.is_empty() || line.strip_suffix(b";").unwrap_or(line) == end_mark {
+            return;
+        }
+        let value = Value {
+            start,
+            end,
+            quoted: true,
+        };
+        if !line.ends_with(b":") {
+            accept(text, value, name.kind, name.label, out);
+        }
+        let Some(next) = text.line_break(text.blanks(end)) else {
+            return;
+        };
+        i = next;
+    }
+}
+
+/// A string that is put together from several literals: `"abc" + "def"`, `"abc" "def"`, over lines as well. They are
+/// judged as one.
+fn joined(text: &Text<'_>, first: Value, name: Name, out: &mut Out) -> bool {
+    let mut pieces = [(0, 0); 16];
+    pieces[0] = (first.start, first.end);
+    let mut count = 1;
+    let mut end = first.end;
+    while count < pieces.len() {
+        let Some(close) = quote_at(text, end).filter(|quote| quote.depth < 16) else {
+            break;
+        };
+        let gap = |mut i: usize| loop {
+            i = text.blanks(i);
+            if text.at(i) == b'\\' && text.at(i + 1) == b'\n' {
+                i += 1;
+            }
+            match text.line_break(i) {
+                Some(next) => i = next,
+                None => return i,
+            }
+        };
+        let after = end + close.length;
+        let mut i = gap(after);
+        let operator = matches!(text.at(i), b'+' | b'.' | b'&') && text.at(i + 1) != b'=';
+        if operator {
+            i = gap(text.run(i, |b| matches!(b, b'+' | b'.' | b'&')));
+        } else if i == after {
+            break;
+        }
+        let Some(open) = quote_at(text, i).filter(|open| *open == close) else {
+            break;
+        };
+        let start = i + open.length;
+        end = quoted_end(text, start, open);
+        // A member's name is no piece.
+        let next = text.blanks(end + quote_at(text, end).map_or(0, |quote| quote.length));
+        if end == start || matches!(text.at(next), b':' | b'=') {
+            break;
+        }
+        pieces[count] = (start, end);
+        count += 1;
+    }
+    if count == 1 {
+        return false;
+    }
+    let pieces = &pieces[..count];
+    let whole: Vec<u8> = pieces
+        .iter()
+        .flat_map(|&(start, end)| text.slice(start, end))
+        .copied()
+        .collect();
+    if whole.is_empty() || !plausible(&whole, name.kind, true) || wordy(&whole) {
+        return false;
+    }
+    for &(start, end) in pieces {
+        out.hit(start, end, name.label);
+    }
+    true
+}
+
+/// The value among the members of an object or mapping that a name holds: `{"type": "string", "value": "..."}`,
+/// `Type: String`, `Default: ...`.
+fn holder(text: &Text<'_>, from: usize, name: Name, out: &mut Out) -> bool {
+    const MEMBERS: &[&str] = &[
+        "value",
+        "default",
+        "stringvalue",
+        "plaintext",
+        "secretstring",
+        "s",
+        "data",
+        "content",
+        "#text",
+        "_text",
+        "raw",
+        "currentvalue",
+        "initialvalue",
+    ];
+    let curly = text.at(from) == b'{';
+    let mut i = from + usize::from(curly);
+    let mut line = false;
+    for _ in 0..16 {
+        loop {
+            i = text.run(i, |b| matches!(b, b' ' | b'\t' | b','));
+            match text.line_break(i) {
+                Some(next) => {
+                    // A mapping ends where its indentation does.
+                    if !curly && text.blanks(next) == next {
+                        return false;
+                    }
+                    line = true;
+                    i = next;
+                }
+                None => break,
+            }
+        }
+        if !curly && !line {
+            return false;
+        }
+        let quote = quote_at(text, i);
+        let start = i + quote.map_or(0, |quote| quote.length);
+        let end = text.run(start, |b| alnum(b) || matches!(b, b'_' | b'#' | b'-'));
+        let mut after = end + quote_at(text, end).map_or(0, |quote| quote.length);
+        after = text.blanks(after);
+        if end == start || text.at(after) != b':' {
+            return false;
+        }
+        let key = text.slice(start, end);
+        let value = text.blanks(after + 1);
+        if MEMBERS
+            .iter()
+            .any(|member| key.eq_ignore_ascii_case(member.as_bytes()))
+        {
+            let value = quoted(text, value).unwrap_or_else(|| bare(text, value, Place::Plain));
+            return accept(text, value, name.kind, name.label, out);
+        }
+        if classify(key).is_some() {
+            return false;
+        }
+        i = match quoted(text, value) {
+            Some(value) => value.end + quote_at(text, value.end).map_or(1, |quote| quote.length),
+            None => text.run_most(value, 80, |b| {
+                !matches!(b, 0 | b',' | b'\n' | b'\r' | b'}' | b'{' | b'[' | b'\\')
+            }),
+        };
+        if matches!(text.at(i), b'}' | b'{' | b'[') {
+            return false;
+        }
+        line = false;
+    }
+    false
+}
+
 /// The value behind `=` or `:`.
 fn member(
     text: &Text<'_>,
@@ -417,11 +732,15 @@ fn member(
         list(text, i, name, out);
         return;
     }
+    if let Some(body) = document(text, i) {
+        here_document(text, body, name, out);
+        return;
+    }
     if let Some(value) = quoted(text, i) {
         if value.end == value.start {
             return;
         }
-        if accept(text, value, name.kind, name.label, out) {
+        if joined(text, value, name, out) || accept(text, value, name.kind, name.label, out) {
             return;
         }
         shell_default(text, value, name, out);
@@ -437,7 +756,12 @@ fn member(
         }
     }
     if text.line_break(i).is_some() {
-        below(text, i, name, false, out);
+        if !holder(text, i, name, out) {
+            below(text, i, name, false, out);
+        }
+        return;
+    }
+    if text.at(i) == b'{' && text.at(i + 1) != b'{' && holder(text, i, name, out) {
         return;
     }
     if matches!(text.at(i), b'[' | b'{' | b'(') || text.starts(i, b"vec![") || text.starts(i, b"&[")
@@ -467,6 +791,7 @@ fn member(
         && bytes.len() < 12
         && !bytes.iter().any(u8::is_ascii_digit)
     {
+        wrapped(text, i, name, out);
         return;
     }
     if accept(text, value, kind, name.label, out) {
@@ -773,15 +1098,20 @@ fn blank(text: &Text<'_>, name_start: usize, from: usize, name: Name, flag: bool
         value = bare(text, value.end, Place::Plain);
     }
     let bytes = text.slice(value.start, value.end);
-    if bytes.is_empty() || bytes[0] == b'-' || matches!(bytes[0], b'=' | b'>' | b'|' | b'(' | b'{')
-    {
+    if bytes.starts_with(b"-") {
+        valued(text, value, name, out);
+        return;
+    }
+    if bytes.is_empty() || matches!(bytes[0], b'=' | b'>' | b'|' | b'(' | b'{') {
         return;
     }
     if flag {
         accept(text, value, name.kind, name.label, out);
         return;
     }
-    if wordy(bytes) || is_placeholder(bytes) {
+    let sure = before_word(text, name_start);
+    let strange = bytes.len() >= 10 && Shape::of(bytes).mixed();
+    if wordy(bytes) && !(sure && strange) || is_placeholder(bytes) {
         return;
     }
     // `app-secret-7d9f8b6c5d`: the name of an object.
@@ -806,7 +1136,7 @@ fn blank(text: &Text<'_>, name_start: usize, from: usize, name: Name, flag: bool
     };
     let parenthesis = text.before(from) == b'(' && text.at(value.end) == b')';
     let mixed = bytes.iter().any(u8::is_ascii_digit);
-    if before_word(text, name_start)
+    if sure
         || first && mixed
         || random(bytes) && !named && name.kind != Kind::Weak && bytes.len() >= 16
         || parenthesis && random(bytes)
@@ -822,6 +1152,51 @@ fn blank(text: &Text<'_>, name_start: usize, from: usize, name: Name, flag: bool
             name.label,
             out,
         );
+    }
+}
+
+/// `gh secret set NAME --body VALUE`, `az keyvault secret set --name NAME --value VALUE`.
+fn valued(text: &Text<'_>, option: Value, name: Name, out: &mut Out) {
+    const OPTIONS: &[&[u8]] = &[
+        b"--body",
+        b"-b",
+        b"--value",
+        b"-v",
+        b"--secret-string",
+        b"--plaintext",
+        b"--data",
+        b"--secret",
+        b"--string-value",
+    ];
+    let mut i = option.start;
+    // Another option may stand between.
+    for _ in 0..4 {
+        let end = text.run(i, |b| alnum(b) || b == b'-');
+        let word = text.slice(i, end);
+        if !word.starts_with(b"-") {
+            return;
+        }
+        let from = match text.at(end) {
+            b'=' | b' ' => end + 1,
+            b'"' | b'\'' => end,
+            _ if word.starts_with(b"-b") => i + 2,
+            _ => return,
+        };
+        let value = quoted(text, from).unwrap_or_else(|| bare(text, from, Place::Plain));
+        if OPTIONS.contains(&word) || word.starts_with(b"-b") && from == i + 2 {
+            accept(
+                text,
+                Value {
+                    quoted: true,
+                    ..value
+                },
+                Kind::Password,
+                name.label,
+                out,
+            );
+            return;
+        }
+        i = text.blanks(value.end + usize::from(value.quoted));
     }
 }
 
@@ -880,6 +1255,7 @@ fn before_word(text: &Text<'_>, name_start: usize) -> bool {
         .any(|word| last.eq_ignore_ascii_case(word.as_bytes()))
         || has("login ")
         || has("machine ")
+        || has("d-i ")
         || has("username ")
         || has("neighbor ")
         || has("server ")
@@ -1066,7 +1442,10 @@ pub(crate) fn accept(
     out: &mut Out,
 ) -> bool {
     let bytes = text.slice(value.start, value.end);
-    if bytes.is_empty() || !plausible(bytes, kind, value.quoted) {
+    let phrase = label == "seed-phrase"
+        && (12..=25).contains(&bytes.split(|&b| b == b' ').count())
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || *b == b' ');
+    if bytes.is_empty() || !phrase && !plausible(bytes, kind, value.quoted) {
         return false;
     }
     out.hit(value.start, value.end, label);
@@ -1091,7 +1470,24 @@ pub(crate) fn query_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) 
     if bytes.len() < 16 || is_reference(bytes, false) || is_placeholder(bytes) || wordy(bytes) {
         return;
     }
-    let short_name = literal.len() <= 3 || literal == b"&hash=" || literal == b"?st=";
+    let line = text.line_start(at);
+    let path = text.slice(line.max(at.saturating_sub(200)), at);
+    let sends = [
+        &b"verif"[..],
+        b"reset",
+        b"confirm",
+        b"invit",
+        b"magic",
+        b"login",
+        b"activat",
+        b"subscri",
+    ]
+    .iter()
+    .any(|word| {
+        path.windows(word.len())
+            .any(|part| part.eq_ignore_ascii_case(word))
+    });
+    let short_name = !sends && (literal.len() <= 3 || literal == b"&hash=" || literal == b"?st=");
     if short_name && (bytes.len() < 24 || crate::value::Shape::of(bytes).hex) {
         return;
     }
@@ -1248,10 +1644,18 @@ pub(crate) fn cookie_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
         let name_end = text.run(i, |b| {
             alnum(b) || matches!(b, b'_' | b'-' | b'.' | b'%' | b'$' | b'[' | b']')
         });
-        if name_end == i || text.at(name_end) != b'=' {
+        // `cookies={"session": "..."}`
+        let member = text.run_most(name_end, 5, |b| matches!(b, b'"' | b'\'' | b':' | b' '));
+        let from = if text.at(name_end) == b'=' {
+            name_end + 1
+        } else if text.slice(name_end, member).contains(&b':') {
+            member
+        } else {
+            return;
+        };
+        if name_end == i {
             return;
         }
-        let from = name_end + 1;
         let end = text.run(from, |b| {
             !matches!(b, 0..=b' ' | b';' | b'"' | b'\'' | b',' | b'\\')
         });

@@ -181,6 +181,24 @@ pub(crate) const PREFIXES: &[&str] = &[
     "50524956415445204b4559",
 ];
 
+/// Beginnings of URLs that may hold credentials.
+pub(crate) const SCHEMES: &[&str] = &[
+    "postgres://",
+    "postgresql://",
+    "mysql://",
+    "mongodb://",
+    "mongodb+srv://",
+    "redis://",
+    "rediss://",
+    "amqp://",
+    "amqps://",
+    "https://",
+    "http://",
+    "PASSWORD=",
+    "_SECRET=",
+    "_TOKEN=",
+];
+
 /// The longest run that is decoded.
 const LONGEST: usize = 2048;
 
@@ -199,32 +217,139 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
             }
         }
     }
-    let start = text.run_back(at, LONGEST / 2, alphabet);
+    // Padding ends a run; what stands before is a name.
+    let start = text.run_back(at, LONGEST / 2, |b| alphabet(b) && b != b'=');
     let end = text.run(at + len, alphabet);
     if end - start < 20 {
         return;
     }
-    // A path or a word may run into the front: try the alignments.
-    // What is around the anchor tells; from a whole group of four on.
-    let near = start + (at - start).saturating_sub(512) / 4 * 4;
-    let bytes = text.slice(near, end.min(at + 1024));
-    for shift in 0..4 {
-        let Some(shifted) = bytes.get(shift..) else {
-            return;
-        };
-        if start + shift > at {
-            return;
-        }
-        let plain = decode(shifted);
-        if printable(&plain) && crate::holds_secret(&plain) {
-            out.hit(start + shift, end, "base64-encoded-secret");
-            return;
-        }
-        // Only a name before it, as in `token=Z2hw`, shifts the alphabet.
-        if shift == 0 && !bytes.contains(&b'=') && !matches!(text.before(start), b'\\') {
+    if wrapped(text, start, end, out) {
+        return;
+    }
+    // A path or an escape may run into the front. What is around the anchor tells, from a whole group of four on.
+    let near = |start: usize| start + (at - start).saturating_sub(512) / 4 * 4;
+    let holds = |start: usize| {
+        let plain = decode(text.slice(near(start), end.min(at + 1024)));
+        printable(&plain) && crate::holds_secret(&plain)
+    };
+    let slash = text
+        .slice(start, at)
+        .iter()
+        .rposition(|&b| b == b'/')
+        .map(|slash| start + slash + 1);
+    let escape = (text.before(start) == b'\\').then_some(start + 1);
+    for start in [Some(start), slash, escape].into_iter().flatten() {
+        if start <= at && end - start >= 16 && holds(start) {
+            out.hit(start, end, "base64-encoded-secret");
             return;
         }
     }
+}
+
+/// Lines as mail and `base64` wrap them: what is encoded goes on over line breaks. Hides the lines that hold a secret.
+fn wrapped(text: &Text<'_>, start: usize, end: usize, out: &mut Out) -> bool {
+    let width = end - start;
+    let line = |i: usize| {
+        let end = text.run_most(i, 128, base64);
+        (end > i && matches!(text.at(end), 0 | b'\n' | b'\r' | b'\\')).then_some((i, end))
+    };
+    if !(57..=128).contains(&width) && !matches!(text.before(start), b'\n') {
+        return false;
+    }
+    let mut lines = vec![(start, end)];
+    // Before: lines of one width.
+    let mut first = start;
+    while lines.len() < 4 && first > 1 && text.before(first) == b'\n' {
+        let stop = text.run_back(first, 2, |b| matches!(b, b'\n' | b'\r'));
+        let begin = text.run_back(stop, 128, base64);
+        if stop - begin < 57
+            || begin > 0 && text.before(begin) != b'\n'
+            || !(stop - begin).is_multiple_of(4)
+        {
+            break;
+        }
+        lines.insert(0, (begin, stop));
+        first = begin;
+    }
+    let full = lines[0].1 - lines[0].0;
+    let mut last = end;
+    while lines.len() < 12
+        && lines[lines.len() - 1].1 - lines[lines.len() - 1].0 == full
+        && full.is_multiple_of(4)
+    {
+        let Some(next) = text.line_break(last) else {
+            break;
+        };
+        let Some((begin, stop)) = line(next) else {
+            break;
+        };
+        if stop - begin > full {
+            break;
+        }
+        lines.push((begin, stop));
+        last = stop;
+    }
+    if lines.len() < 2 {
+        return false;
+    }
+    let joined: Vec<u8> = lines
+        .iter()
+        .flat_map(|&(start, end)| text.slice(start, end))
+        .copied()
+        .collect();
+    let plain = decode(&joined);
+    if !printable(&plain) {
+        return false;
+    }
+    let mut any = false;
+    for (from, to) in crate::secrets_within(&plain) {
+        let (from, to) = (from * 4 / 3, (to * 4).div_ceil(3));
+        let mut offset = 0;
+        for &(start, end) in &lines {
+            let length = end - start;
+            if offset < to && offset + length > from {
+                out.hit(start, end, "base64-encoded-secret");
+                any = true;
+            }
+            offset += length;
+        }
+    }
+    any
+}
+
+/// What a literal of a few bytes becomes in base64 at the three alignments, without the characters that what stands
+/// around it changes, and in hexadecimal; in lower case, as anchors are.
+pub(crate) fn forms(literal: &[u8]) -> Vec<Vec<u8>> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut forms = Vec::new();
+    for alignment in 0..3 {
+        let bit = |i: usize| {
+            let i = i.checked_sub(alignment * 8)?;
+            literal.get(i / 8).map(|byte| byte >> (7 - i % 8) & 1)
+        };
+        let whole = (0..).map(|group| {
+            (0..6).try_fold(0usize, |six, i| {
+                Some(six << 1 | usize::from(bit(group * 6 + i)?))
+            })
+        });
+        let core: Vec<u8> = whole
+            .skip_while(Option::is_none)
+            .map_while(|six| six)
+            .map(|six| ALPHABET[six].to_ascii_lowercase())
+            .collect();
+        if core.len() >= 4 {
+            forms.push(core);
+        }
+    }
+    if literal.len() >= 3 {
+        forms.push(
+            literal
+                .iter()
+                .flat_map(|b| format!("{b:02x}").into_bytes())
+                .collect(),
+        );
+    }
+    forms
 }
 
 fn printable(bytes: &[u8]) -> bool {

@@ -22,8 +22,10 @@ pub(crate) fn pem_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
         .or_else(|| word(b"END+"));
     if begins.is_some() && begins >= ends {
         let mut i = at + len;
-        if text.starts(i, b" BLOCK") {
-            i += 6;
+        for block in [&b" BLOCK"[..], b"+BLOCK", b"%20BLOCK"] {
+            if text.starts(i, block) {
+                i += block.len();
+            }
         }
         i = text.run(i, |b| b == b'-' || b == b' ');
         body(text, i, out);
@@ -108,6 +110,9 @@ fn separators(text: &Text<'_>, from: usize) -> usize {
             {
                 i += 3
             }
+            // The arrow that file viewers put behind a line's number.
+            0xe2 if text.starts(i, b"\xe2\x86\x92") => i += 3,
+            b'/' if text.at(i + 1) == b'/' && matches!(text.at(i + 2), b' ' | b'\n') => i += 2,
             b'&' if text.starts_ci(i, b"&#10;") || text.starts_ci(i, b"&#13;") => i += 5,
             b'&' if text.starts_ci(i, b"&#xa;") || text.starts_ci(i, b"&#xd;") => i += 5,
             b'<' if text.starts_ci(i, b"<br>") => i += 4,
@@ -171,6 +176,8 @@ fn chunk(text: &Text<'_>, line: usize, inside: bool) -> Option<(usize, usize)> {
             last = i + 1;
         } else if text.at(i) == b'\\' && text.at(i + 1) == b't' {
             last = i + 2;
+        } else if text.at(i) == 0xe2 && text.starts(i, b"\xe2\x86\x92") {
+            last = i + 3;
         }
         i += 1;
     }
@@ -218,9 +225,22 @@ fn headless(text: &Text<'_>, footer: usize, out: &mut Out) {
             })
         }
     };
-    let mut i = footer;
-    let mut start = None;
-    let mut end = None;
+    // Where a line begins whose base64 begins at `i`: before its number or comment sign.
+    let line_start = |i: usize| {
+        let start = text.run_back(i, 24, |b| b != b'\n');
+        let prefix = text.slice(start, i);
+        let only_prefix = prefix.iter().all(|b| {
+            matches!(
+                b,
+                b' ' | b'\t' | b'/' | b'#' | b'*' | b'|' | b'>' | b':' | b'0'
+                    ..=b'9' | 0xe2 | 0x86 | 0x92
+            )
+        });
+        (text.before(start) == b'\n' && !prefix.is_empty() && only_prefix).then_some(start)
+    };
+    let mut i = line_start(footer).unwrap_or(footer);
+    let mut lines: Vec<(usize, usize)> = Vec::new();
+    let mut whole = true;
     while i > text.floor() {
         let escaped = text.before(i) == b'n' && i >= 2 && text.at(i - 2) == b'\\';
         let line_end = back(i, escaped);
@@ -232,20 +252,32 @@ fn headless(text: &Text<'_>, footer: usize, out: &mut Out) {
             line += 1;
         }
         let length = line_end - line;
-        let first = end.is_none();
-        if length < if first { 1 } else { 40 }
+        if length < if lines.is_empty() { 1 } else { 40 }
             || crate::value::wordy(text.slice(line, line_end)) && length < 60
         {
             break;
         }
-        end = end.or(Some(line_end));
-        start = Some(line);
-        i = line;
+        lines.push((line, line_end));
+        i = match line_start(line) {
+            Some(start) => {
+                whole = false;
+                start
+            }
+            None => line,
+        };
     }
-    if let (Some(start), Some(end)) = (start, end)
-        && end - start >= 60
-    {
+    let (Some(&(start, _)), Some(&(_, end))) = (lines.last(), lines.first()) else {
+        return;
+    };
+    if end - start < 60 {
+        return;
+    }
+    if whole {
         out.hit(start, end, "private-key");
+    } else {
+        for (start, end) in lines {
+            out.hit(start, end, "private-key");
+        }
     }
 }
 
@@ -308,7 +340,9 @@ pub(crate) fn jwt_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out) {
         return;
     }
     let payload = text.run(header + 1, base64url);
-    if payload - header < 8 {
+    // An encrypted token with a key agreed on directly has an empty second part.
+    let direct = payload == header + 1 && text.at(payload) == b'.';
+    if payload - header < 8 && !direct {
         return;
     }
     let mut end = payload;
@@ -322,8 +356,22 @@ pub(crate) fn jwt_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out) {
         parts += 1;
     }
     // Two parts are a token cut short; its claims are telling as well.
-    if parts >= 3 || text.starts(header + 1, b"eyJ") {
+    if if direct { parts == 5 } else { parts >= 3 } || text.starts(header + 1, b"eyJ") {
         out.hit(at, end, "jwt");
+    }
+}
+
+/// `-----BEGIN OpenVPN Static key V1-----`: lines of hexadecimal digits.
+pub(crate) fn static_key_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let mut i = text.run(at + len, |b| !matches!(b, 0 | b'\n' | b'\r' | b'\\'));
+    for _ in 0..20 {
+        let start = separators(text, i);
+        let end = text.run(start, hex);
+        if end - start < 24 {
+            return;
+        }
+        out.hit(start, end, "private-key");
+        i = end;
     }
 }
 

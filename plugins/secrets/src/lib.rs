@@ -272,6 +272,11 @@ fn open_tail(bytes: &[u8], decided: usize) -> usize {
 
 /// Whether decoded text holds a secret; what is encoded in it once more is not looked at.
 pub(crate) fn holds_secret(plain: &[u8]) -> bool {
+    !secrets_within(plain).is_empty()
+}
+
+/// The secrets in decoded text, each from its first byte to the one after its last.
+pub(crate) fn secrets_within(plain: &[u8]) -> Vec<(usize, usize)> {
     let mut out = Out::default();
     builtin().find(plain, 0, |at, anchor| {
         if let (Judge::Rule(rule), true) = (anchor.judge, anchor.in_decoded) {
@@ -283,7 +288,10 @@ pub(crate) fn holds_secret(plain: &[u8]) -> bool {
             );
         }
     });
-    out.len() > 0
+    out.found
+        .into_iter()
+        .map(|found| (found.start, found.end.min(plain.len())))
+        .collect()
 }
 
 #[cfg(test)]

@@ -114,7 +114,6 @@ const ORDINARY_KEYS: &[&str] = &[
     "bucket",
     "registry",
     "route",
-    "routing",
     "react",
     "item",
     "node",
@@ -344,6 +343,10 @@ const SECRET_KEYS: &[&str] = &[
     "azure",
     "openai",
     "stripe",
+    "functions",
+    "fastly",
+    "appwrite",
+    "ghost",
 ];
 
 /// Qualifiers that make a `token` something else than a credential.
@@ -440,7 +443,16 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
     }
     let (last, rest) = words.split_last()?;
     let before = rest.last().copied().unwrap_or(&[]);
-    let name = |kind, label| Some(Name { kind, label });
+    // In a header that an application made up, the last word tells whatever stands before it.
+    let header = identifier.len() > 6 && identifier[..2].eq_ignore_ascii_case(b"x-");
+    let name = |kind, label| {
+        let kind = if header && kind == Kind::Weak {
+            Kind::Secret
+        } else {
+            kind
+        };
+        Some(Name { kind, label })
+    };
     let last_is = |word: &str| last.eq_ignore_ascii_case(word.as_bytes());
 
     if ends(last, "password")
@@ -464,6 +476,8 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
         || last_is("psk")
         || last_is("passwords")
         || last_is("passphrases")
+        || last_is("authtok")
+        || identifier.eq_ignore_ascii_case(b"REDISCLI_AUTH")
     {
         return name(Kind::Password, "password");
     }
@@ -475,7 +489,11 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
     {
         return name(Kind::Password, "password");
     }
-    if last_is("pw") && !rest.is_empty() {
+    const SHORT: &[&str] = &[
+        "rootpw", "bindpw", "adminpw", "userpw", "dbpw", "ftppw", "sapw", "loginpw", "keypw",
+        "storepw", "httppw", "ldappw", "mypw", "svcpw", "masterpw",
+    ];
+    if last_is("pw") && !rest.is_empty() || is_any(last, SHORT) {
         return name(Kind::Password, "password");
     }
     if ends(last, "apikey")
@@ -561,6 +579,23 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
         if is_any(before, ORDINARY_KEYS) {
             return None;
         }
+        // `SERPAPI_KEY`
+        return name(
+            if ends(before, "api") {
+                Kind::Secret
+            } else {
+                Kind::Weak
+            },
+            "key",
+        );
+    }
+    if last_is("skey") || last_is("ikey") && before.eq_ignore_ascii_case(b"duo") {
+        return name(Kind::Secret, "key");
+    }
+    if (last_is("sk") || last_is("ak")) && !rest.is_empty()
+        || last_is("certificate") && before.eq_ignore_ascii_case(b"app")
+        || last_is("id") && before.eq_ignore_ascii_case(b"reporter")
+    {
         return name(Kind::Weak, "key");
     }
     if last_is("pat") && !rest.is_empty() {

@@ -27,6 +27,8 @@ pub(crate) enum Class {
     Base64,
     /// base64 and base64url, with `%` for percent-encoded padding.
     Any64,
+    /// base64url and the signs between the parts of a sealed value: `*`, `.`, `|`, `:`, `~`.
+    Sealed,
 }
 
 impl Class {
@@ -42,6 +44,9 @@ impl Class {
             Self::Digits => b.is_ascii_digit(),
             Self::Base64 => base64(b),
             Self::Any64 => base64(b) || matches!(b, b'-' | b'_' | b'%'),
+            Self::Sealed => {
+                base64(b) || matches!(b, b'-' | b'_' | b'*' | b'.' | b'|' | b':' | b'~')
+            }
         }
     }
 }
@@ -51,7 +56,7 @@ pub(crate) struct Token {
     /// In lower case, as an anchor is.
     pub(crate) prefix: &'static str,
     /// As issued.
-    exact: &'static str,
+    pub(crate) exact: &'static str,
     class: Class,
     /// The fewest characters after the prefix.
     least: usize,
@@ -101,6 +106,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "glwt-" Dotted 18 "gitlab-token";
     "gr1348941" = "GR1348941" Url 18 "gitlab-runner-token";
     "_gitlab_session=" Word 24 "gitlab-session";
+    "_gitlab_session%3d" = "_gitlab_session%3D" Word 24 "gitlab-session";
     "atbb" = "ATBB" Word 24 "bitbucket-token" bounded;
     "atctt3xff" = "ATCTT3xFf" Any64 20 "bitbucket-token";
     "atatt3xff" = "ATATT3xFf" Any64 30 "atlassian-token";
@@ -177,6 +183,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "gocspx-" = "GOCSPX-" Url 20 "google-oauth-secret";
     "1//0" Url 30 "google-refresh-token" bounded;
     "4/0a" = "4/0A" Url 30 "google-oauth-code" bounded;
+    "4%2f0a" = "4%2F0A" Url 30 "google-oauth-code" bounded;
     "aaaa" = "AAAA" Url 7 "firebase-server-key" bounded;
     ":apa91b" = ":APA91b" Url 60 "firebase-token";
     "goog1" = "GOOG1" Word 50 "google-hmac-key" bounded;
@@ -222,7 +229,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "nfb_" Word 30 "netlify-token";
     "nfu_" Word 30 "netlify-token";
     "rnd_" Word 26 "render-token";
-    "rw_fe26.2" Any64 30 "railway-token";
+    "fe26.2*" = "Fe26.2*" Sealed 60 "sealed-session";
     "v1.0-" Url 120 "cloudflare-origin-ca-key";
     "cfut_" Word 36 "cloudflare-token";
     "cfat_" Word 36 "cloudflare-token";
@@ -398,7 +405,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "p8e-" Url 28 "adobe-secret" bounded;
     "eyjraw" = "eyJraW" Any64 400 "adobe-token";
     "1/1" = "1/1" Digits 10 "asana-token" bounded;
-    "2/1" Any64 30 "asana-token" bounded;
+    "2/1" Digits 10 "asana-token" bounded;
     "pk_" Digits 6 "clickup-token" bounded;
     // Data and operations.
     "pscale_tkn_" Dotted 30 "planetscale-token";
@@ -415,7 +422,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "mdb_sa_sk_" Url 30 "mongodb-secret";
     "mdb_sa_id_" Url 20 "mongodb-secret";
     "4b1d" Word 34 "clickhouse-key" bounded;
-    "ccdb1_" Url 30 "cockroach-key";
+    "ccdb1_" = "CCDB1_" Url 30 "cockroach-key";
     "fna" = "fnA" Url 36 "fauna-secret" bounded;
     "fne" = "fnE" Url 36 "fauna-secret" bounded;
     "xau_" Word 24 "xata-key";
@@ -499,6 +506,57 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "pk_prod_" Word 24 "courier-key";
     "pk_test_" Upper 26 "courier-key";
     "vultr_" Upper 30 "vultr-key";
+    "packagist_" Url 50 "packagist-token";
+    "jsrp_" Word 30 "jsr-token";
+    "jsrd_" Word 30 "jsr-token";
+    "os_v2_app_" Lower 60 "onesignal-key";
+    "os_v2_org_" Lower 60 "onesignal-key";
+    "sec-c-" Any64 40 "pubnub-key";
+    "ddp_" Word 30 "deno-token";
+    "sktsec_" Url 30 "socket-key";
+    "ptr_" Any64 40 "portainer-key" bounded;
+    "swmtkn-" = "SWMTKN-" Url 60 "swarm-token";
+    "v1.local." Dotted 60 "paseto";
+    "v2.local." Dotted 60 "paseto";
+    "v3.local." Dotted 60 "paseto";
+    "v4.local." Dotted 60 "paseto";
+    "v1.public." Dotted 60 "paseto";
+    "v2.public." Dotted 60 "paseto";
+    "v3.public." Dotted 60 "paseto";
+    "v4.public." Dotted 60 "paseto";
+    "cal_live_" Word 24 "cal-key";
+    "unkey_" Word 20 "unkey-key";
+    "tr_dev_" Word 18 "trigger-key";
+    "tr_prod_" Word 18 "trigger-key";
+    "tr_stg_" Word 18 "trigger-key";
+    "signkey-" Url 40 "inngest-key";
+    "configcat-sdk-1/" Any64 40 "configcat-key";
+    "configcat-proxy/" Any64 30 "configcat-key";
+    "secret-" Word 38 "statsig-key" bounded;
+    "nbp_" Word 34 "netbird-token" bounded;
+    "cio" Word 32 "cargo-token" bounded;
+    "oauth:" Lower 28 "twitch-token" bounded;
+    "ver:1-hint:" Any64 40 "snowflake-token";
+    "m.r3_bay." = "M.R3_BAY." Sealed 60 "microsoft-token";
+    "m.c5" = "M.C5" Sealed 80 "microsoft-token" bounded;
+    "eyjvc2vysuqioi" = "eyJVc2VySUQiOi" Any64 40 "upstash-token";
+    "cflt" Base64 50 "confluent-secret" bounded;
+    "pat_" Word 60 "api-token" bounded;
+    "evervault_" Word 30 "evervault-key";
+    "ev:" Word 60 "evervault-key" bounded;
+    "svix_" Word 24 "svix-key";
+    "testsk_" Word 24 "svix-key";
+    "apikey_" Word 30 "api-key" bounded;
+    "api_key_" Word 30 "api-key" bounded;
+    "key_live_" Word 24 "api-key";
+    "key_test_" Word 24 "api-key";
+    "zpka_" Url 30 "zuplo-key";
+    "ory_" Url 30 "ory-token" bounded;
+    "kpat_" Url 30 "konnect-token";
+    "spat_" Url 30 "konnect-token";
+    "shpit_" Hex 30 "shopify-token";
+    "sk_car_" Word 20 "cartesia-key";
+    "bbff-" = "BBFF-" Word 24 "ubidots-token" bounded;
     "civo_" Word 30 "civo-token";
 };
 
@@ -551,10 +609,12 @@ fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
     }
     if token.exact == "00D" {
         // Salesforce: organisation, an exclamation mark (also encoded), and the session.
-        let bang = if text.at(end) == b'!' {
-            end + 1
-        } else {
-            return false;
+        let (end, bang) = match text.slice(from, end).iter().position(|&b| b == b'%') {
+            Some(escape) if text.starts(from + escape, b"%21") => {
+                (from + escape, from + escape + 3)
+            }
+            None if text.at(end) == b'!' => (end, end + 1),
+            _ => return false,
         };
         let rest = text.run(bang, |b| base64url(b) || b == b'.');
         if !(10..=20).contains(&(end - at)) || rest - bang < 40 {
@@ -585,7 +645,9 @@ fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
         out.hit(at, rest, token.label);
         return true;
     }
-    if token.exact == "1/1" {
+    if token.exact == "1/1" || token.exact == "2/1" {
+        // Asana: the user, in newer ones the token's number too, a colon, the token.
+        let end = text.run(from, |b| b.is_ascii_digit() || b == b'/');
         let rest = text.run(end + 1, hex);
         if text.at(end) != b':' || rest - end < 30 {
             return false;
@@ -636,12 +698,17 @@ fn telling(body: &[u8], token: &Token) -> bool {
     ) {
         return shape.digits > 0 || shape.distinct >= 8;
     }
-    if wordy(body) {
+    // Behind a long prefix, what has all three kinds of characters is no word, however it is put together.
+    let mixed = shape.digits > 1 && shape.lower > 1 && shape.upper > 1;
+    let issued = token.class == Class::Upper && shape.digits >= 2 && shape.distinct >= 9;
+    if wordy(body) && !issued && !(mixed && !token.bounded && token.exact.len() > 4) {
         return false;
     }
     if token.bounded || token.exact.len() <= 4 {
         return shape.digits >= 2 && (shape.letters() >= 2 || token.class == Class::Digits)
-            || shape.lower >= 4 && shape.upper >= 4;
+            || shape.lower >= 4 && shape.upper >= 4
+            || token.class == Class::Upper && shape.digits == 1 && shape.distinct >= 9
+            || token.exact == "sk-" && shape.lower >= 40 && shape.distinct >= 16;
     }
     shape.digits >= 1 || (shape.lower > 0 && shape.upper > 0)
 }
@@ -656,7 +723,10 @@ pub(crate) fn starts_here(text: &Text<'_>, at: usize) -> bool {
     if b == b'-' && at >= 2 && text.at(at - 2) == b':' {
         return true;
     }
-    if matches!(b, b'-' | b'/' | b'+' | b'.') {
+    if b == b'/' {
+        return in_path(text, at);
+    }
+    if matches!(b, b'-' | b'+' | b'.') {
         return false;
     }
     // `\n`, `\t`, `\r` written out; `%3D` and the like.
@@ -664,6 +734,22 @@ pub(crate) fn starts_here(text: &Text<'_>, at: usize) -> bool {
         return true;
     }
     at >= 3 && text.at(at - 3) == b'%' && hex(text.at(at - 2)) && hex(b)
+}
+
+/// Whether `at` begins a segment of a URL's path, of which base64 with its slashes is none.
+fn in_path(text: &Text<'_>, at: usize) -> bool {
+    let start = text.run_back(at, 240, |b| {
+        alnum(b) || matches!(b, b'/' | b'-' | b'_' | b'.' | b':' | b'~' | b'@' | b'%')
+    });
+    let before = text.slice(start, at);
+    if let Some(scheme) = before.windows(3).position(|three| three == b"://") {
+        return scheme > 0;
+    }
+    before[0] == b'/'
+        && before.len() > 1
+        && before
+            .split(|&b| b == b'/')
+            .all(|part| part.len() < 24 && (part.is_empty() || wordy(part)))
 }
 
 /// Anchors inside or at the end of a token.
@@ -749,6 +835,10 @@ pub(crate) const SUFFIXED: &[&str] = &[
     "_wma",
     ".e1.",
     "akamai",
+    "nral",
+    "jsn",
+    "::server:",
+    "::node:",
 ];
 
 /// Tokens whose telling part stands inside or at the end.
@@ -780,6 +870,31 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
             let end = text.run(at + len, |b| alnum(b) || b == b'$');
             if end - at >= 50 {
                 out.hit(at, end, "paypal-token");
+            }
+        }
+        // New Relic: the licence ends in its maker's letters.
+        b"NRAL" => {
+            let start = text.run_back(at, 48, |b| {
+                hex(b) || b == b'F' || b == b'x' || b == b'u' || b == b'e'
+            });
+            if at - start >= 32 && !text.at(at + 4).is_ascii_alphanumeric() {
+                out.hit(start, at + 4, "new-relic-license");
+            }
+        }
+        // RapidAPI: 50 characters with `msh`, `p1` and `jsn` at their places.
+        b"jsn" => {
+            let start = text.run_back(at, 60, alnum);
+            let end = text.run(at, alnum);
+            if end - start == 50 && text.starts(start + 10, b"msh") {
+                out.hit(start, end, "rapidapi-key");
+            }
+        }
+        // k3s: K10, the hash of the authority, the user, the password.
+        b"::server:" | b"::node:" => {
+            let start = text.run_back(at, 80, alnum);
+            let end = text.run(at + len, hex);
+            if at - start == 67 && text.starts(start, b"K10") && end - at - len >= 16 {
+                out.hit(start, end, "k3s-token");
             }
         }
         // Telegram: the bot's number, a colon, 35 characters that begin with AA.

@@ -288,6 +288,11 @@ impl Shape {
         shape
     }
 
+    /// Upper and lower case and several digits: hardly a word, whatever its parts look like.
+    pub(crate) fn mixed(&self) -> bool {
+        self.digits >= 2 && self.upper >= 1 && self.lower >= 1
+    }
+
     pub(crate) fn letters(&self) -> usize {
         self.lower + self.upper
     }
@@ -356,7 +361,9 @@ fn telling(value: &[u8], kind: Kind, quoted: bool) -> bool {
             if shape.digits == 0 && shape.special == 0 {
                 return shape.len >= 16 && !word_like(value);
             }
-            if wordy(value) {
+            // Capitals and digits in one piece are an identifier that someone issued.
+            let issued = shape.lower + shape.special == 0 && shape.len >= 16 && shape.digits >= 2;
+            if wordy(value) && !issued {
                 return has_odd_special(value) && shape.digits > 0 && shape.len >= 10 && quoted;
             }
             !code_like(value, quoted)
@@ -421,6 +428,9 @@ fn code_like(value: &[u8], quoted: bool) -> bool {
     if value
         .windows(2)
         .any(|two| two == b"::" || two == b"->" || two == b"=>")
+        && !value
+            .split(|b| matches!(b, b':' | b'-' | b'=' | b'>'))
+            .any(|part| random(part) && !part.contains(&b'('))
     {
         return true;
     }
@@ -451,7 +461,7 @@ fn code_like(value: &[u8], quoted: bool) -> bool {
             value.split(|&b| b == b'.').all(|part| {
                 part.first()
                     .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_')
-                    && wordy(part)
+                    && (wordy(part) || part.iter().all(u8::is_ascii_alphabetic))
                     || part.ends_with(b")")
             })
         }
