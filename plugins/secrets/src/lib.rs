@@ -259,8 +259,14 @@ fn open_tail(bytes: &[u8], decided: usize) -> usize {
             longest = longest.max(run);
         }
         candidate = line;
+        // A key without its header is looked for across empty lines, too.
+        let empty = bytes[line..line_end]
+            .iter()
+            .all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'"' | b'\'' | b',' | b'+'));
         if longest >= 40 {
             start = line;
+        } else if empty {
+            continue;
         } else if short == 0 && longest > 0 && (line_end - line) <= longest + 24 {
             short += 1;
         } else {

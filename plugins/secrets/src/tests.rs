@@ -111,3 +111,40 @@ fn every_secret_of_the_samples_goes_and_nothing_else() {
 fn ordinary_text_of_the_samples_stays_as_it_is() {
     judge("negatives.jsonl", 0);
 }
+
+/// What is found when the text comes in two pieces, the first one without its end in sight.
+fn in_two(secrets: &Secrets, text: &[u8], cut: usize) -> Vec<Found> {
+    let (mut found, settled) = secrets.find(&text[..cut], 0, false);
+    found.retain(|found| found.start < settled);
+    let (rest, _) = secrets.find(text, settled, true);
+    found.extend(rest);
+    found.sort_by_key(|found| (found.start, found.end));
+    found.dedup();
+    found
+}
+
+#[test]
+fn a_key_without_its_header_is_found_across_empty_lines_wherever_the_text_is_cut() {
+    let line = "6HAxlo0TFnbnFL7Qu6zDBPilJlXHs74vaL1RVYVU2sMPMKUqjkRv7kDazEtcvflS\n";
+    let secrets = Secrets::new(Settings::default()).unwrap();
+    for gap in ["\n", "\r\n", "\n\n", "  \n", "\"\n"] {
+        let text = format!(
+            "log\n{}{gap}{}-----END PRIVATE KEY-----",
+            line.repeat(2),
+            line.repeat(2)
+        );
+        let (mut batch, _) = secrets.find(text.as_bytes(), 0, true);
+        batch.sort_by_key(|found| (found.start, found.end));
+        batch.dedup();
+        assert!(!batch.is_empty(), "{gap:?}");
+        for cut in 1..text.len() {
+            let cut_found = in_two(&secrets, text.as_bytes(), cut);
+            let start = cut_found.iter().map(|found| found.start).min();
+            assert_eq!(
+                start,
+                batch.iter().map(|found| found.start).min(),
+                "{gap:?} cut at {cut}"
+            );
+        }
+    }
+}
