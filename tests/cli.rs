@@ -122,6 +122,8 @@ fn a_new_user_sets_up_codex_and_takes_it_back() {
     std::fs::create_dir_all(config.parent().unwrap()).unwrap();
     let theirs = "# mine\nmodel = \"gpt-5.5\"\n";
     std::fs::write(&config, theirs).unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(&config, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
     std::fs::create_dir(user.path("repos")).unwrap();
     let setup = [
         "setup",
@@ -155,7 +157,7 @@ fn a_new_user_sets_up_codex_and_takes_it_back() {
     );
     let env_file = user.path(".config/mcp-codex-worker/.env");
     #[cfg(unix)]
-    assert_eq!(mode(&env_file), 0o600);
+    assert_eq!((mode(&env_file), mode(&config)), (0o600, 0o640));
     assert!(
         std::fs::read_to_string(&env_file)
             .unwrap()
@@ -198,7 +200,47 @@ fn a_new_user_sets_up_codex_and_takes_it_back() {
         theirs.trim_end()
     );
     let kept = std::fs::read_to_string(user.path(".codex/config.toml.before-mcp-codex-worker"));
-    assert!(kept.is_ok(), "a backup is there");
+    assert_eq!(
+        kept.unwrap(),
+        theirs,
+        "the backup is what was there before us"
+    );
+}
+
+#[test]
+fn setup_takes_along_what_only_the_shell_knows() {
+    // Codex hands its servers none of it.
+    let user = User::new()
+        .with("ANTHROPIC_BASE_URL", "https://relay.example")
+        .with("ANTHROPIC_API_KEY", "key-of-the-relay")
+        .with("CLAUDE_MODEL", "some-model");
+    std::fs::create_dir(user.path("repos")).unwrap();
+    let output = user.run(&["setup", "--yes", "--root", "~/repos"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(!stdout(&output).contains("key-of-the-relay"));
+    let bare = User {
+        home: user.home,
+        environment: Vec::new(),
+    };
+    let findings = bare.doctor();
+    for what in ["SANDBOX_ROOT", "gateway", "model"] {
+        assert_eq!(verdict(&findings, what), "ok", "{findings:#?}");
+    }
+    let missing = bare.run(&["setup", "--yes", "--root", "~/nowhere"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("is no directory"));
+}
+
+#[test]
+fn completions_are_there_for_every_shell() {
+    let user = User::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = stdout(&user.run(&["completions", shell]));
+        for word in ["run", "doctor", "--network", "smoke"] {
+            assert!(script.contains(word), "{shell} lacks {word}");
+        }
+        assert!(!script.contains("__runner"), "{shell} offers the runner");
+    }
 }
 
 #[test]
@@ -361,9 +403,13 @@ fn gc_forgets_by_age_and_by_size_and_only_looks_when_told() {
 #[test]
 fn stats_add_up_what_the_store_has() {
     let user = User::new().with("NO_COLOR", "1");
-    assert!(stdout(&user.run(&["stats"])).starts_with("jobs        0 ()"));
-    let id = user.dead_job();
+    assert!(stdout(&user.run(&["stats"])).starts_with("jobs        0\n"));
+    let id = JobId::random().unwrap();
     let store = user.store();
+    let hold = store.add(&id).unwrap();
+    let result = RedactedJson::from_record(json!({ "job_id": id, "job_status": "completed" }));
+    store.finish(&id, State::Completed, &result).unwrap();
+    drop(hold);
     for (gateway, input, cached, output) in
         [("primary", 9_000, 4_000, 500), ("fallback", 1_000, 0, 100)]
     {
@@ -373,7 +419,7 @@ fn stats_add_up_what_the_store_has() {
             "gen_ai.request.model": "m", "gen_ai.usage.input_tokens": input, "gen_ai.usage.output_tokens": output,
             "gen_ai.usage.cache_read.input_tokens": cached, "gen_ai.usage.cache_creation.input_tokens": 0,
             "gen_ai.usage.reasoning.output_tokens": 0, "stream": true, "attempts": 1,
-            "http.response.status_code": 200, "duration_ms": 1.0, "cost_usd": 0.01,
+            "http.response.status_code": 200, "duration_ms": 1.0,
         });
         store
             .record_request(Some(&id), &RedactedJson::from_record(record))
@@ -382,22 +428,25 @@ fn stats_add_up_what_the_store_has() {
     store.record_call(Some(&id), "start", 400, 600).unwrap();
     store.record_call(None, "get", 100, 100).unwrap();
 
+    let user = user
+        .with("WORKER_PRICE_INPUT", "1")
+        .with("WORKER_PRICE_OUTPUT", "10");
     let summary: Value =
         serde_json::from_slice(&user.run(&["stats", "--json", "--by", "model"]).stdout).unwrap();
-    assert_eq!(summary["states"], json!({"interrupted": 1}));
-    assert_eq!(summary["pass_rate"], 0.0);
+    assert_eq!(summary["states"], json!({"completed": 1}));
+    assert_eq!(summary["pass_rate"], 1.0);
     assert_eq!(summary["fallback_rate"], 0.5);
     assert_eq!(summary["groups"]["m"]["input"], 10_000);
-    assert_eq!(summary["planner"]["tokens"], 300);
-    // 6,000 uncached in, 600 out, less 250 of the job's own call and what the tools cost.
     let surface = summary["planner"]["surface_tokens"].as_u64().unwrap();
+    assert_eq!(summary["planner"]["tokens"], 300 + surface);
+    // 6,000 uncached in, 600 out, less 250 of the job's own call and what the tools cost.
     assert_eq!(
-        summary["delegation"]["avoided_tokens"],
+        summary["delegation"]["net_tokens"],
         6_000 + 600 - 250 - surface
     );
     assert_eq!(summary["delegation"]["lost"], json!([]));
     let shown = stdout(&user.run(&["stats", "--by", "day"]));
-    assert!(shown.contains("█") && shown.contains("$0.0200"), "{shown}");
+    assert!(shown.contains("█") && shown.contains("$0.0160"), "{shown}");
 }
 
 #[test]

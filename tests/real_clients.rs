@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use worker_test_support::codex::{Move, Seen};
 use worker_test_support::gateway::{Gate, Script, ScriptedGateway, Turn};
 use worker_test_support::worker::{PATIENCE, call, run_job};
-use worker_test_support::{Codex, McpClient, Repository, Worker};
+use worker_test_support::{Codex, McpClient, Repository, Worker, clients};
 
 #[path = "real_clients/faults.rs"]
 mod faults;
@@ -71,6 +72,78 @@ fn moves(moves: impl IntoIterator<Item = Move>) -> impl Fn(&Seen) -> Move + Send
 /// What the planner's model had read when it was asked for the last time.
 fn read_in_the_end(codex: &Codex) -> Seen {
     codex.seen().pop().expect("Codex asked its model")
+}
+
+#[test]
+fn a_newcomer_delegates_the_first_job_with_what_setup_wrote() {
+    let repository = broken_sum();
+    let gateway = ScriptedGateway::start(Script::turns(mending())).unwrap();
+    let mut job = example_job(repository.path());
+    job["wait_ms"] = json!(PATIENCE.as_millis() as u64);
+    let mut codex = Codex::with_model(moves([
+        Move::Search("run a coding job in the background".into()),
+        Move::Call {
+            server: "codex_async_worker".into(),
+            tool: "start".into(),
+            arguments: job,
+        },
+    ]));
+    codex.set_up(|home| {
+        let run = |arguments: &[&str]| {
+            let output = Command::new(BINARY)
+                .args(arguments)
+                .env_clear()
+                .env("HOME", home)
+                .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+                .env("NEWCOMERS_KEY", "key-of-the-newcomer")
+                .current_dir(repository.path())
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        let root = repository.root().display().to_string();
+        let url = gateway.base_url();
+        let told = run(&[
+            "setup",
+            "--yes",
+            "--root",
+            &root,
+            "--gateway",
+            &url,
+            "--key-from",
+            "NEWCOMERS_KEY",
+            "--model",
+            "deepseek-v4-flash",
+        ]);
+        // What every newcomer has installed: here it lies elsewhere than on PATH.
+        let settings = home.join(".config/mcp-codex-worker/.env");
+        let mut text =
+            std::fs::read_to_string(&settings).unwrap_or_else(|error| panic!("{error}: {told}"));
+        text.push_str(&format!(
+            "WORKER_CLAUDE_BIN={}\nWORKER_CACHE_DIR={}\n",
+            clients::claude_code().display(),
+            clients::shared_cache().display()
+        ));
+        std::fs::write(&settings, text).unwrap();
+        let findings = run(&["doctor", "--json"]);
+        let findings: Vec<Value> = serde_json::from_str(&findings).unwrap();
+        assert!(
+            findings
+                .iter()
+                .all(|finding| finding["verdict"] != "broken"),
+            "{findings:#?}"
+        );
+    });
+    let listed = codex.print(&["mcp", "list"]);
+    assert!(listed.contains("codex_async_worker"), "{listed}");
+
+    let run = codex.exec(repository.path(), "Have the failing tests fixed.");
+    assert!(run.status.success(), "{run:?}");
+    let replies = read_in_the_end(&codex).replies();
+    let reply = replies.last().unwrap();
+    assert_eq!(reply["job_status"], "completed", "{reply}");
+    assert_eq!(reply["changed_files"], json!(["src/a.js"]), "{reply}");
 }
 
 #[test]
@@ -926,4 +999,32 @@ fn a_front_whose_codex_is_gone_is_gone_too() {
             .hang_up(Duration::from_secs(10))
             .is_some_and(|status| status.success())
     );
+}
+
+/// Its own arguments fill the model's context, so Codex makes a summary of the conversation before it goes on.
+#[test]
+fn a_prompt_of_a_megabyte_is_refused_and_codex_goes_on() {
+    let repository = broken_sum();
+    let gateway = ScriptedGateway::start(Script::turns(mending())).unwrap();
+    let worker = Worker::new(BINARY, &repository, &gateway);
+    let mut job = example_job(repository.path());
+    job["prompt"] = json!("a word ".repeat(150_000));
+    let mut codex = Codex::with_model(moves([
+        Move::Search("run a coding job in the background".into()),
+        Move::call("start", job),
+    ]));
+    codex.configure(&worker.codex_config());
+
+    let run = codex.exec(repository.path(), "Have the failing tests fixed.");
+
+    assert!(run.status.success(), "{run:?}");
+    let seen = codex.seen();
+    assert!(seen.iter().any(Seen::asks_for_summary));
+    let read: Vec<String> = seen.iter().flat_map(Seen::outputs).collect();
+    assert!(
+        read.iter()
+            .any(|output| output.contains("must be at most 200000 bytes")),
+        "{read:?}"
+    );
+    assert!(gateway.requests().is_empty());
 }

@@ -16,9 +16,18 @@ pub(super) struct CompletionsArguments {
 
 /// Prints the script.
 pub(super) fn run(arguments: &CompletionsArguments) -> ExitCode {
+    let all = Cli::command();
+    // The generators offer hidden subcommands too.
+    let mut shown = clap::Command::new("mcp-codex-worker")
+        .args(all.get_arguments().cloned())
+        .subcommands(
+            all.get_subcommands()
+                .filter(|command| !command.is_hide_set())
+                .cloned(),
+        );
     clap_complete::generate(
         arguments.shell,
-        &mut Cli::command(),
+        &mut shown,
         "mcp-codex-worker",
         &mut std::io::stdout(),
     );

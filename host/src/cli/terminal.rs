@@ -37,6 +37,16 @@ impl Terminal {
         }
     }
 
+    /// The standard output without colours.
+    #[cfg(test)]
+    pub(super) fn plain() -> Self {
+        Self {
+            out: std::io::stdout(),
+            colour: false,
+            gone: false,
+        }
+    }
+
     /// Whether nobody reads any more, which ends a display that would be drawn for ever.
     pub(super) fn is_gone(&self) -> bool {
         self.gone

@@ -51,6 +51,7 @@ pub use complete::{Completion, GatewayError, Question, complete};
 pub use config::{ConfigError, fresh_token};
 pub use dialect::Dialect;
 pub use models::ModelMap;
+pub(crate) use record::rfc3339;
 pub use record::{RecordSink, RequestRecord};
 pub use upstream::{Upstream, UpstreamError};
 pub use usage::Tokens;

@@ -26,4 +26,5 @@ pub(crate) use launch::RUNNER_SUBCOMMAND;
 pub(crate) use recovery::settle_all;
 pub use refusal::Refusal;
 pub use state::State;
+pub(crate) use store::now_ms;
 pub use store::{CallRecord, JobRow, Store, StoreError};

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::{fs, thread};
 
@@ -22,6 +23,8 @@ pub struct Codex {
     home: TempDir,
     model: ScriptedModel,
     servers: String,
+    /// The config as somebody else left it, instead of our own.
+    adopted: Option<String>,
 }
 
 impl Codex {
@@ -36,7 +39,30 @@ impl Codex {
             home,
             model: ScriptedModel::start(plan),
             servers: String::new(),
+            adopted: None,
         }
+    }
+
+    /// Lets somebody change its home, config.toml included; later runs go on with what was left there.
+    pub fn set_up(&mut self, change: impl FnOnce(&Path)) {
+        let config = self.write_config();
+        change(self.home.path());
+        self.adopted = Some(fs::read_to_string(config).expect("read config.toml"));
+    }
+
+    /// Runs `codex` with these arguments, and gives what it printed.
+    pub fn print(&self, arguments: &[&str]) -> String {
+        self.write_config();
+        let output = Command::new(&self.program)
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .stdin(Stdio::null())
+            .output()
+            .expect("start codex");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Adds TOML to its `config.toml`, such as an `[mcp_servers.worker]` table.
@@ -52,9 +78,7 @@ impl Codex {
 
     /// Starts `codex exec`, with nothing in its environment but HOME, PATH and the model's key.
     pub fn spawn(&self, directory: &Path, prompt: &str) -> Running {
-        let config = self.home.path().join(".codex");
-        fs::create_dir_all(&config).expect("create CODEX_HOME");
-        fs::write(config.join("config.toml"), self.config()).expect("write config.toml");
+        self.write_config();
         let mut child = Command::new(&self.program)
             .args(["exec", "--json", "--skip-git-repo-check", "-C"])
             .arg(directory)
@@ -90,7 +114,18 @@ impl Codex {
         self.model.shared.seen.lock().expect("the record").clone()
     }
 
+    fn write_config(&self) -> PathBuf {
+        let folder = self.home.path().join(".codex");
+        fs::create_dir_all(&folder).expect("create CODEX_HOME");
+        let path = folder.join("config.toml");
+        fs::write(&path, self.config()).expect("write config.toml");
+        path
+    }
+
     fn config(&self) -> String {
+        if let Some(adopted) = &self.adopted {
+            return adopted.clone();
+        }
         format!(
             r#"model = "gpt-5.5"
 model_provider = "scripted"
@@ -197,6 +232,8 @@ impl Move {
 pub struct Seen {
     /// The body of `POST /v1/responses`.
     pub body: Value,
+    /// Moves that are no longer in the conversation, since Codex made a summary of it.
+    before: usize,
 }
 
 impl Seen {
@@ -210,7 +247,17 @@ impl Seen {
 
     /// How many moves the model made before.
     pub fn step(&self) -> usize {
-        self.items("function_call_output").count() + self.items("tool_search_output").count()
+        self.before
+            + self.items("function_call_output").count()
+            + self.items("tool_search_output").count()
+    }
+
+    /// Whether Codex asks for a summary, because the conversation fills the model's context.
+    pub fn asks_for_summary(&self) -> bool {
+        self.body["input"]
+            .as_array()
+            .and_then(|input| input.last())
+            .is_some_and(|last| last.to_string().contains("CONTEXT CHECKPOINT COMPACTION"))
     }
 
     /// The tool results as the model reads them, oldest first.
@@ -262,6 +309,8 @@ struct ScriptedModel {
 struct Shared {
     plan: Box<dyn Fn(&Seen) -> Move + Send + Sync>,
     seen: Mutex<Vec<Seen>>,
+    /// Moves that Codex's summaries have taken out of the conversation.
+    summarized: AtomicUsize,
 }
 
 impl ScriptedModel {
@@ -269,6 +318,7 @@ impl ScriptedModel {
         let shared = Arc::new(Shared {
             plan: Box::new(plan),
             seen: Mutex::default(),
+            summarized: AtomicUsize::new(0),
         });
         let router = Router::new()
             .fallback(respond)
@@ -293,11 +343,18 @@ async fn respond(
     }
     let seen = Seen {
         body: serde_json::from_slice(&body).expect("Codex sends JSON"),
+        before: shared.summarized.load(Ordering::Relaxed),
     };
     shared.seen.lock().expect("the record").push(seen.clone());
     let step = seen.step();
     let id = format!("response-{step}");
-    let item = match (shared.plan)(&seen) {
+    let next = if seen.asks_for_summary() {
+        shared.summarized.store(step, Ordering::Relaxed);
+        Move::Say("The last tool has answered; go on from there.".into())
+    } else {
+        (shared.plan)(&seen)
+    };
+    let item = match next {
         Move::Search(query) => json!({
             "type": "tool_search_call", "call_id": format!("call-{step}"), "execution": "client", "status": "completed",
             "arguments": {"query": query},

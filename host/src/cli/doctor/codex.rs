@@ -1,7 +1,10 @@
 //! Whether Codex knows this server, and waits long enough for it.
 
+use std::path::Path;
+
 use super::Finding;
-use crate::settings::Settings;
+use super::probes::exposure;
+use crate::settings::{Settings, setting};
 
 /// Codex's own time-out of a tool call, in seconds, when its config says nothing (CLIENTS.md 2.3).
 const TOOL_TIMEOUT_DEFAULT_S: f64 = 300.0;
@@ -9,7 +12,7 @@ const TOOL_TIMEOUT_DEFAULT_S: f64 = 300.0;
 const WHAT: &str = "Codex";
 
 /// Looks at `$CODEX_HOME/config.toml`, else `~/.codex/config.toml`.
-pub(super) fn look(settings: &Settings) -> Finding {
+pub(super) fn look(settings: &Settings) -> Vec<Finding> {
     let folder = settings
         .sources
         .environment
@@ -17,20 +20,25 @@ pub(super) fn look(settings: &Settings) -> Finding {
         .map(std::path::PathBuf::from)
         .or_else(|| settings.home.as_ref().map(|home| home.join(".codex")));
     let Some(path) = folder.map(|folder| folder.join("config.toml")) else {
-        return Finding::doubtful(WHAT, "no home directory", "set HOME");
+        return vec![Finding::doubtful(WHAT, "no home directory", "set HOME")];
     };
     let remedy = "mcp-codex-worker setup";
     let Ok(text) = std::fs::read_to_string(&path) else {
-        return Finding::doubtful(WHAT, format!("no config at {}", path.display()), remedy);
+        return vec![Finding::doubtful(
+            WHAT,
+            format!("no config at {}", path.display()),
+            remedy,
+        )];
     };
     let Ok(config) = text.parse::<toml::Table>() else {
-        return Finding::broken(
+        return vec![Finding::broken(
             WHAT,
             format!("{} is no valid TOML", path.display()),
             "correct it: Codex cannot read it either",
-        );
+        )];
     };
-    match servers(&config).as_slice() {
+    let servers = servers(&config);
+    let mut findings = vec![match servers.as_slice() {
         [] => Finding::doubtful(
             WHAT,
             format!("{} names no mcp-codex-worker", path.display()),
@@ -45,6 +53,48 @@ pub(super) fn look(settings: &Settings) -> Finding {
                 several.len()
             ),
             "keep one of them: the planner pays for each one's tools",
+        ),
+    }];
+    findings.extend(
+        servers
+            .iter()
+            .flat_map(|(_, server)| keys(server))
+            .map(|key| kept_key(&path, &key)),
+    );
+    findings
+}
+
+/// The secret settings that stand in the server's table with their values.
+fn keys(server: &toml::Table) -> Vec<String> {
+    server
+        .get("env")
+        .and_then(toml::Value::as_table)
+        .into_iter()
+        .flat_map(|env| env.keys())
+        .filter(|name| setting(name).is_some_and(|setting| setting.secret))
+        .cloned()
+        .collect()
+}
+
+fn kept_key(path: &Path, key: &str) -> Finding {
+    let place =
+        "keep it in mcp-codex-worker's own .env instead (setup writes it), which only you can read";
+    match exposure(path) {
+        Some(mode) => Finding::broken(
+            WHAT,
+            format!(
+                "{} holds {key} and can be read by other users (mode {mode:o})",
+                path.display()
+            ),
+            place,
+        ),
+        None => Finding::doubtful(
+            WHAT,
+            format!(
+                "{} holds {key}: Codex and whatever it starts can read it there",
+                path.display()
+            ),
+            place,
         ),
     }
 }
@@ -80,6 +130,16 @@ fn judge(name: &str, server: &toml::Table, wait_default_ms: u64) -> Finding {
             WHAT,
             format!("[mcp_servers.{name}] is switched off"),
             "remove `enabled = false`",
+        );
+    }
+    if let Some(command) = server.get("command").and_then(toml::Value::as_str)
+        && Path::new(command).is_absolute()
+        && !Path::new(command).is_file()
+    {
+        return Finding::broken(
+            WHAT,
+            format!("[mcp_servers.{name}] starts {command}, which is not there"),
+            "mcp-codex-worker setup writes where this program lies",
         );
     }
     // What Codex gives the server wins over what this doctor sees.
@@ -153,6 +213,11 @@ mod tests {
                 "enabled = false",
                 Verdict::Doubtful,
             ),
+            (
+                "command = \"mcp-codex-worker\"",
+                "command = \"/gone/mcp-codex-worker\"",
+                Verdict::Broken,
+            ),
         ];
         for (from, to, verdict) in rows {
             let config: toml::Table = example.replace(from, to).parse().unwrap();
@@ -161,5 +226,15 @@ mod tests {
             let finding = judge(name, server, 240_000);
             assert_eq!(finding.verdict, verdict, "{from} -> {to}: {finding:?}");
         }
+    }
+
+    #[test]
+    fn a_key_in_codexs_own_config_is_found() {
+        let config: toml::Table = "[mcp_servers.w]\ncommand = \"mcp-codex-worker\"\n\
+            env = { ONEAPI_API_KEY = \"k\", CLAUDE_MODEL = \"m\" }\n"
+            .parse()
+            .unwrap();
+        let (_, server) = *servers(&config).first().unwrap();
+        assert_eq!(keys(server), ["ONEAPI_API_KEY"]);
     }
 }

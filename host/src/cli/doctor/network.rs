@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// An agent that waits longer than this for each first word is no pleasure.
 const SLOW: Duration = Duration::from_secs(15);
 
+/// What takes less is too short to tell whether it was streamed.
+const HELD_BACK: Duration = Duration::from_secs(1);
+
 /// The most tokens of one answer; thinking counts.
 const TOKENS_MAX: u32 = 1_000;
 
@@ -287,7 +290,11 @@ impl Gateway {
             ),
         };
         let what = self.what("streaming");
-        let stream = if said.pieces > 2 {
+        // A short answer may well come in one piece; one that took its time and then came whole was held back.
+        let held_back = said.pieces <= 2
+            && said.whole > HELD_BACK
+            && said.first.as_secs_f32() > 0.9 * said.whole.as_secs_f32();
+        let stream = if !held_back {
             Finding::ok(what, format!("{} pieces", said.pieces))
         } else {
             Finding::doubtful(

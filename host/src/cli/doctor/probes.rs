@@ -101,7 +101,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Finding> {
             "free some memory or descriptors",
         )),
     }
-    findings.push(codex::look(settings));
+    findings.extend(codex::look(settings));
     findings
 }
 
@@ -198,25 +198,46 @@ fn plugins(settings: &Settings) -> Vec<Finding> {
             )];
         }
     };
-    let set = PluginSet::load(&engine, &PluginSettings::of(settings, &[]));
+    let configured = PluginSettings::of(settings, &[]);
+    let set = PluginSet::load(&engine, &configured);
     let mut findings = Vec::new();
-    let mut fit = Vec::new();
+    let mut bundled = Vec::new();
     for plugin in set.list() {
+        let what = format!("plugin {}", plugin.name);
         if !plugin.enabled {
-            findings.push(Finding::ok(
-                format!("plugin {}", plugin.name),
-                "switched off",
-            ));
+            findings.push(Finding::ok(what, "switched off"));
             continue;
         }
         // Loading checks the hash, the manifest and the grants, and compiles it into the cache.
-        match set.info(&plugin.name) {
-            Ok(info) => fit.push(format!("{} {}", plugin.name, info.version)),
-            Err(error) => findings.push(Finding::broken(
-                format!("plugin {}", plugin.name),
-                error.what.clone(),
-                error.remedy,
-            )),
+        match (set.info(&plugin.name), &plugin.path) {
+            (Ok(_), None) => bundled.push(plugin.name),
+            (Ok(info), Some(path)) => {
+                let granted = match plugin.grants.as_slice() {
+                    [] => "nothing".to_owned(),
+                    words => words.join(", "),
+                };
+                let detail = format!(
+                    "{} from {}, granted {granted}",
+                    info.version,
+                    path.display()
+                );
+                let pinned = configured
+                    .entries
+                    .get(&plugin.name)
+                    .is_some_and(|entry| entry.sha256.is_some());
+                findings.push(if pinned {
+                    Finding::ok(what, format!("{detail}, as its sha256 says"))
+                } else {
+                    Finding::doubtful(
+                        what,
+                        format!("{detail}, without a sha256: who can write the file decides what it does"),
+                        format!("mcp-codex-worker plugin add {}", path.display()),
+                    )
+                });
+            }
+            (Err(error), _) => {
+                findings.push(Finding::broken(what, error.what.clone(), error.remedy));
+            }
         }
     }
     let mut problems = set.problems();
@@ -231,7 +252,14 @@ fn plugins(settings: &Settings) -> Vec<Finding> {
             findings.push(Finding::broken(WHAT, problem.what, problem.remedy));
         }
     }
-    findings.push(Finding::ok(WHAT, fit.join(", ")));
+    findings.push(Finding::ok(
+        WHAT,
+        format!(
+            "{} bundled ones load: {}",
+            bundled.len(),
+            bundled.join(", ")
+        ),
+    ));
     findings.push(dialect(settings, &set));
     findings
 }
@@ -294,13 +322,16 @@ fn store(settings: &Settings) -> Vec<Finding> {
     #[cfg(unix)]
     if let Ok(space) = rustix::fs::statvfs(folder) {
         let free = space.f_bavail.saturating_mul(space.f_frsize);
-        if free < SPACE_WANTED {
-            findings.push(Finding::doubtful(
+        let detail = format!("{} MB are free at {}", free >> 20, folder.display());
+        findings.push(if free < SPACE_WANTED {
+            Finding::doubtful(
                 "disk",
-                format!("{} MB are free at {}", free >> 20, folder.display()),
-                "free some, or set WORKER_STATE_DIR to another disk",
-            ));
-        }
+                detail,
+                "free some (`mcp-codex-worker gc`), or set WORKER_STATE_DIR to another disk",
+            )
+        } else {
+            Finding::ok("disk", detail)
+        });
     }
     findings
 }
@@ -369,7 +400,7 @@ async fn sandbox(settings: &Settings) -> Finding {
 
 /// The permission bits, when others than the owner have any.
 #[cfg(unix)]
-fn exposure(path: &Path) -> Option<u32> {
+pub(super) fn exposure(path: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then_some(mode)
@@ -382,7 +413,7 @@ fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn exposure(_: &Path) -> Option<u32> {
+pub(super) fn exposure(_: &Path) -> Option<u32> {
     None
 }
 

@@ -4,14 +4,14 @@ pub(in crate::cli) mod show;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::terminal::{Terminal, age, shorten};
 use super::{GlobalOptions, exit};
-use crate::job::{self, Front, JobId, JobRow, Refusal, State, Store, StoreError};
+use crate::job::{self, Front, JobId, JobRow, Refusal, State, Store, StoreError, now_ms};
 use crate::report::text::printable;
 use crate::settings::Settings;
 use crate::workspace::Unapplied;
@@ -444,11 +444,4 @@ fn unique_length(jobs: &[JobRow]) -> usize {
             heads.len() == jobs.len()
         })
         .unwrap_or(full)
-}
-
-fn now_ms() -> i64 {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

@@ -130,6 +130,20 @@ mod tests {
     }
 
     #[test]
+    fn a_windows_path_is_read_as_it_was_written() {
+        let path = r"C:\new\tools\mcp-codex-worker.exe";
+        let server = Server {
+            program: Path::new(path),
+            ..server()
+        };
+        let written: toml::Table = with("", &server).unwrap().parse().unwrap();
+        assert_eq!(
+            written["mcp_servers"][SERVER]["command"].as_str(),
+            Some(path)
+        );
+    }
+
+    #[test]
     fn what_is_no_config_is_left_alone() {
         assert!(with("model = ", &server()).is_err());
         assert!(with("mcp_servers = 3", &server()).is_err());

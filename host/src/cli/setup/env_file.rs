@@ -41,6 +41,7 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -58,5 +59,33 @@ mod tests {
             "# The gateway.\nONEAPI_BASE_URL=https://g.example/v1\nCLAUDE_MODEL=new\nOTHER=1\nONEAPI_API_KEY='k#1'\n"
         );
         assert_eq!(with(&after, &values), after);
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        use crate::settings::{Settings, Sources};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        for value in [
+            r"C:\new\tables\it's",
+            r"C:\new\repos",
+            "a#b",
+            r#"say"it""#,
+            r#"all'of"\#them"#,
+            "$HOME${X}`x`",
+        ] {
+            let values = BTreeMap::from([
+                ("ONEAPI_API_KEY", value.to_owned()),
+                ("ONEAPI_BASE_URL", "https://g.example".to_owned()),
+            ]);
+            std::fs::write(&path, with("", &values)).unwrap();
+            let home = folder.path().display().to_string();
+            let sources = Sources {
+                env_file: Some(path.clone()),
+                ..Sources::from_environment(BTreeMap::from([("HOME".to_owned(), home)]))
+            };
+            let settings = Settings::load(&sources).unwrap();
+            assert_eq!(settings.gateway().unwrap().api_key.expose(), value);
+        }
     }
 }

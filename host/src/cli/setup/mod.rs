@@ -4,9 +4,10 @@
 
 mod codex_config;
 mod env_file;
+mod questions;
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, IsTerminal, Write};
+use std::fs::Permissions;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,17 +15,10 @@ use clap::{Args, ValueEnum};
 
 use super::{GlobalOptions, exit};
 use crate::settings::{Settings, Sources, setting};
+use questions::Values;
 
 /// What to put into AGENTS.md, so that Codex delegates what is worth it.
 const AGENTS_TEXT: &str = include_str!("agents.md");
-
-/// The settings that a first job needs, in the order in which they are asked for.
-const ASKED: [&str; 4] = [
-    "SANDBOX_ROOT",
-    "ONEAPI_BASE_URL",
-    "ONEAPI_API_KEY",
-    "CLAUDE_MODEL",
-];
 
 /// What `setup` takes.
 #[derive(Debug, Args)]
@@ -110,73 +104,92 @@ pub(super) fn run(global: &GlobalOptions, arguments: &SetupArguments) -> ExitCod
 }
 
 fn set_up(sources: &Sources, arguments: &SetupArguments) -> Result<(), SetupError> {
-    let program = std::env::current_exe().map_err(SetupError::file(Path::new("this program")))?;
-    if arguments.client == Client::ClaudeCode {
-        let name = codex_config::SERVER;
-        say(&if arguments.undo {
-            format!("claude mcp remove {name}")
-        } else {
-            format!("claude mcp add {name} -- {} serve", program.display())
-        });
+    // Everything is asked, and what cannot be used is found, before anything is written.
+    let values = if arguments.undo {
+        Values::new()
     } else {
-        let path = codex_config_path(sources, arguments)?;
-        let before = read_or_empty(&path)?;
-        let server = codex_config::Server {
-            program: &program,
-            // Codex hands on nothing but HOME and PATH, and where our own files lie may hang on more.
-            variables: ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"]
-                .into_iter()
-                .filter(|name| sources.environment.contains_key(*name))
-                .collect(),
-            arguments: sources.arguments(),
-        };
-        let after = if arguments.undo {
-            codex_config::without(&before)
-        } else {
-            codex_config::with(&before, &server)
-        }
-        .map_err(|error| SetupError::Config(path.display().to_string(), error))?;
-        change(&path, &before, &after, arguments)?;
+        questions::values(sources, arguments)?
+    };
+    check(sources, &values)?;
+    match arguments.client {
+        Client::ClaudeCode => claude_code(arguments)?,
+        Client::Codex => codex(sources, arguments)?,
     }
     if arguments.undo {
         return Ok(());
     }
+    settings(sources, &values, arguments)?;
+    if !arguments.print {
+        say(
+            "\nNext: mcp-codex-worker doctor --network. For AGENTS.md: mcp-codex-worker setup --agents-md",
+        );
+    }
+    Ok(())
+}
+
+fn program() -> Result<PathBuf, SetupError> {
+    std::env::current_exe().map_err(SetupError::file(Path::new("this program")))
+}
+
+fn claude_code(arguments: &SetupArguments) -> Result<(), SetupError> {
+    let name = codex_config::SERVER;
+    say(&if arguments.undo {
+        format!("claude mcp remove {name}")
+    } else {
+        format!("claude mcp add {name} -- {} serve", program()?.display())
+    });
+    Ok(())
+}
+
+/// Our table in Codex's config: in, or out again.
+fn codex(sources: &Sources, arguments: &SetupArguments) -> Result<(), SetupError> {
+    let path = codex_config_path(sources, arguments)?;
+    let before = read_or_empty(&path)?;
+    let program = program()?;
+    let server = codex_config::Server {
+        program: &program,
+        // Codex hands on nothing but HOME and PATH, and where our own files lie may hang on more.
+        variables: ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"]
+            .into_iter()
+            .filter(|name| sources.environment.contains_key(*name))
+            .collect(),
+        arguments: sources.arguments(),
+    };
+    let after = if arguments.undo {
+        codex_config::without(&before)
+    } else {
+        codex_config::with(&before, &server)
+    }
+    .map_err(|error| SetupError::Config(path.display().to_string(), error))?;
+    change(&path, &before, &after, arguments)
+}
+
+/// The settings that a first job needs, in our `.env`; shown without secrets.
+fn settings(
+    sources: &Sources,
+    values: &Values,
+    arguments: &SetupArguments,
+) -> Result<(), SetupError> {
     let path = sources.env_file_path();
     let before = read_or_empty(&path)?;
-    let values = values(sources, arguments)?;
-    let after = env_file::with(&before, &values);
-    // Shown without secrets; what cannot be used is found before anything is written.
-    check(sources, &values)?;
-    let masked: BTreeMap<&str, String> = values
+    let after = env_file::with(&before, values);
+    if before == after {
+        say(&format!("{} stays as it is", path.display()));
+        return Ok(());
+    }
+    let masked: Values = values
         .iter()
-        .map(|(name, value)| {
-            let secret = setting(name).is_some_and(|setting| setting.secret);
-            (
-                *name,
-                if secret {
-                    "***".to_owned()
-                } else {
-                    value.clone()
-                },
-            )
+        .map(|(name, value)| match setting(name) {
+            Some(setting) if setting.secret => (*name, "***".to_owned()),
+            _ => (*name, value.clone()),
         })
         .collect();
-    if values.is_empty() {
-        say(&format!("{} stays as it is", path.display()));
-    } else if arguments.print || agreed(&path, &env_file::with("", &masked), arguments)? {
-        if arguments.print {
-            say(&format!(
-                "# {}\n{}",
-                path.display(),
-                env_file::with("", &masked)
-            ));
-        } else {
-            write_private(&path, &after)?;
-            say(&format!("wrote {}", path.display()));
-        }
-    }
-    if !arguments.print {
-        say("Next: mcp-codex-worker doctor. For AGENTS.md: mcp-codex-worker setup --agents-md");
+    let shown = env_file::with("", &masked);
+    if arguments.print {
+        say(&format!("# {}\n{shown}", path.display()));
+    } else if agreed(&path, &shown, arguments)? {
+        write_private(&path, &after)?;
+        say(&format!("wrote {}", path.display()));
     }
     Ok(())
 }
@@ -219,14 +232,16 @@ fn change(
     if !agreed(path, &difference, arguments)? {
         return Ok(());
     }
-    if !before.is_empty() {
+    // What was there before us, once: what we wrote ourselves is taken out again without a copy.
+    let theirs = codex_config::without(before).is_ok_and(|text| text == before);
+    if theirs && !before.is_empty() {
         let mut backup = path.as_os_str().to_owned();
         backup.push(".before-mcp-codex-worker");
         let backup = PathBuf::from(backup);
         write_private(&backup, before)?;
         say(&format!("kept {}", backup.display()));
     }
-    write_private(path, after)?;
+    write_as_before(path, after)?;
     say(&format!("wrote {}", path.display()));
     Ok(())
 }
@@ -242,119 +257,14 @@ fn agreed(path: &Path, shown: &str, arguments: &SetupArguments) -> Result<bool, 
             "nobody is there to agree; give --yes to write it, or --print to only look".to_owned(),
         ));
     }
-    let answer = ask("Write it? [y/N] ", false)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-/// The values to write: from the flags, and, where somebody is there, asked for when nothing else sets them.
-fn values(
-    sources: &Sources,
-    arguments: &SetupArguments,
-) -> Result<BTreeMap<&'static str, String>, SetupError> {
-    let mut values = BTreeMap::new();
-    if let Some(root) = &arguments.root {
-        let root = std::path::absolute(root).map_err(SetupError::file(root))?;
-        values.insert("SANDBOX_ROOT", root.display().to_string());
-    }
-    if let Some(url) = &arguments.gateway {
-        values.insert("ONEAPI_BASE_URL", url.clone());
-    }
-    if let Some(name) = &arguments.key_from {
-        let key = sources
-            .environment
-            .get(name)
-            .ok_or_else(|| SetupError::NoKey(name.clone()))?;
-        values.insert("ONEAPI_API_KEY", key.clone());
-    }
-    if let Some(model) = &arguments.model {
-        values.insert("CLAUDE_MODEL", model.clone());
-    }
-    let interactive = !arguments.yes && !arguments.print && std::io::stdin().is_terminal();
-    if interactive {
-        let there = Settings::load(sources).map(|settings| settings.origins);
-        for name in ASKED {
-            let known = there.as_ref().is_ok_and(|origins| {
-                origins.contains_key(name)
-                    || origins.contains_key(name.replace("ONEAPI", "ANTHROPIC").as_str())
-            });
-            if known || values.contains_key(name) {
-                continue;
-            }
-            let Some(setting) = setting(name) else {
-                continue;
-            };
-            let answer = ask(&format!("{}\n{name}: ", setting.doc), setting.secret)?;
-            if !answer.trim().is_empty() {
-                values.insert(name, answer.trim().to_owned());
-            }
-        }
-    }
-    Ok(values)
+    questions::agreed("Write it?")
 }
 
 /// Whether the settings would load with these values.
-fn check(sources: &Sources, values: &BTreeMap<&'static str, String>) -> Result<(), SetupError> {
-    let mut with = sources.clone();
-    for (name, value) in values {
-        with.environment.insert((*name).to_owned(), value.clone());
-    }
-    Settings::load(&with)
+fn check(sources: &Sources, values: &Values) -> Result<(), SetupError> {
+    Settings::load(&questions::with(sources, values))
         .map(drop)
         .map_err(|error| SetupError::Value(error.to_string()))
-}
-
-fn ask(question: &str, hidden: bool) -> Result<String, SetupError> {
-    let fault = SetupError::file(Path::new("the terminal"));
-    let mut out = std::io::stdout();
-    let _ = write!(out, "{question}");
-    let _ = out.flush();
-    let mut line = String::new();
-    let read = {
-        let _silence = hidden.then(Silence::begin);
-        std::io::stdin().lock().read_line(&mut line)
-    };
-    if hidden {
-        let _ = writeln!(out);
-    }
-    read.map_err(fault)?;
-    Ok(line)
-}
-
-/// The terminal does not show what is typed while this lives.
-#[cfg(unix)]
-struct Silence(Option<rustix::termios::Termios>);
-
-#[cfg(unix)]
-impl Silence {
-    fn begin() -> Self {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-        let before = tcgetattr(std::io::stdin()).ok();
-        if let Some(mut quiet) = before.clone() {
-            quiet.local_modes.remove(LocalModes::ECHO);
-            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &quiet);
-        }
-        Self(before)
-    }
-}
-
-#[cfg(unix)]
-impl Drop for Silence {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            let now = rustix::termios::OptionalActions::Now;
-            let _ = rustix::termios::tcsetattr(std::io::stdin(), now, before);
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Silence;
-
-#[cfg(not(unix))]
-impl Silence {
-    fn begin() -> Self {
-        Self
-    }
 }
 
 fn read_or_empty(path: &Path) -> Result<String, SetupError> {
@@ -365,8 +275,19 @@ fn read_or_empty(path: &Path) -> Result<String, SetupError> {
     }
 }
 
-/// Writes a file for the owner's eyes, whole or not at all. A link is followed: people keep their configs elsewhere.
+/// Writes a file for the owner's eyes.
 fn write_private(path: &Path, text: &str) -> Result<(), SetupError> {
+    write(path, text, None)
+}
+
+/// Writes a file that others may be meant to read: whoever could before still can.
+fn write_as_before(path: &Path, text: &str) -> Result<(), SetupError> {
+    let permissions = std::fs::metadata(path).map(|there| there.permissions());
+    write(path, text, permissions.ok())
+}
+
+/// Writes a file, whole or not at all. A link is followed: people keep their configs elsewhere.
+fn write(path: &Path, text: &str, permissions: Option<Permissions>) -> Result<(), SetupError> {
     let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = target.parent().ok_or(SetupError::NoHome)?;
     let write = || -> std::io::Result<()> {
@@ -375,6 +296,9 @@ fn write_private(path: &Path, text: &str) -> Result<(), SetupError> {
             .prefix(".mcp-codex-worker-")
             .tempfile_in(folder)?;
         file.write_all(text.as_bytes())?;
+        if let Some(permissions) = permissions {
+            file.as_file().set_permissions(permissions)?;
+        }
         file.as_file().sync_all()?;
         file.persist(&target).map_err(|error| error.error)?;
         Ok(())
