@@ -826,6 +826,37 @@ fn a_secret_reaches_no_record_no_log_and_no_reply() {
     }
 }
 
+/// THREATS T8: the agent and what it runs see the token of their own adapter, and no key of the host's.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_gateways_key_is_nowhere_that_an_agent_can_look() {
+    let repository = repository();
+    let agent = StandIn::that(
+        "env > src/env.txt; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline > src/proc.txt 2>/dev/null; \
+         find \"$HOME\" -type f -exec cat {} + > src/home.txt; say 'looked around'",
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent)
+        .set("FALLBACK_BASE_URL", "http://127.0.0.1:9")
+        .set("FALLBACK_API_KEY", "second-key-of-the-test");
+    let result = run_job(&mut worker.serve(), job(&repository));
+    assert_eq!(result["job_status"], "completed", "{result}");
+    let seen = |file: &str| {
+        let bytes = std::fs::read(repository.path().join("src").join(file)).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    assert!(seen("env.txt").contains("ANTHROPIC_AUTH_TOKEN="));
+    let mut places = vec!["env.txt", "home.txt"];
+    // Where nothing confines it, it may look into other processes of its user, and the result says so.
+    if !result["notes"].to_string().contains("unconfined") {
+        places.push("proc.txt");
+    }
+    for place in places {
+        for key in ["gateway-key-of-the-test", "second-key-of-the-test"] {
+            assert!(!seen(place).contains(key), "{key} in {place}");
+        }
+    }
+}
+
 /// Every file of a store but its working material.
 fn records(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();

@@ -12,8 +12,12 @@ use worker_test_support::gateway::{Gate, Script, ScriptedGateway, Turn};
 use worker_test_support::worker::{PATIENCE, call, run_job};
 use worker_test_support::{Codex, McpClient, Repository, Worker, clients};
 
+#[path = "real_clients/dialects.rs"]
+mod dialects;
 #[path = "real_clients/faults.rs"]
 mod faults;
+#[path = "real_clients/standalone.rs"]
+mod standalone;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
 

@@ -310,7 +310,7 @@ fn what_cannot_work_is_refused_at_the_start_with_the_reason() {
             ],
             &[],
             2,
-            &["ftp://h"],
+            &["FALLBACK_BASE_URL"],
         ),
         (&[], &[], 2, &["ONEAPI_BASE_URL"]),
         (

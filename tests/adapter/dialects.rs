@@ -424,6 +424,290 @@ async fn every_bundled_dialect_satisfies_its_gateway() {
     }
 }
 
+/// Each row: the dialect, a model, fields of the request, where to look in the gateway's, what is there.
+fn written() -> Vec<(&'static str, &'static str, Value, &'static str, Value)> {
+    let budget =
+        |tokens: u64| json!({ "thinking": { "type": "enabled", "budget_tokens": tokens } });
+    let much = json!({ "max_tokens": 64_000 });
+    let sampled = json!({ "temperature": 0.3, "top_p": 0.5, "stop_sequences": ["x"] });
+    let structured = json!({ "output_config": { "format": { "type": "json_schema", "schema": { "type": "object" } } } });
+    let user = json!({ "metadata": { "user_id": "u" } });
+    let shown = |kind: &str, media: &str| {
+        json!({ "messages": [{ "role": "user", "content": [
+        { "type": kind, "title": "t", "source": { "type": "base64", "media_type": media, "data": "AAAA" } }] }] })
+    };
+    let called = json!({ "messages": [{ "role": "user", "content": "hi" },
+        { "role": "assistant", "content": [{ "type": "tool_use", "id": "toolu_012345678901234567890123456789012345678901", "name": "f", "input": {} }] },
+        { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "toolu_012345678901234567890123456789012345678901", "content": "x" }] }] });
+    let schema_words = "Answer with one JSON object that follows this JSON schema, and nothing else: {\"type\":\"object\"}";
+    vec![
+        (
+            "deepseek",
+            "deepseek-chat",
+            much.clone(),
+            "/max_tokens",
+            json!(8_192),
+        ),
+        (
+            "deepseek",
+            "deepseek-v4-flash",
+            much.clone(),
+            "/max_tokens",
+            json!(64_000),
+        ),
+        (
+            "deepseek",
+            "deepseek-v4-flash",
+            shown("image", "image/png"),
+            "/messages/0/content",
+            json!("[image, which this gateway cannot take]"),
+        ),
+        (
+            "deepseek",
+            "deepseek-v4-flash",
+            structured.clone(),
+            "/response_format",
+            json!({ "type": "json_object" }),
+        ),
+        (
+            "deepseek",
+            "deepseek-v4-flash",
+            structured.clone(),
+            "/messages/0/content",
+            json!(schema_words),
+        ),
+        (
+            "deepseek",
+            "deepseek-v4-flash",
+            budget(2_000),
+            "/reasoning_effort",
+            json!("high"),
+        ),
+        (
+            "one-api",
+            "any",
+            structured.clone(),
+            "/response_format",
+            Value::Null,
+        ),
+        (
+            "one-api",
+            "any",
+            structured.clone(),
+            "/messages/0/content",
+            json!(schema_words),
+        ),
+        (
+            "openai",
+            "gpt-4.1",
+            structured,
+            "/response_format/json_schema/strict",
+            json!(true),
+        ),
+        (
+            "openai",
+            "gpt-5.5",
+            much.clone(),
+            "/max_completion_tokens",
+            json!(64_000),
+        ),
+        (
+            "openai",
+            "gpt-5.5",
+            sampled.clone(),
+            "/temperature",
+            Value::Null,
+        ),
+        ("openai", "gpt-5.5", sampled.clone(), "/stop", Value::Null),
+        (
+            "openai",
+            "gpt-4.1",
+            much.clone(),
+            "/max_tokens",
+            json!(64_000),
+        ),
+        (
+            "openai",
+            "gpt-4.1",
+            sampled.clone(),
+            "/temperature",
+            json!(0.3),
+        ),
+        ("openai", "gpt-4.1", sampled.clone(), "/stop", json!(["x"])),
+        (
+            "openai",
+            "gpt-4.1",
+            json!({ "system": "s" }),
+            "/messages/0/role",
+            json!("system"),
+        ),
+        (
+            "kimi",
+            "kimi-k2-0905-preview",
+            json!({ "temperature": 2 }),
+            "/temperature",
+            json!(1),
+        ),
+        (
+            "kimi",
+            "kimi-k2-0905-preview",
+            json!({ "temperature": 0.6 }),
+            "/temperature",
+            json!(0.6),
+        ),
+        ("kimi", "kimi-k2.5", sampled.clone(), "/top_p", Value::Null),
+        (
+            "kimi",
+            "kimi-k2.5",
+            much,
+            "/max_completion_tokens",
+            json!(64_000),
+        ),
+        (
+            "kimi",
+            "kimi-k2.5",
+            json!({ "thinking": { "type": "disabled" } }),
+            "/thinking/type",
+            json!("disabled"),
+        ),
+        (
+            "qwen",
+            "qwen3-max",
+            json!({ "thinking": { "type": "disabled" } }),
+            "/enable_thinking",
+            json!(false),
+        ),
+        (
+            "qwen",
+            "qwen3-max",
+            json!({ "top_k": 7 }),
+            "/top_k",
+            json!(7),
+        ),
+        (
+            "glm",
+            "glm-4.6",
+            json!({ "stop_sequences": ["a", "b"] }),
+            "/stop",
+            json!(["a"]),
+        ),
+        (
+            "mistral",
+            "mistral-medium-latest",
+            sampled,
+            "/temperature",
+            json!(0.3),
+        ),
+        (
+            "groq",
+            "openai/gpt-oss-120b",
+            budget(1_024),
+            "/reasoning_effort",
+            json!("low"),
+        ),
+        (
+            "groq",
+            "openai/gpt-oss-120b",
+            budget(8_000),
+            "/reasoning_effort",
+            json!("medium"),
+        ),
+        (
+            "groq",
+            "openai/gpt-oss-120b",
+            budget(32_000),
+            "/reasoning_effort",
+            json!("high"),
+        ),
+        (
+            "groq",
+            "openai/gpt-oss-120b",
+            json!({}),
+            "/reasoning_effort",
+            Value::Null,
+        ),
+        (
+            "openrouter",
+            "any/model",
+            shown("document", "application/pdf"),
+            "/messages/0/content/0",
+            json!({ "type": "file", "file": { "filename": "t", "file_data": "data:application/pdf;base64,AAAA" } }),
+        ),
+        (
+            "openrouter",
+            "any/model",
+            user.clone(),
+            "/user",
+            json!("0bfe935e70c321c7ca3afc75ce0d0ca2f98b5422e008bb31c00c6d7f1f1c0ad6"),
+        ),
+        (
+            "openrouter",
+            "any/model",
+            json!({ "system": [{ "type": "text", "text": "s", "cache_control": { "type": "ephemeral" } }] }),
+            "/messages/0/content",
+            json!("s"),
+        ),
+        (
+            "azure",
+            "my-deployment",
+            user,
+            "/user",
+            json!("0bfe935e70c321c7ca3afc75ce0d0ca2f98b5422e008bb31c00c6d7f1f1c0ad6"),
+        ),
+        (
+            "ollama",
+            "qwen3:8b",
+            called.clone(),
+            "/messages/1/content",
+            json!(""),
+        ),
+        (
+            "one-api",
+            "any",
+            called.clone(),
+            "/messages/1/tool_calls/0/id",
+            json!("call_5ea71d10023d94722f5ba37091864c756f2"),
+        ),
+        (
+            "one-api",
+            "any",
+            called.clone(),
+            "/messages/2/tool_call_id",
+            json!("call_5ea71d10023d94722f5ba37091864c756f2"),
+        ),
+        (
+            "openai",
+            "gpt-4.1",
+            called,
+            "/messages/1/content",
+            Value::Null,
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_dialect_writes_what_its_gateway_takes() {
+    let set = plugins();
+    for (dialect, model, fields, place, want) in written() {
+        let double = Double::always(stream(&text())).await;
+        let (chosen, _) = Dialect::choose(&set, Some(dialect), &double.url).unwrap();
+        let mut config = config(&double.url);
+        config.primary.dialect = chosen;
+        config.models.main = Some(model.into());
+        let adapter = start(config).await;
+        let mut body = ask(fields.clone());
+        body["stream"] = json!(true);
+        let got = messages(&adapter, &body).await;
+        assert_eq!(got.status, 200, "{dialect} {fields}: {}", got.text);
+        let seen = double.only().body;
+        assert_eq!(
+            seen.pointer(place).cloned().unwrap_or(Value::Null),
+            want,
+            "{dialect} {model} {fields}: {place} in {seen:#}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_gateway_wants_back_returns_with_the_history() {
     let set = plugins();

@@ -32,6 +32,7 @@ async fn a_status_stays_what_it_is_and_keeps_its_words_and_headers() {
             status,
             &[
                 ("retry-after", "7"),
+                ("retry-after-ms", "7000"),
                 ("x-ratelimit-remaining-requests", "0"),
                 ("location", "http://127.0.0.1:1/"),
             ],
@@ -49,6 +50,7 @@ async fn a_status_stays_what_it_is_and_keeps_its_words_and_headers() {
             if status != 302 {
                 assert!(message.contains("words"), "{status}: {message}");
                 assert_eq!(got.headers["retry-after"], "7");
+                assert_eq!(got.headers["retry-after-ms"], "7000");
                 assert_eq!(got.headers["x-ratelimit-remaining-requests"], "0");
             }
         }

@@ -123,6 +123,19 @@ fn rows() -> Vec<(&'static str, Value, &'static str, Value)> {
             json!({ "role": "assistant", "content": null, "tool_calls": [{ "id": "c1", "type": "function", "function": { "name": "f", "arguments": "{}" } }] }),
         ),
         (
+            "all calls of a turn in one message with its text, and the results in their order",
+            turn(
+                json!([{ "type": "text", "text": "a" }, { "type": "tool_use", "id": "c1", "name": "f", "input": {} }, { "type": "tool_use", "id": "c2", "name": "g", "input": { "a": [1, null] } }]),
+                json!([{ "type": "tool_result", "tool_use_id": "c2", "content": "2" }, { "type": "tool_result", "tool_use_id": "c1", "content": "1" }]),
+            ),
+            "/messages",
+            json!([{ "role": "user", "content": "hi" },
+                { "role": "assistant", "content": "a", "tool_calls": [
+                    { "id": "c1", "type": "function", "function": { "name": "f", "arguments": "{}" } },
+                    { "id": "c2", "type": "function", "function": { "name": "g", "arguments": "{\"a\":[1,null]}" } }] },
+                { "role": "tool", "tool_call_id": "c1", "content": "1" }, { "role": "tool", "tool_call_id": "c2", "content": "2" }]),
+        ),
+        (
             "text behind a call",
             turn(
                 json!([{ "type": "tool_use", "id": "c1", "name": "f", "input": {} }, { "type": "text", "text": "a" }]),
@@ -150,6 +163,24 @@ fn rows() -> Vec<(&'static str, Value, &'static str, Value)> {
             ),
             "/messages/2",
             json!({ "role": "tool", "tool_call_id": "c1", "content": "" }),
+        ),
+        (
+            "a result of no blocks",
+            turn(
+                use_f.clone(),
+                json!([{ "type": "tool_result", "tool_use_id": "c1", "content": [] }]),
+            ),
+            "/messages/2",
+            json!({ "role": "tool", "tool_call_id": "c1", "content": "" }),
+        ),
+        (
+            "an error without words",
+            turn(
+                use_f.clone(),
+                json!([{ "type": "tool_result", "tool_use_id": "c1", "is_error": true }]),
+            ),
+            "/messages/2",
+            json!({ "role": "tool", "tool_call_id": "c1", "content": "Error" }),
         ),
         (
             "a result of text blocks",

@@ -55,6 +55,22 @@ async fn a_fallback_answers_when_the_primary_is_spent_and_the_primary_then_rests
 }
 
 #[tokio::test]
+async fn a_gateway_that_is_long_silent_is_not_waited_for_twice_while_there_is_another() {
+    let primary = Double::start(|_, _| Play::Silence(Vec::new())).await;
+    let fallback = Double::always(good()).await;
+    let mut config = config(&primary.url);
+    config.idle_timeout = std::time::Duration::from_secs(5);
+    config.fallback = Some((upstream(&fallback.url, Dialect::Plain), Vec::new()));
+    let adapter = start(config).await;
+    let got = messages(&adapter, &ask(json!({ "stream": true }))).await;
+    assert_eq!(assemble(&got.text).content[0]["text"], "hello");
+    assert_eq!(
+        (primary.received().len(), fallback.received().len()),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
 async fn a_wrong_request_is_not_taken_to_the_fallback() {
     let primary = Double::always(http(400, &[], "wrong")).await;
     let fallback = Double::always(good()).await;

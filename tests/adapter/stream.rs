@@ -759,3 +759,105 @@ async fn a_stream_that_nobody_asked_for_is_gathered_into_a_message() {
     let got = messages(&adapter, &ask(json!({}))).await;
     assert_eq!((got.status, got.error().0.as_str()), (502, "api_error"));
 }
+
+#[tokio::test]
+async fn a_gateway_that_does_not_count_is_estimated() {
+    let text = "word ".repeat(100);
+    let whole = completion(json!({ "content": text }), "stop");
+    let whole = String::from_utf8(whole)
+        .unwrap()
+        .replace("\"usage\"", "\"other\"");
+    for (streams, bytes) in [
+        (
+            true,
+            stream(&[delta(json!({ "content": text })), finish("stop")]),
+        ),
+        (false, whole.into_bytes()),
+    ] {
+        let double = Double::always(bytes).await;
+        let mut config = super::double::config(&double.url);
+        let records = super::double::recorded(&mut config);
+        let adapter = super::double::start(config).await;
+        let got = messages(&adapter, &ask(json!({ "stream": streams }))).await;
+        let usage = if streams {
+            assemble(&got.text).usage
+        } else {
+            got.json()["usage"].clone()
+        };
+        assert!(usage["input_tokens"].as_u64().unwrap() > 0, "{usage}");
+        assert!(usage["output_tokens"].as_u64().unwrap() > 50, "{usage}");
+        let record = records.lock().unwrap()[0].clone();
+        assert!(record.estimated && record.output_tokens > 50, "{record:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_whole_reply_leaves_out_is_made_up() {
+    for body in [
+        json!({ "choices": [{ "message": { "content": "a" } }] }),
+        json!({ "choices": [{ "message": { "role": "assistant", "content": "a", "tool_calls": null }, "finish_reason": null }], "id": null, "model": null, "usage": null }),
+    ] {
+        let double = Double::always(http(200, &[JSON], &body.to_string())).await;
+        let adapter = in_front_of(&double).await;
+        let message = messages(&adapter, &ask(json!({}))).await.json();
+        assert!(
+            message["id"].as_str().unwrap().starts_with("msg_"),
+            "{message}"
+        );
+        assert_eq!(message["model"], "claude-sonnet-5");
+        assert_eq!(short(message["content"].as_array().unwrap()), ["T:a"]);
+        assert_eq!(message["stop_reason"], "end_turn");
+        assert!(message["usage"]["output_tokens"].is_u64(), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_over_when_its_reason_came_and_nothing_more_does() {
+    let double = Double::start(|_, _| {
+        Play::Silence(open_stream(&[
+            delta(json!({ "content": "a" })),
+            finish("stop"),
+        ]))
+    })
+    .await;
+    let adapter = in_front_of(&double).await;
+    let message = assemble(
+        &messages(&adapter, &ask(json!({ "stream": true })))
+            .await
+            .text,
+    );
+    assert_eq!(short(&message.content), ["T:a"]);
+    assert_eq!(
+        (message.stop_reason.as_deref(), message.error),
+        (Some("end_turn"), None)
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_that_thinks_for_long_is_covered_by_pings() {
+    let (gate, open) = tokio::sync::watch::channel(false);
+    let rest = stream(&[delta(json!({ "content": "a" })), finish("stop")]);
+    let at = rest.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    let double = Double::start(move |_, _| {
+        // A comment, as some gateways send to keep the connection.
+        let head = [&rest[..at], b": WAIT\n\n"].concat();
+        Play::Gate(head, open.clone(), rest[at..].to_vec())
+    })
+    .await;
+    let adapter = in_front_of(&double).await;
+    let mut answer = super::double::client()
+        .post(format!("{}/v1/messages", adapter.url()))
+        .header("x-api-key", super::double::TOKEN)
+        .body(ask(json!({ "stream": true })).to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut text = String::from_utf8(answer.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(text.starts_with("event: ping\n"), "{text}");
+    gate.send_replace(true);
+    while let Some(more) = answer.chunk().await.unwrap() {
+        text.push_str(&String::from_utf8(more.to_vec()).unwrap());
+    }
+    assert_eq!(short(&assemble(&text).content), ["T:a"]);
+}

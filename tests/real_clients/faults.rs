@@ -290,3 +290,19 @@ fn when_both_gateways_fail_the_first_ones_words_are_told() {
         .with("FALLBACK_API_KEY", FALLBACK_KEY);
     test.fails("gateway_error", &["an HTML page: Bad gateway"]);
 }
+
+#[test]
+fn a_gateway_behind_a_proxy_is_reached_from_a_job() {
+    // The scripted gateway stands where the proxy stands: it alone can be reached, and is told which gateway is meant.
+    let mut test = Faulty::new(mending());
+    let proxy = test.gateway.base_url().trim_end_matches("/v1").to_owned();
+    test = test
+        .with("HTTP_PROXY", proxy)
+        .with("ONEAPI_BASE_URL", "http://gateway.invalid/v1");
+    test.completes();
+    let requests = test.gateway.requests();
+    assert_eq!(requests.len(), 3);
+    for request in requests {
+        assert_eq!(request.path, "http://gateway.invalid/v1/chat/completions");
+    }
+}

@@ -41,9 +41,12 @@ pub(super) fn ending(exit: Exit, result: Option<&ResultEvent>, stderr: &str) -> 
         } else if result.terminal_reason.as_deref() == Some("prompt_too_long") {
             failed("prompt_too_long", said)
         } else if let Some(status) = result.api_error_status {
-            failed("gateway_error", format!("HTTP {status}: {said}"))
+            failed(
+                "gateway_error",
+                format!("HTTP {status}: {}", without_advice(&said)),
+            )
         } else if said.contains("API Error") || said.contains("Unable to connect") {
-            failed("gateway_error", said)
+            failed("gateway_error", without_advice(&said).to_owned())
         } else {
             failed("agent_error", said)
         };
@@ -58,6 +61,12 @@ pub(super) fn ending(exit: Exit, result: Option<&ResultEvent>, stderr: &str) -> 
         );
     }
     Ending::Success
+}
+
+/// An API error without the advice that Claude Code puts behind it: that speaks of the adapter's address as the gateway's.
+fn without_advice(said: &str) -> &str {
+    const ADVICE: &str = " This is a server-side issue";
+    said.split_once(ADVICE).map_or(said, |(words, _)| words)
 }
 
 fn shorten(message: &str) -> String {
@@ -108,6 +117,11 @@ mod tests {
         let api = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":500,"num_turns":1,"result":"API Error: 500 boom"}"#;
         assert_eq!(cause(1, api, ""), "gateway_error");
         assert_eq!(cause(0, api, ""), "gateway_error");
+        let advised = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":502,"num_turns":1,"result":"API Error: 502 The gateway broke off. This is a server-side issue, usually temporary — try again in a moment. If it persists, check your inference gateway (127.0.0.1:45031)."}"#;
+        let Ending::Failed { message, .. } = judged(1, advised, "") else {
+            panic!("not failed")
+        };
+        assert_eq!(message, "HTTP 502: API Error: 502 The gateway broke off.");
         let refused = r#"{"type":"result","subtype":"success","is_error":true,"num_turns":1,"result":"Unable to connect to API (ConnectionRefused)"}"#;
         assert_eq!(cause(1, refused, ""), "gateway_error");
         let long = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":400,"num_turns":1,"result":"Prompt is too long","terminal_reason":"prompt_too_long"}"#;

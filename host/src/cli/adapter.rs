@@ -98,7 +98,7 @@ enum Failure {
 }
 
 fn serve(settings: &Settings, arguments: &AdapterArguments) -> Result<(), Failure> {
-    let config = config(settings, arguments)?;
+    let (config, mask) = config(settings, arguments)?;
     // One thread serves hundreds of streams, and a wake-up on another core costs more than the work it brings.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -109,9 +109,12 @@ fn serve(settings: &Settings, arguments: &AdapterArguments) -> Result<(), Failur
             .map_err(|error| Failure::Work(format!("cannot listen for signals: {error}")))?;
         let token = config.token.clone();
         let through = config.models.main.is_none();
+        let redactor = config.redactor.clone();
         let adapter = Adapter::bind(SocketAddr::new(arguments.host, arguments.port), config)
             .await
             .map_err(|error| Failure::Work(error.to_string()))?;
+        // Only now: what was logged so far is our own, and a redactor takes its time to begin.
+        mask.set(redactor);
         announce(
             &adapter,
             token.as_deref().filter(|_| arguments.token.is_none()),
@@ -124,7 +127,11 @@ fn serve(settings: &Settings, arguments: &AdapterArguments) -> Result<(), Failur
     })
 }
 
-fn config(settings: &Settings, arguments: &AdapterArguments) -> Result<AdapterConfig, Failure> {
+/// The adapter's configuration, and the mask of the log that has begun.
+fn config(
+    settings: &Settings,
+    arguments: &AdapterArguments,
+) -> Result<(AdapterConfig, LogMask), Failure> {
     let token = match &arguments.token {
         Some(token) => token.clone(),
         None => fresh_token()
@@ -139,7 +146,6 @@ fn config(settings: &Settings, arguments: &AdapterArguments) -> Result<AdapterCo
     let engine = Engine::shared(&settings.cache_dir).map_err(Failure::Work)?;
     let plugins = PluginSet::load(&engine, &PluginSettings::of(settings, &[]));
     let redactor = Redactor::new(known, plugins.redactors());
-    mask.set(redactor.clone());
     let records = match &settings.metrics_file {
         None => RecordSink::none(),
         Some(path) => {
@@ -158,10 +164,11 @@ fn config(settings: &Settings, arguments: &AdapterArguments) -> Result<AdapterCo
     if config.mode == Mode::Relay && settings.dialect.is_some() {
         tracing::warn!("a dialect has no effect on a relay (USE_OPENAI_ADAPTER=0)");
     }
-    Ok(AdapterConfig {
+    let config = AdapterConfig {
         token: Some(token),
         ..config
-    })
+    };
+    Ok((config, mask))
 }
 
 /// Begins the log on stderr, out of which the values held are taken until the plugins' rules join them.

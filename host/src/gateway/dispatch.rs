@@ -26,10 +26,11 @@ use crate::plugins::facts::{Auth, Facts};
 
 /// First pause before a retry; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
-/// All pauses of one request together.
-const PAUSES: Duration = Duration::from_secs(15);
+/// The time within which one request is tried again on one gateway. What has waited longer for its failure, on a silent
+/// gateway above all, is not made to wait again: the fallback's turn has come, or the caller's.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// The same where a fallback waits.
-const PAUSES_WITH_FALLBACK: Duration = Duration::from_secs(4);
+const PATIENCE_WITH_FALLBACK: Duration = Duration::from_secs(4);
 /// How long the first event of a stream may take before the caller gets its 200 and pings.
 const COMMIT_AFTER: Duration = Duration::from_secs(10);
 /// How long the rest of an error body may take.
@@ -112,11 +113,12 @@ async fn along(
     let facts = route.gateway.dialect.facts(&route.model)?;
     let cap = shared.config.budget.reply_cap(&shared.usage());
     let prepared = prepare(work, route, &facts, cap)?;
-    let mut left = if has_next {
-        PAUSES_WITH_FALLBACK
+    let patience = if has_next {
+        PATIENCE_WITH_FALLBACK
     } else {
-        PAUSES
+        PATIENCE
     };
+    let began = Instant::now();
     let mut back = Some(prepared.back);
     let mut attempt = 0;
     loop {
@@ -146,13 +148,13 @@ async fn along(
         let pause = error
             .retry_after
             .unwrap_or_else(|| jitter(FIRST_PAUSE * 2u32.pow(attempt.min(6))));
-        if !error.retry || attempt >= shared.config.retries || pause > left {
+        let too_late = began.elapsed().saturating_add(pause) > patience;
+        if !error.retry || attempt >= shared.config.retries || too_late {
             if error.retry || error.hopeless.is_some() {
                 route.gateway.note(false);
             }
             return Err(error);
         }
-        left -= pause;
         attempt += 1;
         tokio::time::sleep(pause).await;
     }

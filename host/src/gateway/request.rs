@@ -216,12 +216,14 @@ impl<'a> Translation<'a, '_> {
         };
         // Results come first whatever the order of the blocks: chat completions want them right behind the calls.
         let mut parts = Vec::new();
+        let first = self.messages.len();
         for (index, block) in blocks.iter().enumerate() {
             if block.kind == "tool_result" {
                 self.tool_result(block, &mut parts)
                     .map_err(|e| Invalid(format!("content.{index}.{}", e.0)))?;
             }
         }
+        self.results_as_called(first);
         for (index, block) in blocks.iter().enumerate() {
             if block.kind != "tool_result" {
                 self.part(block, &mut parts)
@@ -230,6 +232,25 @@ impl<'a> Translation<'a, '_> {
         }
         self.push_user(parts);
         Ok(())
+    }
+
+    /// Puts results, from message `first` on, into the order of their calls: Claude Code sends them as they come in, and
+    /// chat templates that know no ids tell them apart by their order alone.
+    fn results_as_called(&mut self, first: usize) {
+        let Some((before, results)) = self.messages.split_at_mut_checked(first) else {
+            return;
+        };
+        let Some(Message::Assistant(turn)) = before.last() else {
+            return;
+        };
+        results.sort_by_key(|message| match message {
+            Message::Tool { id, .. } => turn
+                .calls
+                .iter()
+                .position(|call| call.id == *id)
+                .unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        });
     }
 
     fn push_user(&mut self, parts: Vec<Part<'a>>) {
