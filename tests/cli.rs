@@ -92,27 +92,84 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-#[test]
-fn every_command_explains_itself() {
-    let user = User::new();
+/// The commands that the help names.
+fn commands(user: &User) -> Vec<String> {
     let help = stdout(&user.run(&["--help"]));
-    let commands = help
+    let commands: Vec<String> = help
         .lines()
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
         // Deeper lines are the rest of a description.
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-        .filter_map(|line| line.split_whitespace().next());
-    let mut count = 0;
-    for command in commands.filter(|command| *command != "help") {
-        let output = user.run(&[command, "--help"]);
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .map(str::to_owned)
+        .collect();
+    assert!(commands.len() >= 12, "{help}");
+    commands
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let user = User::new();
+    for command in commands(&user) {
+        let output = user.run(&[&command, "--help"]);
         assert!(output.status.success(), "{command}");
         assert!(stdout(&output).contains("Usage:"), "{command}");
-        count += 1;
     }
-    assert!(count >= 7, "{help}");
     assert_eq!(user.run(&["no-such-command"]).status.code(), Some(2));
+}
+
+fn repository_file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_readme_names_every_command_and_explains_every_cause_of_failure() {
+    let readme = repository_file("README.md");
+    for command in commands(&User::new()) {
+        assert!(
+            readme.contains(&format!("mcp-codex-worker {command} ")),
+            "README.md does not name `{command}`"
+        );
+    }
+    // Where the runner, the agent's judge and the gateway name what ended a job.
+    let mut causes = std::collections::BTreeSet::new();
+    for (file, marks) in [
+        (
+            "job/runner/pipeline.rs",
+            &["Cut::fault(\"", "Cut::Fault(\""][..],
+        ),
+        ("job/runner/site.rs", &["Cut::fault(\"", "Cut::Fault(\""]),
+        (
+            "job/runner/ending.rs",
+            &["fault(\n                \"", "\"cause\": \""],
+        ),
+        ("agent/judgement.rs", &["failed(\"", "cause: \""]),
+        (
+            "gateway/mod.rs",
+            &[
+                "Self::Auth => \"",
+                "Self::Credit => \"",
+                "Self::Budget => \"",
+            ],
+        ),
+    ] {
+        let source = repository_file(&format!("host/src/{file}"));
+        for mark in marks {
+            let found = source.split(mark).skip(1);
+            causes.extend(found.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+        }
+    }
+    assert!(causes.len() > 8, "{causes:?}");
+    for cause in causes {
+        assert!(
+            readme.contains(&format!("`{cause}`")),
+            "README.md does not explain `{cause}`"
+        );
+    }
 }
 
 #[test]
@@ -236,7 +293,7 @@ fn completions_are_there_for_every_shell() {
     let user = User::new();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = stdout(&user.run(&["completions", shell]));
-        for word in ["run", "doctor", "--network", "smoke"] {
+        for word in ["run", "doctor", "network", "smoke"] {
             assert!(script.contains(word), "{shell} lacks {word}");
         }
         assert!(!script.contains("__runner"), "{shell} offers the runner");

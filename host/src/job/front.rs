@@ -34,9 +34,6 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(20);
 /// The most jobs of one `wait`.
 const WAIT_JOBS_MAX: usize = 100;
 
-/// What a refusal names that the job store is the cause of.
-const STORE: &str = "store";
-
 /// The most jobs that may wait for a slot.
 const QUEUE_MAX: usize = 1_000;
 
@@ -401,10 +398,7 @@ impl Front {
                 None => Store::open(&folder)?,
             };
             let result = work(&store);
-            // After a fault the next call opens it anew: somebody may have mended it.
-            if !matches!(&result, Err(refusal) if refusal.argument == STORE) {
-                *slot = Some(store);
-            }
+            *slot = Some(store);
             result
         })
         .await
@@ -580,6 +574,6 @@ fn job_ids(arguments: &mut Arguments) -> Result<Vec<JobId>, Refusal> {
 
 impl From<StoreError> for Refusal {
     fn from(fault: StoreError) -> Self {
-        Self::new(STORE, fault)
+        Self::new("store", fault)
     }
 }

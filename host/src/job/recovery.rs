@@ -48,8 +48,6 @@ fn interrupt(store: &Store, job: &JobRow) -> Result<(), StoreError> {
             ),
         },
     }));
-    if store.finish(&job.id, State::Interrupted, &result)? {
-        store.drop_working_material(&job.id);
-    }
+    store.finish(&job.id, State::Interrupted, &result)?;
     Ok(())
 }

@@ -144,7 +144,7 @@ impl Scanner for PluginScanner {
         };
         verdicts.map_err(|error| {
             self.live = None;
-            tracing::warn!(plugin = self.plugin.loaded.info.name, "{error}");
+            tracing::warn!("{error}");
             scan_error(&error)
         })
     }

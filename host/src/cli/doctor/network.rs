@@ -201,9 +201,9 @@ impl Gateway {
         let caller = Caller::new(&adapter.url(), &token)?;
         let whole = in_time(caller.ask(&plain_request(), false)).await;
         let streamed = match &whole {
-            Err(CallError::Refused { status, .. }) if matches!(status, 401..=403) => {
-                Err(CallError::Broken("not tried".to_owned()))
-            }
+            Err(CallError::Refused {
+                status: 401..=403, ..
+            }) => Err(CallError::Broken("not tried".to_owned())),
             _ => in_time(caller.ask(&tool_request(), true)).await,
         };
         adapter.shutdown().await;

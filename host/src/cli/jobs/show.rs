@@ -149,3 +149,64 @@ fn plain(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::job::State;
+
+    fn shown(state: State, view: &Value) -> String {
+        let id: JobId = "a".repeat(26).parse().unwrap();
+        let job = JobRow {
+            id: id.clone(),
+            ticket: 1,
+            state,
+            created_ms: 0,
+            started_ms: Some(1_000),
+            ended_ms: state.is_terminal().then_some(201_000),
+            cancel_requested: false,
+            runner: None,
+            lives_in: None,
+            spec: Some(json!({
+                "prompt": "Fix the tests.\nAll of them.", "allowed_dirs": ["/repos/shop", "/repos/lib"], "model": "cheap",
+            })),
+            progress: None,
+            result: None,
+        };
+        lines(&Terminal::plain(), &id, Some(&job), view).join("\n")
+    }
+
+    #[test]
+    fn a_job_is_told_to_people() {
+        insta::assert_snapshot!(
+            "failed",
+            shown(
+                State::Failed,
+                &json!({
+                    "job_id": "x", "job_status": "failed", "changed_files": ["src/a.ts", "evil\u{1b}[2Jname"],
+                    "checks": ["scoped_patch: passed (src)", "unit tests: failed (exit code 1)"],
+                    "failures": {"unit tests": "1 failed\n  adds: expected 4, got 0"},
+                    "diff": "--- a/src/a.ts\n+++ b/src/a.ts\n",
+                    "agent_report": "(unverified) All done.\u{1b}]0;title\u{7}",
+                    "notes": ["ran partial; doctor says why"],
+                })
+            )
+        );
+        insta::assert_snapshot!(
+            "running",
+            shown(
+                State::Running,
+                &json!({
+                    "job_id": "x", "job_status": "running", "turns": 3, "last": "Bash npm test", "elapsed_s": 12,
+                })
+            )
+        );
+        let reply = json!({
+            "job_id": "x", "applied": "merge", "files": ["src/a.ts"], "branch": "worker/x", "commit": "0123abc",
+        });
+        insta::assert_snapshot!("applied", applied(&Terminal::plain(), &reply).join("\n"));
+    }
+}
