@@ -2,6 +2,15 @@
 //! it, and when a process of ours is killed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "jobs/chaos.rs"]
+mod chaos;
+#[path = "jobs/logs.rs"]
+mod logs;
+#[path = "jobs/queue.rs"]
+mod queue;
+#[path = "jobs/storage.rs"]
+mod storage;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -772,7 +781,8 @@ fn a_secret_reaches_no_record_no_log_and_no_reply() {
     ));
     let worker = Worker::with_stand_in(BINARY, &repository, &agent)
         .set("WORKER_CHECK_ENV", "PLANTED")
-        .set("PLANTED", "correct horse battery staple");
+        .set("PLANTED", "correct horse battery staple")
+        .set("WORKER_LOG", "mcp_codex_worker=trace");
     let mut front = worker.serve();
     let mut asked = job(&repository);
     asked["prompt"] = json!(format!("Use the token {SECRET}."));
@@ -870,6 +880,38 @@ fn records(folder: &Path) -> Vec<std::path::PathBuf> {
         }
     }
     found
+}
+
+#[test]
+fn gc_keeps_what_was_never_applied_unless_told_otherwise() {
+    let repository = repository();
+    let agent = StandIn::that("printf 'two\\n' > src/a.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut asked = job(&repository);
+    asked["isolation"] = json!("worktree");
+    let id = run_job(&mut worker.serve(), asked)["job_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let gc = |arguments: &[&str]| {
+        let arguments = ["gc", "--older-than", "0s"].iter().chain(arguments);
+        let done = worker.command(arguments).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let said = gc(&[]);
+    assert!(
+        said.contains("was not applied") && said.contains("0 jobs forgotten"),
+        "{said}"
+    );
+    let said = gc(&["--force", "--dry-run"]);
+    assert!(
+        said.contains(&id) && said.contains("1 jobs would be forgotten"),
+        "{said}"
+    );
+    let said = gc(&["--force"]);
+    assert!(said.contains("1 jobs forgotten"), "{said}");
+    assert!(!worker.state_dir().join("jobs").join(&id).exists());
 }
 
 fn kill(pid: u32) {

@@ -13,7 +13,7 @@ use crate::gateway::{Adapter, AdapterConfig, Mode, RecordSink, fresh_token};
 use crate::plugins::{Engine, PluginSet, PluginSettings};
 use crate::redact::{KnownValues, LogMask, Redactor};
 use crate::settings::Settings;
-use crate::telemetry::{self, MetricsFile, Style};
+use crate::telemetry::{self, MetricsFile};
 
 /// What `adapter` takes.
 #[derive(Debug, Clone, Args)]
@@ -142,7 +142,7 @@ fn config(
         known.add(label, value.expose());
     }
     known.add("adapter-token", &token);
-    let mask = begin_log(&known);
+    let mask = begin_log(settings, &known);
     let engine = Engine::shared(&settings.cache_dir).map_err(Failure::Work)?;
     let plugins = PluginSet::load(&engine, &PluginSettings::of(settings, &[]));
     let redactor = Redactor::new(known, plugins.redactors());
@@ -171,16 +171,14 @@ fn config(
     Ok((config, mask))
 }
 
-/// Begins the log on stderr, out of which the values held are taken until the plugins' rules join them.
-fn begin_log(known: &KnownValues) -> LogMask {
+/// Begins the log on stderr and in WORKER_LOG_FILE, out of which the values held are taken until the plugins' rules join them.
+fn begin_log(settings: &Settings, known: &KnownValues) -> LogMask {
     let mask = LogMask::new(Redactor::new(known.clone(), Vec::new()));
     let filter = std::env::var("WORKER_LOG").unwrap_or_else(|_| "info".to_owned());
-    let lines = mask.clone();
-    telemetry::init(
-        &filter,
-        Style::Text,
-        Some(Arc::new(move |line| lines.line(line))),
-    );
+    let log = telemetry::init(&filter, Arc::new(mask.clone()));
+    if let Some(path) = &settings.log_file {
+        log.write_to(path, settings.log_format);
+    }
     mask
 }
 

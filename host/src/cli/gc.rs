@@ -1,15 +1,19 @@
-//! `gc`: forgets old jobs, by age and by the room they take. A job that is not over is never touched.
+//! `gc`: forgets what nobody will ask for any more: old jobs, by age and by the room they take, and what killed processes
+//! left behind. A job that is not over is never touched.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
 use super::terminal::{Terminal, age};
 use super::{GlobalOptions, exit};
 use crate::job::{JobId, JobRow, Store, StoreError, settle_all};
+use crate::settings::Settings;
+use crate::workspace::Unapplied;
+use crate::{plugins, telemetry};
 
 /// What `gc` takes.
 #[derive(Debug, Args)]
@@ -20,6 +24,9 @@ pub(super) struct GcArguments {
     /// Then forget the oldest until all together take at most this, as in 500M, 2G
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     max_size: Option<u64>,
+    /// Also forget jobs in a tree of their own whose changes were never applied
+    #[arg(long)]
+    force: bool,
     /// Only say what would be forgotten
     #[arg(long)]
     dry_run: bool,
@@ -31,7 +38,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &GcArguments) -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    match collect(&settings.state_dir, arguments) {
+    match collect(&settings, arguments) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
             eprintln!("mcp-codex-worker: {error}");
@@ -40,9 +47,9 @@ pub(super) fn run(global: &GlobalOptions, arguments: &GcArguments) -> ExitCode {
     }
 }
 
-fn collect(state_dir: &Path, arguments: &GcArguments) -> Result<(), StoreError> {
+fn collect(settings: &Settings, arguments: &GcArguments) -> Result<(), StoreError> {
     let mut terminal = Terminal::stdout();
-    let store = Store::open(state_dir)?;
+    let store = Store::open(&settings.state_dir)?;
     // A job whose runner is gone has ended, and may be old.
     settle_all(&store)?;
     let now_ms = SystemTime::now()
@@ -50,34 +57,99 @@ fn collect(state_dir: &Path, arguments: &GcArguments) -> Result<(), StoreError> 
         .map_or(0, |since| {
             i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
         });
-    let over: Vec<(JobRow, u64)> = store
-        .jobs(usize::MAX)?
-        .into_iter()
-        .filter(|job| job.state.is_terminal())
-        .map(|job| {
-            let size = size_of(&store.job_folder(&job.id));
-            (job, size)
-        })
+    let verb = if arguments.dry_run {
+        "would be forgotten"
+    } else {
+        "forgotten"
+    };
+    forget_jobs(&store, arguments, now_ms, verb, &mut terminal)?;
+
+    let before_ms = now_ms.saturating_sub(arguments.older_than);
+    let before = u64::try_from(before_ms).unwrap_or(0);
+    let before = UNIX_EPOCH + Duration::from_millis(before);
+    let logs = settings.log_file.iter();
+    let logs = logs.flat_map(|log| telemetry::moved_aside(log));
+    for (what, paths) in [
+        ("folders of jobs that never began", store.strays(before)?),
+        (
+            "compiled plugins that nobody used",
+            plugins::unused_compiled(&settings.cache_dir, before),
+        ),
+        (
+            "logs moved aside",
+            logs.filter(|file| is_older(file, before)).collect(),
+        ),
+    ] {
+        if paths.is_empty() {
+            continue;
+        }
+        let size = paths.iter().map(|path| size_of(path)).sum();
+        for path in paths.iter().filter(|_| !arguments.dry_run) {
+            remove(path);
+        }
+        terminal.line(format!("{} {what} {verb}, {}", paths.len(), shown(size)));
+    }
+    if !arguments.dry_run {
+        store.forget_history(before_ms)?;
+        store.compact()?;
+    }
+    Ok(())
+}
+
+fn forget_jobs(
+    store: &Store,
+    arguments: &GcArguments,
+    now_ms: i64,
+    verb: &str,
+    terminal: &mut Terminal,
+) -> Result<(), StoreError> {
+    let jobs = store.jobs(usize::MAX)?;
+    // Those in whose folder a job works that stays.
+    let mut lived_in: BTreeSet<JobId> = jobs
+        .iter()
+        .filter(|job| !job.state.is_terminal())
+        .filter_map(|job| job.lives_in.clone())
         .collect();
-    let ended = |job: &JobRow| job.ended_ms.unwrap_or(job.created_ms);
+    let mut over: Vec<(JobRow, u64)> = Vec::new();
+    for job in jobs {
+        if !job.state.is_terminal() {
+            continue;
+        }
+        if !arguments.dry_run && !lived_in.contains(&job.id) {
+            // Its runner did so, unless it was killed.
+            store.drop_working_material(&job.id);
+        }
+        let size = size_of(&store.job_folder(&job.id));
+        over.push((job, size));
+    }
+    // The clock may have been set back since: then a job ended just now.
+    let ended_ago = |job: &JobRow| (now_ms - job.ended_ms.unwrap_or(job.created_ms)).max(0);
     // Newest first, as the store lists them: what does not fit any more is older than what does.
     let mut kept = 0u64;
     let mut full = false;
     let mut freed = 0u64;
     let mut count = 0usize;
-    // Those in whose folder a job works that stays.
-    let mut lived_in: BTreeSet<JobId> = store
-        .jobs(usize::MAX)?
-        .into_iter()
-        .filter(|job| !job.state.is_terminal())
-        .filter_map(|job| job.lives_in)
-        .collect();
     for (job, size) in &over {
-        let old = now_ms - ended(job) > arguments.older_than;
+        let old = ended_ago(job) > arguments.older_than;
         full |= arguments
             .max_size
             .is_some_and(|most| kept.saturating_add(*size) > most);
         if (!old && !full) || lived_in.contains(&job.id) {
+            kept = kept.saturating_add(*size);
+            lived_in.extend(job.lives_in.clone());
+            continue;
+        }
+        let row = format!(
+            "{}  {}  {:>8} ago  {:>10}",
+            job.id,
+            terminal.state(job.state),
+            age(ended_ago(job)),
+            shown(*size)
+        );
+        let folder = store.job_folder(job.home());
+        let unapplied = Unapplied::of(&folder, job.id.as_str()).filter(|_| !arguments.force);
+        if let Some(unapplied) = unapplied {
+            terminal.line(format!("{row}  stays: {unapplied}; --force forgets it"));
             kept = kept.saturating_add(*size);
             lived_in.extend(job.lives_in.clone());
             continue;
@@ -87,19 +159,8 @@ fn collect(state_dir: &Path, arguments: &GcArguments) -> Result<(), StoreError> 
         }
         count += 1;
         freed = freed.saturating_add(*size);
-        terminal.line(format!(
-            "{}  {}  {:>8} ago  {:>10}",
-            job.id,
-            terminal.state(job.state),
-            age(now_ms - ended(job)),
-            shown(*size)
-        ));
+        terminal.line(row);
     }
-    let verb = if arguments.dry_run {
-        "would be forgotten"
-    } else {
-        "forgotten"
-    };
     terminal.line(format!(
         "{count} jobs {verb}, {}; {} stay, {}",
         shown(freed),
@@ -109,10 +170,31 @@ fn collect(state_dir: &Path, arguments: &GcArguments) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// What a folder's files take, links not followed.
+fn is_older(path: &Path, than: SystemTime) -> bool {
+    let metadata = std::fs::symlink_metadata(path);
+    metadata
+        .and_then(|metadata| metadata.modified())
+        .is_ok_and(|modified| modified < than)
+}
+
+/// What cannot be removed now is tried again next time.
+fn remove(path: &Path) {
+    let removed = match path.is_dir() {
+        true => std::fs::remove_dir_all(path),
+        false => std::fs::remove_file(path),
+    };
+    match removed {
+        Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
+            eprintln!("mcp-codex-worker: {} stays: {fault}", path.display());
+        }
+        _ => {}
+    }
+}
+
+/// What a file or a folder's files take, links not followed.
 fn size_of(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else {
-        return 0;
+        return std::fs::symlink_metadata(folder).map_or(0, |file| file.len());
     };
     entries
         .flatten()

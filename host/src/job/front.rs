@@ -34,6 +34,9 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(20);
 /// The most jobs of one `wait`.
 const WAIT_JOBS_MAX: usize = 100;
 
+/// What a refusal names that the job store is the cause of.
+const STORE: &str = "store";
+
 /// The most jobs that may wait for a slot.
 const QUEUE_MAX: usize = 1_000;
 
@@ -398,7 +401,10 @@ impl Front {
                 None => Store::open(&folder)?,
             };
             let result = work(&store);
-            *slot = Some(store);
+            // After a fault the next call opens it anew: somebody may have mended it.
+            if !matches!(&result, Err(refusal) if refusal.argument == STORE) {
+                *slot = Some(store);
+            }
             result
         })
         .await
@@ -574,6 +580,6 @@ fn job_ids(arguments: &mut Arguments) -> Result<Vec<JobId>, Refusal> {
 
 impl From<StoreError> for Refusal {
     fn from(fault: StoreError) -> Self {
-        Self::new("store", fault)
+        Self::new(STORE, fault)
     }
 }

@@ -38,6 +38,21 @@ impl Hold {
         }
     }
 
+    /// Takes the lock, blocking this thread until nobody else has it.
+    ///
+    /// # Errors
+    /// The file cannot be created or locked.
+    pub fn wait(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        loop {
+            match flock(&file, FlockOperation::LockExclusive) {
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(()) => return Ok(Self(file)),
+            }
+        }
+    }
+
     /// The hold on a handle that was inherited already locked.
     pub fn inherited(file: File) -> Self {
         Self(file)

@@ -48,6 +48,8 @@ fn interrupt(store: &Store, job: &JobRow) -> Result<(), StoreError> {
             ),
         },
     }));
-    store.finish(&job.id, State::Interrupted, &result)?;
+    if store.finish(&job.id, State::Interrupted, &result)? {
+        store.drop_working_material(&job.id);
+    }
     Ok(())
 }

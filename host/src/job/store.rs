@@ -23,6 +23,29 @@ const SCHEMA_VERSION: i64 = 2;
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Folders of a job that nothing goes on from once it is over: neither a follow-up, which needs the agent's HOME, nor
+/// `apply`. The last ones are caches in that HOME, which are made again.
+const WORKING_MATERIAL: &[&str] = &[
+    "base",
+    "tmp",
+    "check-home",
+    "check-tmp",
+    "home/.cargo",
+    "home/.cache",
+    "home/.npm",
+    "home/go",
+];
+
+/// Room for the end of a job, in its folder while it runs.
+const RESERVE: &str = "reserve";
+const RESERVED: usize = 128 << 10;
+
+/// A folder of a job that never began is left alone for so long: its front may be about to begin it.
+const STRAY_AGE: Duration = Duration::from_secs(60);
+
+/// Bytes of the write-ahead log that are kept for reuse.
+const WAL_MAX: i64 = 8 << 20;
+
 const SCHEMA: &str = "
     CREATE TABLE jobs (
         ticket            INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -106,12 +129,45 @@ pub enum StoreError {
         /// The job that needs it.
         by: JobId,
     },
+    /// There is no room left.
+    #[error(
+        "the disk of the state folder is full; `mcp-codex-worker gc` makes room, or WORKER_STATE_DIR names another place"
+    )]
+    Full,
+    /// The database cannot be written.
+    #[error(
+        "the job store cannot be written (its disk is read-only); WORKER_STATE_DIR names another place"
+    )]
+    ReadOnly,
+    /// The database is no database any more.
+    #[error(
+        "the job store is damaged: {0}; move jobs.db, jobs.db-wal and jobs.db-shm of the state folder aside and a new one is made, without the jobs of this one"
+    )]
+    Damaged(rusqlite::Error),
+    /// The database is somebody else's.
+    #[error("{} is a database of something else; WORKER_STATE_DIR names another place", path.display())]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+    },
     /// SQLite.
     #[error("the job store failed: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(rusqlite::Error),
     /// A row holds what this version never wrote.
     #[error("the job store holds a row that cannot be read: {0}")]
     Row(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(fault: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match fault.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged(fault),
+            _ => Self::Database(fault),
+        }
+    }
 }
 
 /// One job's row.
@@ -193,20 +249,14 @@ impl Store {
         let mut database = Connection::open(&path)?;
         make_file_private(&path)?;
         database.busy_timeout(BUSY_TIMEOUT)?;
+        // Before anything is written: it may be somebody else's.
+        let version = version_of(&mut database, &path)?;
         database.pragma_update(None, "journal_mode", "WAL")?;
         // A state that was reported must survive a power cut.
         database.pragma_update(None, "synchronous", "FULL")?;
         database.pragma_update(None, "foreign_keys", true)?;
-        let transaction = database.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        let version: i64 =
-            transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version > SCHEMA_VERSION {
-            return Err(StoreError::Newer {
-                path,
-                found: version,
-            });
-        }
-        drop(transaction);
+        // After a checkpoint the log is cut down to this, whatever it had grown to while a reader was in the way.
+        database.pragma_update(None, "journal_size_limit", WAL_MAX)?;
         if version < SCHEMA_VERSION {
             migrate(&mut database)?;
         }
@@ -224,6 +274,11 @@ impl Store {
     /// The lock file whose lock means that the job's runner lives.
     pub fn lock_path(&self, id: &JobId) -> PathBuf {
         self.job_folder(id).join("lock")
+    }
+
+    /// The lock file whose lock means that the job stands in the queue.
+    pub fn place_path(&self, id: &JobId) -> PathBuf {
+        self.job_folder(id).join("queue")
     }
 
     /// The lock files of the slots behind MAX_RUNNING_JOBS.
@@ -246,10 +301,14 @@ impl Store {
         // Locked before the row is seen, or a queue behind it would take the job for dead.
         let path = self.lock_path(id);
         let hold = Hold::take(&path).map_err(|source| StoreError::Folder { path, source })?;
-        self.database.execute(
+        let added = self.database.execute(
             "INSERT INTO jobs (id, state, created_ms) VALUES (?1, ?2, ?3)",
             params![id.as_str(), State::Queued.as_str(), now_ms()],
-        )?;
+        );
+        if let Err(fault) = added {
+            let _ = fs::remove_dir_all(self.job_folder(id));
+            return Err(fault.into());
+        }
         Ok(hold)
     }
 
@@ -306,6 +365,120 @@ impl Store {
                 path: folder,
                 source,
             }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes room on the disk that the end of the job can be written into, should there be no other by then. Given back
+    /// with the working material.
+    pub fn reserve(&self, id: &JobId) {
+        let path = self.job_folder(id).join(RESERVE);
+        if let Err(fault) = fs::write(&path, vec![b'.'; RESERVED]) {
+            tracing::warn!(%fault, path = %path.display(), "no room is kept for the end of the job");
+        }
+    }
+
+    /// Whether the disk of the store has no room left to speak of.
+    pub fn is_full(&self) -> bool {
+        #[cfg(unix)]
+        if let Ok(disk) = rustix::fs::statvfs(&self.folder) {
+            return disk.f_bavail.saturating_mul(disk.f_frsize) < RESERVED as u64 / 2;
+        }
+        false
+    }
+
+    /// Deletes the working material of a job that is over: what nothing goes on from, neither a follow-up nor `apply`.
+    pub fn drop_working_material(&self, id: &JobId) {
+        let _ = fs::remove_file(self.job_folder(id).join(RESERVE));
+        for name in WORKING_MATERIAL {
+            let path = self.job_folder(id).join(name);
+            match fs::remove_dir_all(&path) {
+                // A name that the agent gave to something else is not ours to follow or to delete.
+                Err(fault)
+                    if !matches!(
+                        fault.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                    ) =>
+                {
+                    tracing::warn!(%fault, path = %path.display(), "working material was not deleted");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Folders without a job, older than `before`: a front was killed after it made one, or a removal half way.
+    ///
+    /// # Errors
+    /// The database or the folder cannot be read.
+    pub fn strays(&self, before: SystemTime) -> Result<Vec<PathBuf>, StoreError> {
+        let folder = self.folder.join("jobs");
+        let fault = |source| StoreError::Folder {
+            path: folder.clone(),
+            source,
+        };
+        let before = before.min(SystemTime::now() - STRAY_AGE);
+        let mut strays = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(fault)?.flatten() {
+            let modified = entry.metadata().and_then(|metadata| metadata.modified());
+            let old = modified.is_ok_and(|modified| modified < before);
+            let name = entry.file_name().into_string().unwrap_or_default();
+            // What is not named as a job is not ours.
+            let Ok(id) = name.parse::<JobId>() else {
+                continue;
+            };
+            // Between its folder and its row a new job is held by its front.
+            if old && self.job(&id)?.is_none() && !self.is_live(&id)? {
+                strays.push(entry.path());
+            }
+        }
+        strays.sort();
+        Ok(strays)
+    }
+
+    /// Forgets requests and calls from before a time (milliseconds since the epoch) that belong to no job of this store.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn forget_history(&self, before_ms: i64) -> Result<(), StoreError> {
+        for table in ["requests", "calls"] {
+            self.database.execute(
+                &format!(
+                    "DELETE FROM {table} WHERE at_ms < ?1 AND (job IS NULL OR job NOT IN (SELECT id FROM jobs))"
+                ),
+                [before_ms],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Gives back the room of deleted rows, where that is worth it and nobody is in the way.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        let pragma = |name: &str| {
+            self.database
+                .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
+        };
+        let unused = pragma("freelist_count")?;
+        let busy = |fault: &rusqlite::Error| {
+            matches!(
+                fault.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+            )
+        };
+        if unused > 1_000 && unused * 4 > pragma("page_count")? && self.unfinished()?.is_empty() {
+            match self.database.execute_batch("VACUUM") {
+                Err(fault) if !busy(&fault) => return Err(fault.into()),
+                _ => {}
+            }
+        }
+        let truncated = self
+            .database
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        match truncated {
+            Err(fault) if !busy(&fault) => Err(fault.into()),
             _ => Ok(()),
         }
     }
@@ -678,6 +851,36 @@ fn parse_identity(text: &str) -> Result<ProcessIdentity, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Row(error.to_string()))
 }
 
+/// The schema's version: 0 of a database with nothing in it.
+fn version_of(database: &mut Connection, path: &Path) -> Result<i64, StoreError> {
+    let path = path.to_owned();
+    // One look at one state of the file: another process may be making it just now.
+    let transaction = database.transaction_with_behavior(TransactionBehavior::Deferred)?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > SCHEMA_VERSION {
+        return Err(StoreError::Newer {
+            path,
+            found: version,
+        });
+    }
+    let tables = |named: &str| {
+        transaction.query_row(
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name LIKE ?1",
+            [named],
+            |row| row.get::<_, i64>(0),
+        )
+    };
+    let ours = match version {
+        0 => tables("%")? == 0,
+        _ => tables("jobs")? == 1,
+    };
+    if ours {
+        Ok(version)
+    } else {
+        Err(StoreError::Foreign { path })
+    }
+}
+
 fn migrate(database: &mut Connection) -> Result<(), StoreError> {
     // Immediate: of several processes that find an old schema, one migrates and the others then find a new one.
     let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -872,6 +1075,134 @@ mod tests {
                 .unwrap(),
             99
         );
+    }
+
+    /// Whoever changes this makes a new version of it, with a migration from this one.
+    #[test]
+    fn the_schema_is_as_it_was_released_in_version_2() {
+        assert_eq!(SCHEMA_VERSION, 2);
+        let (_folder, store) = store();
+        let mut statement = store
+            .database
+            .prepare("SELECT name || ': ' || group_concat(column, ' ') FROM (SELECT m.name, c.name || ' ' || c.type AS column FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY m.name, c.cid) GROUP BY name ORDER BY name")
+            .unwrap();
+        let tables: Vec<String> = statement
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        insta::assert_snapshot!(tables.join("\n"), @r"
+        calls: number INTEGER job TEXT tool TEXT at_ms INTEGER argument_bytes INTEGER reply_bytes INTEGER
+        jobs: ticket INTEGER id TEXT state TEXT created_ms INTEGER started_ms INTEGER ended_ms INTEGER cancel_requested INTEGER runner TEXT spec TEXT progress TEXT result TEXT lives_in TEXT
+        passes: job TEXT pass INTEGER record TEXT
+        processes: job TEXT identity TEXT
+        requests: number INTEGER job TEXT at_ms INTEGER record TEXT
+        ");
+    }
+
+    #[test]
+    fn what_lies_in_its_place_is_refused_and_left_as_it_is() {
+        let database = |sql: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.db");
+            Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+            fs::read(path).unwrap()
+        };
+        let foreign = database("CREATE TABLE songs (name TEXT)");
+        let foreign_versioned = database("CREATE TABLE songs (name TEXT); PRAGMA user_version = 1");
+        for (what, bytes, words) in [
+            ("text", b"hello".repeat(2_000), "damaged"),
+            (
+                "noise",
+                (0..=255u8).cycle().take(50_000).collect(),
+                "damaged",
+            ),
+            ("another's", foreign, "something else"),
+            (
+                "another's with a version",
+                foreign_versioned,
+                "something else",
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let state = folder.path().join("state");
+            drop(Store::open(&state).unwrap());
+            fs::write(state.join("jobs.db"), &bytes).unwrap();
+            for _ in 0..2 {
+                let refusal = Store::open(&state).unwrap_err().to_string();
+                assert!(refusal.contains(words), "{what}: {refusal}");
+            }
+            assert!(
+                fs::read(state.join("jobs.db")).unwrap() == bytes,
+                "{what} was written to"
+            );
+        }
+    }
+
+    #[test]
+    fn every_cut_of_the_database_is_refused_or_a_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = {
+            let store = Store::open(&folder.path().join("whole")).unwrap();
+            for _ in 0..50 {
+                let id = JobId::random().unwrap();
+                let _hold = store.add(&id).unwrap();
+            }
+            store.compact().unwrap();
+            fs::read(folder.path().join("whole/jobs.db")).unwrap()
+        };
+        for cut in (0..whole.len()).step_by(1_000) {
+            let state = folder.path().join(cut.to_string());
+            drop(Store::open(&state).unwrap());
+            fs::write(state.join("jobs.db"), &whole[..cut]).unwrap();
+            match Store::open(&state).and_then(|store| store.jobs(99)) {
+                // Nothing at all is a new store; a page that holds no job may be missed later.
+                Ok(jobs) if cut > 0 => assert_eq!(jobs.len(), 50, "{cut} of {}", whole.len()),
+                Ok(jobs) => assert!(jobs.is_empty()),
+                Err(fault) => assert!(matches!(fault, StoreError::Damaged(_)), "{cut}: {fault}"),
+            }
+        }
+    }
+
+    #[test]
+    fn folders_that_no_job_came_to_are_found_and_no_others() {
+        let (_folder, store) = store();
+        let old = SystemTime::now() - 2 * STRAY_AGE;
+        let age = |id: &JobId| {
+            let folder = fs::File::open(store.job_folder(id)).unwrap();
+            folder.set_modified(old).unwrap();
+        };
+        let ids: Vec<_> = (0..4).map(|_| JobId::random().unwrap()).collect();
+        let _job = store.add(&ids[0]).unwrap();
+        for id in &ids[1..] {
+            make_private(&store.job_folder(id)).unwrap();
+        }
+        let _beginning = Hold::take(&store.lock_path(&ids[1])).unwrap();
+        fs::create_dir(store.folder.join("jobs/not-ours")).unwrap();
+        for id in &ids[..3] {
+            age(id);
+        }
+        let now = SystemTime::now();
+        assert_eq!(store.strays(now).unwrap(), [store.job_folder(&ids[2])]);
+        assert!(store.strays(old - STRAY_AGE).unwrap().is_empty());
+    }
+
+    #[test]
+    fn history_that_belongs_to_no_job_is_forgotten_by_age() {
+        let (_folder, store) = store();
+        let id = JobId::random().unwrap();
+        let _hold = store.add(&id).unwrap();
+        let gone = JobId::random().unwrap();
+        for job in [Some(&id), Some(&gone), None] {
+            store.record_call(job, "search", 1, 1).unwrap();
+            store.record_request(job, &result("x")).unwrap();
+        }
+        store.forget_history(0).unwrap();
+        assert_eq!(store.calls_since(0).unwrap().len(), 3);
+        store.forget_history(i64::MAX).unwrap();
+        assert_eq!(store.calls_since(0).unwrap().len(), 1);
+        assert_eq!(store.requests_since(0).unwrap().len(), 1);
+        store.compact().unwrap();
     }
 
     #[cfg(unix)]

@@ -21,6 +21,7 @@ use super::stdio::{StdioTransport, Streams};
 use super::tools::{self, INSTRUCTIONS};
 use crate::job::{Front, Refusal};
 use crate::settings::{Settings, Sources, Toolset};
+use crate::telemetry::Log;
 
 /// Calls that may be in flight, waits included; a client with more of them has lost count.
 const CALLS_MAX: usize = 256;
@@ -30,12 +31,13 @@ const CALLS_MAX: usize = 256;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Serves until the client or the parent process is gone, or until asked to end by a signal. Settings are read when the
-/// first tool is called, so that the handshake waits for nothing and a mistake in them can be mended without a restart.
+/// first tool is listed or called, so that the handshake waits for nothing and a mistake in them can be mended without a
+/// restart. `log` writes to its file from then on.
 ///
 /// # Errors
 ///
 /// When the machine has no thread or descriptor left to begin with.
-pub fn serve(streams: Streams, sources: Sources) -> io::Result<()> {
+pub fn serve(streams: Streams, sources: Sources, log: Log) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -44,6 +46,7 @@ pub fn serve(streams: Streams, sources: Sources) -> io::Result<()> {
     let server = Server {
         sources: Arc::new(sources),
         front: Arc::default(),
+        log: Arc::new(log),
         calls: Arc::new(Semaphore::new(CALLS_MAX)),
         gone: gone.clone(),
     };
@@ -106,6 +109,7 @@ fn until_asked_to_end(gone: &CancellationToken) -> io::Result<impl Future<Output
 struct Server {
     sources: Arc<Sources>,
     front: Arc<Mutex<Option<Front>>>,
+    log: Arc<Log>,
     calls: Arc<Semaphore>,
     gone: CancellationToken,
 }
@@ -120,6 +124,9 @@ impl Server {
             let name = error.problems.first().map(|problem| problem.name.clone());
             Refusal::new(name.unwrap_or_default(), error)
         })?;
+        if let Some(path) = &settings.log_file {
+            self.log.write_to(path, settings.log_format);
+        }
         for warning in &settings.warnings {
             tracing::warn!("{warning}");
         }

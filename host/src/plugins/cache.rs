@@ -7,6 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use wasmtime::component::Component;
 
@@ -66,6 +67,29 @@ impl Cache {
         lock.lock()?;
         Ok(lock)
     }
+}
+
+/// Files of the cache that were neither written nor read since `before`. Reading is noted by most systems once a day.
+pub fn unused_compiled(cache_dir: &Path, before: SystemTime) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(cache_dir.join("plugins")) else {
+        return Vec::new();
+    };
+    let mut unused: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|entry| {
+            entry.metadata().is_ok_and(|file| {
+                let before = |time: io::Result<SystemTime>| time.is_ok_and(|time| time < before);
+                file.is_file() && before(file.modified()) && before(file.accessed())
+            })
+        })
+        .map(|entry| entry.path())
+        .filter(|path| {
+            let kind = path.extension().and_then(|kind| kind.to_str());
+            matches!(kind, Some("cwasm" | "lock" | "tmp"))
+        })
+        .collect();
+    unused.sort();
+    unused
 }
 
 /// The cached component, if there is one that may be trusted and that this engine takes.

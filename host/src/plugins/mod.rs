@@ -28,6 +28,7 @@ mod settings;
 pub mod summarizer;
 mod v0_1;
 
+pub use cache::unused_compiled;
 pub use check::{CheckPlugin, Snapshot};
 pub use config::{Config, Place};
 pub use dialect::{DialectPlugin, Translation};

@@ -144,7 +144,7 @@ impl Scanner for PluginScanner {
         };
         verdicts.map_err(|error| {
             self.live = None;
-            tracing::warn!("{error}");
+            tracing::warn!(plugin = self.plugin.loaded.info.name, "{error}");
             scan_error(&error)
         })
     }

@@ -383,7 +383,7 @@ impl PluginSet {
             match self.redactor(name) {
                 Ok(redactor) => redactor,
                 Err(error) => {
-                    tracing::error!("{error}");
+                    tracing::error!(plugin = name, "{error}");
                     Arc::new(MissingRedactor(error))
                 }
             }
@@ -406,7 +406,7 @@ impl PluginSet {
                 Ok(dialect) => dialect,
                 // An entry that does not say its kind may be anything; others may still be the right one.
                 Err(error) => {
-                    tracing::warn!("{error}");
+                    tracing::warn!(plugin = name, "{error}");
                     continue;
                 }
             };

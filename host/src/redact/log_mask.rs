@@ -3,7 +3,10 @@
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 
+use serde_json::Value;
+
 use super::Redactor;
+use crate::telemetry::Mask;
 
 /// Takes secrets out of log lines. Until every rule is there, and for what a scanner itself logs while it scans, the values
 /// that the process holds are taken out. Clones share their state.
@@ -35,16 +38,25 @@ impl LogMask {
         let _ = self.0.whole.set(redactor);
     }
 
-    /// One line without its secrets.
-    pub fn line(&self, line: &str) -> String {
+    fn with<T>(&self, mask: impl FnOnce(&Redactor) -> T) -> T {
         let outer = MASKING.replace(true);
         let redactor = if outer {
             &self.0.held
         } else {
             self.0.whole.get().unwrap_or(&self.0.held)
         };
-        let masked = redactor.text(line).into_string();
+        let masked = mask(redactor);
         MASKING.set(outer);
         masked
+    }
+}
+
+impl Mask for LogMask {
+    fn line(&self, line: &str) -> String {
+        self.with(|redactor| redactor.text(line).into_string())
+    }
+
+    fn json(&self, value: Value) -> Value {
+        self.with(|redactor| redactor.json(value).into_value())
     }
 }

@@ -19,7 +19,9 @@ pub use prices::{Price, Prices};
 pub use repositories::{Repositories, RepositoryEntry};
 pub use sources::{Origin, Sources};
 pub use table::{SETTINGS, Setting, setting};
-pub use values::{Isolation, PermissionMode, Profile, SandboxMode, Secret, Toolset, UnknownValue};
+pub use values::{
+    Isolation, LogFormat, PermissionMode, Profile, SandboxMode, Secret, Toolset, UnknownValue,
+};
 
 use parse::Reader;
 use sources::Layers;
@@ -115,6 +117,10 @@ pub struct Settings {
     pub plugin_max_bytes: u64,
     /// WORKER_STATE_DIR: the job store.
     pub state_dir: PathBuf,
+    /// WORKER_LOG_FILE; absent when it is off.
+    pub log_file: Option<PathBuf>,
+    /// WORKER_LOG_FORMAT.
+    pub log_format: LogFormat,
     /// WORKER_CACHE_DIR: what can be made again.
     pub cache_dir: PathBuf,
     /// The user's config folder for this tool.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::{Problem, SettingsError};
@@ -64,6 +64,7 @@ impl<'a> Reader<'a> {
             .collect();
         let state_dir = self.folder("WORKER_STATE_DIR", self.sources.default_state_dir());
         let cache_dir = self.folder("WORKER_CACHE_DIR", self.sources.default_cache_dir());
+        let log_file = self.log_file(&state_dir);
         let settings = Settings {
             sandbox_root: self.path("SANDBOX_ROOT"),
             gateway,
@@ -114,6 +115,10 @@ impl<'a> Reader<'a> {
                 .unwrap_or(super::Profile::Bare),
             plugin_max_bytes: self.number("WORKER_PLUGIN_MAX_BYTES", 64 << 10, 1 << 30),
             state_dir,
+            log_file,
+            log_format: self
+                .word("WORKER_LOG_FORMAT")
+                .unwrap_or(super::LogFormat::Text),
             cache_dir,
             config_dir: self.sources.config_dir.clone(),
             home: self.sources.home.clone(),
@@ -244,6 +249,21 @@ impl<'a> Reader<'a> {
             }
             PathBuf::new()
         })
+    }
+
+    /// The default where nothing is said, nothing where it is `off`.
+    fn log_file(&mut self, state_dir: &Path) -> Option<PathBuf> {
+        let home = self.sources.home.clone();
+        let default = state_dir.join("logs").join("worker.log");
+        let given = self.text(
+            "WORKER_LOG_FILE",
+            "must be an absolute path, or off",
+            |text| match text {
+                "off" => Some(None),
+                text => absolute(text, home.as_ref()).map(Some),
+            },
+        );
+        given.unwrap_or(Some(default))
     }
 
     fn paths(&mut self, name: &'static str) -> Vec<PathBuf> {

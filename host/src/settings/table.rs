@@ -245,7 +245,17 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_LOG",
         Some("warn"),
-        "Log filter for stderr, such as info or mcp_codex_worker=debug; read from the environment only.",
+        "Log filter, such as info or mcp_codex_worker=debug; read from the environment only. When not set, the log file gets info.",
+    ),
+    plain(
+        "WORKER_LOG_FILE",
+        None,
+        "File that every process appends its log to, 16 MB with those moved aside (.1 to .3); logs/worker.log in the state folder when not set, off for none.",
+    ),
+    plain(
+        "WORKER_LOG_FORMAT",
+        Some("text"),
+        "How lines of the log file look: text or json.",
     ),
 ];
 

@@ -89,6 +89,16 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// How the lines of the log file look.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+vocabulary! {
     /// How much of Claude Code's own apparatus is loaded into each request.
     Profile {
         /// `--bare`: about 4 KB a request, tools Bash, Edit, Read.

@@ -73,6 +73,14 @@ impl Reading {
         }
     }
 
+    /// The tool that reads.
+    pub(super) fn tool(&self) -> &'static str {
+        match self {
+            Self::Search(_) => "search",
+            Self::Pack(_) => "read_pack",
+        }
+    }
+
     /// The argument to change when the reading takes too long.
     pub(super) fn slow_argument(&self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -17,12 +18,17 @@ use crate::report::{self, Artifacts, Ended, artifacts};
 use crate::verify::{Verdicts, revise};
 use crate::workspace::Selection;
 
+/// How often the end of a job is tried to be recorded again, and how long after the last time: a minute in all.
+const END_ATTEMPTS: u32 = 60;
+const END_RETRY: Duration = Duration::from_secs(1);
+
 /// What ended a job, when that was no check: a stable name, and one sentence.
 type Fault = Option<(String, String)>;
 
 /// Writes the end of a job down. From then on it is over.
 pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
     let (state, fault) = judge(&job, came_to);
+    let fault = blame_full_disk(&job, state, fault);
     let redactor = job.equipment.redactor.clone();
     let folder = job.folder();
     let artifacts = Artifacts::in_job(&folder);
@@ -79,30 +85,47 @@ pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
     });
     // Every part went through the redactor; once more the whole, so that none can be forgotten.
     let result = redactor.json(result);
-    let mut journal = job.journal();
-    journal.line(&format!(
-        "{state}{}",
-        fault
-            .map(|(_, message)| format!(": {message}"))
-            .unwrap_or_default()
-    ));
-    journal.close();
-    if let Err(fault) = journal.store().finish(journal.id(), state, &result) {
-        tracing::error!(%fault, "the job's end could not be recorded");
+    let cause = fault.as_ref().map(|(cause, _)| cause.as_str());
+    tracing::info!(
+        passes = findings.passes.len(),
+        cause = cause.unwrap_or_default(),
+        "ends {state}"
+    );
+    {
+        let mut journal = job.journal();
+        journal.line(&format!(
+            "{state}{}",
+            fault
+                .map(|(_, message)| format!(": {message}"))
+                .unwrap_or_default()
+        ));
+        journal.close();
     }
-    clean_up(&folder);
+    record_end(&job, state, &result).await;
+    drop_working_material(&job);
 }
 
-/// Deletes the working material that nothing goes on from.
-fn clean_up(folder: &Path) {
-    for name in ["base", "tmp", "check-home", "check-tmp"] {
-        let path = folder.join(name);
-        match std::fs::remove_dir_all(&path) {
-            Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(%fault, path = %path.display(), "working material was not deleted");
-            }
-            _ => {}
+fn drop_working_material(job: &Job) {
+    let journal = job.journal();
+    journal.store().drop_working_material(journal.id());
+}
+
+/// Records the end. Where the disk is full, first what the job needs no more makes room, then somebody else may.
+async fn record_end(job: &Job, state: State, result: &RedactedJson) {
+    for attempt in 1.. {
+        let ended = {
+            let journal = job.journal();
+            journal.store().finish(journal.id(), state, result)
+        };
+        let Err(fault) = ended else {
+            return;
+        };
+        tracing::error!(%fault, attempt, "the job's end could not be recorded");
+        if attempt > END_ATTEMPTS {
+            return;
         }
+        drop_working_material(job);
+        tokio::time::sleep(END_RETRY).await;
     }
 }
 
@@ -119,6 +142,18 @@ pub(super) fn without_equipment(store: &Store, id: &JobId, fault: &str) {
     if let Err(fault) = store.finish(id, State::Failed, &result) {
         tracing::error!(%fault, "the job's end could not be recorded");
     }
+}
+
+/// Whatever failed on a full disk, failed because of it.
+fn blame_full_disk(job: &Job, state: State, fault: Fault) -> Fault {
+    if state != State::Failed || !job.journal().store().is_full() {
+        return fault;
+    }
+    let first = fault.map_or_else(String::new, |(_, message)| format!("; first: {message}"));
+    let message = format!(
+        "the disk of the state folder is full; `mcp-codex-worker gc` makes room, or WORKER_STATE_DIR names another place{first}"
+    );
+    Some(("storage".to_owned(), message))
 }
 
 fn judge(job: &Job, came_to: Result<(), Cut>) -> (State, Fault) {

@@ -5,18 +5,24 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
+use tracing::Span;
 
 use crate::job::id::JobId;
 use crate::job::state::State;
 use crate::job::store::{Store, StoreError};
 use crate::job::view;
 use crate::redact::{RedactedJson, Redactor};
+use crate::telemetry::CONTEXT;
 
 /// Progress is written at most this often: a poll costs the planner far more than a write costs us.
 const PROGRESS_EVERY: Duration = Duration::from_millis(300);
 
 /// The log stops growing here; the end of a job is always written.
 const LOG_MAX: u64 = 8 << 20;
+
+fn step(state: State) -> Span {
+    tracing::error_span!(target: CONTEXT, "step", step = state.as_str())
+}
 
 /// The records of one running job.
 pub(super) struct Journal {
@@ -29,6 +35,8 @@ pub(super) struct Journal {
     began: Instant,
     progress: Map<String, Value>,
     written: Option<Instant>,
+    /// Says in every line of the process's log what the job was at.
+    step: Span,
 }
 
 impl Journal {
@@ -41,7 +49,6 @@ impl Journal {
         }
         Self {
             store,
-            id,
             redactor,
             state,
             log: log.ok(),
@@ -49,7 +56,16 @@ impl Journal {
             began: Instant::now(),
             progress: Map::new(),
             written: None,
+            step: step(state),
+            id,
         }
+    }
+
+    /// Enters the step that `state` names.
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.step = step(state);
+        tracing::info!("begins");
     }
 
     /// The job.
@@ -104,7 +120,7 @@ impl Journal {
 
     /// The job stands at `state` by the queue's doing.
     pub(super) fn entered(&mut self, state: State) {
-        self.state = state;
+        self.enter(state);
         self.flush();
     }
 
@@ -117,7 +133,7 @@ impl Journal {
     pub(super) fn advance(&mut self, to: State) -> Result<bool, StoreError> {
         let moved = self.store.advance(&self.id, self.state, to)?;
         if moved {
-            self.state = to;
+            self.enter(to);
             self.flush();
         }
         Ok(moved)

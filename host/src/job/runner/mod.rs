@@ -24,6 +24,8 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use tracing::Span;
+
 use super::id::JobId;
 use super::launch::{Assignment, Outcome, Ready};
 use super::lock::Hold;
@@ -31,6 +33,7 @@ use super::store::Store;
 use crate::process;
 use crate::redact::LogMask;
 use crate::settings::Settings;
+use crate::telemetry::CONTEXT;
 
 /// The longest assignment, in bytes.
 const ASSIGNMENT_MAX: u64 = 4 << 20;
@@ -73,6 +76,7 @@ fn begin(settings: Settings, mask: &LogMask) -> Result<(), BeginError> {
         .enable_all()
         .build()
         .map_err(BeginError::Runtime)?;
+    let _context = context(&assignment);
     match assignment {
         Assignment::Job { id, spec } => {
             let store = accept(&settings, &id, &mut channel)?;
@@ -92,6 +96,19 @@ fn begin(settings: Settings, mask: &LogMask) -> Result<(), BeginError> {
     runtime.shutdown_background();
     drop(hold);
     Ok(())
+}
+
+/// Says in every line of this process's log whose it is. The step of a job is for its journal to say.
+fn context(assignment: &Assignment) -> Span {
+    let step = |step: &str| tracing::error_span!(target: CONTEXT, "step", step);
+    match assignment {
+        Assignment::Job { id, .. } => tracing::error_span!(target: CONTEXT, "job", job = %id),
+        Assignment::Apply { id, .. } => {
+            tracing::error_span!(target: CONTEXT, "job", job = %id, step = "apply")
+        }
+        Assignment::Analyze(_) => step("analyze"),
+        Assignment::Read(reading) => step(reading.tool()),
+    }
 }
 
 /// Answers the front. One that is gone by now does not matter.
@@ -124,6 +141,7 @@ async fn hung_up(channel: UnixStream) {
 fn accept(settings: &Settings, id: &JobId, channel: &mut UnixStream) -> Result<Store, BeginError> {
     process::adopt_strays();
     let store = Store::open(&settings.state_dir)?;
+    store.reserve(id);
     if let Some(identity) = process::identity(std::process::id()) {
         store.record_runner(id, &identity)?;
     }

@@ -33,9 +33,6 @@ use crate::settings::{SandboxMode, Settings};
 use crate::verify::{self, Verdicts, revise};
 use crate::workspace::{Base, ChangedFile, Changes, FilePath, Limits};
 
-/// How often a job looks whether the tree that another job works in is free.
-pub(super) const TREE_POLL: Duration = Duration::from_millis(100);
-
 /// What was found out about a job so far.
 #[derive(Default)]
 pub(super) struct Findings {

@@ -265,23 +265,17 @@ impl Job {
     /// Two jobs in one tree would be blamed for each other's changes: the second waits for the first.
     async fn have_tree_alone(&mut self, workspace: &Workspace) -> Result<Hold, Cut> {
         let path = self.journal().store().named_lock(&workspace.lock_name());
-        let mut told = false;
-        loop {
-            match Hold::try_take(&path) {
-                Ok(Some(hold)) => return Ok(hold),
-                Ok(None) => {}
-                Err(fault) => return Err(Cut::fault("store")(&fault)),
-            }
-            if !told {
-                told = true;
-                self.journal()
-                    .line("another job works in this tree: waiting for it");
-                self.journal()
-                    .progress("waiting_for", "another job in this tree");
-            }
-            self.unless_stopped(tokio::time::sleep(super::pipeline::TREE_POLL))
-                .await?;
+        let failed = |fault: std::io::Error| Cut::fault("store")(&fault);
+        if let Some(hold) = Hold::try_take(&path).map_err(failed)? {
+            return Ok(hold);
         }
+        self.journal()
+            .line("another job works in this tree: waiting for it");
+        self.journal()
+            .progress("waiting_for", "another job in this tree");
+        self.blocking(move || Hold::wait(&path))
+            .await?
+            .map_err(failed)
     }
 }
 
