@@ -1,5 +1,6 @@
 //! Streams, as gateways send them, and the events they become.
 
+use mcp_codex_worker::gateway::{GatewayEvent, Mode};
 use serde_json::{Value, json};
 
 use super::double::{
@@ -860,4 +861,47 @@ async fn a_gateway_that_thinks_for_long_is_covered_by_pings() {
         text.push_str(&String::from_utf8(more.to_vec()).unwrap());
     }
     assert_eq!(short(&assemble(&text).content), ["T:a"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_goes_on_is_a_sign_of_life() {
+    let text = delta(json!({ "content": "a" }));
+    let event = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n";
+    let begun = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n";
+    for (mode, first, rest) in [
+        (
+            Mode::Translate,
+            open_stream(std::slice::from_ref(&text)),
+            format!("data: {text}\n\n"),
+        ),
+        (Mode::Relay, http(200, &[EVENTS], begun), event.to_owned()),
+    ] {
+        let (gate, open) = tokio::sync::watch::channel(false);
+        let double = Double::start(move |_, _| {
+            Play::Gate(first.clone(), open.clone(), rest.clone().into_bytes())
+        })
+        .await;
+        let mut config = super::double::config(&double.url);
+        config.mode = mode;
+        let adapter = super::double::start(config).await;
+        let mut events = adapter.events();
+        let mut answer = super::double::client()
+            .post(format!("{}/v1/messages", adapter.url()))
+            .header("x-api-key", super::double::TOKEN)
+            .body(ask(json!({ "stream": true })).to_string())
+            .send()
+            .await
+            .unwrap();
+        answer.chunk().await.unwrap();
+        assert!(
+            matches!(events.recv().await, Ok(GatewayEvent::Activity)),
+            "the request"
+        );
+        gate.send_replace(true);
+        let next = super::double::within(60, async move { events.recv().await });
+        assert!(
+            matches!(next.await, Ok(GatewayEvent::Activity)),
+            "{mode:?}: its answer"
+        );
+    }
 }

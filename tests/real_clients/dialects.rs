@@ -273,6 +273,9 @@ fn gateways() -> Vec<Gateway> {
             model: "anthropic/claude-x",
             path: "/api/v1/chat/completions",
             refuses: |request| {
+                if request.headers.get("x-title").is_none() {
+                    return Some("nobody says who asks");
+                }
                 // Reasoning that is shown must come back as it was.
                 let first = turns_with_calls(request).next()?;
                 (first["reasoning_details"][0]["signature"] != "sig-0")

@@ -16,7 +16,7 @@ enum Event {
         content_block: Map<String, Value>,
     },
     ContentBlockDelta {
-        delta: Delta,
+        delta: Piece,
     },
     ContentBlockStop,
     MessageDelta {
@@ -28,12 +28,16 @@ enum Event {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Delta {
-    TextDelta { text: String },
-    ThinkingDelta { thinking: String },
-    SignatureDelta { signature: String },
-    InputJsonDelta { partial_json: String },
+#[serde(tag = "type")]
+enum Piece {
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: String },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: String },
+    #[serde(rename = "input_json_delta")]
+    Arguments { partial_json: String },
 }
 
 /// The message that these events of the block machine tell. Arguments that are no JSON become `{}`, as in an answer that
@@ -50,10 +54,10 @@ pub(crate) fn message(events: &[u8]) -> Vec<u8> {
             arguments.clear();
         }
         Event::ContentBlockDelta { delta } => match delta {
-            Delta::TextDelta { text } => append(&mut block, "text", &text),
-            Delta::ThinkingDelta { thinking } => append(&mut block, "thinking", &thinking),
-            Delta::SignatureDelta { signature } => append(&mut block, "signature", &signature),
-            Delta::InputJsonDelta { partial_json } => arguments.push_str(&partial_json),
+            Piece::Text { text } => append(&mut block, "text", &text),
+            Piece::Thinking { thinking } => append(&mut block, "thinking", &thinking),
+            Piece::Signature { signature } => append(&mut block, "signature", &signature),
+            Piece::Arguments { partial_json } => arguments.push_str(&partial_json),
         },
         Event::ContentBlockStop => {
             if block.contains_key("input") {

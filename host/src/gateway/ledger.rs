@@ -67,6 +67,11 @@ impl Ledger {
         self.record.request_model.clone_from(&route.model);
     }
 
+    /// Tells the adapter's owner that the answer goes on.
+    pub(crate) fn alive(&self) {
+        self.shared.activity();
+    }
+
     /// Notes that the gateway has begun to answer.
     pub(crate) fn answered(&mut self) {
         self.reached = true;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Frame};
 use tokio::time::Sleep;
 
+use super::Pulse;
 use super::dialect::DialectStream;
 use super::error::ApiError;
 use super::ledger::Ledger;
@@ -326,6 +327,7 @@ pub(crate) struct Streaming {
     idle: Duration,
     last_read: Instant,
     last_sent: Instant,
+    pulse: Pulse,
     closed: bool,
 }
 
@@ -347,6 +349,7 @@ impl Streaming {
             idle,
             last_read: now,
             last_sent: now,
+            pulse: Pulse::default(),
             closed: false,
         }
     }
@@ -372,6 +375,10 @@ impl Streaming {
             }
             if self.live.poll_read(cx).is_ready() {
                 self.last_read = Instant::now();
+                let output = self.live.machine.output_bytes();
+                if self.pulse.beats(output, self.last_read) {
+                    self.ledger.alive();
+                }
                 if self.live.finished_at.is_some() {
                     self.timer
                         .as_mut()

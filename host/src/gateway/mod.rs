@@ -39,7 +39,7 @@ mod usage;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
@@ -134,7 +134,7 @@ pub enum GatewayEvent {
         /// The gateway's words; not redacted.
         message: String,
     },
-    /// A request is on its way.
+    /// A request is on its way, or its answer goes on arriving; of one answer at most once a second.
     Activity,
 }
 
@@ -224,8 +224,51 @@ impl Adapter {
     }
 }
 
+/// Says now and then that an answer goes on: an agent shows no sign of its own for as long as one block takes.
+#[derive(Debug, Default)]
+struct Pulse {
+    seen: usize,
+    last: Option<Instant>,
+}
+
+impl Pulse {
+    /// Whether to say so, when there is as much of the answer as this.
+    fn beats(&mut self, output: usize, now: Instant) -> bool {
+        const EVERY: Duration = Duration::from_secs(1);
+        let grew = output > std::mem::replace(&mut self.seen, output);
+        let due = self
+            .last
+            .is_none_or(|last| now.duration_since(last) >= EVERY);
+        if grew && due {
+            self.last = Some(now);
+        }
+        grew && due
+    }
+}
+
 impl Drop for Adapter {
     fn drop(&mut self) {
         self.stop.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_grows_shows_life_once_a_second() {
+        let (mut pulse, start) = (Pulse::default(), Instant::now());
+        let beats: Vec<bool> = [
+            (0, 0),
+            (5, 100),
+            (9, 200),
+            (9, 1_200),
+            (12, 1_300),
+            (13, 1_900),
+        ]
+        .map(|(output, millis)| pulse.beats(output, start + Duration::from_millis(millis)))
+        .into();
+        assert_eq!(beats, [false, true, false, false, true, false]);
     }
 }

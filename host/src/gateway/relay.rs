@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Sleep;
 
+use super::Pulse;
 use super::error::ApiError;
 use super::ledger::Ledger;
 use super::sse::Parser;
@@ -133,6 +134,8 @@ struct Meter {
     stopped: bool,
     error: Option<ApiError>,
     bytes: u64,
+    /// Bytes of events with content in them.
+    content: usize,
 }
 
 impl Meter {
@@ -140,6 +143,7 @@ impl Meter {
         self.bytes += data.len() as u64;
         // Deltas are nearly all of a stream and tell nothing here.
         if data.starts_with(b"{\"type\":\"content_block") {
+            self.content += data.len();
             return;
         }
         let Ok(seen) = serde_json::from_slice::<Seen>(data) else {
@@ -263,6 +267,7 @@ pub(crate) struct Relayed {
     timer: Pin<Box<Sleep>>,
     idle: Duration,
     last_read: Instant,
+    pulse: Pulse,
     closed: bool,
 }
 
@@ -274,6 +279,7 @@ impl Relayed {
             timer: Box::pin(tokio::time::sleep(idle)),
             idle,
             last_read: Instant::now(),
+            pulse: Pulse::default(),
             closed: false,
         }
     }
@@ -296,6 +302,10 @@ impl Relayed {
                     // Also the gateway's own error event: its words are redacted like any other's.
                     if let Some(error) = seen.err().or(self.stream.meter.error.take()) {
                         return Poll::Ready(Some(self.fail(error)));
+                    }
+                    let content = self.stream.meter.content;
+                    if self.pulse.beats(content, self.last_read) {
+                        self.ledger.alive();
                     }
                     let events = self.stream.whole_events(data);
                     if events.is_empty() {

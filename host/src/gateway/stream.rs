@@ -173,6 +173,11 @@ impl Machine {
         self.upstream_model.as_deref()
     }
 
+    /// How much of an answer there is so far, in bytes of text, reasoning and arguments.
+    pub(crate) fn output_bytes(&self) -> usize {
+        self.output_bytes
+    }
+
     /// A fair guess of the answer's tokens, where the gateway does not count.
     pub(crate) fn estimated_output(&self) -> u64 {
         (self.output_bytes as u64).div_ceil(4)
