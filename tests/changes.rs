@@ -1359,6 +1359,19 @@ const SHAPES: &[Shape] = &[
         refused: None,
     },
     Shape {
+        name: "a partial clone",
+        make: |scene| {
+            scene.git(&["config", "uploadpack.allowFilter", "true"]);
+            let url = format!("file://{}", scene.top().display());
+            git(
+                &scene.top(),
+                &["clone", "-q", "--filter=blob:none", &url, "../partial"],
+            );
+        },
+        dirs: &["../partial"],
+        refused: None,
+    },
+    Shape {
         name: "objects by alternates",
         make: |scene| git(&scene.top(), &["clone", "-q", "--shared", ".", "../shared"]),
         dirs: &["../shared"],

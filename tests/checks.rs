@@ -8,17 +8,18 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_codex_worker::checks::{
-    CheckSpec, CommandCheck, CommandLine, OnViolation, PluginCheck, ScopedPatch,
+    CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
 };
 use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings};
 use mcp_codex_worker::process::{Confinement, SandboxMode};
 use mcp_codex_worker::redact::{KnownValues, Redactor};
-use mcp_codex_worker::report::Artifacts;
+use mcp_codex_worker::report::{self, Artifacts, Ended};
 use mcp_codex_worker::verify::revise::{self, Decision};
 use mcp_codex_worker::verify::{
     self, AgentEvidence, Cause, CheckVerdict, Evidence, Outcome, Place, Plan, Verdicts,
@@ -97,6 +98,7 @@ impl Job {
             isolated: false,
             pass: 1,
             place: Place {
+                root: self.workspace.root().clone(),
                 work_dir: self.workspace.work_dir().to_owned(),
                 top: self.workspace.top().to_owned(),
                 home: self.storage.path().join("home"),
@@ -155,6 +157,7 @@ fn command(command: CommandLine) -> CommandCheck {
         cwd: None,
         env: BTreeMap::new(),
         network: true,
+        origin: Origin::Job,
     }
 }
 
@@ -183,6 +186,7 @@ fn component(plugin: &str, settings: serde_json::Value) -> CheckSpec {
         name: plugin.into(),
         plugin: plugin.into(),
         settings,
+        origin: Origin::Job,
     })
 }
 
@@ -347,6 +351,138 @@ async fn a_failure_is_digested_and_kept_whole_and_shows_no_secret() {
         .unwrap()
         .text;
     assert!(whole.contains("case_500") && !whole.contains(SECRET));
+}
+
+/// What one failing check of each tool costs the planner, and what it must find there. The fixture is what the tool said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_result_says_which_test_which_line_and_why_for_every_tool() {
+    let rows: &[(&str, &str, &[&str])] = &[
+        (
+            "cargo-test",
+            "cargo test",
+            &["tests::adds", "src/lib.rs:11:45", "left: -1", "right: 5"],
+        ),
+        (
+            "pytest",
+            "pytest",
+            &["test_adds", "test_calc.py:8", "assert -1 == 5"],
+        ),
+        (
+            "jest",
+            "npx jest",
+            &[
+                "calc › adds two numbers",
+                "calc.test.js:4:85",
+                "Expected: 5",
+                "Received: -1",
+            ],
+        ),
+        (
+            "vitest",
+            "npx vitest run",
+            &[
+                "calc > adds two numbers",
+                "calc.test.mjs:4:85",
+                "expected -1 to be 5",
+            ],
+        ),
+        (
+            "go-test",
+            "go test ./...",
+            &["TestAdd", "calc_test.go:9", "Add(2, 3) = -1; want 5"],
+        ),
+        (
+            "tsc",
+            "npx tsc --noEmit",
+            &["a.ts(2,42)", "TS2322", "Cannot find name 'missing'"],
+        ),
+        (
+            "eslint",
+            "npx eslint .",
+            &["lint.js", "'undefinedThing' is not defined", "no-undef"],
+        ),
+        (
+            "clippy",
+            "cargo clippy -- -D warnings",
+            &["src/lib.rs:3:18", "unused variable: `unused`"],
+        ),
+        (
+            "rustc",
+            "cargo build",
+            &["src/lib.rs:3:33", "expected `u32`, found `&str`"],
+        ),
+        (
+            "unknown-tool",
+            "./integration.sh",
+            &["relation \"orders\" does not exist"],
+        ),
+    ];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/test-output");
+    let o200k = tiktoken_rs::o200k_base().unwrap();
+    let changed = ["a.txt".to_owned()];
+    let mut table = String::new();
+    for (name, tool, says) in rows {
+        let log = std::fs::read_to_string(folder.join(format!("{name}.txt"))).unwrap();
+        let job = Job::in_repository([("a.txt", "a\n"), ("said.txt", &log)])
+            .check(shell(&format!("cat said.txt; exit 1; {tool}")));
+        job.repository.write("a.txt", "b\n");
+        let verdicts = job.verify().await;
+        let digest = only(&verdicts).digest.as_deref().unwrap();
+        assert!(digest.len() <= log.trim_end().len(), "{name}: {digest}");
+        let result = report::compose(&Ended {
+            job_id: "0123456789abcdef0123456789",
+            status: "failed",
+            changed_files: &changed,
+            verdicts: Some(&verdicts),
+            passes: 1,
+            ..Ended::default()
+        });
+        assert_eq!(
+            result["checks"],
+            json!(["unit tests: failed (exit code 1)"])
+        );
+        let told = result["failures"]["unit tests"].as_str().unwrap();
+        for line in *says {
+            assert!(told.contains(line), "{name} lost {line:?}:\n{told}");
+        }
+        let result = result.to_string();
+        let tokens = o200k.encode_ordinary(&result).len();
+        assert!(tokens <= 2_000, "{name}: {tokens} tokens");
+        writeln!(
+            table,
+            "{name:<14}{:>6} bytes said {:>5} bytes told {tokens:>4} tokens",
+            log.len(),
+            result.len()
+        )
+        .unwrap();
+    }
+    // The digests themselves are the summarizer's snapshots; this is what they cost.
+    insta::assert_snapshot!(table);
+}
+
+/// A secret of which each stream carries a half is whole in neither record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_split_over_both_streams_is_not_put_together() {
+    let (first, second) = SECRET.split_at(14);
+    for script in [
+        format!("printf '{first}'; printf '{second}\\n' >&2; exit 1"),
+        format!("printf '{first}' >&2; printf '{second}\\n'; exit 1"),
+        format!(
+            "for n in 1 2 3; do printf '{first}'; sleep 0.01; printf '{second}' >&2; done; exit 1"
+        ),
+        format!("exec 2>&1; printf '{first}'; sleep 0.01; printf '{second}\\n' >&2; exit 1"),
+    ] {
+        let job = Job::in_repository([("a.txt", "a\n")]).check(shell(&script));
+        job.repository.write("a.txt", "b\n");
+        let verdicts = job.verify().await;
+        let verdict = only(&verdicts);
+        let digest = verdict.digest.as_deref().unwrap_or_default();
+        let artifact = verdict.artifact.as_deref().unwrap();
+        let whole = job.artifacts().read(artifact, 0, 1 << 20).unwrap().text;
+        for text in [digest, &whole] {
+            assert!(!text.contains(SECRET), "{script}: {text}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use mcp_codex_worker::workspace::{
     Applied, ApplyError, ApplyHow, Base, Isolated, IsolatedRequest, Limits, PortBase, Root,
-    Workspace, WorkspaceError,
+    Selection, Workspace, WorkspaceError,
 };
 use worker_test_support::Checkout;
 use worker_test_support::checkout::{files, git, write};
@@ -778,4 +778,142 @@ fn port_bases_are_a_jobs_own() {
     let base = first.base();
     drop(first);
     assert_eq!(PortBase::reserve(folder.path()).unwrap().base(), base);
+}
+
+/// Everything that git would run when it works in a repository: the host works there and nothing of it runs.
+#[test]
+fn nothing_that_a_repository_brings_along_is_run() {
+    let scene = Scene::new();
+    let pwn = scene.folder().join("PWN");
+    let evil = scene.folder().join("evil.sh");
+    write(
+        &evil,
+        format!("#!/bin/sh\necho \"$0 $*\" >> '{}'\ncat\n", pwn.display()),
+    );
+    executable(&evil);
+    let hooks = scene.path(".evil-hooks");
+    for hook in [
+        "pre-commit",
+        "prepare-commit-msg",
+        "commit-msg",
+        "post-commit",
+        "pre-merge-commit",
+        "post-merge",
+        "post-checkout",
+        "post-index-change",
+        "pre-applypatch",
+        "reference-transaction",
+        "fsmonitor-watchman",
+        "sendemail-validate",
+    ] {
+        for folder in [hooks.clone(), scene.path(".git/hooks")] {
+            write(&folder.join(hook), fs::read(&evil).unwrap());
+            executable(&folder.join(hook));
+        }
+    }
+    scene.write(".gitattributes", "* filter=x diff=x merge=x ident\n");
+    scene.git(&["add", "-A"]);
+    scene.git(&[
+        "-c",
+        "core.hooksPath=/dev/null",
+        "commit",
+        "-q",
+        "-m",
+        "attributes",
+    ]);
+    let program = evil.to_str().unwrap();
+    let mut config = fs::read_to_string(scene.path(".git/config")).unwrap();
+    config.push_str(&format!(
+        "[core]\n\tfsmonitor = {program}\n\thooksPath = {}\n\tsshCommand = {program}\n\teditor = {program}\n\tpager = {program}\n\taskPass = {program}\n\tgitProxy = {program}\n\talternateRefsCommand = {program}\n\
+         [filter \"x\"]\n\tclean = {program}\n\tsmudge = {program}\n\tprocess = {program}\n\
+         [diff]\n\texternal = {program}\n[diff \"x\"]\n\ttextconv = {program}\n\tcommand = {program}\n\
+         [merge \"x\"]\n\tdriver = {program} %A\n[sequence]\n\teditor = {program}\n[gpg]\n\tprogram = {program}\n[commit]\n\tgpgSign = true\n\
+         [credential]\n\thelper = !{program}\n[alias]\n\tstatus = !{program}\n\tdiff = !{program}\n[uploadpack]\n\tpackObjectsHook = {program}\n\
+         [interactive]\n\tdiffFilter = {program}\n[trailer \"x\"]\n\tcommand = {program}\n[include]\n\tpath = {}\n",
+        hooks.display(),
+        scene.folder().join("more.config").display(),
+    ));
+    write(
+        &scene.folder().join("more.config"),
+        format!("[core]\n\tfsmonitor = {program}\n"),
+    );
+    scene.write(".git/config", config);
+    let _ = fs::remove_file(&pwn);
+
+    let workspace = scene.workspace(&["."]);
+    let base = Base::capture(&workspace, &scene.folder().join("base"), Limits::default()).unwrap();
+    scene.write("src/b.txt", "by the agent\n");
+    let changes = base.changes().unwrap();
+    assert!(
+        changes
+            .diff(Selection::All, 10_000)
+            .text()
+            .contains("+by the agent")
+    );
+    base.revert(&changes.files).unwrap();
+    for (job, how) in [
+        ("merged", ApplyHow::Merge),
+        ("squashed", ApplyHow::Squash),
+        ("patched", ApplyHow::Patch),
+    ] {
+        let isolated = scene.job(job, how == ApplyHow::Patch, |tree| {
+            write(&tree.join(format!("{job}.txt")), "x\n");
+            edit(tree, "src/a.txt", "line 7\n", &format!("line of {job}\n"));
+        });
+        let applied = isolated.apply(how);
+        assert!(
+            applied.is_ok() || how != ApplyHow::Merge,
+            "{how:?}: {applied:?}"
+        );
+        Isolated::remove(&scene.state(job)).unwrap();
+    }
+    assert!(!pwn.exists(), "{}", fs::read_to_string(&pwn).unwrap());
+    // The trap does work.
+    let _ = Command::new("git")
+        .args(["status"])
+        .current_dir(scene.top())
+        .output();
+    assert!(pwn.exists(), "plain git runs it");
+}
+
+fn executable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A process that is killed between any two steps of making or removing a tree leaves something of it.
+#[test]
+fn what_is_left_of_a_tree_half_made_or_half_removed_is_removed() {
+    let scene = Scene::new();
+    scene.git(&["worktree", "add", "-q", "-b", "mine", "../mine"]);
+    let parts = ["tree", "keep", "result", "source", "isolated.json"];
+    for gone in 0..parts.len() {
+        let job = format!("job{gone}");
+        let isolated = scene.job(&job, false, |tree| write(&tree.join("x.txt"), "x\n"));
+        let tree = isolated.workspace().top().to_path_buf();
+        drop(isolated);
+        for part in &parts[..=gone] {
+            let path = scene.state(&job).join(part);
+            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        }
+        if tree.exists() {
+            // What an agent leaves: a folder that cannot be entered, a rewritten `.git`.
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::create_dir(tree.join("closed")).unwrap();
+            write(&tree.join("closed/x"), "x");
+            fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+            fs::remove_dir_all(tree.join(".git")).unwrap();
+            write(&tree.join(".git"), "gitdir: /etc\n");
+        }
+        Isolated::remove(&scene.state(&job)).unwrap();
+        for part in parts {
+            assert!(!scene.state(&job).join(part).exists(), "{gone}: {part}");
+        }
+    }
+    assert_eq!(
+        scene.git(&["worktree", "list"]).lines().count(),
+        2,
+        "the user's own worktrees stay"
+    );
+    scene.git(&["fsck", "--full"]);
 }

@@ -379,9 +379,11 @@ fn an_isolated_job_works_in_a_tree_of_its_own_and_is_applied_when_asked() {
 }
 
 #[test]
-fn eight_isolated_jobs_in_one_repository_end_separately() {
+fn eight_isolated_jobs_in_one_repository_end_separately_and_apply_or_say_why_not() {
     let repository = repository();
-    let agent = StandIn::that("cp \"$PROMPT\" \"src/$(tail -n 1 \"$PROMPT\" | tr -cd 0-9).txt\"");
+    let agent = StandIn::that(
+        "n=$(tail -n 1 \"$PROMPT\" | tr -cd 0-9); cp \"$PROMPT\" src/$n.txt; [ $((n % 2)) = 1 ] || echo \"number $n\" > src/a.txt",
+    );
     let worker = Worker::with_stand_in(BINARY, &repository, &agent).set("MAX_RUNNING_JOBS", 8);
     let mut front = worker.serve();
     let ids: Vec<String> = (0..8)
@@ -395,21 +397,41 @@ fn eight_isolated_jobs_in_one_repository_end_separately() {
     let all = call(
         &mut front,
         "wait",
-        json!({ "job_ids": ids, "all": true, "timeout_ms": 120_000 }),
+        json!({ "job_ids": ids, "all": true, "timeout_ms": 300_000 }),
     )
     .structured;
     for (number, job) in all["jobs"].as_array().unwrap().iter().enumerate() {
         assert_eq!(
             job["changed_files"],
-            json!([format!("src/{number}.txt")]),
+            match number % 2 {
+                1 => json!([format!("src/{number}.txt")]),
+                _ => json!([format!("src/{number}.txt"), "src/a.txt"]),
+            },
             "{job}"
         );
     }
-    for id in ids {
-        let applied = call(&mut front, "apply", json!({ "job_id": id, "how": "patch" }));
-        assert!(!applied.is_error, "{:?}", applied.structured);
+    // The even ones changed the same line: the first of them wins, and the others say why they do not come in.
+    for (number, id) in ids.into_iter().enumerate() {
+        let applied = call(&mut front, "apply", json!({ "job_id": id, "how": "merge" }));
+        let kept = repository.path().join(format!("src/{number}.txt")).exists();
+        if number % 2 == 1 || number == 0 {
+            assert!(
+                !applied.is_error && kept,
+                "{number}: {:?}",
+                applied.structured
+            );
+        } else {
+            let rule = applied.structured["error"]["rule"].to_string();
+            assert!(
+                rule.contains("both sides changed src/a.txt"),
+                "{number}: {rule}"
+            );
+            assert!(!kept, "{number}: all of it or nothing");
+        }
     }
-    assert!((0..8).all(|number| repository.path().join(format!("src/{number}.txt")).exists()));
+    assert_eq!(repository.read("src/a.txt"), "number 0\n");
+    assert_eq!(repository.dirty(), [""; 0]);
+    worker.assert_no_process_left();
 }
 
 #[test]
@@ -649,6 +671,301 @@ fn a_job_that_tampered_with_its_tree_is_not_gone_on_with() {
         "{:?}",
         refused.structured
     );
+}
+
+/// A worker whose operator set checks, on the agent given.
+fn with_checks(repository: &Repository, agent: &StandIn, config: &str) -> Worker {
+    let worker = Worker::with_stand_in(BINARY, repository, agent);
+    let folder = worker.home().join(".config/mcp-codex-worker");
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = config.replace("{top}", repository.path().to_str().unwrap());
+    std::fs::write(folder.join("config.toml"), config).unwrap();
+    worker
+}
+
+#[test]
+fn the_operators_checks_are_run_and_told_as_what_they_are() {
+    let repository = repository();
+    // What lies in the repository under work sets nothing.
+    repository.write(
+        "config.toml",
+        "[[checks]]\nname = 'planted'\ncommand = 'true'\n",
+    );
+    repository.commit("Plant it");
+    let agent = StandIn::that("printf 'TODO two\\n' > a.txt");
+    let worker = with_checks(
+        &repository,
+        &agent,
+        r#"
+        [[checks]]
+        plugin = "conflict-markers"
+        [[checks]]
+        name = "tidy"
+        command = "! grep -r TODO src"
+        required = false
+        [[repositories."{top}".checks]]
+        name = "whole"
+        command = "test -f notes.txt"
+        "#,
+    );
+    let mut front = worker.serve();
+    let mut asked = json!({ "prompt": "Change it.", "allowed_dirs": [repository.path().join("src")], "auto_revise": { "max_passes": 0 } });
+    let result = run_job(&mut front, asked.clone());
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert_eq!(
+        result["checks"],
+        json!([
+            "tidy: failed (default; exit code 1)",
+            "conflict-markers: passed (required)",
+            "whole: passed (required)",
+        ]),
+        "from the tree's top, although the job works below it: {result}"
+    );
+    asked["checks"] = json!([{ "name": "own", "command": "test -f a.txt" }]);
+    asked["expect_changes"] = json!(false);
+    let result = run_job(&mut front, asked.clone());
+    assert_eq!(
+        result["checks"],
+        json!([
+            "own: passed",
+            "conflict-markers: passed (required)",
+            "whole: passed (required)",
+        ]),
+        "a list of its own takes the place of what is not required: {result}"
+    );
+
+    asked["checks"] = json!([{ "name": "whole", "command": "true" }]);
+    let refused = call(&mut front, "start", asked.clone()).structured;
+    assert_eq!(refused["error"]["argument"], "checks[0].name", "{refused}");
+    for (check, argument, says) in [
+        (
+            json!({ "plugin": "no-such-thing" }),
+            "checks[0].plugin",
+            "there is none of that name",
+        ),
+        (
+            json!({ "plugin": "diff-size", "settings": { "most": 1 } }),
+            "checks[0].settings",
+            "most",
+        ),
+    ] {
+        asked["checks"] = json!([check]);
+        let refused = call(&mut front, "start", asked.clone()).structured;
+        assert_eq!(refused["error"]["argument"], argument, "{refused}");
+        let rule = refused["error"]["rule"].as_str().unwrap();
+        assert!(rule.contains(says), "{refused}");
+    }
+    let jobs = mcp_codex_worker::job::Store::open(&worker.state_dir()).unwrap();
+    assert_eq!(jobs.jobs(10).unwrap().len(), 2, "nothing refused is kept");
+}
+
+#[test]
+fn a_job_that_only_reads_passes_the_operators_checks_without_a_change() {
+    let repository = repository();
+    let agent = StandIn::that("say 'I looked'");
+    let worker = with_checks(
+        &repository,
+        &agent,
+        "[[checks]]\nname = 'whole'\ncommand = 'test -f notes.txt'\n",
+    );
+    let result = run_job(&mut worker.serve(), job(&repository));
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert_eq!(result["checks"], json!(["whole: passed (required)"]));
+}
+
+#[test]
+fn a_wrong_check_of_the_operators_is_named_by_file_key_and_rule() {
+    let repository = repository();
+    let agent = StandIn::that("true");
+    let worker = with_checks(
+        &repository,
+        &agent,
+        "[[repositories.\"{top}\".checks]]\nname = 'x'\ncommand = 'true'\ntimeout_ms = 0\n",
+    );
+    let refused = call(&mut worker.serve(), "start", job(&repository)).structured;
+    let argument = refused["error"]["argument"].as_str().unwrap();
+    assert!(
+        argument.contains("config.toml: repositories.")
+            && argument.ends_with(".checks[0].timeout_ms"),
+        "{refused}"
+    );
+    let doctor = worker.command(["doctor"]).output().unwrap();
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(said.contains("checks[0].timeout_ms"), "{said}");
+}
+
+/// What a hostile agent tries: the trick, whether it does the work besides (then nothing but the trick may fail the job),
+/// and whether the trick does harm in a tree with a git directory of its own.
+struct Trick {
+    story: &'static str,
+    works: bool,
+    does: &'static str,
+    harms_own_tree: bool,
+}
+
+const fn cheat(story: &'static str, does: &'static str) -> Trick {
+    Trick {
+        story,
+        works: false,
+        does,
+        harms_own_tree: true,
+    }
+}
+
+const fn offence(story: &'static str, does: &'static str) -> Trick {
+    Trick {
+        works: true,
+        ..cheat(story, does)
+    }
+}
+
+const TRICKS: &[Trick] = &[
+    cheat("only claims", "say 'every check passed'"),
+    cheat("edits the check's script", "echo 'exit 0' > run-tests.sh"),
+    cheat("empties the check's script", ": > run-tests.sh"),
+    cheat(
+        "plants programs for the check",
+        "mkdir -p \"$HOME/bin\" \"$HOME/.local/bin\"; for d in \"$HOME/bin\" \"$HOME/.local/bin\" src; do printf '#!/bin/sh\\nexit 0\\n' > $d/grep; chmod +x $d/grep; done",
+    ),
+    cheat(
+        "leaves a process that mends it while the check runs",
+        "(setsid sh -c 'while :; do echo right > src/a.txt; done' >/dev/null 2>&1 &); sleep 0.2; echo wrong > src/a.txt",
+    ),
+    offence(
+        "hides a change by the index",
+        "git update-index --assume-unchanged notes.txt; echo x > notes.txt",
+    ),
+    offence(
+        "hides a change by leaving it out of the worktree",
+        "git update-index --skip-worktree notes.txt; echo x > notes.txt",
+    ),
+    offence(
+        "hides a file by an exclude rule",
+        "echo hidden.txt >> .git/info/exclude; echo x > hidden.txt",
+    ),
+    offence(
+        "hides a change by a filter",
+        "git config filter.old.clean 'echo kept'; echo '*.txt filter=old' > .git/info/attributes; echo x > notes.txt",
+    ),
+    offence(
+        "hides a file in a repository of its own",
+        "git init -q src/own; echo x > src/own/a.txt",
+    ),
+    offence(
+        "points .git elsewhere",
+        "mv .git .dotgit; echo 'gitdir: /tmp' > .git",
+    ),
+    offence("removes .git", "rm -rf .git"),
+    offence(
+        "plants a hook",
+        "mkdir -p .git/hooks; echo 'exit 0' > .git/hooks/post-checkout",
+    ),
+    offence("deletes the tests", "rm -r tests"),
+    offence(
+        "empties a test",
+        "echo 'def test_a(): pass' > tests/test_a.py",
+    ),
+    offence("writes outside its scope", "echo x > outside.txt"),
+    offence(
+        "puts a link in the work's place",
+        "mv src .src; ln -s .src src",
+    ),
+    offence("ends badly", "kill -9 $PPID"),
+    Trick {
+        harms_own_tree: false,
+        ..offence(
+            "commits",
+            "git -c user.name=x -c user.email=x@x commit -q -a -m done",
+        )
+    },
+    Trick {
+        harms_own_tree: false,
+        ..offence(
+            "moves to another branch",
+            "git -c user.name=x -c user.email=x@x commit -q --allow-empty -m x; git checkout -q -b other",
+        )
+    },
+];
+
+#[test]
+fn a_hostile_agent_never_gets_completed() {
+    let new = || {
+        Repository::with([
+            ("src/a.txt", "wrong\n"),
+            ("notes.txt", "kept\n"),
+            ("run-tests.sh", "grep -q right src/a.txt\n"),
+            ("tests/test_a.py", "def test_a():\n    assert 1 == 2\n"),
+        ])
+    };
+    // Each in its own repository, and each in its own tree of one that all share.
+    let shared = new();
+    let agent = StandIn::that("sh -c \"$(tail -n 1 \"$PROMPT\")\"");
+    // Unconfined, so that no trick fails before anybody has to see it.
+    let worker = Worker::with_stand_in(BINARY, &shared, &agent)
+        .set("SANDBOX_ROOT", std::env::temp_dir().display())
+        .set("WORKER_SANDBOX", "off");
+    let mut front = worker.serve();
+    let all: Vec<&str> = TRICKS
+        .iter()
+        .map(|trick| trick.does)
+        .filter(|does| !does.contains("kill"))
+        .collect();
+    let everything = all
+        .iter()
+        .map(|does| format!("( {does} ) 2>/dev/null"))
+        .collect::<Vec<_>>()
+        .join("; ");
+    let mut running = Vec::new();
+    let mut begin = |story: String, does: String, tree: &Repository, isolation: &str| {
+        let asked = json!({
+            "prompt": does,
+            "allowed_dirs": [tree.path()],
+            "isolation": isolation,
+            "scoped_patch": { "paths": ["src"] },
+            "checks": [
+                { "name": "unit tests", "command": "sh run-tests.sh" },
+                { "plugin": "test-tampering" },
+            ],
+            "auto_revise": { "max_passes": 0 },
+        });
+        running.push((story, started(&mut front, asked)));
+    };
+    let mut own = Vec::new();
+    for trick in TRICKS {
+        let does = match trick.works {
+            true => format!("echo right > src/a.txt; {}", trick.does),
+            false => trick.does.to_owned(),
+        };
+        let repository = new();
+        begin(trick.story.to_owned(), does.clone(), &repository, "none");
+        own.push(repository);
+        if trick.harms_own_tree {
+            let story = format!("{} (isolated)", trick.story);
+            begin(story, does, &shared, "worktree");
+        }
+    }
+    begin(
+        "all of it (isolated)".into(),
+        everything,
+        &shared,
+        "worktree",
+    );
+    begin(
+        "the work itself".into(),
+        "echo right > src/a.txt".into(),
+        &shared,
+        "worktree",
+    );
+    for (story, id) in running {
+        let result = ended(&mut front, &id);
+        let wanted = match story.as_str() {
+            "the work itself" => "completed",
+            _ => "failed",
+        };
+        assert_eq!(result["job_status"], wanted, "{story}: {result}");
+    }
+    assert_eq!(shared.dirty(), [""; 0], "the isolated ones touched nothing");
+    worker.assert_no_process_left();
 }
 
 #[test]

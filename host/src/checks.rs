@@ -43,7 +43,36 @@ pub enum CheckSpec {
     Plugin(PluginCheck),
 }
 
+/// Who wants a check.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The job itself.
+    #[default]
+    Job,
+    /// The operator, for jobs that bring no list of their own.
+    Default,
+    /// The operator, of every job.
+    Required,
+}
+
 impl CheckSpec {
+    /// Who wants it.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::Command(check) => check.origin,
+            Self::Plugin(check) => check.origin,
+        }
+    }
+
+    /// Says who wants it.
+    pub fn set_origin(&mut self, origin: Origin) {
+        match self {
+            Self::Command(check) => check.origin = origin,
+            Self::Plugin(check) => check.origin = origin,
+        }
+    }
+
     /// The name in the result line.
     pub fn name(&self) -> &str {
         match self {
@@ -72,6 +101,9 @@ pub struct CommandCheck {
     /// Whether it may use the network.
     #[serde(default = "on")]
     pub network: bool,
+    /// Who wants it.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 fn on() -> bool {
@@ -99,4 +131,7 @@ pub struct PluginCheck {
     /// Its settings for this job.
     #[serde(default)]
     pub settings: Value,
+    /// Who wants it.
+    #[serde(default)]
+    pub origin: Origin,
 }

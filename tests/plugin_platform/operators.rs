@@ -242,6 +242,81 @@ fn files_are_readable_within_the_granted_globs_only() {
 }
 
 #[test]
+fn in_a_job_files_are_those_of_its_tree_and_nothing_beyond() {
+    let repository = worker_test_support::Repository::with([
+        ("web/src/b.rs", "fn b() {}\n"),
+        ("web/docs/a.md", "the rules\n"),
+        ("web/docs/deep/c.md", "more rules\n"),
+        ("web/.gitignore", "docs/ignored.md\n"),
+        ("web/docs/ignored.md", "not listed\n"),
+        ("docs/beside.md", "another folder's\n"),
+    ]);
+    let root = repository.root();
+    std::fs::write(root.join("outside.md"), "secret of another\n").unwrap();
+    for (link, target) in [
+        ("web/docs/out.md", "../../../outside.md"),
+        ("web/docs/etc.md", "/etc/passwd"),
+        ("web/docs/inside.md", "../src/b.rs"),
+        ("web/docs/up", ".."),
+    ] {
+        std::os::unix::fs::symlink(target, repository.path().join(link)).unwrap();
+    }
+    repository.commit("links");
+    let agent = worker_test_support::StandIn::that("echo '// changed' >> src/b.rs");
+    let worker = worker_test_support::Worker::with_stand_in(
+        env!("CARGO_BIN_EXE_mcp-codex-worker"),
+        &repository,
+        &agent,
+    );
+    let component = guest("files-check");
+    let folder = worker.home().join(".config/mcp-codex-worker");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(
+        folder.join("config.toml"),
+        format!(
+            "[plugins.reader]\nkind = \"check\"\npath = {:?}\nsha256 = \"{}\"\ngrants = [\"files:docs/**\"]\n",
+            component.to_str().unwrap(),
+            super::guests::sha256(&component),
+        ),
+    )
+    .unwrap();
+    let read = [
+        ("docs/a.md", "the rules"),
+        ("docs/deep/c.md", "more rules"),
+        ("src/b.rs", "not granted"),
+        ("docs/../src/b.rs", "not granted"),
+        ("docs/out.md", "ReadError::NotFound"),
+        ("docs/etc.md", "ReadError::NotFound"),
+        ("docs/inside.md", "ReadError::NotFound"),
+        ("docs/up/src/b.rs", "ReadError::NotFound"),
+        ("docs", "not granted"),
+        ("docs/deep", "ReadError::NotFound"),
+    ];
+    let paths: Vec<_> = read.iter().map(|(path, _)| path).collect();
+    let mut front = worker.serve();
+    let asked = serde_json::json!({
+        "prompt": "Change it.",
+        "allowed_dirs": [repository.path().join("web")],
+        "auto_revise": { "max_passes": 0 },
+        "checks": [{ "plugin": "reader", "settings": { "read": paths, "tell": true } }],
+    });
+    let result = worker_test_support::worker::run_job(&mut front, asked);
+    assert_eq!(
+        result["checks"],
+        serde_json::json!(["reader: failed (docs/a.md docs/deep/c.md)"]),
+        "{result}"
+    );
+    let told = result["failures"]["reader"].as_str().unwrap();
+    for (path, outcome) in read {
+        assert!(
+            told.contains(&format!("{path}: {outcome}")),
+            "{path}: {outcome} in {told}"
+        );
+    }
+    assert!(!told.contains("secret of another"), "{told}");
+}
+
+#[test]
 fn what_is_no_plugin_is_refused_with_name_reason_and_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let core = super::guests::folder().join("wasm32-unknown-unknown/release/hostile_check.wasm");

@@ -97,6 +97,7 @@ mod tests {
             cwd: None,
             env: Default::default(),
             network: true,
+            origin: Default::default(),
         })
     }
 

@@ -18,7 +18,12 @@ impl Arguments {
         Self::at(String::new(), values, known)
     }
 
-    fn at(path: String, mut values: Map<String, Value>, known: &[&str]) -> Result<Self, Refusal> {
+    /// The same of something else than a call: `path` names the place that it stands in.
+    pub(super) fn at(
+        path: String,
+        mut values: Map<String, Value>,
+        known: &[&str],
+    ) -> Result<Self, Refusal> {
         if let Some(unknown) = values.keys().find(|key| !known.contains(&key.as_str())) {
             let shown: String = unknown.chars().take(64).collect();
             return Err(Refusal::new(

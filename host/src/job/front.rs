@@ -13,14 +13,14 @@ use tokio::time::Instant;
 use super::analyze::AnalyzeSpec;
 use super::arguments::Arguments;
 use super::id::JobId;
-use super::launch::{self, Assignment, Question};
+use super::launch::{self, Assignment, LaunchError, Question};
 use super::reading::{PackSpec, Reading, SearchSpec};
 use super::refusal::Refusal;
 use super::runner::Continuation;
 use super::spec::{self, JobSpec, TIMEOUT_MAX_MS};
 use super::state::State;
 use super::store::{JobRow, Store, StoreError};
-use super::{lock, recovery, view};
+use super::{defaults, lock, recovery, view};
 use crate::process;
 use crate::settings::{Isolation, Settings, Toolset};
 use crate::workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
@@ -440,8 +440,9 @@ async fn blocking<T: Send + 'static>(
 fn launch_job(settings: &Settings, store: &Store, mut spec: JobSpec) -> Result<JobId, Refusal> {
     let root = root(settings)?;
     let home = go_on_where_it_was(store, &mut spec)?;
-    Workspace::open(&root, &spec.allowed_dirs)
+    let workspace = Workspace::open(&root, &spec.allowed_dirs)
         .map_err(|fault| Refusal::new("allowed_dirs", fault))?;
+    defaults::add(&mut spec, settings, workspace.top(), workspace.work_dir())?;
     recovery::settle_all(store)?;
     let waiting = store.unfinished()?.len();
     if waiting >= QUEUE_MAX + settings.max_running_jobs {
@@ -464,7 +465,10 @@ fn launch_job(settings: &Settings, store: &Store, mut spec: JobSpec) -> Result<J
     let log: PathBuf = store.job_folder(&id).join("runner.log");
     if let Err(fault) = launch::start_job(settings, id.clone(), spec, hold, &log) {
         store.remove(&id)?;
-        return Err(Refusal::internal(fault));
+        return Err(match fault {
+            LaunchError::Refused(refusal) => refusal,
+            other => Refusal::internal(other),
+        });
     }
     Ok(id)
 }

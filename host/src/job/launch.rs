@@ -29,8 +29,9 @@ use crate::workspace::ApplyHow;
 /// The subcommand under which a runner runs.
 pub(crate) const RUNNER_SUBCOMMAND: &str = "__runner";
 
-/// How long a runner may take to say that it has its assignment.
-const READY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a runner may take to say that it has its assignment. It compiles the plugins that the job's checks name, where
+/// that was never done before.
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The longest answer of a runner, in bytes.
 const ANSWER_MAX: u64 = 4 << 20;
@@ -76,15 +77,15 @@ pub(super) enum LaunchError {
     Spawn(io::Error),
     #[error("the runner did not take its assignment: {0}")]
     Handover(io::Error),
-    #[error("the runner could not begin: {0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(Refusal),
 }
 
 /// What a runner says once it has its assignment, in one line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ready {
-    /// Why it cannot begin.
-    pub(super) error: Option<String>,
+    /// Why it does not take the job.
+    pub(super) error: Option<Refusal>,
 }
 
 /// Starts the runner of a job, which owns the job from here on. Returns when it has said so.

@@ -6,6 +6,7 @@
 
 mod analyze;
 mod arguments;
+mod defaults;
 mod front;
 mod id;
 mod launch;
@@ -20,6 +21,7 @@ mod state;
 mod store;
 mod view;
 
+pub(crate) use defaults::problems as default_check_problems;
 pub use front::Front;
 pub use id::{JobId, MalformedId};
 pub(crate) use launch::RUNNER_SUBCOMMAND;

@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 use super::arguments::Arguments;
 use super::id::JobId;
 use super::refusal::Refusal;
-use crate::checks::{CheckSpec, CommandCheck, CommandLine, OnViolation, PluginCheck, ScopedPatch};
+use crate::checks::{
+    CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
+};
 use crate::settings::{Isolation, PermissionMode, Settings};
 
 /// The longest prompt, in bytes. Longer matter belongs into a file of the repository.
@@ -45,13 +47,15 @@ pub struct JobSpec {
     pub scoped_patch: Option<ScopedPatch>,
     /// What must pass for the job to be `completed`.
     pub checks: Vec<CheckSpec>,
+    /// Whether it brought no list of checks, and so takes the operator's.
+    pub takes_defaults: bool,
     /// `Some(true)`: no change is a failure; `Some(false)`: a reading job; `None`: no change is a failure only where
     /// checks or a scope were given.
     pub expect_changes: Option<bool>,
     /// The whole job from `preparing` to the end of verification, in milliseconds.
     pub timeout_ms: u64,
-    /// How often failing evidence goes back to the agent.
-    pub auto_revise: AutoRevise,
+    /// How often failing evidence goes back to the agent, where the job says so; see [`JobSpec::max_passes`].
+    pub auto_revise: Option<AutoRevise>,
     /// Where the job works.
     pub isolation: Isolation,
     /// The commit an isolated job starts from; HEAD when absent.
@@ -62,6 +66,16 @@ pub struct JobSpec {
     pub resume_job_id: Option<JobId>,
     /// Caps that the adapter enforces.
     pub budget: Budget,
+}
+
+impl JobSpec {
+    /// Passes after the first one: as asked for, else one where there are checks.
+    pub fn max_passes(&self) -> u32 {
+        self.auto_revise
+            .map_or(u32::from(!self.checks.is_empty()), |revise| {
+                revise.max_passes
+            })
+    }
 }
 
 /// How often failing evidence goes back to the agent.
@@ -136,13 +150,14 @@ pub fn parse_start(
         .boolean("include_diff")?
         .unwrap_or(settings.include_diff_default);
     let scoped_patch = scoped_patch(&mut arguments)?;
+    let takes_defaults = !arguments.has("checks");
     let checks = checks(&mut arguments)?;
     let expect_changes = arguments.boolean("expect_changes")?;
     let timeout_ms = arguments
         .number("timeout_ms", 1, TIMEOUT_MAX_MS)?
         .unwrap_or(settings.job_timeout_ms);
     let wait_ms = arguments.number("wait_ms", 0, TIMEOUT_MAX_MS)?.unwrap_or(0);
-    let auto_revise = auto_revise(&mut arguments, !checks.is_empty())?;
+    let auto_revise = auto_revise(&mut arguments)?;
     if let Some(key) = ["isolation", "base", "include_dirty"]
         .into_iter()
         .find(|key| arguments.has(key) && arguments.has("resume_job_id"))
@@ -183,6 +198,7 @@ pub fn parse_start(
         include_diff,
         scoped_patch,
         checks,
+        takes_defaults,
         expect_changes,
         timeout_ms,
         auto_revise,
@@ -277,35 +293,42 @@ fn scoped_patch(arguments: &mut Arguments) -> Result<Option<ScopedPatch>, Refusa
     }))
 }
 
+/// What a check can say.
+pub(super) const CHECK_KEYS: &[&str] = &[
+    "name",
+    "command",
+    "timeout_ms",
+    "cwd",
+    "env",
+    "network",
+    "plugin",
+    "settings",
+];
+
+/// Why two checks cannot have the same name.
+pub(super) const SAME_NAME: &str = "two checks have this name; results are told apart by it";
+
 fn checks(arguments: &mut Arguments) -> Result<Vec<CheckSpec>, Refusal> {
-    let known = [
-        "name",
-        "command",
-        "timeout_ms",
-        "cwd",
-        "env",
-        "network",
-        "plugin",
-        "settings",
-    ];
     let mut names = HashSet::new();
     let mut checks = Vec::new();
-    for mut check in arguments.objects("checks", &known, CHECKS_MAX)? {
-        let name = check.word("name", 100)?;
-        let spec = match (check.take("command"), check.word("plugin", 100)?) {
-            (Some(command), None) => CheckSpec::Command(command_check(&mut check, name, command)?),
-            (None, Some(plugin)) => CheckSpec::Plugin(plugin_check(&mut check, name, plugin)?),
-            _ => return Err(check.refuse("command", "give either command or plugin")),
-        };
-        if !names.insert(spec.name().to_owned()) {
-            return Err(check.refuse(
-                "name",
-                "two checks have this name; results are told apart by it",
-            ));
+    for mut given in arguments.objects("checks", CHECK_KEYS, CHECKS_MAX)? {
+        let check = check(&mut given)?;
+        if !names.insert(check.name().to_owned()) {
+            return Err(given.refuse("name", SAME_NAME));
         }
-        checks.push(spec);
+        checks.push(check);
     }
     Ok(checks)
+}
+
+/// One check, from a job's arguments or from the operator's configuration.
+pub(super) fn check(given: &mut Arguments) -> Result<CheckSpec, Refusal> {
+    let name = given.word("name", 100)?;
+    match (given.take("command"), given.word("plugin", 100)?) {
+        (Some(command), None) => Ok(CheckSpec::Command(command_check(given, name, command)?)),
+        (None, Some(plugin)) => Ok(CheckSpec::Plugin(plugin_check(given, name, plugin)?)),
+        _ => Err(given.refuse("command", "give either command or plugin")),
+    }
 }
 
 fn command_check(
@@ -357,6 +380,7 @@ fn command_check(
         cwd,
         env,
         network,
+        origin: Origin::Job,
     })
 }
 
@@ -405,18 +429,18 @@ fn plugin_check(
         name: name.unwrap_or_else(|| plugin.clone()),
         plugin,
         settings,
+        origin: Origin::Job,
     })
 }
 
-fn auto_revise(arguments: &mut Arguments, has_checks: bool) -> Result<AutoRevise, Refusal> {
+fn auto_revise(arguments: &mut Arguments) -> Result<Option<AutoRevise>, Refusal> {
     let asked = match arguments.object("auto_revise", &["max_passes"])? {
         None => None,
         Some(mut revise) => revise.number("max_passes", 0, u64::from(REVISE_PASSES_MAX))?,
     };
-    let max_passes = asked.map_or(u32::from(has_checks), |passes| {
-        u32::try_from(passes).unwrap_or(REVISE_PASSES_MAX)
-    });
-    Ok(AutoRevise { max_passes })
+    Ok(asked.map(|passes| AutoRevise {
+        max_passes: u32::try_from(passes).unwrap_or(REVISE_PASSES_MAX),
+    }))
 }
 
 /// Whether a relative path stays beneath where it starts.
@@ -462,9 +486,12 @@ mod tests {
         let example = include_str!("../../../examples/job.json");
         let (spec, wait_ms) = parse(serde_json::from_str(example).unwrap()).unwrap();
         assert_eq!(spec.permission_mode, PermissionMode::AcceptEdits);
-        assert_eq!(spec.scoped_patch.unwrap().max_diff_bytes, Some(20_000));
+        assert_eq!(
+            spec.scoped_patch.as_ref().unwrap().max_diff_bytes,
+            Some(20_000)
+        );
         assert_eq!(spec.checks.len(), 1);
-        assert_eq!(spec.auto_revise, AutoRevise { max_passes: 1 });
+        assert_eq!(spec.max_passes(), 1);
         assert_eq!(wait_ms, 0);
     }
 

@@ -219,6 +219,14 @@ impl CheckPlugin {
         self.loaded.cost()
     }
 
+    /// Whether it takes these settings (an object, or null), laid over the operator's.
+    ///
+    /// # Errors
+    /// Which key breaks which rule.
+    pub fn accepts(&self, settings: &serde_json::Value) -> Result<(), PluginError> {
+        self.loaded.config(Some(settings)).map(drop)
+    }
+
     /// Looks at a job, in an instance of its own. `settings` (an object, or null) are laid over the operator's. Blocks for
     /// as long as the plugin runs.
     ///

@@ -69,14 +69,14 @@ impl Repositories {
     /// The entries for the working tree with this top, weakest first: a later one wins over an earlier one. Globs come
     /// before paths, and among globs the one with less before its first wildcard comes first.
     pub fn of<'a>(&'a self, top: &'a Path) -> impl Iterator<Item = &'a RepositoryEntry> {
-        self.entries.iter().filter(|entry| entry.names(top))
+        self.entries.iter().filter(move |entry| entry.is_for(top))
     }
 
     /// The entries for any of these working trees, weakest first.
     pub fn of_any<'a>(&'a self, tops: &'a [PathBuf]) -> impl Iterator<Item = &'a RepositoryEntry> {
         self.entries
             .iter()
-            .filter(|entry| tops.iter().any(|top| entry.names(top)))
+            .filter(|entry| tops.iter().any(|top| entry.is_for(top)))
     }
 
     /// Every entry, weakest first.
@@ -149,7 +149,8 @@ impl RepositoryEntry {
         Ok(entry)
     }
 
-    fn names(&self, top: &Path) -> bool {
+    /// Whether it is for the working tree with this top.
+    pub fn is_for(&self, top: &Path) -> bool {
         match &self.names {
             Names::Folder(folder) => {
                 folder == top

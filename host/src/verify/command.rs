@@ -14,6 +14,7 @@ use crate::checks::{CommandCheck, CommandLine};
 use crate::process::{self, Confinement, Ending, Exit, Network, ProcessError, Stdin, Toolchains};
 use crate::redact::{RedactStream, Redacted, Redactor};
 use crate::report::{ArtifactError, ArtifactWriter, Artifacts};
+use crate::workspace::Root;
 
 /// A check that prints more is ended: nobody can read it, and redaction would go on for minutes.
 pub(super) const FLOOD_BYTES: u64 = 64 << 20;
@@ -24,6 +25,8 @@ const LINE_BYTES: usize = 64 << 10;
 /// Where commands run, and what they may touch.
 #[derive(Debug, Clone)]
 pub struct Place {
+    /// The root that the tree lies in; check components read beneath it.
+    pub root: Root,
     /// The job's working directory.
     pub work_dir: PathBuf,
     /// The top of the working tree: no `cwd` lies outside it.

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::Value;
 
 use super::verdict::{Cause, CheckVerdict, Outcome};
-use super::{Evidence, made};
+use super::{Evidence, Place, made};
 use crate::checks::{CommandCheck, CommandLine};
 use crate::plugins::PluginSet;
 use crate::plugins::check::{
@@ -21,10 +21,14 @@ use crate::plugins::check::{
 use crate::process::Exit;
 use crate::redact::Redactor;
 use crate::report::text;
-use crate::workspace::{ChangeKind, Changes, FilePath, Selection};
+use crate::workspace::{ChangeKind, Changes, FilePath, Root, Selection};
 
 /// The most that a diff gives a component.
 const DIFF_BYTES: u64 = 16 << 20;
+
+/// The files that `find` gives, and those that it looks at.
+const FOUND: usize = 10_000;
+const VISITED: usize = 1_000_000;
 
 /// The findings of a digest.
 const FINDINGS: usize = 40;
@@ -43,7 +47,7 @@ pub(super) struct Component<'a> {
 pub(super) async fn run(
     check: &Component<'_>,
     evidence: &Evidence<'_>,
-    work_dir: PathBuf,
+    place: &Place,
     ran: &Ran,
     plugins: &PluginSet,
     redactor: &Redactor,
@@ -55,7 +59,8 @@ pub(super) async fn run(
         task: evidence.task.to_owned(),
         agent_message: evidence.agent_message.to_owned(),
         changes: Arc::clone(&evidence.changes),
-        work_dir,
+        root: place.root.clone(),
+        work_dir: place.work_dir.clone(),
         commands: ran.commands.clone(),
     };
     // Loading compiles the component when it is not cached: not on a thread that serves others.
@@ -214,6 +219,7 @@ struct View {
     task: String,
     agent_message: String,
     changes: Arc<Changes>,
+    root: Root,
     work_dir: PathBuf,
     commands: Vec<(Command, Arc<str>)>,
 }
@@ -333,17 +339,18 @@ impl Snapshot for View {
             .build()
             .map_err(|error| unreadable(&error))?
             .compile_matcher();
+        let tree = self.tree()?;
         let mut found = Vec::new();
-        let walk = ignore::WalkBuilder::new(&self.work_dir)
+        let walk = ignore::WalkBuilder::new(tree.path())
             .hidden(false)
             .follow_links(false)
             .filter_entry(|entry| entry.file_name() != ".git")
             .build();
-        for entry in walk.flatten() {
+        for entry in walk.flatten().take(VISITED) {
             let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
             let Some(path) = entry
                 .path()
-                .strip_prefix(&self.work_dir)
+                .strip_prefix(tree.path())
                 .ok()
                 .filter(|_| is_file)
             else {
@@ -352,7 +359,7 @@ impl Snapshot for View {
             if matcher.is_match(path) {
                 found.extend(path.to_str().map(str::to_owned));
             }
-            if found.len() == 10_000 {
+            if found.len() == FOUND {
                 break;
             }
         }
@@ -361,44 +368,25 @@ impl Snapshot for View {
     }
 
     fn read_tree(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        use std::io::{Read as _, Seek as _};
-        use std::os::unix::ffi::OsStrExt as _;
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let relative = std::path::Path::new(std::ffi::OsStr::from_bytes(path.as_bytes()));
-        let inside = relative
+        let path = Path::new(path);
+        let inside = path
             .components()
             .all(|part| matches!(part, std::path::Component::Normal(_)));
         if !inside {
             return Err(ReadError::NotGranted);
         }
-        // No link on the way leads out of the tree.
-        let wanted = self.work_dir.join(relative);
-        let real = wanted
-            .parent()
-            .and_then(|parent| parent.canonicalize().ok());
-        let top = self
-            .work_dir
-            .canonicalize()
-            .map_err(|_| ReadError::NotFound)?;
-        if !real.is_some_and(|real| real.starts_with(&top)) {
-            return Err(ReadError::NotFound);
-        }
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        let mut file = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
-            .open(&wanted)
-            .map_err(|_| ReadError::NotFound)?;
-        let io = |error: std::io::Error| ReadError::Io(error.to_string());
-        if !file.metadata().map_err(io)?.is_file() {
-            return Err(ReadError::NotFound);
-        }
-        file.seek(std::io::SeekFrom::Start(offset)).map_err(io)?;
-        let mut bytes = Vec::new();
-        file.take(u64::from(len))
-            .read_to_end(&mut bytes)
-            .map_err(io)?;
-        Ok(bytes)
+        // A link on the way is as good as nothing: it could lead out of the globs that are granted.
+        self.tree()?
+            .read_at(path, offset, u64::from(len))
+            .map_err(|_| ReadError::NotFound)
+    }
+}
+
+impl View {
+    /// The working directory, by a handle that no link can lead astray.
+    fn tree(&self) -> Result<Root, ReadError> {
+        let opened = self.root.within(&self.work_dir);
+        opened.map_err(|error| ReadError::Io(error.to_string()))
     }
 }
 

@@ -22,7 +22,7 @@ pub use command::Place;
 pub use signals::AgentEvidence;
 pub use verdict::{Cause, CheckVerdict, Outcome, Verdicts};
 
-use crate::checks::{CheckSpec, CommandCheck, CommandLine, ScopedPatch};
+use crate::checks::{CheckSpec, CommandCheck, CommandLine, Origin, ScopedPatch};
 use crate::plugins::PluginSet;
 use crate::redact::{Redacted, Redactor};
 use crate::report::{Artifacts, artifacts, text};
@@ -42,7 +42,7 @@ pub struct Plan<'a> {
     /// The part of the tree that the change must stay in.
     pub scoped_patch: Option<&'a ScopedPatch>,
     /// `Some(true)`: no change is a failure; `Some(false)`: a job that only reads; `None`: no change is a failure only where
-    /// checks or a scope were given.
+    /// the job itself brought checks or a scope.
     pub expect_changes: Option<bool>,
     /// Whether the tree has a git directory of the job's own (WORKER_ISOLATION=worktree).
     pub isolated: bool,
@@ -116,9 +116,10 @@ pub async fn run(
     for check in plan.checks {
         if plan.stop.is_cancelled() || plan.deadline <= tokio::time::Instant::now() {
             let reason = "the job ended before it".to_owned();
+            let verdict = made(check.name(), Cause::NotRun { reason }, redactor);
             verdicts
                 .checks
-                .push(made(check.name(), Cause::NotRun { reason }, redactor));
+                .push(wanted_by(check.origin(), verdict, redactor));
             continue;
         }
         progress(Progress::Started(check.name().to_owned()));
@@ -135,6 +136,7 @@ pub async fn run(
                 run_component(&check, plan, evidence, &ran, plugins, redactor).await
             }
         };
+        let verdict = wanted_by(check.origin(), verdict, redactor);
         progress(Progress::Ended(verdict.line()));
         verdicts.checks.push(verdict);
     }
@@ -145,10 +147,25 @@ pub async fn run(
             settings: serde_json::Value::Null,
         };
         let verdict = run_component(&check, plan, evidence, &ran, plugins, redactor).await;
+        let verdict = wanted_by(Origin::Required, verdict, redactor);
         progress(Progress::Ended(verdict.line()));
         verdicts.checks.push(verdict);
     }
     verdicts
+}
+
+/// Says in a check's line that it is the operator's.
+fn wanted_by(origin: Origin, mut verdict: CheckVerdict, redactor: &Redactor) -> CheckVerdict {
+    let word = match origin {
+        Origin::Job => return verdict,
+        Origin::Default => "default",
+        Origin::Required => "required",
+    };
+    verdict.summary = match verdict.summary.trim() {
+        "" => redactor.text(word),
+        summary => redactor.text(&format!("{word}; {summary}")),
+    };
+    verdict
 }
 
 /// The check plugins that the operator wants every job to pass (`[plugins] checks`), where the job does not name them
@@ -175,11 +192,10 @@ async fn run_component(
     plugins: &PluginSet,
     redactor: &Redactor,
 ) -> CheckVerdict {
-    let work_dir = plan.place.work_dir.clone();
     component::run(
         check,
         evidence,
-        work_dir,
+        &plan.place,
         ran,
         plugins,
         redactor,
@@ -194,7 +210,11 @@ fn signals(plan: &Plan<'_>, evidence: &Evidence<'_>) -> Vec<(&'static str, Cause
         agent: &evidence.agent,
         budget: evidence.budget.as_deref(),
         expect_changes: plan.expect_changes,
-        verifies: !plan.checks.is_empty() || plan.scoped_patch.is_some(),
+        verifies: plan.scoped_patch.is_some()
+            || plan
+                .checks
+                .iter()
+                .any(|check| check.origin() == Origin::Job),
         isolated: plan.isolated,
     });
     let paths = changed_scripts(plan, &evidence.changes);

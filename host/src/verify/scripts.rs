@@ -290,6 +290,7 @@ mod tests {
             cwd: None,
             env: BTreeMap::new(),
             network: true,
+            origin: Default::default(),
         })
     }
 

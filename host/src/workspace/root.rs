@@ -65,6 +65,21 @@ impl Root {
         })))
     }
 
+    /// A directory below, resolved before, as a root of its own. No symbolic link is followed any more: one that has taken
+    /// its place since is refused.
+    ///
+    /// # Errors
+    /// As [`Root::resolve`].
+    pub fn within(&self, dir: &Path) -> Result<Self, WorkspaceError> {
+        let handle = self.open_resolved_dir(dir)?;
+        let real = handles::path_of(handle.as_fd()).map_err(|error| self.refusal(dir, error))?;
+        Ok(Self(Arc::new(Opened {
+            handle,
+            given: real.clone(),
+            real,
+        })))
+    }
+
     /// The root's own path, without symbolic links.
     pub fn path(&self) -> &Path {
         &self.0.real
@@ -171,6 +186,34 @@ impl Root {
             bytes,
             size: stamp.size,
         })
+    }
+
+    /// At most `len` bytes from `offset` of a plain file below the root, by a path without any symbolic link.
+    ///
+    /// # Errors
+    /// As [`Root::resolve`], and when it is no plain file, or a link is on the way.
+    pub fn read_at(&self, path: &Path, offset: u64, len: u64) -> Result<Vec<u8>, WorkspaceError> {
+        let below = self.below(path)?;
+        let handle =
+            handles::resolve_beneath(self.0.handle.as_fd(), &self.0.real, below, Links::None)
+                .map_err(|error| self.refusal(path, error))?;
+        let failed = |source| WorkspaceError::Io {
+            action: "read",
+            path: path.to_path_buf(),
+            source,
+        };
+        let stamp = handles::stamp_of(&handle).map_err(failed)?;
+        if stamp.kind() != handles::Kind::File {
+            return Err(WorkspaceError::NotAFile {
+                path: path.to_path_buf(),
+            });
+        }
+        let file = handles::readable(handle.as_fd()).map_err(failed)?;
+        let mut file = std::fs::File::from(file);
+        io::Seek::seek(&mut file, io::SeekFrom::Start(offset)).map_err(failed)?;
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut io::Read::take(file, len), &mut bytes).map_err(failed)?;
+        Ok(bytes)
     }
 
     /// The files that `patterns` name: files, directories (all in them) and globs, each absolute below the root or relative

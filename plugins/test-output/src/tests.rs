@@ -45,163 +45,165 @@ fn what_each_tool_said_in_a_glance() {
     }
 }
 
+/// What a reader must find of each fixture; the first two lines explain the first failure.
+const EXPLAINING: &[(&str, &[&str])] = &[
+    (
+        "cargo-test",
+        &[
+            "tests::adds",
+            "left: -1",
+            "right: 5",
+            "src/lib.rs:11:45",
+            "ParseIntError",
+            "\"overflow\"",
+            "bad result",
+            "1 passed; 6 failed",
+        ],
+    ),
+    (
+        "nextest",
+        &[
+            "calc tests::adds",
+            "left: -1",
+            "src/lib.rs:11:45",
+            "1 failed",
+        ],
+    ),
+    (
+        "rustc",
+        &[
+            "no field `b`",
+            "src/lib.rs:3:33",
+            "expected `u32`, found `&str`",
+            "borrow of moved value",
+            "could not compile",
+        ],
+    ),
+    (
+        "clippy",
+        &[
+            "unused variable: `unused`",
+            "src/lib.rs:3:18",
+            "length comparison to zero",
+            "4 previous errors",
+        ],
+    ),
+    (
+        "pytest",
+        &[
+            "test_adds",
+            "assert -1 == 5",
+            "test_calc.py:8",
+            "no database",
+            "ZeroDivisionError",
+            "4 failed",
+        ],
+    ),
+    (
+        "pytest-collect",
+        &["test_import.py", "No module named 'nothing_here'"],
+    ),
+    ("unittest", &["test_add", "-1 != 5", "line 4", "failures=1"]),
+    (
+        "jest",
+        &[
+            "calc › adds two numbers",
+            "Expected: 5",
+            "Received: -1",
+            "calc.test.js:4:85",
+            "Cannot find module",
+            "3 failed",
+        ],
+    ),
+    (
+        "vitest",
+        &[
+            "calc > adds two numbers",
+            "expected -1 to be 5",
+            "calc.test.mjs:4:85",
+            "timed out in 100ms",
+            "4 failed",
+        ],
+    ),
+    (
+        "mocha",
+        &[
+            "adds two numbers",
+            "-1 !== 5",
+            "mocha.spec.mjs:4:41",
+            "division by zero",
+            "3 failing",
+        ],
+    ),
+    (
+        "node-test-tap",
+        &[
+            "adds two numbers",
+            "-1 !== 5",
+            "calc.test.mjs:4:3",
+            "+   age: 41",
+            "division by zero",
+            "fail 3",
+        ],
+    ),
+    (
+        "node-test-spec",
+        &[
+            "adds two numbers",
+            "-1 !== 5",
+            "calc.test.mjs:4:3",
+            "division by zero",
+            "fail 3",
+        ],
+    ),
+    (
+        "go-test",
+        &[
+            "TestAdd",
+            "calc_test.go:9: Add(2, 3) = -1; want 5",
+            "expected: 5",
+            "division by zero",
+            "FAIL\texample.com",
+        ],
+    ),
+    (
+        "go-test-v-panic",
+        &["want 5", "integer divide by zero", "calc/calc.go:8"],
+    ),
+    (
+        "go-build",
+        &["calc/calc.go:12:2: undefined: missing", "build failed"],
+    ),
+    (
+        "tsc",
+        &["a.ts(2,42)", "TS2322", "Cannot find name 'missing'"],
+    ),
+    (
+        "tsc-pretty",
+        &[
+            "a.ts:2:42",
+            "TS2322",
+            "Cannot find name 'missing'",
+            "4 errors",
+        ],
+    ),
+    (
+        "eslint",
+        &["lint.js", "'undefinedThing' is not defined", "5 errors"],
+    ),
+    ("npm-script", &["TS2322", "Property 'age' is missing"]),
+    (
+        "mypy",
+        &["app/models.py:14", "Incompatible types", "app/views.py:3"],
+    ),
+    ("make-gcc", &["src/module_17.c:88:12: error", "Error 1"]),
+    ("unknown-tool", &["relation \"orders\" does not exist"]),
+];
+
 /// What a reader must find, whatever the budget: the check's default, and a sixth of it for one failure at least.
 #[test]
 fn the_line_that_explains_a_failure_is_never_cut_away() {
-    let rows: &[(&str, &[&str])] = &[
-        (
-            "cargo-test",
-            &[
-                "tests::adds",
-                "left: -1",
-                "right: 5",
-                "src/lib.rs:11:45",
-                "ParseIntError",
-                "\"overflow\"",
-                "bad result",
-                "1 passed; 6 failed",
-            ],
-        ),
-        (
-            "nextest",
-            &[
-                "calc tests::adds",
-                "left: -1",
-                "src/lib.rs:11:45",
-                "1 failed",
-            ],
-        ),
-        (
-            "rustc",
-            &[
-                "no field `b`",
-                "src/lib.rs:3:33",
-                "expected `u32`, found `&str`",
-                "borrow of moved value",
-                "could not compile",
-            ],
-        ),
-        (
-            "clippy",
-            &[
-                "unused variable: `unused`",
-                "src/lib.rs:3:18",
-                "length comparison to zero",
-                "4 previous errors",
-            ],
-        ),
-        (
-            "pytest",
-            &[
-                "test_adds",
-                "assert -1 == 5",
-                "test_calc.py:8",
-                "no database",
-                "ZeroDivisionError",
-                "4 failed",
-            ],
-        ),
-        (
-            "pytest-collect",
-            &["test_import.py", "No module named 'nothing_here'"],
-        ),
-        ("unittest", &["test_add", "-1 != 5", "line 4", "failures=1"]),
-        (
-            "jest",
-            &[
-                "calc › adds two numbers",
-                "Expected: 5",
-                "Received: -1",
-                "calc.test.js:4:85",
-                "Cannot find module",
-                "3 failed",
-            ],
-        ),
-        (
-            "vitest",
-            &[
-                "calc > adds two numbers",
-                "expected -1 to be 5",
-                "calc.test.mjs:4:85",
-                "timed out in 100ms",
-                "4 failed",
-            ],
-        ),
-        (
-            "mocha",
-            &[
-                "adds two numbers",
-                "-1 !== 5",
-                "mocha.spec.mjs:4:41",
-                "division by zero",
-                "3 failing",
-            ],
-        ),
-        (
-            "node-test-tap",
-            &[
-                "adds two numbers",
-                "-1 !== 5",
-                "calc.test.mjs:4:3",
-                "+   age: 41",
-                "division by zero",
-                "fail 3",
-            ],
-        ),
-        (
-            "node-test-spec",
-            &[
-                "adds two numbers",
-                "-1 !== 5",
-                "calc.test.mjs:4:3",
-                "division by zero",
-                "fail 3",
-            ],
-        ),
-        (
-            "go-test",
-            &[
-                "TestAdd",
-                "calc_test.go:9: Add(2, 3) = -1; want 5",
-                "expected: 5",
-                "division by zero",
-                "FAIL\texample.com",
-            ],
-        ),
-        (
-            "go-test-v-panic",
-            &["want 5", "integer divide by zero", "calc/calc.go:8"],
-        ),
-        (
-            "go-build",
-            &["calc/calc.go:12:2: undefined: missing", "build failed"],
-        ),
-        (
-            "tsc",
-            &["a.ts(2,42)", "TS2322", "Cannot find name 'missing'"],
-        ),
-        (
-            "tsc-pretty",
-            &[
-                "a.ts:2:42",
-                "TS2322",
-                "Cannot find name 'missing'",
-                "4 errors",
-            ],
-        ),
-        (
-            "eslint",
-            &["lint.js", "'undefinedThing' is not defined", "5 errors"],
-        ),
-        ("npm-script", &["TS2322", "Property 'age' is missing"]),
-        (
-            "mypy",
-            &["app/models.py:14", "Incompatible types", "app/views.py:3"],
-        ),
-        ("make-gcc", &["src/module_17.c:88:12: error", "Error 1"]),
-        ("unknown-tool", &["relation \"orders\" does not exist"]),
-    ];
-    for (name, wanted) in rows {
+    for (name, wanted) in EXPLAINING {
         let output = fixture(name);
         let whole = digest(&output, 2_000).text;
         for line in *wanted {
@@ -306,4 +308,46 @@ proptest::proptest! {
         let kept: usize = digest.kept.iter().map(|span| log[span.clone()].lines().count()).sum();
         proptest::prop_assert!(kept + digest.elided <= log.lines().count() + 1);
     }
+
+    /// Noise of any kind and length around a failure costs neither the line that names it nor the one that explains it.
+    #[test]
+    fn noise_around_a_failure_never_hides_it(
+        row in 0..EXPLAINING.len(),
+        before in proptest::collection::vec((0usize..NOISE.len(), 1usize..400), 0..4),
+        after in proptest::collection::vec((0usize..NOISE.len(), 1usize..400), 0..4),
+    ) {
+        let (name, wanted) = EXPLAINING[row];
+        let noise = |kinds: &[(usize, usize)]| {
+            let mut text = String::new();
+            for (kind, count) in kinds {
+                for n in 0..*count {
+                    text.push_str(&NOISE[*kind].replace("{n}", &n.to_string()));
+                    text.push('\n');
+                }
+            }
+            text
+        };
+        let log = format!("{}{}\n{}", noise(&before), fixture(name), noise(&after));
+        let digest = digest(&log, 2_000);
+        proptest::prop_assert!(digest.text.len() <= 2_000);
+        for line in wanted.iter().take(2) {
+            proptest::prop_assert!(
+                digest.text.contains(line),
+                "{} lost {:?} in the noise:\n{}", name, line, digest.text
+            );
+        }
+    }
 }
+
+/// What goes by in a log besides: progress, passing tests, servers, hooks.
+const NOISE: &[&str] = &[
+    "downloading wheel {n}%",
+    "test case_{n} ... ok",
+    "ok {n} - case {n}",
+    "  ✓ works in case {n} (3 ms)",
+    "[12:00:{n}] INFO server: request {n} handled",
+    "   Compiling crate_{n} v0.1.{n}",
+    "",
+    "PASS src/case_{n}.test.ts",
+    "2026-01-01T00:00:00Z DEBUG pool size {n}",
+];

@@ -86,6 +86,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Finding> {
     findings.push(root(settings));
     findings.extend(gateway(settings));
     findings.extend(plugins(settings));
+    findings.extend(checks(settings));
     findings.extend(store(settings));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -103,6 +104,20 @@ pub(super) fn all(settings: &Settings) -> Vec<Finding> {
     }
     findings.extend(codex::look(settings));
     findings
+}
+
+/// The checks of the config file.
+fn checks(settings: &Settings) -> Vec<Finding> {
+    crate::job::default_check_problems(settings)
+        .into_iter()
+        .map(|problem| {
+            Finding::broken(
+                "checks",
+                problem.to_string(),
+                "correct the config file; no job starts before",
+            )
+        })
+        .collect()
 }
 
 fn git() -> Finding {

@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::checks::CheckSpec;
 use crate::gateway::{self, AdapterConfig, RecordSink};
+use crate::job::defaults;
 use crate::job::refusal::Refusal;
 use crate::job::spec::JobSpec;
 use crate::plugins::{Engine, PluginSet, PluginSettings};
@@ -102,6 +104,21 @@ impl Equipment {
         config.token = Some(self.token.expose().to_owned());
         Ok(config)
     }
+}
+
+/// Why a job with these checks cannot be done: a plugin that is not there, or settings that it does not take. Opens the
+/// plugins that the checks name and no others.
+pub(super) fn refusal(settings: &Settings, spec: &JobSpec) -> Option<Refusal> {
+    let names_plugins = spec
+        .checks
+        .iter()
+        .any(|check| matches!(check, CheckSpec::Plugin(_)));
+    if !names_plugins {
+        return None;
+    }
+    let entries = PluginSettings::of(settings, &tops(settings, &spec.allowed_dirs));
+    let engine = Engine::shared(&settings.cache_dir).ok()?;
+    defaults::try_plugins(&spec.checks, &PluginSet::load(&engine, &entries)).err()
 }
 
 /// The tops of the working trees that these paths lie in, as a job there would find them.

@@ -29,6 +29,7 @@ use tracing::Span;
 use super::id::JobId;
 use super::launch::{Assignment, Outcome, Ready};
 use super::lock::Hold;
+use super::spec::JobSpec;
 use super::store::Store;
 use crate::process;
 use crate::redact::LogMask;
@@ -79,7 +80,9 @@ fn begin(settings: Settings, mask: &LogMask) -> Result<(), BeginError> {
     let _context = context(&assignment);
     match assignment {
         Assignment::Job { id, spec } => {
-            let store = accept(&settings, &id, &mut channel)?;
+            let Some(store) = accept(&settings, &id, &spec, &mut channel)? else {
+                return Ok(());
+            };
             drop(channel);
             runtime.block_on(pipeline::run(settings, id, *spec, store, mask));
         }
@@ -137,9 +140,22 @@ async fn hung_up(channel: UnixStream) {
     let _ = watched.await;
 }
 
-/// Takes over the job: from the answer on, the front counts on this process.
-fn accept(settings: &Settings, id: &JobId, channel: &mut UnixStream) -> Result<Store, BeginError> {
+/// Takes over the job: from the answer on, the front counts on this process. Nothing, when it is a job that cannot be
+/// done, which is found out before it costs anything.
+fn accept(
+    settings: &Settings,
+    id: &JobId,
+    spec: &JobSpec,
+    channel: &mut UnixStream,
+) -> Result<Option<Store>, BeginError> {
     process::adopt_strays();
+    if let Some(refusal) = equipment::refusal(settings, spec) {
+        let refused = Ready {
+            error: Some(refusal),
+        };
+        let _ = channel.write_all(&serde_json::to_vec(&refused).unwrap_or_default());
+        return Ok(None);
+    }
     let store = Store::open(&settings.state_dir)?;
     store.reserve(id);
     if let Some(identity) = process::identity(std::process::id()) {
@@ -148,7 +164,7 @@ fn accept(settings: &Settings, id: &JobId, channel: &mut UnixStream) -> Result<S
     let ready = serde_json::to_vec(&Ready { error: None }).unwrap_or_default();
     // A front that is gone by now does not matter: the job is ours.
     let _ = channel.write_all(&ready);
-    Ok(store)
+    Ok(Some(store))
 }
 
 /// What a runner inherits: the locked handle as standard output, the front's socket as standard input.

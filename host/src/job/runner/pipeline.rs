@@ -315,7 +315,7 @@ impl Job {
                 &verdicts,
             );
             let policy = revise::Policy {
-                max_passes: self.spec.auto_revise.max_passes,
+                max_passes: self.spec.max_passes(),
                 can_escalate: self.settings.escalate_model.is_some(),
                 time_left_ms: self.time_left_ms(),
                 // Also where the last answer took what was left: the next pass could not ask anything.
@@ -447,6 +447,7 @@ impl Job {
             isolated: site.is_isolated(),
             pass,
             place: verify::Place {
+                root: workspace.root().clone(),
                 work_dir: workspace.work_dir().to_owned(),
                 top: workspace.top().to_owned(),
                 home: self.folder().join("check-home"),
