@@ -14,7 +14,7 @@ impl Check for ConflictMarkers {
     }
 
     fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
-        let mut report = Report::passed("");
+        let mut findings = Vec::new();
         for file in job.changed() {
             if file.binary || file.change == Change::Deleted {
                 continue;
@@ -33,13 +33,10 @@ impl Check for ConflictMarkers {
             {
                 let finding = Finding::error("conflict-marker", "a merge conflict is left")
                     .at(&file.path, line.number);
-                report.add(finding.hint("resolve the conflict and remove the markers"));
+                findings.push(finding.hint("resolve the conflict and remove the markers"));
             }
         }
-        if !report.passed {
-            report.summary = worker_plugin::places(&report.findings);
-        }
-        Ok(report)
+        Ok(Report::of(findings))
     }
 }
 

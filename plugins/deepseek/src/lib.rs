@@ -42,12 +42,7 @@ impl Dialect for DeepSeek {
         if !matches!(model, "deepseek-chat" | "deepseek-reasoner") {
             thinking.on = Some(r#"{"thinking":{"type":"enabled"}}"#.to_owned());
             thinking.off = Some(r#"{"thinking":{"type":"disabled"}}"#.to_owned());
-            thinking.efforts = ["high", "max"]
-                .map(|level| Effort {
-                    level: level.to_owned(),
-                    body: format!(r#"{{"reasoning_effort":"{level}"}}"#),
-                })
-                .into();
+            thinking.efforts = ["high", "max"].map(Effort::reasoning).into();
         }
         facts
     }

@@ -2,7 +2,7 @@
 //! misunderstood, or does more than it was asked to.
 
 use serde::Deserialize;
-use worker_plugin::{Check, Fault, Finding, Job, Report, matches};
+use worker_plugin::{Check, Fault, Finding, Job, Report, matches_any};
 
 /// What is agreed.
 #[derive(Deserialize)]
@@ -47,12 +47,7 @@ impl Check for DiffSize {
         let (mut files, mut lines) = (0, 0);
         let mut biggest: Vec<(usize, String)> = Vec::new();
         for file in job.changed() {
-            if self
-                .settings
-                .except
-                .iter()
-                .any(|glob| matches(glob, &file.path))
-            {
+            if matches_any(&self.settings.except, &file.path) {
                 continue;
             }
             files += 1;

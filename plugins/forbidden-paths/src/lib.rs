@@ -2,7 +2,9 @@
 //! settings; and a lock file only together with its manifest.
 
 use serde::Deserialize;
-use worker_plugin::{Change, ChangedFile, Check, Fault, Finding, Job, Report, matches, places};
+use worker_plugin::{
+    Change, ChangedFile, Check, Fault, Finding, Job, Report, matches, matches_any,
+};
 
 /// What is forbidden.
 #[derive(Deserialize, Default)]
@@ -148,22 +150,19 @@ impl Check for ForbiddenPaths {
 
     fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
         let changed = job.changed();
-        let mut report = Report::passed("");
+        let mut findings = Vec::new();
         for file in &changed {
             // A rename takes a file away in one place and makes it in another.
             for path in std::iter::once(&file.path).chain(&file.previous_path) {
                 if let Some((rule, why)) = self.judge(path, file, &changed) {
                     let finding =
                         Finding::error(rule, format!("{path} may not change: {why}")).in_file(path);
-                    report.add(finding.hint("put this file back as it was"));
+                    findings.push(finding.hint("put this file back as it was"));
                     break;
                 }
             }
         }
-        if !report.passed {
-            report.summary = places(&report.findings);
-        }
-        Ok(report)
+        Ok(Report::of(findings))
     }
 }
 
@@ -174,27 +173,24 @@ impl ForbiddenPaths {
         file: &ChangedFile,
         changed: &[ChangedFile],
     ) -> Option<(&'static str, String)> {
-        if self.settings.allow.iter().any(|glob| matches(glob, path)) {
+        if matches_any(&self.settings.allow, path) {
             return None;
         }
         if let Some(glob) = self.settings.forbid.iter().find(|glob| matches(glob, path)) {
             return Some(("forbidden", format!("the settings forbid {glob}")));
         }
-        if HARMLESS.iter().any(|glob| matches(glob, path)) {
+        if matches_any(HARMLESS, path) {
             return None;
         }
         for (rule, globs, why) in FORBIDDEN {
-            if globs.iter().any(|glob| matches(glob, path)) {
+            if matches_any(globs, path) {
                 return Some((rule, (*why).to_owned()));
             }
         }
         let name = path.rsplit('/').next().unwrap_or(path);
         let (_, manifests) = LOCKS.iter().find(|(lock, _)| *lock == name)?;
-        let with_manifest = changed.iter().any(|other| {
-            manifests
-                .iter()
-                .any(|manifest| matches(manifest, &other.path))
-        });
+        let mut others = changed.iter();
+        let with_manifest = others.any(|other| matches_any(manifests, &other.path));
         // A first lock file belongs to a first manifest, which may be older.
         (!with_manifest && file.change != Change::Added).then(|| {
             (

@@ -59,12 +59,7 @@ impl Dialect for Gemini {
         }
         if model.contains("gemini-2.5") || model.contains("gemini-3") {
             facts.thinking.by_default = true;
-            facts.thinking.efforts = ["low", "medium", "high"]
-                .map(|level| Effort {
-                    level: level.to_owned(),
-                    body: format!(r#"{{"reasoning_effort":"{level}"}}"#),
-                })
-                .into();
+            facts.thinking.efforts = ["low", "medium", "high"].map(Effort::reasoning).into();
         }
         facts
     }

@@ -27,12 +27,7 @@ impl Dialect for Groq {
         facts.thinking.fields = vec!["reasoning".to_owned(), "reasoning_content".to_owned()];
         if model.contains("gpt-oss") {
             facts.thinking.by_default = true;
-            facts.thinking.efforts = ["low", "medium", "high"]
-                .map(|level| Effort {
-                    level: level.to_owned(),
-                    body: format!(r#"{{"reasoning_effort":"{level}"}}"#),
-                })
-                .into();
+            facts.thinking.efforts = ["low", "medium", "high"].map(Effort::reasoning).into();
         }
         facts
     }

@@ -2,7 +2,7 @@
 //! Only added lines count.
 
 use serde::Deserialize;
-use worker_plugin::{Change, Check, Fault, Finding, Job, Report, matches, places};
+use worker_plugin::{Change, Check, Fault, Finding, Job, Report, matches_any};
 
 /// What counts as left over.
 #[derive(Deserialize)]
@@ -98,7 +98,7 @@ impl Check for Leftovers {
     }
 
     fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
-        let mut report = Report::passed("");
+        let mut findings = Vec::new();
         for file in job.changed() {
             if file.change == Change::Deleted {
                 continue;
@@ -106,20 +106,14 @@ impl Check for Leftovers {
             let is_new = matches!(file.change, Change::Added | Change::Renamed);
             // The name alone: a folder `core` is no core dump.
             let name = file.path.rsplit('/').next().unwrap_or(&file.path);
-            if is_new && STRAY.iter().any(|glob| matches(glob, name)) {
+            if is_new && matches_any(STRAY, name) {
                 let finding =
                     Finding::error("stray-file", "a file that nobody wants in the repository")
                         .in_file(&file.path);
-                report.add(finding.hint("delete it"));
+                findings.push(finding.hint("delete it"));
                 continue;
             }
-            if file.binary
-                || self
-                    .settings
-                    .ignore
-                    .iter()
-                    .any(|glob| matches(glob, &file.path))
-            {
+            if file.binary || matches_any(&self.settings.ignore, &file.path) {
                 continue;
             }
             let prints = prints_of(&file.path);
@@ -129,7 +123,7 @@ impl Check for Leftovers {
                 {
                     let finding = Finding::error("debug-print", format!("{print} was added"))
                         .at(&file.path, line.number);
-                    report.add(finding.hint("remove it, or use the project's own logging"));
+                    findings.push(finding.hint("remove it, or use the project's own logging"));
                 } else if self.settings.todo
                     && let Some(word) = ["TODO", "FIXME", "XXX"]
                         .iter()
@@ -138,14 +132,11 @@ impl Check for Leftovers {
                     let finding =
                         Finding::error("todo", format!("{word} was added: the work is not done"))
                             .at(&file.path, line.number);
-                    report.add(finding.hint("do it now, or leave it out"));
+                    findings.push(finding.hint("do it now, or leave it out"));
                 }
             }
         }
-        if !report.passed {
-            report.summary = places(&report.findings);
-        }
-        Ok(report)
+        Ok(Report::of(findings))
     }
 }
 

@@ -32,14 +32,11 @@ pub(crate) fn facts(model: &str) -> Facts {
     } else {
         &["low", "medium", "high"]
     };
-    let body = |level: &str| format!(r#"{{"reasoning_effort":"{level}"}}"#);
-    facts.thinking.off = levels.first().map(|least| body(least));
-    facts.thinking.efforts = levels
-        .iter()
-        .map(|level| Effort {
-            level: (*level).to_owned(),
-            body: body(level),
-        })
-        .collect();
+    facts.thinking.efforts = levels.iter().copied().map(Effort::reasoning).collect();
+    facts.thinking.off = facts
+        .thinking
+        .efforts
+        .first()
+        .map(|least| least.body.clone());
     facts
 }

@@ -161,6 +161,17 @@ impl Report {
         }
     }
 
+    /// What these findings make: failed where one of them is an error, with the places of the errors for the result line.
+    pub fn of(findings: Vec<Finding>) -> Self {
+        Report {
+            passed: findings
+                .iter()
+                .all(|finding| finding.severity != Severity::Error),
+            summary: places(&findings),
+            findings,
+        }
+    }
+
     /// Adds a finding; an error fails the check.
     pub fn add(&mut self, finding: Finding) {
         if finding.severity == Severity::Error {

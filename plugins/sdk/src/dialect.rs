@@ -10,6 +10,16 @@ pub use crate::bindings::dialect::exports::worker::plugin::dialect::{
 pub use crate::bindings::worker::plugin::types::Header;
 use crate::settings::Fault;
 
+impl Effort {
+    /// A wish for thinking that is OpenAI's field `reasoning_effort`: `low`, `medium`, `high` and their like.
+    pub fn reasoning(level: &str) -> Self {
+        Effort {
+            level: level.to_owned(),
+            body: format!(r#"{{"reasoning_effort":"{level}"}}"#),
+        }
+    }
+}
+
 /// A dialect. Most need no more than [`facts`](Dialect::facts). [`dialect!`](crate::dialect!) makes a component of it.
 pub trait Dialect: Sized {
     /// What the operator may set; [`NoSettings`](crate::NoSettings) for nothing.

@@ -67,7 +67,7 @@ pub use dialect::{
     UsageFields, Verdict,
 };
 pub use diff::DiffLine;
-pub use paths::matches;
+pub use paths::{matches, matches_any};
 pub use redactor::{Appetite, Hit, Prefilter, Redactor, Verdicts, Window};
 pub use settings::{Fault, NoSettings, settings_from};
 pub use summarizer::{Content, Request, Summarizer, Summary};

@@ -31,6 +31,19 @@ pub fn matches(pattern: &str, path: &str) -> bool {
     parts_match(&wanted, &parts)
 }
 
+/// Whether one of the globs matches a path, as [`matches`] does.
+///
+/// ```
+/// use worker_plugin::matches_any;
+/// assert!(matches_any(&["docs/", "*.lock"], "web/yarn.lock"));
+/// assert!(!matches_any(&[] as &[String], "web/yarn.lock"));
+/// ```
+pub fn matches_any(patterns: &[impl AsRef<str>], path: &str) -> bool {
+    patterns
+        .iter()
+        .any(|pattern| matches(pattern.as_ref(), path))
+}
+
 /// The pattern may match a leading directory: then everything in it matches.
 fn parts_match(wanted: &[&str], parts: &[&str]) -> bool {
     // One row of the usual table: whether the first `n` parts are matched by the patterns so far.

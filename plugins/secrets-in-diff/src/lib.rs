@@ -2,7 +2,7 @@
 //! out of what is shown; this keeps them out of what is committed. A finding names the kind and the place, never the value.
 
 use serde::Deserialize;
-use worker_plugin::{Change, Check, Fault, Finding, Job, Report, matches, places};
+use worker_plugin::{Change, Check, Fault, Finding, Job, Report, matches_any};
 
 /// Exceptions.
 #[derive(Deserialize, Default)]
@@ -198,41 +198,28 @@ impl Check for SecretsInDiff {
     }
 
     fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
-        let mut report = Report::passed("");
+        let mut findings = Vec::new();
         for file in job.changed() {
-            if file.binary
-                || file.change == Change::Deleted
-                || self
-                    .settings
-                    .ignore
-                    .iter()
-                    .any(|glob| matches(glob, &file.path))
-            {
+            let looked_at = !file.binary && file.change != Change::Deleted;
+            if !looked_at || matches_any(&self.settings.ignore, &file.path) {
                 continue;
             }
             for line in job.added_lines(&file.path)? {
-                if self
-                    .settings
-                    .allow
-                    .iter()
-                    .any(|allowed| !allowed.is_empty() && line.text.contains(allowed.as_str()))
-                {
+                let mut allowed = self.settings.allow.iter();
+                if allowed.any(|value| !value.is_empty() && line.text.contains(value.as_str())) {
                     continue;
                 }
                 if let Some(label) = secret(&line.text) {
                     let finding = Finding::error("secret", format!("looks like a secret: {label}"))
                         .at(&file.path, line.number);
-                    report.add(
+                    findings.push(
                         finding
                             .hint("take the value from the environment or a secret store instead"),
                     );
                 }
             }
         }
-        if !report.passed {
-            report.summary = places(&report.findings);
-        }
-        Ok(report)
+        Ok(Report::of(findings))
     }
 }
 

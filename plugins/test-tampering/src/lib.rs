@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use worker_plugin::{
-    Change, ChangedFile, Check, Fault, Finding, Job, Report, Severity, matches, places,
+    Change, ChangedFile, Check, Fault, Finding, Job, Report, Severity, matches_any,
 };
 
 use language::{Language, Test};
@@ -88,16 +88,10 @@ impl Check for TestTampering {
         let mut after = Suite::default();
         let mut report = Report::passed("");
         for file in job.changed() {
-            if file.binary
-                || self
-                    .settings
-                    .allow
-                    .iter()
-                    .any(|glob| matches(glob, &file.path))
-            {
+            if file.binary || matches_any(&self.settings.allow, &file.path) {
                 continue;
             }
-            if RUNNER_SETTINGS.iter().any(|glob| matches(glob, &file.path)) {
+            if matches_any(RUNNER_SETTINGS, &file.path) {
                 self.runner_settings(job, &file, &mut report)?;
             }
             if self.may_hold_tests(&file.path)
@@ -130,10 +124,6 @@ impl Check for TestTampering {
             );
         }
         if self.settings.strict {
-            report.passed &= report
-                .findings
-                .iter()
-                .all(|finding| finding.severity == Severity::Note);
             for finding in report
                 .findings
                 .iter_mut()
@@ -142,16 +132,13 @@ impl Check for TestTampering {
                 finding.severity = Severity::Error;
             }
         }
-        if !report.passed {
-            report.summary = places(&report.findings);
-        }
-        Ok(report)
+        Ok(Report::of(report.findings))
     }
 }
 
 impl TestTampering {
     fn may_hold_tests(&self, path: &str) -> bool {
-        language::is_test_path(path) || self.settings.tests.iter().any(|glob| matches(glob, path))
+        language::is_test_path(path) || matches_any(&self.settings.tests, path)
     }
 
     /// Lines that take tests out or make an assertion say nothing, wherever in a test file they stand.
