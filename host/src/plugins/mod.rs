@@ -9,6 +9,7 @@ mod bundled;
 mod cache;
 pub mod check;
 mod config;
+mod convert;
 pub mod dialect;
 mod engine;
 mod error;

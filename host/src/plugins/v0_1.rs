@@ -8,6 +8,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker, Resource};
 
 use super::check::{self as checks, ReadError};
+use super::convert::{alike, each};
 use super::dialect as dialects;
 use super::grants::Grants;
 use super::host::Host;
@@ -26,9 +27,9 @@ mod imports {
     });
 }
 
-/// Bindings of one kind, their shared types taken from `imports`.
+/// One kind: its bindings, their shared types taken from `imports`, and how an instance of it is made.
 macro_rules! kind {
-    ($name:ident, $world:literal $(, $with:literal : $to:ty)*) => {
+    ($name:ident, $Kind:ident, $world:literal, $Plugin:ident $(, $with:literal : $to:ty)*) => {
         pub(super) mod $name {
             wasmtime::component::bindgen!({
                 path: "../wit",
@@ -42,13 +43,39 @@ macro_rules! kind {
                 },
             });
         }
+
+        pub(super) fn $name(
+            loaded: &Arc<Loaded>,
+            config: Arc<str>,
+        ) -> Result<Instance<$name::$Plugin>, PluginError> {
+            match &loaded.pre {
+                Pre::$Kind(pre) => Instance::start(loaded, config, |store| pre.instantiate(store)),
+                _ => Err(loaded.error(Stage::Locate, format!("is a {}", loaded.info.kind), "")),
+            }
+        }
     };
 }
 
-kind!(check, "worker:plugin/check-plugin", "worker:plugin/job": crate::plugins::v0_1::imports::worker::plugin::job);
-kind!(summarizer, "worker:plugin/summarizer-plugin");
-kind!(redactor, "worker:plugin/redactor-plugin");
-kind!(dialect, "worker:plugin/dialect-plugin");
+kind!(check, Check, "worker:plugin/check-plugin", CheckPlugin,
+    "worker:plugin/job": crate::plugins::v0_1::imports::worker::plugin::job);
+kind!(
+    summarizer,
+    Summarizer,
+    "worker:plugin/summarizer-plugin",
+    SummarizerPlugin
+);
+kind!(
+    redactor,
+    Redactor,
+    "worker:plugin/redactor-plugin",
+    RedactorPlugin
+);
+kind!(
+    dialect,
+    Dialect,
+    "worker:plugin/dialect-plugin",
+    DialectPlugin
+);
 
 use imports::worker::plugin::{clock, config, files, job, log, types};
 
@@ -353,21 +380,11 @@ impl job::HostSnapshot for Host {
     }
 
     fn changed(&mut self, _: Resource<Lent>) -> wasmtime::Result<Vec<job::ChangedFile>> {
-        Ok(self
-            .lent()?
-            .changed()
-            .into_iter()
-            .map(job::ChangedFile::from)
-            .collect())
+        Ok(each(self.lent()?.changed()))
     }
 
     fn commands(&mut self, _: Resource<Lent>) -> wasmtime::Result<Vec<job::Command>> {
-        Ok(self
-            .lent()?
-            .commands()
-            .into_iter()
-            .map(job::Command::from)
-            .collect())
+        Ok(each(self.lent()?.commands()))
     }
 
     fn diff_size(&mut self, _: Resource<Lent>) -> wasmtime::Result<u64> {
@@ -417,12 +434,8 @@ impl job::HostSnapshot for Host {
         len: u32,
     ) -> wasmtime::Result<Result<Vec<u8>, job::ReadError>> {
         let job = self.lent()?;
-        let which = match which {
-            job::Output::Stdout => checks::Output::Stdout,
-            job::Output::Stderr => checks::Output::Stderr,
-        };
         Ok(bounded(len)
-            .and_then(|len| Ok(job.read_output(command as usize, which, offset, len)?)))
+            .and_then(|len| Ok(job.read_output(command as usize, which.into(), offset, len)?)))
     }
 
     fn agent_message(&mut self, _: Resource<Lent>) -> wasmtime::Result<String> {
@@ -474,39 +487,10 @@ impl From<ReadError> for job::ReadError {
     }
 }
 
-impl From<checks::ChangedFile> for job::ChangedFile {
-    fn from(file: checks::ChangedFile) -> Self {
-        job::ChangedFile {
-            path: file.path,
-            change: match file.change {
-                checks::Change::Added => job::Change::Added,
-                checks::Change::Modified => job::Change::Modified,
-                checks::Change::Deleted => job::Change::Deleted,
-                checks::Change::Renamed => job::Change::Renamed,
-                checks::Change::TypeChanged => job::Change::TypeChanged,
-                checks::Change::ModeChanged => job::Change::ModeChanged,
-            },
-            previous_path: file.previous_path,
-            size: file.size,
-            binary: file.binary,
-            allowed: file.allowed,
-        }
-    }
-}
-
-impl From<checks::Command> for job::Command {
-    fn from(command: checks::Command) -> Self {
-        job::Command {
-            name: command.name,
-            argv: command.argv,
-            exit_code: command.exit_code,
-            timed_out: command.timed_out,
-            wall_ms: command.wall_ms,
-            stdout_size: command.stdout_size,
-            stderr_size: command.stderr_size,
-        }
-    }
-}
+alike!(enum checks::Change => job::Change { Added, Modified, Deleted, Renamed, TypeChanged, ModeChanged });
+alike!(struct checks::ChangedFile => job::ChangedFile { path, change, previous_path, size, binary, allowed });
+alike!(struct checks::Command => job::Command { name, argv, exit_code, timed_out, wall_ms, stdout_size, stderr_size });
+alike!(enum job::Output => checks::Output { Stdout, Stderr });
 
 /// A plugin's refusal, as an error of it.
 fn fault(loaded: &Loaded, fault: types::Fault) -> PluginError {
@@ -540,51 +524,6 @@ pub(super) struct Described {
     pub(super) version: String,
     pub(super) summary: String,
     pub(super) config_schema: Option<String>,
-}
-
-/// Instances of each kind.
-pub(super) fn check(
-    loaded: &Arc<Loaded>,
-    config: Arc<str>,
-) -> Result<Instance<check::CheckPlugin>, PluginError> {
-    match &loaded.pre {
-        Pre::Check(pre) => Instance::start(loaded, config, |store| pre.instantiate(store)),
-        _ => Err(wrong_kind(loaded)),
-    }
-}
-
-pub(super) fn summarizer(
-    loaded: &Arc<Loaded>,
-    config: Arc<str>,
-) -> Result<Instance<summarizer::SummarizerPlugin>, PluginError> {
-    match &loaded.pre {
-        Pre::Summarizer(pre) => Instance::start(loaded, config, |store| pre.instantiate(store)),
-        _ => Err(wrong_kind(loaded)),
-    }
-}
-
-pub(super) fn redactor(
-    loaded: &Arc<Loaded>,
-    config: Arc<str>,
-) -> Result<Instance<redactor::RedactorPlugin>, PluginError> {
-    match &loaded.pre {
-        Pre::Redactor(pre) => Instance::start(loaded, config, |store| pre.instantiate(store)),
-        _ => Err(wrong_kind(loaded)),
-    }
-}
-
-pub(super) fn dialect(
-    loaded: &Arc<Loaded>,
-    config: Arc<str>,
-) -> Result<Instance<dialect::DialectPlugin>, PluginError> {
-    match &loaded.pre {
-        Pre::Dialect(pre) => Instance::start(loaded, config, |store| pre.instantiate(store)),
-        _ => Err(wrong_kind(loaded)),
-    }
-}
-
-fn wrong_kind(loaded: &Loaded) -> PluginError {
-    loaded.error(Stage::Locate, format!("is a {}", loaded.info.kind), "")
 }
 
 /// The two functions of the interface `plugin`, over whichever kind it is.
@@ -657,50 +596,22 @@ impl Instance<check::CheckPlugin> {
             Ok(answer)
         })?;
         let report = answer.map_err(|refusal| fault(&self.loaded, refusal))?;
-        Ok(checks::Report {
-            passed: report.passed,
-            summary: report.summary,
-            findings: report
-                .findings
-                .into_iter()
-                .map(checks::Finding::from)
-                .collect(),
-        })
+        Ok(report.into())
     }
 }
 
-impl From<check::exports::worker::plugin::check::Finding> for checks::Finding {
-    fn from(finding: check::exports::worker::plugin::check::Finding) -> Self {
-        use check::exports::worker::plugin::check::Severity;
-        checks::Finding {
-            rule: finding.rule,
-            severity: match finding.severity {
-                Severity::Note => checks::Severity::Note,
-                Severity::Warning => checks::Severity::Warning,
-                Severity::Error => checks::Severity::Error,
-            },
-            path: finding.path,
-            line: finding.line,
-            message: finding.message,
-            hint: finding.hint,
-        }
-    }
-}
+use check::exports::worker::plugin::check as verdict;
+alike!(enum verdict::Severity => checks::Severity { Note, Warning, Error });
+alike!(struct verdict::Finding => checks::Finding { rule, severity, path, line, message, hint });
+alike!(struct verdict::Report => checks::Report { passed, summary, findings: each });
 
 impl Instance<summarizer::SummarizerPlugin> {
     pub(super) fn summarize(
         &mut self,
         request: &summarizers::Request<'_>,
     ) -> Result<summarizers::Summary, PluginError> {
-        use summarizer::exports::worker::plugin::summarizer as wit;
-        let wire = wit::Request {
-            content: match request.content {
-                summarizers::Content::Log => wit::Content::Log,
-                summarizers::Content::Diff => wit::Content::Diff,
-                summarizers::Content::TestOutput => wit::Content::TestOutput,
-                summarizers::Content::CommandOutput => wit::Content::CommandOutput,
-                summarizers::Content::Other => wit::Content::Other,
-            },
+        let wire = summary::Request {
+            content: request.content.into(),
             text: request.text.to_owned(),
             origin: request.origin.map(str::to_owned),
             exit_code: request.exit_code,
@@ -713,16 +624,17 @@ impl Instance<summarizer::SummarizerPlugin> {
                 .call_summarize(store, &wire)
         })?;
         let summary = answer.map_err(|refusal| fault(&self.loaded, refusal))?;
-        Ok(summarizers::Summary {
-            text: summary.text,
-            kept: summary
-                .kept
-                .into_iter()
-                .map(|span| span.start as usize..span.end as usize)
-                .collect(),
-            elided_lines: u64::from(summary.elided_lines),
-        })
+        Ok(summary.into())
     }
+}
+
+use summarizer::exports::worker::plugin::summarizer as summary;
+alike!(enum summarizers::Content => summary::Content { Log, Diff, TestOutput, CommandOutput, Other });
+alike!(struct summary::Summary => summarizers::Summary { text, kept: ranges, elided_lines });
+
+fn ranges(spans: Vec<types::Span>) -> Vec<std::ops::Range<usize>> {
+    let range = |span: types::Span| span.start as usize..span.end as usize;
+    spans.into_iter().map(range).collect()
 }
 
 impl Instance<redactor::RedactorPlugin> {
@@ -802,11 +714,7 @@ impl Instance<dialect::DialectPlugin> {
                 .call_request(store, body, model)
         })?;
         let outbound = answer.map_err(|refusal| fault(&self.loaded, refusal))?;
-        Ok(dialects::Outbound {
-            path: outbound.path,
-            headers: pairs(outbound.headers),
-            body: outbound.body,
-        })
+        Ok(outbound.into())
     }
 
     pub(super) fn response(
@@ -911,180 +819,42 @@ impl From<&dialects::Reply<'_>> for wire::Reply {
     }
 }
 
-impl From<wire::Verdict> for dialects::Verdict {
-    fn from(verdict: wire::Verdict) -> Self {
-        dialects::Verdict {
-            failure: match verdict.failure {
-                wire::Failure::RateLimited => dialects::Failure::RateLimited,
-                wire::Failure::Overloaded => dialects::Failure::Overloaded,
-                wire::Failure::ServerError => dialects::Failure::ServerError,
-                wire::Failure::Timeout => dialects::Failure::Timeout,
-                wire::Failure::ContextTooLong => dialects::Failure::ContextTooLong,
-                wire::Failure::RequestTooLarge => dialects::Failure::RequestTooLarge,
-                wire::Failure::InvalidRequest => dialects::Failure::InvalidRequest,
-                wire::Failure::RefusedContent => dialects::Failure::RefusedContent,
-                wire::Failure::Unauthorized => dialects::Failure::Unauthorized,
-                wire::Failure::Forbidden => dialects::Failure::Forbidden,
-                wire::Failure::OutOfCredit => dialects::Failure::OutOfCredit,
-                wire::Failure::NotFound => dialects::Failure::NotFound,
-                wire::Failure::Unknown => dialects::Failure::Unknown,
-            },
-            retry: verdict.retry,
-            retry_after_ms: verdict.retry_after_ms,
-            tokens: verdict.tokens,
-            token_limit: verdict.token_limit,
-            message: verdict.message,
-        }
-    }
-}
+alike!(enum wire::Failure => dialects::Failure {
+    RateLimited, Overloaded, ServerError, Timeout, ContextTooLong, RequestTooLarge, InvalidRequest, RefusedContent,
+    Unauthorized, Forbidden, OutOfCredit, NotFound, Unknown,
+});
+alike!(struct wire::Verdict => dialects::Verdict { failure, retry, retry_after_ms, tokens, token_limit, message });
+alike!(struct wire::Outbound => dialects::Outbound { path, headers: pairs, body });
 
-impl From<wire::Facts> for facts::Facts {
-    fn from(facts: wire::Facts) -> Self {
-        let wire::Facts {
-            endpoint,
-            limits,
-            messages,
-            tools,
-            sampling,
-            thinking,
-            streaming,
-            usage,
-            structured_output,
-            extra_body,
-            canonical_request,
-            canonical_response,
-            canonical_stream,
-            canonical_errors,
-        } = facts;
-        facts::Facts {
-            endpoint: facts::Endpoint {
-                path: endpoint.path,
-                query: pairs(endpoint.query),
-                auth: match endpoint.auth {
-                    wire::Auth::Bearer => facts::Auth::Bearer,
-                    wire::Auth::Header(name) => facts::Auth::Header(name),
-                    wire::Auth::Query(name) => facts::Auth::Query(name),
-                    wire::Auth::None => facts::Auth::None,
-                },
-                headers: pairs(endpoint.headers),
-                max_body: endpoint.max_body,
-            },
-            limits: facts::Limits {
-                token_field: match limits.token_field {
-                    wire::TokenField::MaxTokens => facts::TokenField::MaxTokens,
-                    wire::TokenField::MaxCompletionTokens => facts::TokenField::MaxCompletionTokens,
-                },
-                max_output: limits.max_output,
-                context: limits.context,
-            },
-            messages: facts::Messages {
-                system_role: match messages.system_role {
-                    wire::SystemRole::System => facts::SystemRole::System,
-                    wire::SystemRole::Developer => facts::SystemRole::Developer,
-                    wire::SystemRole::User => facts::SystemRole::User,
-                },
-                content_parts: messages.content_parts,
-                empty_content: match messages.empty_content {
-                    wire::EmptyContent::Null => facts::EmptyContent::Null,
-                    wire::EmptyContent::EmptyString => facts::EmptyContent::EmptyString,
-                    wire::EmptyContent::Omitted => facts::EmptyContent::Omitted,
-                },
-                merge_same_role: messages.merge_same_role,
-                user_after_tool: messages.user_after_tool,
-                images: match messages.images {
-                    wire::Images::None => facts::Images::None,
-                    wire::Images::User => facts::Images::User,
-                    wire::Images::UserAndTool => facts::Images::UserAndTool,
-                },
-                max_images: messages.max_images,
-                documents: messages.documents,
-                cache_control: messages.cache_control,
-                user: messages.user,
-            },
-            tools: facts::Tools {
-                supported: tools.supported,
-                choice: match tools.choice {
-                    wire::ToolChoice::Full => facts::ToolChoice::Full,
-                    wire::ToolChoice::NoNamed => facts::ToolChoice::NoNamed,
-                    wire::ToolChoice::AutoOnly => facts::ToolChoice::AutoOnly,
-                    wire::ToolChoice::None => facts::ToolChoice::None,
-                },
-                required_word: tools.required_word,
-                forced_while_thinking: tools.forced_while_thinking,
-                parallel_field: tools.parallel_field,
-                id: match tools.id {
-                    wire::ToolId::Any => facts::ToolId::Any,
-                    wire::ToolId::AtMost(most) => facts::ToolId::AtMost(most),
-                    wire::ToolId::Alphanumeric(length) => facts::ToolId::Alphanumeric(length),
-                },
-                name_limit: tools.name_limit,
-                refused_keywords: tools.refused_keywords,
-                accepted_formats: tools.accepted_formats,
-                references: tools.references,
-                returned_fields: tools.returned_fields,
-                missing_field_body: tools.missing_field_body,
-            },
-            sampling: facts::SamplingRules {
-                temperature: sampling.temperature.into(),
-                top_p: sampling.top_p.into(),
-                top_k: sampling.top_k,
-                stop_limit: sampling.stop_limit,
-            },
-            thinking: facts::Thinking {
-                fields: thinking.fields,
-                history_field: thinking.history_field,
-                history_turns: match thinking.history_turns {
-                    wire::ReasoningTurns::Never => facts::ReasoningTurns::Never,
-                    wire::ReasoningTurns::ToolCalls => facts::ReasoningTurns::ToolCalls,
-                    wire::ReasoningTurns::All => facts::ReasoningTurns::All,
-                },
-                history_required: thinking.history_required,
-                returned_fields: thinking.returned_fields,
-                inline_tag: thinking.inline_tag,
-                on: thinking.on,
-                off: thinking.off,
-                efforts: thinking
-                    .efforts
-                    .into_iter()
-                    .map(|effort| facts::Effort {
-                        level: effort.level,
-                        body: effort.body,
-                    })
-                    .collect(),
-                by_default: thinking.by_default,
-            },
-            streaming: facts::Streaming {
-                supported: streaming.supported,
-                usage_option: streaming.usage_option,
-                idle_seconds: streaming.idle_seconds,
-            },
-            usage: facts::UsageFields {
-                cached: usage.cached,
-                cache_written: usage.cache_written,
-                reasoning: usage.reasoning,
-                cost: usage.cost,
-            },
-            structured_output: match structured_output {
-                wire::StructuredOutput::None => facts::StructuredOutput::None,
-                wire::StructuredOutput::JsonObject => facts::StructuredOutput::JsonObject,
-                wire::StructuredOutput::JsonSchema => facts::StructuredOutput::JsonSchema,
-            },
-            extra_body,
-            canonical_request,
-            canonical_response,
-            canonical_stream,
-            canonical_errors,
-        }
-    }
-}
-
-impl From<wire::Sampling> for facts::Sampling {
-    fn from(sampling: wire::Sampling) -> Self {
-        match sampling {
-            wire::Sampling::Pass => facts::Sampling::Pass,
-            wire::Sampling::Drop => facts::Sampling::Drop,
-            wire::Sampling::AtMost(most) => facts::Sampling::AtMost(most),
-            wire::Sampling::Fixed(value) => facts::Sampling::Fixed(value),
-        }
-    }
-}
+alike!(enum wire::Auth => facts::Auth { Bearer, Header(name), Query(name), None });
+alike!(struct wire::Endpoint => facts::Endpoint { path, query: pairs, auth, headers: pairs, max_body });
+alike!(enum wire::TokenField => facts::TokenField { MaxTokens, MaxCompletionTokens });
+alike!(struct wire::Limits => facts::Limits { token_field, max_output, context });
+alike!(enum wire::SystemRole => facts::SystemRole { System, Developer, User });
+alike!(enum wire::EmptyContent => facts::EmptyContent { Null, EmptyString, Omitted });
+alike!(enum wire::Images => facts::Images { None, User, UserAndTool });
+alike!(struct wire::Messages => facts::Messages {
+    system_role, content_parts, empty_content, merge_same_role, user_after_tool, images, max_images, documents,
+    cache_control, user,
+});
+alike!(enum wire::ToolChoice => facts::ToolChoice { Full, NoNamed, AutoOnly, None });
+alike!(enum wire::ToolId => facts::ToolId { Any, AtMost(most), Alphanumeric(length) });
+alike!(struct wire::Tools => facts::Tools {
+    supported, choice, required_word, forced_while_thinking, parallel_field, id, name_limit, refused_keywords,
+    accepted_formats, references, returned_fields, missing_field_body,
+});
+alike!(enum wire::Sampling => facts::Sampling { Pass, Drop, AtMost(most), Fixed(value) });
+alike!(struct wire::SamplingRules => facts::SamplingRules { temperature, top_p, top_k, stop_limit });
+alike!(enum wire::ReasoningTurns => facts::ReasoningTurns { Never, ToolCalls, All });
+alike!(struct wire::Effort => facts::Effort { level, body });
+alike!(struct wire::Thinking => facts::Thinking {
+    fields, history_field, history_turns, history_required, returned_fields, inline_tag, on, off, efforts: each,
+    by_default,
+});
+alike!(struct wire::Streaming => facts::Streaming { supported, usage_option, idle_seconds });
+alike!(struct wire::UsageFields => facts::UsageFields { cached, cache_written, reasoning, cost });
+alike!(enum wire::StructuredOutput => facts::StructuredOutput { None, JsonObject, JsonSchema });
+alike!(struct wire::Facts => facts::Facts {
+    endpoint, limits, messages, tools, sampling, thinking, streaming, usage, structured_output, extra_body,
+    canonical_request, canonical_response, canonical_stream, canonical_errors,
+});
