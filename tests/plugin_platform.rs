@@ -8,6 +8,8 @@ mod authors;
 mod guests;
 #[path = "plugin_platform/job.rs"]
 mod job;
+#[path = "plugin_platform/jobs.rs"]
+mod jobs;
 #[path = "plugin_platform/limits.rs"]
 mod limits;
 #[path = "plugin_platform/operators.rs"]

@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mcp_codex_worker::plugins::{PluginSet, PluginSettings};
 use mcp_codex_worker::settings::{Settings, Sources};
 use serde_json::json;
 
-use super::guests::{engine, folder, workspace};
+use super::guests::{engine, folder, guest, sha256, workspace};
 use super::job::Job;
 
 /// An author's machine: a home of its own, and one target folder for all builds, so that dependencies build once.
@@ -39,7 +39,17 @@ impl Author {
         if !self.config().exists() {
             std::fs::write(self.config(), "# the operator's own words\n").unwrap();
         }
-        let output = Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"))
+        let output = self.command(folder_, arguments).output().unwrap();
+        Said {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn command(&self, folder_: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"));
+        command
             .current_dir(folder_)
             .arg("plugin")
             .args(arguments)
@@ -47,14 +57,8 @@ impl Author {
             .arg(self.config())
             .env("XDG_CONFIG_HOME", self.home.path().join("xdg"))
             .env("WORKER_CACHE_DIR", folder().join("cache"))
-            .env("CARGO_TARGET_DIR", folder().join("authors"))
-            .output()
-            .unwrap();
-        Said {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+            .env("CARGO_TARGET_DIR", folder().join("authors"));
+        command
     }
 
     fn ok(&self, folder: &Path, arguments: &[&str]) -> String {
@@ -183,9 +187,16 @@ fn from_an_idea_to_a_check_that_guards_every_job() {
 }
 
 #[test]
-fn every_template_builds_and_passes_its_case() {
+fn every_template_goes_the_whole_way_as_it_is() {
     let author = Author::new();
-    for kind in ["summarizer", "redactor", "dialect"] {
+    for (kind, told) in [
+        (
+            "summarizer",
+            "it is asked first to shorten the output of checks that fail",
+        ),
+        ("redactor", "all text goes through it from now on"),
+        ("dialect", "WORKER_DIALECT=new-dialect"),
+    ] {
         let name = format!("new-{kind}");
         author.ok(author.home.path(), &["new", kind, &name]);
         let plugin = author.home.path().join(&name);
@@ -195,6 +206,21 @@ fn every_template_builds_and_passes_its_case() {
                 .ok(&plugin, &["test"])
                 .contains("1 of 1 cases passed")
         );
+        let seen = author.ok(&plugin, &["inspect", "."]);
+        assert!(
+            seen.contains(&format!("kind      {kind}")) && seen.contains("wants     nothing"),
+            "{seen}"
+        );
+        let added = author.ok(&plugin, &["add", "."]);
+        assert!(added.contains(told), "{added}");
+        assert!(author.ok(&plugin, &["list"]).contains(&name));
+        assert!(
+            author
+                .ok(&plugin, &["inspect", &name])
+                .contains("granted   nothing")
+        );
+        author.ok(&plugin, &["remove", &name]);
+        assert!(!author.ok(&plugin, &["list"]).contains(&name));
     }
 }
 
@@ -213,7 +239,7 @@ fn copy(from: &Path, to: &Path) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap();
         if path.is_dir() {
-            if !["target", "node_modules"]
+            if !["target", "node_modules", ".venv"]
                 .iter()
                 .any(|skipped| name == *skipped)
             {
@@ -253,27 +279,395 @@ fn the_examples_build_and_pass_their_cases() {
     author.set().check("migration-rollback").unwrap();
 }
 
-/// JavaScript, with componentize-js from npm. Where npm cannot be reached this test says so and fails only in CI.
-#[test]
-fn the_example_in_javascript_builds_and_passes_its_cases() {
-    let author = Author::new();
-    let folder = copy_of("no-console");
-    let npm = Command::new("npm")
-        .current_dir(&folder)
-        .args([
+/// componentize-js in a folder of its own, installed once a run. Where npm cannot be reached this says so, which is a
+/// failure only in CI.
+fn node_modules() -> Option<PathBuf> {
+    static INSTALLED: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let install = || {
+        let place = folder().join("javascript-0.23.0");
+        // npm cannot be asked twice: what it installed without a lockfile it takes apart the second time.
+        let complete = place.join("complete");
+        if complete.exists() {
+            return Some(place.join("node_modules"));
+        }
+        let _ = std::fs::remove_dir_all(&place);
+        std::fs::create_dir_all(&place).unwrap();
+        let package = workspace().join("examples/no-console/package.json");
+        std::fs::copy(package, place.join("package.json")).unwrap();
+        let mut npm = Command::new("npm");
+        npm.current_dir(&place).args([
             "install",
             "--no-package-lock",
             "--ignore-scripts",
             "--no-audit",
             "--no-fund",
-        ])
-        .output();
-    if !npm.is_ok_and(|output| output.status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "npm install failed");
-        eprintln!("npm install failed: the example in JavaScript is not built");
-        return;
+        ]);
+        if !installed(npm) {
+            return None;
+        }
+        std::fs::write(complete, "").unwrap();
+        Some(place.join("node_modules"))
+    };
+    INSTALLED.get_or_init(install).clone()
+}
+
+/// A virtual environment with componentize-py, made once and kept. As for [`node_modules`].
+fn virtual_environment() -> Option<PathBuf> {
+    static INSTALLED: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let install = || {
+        let place = folder().join("python-0.25.1");
+        let complete = place.join("complete");
+        if !complete.exists() {
+            let _ = std::fs::remove_dir_all(&place);
+            let mut python = Command::new("python3");
+            python.args(["-m", "venv"]).arg(&place);
+            let mut pip = Command::new(place.join("bin/pip"));
+            pip.args(["install", "--quiet", "componentize-py==0.25.1"]);
+            if !installed(python) || !installed(pip) {
+                return None;
+            }
+            std::fs::write(complete, "").unwrap();
+        }
+        Some(place)
+    };
+    INSTALLED.get_or_init(install).clone()
+}
+
+fn installed(mut tool: Command) -> bool {
+    let done = tool.output().is_ok_and(|output| output.status.success());
+    if !done {
+        assert!(std::env::var_os("CI").is_none(), "{tool:?} failed");
+        eprintln!("{tool:?} failed: examples in this language are not built");
     }
+    done
+}
+
+/// Gives a plugin's folder the tools of its language.
+fn equip(plugin: &Path, name: &str, tools: &Path) {
+    let there = plugin.join(name);
+    if std::fs::symlink_metadata(&there).is_err() {
+        std::os::unix::fs::symlink(tools, there).unwrap();
+    }
+}
+
+#[test]
+fn the_example_in_javascript_builds_and_passes_its_cases() {
+    let Some(modules) = node_modules() else {
+        return;
+    };
+    let author = Author::new();
+    let folder = copy_of("no-console");
+    equip(&folder, "node_modules", &modules);
     author.ok(&folder, &["build"]);
     let tested = author.ok(&folder, &["test"]);
     assert!(tested.contains("2 of 2 cases passed"), "{tested}");
+}
+
+#[test]
+fn the_example_in_python_builds_passes_its_cases_and_reads_what_was_granted() {
+    let Some(environment) = virtual_environment() else {
+        return;
+    };
+    let author = Author::new();
+    let folder = copy_of("migration-rollback-python");
+    equip(&folder, ".venv", &environment);
+    author.ok(&folder, &["build"]);
+    let tested = author.ok(&folder, &["test"]);
+    assert!(tested.contains("4 of 4 cases passed"), "{tested}");
+    let seen = author.ok(&folder, &["inspect", "."]);
+    assert!(
+        seen.contains("of WASI, with nothing behind them")
+            && seen.contains("wants     files:migrations/**"),
+        "{seen}"
+    );
+    assert!(
+        author
+            .fails(&folder, &["add", "."])
+            .contains("--grant 'files:migrations/**'")
+    );
+    author.ok(&folder, &["add", ".", "--grant", "files:migrations/**"]);
+    author.set().check("migration-rollback-python").unwrap();
+}
+
+#[test]
+fn a_new_check_in_python_works_as_it_is_and_tells_why_it_broke_down() {
+    let Some(environment) = virtual_environment() else {
+        return;
+    };
+    let author = Author::new();
+    author.ok(
+        author.home.path(),
+        &["new", "check", "snake", "--lang", "python"],
+    );
+    let plugin = author.home.path().join("snake");
+    equip(&plugin, ".venv", &environment);
+    let source = plugin.join("plugin.py");
+    let text = std::fs::read_to_string(&source).unwrap();
+    // What breaks down, and what reaches for the machine, at the author's wish.
+    let text = text.replace(
+        "        words, findings",
+        concat!(
+            "        if settings()['words'] == ['explode']:\n",
+            "            print('on the way')\n",
+            "            raise ValueError('the moon is full')\n",
+            "        if settings()['words'] == ['reach out']:\n",
+            "            open('/etc/passwd')\n",
+            "        words, findings",
+        ),
+    );
+    std::fs::write(&source, text).unwrap();
+    for (name, words, expect) in [
+        ("exploding", "explode", "ValueError: the moon is full"),
+        ("reaching", "reach out", "FileNotFoundError"),
+    ] {
+        let case = json!({
+            "settings": { "words": [words] },
+            "changed": {},
+            "expect": { "error": expect },
+        });
+        let folder = plugin.join("cases").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("case.json"), case.to_string()).unwrap();
+    }
+    author.ok(&plugin, &["build"]);
+    let tested = author.ok(&plugin, &["test"]);
+    assert!(tested.contains("3 of 3 cases passed"), "{tested}");
+    assert!(
+        tested.contains("log: plugin snake: warning: on the way")
+            && tested.contains("log: plugin snake: Traceback"),
+        "{tested}"
+    );
+}
+
+#[test]
+fn a_new_check_in_javascript_reads_files_that_were_granted() {
+    let Some(modules) = node_modules() else {
+        return;
+    };
+    let author = Author::new();
+    author.ok(
+        author.home.path(),
+        &["new", "check", "docs", "--lang", "js"],
+    );
+    let plugin = author.home.path().join("docs");
+    equip(&plugin, "node_modules", &modules);
+    let edit = |file: &str, from: &str, to: &str| {
+        let file = plugin.join(file);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&file, text.replacen(from, to, 1)).unwrap();
+    };
+    // As the new folder's README says.
+    edit(
+        "plugin.toml",
+        "wants = []",
+        "wants = [\"files:docs/**\", \"clock\"]",
+    );
+    edit(
+        "plugin.js",
+        "import { json }",
+        "import { find, read } from 'worker:plugin/files@0.1.0';\nimport { nowMs } from 'worker:plugin/clock@0.1.0';\nimport { json }",
+    );
+    edit(
+        "plugin.js",
+        "    return { passed: findings.length === 0, summary: '', findings };",
+        "    if (settings().words[0] === 'throw') throw new Error('the moon is full');\n\
+         \x20   const names = find(job, '**/*.md');\n\
+         \x20   const text = new TextDecoder().decode(read(job, names[0], 0n, 1 << 20));\n\
+         \x20   let other;\n\
+         \x20   try { read(job, 'src/b.txt', 0n, 9); other = 'read'; } catch (error) { other = error.payload.tag; }\n\
+         \x20   const recent = nowMs() > 1600000000000n;\n\
+         \x20   return { passed: findings.length === 0, summary: `${names} ${text} ${other} ${recent}`, findings };",
+    );
+    let case = json!({
+        "changed": { "src/a.txt": { "after": "fine\n" } },
+        "tree": { "docs/a.md": "words", "src/b.txt": "secret", "src/c.md": "not granted" },
+        "expect": { "passed": true, "summary": "docs/a.md words not-granted true" },
+    });
+    std::fs::write(plugin.join("cases/example/case.json"), case.to_string()).unwrap();
+    let case = json!({
+        "settings": { "words": ["throw"] },
+        "changed": {},
+        "expect": { "error": "broke down in run" },
+    });
+    std::fs::create_dir_all(plugin.join("cases/throwing")).unwrap();
+    std::fs::write(plugin.join("cases/throwing/case.json"), case.to_string()).unwrap();
+    author.ok(&plugin, &["build"]);
+    let tested = author.ok(&plugin, &["test"]);
+    assert!(tested.contains("2 of 2 cases passed"), "{tested}");
+}
+
+#[test]
+fn a_component_that_somebody_else_built_is_added_by_its_digest() {
+    let author = Author::new();
+    let shipped = author.home.path().join("hostile.wasm");
+    std::fs::copy(guest("hostile-check"), &shipped).unwrap();
+    let digest = sha256(&shipped);
+    let file = shipped.to_str().unwrap();
+    let refused = author.fails(
+        author.home.path(),
+        &["add", file, "--sha256", &"0".repeat(64)],
+    );
+    assert!(
+        refused.contains(&digest) && refused.contains("nothing is added"),
+        "{refused}"
+    );
+    assert!(
+        !author.config().exists()
+            || !std::fs::read_to_string(author.config())
+                .unwrap()
+                .contains("hostile")
+    );
+    author.ok(
+        author.home.path(),
+        &[
+            "add",
+            file,
+            "--sha256",
+            &digest.to_uppercase(),
+            "--on-request",
+        ],
+    );
+    let set = author.set();
+    assert_eq!(set.standing_checks(), [""; 0]);
+    assert!(
+        set.check("hostile-check")
+            .unwrap()
+            .run(Arc::new(Job), &json!({}))
+            .unwrap()
+            .passed
+    );
+    // The operator's copy is what counts from now on.
+    std::fs::remove_file(&shipped).unwrap();
+    author.set().check("hostile-check").unwrap();
+    let copy = author
+        .home
+        .path()
+        .join("xdg/mcp-codex-worker/plugins/hostile-check.wasm");
+    let mut bytes = std::fs::read(&copy).unwrap();
+    bytes.push(0);
+    std::fs::write(&copy, bytes).unwrap();
+    let listed = author.fails(author.home.path(), &["list"]);
+    assert!(
+        listed.contains("CANNOT BE USED")
+            && listed.contains(&digest)
+            && listed.contains("plugin add"),
+        "{listed}"
+    );
+}
+
+#[test]
+fn settings_of_the_manifest_follow_it_and_the_operators_own_stay() {
+    let author = Author::new();
+    author.ok(author.home.path(), &["new", "check", "no-todo"]);
+    let plugin = author.home.path().join("no-todo");
+    std::fs::copy(guest("hostile-check"), plugin.join("no-todo.wasm")).unwrap();
+    let write = |act: &str| {
+        let manifest = format!(
+            "id = 'no-todo'\nversion = '0.1.0'\nkind = 'check'\napi = '0.1'\ncomponent = 'no-todo.wasm'\n[config]\ndo = {act:?}\n"
+        );
+        std::fs::write(plugin.join("plugin.toml"), manifest).unwrap();
+    };
+    let act = || {
+        let seen = author.ok(&plugin, &["inspect", "hostile-check"]);
+        let line = seen.lines().find(|line| line.contains("do = ")).unwrap();
+        line.trim().to_owned()
+    };
+    write("one");
+    author.ok(&plugin, &["add", "."]);
+    assert!(
+        act().starts_with("set       do = \"one\" (plugins.hostile-check.defaults in "),
+        "{}",
+        act()
+    );
+    write("two");
+    author.ok(&plugin, &["add", "."]);
+    assert!(act().contains("do = \"two\""), "{}", act());
+    let text = std::fs::read_to_string(author.config()).unwrap();
+    std::fs::write(
+        author.config(),
+        format!("{text}\n[plugins.hostile-check.config]\ndo = 'mine'\n"),
+    )
+    .unwrap();
+    write("three");
+    author.ok(&plugin, &["add", "."]);
+    assert!(
+        act().contains("do = \"mine\" (plugins.hostile-check.config in "),
+        "{}",
+        act()
+    );
+}
+
+/// A tool that is on nobody's PATH, or that lacks what a plugin needs: a sentence, and the command that helps.
+#[test]
+fn missing_tools_are_named_with_the_command_that_brings_them() {
+    let author = Author::new();
+    let home = author.home.path();
+    author.ok(home, &["new", "check", "rusty"]);
+    author.ok(home, &["new", "check", "scripted", "--lang", "js"]);
+    author.ok(home, &["new", "check", "snake", "--lang", "python"]);
+    let tools = home.join("tools");
+    std::fs::create_dir_all(&tools).unwrap();
+    let tool = |name: &str, script: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = tools.join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let build = |plugin: &str| {
+        let mut command = author.command(&home.join(plugin), &["build"]);
+        let output = command.env("PATH", &tools).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = build("rusty");
+    assert!(
+        said.contains("rustc: ") && said.contains("https://rustup.rs"),
+        "{said}"
+    );
+    tool("rustc", "echo /nowhere");
+    let said = build("rusty");
+    assert!(
+        said.contains("there is no rustup")
+            && said.contains("rustup target add wasm32-unknown-unknown"),
+        "{said}"
+    );
+    tool("rustup", "exit 1");
+    let said = build("rusty");
+    assert!(
+        said.ends_with("Rust cannot build for wasm32-unknown-unknown; run: rustup target add wasm32-unknown-unknown\n"),
+        "{said}"
+    );
+    let said = build("scripted");
+    assert!(
+        said.contains("is not installed; run: cd ")
+            && said.contains("npm install --ignore-scripts"),
+        "{said}"
+    );
+    std::fs::create_dir_all(home.join("scripted/node_modules/@bytecodealliance/componentize-js"))
+        .unwrap();
+    assert!(build("scripted").contains("https://nodejs.org"));
+    let said = build("snake");
+    assert!(
+        said.contains("python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_build_that_lacks_the_network_says_so() {
+    let author = Author::new();
+    author.ok(author.home.path(), &["new", "check", "remote"]);
+    let mut build = author.command(&author.home.path().join("remote"), &["build"]);
+    // Nothing was downloaded before, and cargo may not ask.
+    build
+        .env("CARGO_HOME", author.home.path().join("cargo"))
+        .env("CARGO_NET_OFFLINE", "true");
+    let output = build.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("cargo could not download the crates that") && said.contains("`cargo fetch`"),
+        "{said}"
+    );
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mcp_codex_worker::plugins::check::{Report, Severity};
 use mcp_codex_worker::plugins::summarizer::{Content, Request};
-use mcp_codex_worker::plugins::{Kind, PluginSet, PluginSettings, Stage};
+use mcp_codex_worker::plugins::{Kind, PLUGIN_MAX_BYTES, PluginSet, PluginSettings, Stage};
 use mcp_codex_worker::redact::{ScannerSource, Window};
 use mcp_codex_worker::settings::{Settings, Sources};
 use serde_json::json;
@@ -316,20 +316,27 @@ fn in_a_job_files_are_those_of_its_tree_and_nothing_beyond() {
     assert!(!told.contains("secret of another"), "{told}");
 }
 
-#[test]
-fn what_is_no_plugin_is_refused_with_name_reason_and_remedy() {
-    let folder = tempfile::tempdir().unwrap();
-    let core = super::guests::folder().join("wasm32-unknown-unknown/release/hostile_check.wasm");
-    guest("hostile-check");
-    let component = std::fs::read(guest("hostile-check")).unwrap();
-    let other_version = String::from_utf8_lossy(&component).contains("0.1.0");
-    assert!(other_version);
-    let mut later = component.clone();
-    let old = b"worker:plugin/check@0.1.0";
-    while let Some(at) = later.windows(old.len()).position(|part| part == old) {
-        later[at..at + old.len()].copy_from_slice(b"worker:plugin/check@0.9.0");
+/// A component with one name in it exchanged for another of the same length.
+fn renamed(component: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let mut bytes = component.to_vec();
+    let mut found = false;
+    while let Some(at) = bytes
+        .windows(from.len())
+        .position(|part| part == from.as_bytes())
+    {
+        bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+        found = true;
     }
-    let cases: [(&str, Vec<u8>, Stage, &str); 6] = [
+    assert!(found, "{from} is not in it");
+    bytes
+}
+
+#[test]
+fn what_is_no_plugin_is_refused_with_name_file_reason_and_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = std::fs::read(guest("hostile-check")).unwrap();
+    let core = super::guests::folder().join("wasm32-unknown-unknown/release/hostile_check.wasm");
+    let cases: [(&str, Vec<u8>, Stage, &str); 10] = [
         (
             "core",
             std::fs::read(core).unwrap(),
@@ -356,29 +363,119 @@ fn what_is_no_plugin_is_refused_with_name_reason_and_remedy() {
             "is no valid component",
         ),
         (
+            "nothing",
+            b"\0asm\x0d\0\x01\0".to_vec(),
+            Stage::Link,
+            "is no plugin: it exports nothing, and none of check, summarizer, redactor, dialect",
+        ),
+        (
+            "elsewhere",
+            renamed(&component, "worker:plugin/check@", "others:plugin/check@"),
+            Stage::Link,
+            "is no plugin: it exports ",
+        ),
+        (
+            "greedy",
+            renamed(&component, "worker:plugin/config@", "others:plugin/config@"),
+            Stage::Link,
+            "imports others:plugin/config@0.1.0, which this host gives to no check",
+        ),
+        (
             "later",
-            later,
+            renamed(
+                &component,
+                "worker:plugin/check@0.1.0",
+                "worker:plugin/check@0.9.0",
+            ),
             Stage::Link,
             "was made for worker:plugin 0.9.0, and this host has 0.1",
         ),
+        (
+            "broken",
+            std::fs::read(guest("broken-describe")).unwrap(),
+            Stage::Trap,
+            "broke down in describe: no words for it",
+        ),
     ];
     for (name, bytes, stage, says) in cases {
-        let path = folder.path().join(name);
+        let path = folder.path().join(format!("{name}.wasm"));
         std::fs::write(&path, bytes).unwrap();
-        let error = set(&format!(
+        // The others can be used all the same.
+        let set = set(&format!(
             "[{name}]\npath = {path:?}\nsha256 = \"{}\"",
             sha256(&path)
-        ))
-        .check(name)
-        .err()
-        .unwrap();
+        ));
+        let error = set.check(name).err().unwrap();
         assert_eq!(error.stage, stage, "{error}");
         let text = error.to_string();
+        let file = path.display().to_string();
         assert!(
-            text.starts_with(&format!("plugin {name}: "))
-                && text.contains(says)
-                && text.contains("; "),
+            text.contains(&format!("{name}: {file} "))
+                || text.contains(&format!("{name} 0.1.0: {file} ")),
             "{text}"
+        );
+        assert!(text.contains(says) && text.contains("; "), "{text}");
+        set.check("scope").unwrap();
+    }
+}
+
+#[test]
+fn a_broken_manifest_is_refused_with_file_key_and_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("p.wasm");
+    std::fs::copy(guest("hostile-check"), &component).unwrap();
+    let manifest = folder.path().join("plugin.toml");
+    let whole = "id = 'p'\nversion = '1.0.0'\nkind = 'check'\napi = '0.1'\ncomponent = 'p.wasm'\n";
+    let inspect = |text: &str| {
+        std::fs::write(&manifest, text).unwrap();
+        PluginSet::inspect_file(&engine(), folder.path(), PLUGIN_MAX_BYTES)
+    };
+    inspect(whole).unwrap();
+    for (text, says) in [
+        ("id = ".to_owned(), "line 1"),
+        (
+            whole.replace("kind = 'check'\n", ""),
+            "missing field `kind`",
+        ),
+        (
+            whole.replace("'check'", "'linter'"),
+            "kind \"linter\" is none of check, summarizer, redactor, dialect",
+        ),
+        (whole.replace("'p'", "'My Plugin'"), "id: has small letters"),
+        (
+            whole.replace("'0.1'", "'0.10'"),
+            "api: this host has 0.1, not \"0.10\"",
+        ),
+        (
+            whole.replace("'p.wasm'", "'../p.wasm'"),
+            "component: must be the name of a file beside this one",
+        ),
+        (
+            format!("{whole}wants = ['network']\n"),
+            "wants: there is no grant \"network\"",
+        ),
+        (
+            format!("{whole}permissions = []\n"),
+            "unknown field `permissions`",
+        ),
+        (
+            whole.replace("'check'", "'dialect'"),
+            "is a check, not a dialect; write kind = \"check\"",
+        ),
+        (
+            format!("{whole}[config]\ndoo = 1\n"),
+            "doo is no such setting; there are: do, count; correct config.doo in ",
+        ),
+        (
+            format!("{whole}sha256 = '{}'\n", "0".repeat(64)),
+            "and plugin.toml says 000",
+        ),
+    ] {
+        let error = inspect(&text).unwrap_err().to_string();
+        assert!(error.contains(says), "{text}\n{error}");
+        assert!(
+            error.contains(&folder.path().display().to_string()),
+            "{error}"
         );
     }
 }

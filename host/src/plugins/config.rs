@@ -72,6 +72,11 @@ impl Config {
         self.layers.push((place, values));
     }
 
+    /// Lays what a place says under what others said.
+    pub(super) fn lay_under(&mut self, place: Place, values: Map<String, Value>) {
+        self.layers.insert(0, (place, values));
+    }
+
     /// What `other` says stands over what is here.
     pub(super) fn lay_all(&mut self, other: Config) {
         self.layers.extend(other.layers);

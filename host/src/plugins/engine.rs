@@ -15,8 +15,9 @@ use super::cache::Cache;
 /// How often running plugins are looked at.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
-/// The longest that compiling one component may take. Python's interpreter takes 7 s on two quiet cores.
-const COMPILE: Duration = Duration::from_secs(180);
+/// The longest that compiling one component may take. Python's interpreter takes 7 s on two quiet cores, and a hundred
+/// times that where a debug build of this host shares them with many others.
+const COMPILE: Duration = Duration::from_secs(600);
 
 /// Instances that may be alive at once. Only address space is set aside for them: 4 GiB and guard pages each.
 const POOL: u32 = 256;

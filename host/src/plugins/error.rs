@@ -1,5 +1,7 @@
 //! What went wrong with a plugin: who, what, and what to do.
 
+use std::path::Path;
+
 use super::Kind;
 
 /// One failure of one plugin. Its text is a whole sentence for people.
@@ -46,6 +48,25 @@ pub enum Stage {
     Output,
     /// It answered with a refusal.
     Fault,
+}
+
+impl PluginError {
+    /// Names the component's file, where that is what is wrong: its settings and its answers are told of apart from it.
+    pub(super) fn in_file(mut self, file: Option<&Path>) -> Self {
+        let about_the_file = matches!(
+            self.stage,
+            Stage::Compile
+                | Stage::Link
+                | Stage::Start
+                | Stage::Trap
+                | Stage::Deadline
+                | Stage::Memory
+        );
+        if let Some(file) = file.filter(|_| about_the_file) {
+            self.what = format!("{} {}", file.display(), self.what);
+        }
+        self
+    }
 }
 
 impl std::fmt::Display for PluginError {

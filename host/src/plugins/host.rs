@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{Deterministic, WasiCtx, WasiCtxView, WasiView};
 
 use super::Limits;
@@ -28,6 +29,8 @@ pub(super) struct Host {
     pub(super) log: Log,
     /// Only for components that import WASI.
     wasi: Option<WasiCtx>,
+    /// What such a component wrote to its standard output and standard error.
+    prints: Prints,
 }
 
 impl Host {
@@ -41,6 +44,7 @@ impl Host {
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(Limits::HANDLES);
+        let prints = Prints::new();
         Host {
             plugin,
             config,
@@ -59,8 +63,24 @@ impl Host {
                 last_error: None,
                 job: job_log,
             },
-            wasi: wasi.then(inert_wasi),
+            wasi: wasi.then(|| inert_wasi(&prints)),
+            prints,
         }
+    }
+
+    /// Logs what the plugin printed since the last time. When it broke down, the reason is in it: runtimes of other
+    /// languages print an exception and give up.
+    pub(super) fn log_prints(&mut self, broke_down: bool) {
+        let printed = self.prints.take();
+        let Some(reason) = printed_reason(&printed) else {
+            return;
+        };
+        if !broke_down {
+            return self.write_log(tracing::Level::INFO, &printed);
+        }
+        let reason = one_line(reason);
+        self.write_log(tracing::Level::WARN, &printed);
+        self.log.last_error.get_or_insert(reason);
     }
 
     /// Ends a call that is over its time, also when it spends it in host functions, which epochs do not interrupt.
@@ -240,6 +260,17 @@ fn cut_at_space(text: &str, most: usize) -> &str {
         .unwrap_or("(a line without a space, too long to be kept)")
 }
 
+/// What a runtime printed as the reason of its end: the exception below Python's last traceback, else the last line.
+fn printed_reason(printed: &str) -> Option<&str> {
+    let words = |text: &'_ str| !text.trim().is_empty();
+    let exception = printed.rsplit_once("Traceback (most recent call last):");
+    let exception = exception.and_then(|(_, traceback)| {
+        let mut lines = traceback.lines();
+        lines.find(|line| words(line) && !line.starts_with(' '))
+    });
+    exception.or_else(|| printed.lines().rev().find(|line| words(line)))
+}
+
 /// A message as part of a sentence.
 fn one_line(text: &str) -> String {
     cut(text, 400)
@@ -250,9 +281,11 @@ fn one_line(text: &str) -> String {
 
 /// WASI for components whose language runtime cannot do without: no files, no network, no environment, no arguments,
 /// a clock that stands still, and the same random numbers each time.
-fn inert_wasi() -> WasiCtx {
+fn inert_wasi(prints: &Prints) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
-    wasi.wall_clock(StoppedClock)
+    wasi.stdout(prints.pipe.clone())
+        .stderr(prints.pipe.clone())
+        .wall_clock(StoppedClock)
         .monotonic_clock(StoppedClock)
         .secure_random(Deterministic::new((0..=255).collect()))
         .insecure_random(Deterministic::new((0..=255).collect()))
@@ -262,6 +295,28 @@ fn inert_wasi() -> WasiCtx {
         .allow_ip_name_lookup(false)
         .max_random_size(1 << 16);
     wasi.build()
+}
+
+/// What a component writes to its standard output and error: kept up to a bound, after which the streams are closed.
+struct Prints {
+    pipe: MemoryOutputPipe,
+    taken: usize,
+}
+
+impl Prints {
+    fn new() -> Self {
+        Prints {
+            pipe: MemoryOutputPipe::new(64 << 10),
+            taken: 0,
+        }
+    }
+
+    fn take(&mut self) -> String {
+        let all = self.pipe.contents();
+        let new = all.get(self.taken..).unwrap_or_default();
+        self.taken = all.len();
+        String::from_utf8_lossy(new).into_owned()
+    }
 }
 
 struct StoppedClock;
@@ -287,8 +342,34 @@ impl wasmtime_wasi::HostMonotonicClock for StoppedClock {
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
-            ctx: self.wasi.get_or_insert_with(inert_wasi),
+            ctx: self.wasi.get_or_insert_with(|| inert_wasi(&self.prints)),
             table: &mut self.table,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_exception_and_not_what_the_runtime_adds() {
+        let python = "on the way\nTraceback (most recent call last):\n  File \"/0/plugin.py\", line 4, in run\nKeyError: 'a'\n\n\
+             During handling of the above exception, another exception occurred:\n\n\
+             Traceback (most recent call last):\n  File \"/0/plugin.py\", line 9, in run\nValueError: the moon is full\n\
+             thread '<unnamed>' panicked\nnote: run with `RUST_BACKTRACE=1`\n";
+        assert_eq!(printed_reason(python), Some("ValueError: the moon is full"));
+        assert_eq!(printed_reason("one\ntwo\n\n"), Some("two"));
+        assert_eq!(printed_reason(" \n"), None);
+    }
+
+    #[test]
+    fn a_message_that_is_cut_ends_before_the_word_that_does_not_fit() {
+        assert_eq!(cut_at_space("key abcdef", 20), "key abcdef");
+        assert_eq!(cut_at_space("key abcdef", 7), "key");
+        assert_eq!(
+            cut_at_space("abcdef", 3),
+            "(a line without a space, too long to be kept)"
+        );
     }
 }

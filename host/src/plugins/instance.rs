@@ -123,6 +123,9 @@ fn measured<R: Send>(
         0
     };
     loaded.spent(began.elapsed(), store.data().limiter.used, fuel);
+    if loaded.wasi {
+        store.data_mut().log_prints(result.is_err());
+    }
     result
 }
 

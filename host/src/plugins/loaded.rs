@@ -1,5 +1,6 @@
 //! A plugin that is compiled, linked and described, ready for instances.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -66,8 +67,11 @@ impl Cost {
 }
 
 /// What a plugin is made from.
+#[derive(Clone)]
 pub(super) struct Source {
     pub(super) name: String,
+    /// Where the bytes come from; none for a bundled plugin.
+    pub(super) file: Option<PathBuf>,
     pub(super) bytes: Arc<[u8]>,
     /// Digest of `bytes`.
     pub(super) sha256: String,
@@ -305,6 +309,7 @@ impl Source {
     pub(super) fn plain(name: &str, bytes: &[u8], sha256: Option<&str>) -> Self {
         Source {
             name: name.to_owned(),
+            file: None,
             bytes: Arc::from(bytes),
             sha256: sha256.map_or_else(|| engine::digest(bytes), str::to_owned),
             kind: None,

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use super::Kind;
 
+/// The version of `worker:plugin` that this host serves.
+const API: &str = "0.1";
+
 /// The file's name.
 pub const FILE: &str = "plugin.toml";
 
@@ -79,6 +82,12 @@ impl Manifest {
             || manifest.component.starts_with('.')
         {
             Some("component: must be the name of a file beside this one".to_owned())
+        } else if !manifest.is_of_this_version() {
+            Some(format!(
+                "api: this host has {API}, not {:?}: use a version of the plugin for {API}, or another version of \
+                 mcp-codex-worker",
+                manifest.api
+            ))
         } else {
             super::grants::Grants::parse(&manifest.wants)
                 .err()
@@ -89,6 +98,11 @@ impl Manifest {
         }
         manifest.folder = folder.to_owned();
         Ok(manifest)
+    }
+
+    fn is_of_this_version(&self) -> bool {
+        let further = self.api.strip_prefix(API);
+        further.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
     /// Where the component lies.

@@ -20,6 +20,9 @@ use super::{
 use crate::redact::ScannerSource;
 use crate::settings::{RepositoryEntry, Settings};
 
+/// The bundled summarizer of checks' output; an operator's entry of this name takes its place.
+const OUTPUT_SUMMARIZER: &str = "test-output";
+
 /// Every plugin that may be used, by name. Each is read, compiled and linked when it is first asked for, and stays as it
 /// is for as long as this set lives.
 #[derive(Clone)]
@@ -40,6 +43,7 @@ struct Inner {
 struct Slot {
     bundled: Option<&'static Bundled>,
     entry: Option<Entry>,
+    source: OnceLock<Result<Source, PluginError>>,
     loaded: OnceLock<Result<Ready, PluginError>>,
 }
 
@@ -65,6 +69,8 @@ pub struct Listed {
     pub enabled: bool,
     /// Where an operator's component lies.
     pub path: Option<PathBuf>,
+    /// Digest of its component, in hex, where it is known without opening it.
+    pub sha256: Option<String>,
     /// What it may do.
     pub grants: Vec<String>,
     /// Can be added to, but neither replaced nor taken out.
@@ -95,23 +101,11 @@ impl PluginSet {
     pub fn load(engine: &Arc<Engine>, settings: &PluginSettings) -> Self {
         let mut slots = BTreeMap::new();
         for bundled in BUNDLED {
-            slots.insert(
-                bundled.name.to_owned(),
-                Slot {
-                    bundled: Some(bundled),
-                    entry: None,
-                    loaded: OnceLock::new(),
-                },
-            );
+            slots.insert(bundled.name.to_owned(), Slot::new(Some(bundled), None));
         }
         for (name, entry) in &settings.entries {
             let slot = slots.entry(name.clone());
-            slot.or_insert_with(|| Slot {
-                bundled: None,
-                entry: None,
-                loaded: OnceLock::new(),
-            })
-            .entry = Some(entry.clone());
+            slot.or_insert_with(|| Slot::new(None, None)).entry = Some(entry.clone());
         }
         Self::new(engine, settings.clone(), slots)
     }
@@ -168,11 +162,7 @@ impl PluginSet {
 
     /// A set that has one operator's plugin and nothing bundled.
     fn of_entry(engine: &Arc<Engine>, name: &str, entry: Entry, largest: u64) -> Self {
-        let slot = Slot {
-            bundled: None,
-            entry: Some(entry),
-            loaded: OnceLock::new(),
-        };
+        let slot = Slot::new(None, Some(entry));
         let settings = PluginSettings {
             largest,
             ..PluginSettings::default()
@@ -330,6 +320,21 @@ impl PluginSet {
         }
     }
 
+    /// Names of the summarizers of a check's output, in the order in which they are asked: the operator's list, and after
+    /// it the bundled one.
+    pub fn output_summarizers(&self) -> Vec<String> {
+        let listed = self.inner.settings.summarize.iter();
+        let all = listed.map(String::as_str).chain([OUTPUT_SUMMARIZER]);
+        let on = |name: &str| self.inner.slots.get(name).is_none_or(Slot::enabled);
+        let mut names: Vec<String> = Vec::new();
+        for name in all.filter(|name| on(name)) {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
+
     /// A dialect.
     ///
     /// # Errors
@@ -435,21 +440,26 @@ impl PluginSet {
         of_kind.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Loads these plugins at once, in threads, so that nothing is compiled later on the way of a job. Errors come when
-    /// the plugin is asked for.
-    pub fn preload(&self, names: &[&str]) {
-        std::thread::scope(|scope| {
-            for (name, slot) in self
-                .inner
-                .slots
-                .iter()
-                .filter(|(name, _)| names.contains(&name.as_str()))
-            {
-                scope.spawn(move || {
-                    let _ = self.load_slot(name, slot);
-                });
+    /// Reads the components of these plugins now, so that what changes later does not concern this set, and has them
+    /// compiled in a thread of its own, so that nobody waits for that later. Errors come when a plugin is asked for.
+    pub fn make_ready(&self, names: Vec<String>) {
+        for name in &names {
+            if let Some(slot) = self.inner.slots.get(name) {
+                let _ = self.source(name, slot);
             }
-        });
+        }
+        let set = self.clone();
+        let compile = move || {
+            for name in names {
+                if let Some(slot) = set.inner.slots.get(&name) {
+                    let _ = set.load_slot(&name, slot);
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("plugin-loader".to_owned());
+        if let Err(error) = thread.spawn(compile) {
+            tracing::debug!("plugins are compiled when they are first used: {error}");
+        }
     }
 
     /// Everything that is known to be wrong: in the configuration, and with plugins that were asked for.
@@ -524,6 +534,11 @@ impl PluginSet {
             bundled: slot.is_bundled(),
             enabled: slot.enabled(),
             path: slot.entry.as_ref().and_then(|entry| entry.path.clone()),
+            sha256: match (&slot.entry, slot.bundled) {
+                (_, Some(bundled)) if slot.is_bundled() => Some(bundled.sha256.to_owned()),
+                (Some(entry), _) => entry.sha256.clone(),
+                (None, _) => None,
+            },
             grants: slot
                 .entry
                 .as_ref()
@@ -557,10 +572,22 @@ impl PluginSet {
     }
 
     fn load_slot(&self, name: &str, slot: &Slot) -> Result<Ready, PluginError> {
-        slot.loaded.get_or_init(|| self.open(name, slot)).clone()
+        let load = || {
+            let source = self.source(name, slot)?;
+            let file = source.file.clone();
+            let loaded = Loaded::load(&self.inner.engine, source);
+            let loaded = loaded.map_err(|error| error.in_file(file.as_deref()))?;
+            Ready::new(loaded)
+        };
+        slot.loaded.get_or_init(load).clone()
     }
 
-    fn open(&self, name: &str, slot: &Slot) -> Result<Ready, PluginError> {
+    fn source(&self, name: &str, slot: &Slot) -> Result<Source, PluginError> {
+        slot.source.get_or_init(|| self.open(name, slot)).clone()
+    }
+
+    /// Reads what a plugin is to be made from.
+    fn open(&self, name: &str, slot: &Slot) -> Result<Source, PluginError> {
         let refuse = |stage, what: String, remedy: String| PluginError {
             plugin: name.to_owned(),
             version: None,
@@ -628,7 +655,7 @@ impl PluginSet {
         }
         source.largest = self.inner.settings.largest;
         source.log = Arc::clone(&self.inner.log);
-        Ready::new(Loaded::load(&self.inner.engine, source)?)
+        Ok(source)
     }
 
     /// Whether an entry has a component of its own, and not only settings for the bundled one.
@@ -709,6 +736,7 @@ impl PluginSet {
             config: manifest.as_ref().map(defaults).unwrap_or_default(),
             sha256,
             bytes: bytes.into(),
+            file: Some(file),
             ..Source::plain(name, &[], Some(""))
         })
     }
@@ -739,6 +767,15 @@ impl PluginSet {
 }
 
 impl Slot {
+    fn new(bundled: Option<&'static Bundled>, entry: Option<Entry>) -> Self {
+        Slot {
+            bundled,
+            entry,
+            source: OnceLock::new(),
+            loaded: OnceLock::new(),
+        }
+    }
+
     fn known_kind(&self) -> Option<Kind> {
         self.bundled
             .map(|bundled| bundled.kind)

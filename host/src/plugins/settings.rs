@@ -16,7 +16,7 @@ use crate::settings::{RepositoryEntry, Settings};
 pub const PLUGIN_MAX_BYTES: u64 = 32 << 20;
 
 /// Keys of `[plugins]` that are lists and not plugins.
-const LISTS: [&str; 3] = ["dirs", "checks", "redact"];
+const LISTS: [&str; 4] = ["dirs", "checks", "redact", "summarize"];
 
 /// What the operator configured about plugins. What could not be understood is listed in [`PluginSettings::problems`];
 /// whether that stops a job depends on the plugin's kind.
@@ -32,6 +32,8 @@ pub struct PluginSettings {
     pub checks: Vec<String>,
     /// Redactors beside the bundled ones. Each is required: without it text is withheld.
     pub redact: Vec<String>,
+    /// Summarizers that are asked before the bundled one, in this order; the first that understands an output shortens it.
+    pub summarize: Vec<String>,
     /// `[plugins.NAME]`.
     pub entries: BTreeMap<String, Entry>,
     /// What is wrong, each with the plugin that it concerns, if it concerns one.
@@ -53,7 +55,7 @@ pub struct Entry {
     pub grants: Grants,
     /// `limits`, not yet laid over a kind's defaults.
     pub(super) limits: LimitChanges,
-    /// `config`: its settings.
+    /// `defaults` (of its manifest, as `plugin add` found them), and over them `config`: its settings.
     pub config: Config,
     /// Why it cannot be used: place, key and rule.
     pub(super) broken: Option<String>,
@@ -90,6 +92,7 @@ impl Default for PluginSettings {
             dirs: Vec::new(),
             checks: Vec::new(),
             redact: Vec::new(),
+            summarize: Vec::new(),
             entries: BTreeMap::new(),
             problems: Vec::new(),
         }
@@ -161,6 +164,7 @@ impl PluginSettings {
                 }),
                 ("checks", value) => strings(value).map(|names| self.checks = names),
                 ("redact", value) => strings(value).map(|names| self.redact = names),
+                ("summarize", value) => strings(value).map(|names| self.summarize = names),
                 (name, value) => self.entry(name, value, &context),
             };
             if let Err(rule) = result {
@@ -181,15 +185,11 @@ impl PluginSettings {
         for (key, value) in &entry.plugins {
             let result = match (key.as_str(), value) {
                 ("dirs", _) => Err("stands in [plugins] only".to_owned()),
-                ("checks", value) => strings(value).map(|names| {
-                    // A name that stands in both lists has the place that the nearer one gives it.
-                    self.checks.retain(|name| !names.contains(name));
-                    self.checks.extend(names);
-                }),
-                ("redact", value) => strings(value).map(|names| {
-                    self.redact.retain(|name| !names.contains(name));
-                    self.redact.extend(names);
-                }),
+                ("checks", value) => strings(value).map(|names| join(&mut self.checks, names)),
+                ("redact", value) => strings(value).map(|names| join(&mut self.redact, names)),
+                ("summarize", value) => {
+                    strings(value).map(|names| join(&mut self.summarize, names))
+                }
                 (name, toml::Value::Table(_)) if is_name(name) && !self.has(name) => {
                     Err("there is no plugin of that name in [plugins]".to_owned())
                 }
@@ -237,6 +237,12 @@ impl PluginSettings {
         }
         Ok(())
     }
+}
+
+/// Adds a repository's list. A name that stands in both has the place that the nearer one gives it.
+fn join(list: &mut Vec<String>, names: Vec<String>) {
+    list.retain(|name| !names.contains(name));
+    list.extend(names);
 }
 
 /// Where a table stands.
@@ -313,16 +319,21 @@ impl Entry {
                         .map_err(|rule| format!("{name}: {rule}"))?;
                 }
             }
-            "config" => match serde_json::to_value(value) {
+            "config" | "defaults" => match serde_json::to_value(value) {
                 Ok(Value::Object(config)) => {
-                    let place = Place::table(context.file, format!("{}.config", context.table));
-                    self.config.lay(place, config);
+                    let place = Place::table(context.file, format!("{}.{key}", context.table));
+                    if key == "defaults" {
+                        here(context.config_dir)?;
+                        self.config.lay_under(place, config);
+                    } else {
+                        self.config.lay(place, config);
+                    }
                 }
                 _ => return Err("must be a table".to_owned()),
             },
             _ => {
                 return Err(
-                    "no such key; there are enabled, kind, path, sha256, grants, limits, config"
+                    "no such key; there are enabled, kind, path, sha256, grants, limits, config, defaults"
                         .to_owned(),
                 );
             }
@@ -346,29 +357,15 @@ impl LimitChanges {
 
 /// `"64MiB"`, `"64 KiB"`, or a number of bytes.
 fn size(value: &toml::Value, least: u64, most: u64) -> Result<u64, String> {
-    let rule = || "must be a size such as \"64MiB\", \"512KiB\", or a number of bytes".to_owned();
-    let count = match value {
-        toml::Value::Integer(count) => u64::try_from(*count).map_err(|_| rule())?,
-        toml::Value::String(text) => {
-            let (number, unit) = text.split_at(
-                text.find(|c: char| !c.is_ascii_digit())
-                    .unwrap_or(text.len()),
-            );
-            let unit = match unit.trim() {
-                "" | "B" => 1,
-                "KiB" => 1 << 10,
-                "MiB" => 1 << 20,
-                "GiB" => 1 << 30,
-                _ => return Err(rule()),
-            };
-            number
-                .parse::<u64>()
-                .ok()
-                .and_then(|number| number.checked_mul(unit))
-                .ok_or_else(rule)?
-        }
-        _ => return Err(rule()),
-    };
+    const UNITS: &[(&str, u64)] = &[
+        ("", 1),
+        ("B", 1),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+    ];
+    let count = quantity(value, UNITS)
+        .ok_or("must be a size such as \"64MiB\", \"512KiB\", or a number of bytes")?;
     if (least..=most).contains(&count) {
         Ok(count)
     } else {
@@ -382,32 +379,26 @@ fn size(value: &toml::Value, least: u64, most: u64) -> Result<u64, String> {
 
 /// `"2s"`, `"500ms"`, or a number of milliseconds.
 fn time(value: &toml::Value) -> Result<Duration, String> {
-    let rule =
-        || "must be a time such as \"2s\", \"500ms\", or a number of milliseconds".to_owned();
-    let millis = match value {
-        toml::Value::Integer(count) => u64::try_from(*count).map_err(|_| rule())?,
-        toml::Value::String(text) => {
-            let (number, unit) = text.split_at(
-                text.find(|c: char| !c.is_ascii_digit())
-                    .unwrap_or(text.len()),
-            );
-            let unit = match unit.trim() {
-                "" | "ms" => 1,
-                "s" => 1000,
-                _ => return Err(rule()),
-            };
-            number
-                .parse::<u64>()
-                .ok()
-                .and_then(|number| number.checked_mul(unit))
-                .ok_or_else(rule)?
-        }
-        _ => return Err(rule()),
-    };
+    let millis = quantity(value, &[("", 1), ("ms", 1), ("s", 1000)])
+        .ok_or("must be a time such as \"2s\", \"500ms\", or a number of milliseconds")?;
     if (10..=600_000).contains(&millis) {
         Ok(Duration::from_millis(millis))
     } else {
         Err("must be between 10 ms and 600 s".to_owned())
+    }
+}
+
+/// A number, or a text of a number and one of these units, in the smallest unit.
+fn quantity(value: &toml::Value, units: &[(&str, u64)]) -> Option<u64> {
+    match value {
+        toml::Value::Integer(count) => u64::try_from(*count).ok(),
+        toml::Value::String(text) => {
+            let end = text.find(|c: char| !c.is_ascii_digit());
+            let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+            let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim())?;
+            number.parse::<u64>().ok()?.checked_mul(*factor)
+        }
+        _ => None,
     }
 }
 

@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::plugins::PluginSet;
 use crate::plugins::summarizer::{Content, Request};
+use crate::plugins::{PluginSet, Stage};
 use crate::redact::{Redacted, Redactor};
 use crate::report::text;
-
-/// The summarizer of every output; an operator's plugin of this name takes its place.
-const SUMMARIZER: &str = "test-output";
 
 /// Where an output comes from.
 pub(super) struct Origin {
@@ -18,8 +15,8 @@ pub(super) struct Origin {
     pub(super) exit_code: Option<i32>,
 }
 
-/// Shortens an output that is redacted already. A summarizer that fails leaves the plain cut (D6), and what it wrote is
-/// redacted again: its text is its own.
+/// Shortens an output that is redacted already: the first summarizer that understands it does. Where none does, or those
+/// that might fail, the plain cut is left (D6). What a plugin wrote is redacted again: its text is its own.
 pub(super) async fn digest(
     output: &str,
     origin: &Origin,
@@ -41,20 +38,22 @@ pub(super) async fn digest(
                 exit_code,
                 max_bytes,
             };
-            plugins.summarizer(SUMMARIZER)?.summarize(&request)
+            let fits = |text: &String| text.len() <= max_bytes && !text.trim().is_empty();
+            plugins.output_summarizers().iter().find_map(|name| {
+                let made = plugins.summarizer(name);
+                match made.and_then(|summarizer| summarizer.summarize(&request)) {
+                    Ok(summary) => Some(text::printable(&summary.text)).filter(fits),
+                    // What it refuses is for the next one.
+                    Err(error) if error.stage == Stage::Fault => None,
+                    Err(error) => {
+                        tracing::warn!(%error, "an output is shortened without this plugin");
+                        None
+                    }
+                }
+            })
         })
     };
-    let made = match call.await {
-        Ok(Ok(summary)) => Some(text::printable(&summary.text)),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "an output was cut plainly");
-            None
-        }
-        Err(_) => None,
-    };
-    let fits = |text: &String| text.len() <= max_bytes && !text.trim().is_empty();
-    let digest = made
-        .filter(fits)
-        .unwrap_or_else(|| text::head_tail(&output, max_bytes));
+    let made = call.await.ok().flatten();
+    let digest = made.unwrap_or_else(|| text::head_tail(&output, max_bytes));
     redactor.text(digest.trim_end())
 }

@@ -73,7 +73,7 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
         path: &format!("plugins/{file}"),
         sha256: &info.sha256,
         grants: wish.grants,
-        config: &seen.config.values(),
+        defaults: &seen.config.values(),
         every_job: wish.every_job,
     })?;
     operator.save()?;
@@ -92,7 +92,7 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
         Kind::Dialect => println!(
             "it is used for the gateways that it recognises, or with WORKER_DIALECT={name}"
         ),
-        Kind::Summarizer => println!("it shortens output where its name is asked for"),
+        Kind::Summarizer => println!("it is asked first to shorten the output of checks that fail"),
     }
     Ok(true)
 }

@@ -31,7 +31,9 @@ pub(super) fn new(
     match language {
         Language::Rust => {}
         Language::JavaScript => println!("    npm install --ignore-scripts"),
-        Language::Python => println!("    pip install componentize-py==0.25.1"),
+        Language::Python => {
+            println!("    python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1")
+        }
     }
     println!("    mcp-codex-worker plugin build");
     println!("    mcp-codex-worker plugin test");
@@ -82,6 +84,9 @@ pub(super) fn test(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
         );
         for line in &outcome.wrong {
             println!("    {line}");
+        }
+        for line in outcome.log.iter().flat_map(|text| text.lines()) {
+            println!("    log: {line}");
         }
     }
     let failed = outcomes

@@ -85,6 +85,7 @@ pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
     });
     // Every part went through the redactor; once more the whole, so that none can be forgotten.
     let result = redactor.json(result);
+    job.write_plugin_log();
     let cause = fault.as_ref().map(|(cause, _)| cause.as_str());
     tracing::info!(
         passes = findings.passes.len(),

@@ -18,7 +18,7 @@ use super::site::Site;
 use super::stop::{Cause, Stop};
 use super::{ending, log};
 use crate::agent::{self, AgentOutcome, AgentRun, Claude, Ending, Session};
-use crate::checks::OnViolation;
+use crate::checks::{CheckSpec, OnViolation};
 use crate::gateway::{self, Adapter};
 use crate::job::id::JobId;
 use crate::job::lock::Hold;
@@ -110,6 +110,14 @@ pub(super) async fn run(
         Err(fault) => return ending::without_equipment(&store, &id, &fault),
     };
     mask.set(equipment.redactor.clone());
+    // While the agent works there is time to compile them.
+    let asked = spec.checks.iter().filter_map(|check| match check {
+        CheckSpec::Plugin(check) => Some(&check.plugin),
+        CheckSpec::Command(_) => None,
+    });
+    let standing = equipment.plugins.standing_checks();
+    let checks = asked.chain(standing).cloned().collect();
+    equipment.plugins.make_ready(checks);
     let journal = Journal::begin(store, id, equipment.redactor.clone(), State::Queued);
     let mut job = Job {
         settings,
@@ -178,12 +186,29 @@ impl Job {
             "checks": checks,
             "timeout_ms": spec.timeout_ms,
             "isolation": spec.isolation,
+            "plugins": self.operators_plugins(),
         });
-        let journal = self.journal();
+        let mut journal = self.journal();
+        for listed in self.equipment.plugins.list() {
+            if listed.enabled && !listed.grants.is_empty() {
+                let grants = listed.grants.join(", ");
+                journal.line(&format!("plugin {} was granted {grants}", listed.name));
+            }
+        }
         let summary = journal.redactor().json(summary);
         journal.record("what was asked", |store, id| {
             store.record_spec(id, &summary)
         });
+    }
+
+    /// The operator's plugins that this job may meet: which component, and what it may do.
+    fn operators_plugins(&self) -> Vec<serde_json::Value> {
+        let listed = self.equipment.plugins.list().into_iter();
+        let own = listed.filter(|listed| listed.enabled && !listed.bundled);
+        own.map(|listed| {
+            json!({ "name": listed.name, "sha256": listed.sha256, "grants": listed.grants })
+        })
+        .collect()
     }
 
     async fn wait_for_turn(&mut self) -> Result<Hold, Cut> {
@@ -287,6 +312,7 @@ impl Job {
             let spent_before = adapter.usage();
             let run = self.agent_run(around, base, session.clone(), prompt).await;
             let outcome = self.run_agent(run).await;
+            self.write_plugin_log();
             self.take_changes(base).await?;
             let outcome = outcome?;
             let ending = outcome.ending.clone();
@@ -476,7 +502,10 @@ impl Job {
             verify::Progress::Started(check) => {
                 self.journal().progress("last", format!("check {check}"))
             }
-            verify::Progress::Ended(line) => self.journal().line(&line),
+            verify::Progress::Ended(line) => {
+                self.write_plugin_log();
+                self.journal().line(&line);
+            }
         };
         verify::run(
             &plan,
@@ -487,6 +516,16 @@ impl Job {
             tell,
         )
         .await
+    }
+
+    /// Puts down what plugins logged since the last time.
+    pub(super) fn write_plugin_log(&self) {
+        let mut journal = self.journal();
+        let redactor = journal.redactor().clone();
+        let redact = |text: &str| redactor.text(text).into_string();
+        for text in self.equipment.plugins.take_log(redact) {
+            journal.line(&text);
+        }
     }
 
     /// Puts the files back that were changed outside the scope, where the job asked for it.

@@ -1,7 +1,8 @@
 //! From a plugin's source to its component, pinned in its manifest.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use wit_component::ComponentEncoder;
 
@@ -13,6 +14,19 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What JavaScript plugins are built with.
 const COMPONENTIZE_JS: &str = "@bytecodealliance/componentize-js";
+
+/// What Python plugins are built with, and the version that was tried.
+const COMPONENTIZE_PY: (&str, &str) = ("componentize-py", "0.25.1");
+
+/// What cargo says when it wants something from the network and does not get it.
+const NO_NETWORK: [&str; 6] = [
+    "offline mode",
+    "--offline was specified",
+    "failed to download",
+    "failed to fetch",
+    "Unable to update registry",
+    "download of",
+];
 
 /// What a build made.
 #[derive(Debug, Clone)]
@@ -116,6 +130,7 @@ pub fn build(folder: &Path) -> Result<Built, BuildError> {
 /// A Rust crate: cargo to a core module, and that to a component in process.
 fn rust(folder: &Path) -> Result<Vec<u8>, BuildError> {
     have_target(folder)?;
+    let cargo_toml = folder.join("Cargo.toml");
     let mut cargo = Command::new("cargo");
     cargo.current_dir(folder).args([
         "build",
@@ -135,19 +150,25 @@ fn rust(folder: &Path) -> Result<Vec<u8>, BuildError> {
     ] {
         cargo.env_remove(name);
     }
-    cargo.stderr(std::process::Stdio::inherit());
-    let output = cargo
-        .output()
+    if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        cargo.env("CARGO_TERM_COLOR", "always");
+    }
+    let (succeeded, messages, offline) = watched(&mut cargo)
         .map_err(|error| BuildError::Tool(format!("cargo: {error}; https://rustup.rs has it")))?;
-    if !output.status.success() {
+    if !succeeded && offline {
+        return Err(BuildError::Tool(format!(
+            "cargo could not download the crates that {} names; build it once where crates.io can be reached (or run \
+             `cargo fetch` there), and it builds without a network from then on",
+            cargo_toml.display()
+        )));
+    }
+    if !succeeded {
         return Err(BuildError::Failed {
             program: "cargo build".to_owned(),
         });
     }
-    let manifest_path = std::fs::canonicalize(folder.join("Cargo.toml"));
-    let manifest_path =
-        manifest_path.map_err(|error| file_error(&folder.join("Cargo.toml"), error))?;
-    let messages = String::from_utf8_lossy(&output.stdout);
+    let manifest_path = std::fs::canonicalize(&cargo_toml);
+    let manifest_path = manifest_path.map_err(|error| file_error(&cargo_toml, error))?;
     let artifact = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
@@ -166,7 +187,7 @@ fn rust(folder: &Path) -> Result<Vec<u8>, BuildError> {
     let Some(module) = artifact else {
         let what = "builds no .wasm: its [lib] needs crate-type = [\"cdylib\"]".to_owned();
         return Err(BuildError::Component {
-            file: folder.join("Cargo.toml").display().to_string(),
+            file: cargo_toml.display().to_string(),
             what,
         });
     };
@@ -175,6 +196,35 @@ fn rust(folder: &Path) -> Result<Vec<u8>, BuildError> {
         file: module.display().to_string(),
         what,
     })
+}
+
+/// Runs cargo with its diagnostics passed on: whether it succeeded, its messages, and whether it lacked the network.
+fn watched(cargo: &mut Command) -> std::io::Result<(bool, String, bool)> {
+    let mut child = cargo
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut diagnostics = child.stderr.take();
+    let reader = std::thread::spawn(move || {
+        let mut offline = false;
+        for line in diagnostics
+            .iter_mut()
+            .flat_map(|pipe| BufReader::new(pipe).lines())
+        {
+            let Ok(line) = line else { break };
+            offline |= NO_NETWORK.iter().any(|words| line.contains(words));
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+        offline
+    });
+    let mut messages = Vec::new();
+    if let Some(pipe) = &mut child.stdout {
+        pipe.read_to_end(&mut messages)?;
+    }
+    let status = child.wait()?;
+    let offline = reader.join().unwrap_or_default();
+    let messages = String::from_utf8_lossy(&messages).into_owned();
+    Ok((status.success(), messages, offline))
 }
 
 /// A component of a core module that wit-bindgen described.
@@ -195,50 +245,82 @@ fn have_target(folder: &Path) -> Result<(), BuildError> {
         let output = Command::new("rustc")
             .current_dir(folder)
             .args(["--print", "target-libdir", "--target", TARGET])
-            .output();
-        output
-            .is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
+            .output()
+            .map_err(|error| {
+                BuildError::Tool(format!("rustc: {error}; https://rustup.rs has it"))
+            })?;
+        Ok(Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
     };
-    if installed() {
+    if installed()? {
         return Ok(());
     }
-    let _ = Command::new("rustup")
+    let added = Command::new("rustup")
         .current_dir(folder)
         .args(["target", "add", TARGET])
-        .stdout(std::process::Stdio::null())
+        .stdout(Stdio::null())
         .status();
-    if installed() {
+    if installed()? {
         return Ok(());
     }
-    Err(BuildError::Tool(format!(
-        "Rust cannot build for {TARGET}; run: rustup target add {TARGET}"
-    )))
+    Err(BuildError::Tool(match added {
+        Ok(_) => {
+            format!("Rust cannot build for {TARGET}; run: rustup target add {TARGET}")
+        }
+        Err(_) => format!(
+            "Rust cannot build for {TARGET}, and there is no rustup to add it with: install the package of your \
+             distribution that has Rust's library for wasm32, or Rust from https://rustup.rs and run: \
+             rustup target add {TARGET}"
+        ),
+    }))
 }
 
-/// The interface beside a plugin that has none of its own: one in this repository.
-fn have_wit(folder: &Path) -> Result<(), BuildError> {
-    let vendor = folder.join("vendor");
-    if vendor.join("wit").is_dir() {
-        return Ok(());
+/// The folder, relative to the plugin's, with the interface for tools that want it as files, and the world in it that
+/// gives what the manifest wants: other languages than Rust import their whole world, and an import without its grant
+/// does not load.
+fn interface(folder: &Path, manifest: &Manifest) -> Result<(&'static str, String), BuildError> {
+    const PLACE: &str = "target/wit";
+    let place = folder.join(PLACE);
+    let written = |file: &Path, text: &str| {
+        std::fs::write(file, text).map_err(|error| file_error(file, error))
+    };
+    let _ = std::fs::remove_dir_all(&place);
+    std::fs::create_dir_all(&place).map_err(|error| file_error(&place, error))?;
+    let vendored = folder.join("vendor/wit");
+    if vendored.is_dir() {
+        let entries = std::fs::read_dir(&vendored).map_err(|error| file_error(&vendored, error))?;
+        for entry in entries.flatten() {
+            let to = place.join(entry.file_name());
+            std::fs::copy(entry.path(), &to).map_err(|error| file_error(&to, error))?;
+        }
+    } else {
+        // A plugin of this repository has no copy of its own.
+        for (path, text) in super::VENDORED {
+            if let Some(name) = path.strip_prefix("wit/") {
+                written(&place.join(name), text)?;
+            }
+        }
     }
-    for (path, text) in super::VENDORED
-        .iter()
-        .filter(|(path, _)| path.starts_with("wit/"))
-    {
-        let file = vendor.join(path);
-        let written =
-            std::fs::create_dir_all(vendor.join("wit")).and_then(|()| std::fs::write(&file, text));
-        written.map_err(|error| file_error(&file, error))?;
+    let kind = manifest.kind;
+    let wants = |grant: &str| {
+        let mut wants = manifest.wants.iter();
+        wants.any(|want| want.split(':').next() == Some(grant))
+    };
+    let mut imports = String::new();
+    for interface in ["files", "clock"] {
+        if wants(interface) {
+            imports.push_str(&format!(" import {interface};"));
+        }
     }
-    Ok(())
+    let world = format!("world wanted {{ include {kind}-plugin;{imports} }}\n");
+    written(&place.join("wanted.wit"), &world)?;
+    Ok((PLACE, "worker:plugin/wanted".to_owned()))
 }
 
 /// componentize-js from the plugin's own node_modules, with every part of WASI left out.
 fn javascript(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), BuildError> {
     if !folder.join("node_modules").join(COMPONENTIZE_JS).is_dir() {
-        let install = format!("npm install --ignore-scripts --save-dev {COMPONENTIZE_JS}@0.23");
         return Err(BuildError::Tool(format!(
-            "{COMPONENTIZE_JS} is not installed; run in {}: {install}",
+            "{COMPONENTIZE_JS} is not installed; run: cd {} && npm install --ignore-scripts --save-dev {COMPONENTIZE_JS}@0.23.0",
             folder.display()
         )));
     }
@@ -249,33 +331,35 @@ fn javascript(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), Bu
          disableFeatures: ['random', 'stdio', 'clocks', 'http', 'fetch-event'] }}); \
          await writeFile(out, made.component);"
     );
-    have_wit(folder)?;
+    let (wit, world) = interface(folder, manifest)?;
     let mut node = Command::new("node");
     node.current_dir(folder)
         .args(["--input-type=module", "--eval", &script, "--"]);
-    node.args([source, "vendor/wit", &world(manifest), &manifest.component]);
-    node.stdout(std::process::Stdio::null());
+    node.args([source, wit, &world, &manifest.component]);
+    node.stdout(Stdio::null());
     run(node, "node (componentize-js)", "https://nodejs.org has it")
 }
 
-/// componentize-py from PATH.
+/// componentize-py from the plugin's own `.venv`, else from PATH.
 fn python(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), BuildError> {
-    have_wit(folder)?;
-    let mut tool = Command::new("componentize-py");
+    let (name, version) = COMPONENTIZE_PY;
+    let own = Path::new(".venv").join(if cfg!(windows) { "Scripts" } else { "bin" });
+    let own = std::path::absolute(folder.join(own).join(name));
+    let own = own.ok().filter(|tool| tool.is_file());
+    let (wit, world) = interface(folder, manifest)?;
+    let mut tool = Command::new(own.unwrap_or_else(|| PathBuf::from(name)));
     tool.current_dir(folder)
-        .args(["-d", "vendor/wit", "-w", &world(manifest), "componentize"]);
-    tool.args([source.trim_end_matches(".py"), "-o", &manifest.component])
-        .stdout(std::process::Stdio::null());
-    run(
-        tool,
-        "componentize-py",
-        "run: pip install componentize-py==0.25.1",
-    )
-}
-
-/// The world that gives what the manifest wants. Other languages than Rust import their whole world.
-fn world(manifest: &Manifest) -> String {
-    format!("worker:plugin/{}-plugin", manifest.kind)
+        // Its own frames help nobody: the traceback of the plugin's source is what counts.
+        .env("RUST_BACKTRACE", "0")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .args(["-d", wit, "-w", &world, "componentize"])
+        .args([source.trim_end_matches(".py"), "-o", &manifest.component])
+        .stdout(Stdio::null());
+    let install = format!(
+        "run: cd {} && python3 -m venv .venv && .venv/bin/pip install {name}=={version}",
+        folder.display()
+    );
+    run(tool, name, &install)
 }
 
 fn run(mut command: Command, program: &str, missing: &str) -> Result<(), BuildError> {

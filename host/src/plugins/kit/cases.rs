@@ -26,6 +26,8 @@ pub struct Outcome {
     pub wrong: Vec<String>,
     /// What it cost.
     pub cost: Cost,
+    /// What the plugin logged, as a job's log would have it.
+    pub log: Vec<String>,
 }
 
 /// Why the cases could not be run at all.
@@ -221,6 +223,7 @@ pub fn run(
         outcomes.push(Outcome {
             name,
             wrong,
+            log: set.take_log(str::to_owned),
             cost: set.cost(&manifest.id).since(&before),
         });
     }

@@ -7,3 +7,19 @@ pub mod template;
 
 /// What `plugin new` copies into a new plugin: the WIT and the SDK of this host, by path.
 pub(crate) static VENDORED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/vendored.rs"));
+
+#[cfg(test)]
+mod tests {
+    use super::VENDORED;
+
+    /// componentize-py puts the documentation into Python strings as it is.
+    #[test]
+    fn the_interface_says_nothing_that_another_language_takes_for_syntax() {
+        let mut files = VENDORED.iter().filter(|(path, _)| path.ends_with(".wit"));
+        assert!(files.clone().count() > 5);
+        let bad = files.find(|(_, text)| {
+            text.contains('\\') || text.contains("\"\"\"") || text.contains("*/")
+        });
+        assert_eq!(bad.map(|(path, _)| path), None);
+    }
+}

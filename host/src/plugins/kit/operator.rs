@@ -48,8 +48,8 @@ pub struct NewEntry<'a> {
     pub sha256: &'a str,
     /// What it may do.
     pub grants: &'a [String],
-    /// Its settings; those that the entry has already stay.
-    pub config: &'a serde_json::Map<String, serde_json::Value>,
+    /// The settings of its manifest; the operator's own, in the entry's `config`, stay as they are and stand over them.
+    pub defaults: &'a serde_json::Map<String, serde_json::Value>,
     /// A check that every job must pass.
     pub every_job: bool,
 }
@@ -117,18 +117,19 @@ impl Operator {
                 value(grants.iter().map(String::as_str).collect::<Array>()),
             ),
         };
-        if !new.config.is_empty() && entry.get("config").is_none() {
-            let config = toml::to_string(new.config)
-                .ok()
-                .and_then(|text| text.parse::<DocumentMut>().ok());
-            if let Some(config) = config {
-                entry.insert("config", Item::Table(config.as_table().clone()));
-            }
-        }
+        let defaults = toml::to_string(new.defaults)
+            .ok()
+            .and_then(|text| text.parse::<DocumentMut>().ok())
+            .filter(|defaults| !defaults.as_table().is_empty());
+        match defaults {
+            Some(defaults) => entry.insert("defaults", Item::Table(defaults.as_table().clone())),
+            None => entry.remove("defaults"),
+        };
         match new.kind {
             Kind::Check => self.list("checks", new.name, new.every_job),
             Kind::Redactor => self.list("redact", new.name, true),
-            Kind::Summarizer | Kind::Dialect => Ok(()),
+            Kind::Summarizer => self.list("summarize", new.name, true),
+            Kind::Dialect => Ok(()),
         }
     }
 
@@ -140,6 +141,7 @@ impl Operator {
         let removed = self.plugins()?.remove(name);
         self.list("checks", name, false)?;
         self.list("redact", name, false)?;
+        self.list("summarize", name, false)?;
         Ok(removed.map(|entry| entry.get("path").and_then(Item::as_str).map(str::to_owned)))
     }
 
@@ -244,7 +246,7 @@ mod tests {
             path: "plugins/todo.wasm",
             sha256: "00",
             grants: &["clock".to_owned()],
-            config: config.as_object().unwrap(),
+            defaults: config.as_object().unwrap(),
             every_job: true,
         };
         operator.add(&entry).unwrap();
@@ -258,7 +260,7 @@ mod tests {
         assert!(text.contains("checks = [\"license\", \"todo\"]"), "{text}");
         let table: toml::Table = text.parse().unwrap();
         assert_eq!(
-            table["plugins"]["todo"]["config"]["words"][0].as_str(),
+            table["plugins"]["todo"]["defaults"]["words"][0].as_str(),
             Some("TODO")
         );
 

@@ -77,13 +77,13 @@ pub fn create(
         Language::JavaScript => (
             "language = \"js\"\nsource = \"plugin.js\"",
             "npm install --ignore-scripts        # componentize-js, once\n",
-            "",
+            include_str!("templates/js.md"),
             "",
         ),
         Language::Python => (
             "language = \"python\"\nsource = \"plugin.py\"",
-            "pip install componentize-py==0.25.1 # once\n",
-            "",
+            "python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1   # once\n",
+            include_str!("templates/python.md"),
             "",
         ),
     };

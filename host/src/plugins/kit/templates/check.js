@@ -32,11 +32,12 @@ function text(job, path) {
 
 export const check = {
   run(job) {
+    const { words } = settings();
     const findings = [];
     // A deleted file has no text, a binary one no lines.
     for (const file of job.changed().filter((file) => !file.binary && file.size > 0n)) {
       text(job, file.path).split('\n').forEach((line, index) => {
-        for (const word of settings().words.filter((word) => line.includes(word))) {
+        for (const word of words.filter((word) => line.includes(word))) {
           findings.push({
             rule: 'left-over',
             severity: 'error',

@@ -9,6 +9,12 @@ from wit_world.exports.plugin import Info
 
 READ = 1 << 20
 
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"words": {"type": "array", "items": {"type": "string", "minLength": 1}}},
+}
+
 
 def settings():
     return {"words": ["FIXME"], **json.loads(config.json())}
@@ -26,7 +32,7 @@ def text(job, path):
 
 class Plugin(exports.Plugin):
     def describe(self):
-        return Info("{{name}}", "0.1.0", "no left-over words in changed files", None)
+        return Info("{{name}}", "0.1.0", "no left-over words in changed files", json.dumps(SCHEMA))
 
     def validate(self):
         pass
@@ -34,13 +40,13 @@ class Plugin(exports.Plugin):
 
 class Check(exports.Check):
     def run(self, job):
-        findings = []
+        words, findings = settings()["words"], []
         # A deleted file has no text, a binary one no lines.
         for file in job.changed():
             if file.binary or file.size == 0:
                 continue
             for number, line in enumerate(text(job, file.path).splitlines(), 1):
-                for word in settings()["words"]:
+                for word in words:
                     if word in line:
                         hint = f"do what the {word} says, or remove it"
                         message = f"{word} left behind"

@@ -1,0 +1,196 @@
+//! Plugins in whole jobs: what they log, and what a change of the operator's configuration means for jobs that run and for
+//! those that come after.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mcp_codex_worker::demo::mcp_client::McpClient;
+use serde_json::{Value, json};
+use worker_test_support::worker::{PATIENCE, call, run_job};
+use worker_test_support::{Repository, StandIn, Worker};
+
+use super::guests::{guest, sha256};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
+
+/// An operator with one plugin, `mine`, that every job must pass.
+struct Operator {
+    repository: Repository,
+    worker: Worker,
+    component: PathBuf,
+    _agent: StandIn,
+}
+
+impl Operator {
+    fn with(agent: StandIn) -> Self {
+        let repository = Repository::with([("src/a.txt", "one\n")]);
+        repository.commit("Begin");
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let component = worker.home().join("mine.wasm");
+        std::fs::copy(guest("hostile-check"), &component).unwrap();
+        let operator = Operator {
+            repository,
+            worker,
+            component,
+            _agent: agent,
+        };
+        operator.configure("");
+        operator
+    }
+
+    /// Writes the config file anew, with further tables.
+    fn configure(&self, more: &str) {
+        let folder = self.worker.home().join(".config/mcp-codex-worker");
+        std::fs::create_dir_all(&folder).unwrap();
+        let text = format!(
+            "[plugins]\nchecks = ['mine']\n[plugins.mine]\nkind = 'check'\npath = {:?}\nsha256 = '{}'\n{more}",
+            self.component,
+            sha256(&self.component)
+        );
+        std::fs::write(folder.join("config.toml"), text).unwrap();
+    }
+
+    fn job(&self) -> Value {
+        json!({ "prompt": "Change a line.", "allowed_dirs": [self.repository.path()] })
+    }
+}
+
+fn wait_for(file: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while !file.exists() {
+        assert!(Instant::now() < deadline, "{} is not there", file.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn log(front: &mut McpClient, result: &Value) -> String {
+    let id = &result["job_id"];
+    let reply = call(front, "tail", json!({ "job_id": id, "max_bytes": 7000 }));
+    reply.structured["log"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_a_plugin_logs_is_in_the_jobs_log_under_its_name_and_without_secrets() {
+    let operator = Operator::with(StandIn::that("printf 'two\\n' > src/a.txt"));
+    operator.configure("config = { do = 'tell' }\ngrants = ['clock']\n");
+    let mut front = operator.worker.serve();
+    let result = run_job(&mut front, operator.job());
+    assert_eq!(result["job_status"], "completed", "{result}");
+    let log = log(&mut front, &result);
+    let lines: Vec<&str> = log
+        .lines()
+        .filter_map(|line| Some(line.split_once("plugin mine: ")?.1))
+        .collect();
+    assert!(log.contains("plugin mine was granted clock"), "{log}");
+    assert_eq!(lines.first(), Some(&"looked at 1 files"), "{log}");
+    assert!(lines[1].starts_with("warning: found [redacted"), "{log}");
+    assert_eq!(lines[2..], ["[2Jcompleted"], "{log}");
+    assert!(
+        !log.contains("gateway-key") && !log.contains('\u{1b}'),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_panic_is_in_the_jobs_log_and_in_the_verdict() {
+    let operator = Operator::with(StandIn::that("printf 'two\\n' > src/a.txt"));
+    operator.configure("config = { do = 'panic' }\n");
+    let mut front = operator.worker.serve();
+    let mut job = operator.job();
+    job["auto_revise"] = json!({ "max_passes": 0 });
+    let result = run_job(&mut front, job);
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert!(
+        result["checks"].to_string().contains("the moon is full"),
+        "{result}"
+    );
+    let log = log(&mut front, &result);
+    assert!(
+        log.contains("plugin mine: error: ") && log.contains("the moon is full"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_running_job_keeps_its_plugins_and_the_next_one_takes_what_changed() {
+    let operator = Operator::with(StandIn::that(
+        "echo two >> src/a.txt; touch begun; wait_for go",
+    ));
+    let place = operator.repository.path();
+    let mut front = operator.worker.serve();
+    let started = call(&mut front, "start", operator.job()).structured;
+    wait_for(&place.join("begun"));
+    // Another component and other settings, while the job runs.
+    std::fs::copy(guest("files-check"), &operator.component).unwrap();
+    operator.configure("enabled = false\n");
+    std::fs::write(place.join("go"), "").unwrap();
+    let wait = json!({ "job_id": started["job_id"], "timeout_ms": PATIENCE.as_millis() as u64 });
+    let result = call(&mut front, "wait", wait).structured;
+    assert_eq!(result["checks"], json!(["mine: passed (done)"]), "{result}");
+
+    // The same front: nothing was restarted.
+    let result = run_job(&mut front, operator.job());
+    assert_eq!(result["checks"], json!([]), "{result}");
+
+    // Bytes that nobody pinned are not run, and a check that cannot be run is not passed.
+    operator.configure("");
+    let mut bytes = std::fs::read(&operator.component).unwrap();
+    bytes.push(0);
+    std::fs::write(&operator.component, bytes).unwrap();
+    let mut job = operator.job();
+    job["auto_revise"] = json!({ "max_passes": 0 });
+    let result = run_job(&mut front, job);
+    assert_eq!(result["job_status"], "failed", "{result}");
+    let said = result["checks"].to_string();
+    assert!(
+        said.contains("has the sha256") && said.contains("was expected"),
+        "{result}"
+    );
+}
+
+#[test]
+fn a_repository_has_settings_of_its_own() {
+    let operator = Operator::with(StandIn::that("printf 'two\\n' > src/a.txt"));
+    let top = operator.repository.path();
+    operator.configure(&format!(
+        "config = {{ do = 'pass with an error' }}\n[repositories.{top:?}.plugins.mine]\nconfig = {{ do = 'nothing' }}\n"
+    ));
+    let result = run_job(&mut operator.worker.serve(), operator.job());
+    assert_eq!(result["checks"], json!(["mine: passed (done)"]), "{result}");
+}
+
+#[test]
+fn a_teams_summarizer_is_asked_first_and_what_it_refuses_goes_to_the_bundled_one() {
+    let operator = Operator::with(StandIn::that("printf 'two\\n' > src/a.txt"));
+    let summarizer = guest("hostile-summarizer");
+    operator.configure(&format!(
+        "[plugins.forge]\nkind = 'summarizer'\npath = {summarizer:?}\nsha256 = '{}'\n",
+        sha256(&summarizer)
+    ));
+    let file = operator
+        .worker
+        .home()
+        .join(".config/mcp-codex-worker/config.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(
+        &file,
+        text.replace("[plugins]\n", "[plugins]\nsummarize = ['forge']\n"),
+    )
+    .unwrap();
+    let mut job = operator.job();
+    job["auto_revise"] = json!({ "max_passes": 0 });
+    let check = |name: &str, word: &str| json!({ "name": name, "command": format!("echo '{word} says: error: nothing fits'; exit 1") });
+    job["checks"] = json!([
+        check("own", "forge"),
+        check("refused", "refuse"),
+        check("broken", "panic")
+    ]);
+    let result = run_job(&mut operator.worker.serve(), job);
+    let failures = &result["failures"];
+    let own = failures["own"].as_str().unwrap();
+    assert!(own.starts_with("forge: one step failed\n"), "{result}");
+    for name in ["refused", "broken"] {
+        let digest = failures[name].as_str().unwrap();
+        assert!(digest.contains("says: error: nothing fits"), "{result}");
+    }
+}
