@@ -246,6 +246,28 @@ fn a_killed_runner_leaves_an_interrupted_job_with_its_log_and_no_process() {
 }
 
 #[test]
+fn a_signal_to_the_runner_ends_its_job_cleanly() {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let repository = repository();
+    let agent = StandIn::that("(setsid sleep 600 &); touch begun; sleep 600");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let id = started(&mut front, job(&repository));
+        wait_for_file(&repository.path().join("begun"));
+        let runner = Pid::from_raw(runner_of(&worker, &id) as i32).unwrap();
+        kill_process(runner, signal).unwrap();
+        // Twice, as by somebody who is impatient.
+        let _ = kill_process(runner, signal);
+        let result = ended(&mut front, &id);
+        assert_eq!(result["job_status"], "cancelled", "{signal:?}: {result}");
+        worker.assert_no_process_left();
+        repository.delete("begun");
+    }
+}
+
+#[test]
 fn jobs_wait_for_a_slot_first_come_first_served() {
     let repository = repository();
     let agent = StandIn::that("wait_for go");

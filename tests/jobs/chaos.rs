@@ -9,6 +9,7 @@ use mcp_codex_worker::job::{JobId, Store};
 use super::*;
 
 const ROUNDS: u64 = 200;
+const CANCELS: u64 = 40;
 /// Stories that go on at the same time.
 const LANES: u64 = 4;
 const STEPS: usize = 12;
@@ -35,6 +36,8 @@ enum Victim {
     Front,
     Runner,
     Both,
+    /// Nobody is killed: the job is cancelled, by two at the same time.
+    Job,
 }
 
 fn number(name: &str, otherwise: impl FnOnce() -> u64) -> u64 {
@@ -46,44 +49,63 @@ fn number(name: &str, otherwise: impl FnOnce() -> u64) -> u64 {
 
 #[test]
 fn killed_at_any_instant_every_job_ends_once_and_leaves_nothing_behind() {
+    let rounds = number("WORKER_CHAOS_ROUNDS", || ROUNDS);
+    let ends = disturbed(
+        rounds,
+        &[Victim::Front, Victim::Both, Victim::Runner, Victim::Runner],
+    );
+    eprintln!("{rounds} kills: {ends:?}");
+    assert_eq!(ends.cancelled, 0);
+    if rounds >= ROUNDS {
+        assert!(
+            ends.completed > 10 && ends.interrupted > 10,
+            "the instants are spread over a job's life"
+        );
+    }
+}
+
+#[test]
+fn cancelled_at_any_instant_every_job_ends_once_and_leaves_nothing_behind() {
+    let ends = disturbed(CANCELS, &[Victim::Job]);
+    eprintln!("{CANCELS} cancels: {ends:?}");
+    assert_eq!((ends.interrupted, ends.none), (0, 0));
+}
+
+/// Disturbs so many jobs at random instants of their lives, and checks what becomes of each.
+fn disturbed(rounds: u64, victims: &'static [Victim]) -> Ends {
     let seed = number("WORKER_CHAOS_SEED", || {
         let since = std::time::UNIX_EPOCH.elapsed().unwrap();
         since.as_nanos() as u64
     });
-    let rounds = number("WORKER_CHAOS_ROUNDS", || ROUNDS);
     // Shown when the test fails.
     eprintln!("WORKER_CHAOS_SEED={seed}");
     let ends: Vec<Ends> = std::thread::scope(|scope| {
         let lanes: Vec<_> = (0..LANES)
             .map(|lane| {
                 let rounds = rounds / LANES + u64::from(lane < rounds % LANES);
-                scope.spawn(move || Lane::open(seed ^ lane).run(rounds))
+                scope.spawn(move || Lane::open(seed ^ lane).run(rounds, victims))
             })
             .collect();
         lanes.into_iter().map(|lane| lane.join().unwrap()).collect()
     });
     let sum = |of: fn(&Ends) -> usize| ends.iter().map(of).sum::<usize>();
-    let (completed, interrupted, none) = (
-        sum(|ends| ends.completed),
-        sum(|ends| ends.interrupted),
-        sum(|ends| ends.none),
-    );
-    eprintln!(
-        "{rounds} kills: {completed} jobs completed, {interrupted} interrupted, {none} never began"
-    );
-    assert_eq!((completed + interrupted + none) as u64, rounds);
-    if rounds >= ROUNDS {
-        assert!(
-            completed > 10 && interrupted > 10,
-            "the instants are spread over a job's life"
-        );
-    }
+    let all = Ends {
+        completed: sum(|ends| ends.completed),
+        interrupted: sum(|ends| ends.interrupted),
+        cancelled: sum(|ends| ends.cancelled),
+        none: sum(|ends| ends.none),
+    };
+    let told = all.completed + all.interrupted + all.cancelled + all.none;
+    assert_eq!(told as u64, rounds);
+    all
 }
 
 #[derive(Debug, Default)]
 struct Ends {
     completed: usize,
     interrupted: usize,
+    cancelled: usize,
+    /// Their front was killed before it had made a job.
     none: usize,
 }
 
@@ -137,15 +159,11 @@ impl Lane {
         Store::open(&self.worker.state_dir()).unwrap()
     }
 
-    fn run(mut self, rounds: u64) -> Ends {
+    fn run(mut self, rounds: u64, victims: &[Victim]) -> Ends {
         let mut ends = Ends::default();
         let mut observer = self.worker.serve();
         for round in 0..rounds {
-            let victim = match self.random.below(4) {
-                0 => Victim::Front,
-                1 => Victim::Both,
-                _ => Victim::Runner,
-            };
+            let victim = victims[self.random.below(victims.len() as u64) as usize];
             let isolated = self.random.below(4) == 0;
             let life = self.life.as_micros() as u64;
             let delay = Duration::from_micros(self.random.below(life + life / 8));
@@ -160,6 +178,7 @@ impl Lane {
                             ends.interrupted += 1;
                             assert_ne!(result["error"]["cause"], Value::Null, "{told}: {result}");
                         }
+                        "cancelled" => ends.cancelled += 1,
                         _ => panic!("{told}: {result}"),
                     }
                     let completed = result["job_status"] == "completed";
@@ -188,6 +207,9 @@ impl Lane {
         if isolated {
             asked["isolation"] = json!("worktree");
         }
+        if victim == Victim::Job {
+            return self.cancel(&mut front, asked, delay);
+        }
         front.send_call("start", &asked).unwrap();
         std::thread::sleep(delay);
         if victim != Victim::Front {
@@ -200,6 +222,21 @@ impl Lane {
         }
         // A front that lives hands the job over before it leaves.
         drop(front);
+    }
+
+    fn cancel(&self, front: &mut McpClient, asked: Value, delay: Duration) {
+        let id = started(front, asked);
+        std::thread::sleep(delay);
+        let asked = json!({ "job_id": id });
+        let calls = [(); 2].map(|()| front.send_call("cancel", &asked).unwrap());
+        let told = calls.map(|call| {
+            front
+                .poll_call(call, "cancel", PATIENCE)
+                .unwrap()
+                .expect("an answer")
+                .structured
+        });
+        assert_eq!(told[0], told[1], "both are told the same end");
     }
 
     /// The job that began since the last time, over, with its result.

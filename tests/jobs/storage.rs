@@ -162,12 +162,13 @@ fn a_damaged_store_is_said_by_every_call_and_mended_without_a_restart() {
     assert!(worker.command(["gc"]).status().unwrap().success());
     let whole = fs::read(&path).unwrap();
 
-    let mut front = worker.serve();
     for (what, bytes) in [
         ("noise", b"\x00\x01noise\xff".repeat(9_000)),
         ("its first page", whole[..5_000].to_vec()),
     ] {
         fs::write(&path, bytes).unwrap();
+        // One that has read nothing yet: what it has in memory is sound.
+        let mut front = worker.serve();
         for (tool, arguments) in [("get", id.clone()), ("start", job(&repository))] {
             let (argument, rule) = refusal(&mut front, tool, arguments);
             assert_eq!(argument, "store", "{what}: {rule}");
@@ -190,13 +191,49 @@ fn a_damaged_store_is_said_by_every_call_and_mended_without_a_restart() {
         );
     }
     // What a write-ahead log holds that SQLite did not write is passed over.
-    drop(front);
     fs::write(
         worker.state_dir().join("jobs.db-wal"),
         b"noise".repeat(9_000),
     )
     .unwrap();
     assert_eq!(call(&mut worker.serve(), "get", id).structured, result);
+}
+
+#[test]
+fn a_store_that_somebody_keeps_locked_can_be_read_and_says_so() {
+    let repository = repository();
+    let agent = StandIn::that("printf 'two\n' > src/a.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let result = run_job(&mut front, job(&repository));
+    let id = result["job_id"].as_str().unwrap();
+    let database = rusqlite::Connection::open(worker.state_dir().join("jobs.db")).unwrap();
+    database.busy_timeout(PATIENCE).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(get(&mut front, id), result);
+    let (argument, rule) = refusal(&mut front, "start", job(&repository));
+    assert_eq!(argument, "store", "{rule}");
+    assert!(rule.contains("locked"), "{rule}");
+    database.execute_batch("ROLLBACK").unwrap();
+    repository.write("src/a.txt", "one\n");
+    let next = run_job(&mut front, job(&repository));
+    assert_eq!(next["job_status"], "completed", "{next}");
+}
+
+#[test]
+fn a_store_that_was_deleted_is_made_again() {
+    let repository = repository();
+    let agent = StandIn::that("printf 'two\n' > src/a.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let first = run_job(&mut front, job(&repository));
+    worker.assert_no_process_left();
+    fs::remove_dir_all(worker.state_dir()).unwrap();
+    let (argument, _) = refusal(&mut front, "get", json!({ "job_id": first["job_id"] }));
+    assert_eq!(argument, "job_id");
+    repository.write("src/a.txt", "one\n");
+    let next = run_job(&mut front, job(&repository));
+    assert_eq!(next["job_status"], "completed", "{next}");
 }
 
 #[test]

@@ -396,7 +396,7 @@ impl Front {
         let folder = self.settings.state_dir.clone();
         blocking(move || {
             let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let store = match slot.take() {
+            let store = match slot.take().filter(Store::is_current) {
                 Some(store) => store,
                 None => Store::open(&folder)?,
             };

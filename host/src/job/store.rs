@@ -139,6 +139,11 @@ pub enum StoreError {
         "the job store cannot be written (its disk is read-only); WORKER_STATE_DIR names another place"
     )]
     ReadOnly,
+    /// Another process keeps the database to itself for longer than is worth waiting.
+    #[error(
+        "another process keeps the job store locked; try again, or find out who: `fuser jobs.db` in the state folder"
+    )]
+    Busy,
     /// The database is no database any more.
     #[error(
         "the job store is damaged: {0}; move jobs.db, jobs.db-wal and jobs.db-shm of the state folder aside and a new one is made, without the jobs of this one"
@@ -164,6 +169,7 @@ impl From<rusqlite::Error> for StoreError {
         match fault.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged(fault),
             _ => Self::Database(fault),
         }
@@ -233,6 +239,8 @@ impl CallRecord {
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
+    /// Which file the database is, whatever lies at its path by now.
+    file: (u64, u64),
     database: Connection,
 }
 
@@ -260,10 +268,17 @@ impl Store {
         if version < SCHEMA_VERSION {
             migrate(&mut database)?;
         }
+        let file = fs::metadata(&path).map_err(|source| StoreError::Folder { path, source })?;
         Ok(Self {
             folder: folder.to_owned(),
+            file: identity_of(&file),
             database,
         })
+    }
+
+    /// Whether this is still the store at its path: it may have been deleted or moved aside since.
+    pub fn is_current(&self) -> bool {
+        fs::metadata(self.folder.join("jobs.db")).is_ok_and(|file| identity_of(&file) == self.file)
     }
 
     /// The folder of one job.
@@ -895,6 +910,17 @@ fn migrate(database: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+#[cfg(unix)]
+fn identity_of(file: &fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt as _;
+    (file.dev(), file.ino())
+}
+
+#[cfg(not(unix))]
+fn identity_of(_: &fs::Metadata) -> (u64, u64) {
+    (0, 0)
+}
+
 /// Milliseconds since the epoch, by the wall clock.
 pub(crate) fn now_ms() -> i64 {
     let since_epoch = SystemTime::now()
@@ -1075,6 +1101,59 @@ mod tests {
                 .unwrap(),
             99
         );
+    }
+
+    #[test]
+    fn what_was_reported_survives_a_power_cut_and_the_log_stays_small() {
+        let (folder, store) = store();
+        let pragma = |name: &str| -> String {
+            store
+                .database
+                .query_row(
+                    &format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}"),
+                    [],
+                    |row| row.get(0),
+                )
+                .unwrap()
+        };
+        assert_eq!(
+            (pragma("journal_mode"), pragma("synchronous")),
+            ("wal".into(), "2".into())
+        );
+
+        let id = JobId::random().unwrap();
+        let _hold = store.add(&id).unwrap();
+        let progress = RedactedJson::from_record(json!({ "text": "x".repeat(100_000) }));
+        let written = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let (path, id, written) = (folder.path().join("state"), &id, &written);
+            scope.spawn(move || {
+                let reader = Store::open(&path).unwrap();
+                while !written.load(std::sync::atomic::Ordering::Relaxed) {
+                    assert!(reader.job(id).unwrap().is_some());
+                }
+            });
+            for _ in 0..200 {
+                store.record_progress(id, &progress).unwrap();
+            }
+            written.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let log = fs::metadata(folder.path().join("state/jobs.db-wal")).unwrap();
+        assert!(
+            log.len() < 3 * WAL_MAX.unsigned_abs(),
+            "{} bytes",
+            log.len()
+        );
+    }
+
+    #[test]
+    fn a_store_that_was_moved_aside_is_not_taken_for_the_one_at_its_path() {
+        let (folder, store) = store();
+        assert!(store.is_current());
+        fs::rename(folder.path().join("state"), folder.path().join("aside")).unwrap();
+        assert!(!store.is_current());
+        let other = Store::open(&folder.path().join("state")).unwrap();
+        assert!(other.is_current() && !store.is_current());
     }
 
     /// Whoever changes this makes a new version of it, with a migration from this one.

@@ -102,8 +102,9 @@ pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
         ));
         journal.close();
     }
-    record_end(&job, state, &result).await;
+    // Before the end is told, so that whoever waits for it finds nothing left to do, and the disk has room for it.
     drop_working_material(&job);
+    record_end(&job, state, &result).await;
 }
 
 fn drop_working_material(job: &Job) {
@@ -111,7 +112,7 @@ fn drop_working_material(job: &Job) {
     journal.store().drop_working_material(journal.id());
 }
 
-/// Records the end. Where the disk is full, first what the job needs no more makes room, then somebody else may.
+/// Records the end, again and again where the disk is full: somebody may make room.
 async fn record_end(job: &Job, state: State, result: &RedactedJson) {
     for attempt in 1.. {
         let ended = {
@@ -125,7 +126,6 @@ async fn record_end(job: &Job, state: State, result: &RedactedJson) {
         if attempt > END_ATTEMPTS {
             return;
         }
-        drop_working_material(job);
         tokio::time::sleep(END_RETRY).await;
     }
 }

@@ -49,12 +49,13 @@ impl Stop {
             .flatten()
     }
 
-    /// Listens for SIGTERM and SIGINT and for `cancel` until the runtime ends.
+    /// Listens for SIGTERM, SIGINT and SIGHUP and for `cancel` until the runtime ends.
     pub(super) fn listen(&self, store: Store, id: JobId) {
         #[cfg(unix)]
         for kind in [
             tokio::signal::unix::SignalKind::terminate(),
             tokio::signal::unix::SignalKind::interrupt(),
+            tokio::signal::unix::SignalKind::hangup(),
         ] {
             match tokio::signal::unix::signal(kind) {
                 Ok(mut signal) => {
