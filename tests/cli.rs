@@ -15,6 +15,7 @@ use mcp_codex_worker::job::{JobId, State, Store};
 use mcp_codex_worker::redact::RedactedJson;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use worker_test_support::clients;
 
 /// A new user with an empty home.
 struct User {
@@ -28,6 +29,11 @@ impl User {
             home: tempfile::tempdir().unwrap(),
             environment: Vec::new(),
         }
+        // Compiling the plugins anew for each takes most of a test's time.
+        .with(
+            "WORKER_CACHE_DIR",
+            &clients::shared_cache().display().to_string(),
+        )
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {
@@ -277,7 +283,7 @@ fn setup_takes_along_what_only_the_shell_knows() {
     assert!(!stdout(&output).contains("key-of-the-relay"));
     let bare = User {
         home: user.home,
-        environment: Vec::new(),
+        environment: User::new().environment,
     };
     let findings = bare.doctor();
     for what in ["SANDBOX_ROOT", "gateway", "model"] {

@@ -36,6 +36,25 @@ fn everything_works_without_a_network_a_key_or_claude_code() {
     } else {
         worker.command(["smoke", "--json"]).output().unwrap()
     };
+    if offline {
+        // Not even a loopback: then that is said, and not that nothing works.
+        let mut command = Command::new("unshare");
+        command
+            .args(["--user", "--map-root-user", "--net", BINARY, "smoke"])
+            .env_clear()
+            .envs(
+                smoke
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            stderr(&output).contains("ip link set lo up"),
+            "{}",
+            stderr(&output)
+        );
+    }
     let told: Value = serde_json::from_str(stdout(&output).trim())
         .unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
     assert_eq!(told["passed"], true, "{told:#}");

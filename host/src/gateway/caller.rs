@@ -91,7 +91,6 @@ impl Caller {
         let mut body = body.clone();
         body["stream"] = stream.into();
         let began = Instant::now();
-        let broken = |error: reqwest::Error| CallError::Broken(error.without_url().to_string());
         let mut response = self
             .client
             .post(&self.url)
@@ -130,6 +129,16 @@ impl Caller {
         answer.said.whole = began.elapsed();
         answer.finish()
     }
+}
+
+/// The innermost cause says what happened; what is around it, only that a request was made.
+fn broken(error: reqwest::Error) -> CallError {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    CallError::Broken(cause.to_string())
 }
 
 /// An answer as it comes together.

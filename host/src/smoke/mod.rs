@@ -7,6 +7,7 @@
 mod plugins;
 mod stand_in;
 
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,11 +49,8 @@ pub struct Step {
 /// There is no temporary folder or no loopback port to try anything with.
 pub fn run(cache_dir: &Path, mut told: impl FnMut(&Step)) -> io::Result<Vec<Step>> {
     let folder = Folder::create("smoke")?;
-    let gateway = ScriptedGateway::start(script()).map_err(|error| {
-        io::Error::other(format!(
-            "no loopback port for a gateway ({error}); in a network namespace of its own: `ip link set lo up` first"
-        ))
-    })?;
+    let gateway = ScriptedGateway::start(script())?;
+    reach(&gateway)?;
     let settings = settings(&folder, cache_dir, &gateway)?;
     let scene = Scene {
         folder,
@@ -83,6 +81,17 @@ pub fn run(cache_dir: &Path, mut told: impl FnMut(&Step)) -> io::Result<Vec<Step
     take("adapter", &mut || scene.round_trip());
     take("job", &mut || scene.job());
     Ok(steps)
+}
+
+/// In a network namespace of its own even loopback is down at first, and everything would fail for that reason alone.
+fn reach(gateway: &ScriptedGateway) -> io::Result<()> {
+    TcpStream::connect_timeout(&gateway.address(), PATIENCE)
+        .map(drop)
+        .map_err(|error| {
+            io::Error::other(format!(
+                "127.0.0.1 cannot be reached ({error}); in a network namespace of its own: `ip link set lo up` first"
+            ))
+        })
 }
 
 /// What the scripted model does, for the adapter's round trip and for the job alike.
