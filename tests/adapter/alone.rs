@@ -47,10 +47,10 @@ impl Alone {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut said = Vec::new();
         // The last line that it prints is a comment, or the only one, or the token.
-        while let Some(line) = lines.next() {
+        for line in lines {
             said.push(line.unwrap());
             let last = said.last().unwrap();
             if last.starts_with('#')

@@ -858,7 +858,7 @@ async fn a_gateway_that_thinks_for_long_is_covered_by_pings() {
     assert!(text.starts_with("event: ping\n"), "{text}");
     gate.send_replace(true);
     while let Some(more) = answer.chunk().await.unwrap() {
-        text.push_str(&String::from_utf8(more.to_vec()).unwrap());
+        text.push_str(std::str::from_utf8(&more).unwrap());
     }
     assert_eq!(short(&assemble(&text).content), ["T:a"]);
 }

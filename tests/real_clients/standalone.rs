@@ -28,6 +28,7 @@ fn claude_code_started_by_hand_works_with_the_printed_lines() {
     let mut adapter = worker
         .command(["adapter"])
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let lines = BufReader::new(adapter.stdout.take().unwrap()).lines();
