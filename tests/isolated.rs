@@ -851,14 +851,19 @@ fn nothing_that_a_repository_brings_along_is_run() {
             .contains("+by the agent")
     );
     base.revert(&changes.files).unwrap();
-    for (job, how) in [
-        ("merged", ApplyHow::Merge),
-        ("squashed", ApplyHow::Squash),
-        ("patched", ApplyHow::Patch),
+    for (job, how, line) in [
+        ("merged", ApplyHow::Merge, 7),
+        ("squashed", ApplyHow::Squash, 17),
+        ("patched", ApplyHow::Patch, 27),
     ] {
         let isolated = scene.job(job, how == ApplyHow::Patch, |tree| {
             write(&tree.join(format!("{job}.txt")), "x\n");
-            edit(tree, "src/a.txt", "line 7\n", &format!("line of {job}\n"));
+            edit(
+                tree,
+                "src/a.txt",
+                &format!("line {line}\n"),
+                &format!("line of {job}\n"),
+            );
         });
         let applied = isolated.apply(how);
         assert!(

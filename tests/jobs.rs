@@ -683,6 +683,10 @@ fn a_job_that_tampered_with_its_tree_is_not_gone_on_with() {
     asked["isolation"] = json!("worktree");
     let first = run_job(&mut front, asked);
     assert_eq!(first["job_status"], "failed", "{first}");
+    assert!(
+        first["notes"].to_string().contains("ran unconfined"),
+        "and it is said: {first}"
+    );
     let refused = call(
         &mut front,
         "start",

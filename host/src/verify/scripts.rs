@@ -3,13 +3,13 @@
 //! Looked at are the files that the given commands name as programs: scripts, `package.json` scripts, make and just files,
 //! cargo's configuration (which can name a runner), and what those scripts run in turn. Test files are not among them:
 //! changing tests is often the task, and the check `test-tampering` watches it. A file that `scoped_patch.paths` names
-//! itself (not only its directory) may be changed: the caller said so.
+//! itself (not only its directory) may be changed: the caller said so, for its own checks.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::checks::{CheckSpec, CommandLine, ScopedPatch};
+use crate::checks::{CheckSpec, CommandLine, Origin, ScopedPatch};
 
 /// How far scripts are followed that run scripts.
 const DEPTH: usize = 3;
@@ -32,14 +32,18 @@ pub(super) fn changed(
 ) -> Vec<String> {
     let mut found = Found {
         tree,
-        scope,
+        scope: None,
         seen: BTreeSet::new(),
         changed: BTreeSet::new(),
     };
-    for check in checks {
+    // The operator's first: what a job's own scope allows to be changed is not the operator's word.
+    let of_job = |check: &&CheckSpec| check.origin() == Origin::Job;
+    let order = checks.iter().filter(|check| !of_job(check));
+    for check in order.chain(checks.iter().filter(of_job)) {
         let CheckSpec::Command(check) = check else {
             continue;
         };
+        found.scope = scope.filter(|_| check.origin == Origin::Job);
         let folder = check
             .cwd
             .as_ref()
@@ -415,6 +419,13 @@ mod tests {
             assert!(
                 changed(&[check(command)], Some(&scope), &tree).is_empty(),
                 "{command}: {path} may change"
+            );
+            let mut required = check(command);
+            required.set_origin(Origin::Required);
+            assert_eq!(
+                changed(&[check(command), required], Some(&scope), &tree),
+                *wanted,
+                "{command}: the operator allowed nothing"
             );
         }
     }
