@@ -350,6 +350,7 @@ async fn first_event(mut live: Live, idle: Duration) -> Result<Live, ApiError> {
             };
         }
         last_read = Instant::now();
+        live.translate();
         if !live.machine.has_output()
             && let Some(error) = live.error()
         {

@@ -23,6 +23,13 @@ const PING_INTERVAL: Duration = Duration::from_secs(12);
 const USAGE_GRACE: Duration = Duration::from_secs(2);
 /// How long the rest of a finished answer may take, so that its connection can be used again.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// Reads that follow each other this closely were on their way together, and so are their events: a gateway's small chunks
+/// arrive by the dozen in one packet, and a write for each would cost more than all other work.
+const TOGETHER: Duration = Duration::from_millis(2);
+/// The longest that events are kept for what comes with them; the first of an answer never are.
+const KEPT_TIME: Duration = Duration::from_millis(1);
+/// The most bytes of events that are kept for it.
+const KEPT_BYTES: usize = 16 * 1024;
 /// Longest whole reply that is taken.
 pub(crate) const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
 
@@ -117,7 +124,7 @@ impl Live {
         self.error.as_ref()
     }
 
-    /// Does one network read, and ends the answer where it ends.
+    /// Does one network read, and ends the answer where it ends. What has to be translated waits for [`Self::translate`].
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let read = ready!(self.body.as_mut().poll_frame(cx));
         let outcome = match read {
@@ -143,9 +150,7 @@ impl Live {
         if let Err(error) = outcome {
             self.fail(error);
         }
-        if self.finished_at.is_none() && self.machine.has_finish() {
-            self.finished_at = Some(Instant::now());
-        }
+        self.note_finish();
         Poll::Ready(())
     }
 
@@ -194,9 +199,29 @@ impl Live {
         if self.done {
             return self.end(true);
         }
-        match &mut self.translation {
-            Some(translation) => chunks_into(&mut self.machine, &translation.push()?),
-            None => Ok(()),
+        Ok(())
+    }
+
+    /// Has what was read translated, where the gateway's chunks are not canonical: one call for all reads since the last.
+    pub(crate) fn translate(&mut self) {
+        if self.over {
+            return;
+        }
+        let Some(translation) = &mut self.translation else {
+            return;
+        };
+        let translated = translation
+            .push()
+            .and_then(|chunks| chunks_into(&mut self.machine, &chunks));
+        if let Err(error) = translated {
+            self.fail(error);
+        }
+        self.note_finish();
+    }
+
+    fn note_finish(&mut self) {
+        if self.finished_at.is_none() && self.machine.has_finish() {
+            self.finished_at = Some(Instant::now());
         }
     }
 
@@ -328,6 +353,10 @@ pub(crate) struct Streaming {
     last_read: Instant,
     last_sent: Instant,
     pulse: Pulse,
+    /// The last read followed closely on the one before: since when events are kept for more of them.
+    kept_since: Option<Instant>,
+    /// Ends that; made when it is first needed.
+    keeping: Option<Pin<Box<Sleep>>>,
     closed: bool,
 }
 
@@ -350,8 +379,33 @@ impl Streaming {
             last_read: now,
             last_sent: now,
             pulse: Pulse::default(),
+            kept_since: None,
+            keeping: None,
             closed: false,
         }
+    }
+
+    /// The events to be sent now, unless more of them are on their way and none has waited for long.
+    fn due(&mut self) -> Option<Bytes> {
+        if let Some(since) = self.kept_since
+            && !self.closed
+            && self.live.machine.waiting() < KEPT_BYTES
+            && since.elapsed() < KEPT_TIME
+        {
+            return None;
+        }
+        self.kept_since = None;
+        let finished = self.live.finished_at.is_some();
+        self.live.translate();
+        if !finished && self.live.finished_at.is_some() {
+            self.wait_for_usage();
+        }
+        let events = self.live.machine.take();
+        if events.is_empty() {
+            return None;
+        }
+        self.last_sent = Instant::now();
+        Some(events)
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
@@ -365,30 +419,59 @@ impl Streaming {
                 }
                 self.ledger.close(&mut self.live);
             }
-            let events = self.live.machine.take();
-            if !events.is_empty() {
-                self.last_sent = Instant::now();
+            if let Some(events) = self.due() {
                 return Poll::Ready(Some(Frame::data(events)));
             }
             if self.closed {
                 return Poll::Ready(None);
             }
+            if self.live.is_over() {
+                continue;
+            }
             if self.live.poll_read(cx).is_ready() {
-                self.last_read = Instant::now();
+                let now = Instant::now();
                 let output = self.live.machine.output_bytes();
-                if self.pulse.beats(output, self.last_read) {
+                if self.pulse.beats(output, now) {
                     self.ledger.alive();
                 }
-                if self.live.finished_at.is_some() {
-                    self.timer
-                        .as_mut()
-                        .reset(tokio::time::Instant::now() + USAGE_GRACE);
+                if now.duration_since(self.last_read) < TOGETHER {
+                    self.kept_since.get_or_insert(now);
+                } else {
+                    self.kept_since = None;
                 }
+                self.last_read = now;
+                if self.live.finished_at.is_some() {
+                    self.wait_for_usage();
+                }
+                continue;
+            }
+            if let Some(since) = self.kept_since {
+                let until = (since + KEPT_TIME).into();
+                let keeping = self
+                    .keeping
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+                if keeping.deadline() != until {
+                    keeping.as_mut().reset(until);
+                }
+                ready!(keeping.as_mut().poll(cx));
+                self.kept_since = None;
+            }
+            if let Some(events) = self.due() {
+                return Poll::Ready(Some(Frame::data(events)));
+            }
+            if self.live.is_over() {
                 continue;
             }
             ready!(self.timer.as_mut().poll(cx));
             self.tick();
         }
+    }
+
+    /// The reason to finish came; the counts may still.
+    fn wait_for_usage(&mut self) {
+        self.timer
+            .as_mut()
+            .reset(tokio::time::Instant::now() + USAGE_GRACE);
     }
 
     /// The timer rang: nothing was read for a while, or nothing was sent.

@@ -151,6 +151,11 @@ impl Machine {
         self.out.split().freeze()
     }
 
+    /// Bytes of events that have not been taken yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.out.len()
+    }
+
     /// Whether there is anything to show for the answer yet: a chunk that only names the role is not.
     pub(crate) fn has_output(&self) -> bool {
         self.blocks > 0 || self.open != Open::Nothing

@@ -2,9 +2,12 @@
 
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::Thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
@@ -25,6 +28,7 @@ const POOL: u32 = 256;
 /// Compiles, caches and runs plugins. One a process is enough: [`Engine::shared`].
 pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
+    pub(super) clock: Clock,
     cache: Cache,
     cache_dir: PathBuf,
     pooling: bool,
@@ -79,9 +83,10 @@ impl Engine {
         hasher.write(b"2");
         wasmtime.precompile_compatibility_hash().hash(&mut hasher);
         let compatibility = hex(&hasher.0.finalize()[..8]);
-        start_clock(&wasmtime)
+        let clock = Clock::start(&wasmtime)
             .map_err(|error| format!("no thread for the clock of plugins: {error}"))?;
         Ok(Engine {
+            clock,
             wasmtime,
             cache: Cache::new(cache_dir, compatibility),
             cache_dir: cache_dir.to_owned(),
@@ -107,12 +112,22 @@ impl Engine {
         self.pooling
     }
 
+    /// What a process before this one noted about a component.
+    pub(super) fn noted(&self, sha256: &str) -> Option<String> {
+        self.cache.noted(sha256)
+    }
+
+    /// Notes something about a component for the processes after this one.
+    pub(super) fn note(&self, sha256: &str, text: &str) {
+        self.cache.note(sha256, text);
+    }
+
     /// Compiles a component, or takes the compiled code from the cache. The error is a clause that says what is wrong.
-    pub(super) fn component(&self, sha256: &str, bytes: &Arc<[u8]>) -> Result<Component, String> {
+    pub(super) fn component(&self, sha256: &str, bytes: &Bytes) -> Result<Component, String> {
         self.cache.get_or_compile(&self.wasmtime, sha256, || {
             // In a thread of its own, since the compiler cannot be interrupted: what takes too long is left to itself.
             let (send, receive) = mpsc::channel();
-            let (engine, bytes) = (self.wasmtime.clone(), Arc::clone(bytes));
+            let (engine, bytes) = (self.wasmtime.clone(), bytes.clone());
             let compile = move || {
                 let _ = send.send(Component::from_binary(&engine, &bytes));
             };
@@ -166,21 +181,94 @@ fn pool() -> PoolingAllocationConfig {
     pool
 }
 
-/// Moves the epoch on while the engine lives.
-fn start_clock(engine: &wasmtime::Engine) -> std::io::Result<()> {
-    let engine = engine.weak();
-    std::thread::Builder::new()
-        .name("plugin-clock".to_owned())
-        .spawn(move || {
-            loop {
-                std::thread::sleep(TICK);
-                match engine.upgrade() {
-                    Some(engine) => engine.increment_epoch(),
-                    None => return,
-                }
+/// Moves the epoch on while plugins run. After a while without any it sleeps, so that an idle process stays idle.
+pub(super) struct Clock {
+    thread: Thread,
+    state: Arc<ClockState>,
+}
+
+#[derive(Default)]
+struct ClockState {
+    /// Calls under way.
+    running: AtomicUsize,
+    /// The thread is parked, or about to be.
+    asleep: AtomicBool,
+    /// The engine is gone.
+    over: AtomicBool,
+}
+
+/// Ticks without a call after which the clock sleeps.
+const IDLE_TICKS: u32 = 100;
+
+impl Clock {
+    fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
+        let engine = engine.weak();
+        let state = Arc::new(ClockState::default());
+        let shared = Arc::clone(&state);
+        let thread = std::thread::Builder::new()
+            .name("plugin-clock".to_owned())
+            .spawn(move || shared.tick(&engine))?;
+        Ok(Self {
+            thread: thread.thread().clone(),
+            state,
+        })
+    }
+
+    /// Keeps the clock going for as long as the guard lives.
+    pub(super) fn run(&self) -> ClockGuard<'_> {
+        self.state.running.fetch_add(1, Ordering::SeqCst);
+        if self.state.asleep.swap(false, Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+        ClockGuard(&self.state)
+    }
+}
+
+impl ClockState {
+    fn tick(&self, engine: &wasmtime::EngineWeak) {
+        let mut idle = 0;
+        while !self.over.load(Ordering::SeqCst) {
+            std::thread::sleep(TICK);
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
             }
-        })?;
-    Ok(())
+            if self.running.load(Ordering::SeqCst) > 0 {
+                idle = 0;
+                continue;
+            }
+            idle += 1;
+            if idle < IDLE_TICKS {
+                continue;
+            }
+            idle = 0;
+            self.asleep.store(true, Ordering::SeqCst);
+            // A call that began in between has seen that we sleep, or is seen here.
+            while self.asleep.load(Ordering::SeqCst)
+                && self.running.load(Ordering::SeqCst) == 0
+                && !self.over.load(Ordering::SeqCst)
+            {
+                std::thread::park();
+            }
+            self.asleep.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        self.state.over.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+/// A call under way.
+pub(super) struct ClockGuard<'a>(&'a ClockState);
+
+impl Drop for ClockGuard<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// A hash that is the same in every process, unlike std's.

@@ -111,6 +111,7 @@ fn measured<R: Send>(
     if metered {
         store.set_fuel(u64::MAX)?;
     }
+    let _ticking = loaded.engine.clock.run();
     let began = Instant::now();
     let result = in_sync_context(loaded.wasi, || {
         store.data_mut().deadline = Deadline::start(limit);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde_json::Value;
 use wasmtime::component::Component;
 
@@ -72,7 +73,7 @@ pub(super) struct Source {
     pub(super) name: String,
     /// Where the bytes come from; none for a bundled plugin.
     pub(super) file: Option<PathBuf>,
-    pub(super) bytes: Arc<[u8]>,
+    pub(super) bytes: Bytes,
     /// Digest of `bytes`.
     pub(super) sha256: String,
     /// The kind that it must have, where one was promised.
@@ -306,12 +307,12 @@ fn is_component(bytes: &[u8]) -> Result<(), (String, String)> {
 
 impl Source {
     /// A component as it is, without an operator's entry: bundled ones, and those that are only looked at.
-    pub(super) fn plain(name: &str, bytes: &[u8], sha256: Option<&str>) -> Self {
+    pub(super) fn plain(name: &str, bytes: Bytes, sha256: Option<&str>) -> Self {
         Source {
             name: name.to_owned(),
             file: None,
-            bytes: Arc::from(bytes),
-            sha256: sha256.map_or_else(|| engine::digest(bytes), str::to_owned),
+            sha256: sha256.map_or_else(|| engine::digest(&bytes), str::to_owned),
+            bytes,
             kind: None,
             grants: Grants::default(),
             limits: super::settings::LimitChanges::default(),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::bundled::{BUNDLED, Bundled};
 use super::config::{Config, Place};
 use super::grants::Grants;
@@ -405,29 +407,49 @@ impl PluginSet {
         &self,
         base_url: &str,
     ) -> Result<(Arc<DialectPlugin>, Option<String>), PluginError> {
-        let mut best: Option<(Arc<DialectPlugin>, String)> = None;
+        let mut best: Option<(String, String)> = None;
         for name in self.names(Kind::Dialect) {
-            let dialect = match self.dialect(&name) {
-                Ok(dialect) => dialect,
+            let patterns = match self.recognised_by(&name) {
+                Ok(patterns) => patterns,
                 // An entry that does not say its kind may be anything; others may still be the right one.
                 Err(error) => {
                     tracing::warn!(plugin = name, "{error}");
                     continue;
                 }
             };
-            for pattern in dialect.recognises() {
+            for pattern in patterns {
                 let longer = best
                     .as_ref()
                     .is_none_or(|(_, best)| pattern.len() > best.len());
-                if longer && recognised(pattern, base_url) {
-                    best = Some((Arc::clone(&dialect), pattern.clone()));
+                if longer && recognised(&pattern, base_url) {
+                    best = Some((name.clone(), pattern));
                 }
             }
         }
         match best {
-            Some((dialect, pattern)) => Ok((dialect, Some(pattern))),
+            Some((name, pattern)) => Ok((self.dialect(&name)?, Some(pattern))),
             None => Ok((self.dialect("openai")?, None)),
         }
+    }
+
+    /// The gateways that a dialect is for. Of a bundled one as it comes with the host this is noted beside its compiled
+    /// code, or each start would load all of them to use one.
+    fn recognised_by(&self, name: &str) -> Result<Vec<String>, PluginError> {
+        let slot = self.inner.slots.get(name);
+        let bundled = slot
+            .filter(|slot| slot.entry.is_none() && slot.loaded.get().is_none())
+            .and_then(|slot| slot.bundled);
+        let noted = bundled
+            .and_then(|bundled| self.inner.engine.noted(bundled.sha256))
+            .and_then(|text| serde_json::from_str(&text).ok());
+        if let Some(patterns) = noted {
+            return Ok(patterns);
+        }
+        let patterns = self.dialect(name)?.recognises().to_vec();
+        if let (Some(bundled), Ok(text)) = (bundled, serde_json::to_string(&patterns)) {
+            self.inner.engine.note(bundled.sha256, &text);
+        }
+        Ok(patterns)
     }
 
     /// Names of the plugins of a kind that are enabled, by name. An entry that does not say what it is, is opened.
@@ -613,7 +635,9 @@ impl PluginSet {
             .filter(|entry| self.has_component(name, entry));
         let mut source = match (slot.bundled, own) {
             (Some(bundled), None) => {
-                let plain = Source::plain(name, bundled.component, Some(bundled.sha256));
+                // As it lies in the program: where compiled code is cached, nobody reads it.
+                let component = Bytes::from_static(bundled.component);
+                let plain = Source::plain(name, component, Some(bundled.sha256));
                 Source {
                     kind: Some(bundled.kind),
                     ..plain
@@ -737,7 +761,7 @@ impl PluginSet {
             sha256,
             bytes: bytes.into(),
             file: Some(file),
-            ..Source::plain(name, &[], Some(""))
+            ..Source::plain(name, Bytes::new(), Some(""))
         })
     }
 

@@ -19,6 +19,7 @@ mod scanner;
 mod stream;
 mod strip;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use json::RedactedJson;
@@ -132,17 +133,22 @@ struct Slot {
     source: Arc<dyn ScannerSource>,
     /// The compiled prefilter, known once the first instance has told its appetite.
     windows: OnceLock<Option<Windows>>,
+    /// For so many windows the prefilter is left out.
+    dense: AtomicU32,
     /// Instances whose last stream ended well. Scanners keep nothing between windows, so they can be used again.
     idle: Mutex<Vec<Box<dyn Scanner>>>,
 }
 
 impl Slot {
     const MAX_IDLE: usize = 4;
+    /// Windows that a scanner sees whole before the prefilter is tried again.
+    const DENSE: u32 = 15;
 
     fn new(source: Arc<dyn ScannerSource>) -> Self {
         Self {
             source,
             windows: OnceLock::new(),
+            dense: AtomicU32::new(0),
             idle: Mutex::new(Vec::new()),
         }
     }
@@ -160,6 +166,23 @@ impl Slot {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < Self::MAX_IDLE {
             idle.push(scanner);
+        }
+    }
+
+    /// Whether the text is of a kind of which the prefilter would leave out little: then searching it natively first costs
+    /// more than it saves. What is found is the same.
+    fn sees_most(&self) -> bool {
+        let left = self.dense.load(Ordering::Relaxed);
+        if left > 0 {
+            self.dense.store(left - 1, Ordering::Relaxed);
+        }
+        left > 0
+    }
+
+    /// Notes how much of a text the prefilter showed.
+    fn note_shown(&self, shown: usize, of: usize) {
+        if shown > of / 2 {
+            self.dense.store(Self::DENSE, Ordering::Relaxed);
         }
     }
 

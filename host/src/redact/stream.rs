@@ -1,6 +1,7 @@
 //! The streaming core.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::redacted::Redacted;
 use super::scanner::{Appetite, Scanner, Verdicts, Window};
@@ -432,7 +433,7 @@ fn look(
 ) -> Result<Verdicts, String> {
     let appetite = scanner.appetite().clone();
     let lookahead = appetite.lookahead.min(Appetite::MAX_LOOKAHEAD);
-    let windows = if text.len() - decided >= WORTH_A_PREFILTER {
+    let windows = if text.len() - decided >= WORTH_A_PREFILTER && !slot.sees_most() {
         slot.windows(&appetite)
     } else {
         None
@@ -455,7 +456,9 @@ fn look(
     if !last {
         all.settled = text.len().saturating_sub(windows.reach_back()).max(decided);
     }
-    for part in windows.of(text) {
+    let parts = windows.of(text);
+    slot.note_shown(parts.iter().map(Range::len).sum(), text.len());
+    for part in parts {
         if part.end <= decided {
             continue;
         }

@@ -405,15 +405,19 @@ impl Capture<'_> {
             if name.to_bytes() == b".git" {
                 continue;
             }
-            let Ok(Some(stamp)) = handles::stamp_at(dir, name) else {
-                continue;
+            let stamp = match place.is_dir() {
+                true => None,
+                false => match handles::stamp_at(dir, name) {
+                    Ok(Some(stamp)) => Some(stamp),
+                    _ => continue,
+                },
             };
-            if stamp.kind() == Kind::Directory {
+            let Some(stamp) = stamp.filter(|stamp| stamp.kind() != Kind::Directory) else {
                 if let Some(child) = site.child(here.path, name.to_bytes()) {
                     next.push((CString::from(name), child));
                 }
                 continue;
-            }
+            };
             let tracked = site.tracked_next(here.path, name.to_bytes(), &mut cursor);
             let (content, stamp) =
                 self.look(worker, dir, here.path, name, stamp, &site, tracked)?;

@@ -796,7 +796,7 @@ impl Look<'_> {
             && names.has(b".git")
             && base::holds_repository(dir);
         let mut next = Vec::new();
-        for (_, name) in names.sorted() {
+        for (place, name) in names.sorted() {
             let bytes = name.to_bytes();
             if bytes == b".git" {
                 continue;
@@ -805,13 +805,20 @@ impl Look<'_> {
                 self.gone(dir_path, name_of(gone), gone, found);
             }
             let was = before.next_if(|entry| name_of(entry) == bytes);
-            let Ok(Some(stamp)) = handles::stamp_at(dir, name) else {
-                if let Some(was) = was {
-                    self.gone(dir_path, bytes, was, found);
-                }
-                continue;
+            // A listing that holds tells directories from files; another kind of file under a name is a new entry.
+            let stamp = match place.is_dir() {
+                true => None,
+                false => match handles::stamp_at(dir, name) {
+                    Ok(Some(stamp)) => Some(stamp),
+                    _ => {
+                        if let Some(was) = was {
+                            self.gone(dir_path, bytes, was, found);
+                        }
+                        continue;
+                    }
+                },
             };
-            if stamp.kind() == Kind::Directory {
+            let Some(stamp) = stamp.filter(|stamp| stamp.kind() != Kind::Directory) else {
                 if let Some(was) = was {
                     self.gone(dir_path, bytes, was, found);
                 }
@@ -831,7 +838,7 @@ impl Look<'_> {
                 };
                 next.push((CString::from(name), task));
                 continue;
-            }
+            };
             self.compare_file(dir, dir_path, name, stamp, was, site, found)?;
         }
         for gone in before {

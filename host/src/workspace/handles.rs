@@ -259,11 +259,12 @@ pub(crate) fn identity(handle: impl AsFd) -> io::Result<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// Calls `each` with every entry's name, `.` and `..` left out.
+/// Calls `each` with every entry's name, and whether the listing itself says that it is a directory (not every file system
+/// does); `.` and `..` left out.
 pub(crate) fn list(
     dir: BorrowedFd<'_>,
     buffer: &mut [MaybeUninit<u8>],
-    mut each: impl FnMut(&CStr),
+    mut each: impl FnMut(&CStr, bool),
 ) -> io::Result<()> {
     let mut entries = RawDir::new(dir, buffer);
     while let Some(entry) = entries.next() {
@@ -271,7 +272,7 @@ pub(crate) fn list(
             Ok(entry) => {
                 let name = entry.file_name();
                 if !matches!(name.to_bytes(), b"." | b"..") {
-                    each(name);
+                    each(name, entry.file_type() == FileType::Directory);
                 }
             }
             Err(Errno::INTR) => {}

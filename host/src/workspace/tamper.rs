@@ -264,7 +264,7 @@ impl GitState {
         if let Ok(hooks) = open_dir_at(common, "hooks") {
             let mut buffer = [std::mem::MaybeUninit::uninit(); 8192];
             let mut names = Vec::new();
-            let _ = handles::list(hooks.as_fd(), &mut buffer, |name| {
+            let _ = handles::list(hooks.as_fd(), &mut buffer, |name, _| {
                 names.push(name.to_owned())
             });
             for name in names {
@@ -455,7 +455,7 @@ fn collect_below(
 ) {
     let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
     let mut names = Vec::new();
-    let _ = handles::list(dir, &mut buffer, |name| names.push(name.to_owned()));
+    let _ = handles::list(dir, &mut buffer, |name, _| names.push(name.to_owned()));
     for name in names {
         if into.len() >= MOST_REFS || depth > 64 {
             return;

@@ -176,16 +176,26 @@ pub(crate) struct Names(Vec<u8>);
 pub(crate) struct Name {
     start: u32,
     /// With the NUL that ends it.
-    len: u32,
+    len: u16,
+    is_dir: bool,
+}
+
+impl Name {
+    /// Whether the directory's listing calls it a directory, so that nobody has to ask. False where it does not say.
+    pub(crate) fn is_dir(self) -> bool {
+        self.is_dir
+    }
 }
 
 impl Names {
     /// Adds a name and gives its place.
-    pub(crate) fn push(&mut self, name: &CStr) -> Name {
+    pub(crate) fn push(&mut self, name: &CStr, is_dir: bool) -> Name {
         let bytes = name.to_bytes_with_nul();
         let place = Name {
             start: self.0.len() as u32,
-            len: bytes.len() as u32,
+            // No file system has names of more than a few hundred bytes.
+            len: u16::try_from(bytes.len()).unwrap_or(u16::MAX),
+            is_dir,
         };
         self.0.extend_from_slice(bytes);
         place
@@ -222,7 +232,9 @@ impl Listed {
     pub(crate) fn read(dir: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<Self> {
         let mut names = Names(Vec::with_capacity(512));
         let mut order = Vec::with_capacity(32);
-        handles::list(dir, buffer, |name| order.push(names.push(name)))?;
+        handles::list(dir, buffer, |name, is_dir| {
+            order.push(names.push(name, is_dir))
+        })?;
         order.sort_unstable_by(|a, b| names.bytes(*a).cmp(names.bytes(*b)));
         Ok(Self { names, order })
     }
