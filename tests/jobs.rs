@@ -400,6 +400,92 @@ fn an_isolated_job_works_in_a_tree_of_its_own_and_is_applied_when_asked() {
     );
 }
 
+/// Everything in a repository's configuration that makes git run a program.
+#[test]
+fn nothing_that_a_repository_brought_along_is_run_by_the_host() {
+    let repository = repository();
+    let ran = repository.root().join("ran");
+    let program = repository.root().join("evil.sh");
+    std::fs::write(
+        &program,
+        format!("#!/bin/sh\ntouch {}\ncat\n", ran.display()),
+    )
+    .unwrap();
+    repository.write(".gitattributes", "* filter=evil diff=evil merge=evil\n");
+    repository.commit("Attributes");
+    let (run, git) = (
+        program.display().to_string(),
+        repository.path().join(".git"),
+    );
+    let mut config = std::fs::read_to_string(git.join("config")).unwrap();
+    for (section, key) in [
+        ("core", "fsmonitor"),
+        ("core", "sshCommand"),
+        ("core", "pager"),
+        ("core", "editor"),
+        ("core", "askPass"),
+        ("core", "gitProxy"),
+        ("core", "alternateRefsCommand"),
+        ("diff", "external"),
+        ("diff \"evil\"", "textconv"),
+        ("diff \"evil\"", "command"),
+        ("filter \"evil\"", "clean"),
+        ("filter \"evil\"", "smudge"),
+        ("filter \"evil\"", "process"),
+        ("merge \"evil\"", "driver"),
+        ("gpg", "program"),
+        ("credential", "helper"),
+        ("alias", "status"),
+        ("sequence", "editor"),
+        ("uploadpack", "packObjectsHook"),
+        ("trailer \"evil\"", "command"),
+    ] {
+        config.push_str(&format!("[{section}]\n\t{key} = {run}\n"));
+    }
+    config.push_str(&format!(
+        "[filter \"evil\"]\n\trequired = true\n[commit]\n\tgpgSign = true\n[remote \"origin\"]\n\turl = ext::{run}\n[include]\n\tpath = more\n"
+    ));
+    std::fs::write(git.join("more"), format!("[core]\n\tfsmonitor = {run}\n")).unwrap();
+    std::fs::write(git.join("config"), config).unwrap();
+    std::fs::create_dir_all(git.join("hooks")).unwrap();
+    let hooks = [
+        "pre-commit",
+        "post-commit",
+        "post-checkout",
+        "post-index-change",
+        "reference-transaction",
+        "post-merge",
+        "pre-applypatch",
+    ]
+    .map(|name| git.join("hooks").join(name));
+    for file in hooks.iter().chain([&program]) {
+        if file != &program {
+            std::fs::copy(&program, file).unwrap();
+        }
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    // The agent touches files only; all git work is the host's.
+    let agent = StandIn::that("printf 'two\\n' > src/a.txt; rm notes.txt; printf 'x\\n' > new.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let mut asked = job(&repository);
+    asked["isolation"] = json!("worktree");
+    asked["include_diff"] = json!(true);
+    let isolated = run_job(&mut front, asked);
+    assert_eq!(isolated["job_status"], "completed", "{isolated}");
+    let applied = call(
+        &mut front,
+        "apply",
+        json!({ "job_id": isolated["job_id"], "how": "patch" }),
+    );
+    assert!(!applied.is_error, "{}", applied.structured);
+    let in_place = run_job(&mut front, job(&repository));
+    assert_eq!(in_place["changed_files"], json!([]), "{in_place}");
+    assert!(!ran.exists(), "the host ran {}", program.display());
+}
+
 #[test]
 fn eight_isolated_jobs_in_one_repository_end_separately_and_apply_or_say_why_not() {
     let repository = repository();

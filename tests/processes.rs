@@ -467,6 +467,27 @@ async fn a_fork_storm_is_ended_while_it_rages() {
 }
 
 #[tokio::test]
+async fn a_task_with_too_many_processes_is_ended_and_says_so() {
+    for mode in MODES {
+        let mark = mark();
+        let script = format!("echo ready; while :; do setsid sleep {mark} & done");
+        let mut task = start_ready(mode, &script).await;
+        // Nobody ends it from outside.
+        let exit = tokio::time::timeout(Duration::from_secs(300), task.wait())
+            .await
+            .expect("the storm ends by itself");
+        assert_eq!(exit.signal, Some(9), "{mode}");
+        assert_eq!(alive(&mark), BTreeSet::new(), "{mode}");
+        let mut said = String::new();
+        task.stderr.read_to_string(&mut said).await.unwrap();
+        assert!(
+            said.contains("processes at once; 1000 are allowed"),
+            "{mode}: {said}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn orphans_are_reaped_while_the_task_runs() {
     for mode in MODES {
         let script = "i=0; while [ $i -lt 300 ]; do (setsid true &); i=$((i+1)); done; echo ready; exec sleep 1000";

@@ -541,3 +541,108 @@ fn hostile_lines_come_through_in_bounded_work() {
         assert!(cut.len() <= line.len() * 4);
     }
 }
+
+/// The program as a filter: one process for all rows.
+fn filter(arguments: &[&str], input: Vec<u8>) -> std::process::Output {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let home = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"))
+        .arg("redact")
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home.path())
+        .env(
+            "WORKER_CACHE_DIR",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("redaction-cache"),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || {
+        // Whoever stops reading is told about below.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+#[test]
+fn the_filter_answers_texts_streams_and_known_values_line_by_line() {
+    let mut input = Vec::new();
+    let mut rows_asked = Vec::new();
+    for file in [
+        "positives.jsonl",
+        "negatives.jsonl",
+        "stream.jsonl",
+        "known.jsonl",
+    ] {
+        for row in rows(file) {
+            let question = if !row.chunks_b64.is_empty() {
+                json!({"id": row.id, "chunks_b64": row.chunks_b64})
+            } else if !row.known.is_empty() {
+                json!({"id": row.id, "text": row.text, "known": row.known})
+            } else {
+                json!({"id": row.id, "text": row.text})
+            };
+            input.extend_from_slice(question.to_string().as_bytes());
+            input.push(b'\n');
+            rows_asked.push(row);
+        }
+    }
+    // The last line without its end.
+    input.pop();
+    let output = filter(&["--jsonl"], input);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let answers: Vec<serde_json::Value> = output
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    assert_eq!(answers.len(), rows_asked.len());
+    for (row, answer) in rows_asked.iter().zip(&answers) {
+        assert_eq!(answer["id"], row.id.as_str());
+        let text = if row.chunks_b64.is_empty() {
+            assert_eq!(answer.as_object().unwrap().len(), 2, "{answer}");
+            answer["text"].as_str().unwrap().to_owned()
+        } else {
+            let outs = answer["outs"].as_array().unwrap();
+            assert_eq!(outs.len(), row.chunks_b64.len() + 1, "{}", row.id);
+            outs.iter().map(|out| out.as_str().unwrap()).collect()
+        };
+        assert_eq!(row.leak(&text), None, "{} {}", row.id, row.rule);
+        if row.exact || row.secrets.is_empty() && !row.text.is_empty() && row.chunks_b64.is_empty()
+        {
+            assert_eq!(text, row.text, "{}", row.id);
+        }
+    }
+}
+
+#[test]
+fn the_filter_takes_any_bytes_and_says_what_it_cannot_read() {
+    let mut input: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    input.extend_from_slice(b"\ntoken ghp_6YXfIHZhABwTzJ4587BSthrd0tjD1pfymfmi end");
+    let output = filter(&[], input);
+    assert!(output.status.success());
+    assert!(
+        output
+            .stdout
+            .ends_with(b"\ntoken [redacted:github-token] end")
+    );
+
+    let bad = b"{\"id\":1,\"text\":\"a\"}\n{\"id\":2,\"text\":\"ghp_6YXfIHZhABwTzJ4587BSthrd0tjD1pfymfmi\"\n".to_vec();
+    let output = filter(&["--jsonl"], bad);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"{\"id\":1,\"text\":\"a\"}\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("line 2") && !said.contains("ghp_"), "{said}");
+}

@@ -6,6 +6,8 @@ pub mod agent;
 pub mod checks;
 pub mod cli;
 pub mod demo;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod gateway;
 pub mod job;
 pub mod mcp;

@@ -153,14 +153,14 @@ pub struct Denial {
 /// The event that ends a run; see `judgement` for what its fields mean together.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct ResultEvent {
-    pub(super) subtype: String,
-    pub(super) is_error: bool,
-    pub(super) api_error_status: Option<u16>,
-    pub(super) num_turns: u32,
-    pub(super) result: Option<String>,
-    pub(super) errors: Vec<Value>,
-    pub(super) terminal_reason: Option<String>,
+pub(crate) struct ResultEvent {
+    pub(crate) subtype: String,
+    pub(crate) is_error: bool,
+    pub(crate) api_error_status: Option<u16>,
+    pub(crate) num_turns: u32,
+    pub(crate) result: Option<String>,
+    pub(crate) errors: Vec<Value>,
+    pub(crate) terminal_reason: Option<String>,
     permission_denials: Vec<Value>,
 }
 
@@ -194,7 +194,7 @@ impl ResultEvent {
         }
     }
 
-    pub(super) fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         self.result
             .as_deref()
             .filter(|text| !text.is_empty())
@@ -202,7 +202,7 @@ impl ResultEvent {
     }
 
     /// What it says went wrong.
-    pub(super) fn complaint(&self) -> String {
+    pub(crate) fn complaint(&self) -> String {
         let errors: Vec<&str> = self.errors.iter().filter_map(Value::as_str).collect();
         match (&self.result, errors.is_empty()) {
             (Some(result), true) => result.clone(),
@@ -214,7 +214,7 @@ impl ResultEvent {
         }
     }
 
-    pub(super) fn denials(&self, work_dir: &Path) -> Vec<Denial> {
+    pub(crate) fn denials(&self, work_dir: &Path) -> Vec<Denial> {
         let denial = |value: &Value| {
             let tool = value.get("tool_name")?.as_str()?.to_owned();
             let target = target(
@@ -230,7 +230,7 @@ impl ResultEvent {
 
 /// Turns lines into events and remembers what the end will be judged by.
 #[derive(Debug)]
-pub(super) struct Interpreter<'a> {
+pub(crate) struct Interpreter<'a> {
     work_dir: &'a Path,
     /// Calls by id: the answer names only the id.
     open: BTreeMap<String, (String, String)>,
@@ -241,7 +241,7 @@ pub(super) struct Interpreter<'a> {
 }
 
 impl<'a> Interpreter<'a> {
-    pub(super) fn new(work_dir: &'a Path) -> Self {
+    pub(crate) fn new(work_dir: &'a Path) -> Self {
         Self {
             work_dir,
             open: BTreeMap::new(),
@@ -252,19 +252,19 @@ impl<'a> Interpreter<'a> {
     }
 
     /// The last result event: background tasks may be told of after it.
-    pub(super) fn result(&self) -> Option<&ResultEvent> {
+    pub(crate) fn result(&self) -> Option<&ResultEvent> {
         self.result.as_ref()
     }
 
-    pub(super) fn turns(&self) -> u32 {
+    pub(crate) fn turns(&self) -> u32 {
         u32::try_from(self.answers.len()).unwrap_or(u32::MAX)
     }
 
-    pub(super) fn last_text(&self) -> Option<String> {
+    pub(crate) fn last_text(&self) -> Option<String> {
         self.last_text.clone()
     }
 
-    pub(super) fn read(&mut self, line: &Line) -> Vec<AgentEvent> {
+    pub(crate) fn read(&mut self, line: &Line) -> Vec<AgentEvent> {
         let bytes = match line {
             Line::Whole(bytes) => bytes,
             Line::TooLong { length, .. } => {

@@ -4,7 +4,7 @@
 //! 2.1.197; what other versions lack is found by asking them once, see [`Claude::locate`].
 
 mod claude;
-mod events;
+pub(crate) mod events;
 mod invocation;
 mod judgement;
 mod permissions;

@@ -5,7 +5,7 @@
 //! a gateway (`upstream`) answers. The way back: `live` reads the answer, `sse` frames it, `stream` turns chunks into events
 //! (`response` a whole completion into a message, `collect` a stream that nobody asked for), `ledger` closes the account, whoever ended it.
 
-mod anthropic;
+pub(crate) mod anthropic;
 mod budget;
 mod caller;
 mod canonical;
@@ -24,13 +24,13 @@ mod models;
 mod names;
 mod record;
 mod relay;
-mod request;
+pub(crate) mod request;
 mod response;
 mod schema;
 mod server;
 mod shared;
-mod sse;
-mod stream;
+pub(crate) mod sse;
+pub(crate) mod stream;
 mod think_tags;
 mod tokens;
 mod upstream;

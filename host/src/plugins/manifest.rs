@@ -74,8 +74,16 @@ impl Manifest {
         let file = folder.join(FILE);
         let text = std::fs::read_to_string(&file)
             .map_err(|error| format!("{}: {error}", file.display()))?;
-        let mut manifest: Manifest = toml::from_str(&text)
-            .map_err(|error| format!("{}: {}", file.display(), error.to_string().trim_end()))?;
+        let mut manifest =
+            Self::parse(&text).map_err(|rule| format!("{}: {rule}", file.display()))?;
+        manifest.folder = folder.to_owned();
+        Ok(manifest)
+    }
+
+    /// A manifest's text, checked; its folder is not known yet.
+    pub(crate) fn parse(text: &str) -> Result<Manifest, String> {
+        let manifest: Manifest =
+            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
         let wrong = if !super::settings::is_name(&manifest.id) {
             Some("id: has small letters, digits and dashes, and begins with a letter".to_owned())
         } else if Path::new(&manifest.component).components().count() != 1
@@ -93,11 +101,7 @@ impl Manifest {
                 .err()
                 .map(|rule| rule.replacen("grants", "wants", 1))
         };
-        if let Some(rule) = wrong {
-            return Err(format!("{}: {rule}", file.display()));
-        }
-        manifest.folder = folder.to_owned();
-        Ok(manifest)
+        wrong.map_or(Ok(manifest), Err)
     }
 
     fn is_of_this_version(&self) -> bool {

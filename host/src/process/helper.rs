@@ -6,7 +6,7 @@
 //! Where there are no namespaces one helper does it all, as the subreaper of the task's tree.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -199,7 +199,7 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, String> {
     protocol::write(&control, &Report::Started(started)).map_err(|error| error.to_string())?;
 
     let orders = control.try_clone().map_err(|error| error.to_string())?;
-    let listener = events.clone();
+    let (listener, counter) = (events.clone(), events.clone());
     start_thread("orders", move || listen(&orders, &listener))?;
     start_thread("reaper", move || {
         while let Some((pid, code, signal)) = sys::wait_any() {
@@ -209,8 +209,11 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, String> {
         }
     })?;
 
-    let ended = govern(&inbox, main, namespaces.pids);
-    if !namespaces.pids {
+    let own_pids = namespaces.pids;
+    start_thread("crowd", move || watch_crowd(own_pids, &counter))?;
+
+    let ended = govern(&inbox, main, own_pids);
+    if !own_pids {
         tree::end_below(std::process::id());
     } else {
         // Everything ends with this process; ending it first makes the report below true already.
@@ -225,6 +228,36 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, String> {
         let _ = protocol::write(&control, &Report::Exited { code, signal });
     }
     Ok(0)
+}
+
+/// The most processes that a task may have at once. Builds and test runs stay far below; a fork storm does not.
+const CROWD: usize = 1_000;
+/// How often they are counted.
+const COUNT_EVERY: Duration = Duration::from_millis(500);
+
+/// Ends a task that has too many processes, and says so where the task writes its errors. A limit on processes that the
+/// kernel would keep counts all of a user's, and none of root's.
+fn watch_crowd(own_pids: bool, events: &Sender<Event>) {
+    loop {
+        std::thread::sleep(COUNT_EVERY);
+        let processes = sys::processes();
+        let count = if own_pids {
+            processes.len()
+        } else {
+            tree::descendants(&processes, std::process::id()).len()
+        };
+        if count > CROWD {
+            let _ = writeln!(
+                std::io::stderr(),
+                "mcp-codex-worker: ended, since it had {count} processes at once; {CROWD} are allowed"
+            );
+            let _ = events.send(Event::Order(Order::End {
+                interrupt_ms: 0,
+                terminate_ms: 0,
+            }));
+            return;
+        }
+    }
 }
 
 fn refuse(

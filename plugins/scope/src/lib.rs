@@ -1,5 +1,7 @@
 //! Check `scope`: every change lies within the given paths. A rename counts on both sides.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod paths;
 
 use paths::Scopes;

@@ -17,6 +17,8 @@ mod cli;
 mod custom;
 mod encoded;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod keys;
 mod names;
 mod text;
@@ -182,6 +184,17 @@ impl Secrets {
                 found.end = found.end.min(bytes.len());
                 found.start = found.start.min(found.end);
             }
+            // What an earlier pass left behind is no part of a secret: a second pass changes nothing.
+            let mut kept = before;
+            for i in before..out.found.len() {
+                let found = &out.found[i];
+                let slice = &bytes[found.start..found.end];
+                if !in_mark(bytes, found.start) && !slice.windows(10).any(|part| part == MARK) {
+                    out.found.swap(kept, i);
+                    kept += 1;
+                }
+            }
+            out.found.truncate(kept);
             if text.was_cut() {
                 out.found.truncate(before);
                 // A hit may start before its anchor, on the same line.
@@ -224,6 +237,9 @@ impl Secrets {
     }
 }
 
+/// How a mark begins.
+const MARK: &[u8] = b"[redacted:";
+
 /// Whether `at` lies in a mark that an earlier pass left behind.
 fn in_mark(bytes: &[u8], at: usize) -> bool {
     let label = bytes[..at]
@@ -232,7 +248,7 @@ fn in_mark(bytes: &[u8], at: usize) -> bool {
         .take(48)
         .take_while(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || **b == b'-')
         .count();
-    bytes[..at - label].ends_with(b"[redacted:")
+    bytes[..at - label].ends_with(MARK)
 }
 
 /// From where on more text may still change what is found: a line without its end, and lines of base64 that may turn
