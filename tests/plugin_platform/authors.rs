@@ -345,9 +345,9 @@ fn installed(mut tool: Command) -> bool {
 /// Gives a plugin's folder the tools of its language.
 fn equip(plugin: &Path, name: &str, tools: &Path) {
     let there = plugin.join(name);
-    if std::fs::symlink_metadata(&there).is_err() {
-        std::os::unix::fs::symlink(tools, there).unwrap();
-    }
+    // One of an earlier run may lead elsewhere.
+    let _ = std::fs::remove_file(&there);
+    std::os::unix::fs::symlink(tools, there).unwrap();
 }
 
 #[test]
@@ -473,11 +473,11 @@ fn a_new_check_in_javascript_reads_files_that_were_granted() {
         "    return { passed: findings.length === 0, summary: '', findings };",
         "    if (settings().words[0] === 'throw') throw new Error('the moon is full');\n\
          \x20   const names = find(job, '**/*.md');\n\
-         \x20   const text = new TextDecoder().decode(read(job, names[0], 0n, 1 << 20));\n\
+         \x20   const page = new TextDecoder().decode(read(job, names[0], 0n, 1 << 20));\n\
          \x20   let other;\n\
          \x20   try { read(job, 'src/b.txt', 0n, 9); other = 'read'; } catch (error) { other = error.payload.tag; }\n\
          \x20   const recent = nowMs() > 1600000000000n;\n\
-         \x20   return { passed: findings.length === 0, summary: `${names} ${text} ${other} ${recent}`, findings };",
+         \x20   return { passed: findings.length === 0, summary: `${names} ${page} ${other} ${recent}`, findings };",
     );
     let case = json!({
         "changed": { "src/a.txt": { "after": "fine\n" } },

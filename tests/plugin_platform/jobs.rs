@@ -126,7 +126,11 @@ fn a_running_job_keeps_its_plugins_and_the_next_one_takes_what_changed() {
     std::fs::write(place.join("go"), "").unwrap();
     let wait = json!({ "job_id": started["job_id"], "timeout_ms": PATIENCE.as_millis() as u64 });
     let result = call(&mut front, "wait", wait).structured;
-    assert_eq!(result["checks"], json!(["mine: passed (done)"]), "{result}");
+    assert_eq!(
+        result["checks"],
+        json!(["mine: passed (required; done)"]),
+        "{result}"
+    );
 
     // The same front: nothing was restarted.
     let result = run_job(&mut front, operator.job());
@@ -156,7 +160,11 @@ fn a_repository_has_settings_of_its_own() {
         "config = {{ do = 'pass with an error' }}\n[repositories.{top:?}.plugins.mine]\nconfig = {{ do = 'nothing' }}\n"
     ));
     let result = run_job(&mut operator.worker.serve(), operator.job());
-    assert_eq!(result["checks"], json!(["mine: passed (done)"]), "{result}");
+    assert_eq!(
+        result["checks"],
+        json!(["mine: passed (required; done)"]),
+        "{result}"
+    );
 }
 
 #[test]
