@@ -906,7 +906,7 @@ fn what_is_left_of_a_tree_half_made_or_half_removed_is_removed() {
             use std::os::unix::fs::PermissionsExt as _;
             fs::create_dir(tree.join("closed")).unwrap();
             write(&tree.join("closed/x"), "x");
-            fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
             fs::remove_dir_all(tree.join(".git")).unwrap();
             write(&tree.join(".git"), "gitdir: /etc\n");
         }
