@@ -523,8 +523,8 @@ fn compile_bomb(functions: u32, targets: u32) -> Vec<u8> {
     let (mut types, mut bodies) = (Vec::new(), Vec::new());
     number(functions, &mut types);
     number(functions, &mut bodies);
+    types.extend(std::iter::repeat_n(0, functions as usize));
     for _ in 0..functions {
-        types.push(0);
         number(code.len() as u32, &mut bodies);
         bodies.extend_from_slice(&code);
     }
