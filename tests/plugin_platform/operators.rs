@@ -502,57 +502,6 @@ fn a_component_that_is_too_large_is_not_compiled() {
     );
 }
 
-/// A component around a core module of as many functions, each a `br_table` with as many targets.
-fn compile_bomb(functions: u32, targets: u32) -> Vec<u8> {
-    fn number(mut value: u32, out: &mut Vec<u8>) {
-        while value >= 0x80 {
-            out.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        out.push(value as u8);
-    }
-    fn section(id: u8, body: &[u8], out: &mut Vec<u8>) {
-        out.push(id);
-        number(body.len() as u32, out);
-        out.extend_from_slice(body);
-    }
-    let mut code = vec![0, 0x02, 0x40, 0x41, 0, 0x0e];
-    number(targets, &mut code);
-    code.extend(std::iter::repeat_n(0, targets as usize + 1));
-    code.extend([0x0b, 0x0b]);
-    let (mut types, mut bodies) = (Vec::new(), Vec::new());
-    number(functions, &mut types);
-    number(functions, &mut bodies);
-    types.extend(std::iter::repeat_n(0, functions as usize));
-    for _ in 0..functions {
-        number(code.len() as u32, &mut bodies);
-        bodies.extend_from_slice(&code);
-    }
-    let mut module = b"\0asm\x01\0\0\0".to_vec();
-    section(1, &[1, 0x60, 0, 0], &mut module);
-    section(3, &types, &mut module);
-    section(10, &bodies, &mut module);
-    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
-    section(1, &module, &mut component);
-    component
-}
-
-#[test]
-fn a_bomb_for_the_compiler_is_refused_and_holds_up_nobody() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("bomb.wasm");
-    std::fs::write(&path, compile_bomb(20_000, 200)).unwrap();
-    let table = format!("[bomb]\npath = {path:?}\nsha256 = \"{}\"", sha256(&path));
-    std::thread::scope(|scope| {
-        let bomb = scope.spawn(|| set(&table).check("bomb").err().unwrap());
-        // Meanwhile others load and run.
-        assert!(run(&set_with("hostile", "hostile-check", ""), "hostile").passed);
-        let error = bomb.join().unwrap();
-        // It compiled to something that is no plugin, or took too long.
-        assert!(error.to_string().starts_with("plugin bomb: "), "{error}");
-    });
-}
-
 #[test]
 fn settings_are_checked_before_the_plugin_runs() {
     let set = set_with("hostile", "hostile-check", "config = { count = 3 }");
