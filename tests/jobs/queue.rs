@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use mcp_codex_worker::job::{State, Store};
+use mcp_codex_worker::job::{JobId, State, Store};
 
 use super::*;
 
@@ -101,5 +101,47 @@ fn a_hundred_jobs_of_four_fronts_are_served_in_order_and_all_end() {
     let begun: Vec<i64> = rows.iter().map(|row| row.started_ms.unwrap()).collect();
     assert!(begun.is_sorted(), "first come, first served: {begun:?}");
     assert!(places.iter().all(|place| place.join("done.txt").exists()));
+    worker.assert_no_process_left();
+}
+
+#[test]
+fn a_full_queue_takes_nothing_more_and_keeps_nothing_of_what_it_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path().canonicalize().unwrap();
+    let place = empty_repository(root.join("place"));
+    let worker = Worker::bare(BINARY)
+        .set("SANDBOX_ROOT", root.display())
+        .set("ONEAPI_BASE_URL", "http://127.0.0.1:9")
+        .set("ONEAPI_API_KEY", "gateway-key-of-the-test")
+        .set("CLAUDE_MODEL", "scripted")
+        .set("MAX_RUNNING_JOBS", 1);
+    let mut front = worker.serve();
+    let store = Store::open(&worker.state_dir()).unwrap();
+    // Each hold is what a living runner has: a handle of its own.
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    rustix::process::setrlimit(
+        rustix::process::Resource::Nofile,
+        rustix::process::Rlimit {
+            current: files.maximum,
+            ..files
+        },
+    )
+    .unwrap();
+    let mut holds: Vec<_> = (0..1_001)
+        .map(|_| store.add(&JobId::random().unwrap()).unwrap())
+        .collect();
+
+    let asked = json!({ "prompt": "One more", "allowed_dirs": [place] });
+    let refused = call(&mut front, "start", asked.clone()).structured;
+    assert_eq!(refused["error"]["argument"], "start", "{refused}");
+    let rule = refused["error"]["rule"].as_str().unwrap();
+    assert!(rule.starts_with("1001 jobs are waiting"), "{refused}");
+    assert_eq!(store.jobs(usize::MAX).unwrap().len(), 1_001);
+
+    // Whoever's runner is gone waits no more.
+    holds.truncate(1_000);
+    let taken = call(&mut front, "start", asked).structured;
+    let id = taken["job_id"].as_str().expect("there is room again");
+    call(&mut front, "cancel", json!({ "job_id": id }));
     worker.assert_no_process_left();
 }

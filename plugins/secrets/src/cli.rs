@@ -557,10 +557,8 @@ fn words(
             }
             Form::After if bytes.to_ascii_lowercase().starts_with(option) => awaited = Some(0),
             Form::Second if begins => awaited = Some(1),
-            Form::Login if option.is_empty() => {
-                if !bytes.starts_with(b"-") {
-                    secret(text, word, form, out);
-                }
+            Form::Login if option.is_empty() && !bytes.starts_with(b"-") => {
+                secret(text, word, form, out);
             }
             Form::Named => {
                 if !seen_option && bytes == option {
