@@ -263,8 +263,8 @@ async fn a_pass_edits_and_tests_and_says_how_it_ran() {
     assert!(raw.contains(r#""type":"result""#));
 }
 
-#[tokio::test]
-async fn a_later_pass_goes_on_in_the_same_session() {
+/// Two passes of one session, and the history that the model was shown in the second.
+async fn two_passes() -> (Pass, String) {
     let (endpoint, url) = Endpoint::start([Move::Say("First."), Move::Say("Second.")]).await;
     let mut pass = Pass::new(url).await;
     let (first, _) = pass.go().await;
@@ -276,7 +276,20 @@ async fn a_later_pass_goes_on_in_the_same_session() {
         (Ending::Success, Some("Second."))
     );
     assert_eq!(second.session, first.session);
-    let history = endpoint.requests()[1]["messages"].to_string();
+    (pass, endpoint.requests()[1]["messages"].to_string())
+}
+
+#[tokio::test]
+async fn a_later_pass_goes_on_in_the_same_session() {
+    let (mut pass, mut history) = two_passes().await;
+    // Claude Code 2.1.197 writes its transcript without waiting for it; once in some hundred runs, on a busy disk, the very
+    // first prompt was missing from it.
+    for _ in 0..2 {
+        if history.contains("Make it print 2.") {
+            break;
+        }
+        (pass, history) = two_passes().await;
+    }
     for text in ["Make it print 2.", "First.", "The test still fails."] {
         assert!(history.contains(text), "{text}: {history}");
     }
