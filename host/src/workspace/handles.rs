@@ -341,23 +341,34 @@ pub(crate) fn file_clock() -> i64 {
     let clock = rustix::time::ClockId::RealtimeCoarse;
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let clock = rustix::time::ClockId::Realtime;
-    let now = rustix::time::clock_gettime(clock);
-    now.tv_sec
-        .saturating_mul(1_000_000_000)
-        .saturating_add(now.tv_nsec as i64)
+    nanoseconds(rustix::time::clock_gettime(clock))
 }
 
-/// The next moment that this clock tells apart from now, a few milliseconds on: whatever was changed before this call has
-/// a smaller ctime (which can run ahead of the clock, but never past its next tick), whatever is changed after it has not.
+/// The next moment of that clock that lies past now, a few milliseconds on: whatever was changed before this call has a
+/// smaller ctime, whatever is changed after it has not.
+///
+/// Another moment of the coarse clock alone would not do. Linux 6.13 and later stamp a file with the fine clock when
+/// somebody looked at it lately, and the coarse clock follows only at ticks, which come late and are rounded down: such a
+/// stamp can be ahead of the clock even right after its tick. A clock that somebody sets back is not waited for.
 pub(crate) fn next_file_tick() -> i64 {
-    let begun = file_clock();
+    const LONGEST: std::time::Duration = std::time::Duration::from_millis(100);
+    let started = std::time::Instant::now();
+    let begun = nanoseconds(rustix::time::clock_gettime(
+        rustix::time::ClockId::Realtime,
+    ));
     loop {
         let now = file_clock();
-        if now != begun {
+        if now > begun || started.elapsed() > LONGEST {
             return now;
         }
         std::thread::sleep(std::time::Duration::from_micros(500));
     }
+}
+
+fn nanoseconds(time: rustix::time::Timespec) -> i64 {
+    time.tv_sec
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec as i64)
 }
 
 #[cfg(test)]
@@ -390,6 +401,30 @@ mod tests {
         }
         symlink(root.join("a"), root.join("absolute")).unwrap();
         (dir, root)
+    }
+
+    /// Files that somebody looks at are stamped by a finer clock than files are elsewhere.
+    #[test]
+    fn a_tick_parts_what_was_changed_before_from_what_is_changed_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for round in 0..200 {
+            fs::write(&path, "before").unwrap();
+            let looked_at = stat(&path);
+            fs::write(&path, "again").unwrap();
+            let before = stat(&path);
+            let tick = next_file_tick();
+            fs::write(&path, "after").unwrap();
+            let after = stat(&path);
+            assert!(
+                looked_at <= before && before < tick && tick <= after,
+                "round {round}: {before} {tick} {after}"
+            );
+        }
+    }
+
+    fn stat(path: &Path) -> i64 {
+        Stamp::new(&rustix::fs::stat(path).unwrap()).ctime
     }
 
     /// Where there is no `openat2` the walk by hand takes its place: it must say the same to every path.
