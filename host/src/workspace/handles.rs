@@ -353,9 +353,7 @@ pub(crate) fn file_clock() -> i64 {
 pub(crate) fn next_file_tick() -> i64 {
     const LONGEST: std::time::Duration = std::time::Duration::from_millis(100);
     let started = std::time::Instant::now();
-    let begun = nanoseconds(rustix::time::clock_gettime(
-        rustix::time::ClockId::Realtime,
-    ));
+    let begun = nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Realtime));
     loop {
         let now = file_clock();
         if now > begun || started.elapsed() > LONGEST {
