@@ -142,6 +142,7 @@ impl Pass {
             claude,
             profile: Profile::Bare,
             prompt: "Make it print 2.".into(),
+            began_with: None,
             instructions: None,
             work_dir: work_dir.clone(),
             additional_dirs: Vec::new(),
@@ -189,6 +190,14 @@ impl Pass {
 
     fn file(&self, name: &str) -> PathBuf {
         self.repository.path().join(name)
+    }
+
+    /// What Claude Code wrote down of the session.
+    fn transcript(&self) -> PathBuf {
+        let projects = self.run.home.join(".claude/projects");
+        let mut projects = std::fs::read_dir(projects).unwrap();
+        let project = projects.next().unwrap().unwrap().path();
+        project.join(format!("{}.jsonl", self.run.session.id()))
     }
 }
 
@@ -263,13 +272,18 @@ async fn a_pass_edits_and_tests_and_says_how_it_ran() {
     assert!(raw.contains(r#""type":"result""#));
 }
 
-/// Two passes of one session, and the history that the model was shown in the second.
-async fn two_passes() -> (Pass, String) {
+/// Two passes of one session; what lies between them may touch the session's transcript. The history that the model was
+/// shown in the second.
+async fn two_passes(between: impl FnOnce(&Path)) -> (Pass, String) {
     let (endpoint, url) = Endpoint::start([Move::Say("First."), Move::Say("Second.")]).await;
     let mut pass = Pass::new(url).await;
     let (first, _) = pass.go().await;
+    between(&pass.transcript());
     pass.run.session = Session::Resume(first.session.clone());
-    pass.run.prompt = "The test still fails.".into();
+    pass.run.began_with = Some(std::mem::replace(
+        &mut pass.run.prompt,
+        "The test still fails.".into(),
+    ));
     let (second, _) = pass.go().await;
     assert_eq!(
         (second.ending, second.last_message.as_deref()),
@@ -281,17 +295,9 @@ async fn two_passes() -> (Pass, String) {
 
 #[tokio::test]
 async fn a_later_pass_goes_on_in_the_same_session() {
-    let (mut pass, mut history) = two_passes().await;
-    // Claude Code 2.1.197 writes its transcript without waiting for it; once in some hundred runs, on a busy disk, the very
-    // first prompt was missing from it.
-    for _ in 0..2 {
-        if history.contains("Make it print 2.") {
-            break;
-        }
-        (pass, history) = two_passes().await;
-    }
+    let (mut pass, history) = two_passes(|_| {}).await;
     for text in ["Make it print 2.", "First.", "The test still fails."] {
-        assert!(history.contains(text), "{text}: {history}");
+        assert_eq!(history.matches(text).count(), 1, "{text}: {history}");
     }
 
     pass.run.session = Session::Resume("22222222-2222-4222-8222-222222222222".into());
@@ -307,6 +313,30 @@ async fn a_later_pass_goes_on_in_the_same_session() {
         "{:?}",
         lost.ending
     );
+}
+
+#[tokio::test]
+async fn a_later_pass_is_told_its_task_again_where_the_transcript_lost_it() {
+    let (_, history) = two_passes(|transcript| {
+        let text = std::fs::read_to_string(transcript).unwrap();
+        let left: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.contains("Make it print 2."))
+            .collect();
+        assert!(left.len() < text.lines().count(), "{text}");
+        std::fs::write(transcript, left.join("\n") + "\n").unwrap();
+    })
+    .await;
+    let places = [
+        "You work unattended",
+        "Make it print 2.",
+        "The test still fails.",
+    ]
+    .map(|text| {
+        assert_eq!(history.matches(text).count(), 1, "{text}: {history}");
+        history.find(text)
+    });
+    assert!(places.is_sorted(), "{history}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ pub(crate) mod events;
 mod invocation;
 mod judgement;
 mod permissions;
+mod transcript;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -48,7 +49,9 @@ pub struct AgentRun {
     pub profile: Profile,
     /// The task, or in a resumed session what is to be done next.
     pub prompt: String,
-    /// AGENTS.md / CLAUDE.md of the base, bounded by the caller. Given to the agent as data, in a new session only.
+    /// What a resumed session began with, where that is known: told again when its transcript has lost it.
+    pub began_with: Option<String>,
+    /// AGENTS.md / CLAUDE.md of the base, bounded by the caller. Given to the agent as data, where a session begins.
     pub instructions: Option<String>,
     /// Where it works; a resumed session must have the same.
     pub work_dir: PathBuf,

@@ -396,6 +396,7 @@ impl Job {
             claude: claude.clone(),
             profile: self.settings.agent_profile,
             prompt,
+            began_with: site.began_with.clone(),
             instructions: self.instructions(base),
             work_dir: workspace.work_dir().to_owned(),
             additional_dirs: workspace.additional_dirs().to_vec(),

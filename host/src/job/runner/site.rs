@@ -23,6 +23,9 @@ const CONTINUATION: &str = "continuation.json";
 pub(in crate::job) struct Continuation {
     /// Claude Code's session.
     session: String,
+    /// The task that the session began with; records of earlier versions lack it.
+    #[serde(default)]
+    began_with: Option<String>,
     /// The agent's HOME, where the session lies.
     home: PathBuf,
     /// The job's directories in the user's checkout.
@@ -47,6 +50,8 @@ pub(super) struct Site {
     pub(super) home: PathBuf,
     /// The agent's session.
     pub(super) session: Session,
+    /// The task that the session began with, where that is known.
+    pub(super) began_with: Option<String>,
     _alone: Option<Hold>,
 }
 
@@ -99,6 +104,7 @@ impl Site {
         };
         let record = Continuation {
             session: session.to_owned(),
+            began_with: self.began_with.clone(),
             home: self.home.clone(),
             allowed_dirs,
             isolated: self.is_isolated(),
@@ -151,9 +157,16 @@ impl Job {
 
     async fn shared_site(&mut self, workspace: Workspace) -> Result<Site, Cut> {
         let alone = self.have_tree_alone(&workspace).await?;
-        let (home, session) = match self.continued() {
-            Some(earlier) => (earlier.home, Session::Resume(earlier.session)),
-            None => (self.folder().join("home"), fresh_session()?),
+        let (home, session, began_with) = match self.continued() {
+            Some(earlier) => (
+                earlier.home,
+                Session::Resume(earlier.session),
+                earlier.began_with,
+            ),
+            None => {
+                let home = self.folder().join("home");
+                (home, fresh_session()?, Some(self.spec.prompt.clone()))
+            }
         };
         Ok(Site {
             workspace,
@@ -161,6 +174,7 @@ impl Job {
             ports: None,
             home,
             session,
+            began_with,
             _alone: Some(alone),
         })
     }
@@ -214,6 +228,7 @@ impl Job {
             ports: Some(ports),
             home: earlier.home,
             session: Session::Resume(earlier.session),
+            began_with: earlier.began_with,
             _alone: Some(alone),
         })
     }
@@ -258,6 +273,7 @@ impl Job {
             ports: Some(ports),
             home,
             session: fresh_session()?,
+            began_with: Some(self.spec.prompt.clone()),
             _alone: None,
         })
     }
