@@ -133,6 +133,8 @@ impl Faulty {
         for word in words {
             assert!(message.contains(word), "no {word:?} in: {message}");
         }
+        let said = result.to_string().matches(message).count();
+        assert_eq!(said, 1, "Codex pays for each time: {result}");
         result
     }
 }

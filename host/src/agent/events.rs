@@ -194,10 +194,11 @@ impl ResultEvent {
         }
     }
 
+    /// The agent's last words. What stands there after a failure is no word of its own but the complaint.
     pub(crate) fn text(&self) -> Option<String> {
         self.result
             .as_deref()
-            .filter(|text| !text.is_empty())
+            .filter(|text| !text.is_empty() && !self.is_error && self.num_turns > 0)
             .map(|text| cut(text, LAST_MESSAGE))
     }
 
@@ -339,12 +340,13 @@ impl<'a> Interpreter<'a> {
         let message = event.get("message").unwrap_or(&Value::Null);
         let own = event.get("parent_tool_use_id").is_none_or(Value::is_null);
         let mut told = Vec::new();
-        if let Some(id) = message.get("id").and_then(Value::as_str).filter(|_| own) {
-            // What Claude Code says in the model's place ("API Error: ...") is no turn.
-            let synthetic = message.get("model").and_then(Value::as_str) == Some("<synthetic>");
-            if !synthetic && self.answers.insert(id.to_owned()) {
-                told.push(AgentEvent::Turn(self.turns()));
-            }
+        // What Claude Code says in the model's place ("API Error: ...") is no turn, and no word of the agent's.
+        let synthetic = message.get("model").and_then(Value::as_str) == Some("<synthetic>");
+        let own = own && !synthetic;
+        if let Some(id) = message.get("id").and_then(Value::as_str).filter(|_| own)
+            && self.answers.insert(id.to_owned())
+        {
+            told.push(AgentEvent::Turn(self.turns()));
         }
         for block in message
             .get("content")
@@ -639,6 +641,24 @@ mod tests {
             .map(|denial| format!("{} {}", denial.tool, denial.target))
             .collect();
         assert_eq!(denied, ["Bash rm -rf /x", "Edit /etc/passwd"]);
+    }
+
+    /// What went wrong is told once, as the pass's ending; it would look like a report of the agent's.
+    #[test]
+    fn a_complaint_is_no_last_word_of_the_agent() {
+        let said = r#"{"type":"assistant","message":{"id":"m1","model":"sonnet","content":[{"type":"text","text":"I will look at the code."}]}}"#;
+        let error = r#"{"type":"assistant","message":{"id":"m2","model":"<synthetic>","content":[{"type":"text","text":"API Error: 500 boom"}]}}"#;
+        let result = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":500,"num_turns":2,"result":"API Error: 500 boom"}"#;
+        let mut interpreter = Interpreter::new(Path::new("/repo"));
+        for line in [said, error, result] {
+            interpreter.read(&Line::Whole(line.as_bytes().to_vec()));
+        }
+        assert_eq!(interpreter.result().and_then(ResultEvent::text), None);
+        assert_eq!(
+            interpreter.last_text().as_deref(),
+            Some("I will look at the code.")
+        );
+        assert_eq!(interpreter.turns(), 1);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(super) fn ending(exit: Exit, result: Option<&ResultEvent>, stderr: &str) -> 
         } else if let Some(status) = result.api_error_status {
             failed(
                 "gateway_error",
-                format!("HTTP {status}: {}", without_advice(&said)),
+                format!("HTTP {status}: {}", words_of_the_gateway(&said, status)),
             )
         } else if said.contains("API Error") || said.contains("Unable to connect") {
             failed("gateway_error", without_advice(&said).to_owned())
@@ -67,6 +67,14 @@ pub(super) fn ending(exit: Exit, result: Option<&ResultEvent>, stderr: &str) -> 
 fn without_advice(said: &str) -> &str {
     const ADVICE: &str = " This is a server-side issue";
     said.split_once(ADVICE).map_or(said, |(words, _)| words)
+}
+
+/// Without the "API Error: 502 " before it, too: the status is told apart.
+fn words_of_the_gateway(said: &str, status: u16) -> &str {
+    let words = without_advice(said);
+    let words = words.strip_prefix("API Error: ").unwrap_or(words);
+    let status = format!("{status} ");
+    words.strip_prefix(status.as_str()).unwrap_or(words)
 }
 
 fn shorten(message: &str) -> String {
@@ -121,7 +129,7 @@ mod tests {
         let Ending::Failed { message, .. } = judged(1, advised, "") else {
             panic!("not failed")
         };
-        assert_eq!(message, "HTTP 502: API Error: 502 The gateway broke off.");
+        assert_eq!(message, "HTTP 502: The gateway broke off.");
         let refused = r#"{"type":"result","subtype":"success","is_error":true,"num_turns":1,"result":"Unable to connect to API (ConnectionRefused)"}"#;
         assert_eq!(cause(1, refused, ""), "gateway_error");
         let long = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":400,"num_turns":1,"result":"Prompt is too long","terminal_reason":"prompt_too_long"}"#;

@@ -1,7 +1,7 @@
 //! What Codex gets to see of a job: a result that fits in a glance, and artifacts for the rest.
 //!
 //! Every byte here is paid for by the planner, in this call and in each later one that sends its context again. So a
-//! field is there only when it says something, and each part has a budget.
+//! field is there only when it says something that no other says, and each part has a budget.
 
 pub mod artifacts;
 pub mod diff;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 pub use artifacts::{Artifact, ArtifactError, ArtifactWriter, Artifacts, Slice};
 
-use crate::verify::{CheckVerdict, Verdicts};
+use crate::verify::{Cause, CheckVerdict, Verdicts};
 
 /// The evidence of a passing job, diff apart.
 pub const PASSING_BYTES: usize = 600;
@@ -101,7 +101,7 @@ fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usiz
     );
     let lines = ended
         .verdicts
-        .map(|verdicts| check_lines(verdicts, passing))
+        .map(|verdicts| check_lines(verdicts, passing, ended.error))
         .unwrap_or_default();
     reply.insert(
         "checks".into(),
@@ -115,7 +115,7 @@ fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usiz
     {
         reply.insert("failures".into(), failures);
     }
-    if ended.denials > 0 {
+    if ended.denials > 0 && !told(ended, |cause| matches!(cause, Cause::Denied { .. })) {
         reply.insert("denials".into(), ended.denials.into());
     }
     if ended.passes > 1 {
@@ -144,10 +144,24 @@ fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usiz
     Value::Object(reply)
 }
 
+/// Whether a failing check says already what this cause says.
+fn told(ended: &Ended<'_>, same: impl Fn(&Cause) -> bool) -> bool {
+    let mut failing = ended.verdicts.into_iter().flat_map(Verdicts::failing);
+    failing.any(|check| check.cause.as_ref().is_some_and(&same))
+}
+
 /// Passing lines stay bare; where something fails, the failing lines come first, so that no cap hides them.
-fn check_lines(verdicts: &Verdicts, passing: bool) -> Vec<String> {
-    let line =
-        |check: &CheckVerdict| text::one_line(&check.line(), if passing { 120 } else { 400 });
+fn check_lines(verdicts: &Verdicts, passing: bool, error: Option<(&str, &str)>) -> Vec<String> {
+    // What ended the agent is what ended the job, and stands there in full.
+    let is_the_error = |check: &CheckVerdict| matches!((&check.cause, error), (Some(Cause::Agent { cause, .. }), Some((told, _))) if cause == told);
+    let line = |check: &CheckVerdict| {
+        let line = if is_the_error(check) {
+            check.bare_line()
+        } else {
+            check.line()
+        };
+        text::one_line(&line, if passing { 120 } else { 400 })
+    };
     if passing {
         verdicts.checks.iter().map(line).collect()
     } else {

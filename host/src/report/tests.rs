@@ -103,6 +103,47 @@ fn a_job_that_a_fault_ended_names_it() {
     insta::assert_json_snapshot!(reply);
 }
 
+/// What ended the agent stands in `error`, what it was refused in a check: neither a second time.
+#[test]
+fn a_failing_result_says_each_thing_once() {
+    let of = |name: &str, cause: Cause| CheckVerdict {
+        outcome: cause.outcome(),
+        summary: Redacted::from_record(cause.to_string()),
+        cause: Some(cause),
+        ..passed(name, "")
+    };
+    let words = "HTTP 500: the engine is on fire";
+    let verdicts = Verdicts {
+        checks: vec![
+            of(
+                "agent",
+                Cause::Agent {
+                    cause: "gateway_error".into(),
+                    message: words.into(),
+                },
+            ),
+            of("changes", Cause::NoChange),
+            of(
+                "permissions",
+                Cause::Denied {
+                    tools: vec!["Bash npm install".into()],
+                },
+            ),
+        ],
+    };
+    let reply = compose(&Ended {
+        job_id: JOB,
+        status: "failed",
+        error: Some(("gateway_error", words)),
+        verdicts: Some(&verdicts),
+        agent_report: Some("I will look at the code."),
+        denials: 1,
+        passes: 1,
+        ..Ended::default()
+    });
+    insta::assert_json_snapshot!(reply);
+}
+
 #[test]
 fn a_passing_job_stays_small_whatever_it_changed() {
     let rows: Vec<(usize, usize, &str, usize)> = vec![

@@ -277,10 +277,15 @@ pub struct CheckVerdict {
 impl CheckVerdict {
     /// The line in the result: `unit tests: failed (exit code 1)`.
     pub fn line(&self) -> String {
-        match (self.summary.trim(), self.outcome) {
-            ("", outcome) => format!("{}: {outcome}", self.name),
-            (summary, outcome) => format!("{}: {outcome} ({summary})", self.name),
+        match self.summary.trim() {
+            "" => self.bare_line(),
+            summary => format!("{} ({summary})", self.bare_line()),
         }
+    }
+
+    /// The line where its reason stands elsewhere: `agent: failed`.
+    pub fn bare_line(&self) -> String {
+        format!("{}: {}", self.name, self.outcome)
     }
 
     /// Whether it holds.

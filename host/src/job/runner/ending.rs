@@ -15,7 +15,7 @@ use crate::job::store::Store;
 use crate::process::LevelWord;
 use crate::redact::{Redacted, RedactedJson, Redactor};
 use crate::report::{self, Artifacts, Ended, artifacts};
-use crate::verify::{Verdicts, revise};
+use crate::verify::{self, Verdicts, revise};
 use crate::workspace::Selection;
 
 /// How often the end of a job is tried to be recorded again, and how long after the last time: a minute in all.
@@ -55,11 +55,7 @@ pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
     let max_bytes = caps.into_iter().flatten().min().unwrap_or(u64::MAX);
     let stopped = findings
         .stopped
-        // After a single pass only what is not plain from the job itself.
-        .filter(|reason| {
-            findings.passes.len() > 1
-                || matches!(reason, revise::Reason::Budget | revise::Reason::Time)
-        })
+        .filter(|reason| fault.is_none() && is_worth_telling(*reason, findings))
         .map(|reason| reason.to_string());
     let id = job.journal().id().to_string();
     let result = report::compose(&Ended {
@@ -195,6 +191,20 @@ fn judge(job: &Job, came_to: Result<(), Cut>) -> (State, Fault) {
             Some(Cause::Gateway(cause, message)) => (State::Failed, fault(cause, message.clone())),
             Some(Cause::Cancelled) | None => (State::Cancelled, None),
         },
+    }
+}
+
+/// Whether the reader would not know otherwise why no further pass was made.
+fn is_worth_telling(reason: revise::Reason, findings: &Findings) -> bool {
+    let told = |same: fn(&verify::Cause) -> bool| {
+        let mut failing = findings.verdicts.iter().flat_map(Verdicts::failing);
+        failing.any(|check| check.cause.as_ref().is_some_and(same))
+    };
+    match reason {
+        revise::Reason::Budget => !told(|cause| matches!(cause, verify::Cause::Budget { .. })),
+        revise::Reason::Time => !told(|cause| matches!(cause, verify::Cause::JobTimedOut)),
+        // After a single pass it is plain from the job itself.
+        _ => findings.passes.len() > 1,
     }
 }
 
