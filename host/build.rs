@@ -76,7 +76,8 @@ fn build() -> Result<(), Box<dyn Error>> {
             None => built(workspace, &target_folder(&out)?)?,
         };
     write_if_changed(&out.join("bundled.rs"), list(&components, &out)?.as_bytes())?;
-    vendored(workspace, &out)
+    vendored(workspace, &out)?;
+    locked(workspace, &out)
 }
 
 /// The components that a packager made beforehand.
@@ -288,6 +289,71 @@ fn vendored(workspace: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     }
     source.push_str("]\n");
     write_if_changed(&out.join("vendored.rs"), source.as_bytes())
+}
+
+/// The packages that the SDK needs, each as the workspace's own lock file has it: what is built with the SDK elsewhere is
+/// built of the same versions, which whoever built the host has at hand without a network.
+fn locked(workspace: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    let lock = fs::read_to_string(workspace.join("Cargo.lock")).unwrap_or_default();
+    let lock = lock.replace("\r\n", "\n");
+    let packages: Vec<Package<'_>> = lock.split("\n\n").filter_map(Package::read).collect();
+    let mut wanted = vec!["worker-plugin"];
+    let mut needed = BTreeMap::new();
+    while let Some(entry) = wanted.pop() {
+        if let Some(package) = packages.iter().find(|package| package.is(entry))
+            && needed
+                .insert((package.name, package.version), package.text)
+                .is_none()
+        {
+            wanted.extend(package.dependencies());
+        }
+    }
+    let mut list = String::from("&[\n");
+    for ((name, _), text) in &needed {
+        let mut text = (*text).to_owned();
+        for (other, version) in needed.keys() {
+            // Cargo names the version only where there are two.
+            if needed.keys().filter(|(name, _)| name == other).count() == 1 {
+                text = text.replace(&format!("\"{other} {version}\""), &format!("\"{other}\""));
+            }
+        }
+        writeln!(list, "    ({name:?}, {text:?}),")?;
+    }
+    list.push_str("]\n");
+    write_if_changed(&out.join("locked.rs"), list.as_bytes())
+}
+
+/// An entry of a lock file.
+struct Package<'a> {
+    name: &'a str,
+    version: &'a str,
+    /// All of it but its heading.
+    text: &'a str,
+}
+
+impl<'a> Package<'a> {
+    fn read(block: &'a str) -> Option<Self> {
+        let text = block.trim().strip_prefix("[[package]]\n")?;
+        let mut values = text.split('"').skip(1).step_by(2);
+        Some(Self {
+            name: values.next()?,
+            version: values.next()?,
+            text,
+        })
+    }
+
+    /// Whether a list of dependencies means it by `name`, or by `name version` where there are two of that name.
+    fn is(&self, entry: &str) -> bool {
+        let mut words = entry.split(' ');
+        words.next() == Some(self.name)
+            && words.next().is_none_or(|version| version == self.version)
+    }
+
+    fn dependencies(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let list = self.text.split_once("dependencies = [");
+        list.into_iter()
+            .flat_map(|(_, list)| list.split('"').skip(1).step_by(2))
+    }
 }
 
 fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {

@@ -57,7 +57,9 @@ impl Author {
             .arg(self.config())
             .env("XDG_CONFIG_HOME", self.home.path().join("xdg"))
             .env("WORKER_CACHE_DIR", folder().join("cache"))
-            .env("CARGO_TARGET_DIR", folder().join("authors"));
+            .env("CARGO_TARGET_DIR", folder().join("authors"))
+            // What the host was built of is here, and enough for a plugin.
+            .env("CARGO_NET_OFFLINE", "true");
         command
     }
 
@@ -230,7 +232,10 @@ fn copy_of(example: &str) -> PathBuf {
     for part in ["wit", "plugins/sdk", &format!("examples/{example}")] {
         copy(&workspace().join(part), &tree.join(part));
     }
-    tree.join("examples").join(example)
+    let copied = tree.join("examples").join(example);
+    // As in a fresh clone.
+    let _ = std::fs::remove_file(copied.join("Cargo.lock"));
+    copied
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -8,6 +8,7 @@ use wit_component::ComponentEncoder;
 
 use super::super::engine::digest;
 use super::super::manifest::{self, Manifest};
+use super::lock;
 
 /// Rust's target for components without WASI.
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -131,6 +132,8 @@ pub fn build(folder: &Path) -> Result<Built, BuildError> {
 fn rust(folder: &Path) -> Result<Vec<u8>, BuildError> {
     have_target(folder)?;
     let cargo_toml = folder.join("Cargo.toml");
+    let cargo_lock = folder.join("Cargo.lock");
+    lock::write_where_missing(folder).map_err(|error| file_error(&cargo_lock, error))?;
     let mut cargo = Command::new("cargo");
     cargo.current_dir(folder).args([
         "build",

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod cases;
+mod lock;
 pub mod operator;
 pub mod template;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::Kind;
 use super::super::settings::is_name;
-use super::VENDORED;
+use super::{VENDORED, lock};
 
 /// What a plugin is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +134,10 @@ pub fn create(
             };
             write("Cargo.toml", &fill(include_str!("templates/Cargo.toml")))?;
             write("src/lib.rs", &fill(source))?;
+            lock::write_where_missing(folder).map_err(|error| TemplateError::File {
+                file: folder.join("Cargo.lock").display().to_string(),
+                error,
+            })?;
         }
         Language::JavaScript => {
             write("plugin.js", &fill(include_str!("templates/check.js")))?;
