@@ -13,13 +13,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcp_codex_worker::artifacts::Artifacts;
 use mcp_codex_worker::checks::{
     CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
 };
 use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings};
 use mcp_codex_worker::process::{Confinement, SandboxMode};
 use mcp_codex_worker::redact::{KnownValues, Redactor};
-use mcp_codex_worker::report::{self, Artifacts, Ended};
+use mcp_codex_worker::report::{self, Ended};
 use mcp_codex_worker::verify::revise::{self, Decision};
 use mcp_codex_worker::verify::{
     self, AgentEvidence, Cause, CheckVerdict, Evidence, Outcome, Place, Plan, Verdicts,

@@ -3,6 +3,7 @@
 //! Modules in the order in which they may know each other, top to bottom, never up.
 
 pub mod agent;
+pub mod artifacts;
 pub mod checks;
 pub mod cli;
 pub mod demo;
@@ -18,5 +19,6 @@ pub mod report;
 pub mod settings;
 pub mod smoke;
 pub mod telemetry;
+pub mod text;
 pub mod verify;
 pub mod workspace;

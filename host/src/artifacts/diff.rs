@@ -1,9 +1,6 @@
-//! How much of a diff goes into a reply.
+//! A unified diff, file by file: one file's part, and the stat that stands for the whole.
 
-use super::text;
-
-/// An inline diff costs at most this many tokens; a longer one is a stat and the artifact.
-pub const INLINE_DIFF_TOKENS: usize = 1_000;
+use crate::text;
 
 /// Added and removed lines of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,15 @@
 //! Everything long that a job leaves behind, as redacted files in its folder, read in slices.
 
+pub mod diff;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::diff;
-use super::text;
 use crate::redact::Redacted;
+use crate::text;
 
 /// The whole diff against the base.
 pub const DIFF: &str = "diff";

@@ -291,7 +291,7 @@ async fn once(
             return Ok(Answer::Stream(Box::new(live), idle));
         }
         let message = collect::message(&live.machine.take());
-        ledger.close(&mut live);
+        ledger.close(&live.machine, live.error());
         return Ok(Answer::Whole(message));
     }
     let body = dialect.response(facts, &headers, body, &route.model)?;

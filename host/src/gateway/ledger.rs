@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::error::ApiError;
-use super::live::Live;
 use super::models::Purpose;
 use super::record::{RequestRecord, millis, rfc3339};
 use super::shared::Shared;
+use super::stream::Machine;
 use super::upstream::Route;
 use super::usage::{Reported, Tokens};
 
@@ -80,10 +80,9 @@ impl Ledger {
             .get_or_insert_with(|| millis(self.began.elapsed()));
     }
 
-    /// Closes the account of a streamed answer.
-    pub(crate) fn close(&mut self, live: &mut Live) {
-        let machine = &live.machine;
-        let (status, error) = match live.error() {
+    /// Closes the account of a streamed answer, as far as it came.
+    pub(crate) fn close(&mut self, machine: &Machine, error: Option<&ApiError>) {
+        let (status, error) = match error {
             Some(error) => (error.status, Some(error.kind.word())),
             None => (200, None),
         };
@@ -95,8 +94,7 @@ impl Ledger {
     }
 
     /// Closes the account of an answer whose caller left in the middle.
-    pub(crate) fn close_left(&mut self, live: &Live) {
-        let machine = &live.machine;
+    pub(crate) fn close_left(&mut self, machine: &Machine) {
         let model = machine.upstream_model().map(str::to_owned);
         self.finish(
             CLIENT_LEFT,

@@ -363,7 +363,7 @@ pub(crate) struct Streaming {
 impl Drop for Streaming {
     fn drop(&mut self) {
         if !self.closed {
-            self.ledger.close_left(&self.live);
+            self.ledger.close_left(&self.live.machine);
         }
     }
 }
@@ -417,7 +417,7 @@ impl Streaming {
                     tracing::warn!(status = clean.status, "in a stream: {}", clean.message);
                     self.live.machine.fail(&clean);
                 }
-                self.ledger.close(&mut self.live);
+                self.ledger.close(&self.live.machine, self.live.error());
             }
             if let Some(events) = self.due() {
                 return Poll::Ready(Some(Frame::data(events)));

@@ -133,7 +133,7 @@ impl Material {
         }
         let room = TOTAL_BYTES_MAX.saturating_sub(self.text.len());
         let whole = String::from_utf8_lossy(&bytes);
-        let shown = crate::report::text::prefix(&whole, room);
+        let shown = crate::text::prefix(&whole, room);
         if shown.len() < whole.len() || size > FILE_BYTES_MAX {
             self.left_out
                 .push(format!("{name} (cut after {} bytes)", shown.len()));
@@ -168,7 +168,7 @@ pub(super) struct Answered {
 impl Answered {
     /// The structured result of the tool.
     pub(super) fn reply(self) -> Value {
-        let shown = crate::report::text::prefix(&self.answer, ANSWER_MAX);
+        let shown = crate::text::prefix(&self.answer, ANSWER_MAX);
         let mut reply = json!({
             "answer": shown,
             "files": self.files,

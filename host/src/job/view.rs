@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::refusal::Refusal;
 use super::store::{JobRow, Store, now_ms};
-use crate::report::{self, ArtifactError, Artifacts, artifacts};
+use crate::artifacts::{self, ArtifactError, Artifacts};
+use crate::report;
 
 /// The most bytes of one slice: with the frame of the reply below 8k tokens.
 pub(super) const SLICE_MAX: u64 = 24_000;

@@ -5,6 +5,7 @@
 
 mod frame;
 mod parent;
+mod reply;
 mod server;
 mod stdio;
 mod tools;

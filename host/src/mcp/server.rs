@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
-    CustomResult, ErrorCode, ErrorData, Implementation, ListToolsResult, PaginatedRequestParams,
-    ProgressNotificationParam, ProtocolVersion, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, ErrorData,
+    Implementation, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
+    ProtocolVersion, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{RequestContext, serve_server_with_ct};
 use rmcp::{RoleServer, ServerHandler};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::parent;
+use super::reply::{answered, refused};
 use super::stdio::{StdioTransport, Streams};
 use super::tools::{self, INSTRUCTIONS};
 use crate::job::{Front, Refusal};
@@ -181,21 +182,6 @@ fn job_id(value: Option<&Value>) -> Option<String> {
 
 fn json_len(value: &impl serde::Serialize) -> usize {
     serde_json::to_string(value).map_or(0, |text| text.len())
-}
-
-/// A successful reply. The text repeats the structure for clients that read only text.
-fn answered(value: Value) -> CallToolResult {
-    let mut result = CallToolResult::success(vec![ContentBlock::text(value.to_string())]);
-    result.structured_content = Some(value);
-    result
-}
-
-/// A failed call: short, in the same place as every other reply, and naming what to change.
-pub(super) fn refused(argument: &str, rule: &str) -> CallToolResult {
-    let value = json!({ "error": { "argument": argument, "rule": rule } });
-    let mut result = CallToolResult::error(vec![ContentBlock::text(value.to_string())]);
-    result.structured_content = Some(value);
-    result
 }
 
 impl ServerHandler for Server {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{self, FRAME_MAX, Rejection};
-use super::server;
+use super::reply::refused;
 
 /// Messages that may wait in either direction. A client that does not read stops being read.
 const QUEUE: usize = 64;
@@ -303,7 +303,7 @@ fn reply_to(rejection: Rejection) -> Value {
     } = rejection;
     match id {
         Some(id) if tool_call => {
-            let mut result = server::refused("request", &rule);
+            let mut result = refused("request", &rule);
             // Of the newest protocol only, where its absence means the same.
             result.result_type = None;
             json!({ "jsonrpc": "2.0", "id": id, "result": result })

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::schema::{self, Violation};
+use super::schema::{self, Extent, Violation};
 
 /// Where settings are written, for messages that lead there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,15 +55,6 @@ impl fmt::Display for Place {
 pub struct Config {
     /// The later ones stand over the earlier ones.
     layers: Vec<(Place, Map<String, Value>)>,
-}
-
-/// Whether settings have to be whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
-    /// Nothing may be missing.
-    Whole,
-    /// More comes with the job.
-    SoFar,
 }
 
 impl Config {

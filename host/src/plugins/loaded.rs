@@ -8,9 +8,10 @@ use bytes::Bytes;
 use serde_json::Value;
 use wasmtime::component::Component;
 
-use super::config::{Config, Extent, Place};
+use super::config::{Config, Place};
 use super::grants::Grants;
 use super::log::PluginLog;
+use super::schema::Extent;
 use super::v0_1::{self, Pre};
 use super::{Engine, Kind, Limits, PluginError, Stage, engine, limits};
 

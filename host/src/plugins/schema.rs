@@ -3,8 +3,6 @@
 
 use serde_json::Value;
 
-use super::config::Extent;
-
 /// A setting that breaks a rule. Its text is a clause that begins with the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Violation {
@@ -21,6 +19,15 @@ impl std::fmt::Display for Violation {
             key => write!(f, "{key} {}", self.rule),
         }
     }
+}
+
+/// Whether settings have to be whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Nothing may be missing.
+    Whole,
+    /// More comes with the job.
+    SoFar,
 }
 
 /// Checks a value.

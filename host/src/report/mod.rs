@@ -1,22 +1,20 @@
-//! What Codex gets to see of a job: a result that fits in a glance, and artifacts for the rest.
+//! What Codex gets to see of a job: a result that fits in a glance. The rest are artifacts.
 //!
 //! Every byte here is paid for by the planner, in this call and in each later one that sends its context again. So a
 //! field is there only when it says something that no other says, and each part has a budget.
 
-pub mod artifacts;
-pub mod diff;
-pub mod text;
-
 use serde_json::{Map, Value, json};
 
-pub use artifacts::{Artifact, ArtifactError, ArtifactWriter, Artifacts, Slice};
-
+use crate::artifacts::{self, diff};
+use crate::text;
 use crate::verify::{Cause, CheckVerdict, Verdicts};
 
 /// The evidence of a passing job, diff apart.
 pub const PASSING_BYTES: usize = 600;
 /// All failure digests of a reply together.
 pub const FAILURE_TOKENS: usize = 2_000;
+/// An inline diff costs at most this many tokens; a longer one is a stat and the artifact.
+pub const INLINE_DIFF_TOKENS: usize = 1_000;
 /// Nothing is ever longer than this.
 pub const REPLY_TOKENS: usize = 8_000;
 /// The agent's own words.
@@ -194,7 +192,7 @@ fn list<'a>(items: impl ExactSizeIterator<Item = &'a str>, max_bytes: usize) -> 
 
 /// The diff itself up to its budget, else a line a file and the artifact's name.
 pub fn inline_diff(diff: Diff<'_>) -> String {
-    let budget = text::bytes_of(diff::INLINE_DIFF_TOKENS);
+    let budget = text::bytes_of(INLINE_DIFF_TOKENS);
     let cap = usize::try_from(diff.max_bytes)
         .unwrap_or(usize::MAX)
         .min(budget);

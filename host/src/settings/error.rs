@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::sources::Origin;
+use super::origin::Origin;
 
 /// One setting that cannot be used: its name, where it came from, the class of its value, and the rule it breaks. The
 /// value itself is never part of it, since anything may stand in the wrong place, a key included.

@@ -4,7 +4,9 @@
 //! holds values that are in range.
 
 mod error;
+mod origin;
 mod parse;
+mod path;
 mod prices;
 mod repositories;
 mod sources;
@@ -15,9 +17,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use error::{Problem, SettingsError};
+pub use origin::Origin;
 pub use prices::{Price, Prices};
 pub use repositories::{Repositories, RepositoryEntry};
-pub use sources::{Origin, Sources};
+pub use sources::Sources;
 pub use table::{SETTINGS, Setting, setting};
 pub use values::{
     Isolation, LogFormat, PermissionMode, Profile, SandboxMode, Secret, Toolset, UnknownValue,

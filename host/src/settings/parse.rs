@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::{Problem, SettingsError};
-use super::sources::{Layers, Origin, Raw, Sources, is_absolute, is_name};
+use super::origin::Origin;
+use super::path::is_absolute;
+use super::sources::{Layers, Raw, Sources, is_name};
 use super::table::setting;
 use super::values::{Secret, Toolset, UnknownValue};
 use super::{FallbackSettings, GatewaySettings, Price, Prices, Settings};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::error::Problem;
-use super::sources::{Origin, is_absolute};
+use super::origin::Origin;
+use super::path::is_absolute;
 
 /// The keys of an entry.
 const KEYS: &str = "checks, plugins";

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::SETTINGS;
 use super::error::{Problem, SettingsError};
+use super::origin::Origin;
+use super::path::is_absolute;
 use super::repositories::{self, Repositories};
 use super::table::setting;
 
@@ -18,33 +20,6 @@ const FOLDER: &str = "mcp-codex-worker";
 
 /// A settings file larger than this is not one.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-
-/// Which source a value came from, strongest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
-    /// `--set NAME=VALUE`.
-    Flag,
-    /// The process environment.
-    Environment,
-    /// `.env` in the config folder, or `--env-file`.
-    EnvFile,
-    /// `config.toml` in the config folder, or `--config`.
-    ConfigFile,
-    /// The table in code.
-    Default,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flag => "flag",
-            Self::Environment => "environment",
-            Self::EnvFile => ".env",
-            Self::ConfigFile => "config file",
-            Self::Default => "default",
-        })
-    }
-}
 
 /// Everything that settings are made from; nothing else is looked at.
 #[derive(Clone, Default)]
@@ -180,19 +155,6 @@ fn folder(environment: &BTreeMap<String, String>, name: &str) -> Option<PathBuf>
         .get(name)
         .map(PathBuf::from)
         .filter(|path| is_absolute(path))
-}
-
-/// Absolute here, or a Windows drive path, which a config file shared between systems may hold.
-pub(super) fn is_absolute(path: &Path) -> bool {
-    path.is_absolute() || is_drive_path(path)
-}
-
-fn is_drive_path(path: &Path) -> bool {
-    let mut bytes = path.to_str().unwrap_or_default().bytes();
-    matches!(
-        (bytes.next(), bytes.next(), bytes.next()),
-        (Some(letter), Some(b':'), Some(b'\\' | b'/')) if letter.is_ascii_alphabetic()
-    )
 }
 
 /// A value as it was written.

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::verdict::Cause;
+use crate::artifacts::{ArtifactError, ArtifactWriter, Artifacts};
 use crate::checks::{CommandCheck, CommandLine};
 use crate::process::{self, Confinement, Ending, Exit, Network, ProcessError, Stdin, Toolchains};
 use crate::redact::{RedactStream, Redacted, Redactor};
-use crate::report::{ArtifactError, ArtifactWriter, Artifacts};
 use crate::workspace::Root;
 
 /// A check that prints more is ended: nobody can read it, and redaction would go on for minutes.

@@ -20,7 +20,7 @@ use crate::plugins::check::{
 };
 use crate::process::Exit;
 use crate::redact::Redactor;
-use crate::report::text;
+use crate::text;
 use crate::workspace::{ChangeKind, Changes, FilePath, Root, Selection};
 
 /// The most that a diff gives a component.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::plugins::summarizer::{Content, Request};
 use crate::plugins::{PluginSet, Stage};
 use crate::redact::{Redacted, Redactor};
-use crate::report::text;
+use crate::text;
 
 /// Where an output comes from.
 pub(super) struct Origin {

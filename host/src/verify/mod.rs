@@ -22,10 +22,11 @@ pub use command::Place;
 pub use signals::AgentEvidence;
 pub use verdict::{Cause, CheckVerdict, Outcome, Verdicts};
 
+use crate::artifacts::{self, Artifacts};
 use crate::checks::{CheckSpec, CommandCheck, CommandLine, Origin, ScopedPatch};
 use crate::plugins::PluginSet;
 use crate::redact::{Redacted, Redactor};
-use crate::report::{Artifacts, artifacts, text};
+use crate::text;
 use crate::workspace::Changes;
 
 /// The check component that holds the change against `scoped_patch`, and the name of its line in the result.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::verdict::{CheckVerdict, Verdicts};
-use crate::report::text;
+use crate::text;
 
 /// The most evidence that one prompt carries. A model that repairs needs the failing lines, not the log.
 const EVIDENCE_BYTES: usize = text::bytes_of(3_000);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Finding;
-use super::probes::exposure;
+use super::modes::exposure;
 use crate::settings::{Settings, setting};
 
 /// Codex's own time-out of a tool call, in seconds, when its config says nothing (CLIENTS.md 2.3).

@@ -1,6 +1,7 @@
 //! `doctor`: everything that can be wrong, one line each with its remedy.
 
 mod codex;
+mod modes;
 mod network;
 mod probes;
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use super::modes::{exposure, set_mode};
 use super::{Finding, codex};
 use crate::agent::Claude;
 use crate::job::{Store, settle_all};
@@ -411,30 +412,6 @@ async fn sandbox(settings: &Settings) -> Finding {
             "allow user namespaces and Landlock (Linux 6.7 or newer); jobs run meanwhile, and their results say so",
         ),
     }
-}
-
-/// The permission bits, when others than the owner have any.
-#[cfg(unix)]
-pub(super) fn exposure(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
-    (mode & 0o077 != 0).then_some(mode)
-}
-
-#[cfg(unix)]
-fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-pub(super) fn exposure(_: &Path) -> Option<u32> {
-    None
-}
-
-#[cfg(not(unix))]
-fn set_mode(_: &Path, _: u32) -> std::io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

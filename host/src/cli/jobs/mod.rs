@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::terminal::{Terminal, age, shorten};
 use super::{GlobalOptions, exit};
 use crate::job::{self, Front, JobId, JobRow, Refusal, State, Store, StoreError, now_ms};
-use crate::report::text::printable;
 use crate::settings::Settings;
+use crate::text::printable;
 use crate::workspace::Unapplied;
 
 /// How often a display is drawn again.

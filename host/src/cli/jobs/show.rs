@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::terminal::{Terminal, Tone, age};
 use crate::job::{JobId, JobRow};
-use crate::report::text::printable;
+use crate::text::printable;
 
 /// Fields of a view that have lines of their own.
 const PLACED: &[&str] = &[

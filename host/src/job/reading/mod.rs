@@ -22,7 +22,7 @@ use super::arguments::Arguments;
 use super::refusal::Refusal;
 use super::view::SLICE_MAX;
 use crate::redact::{Marked, Redacted, Redactor};
-use crate::report::text;
+use crate::text;
 use crate::workspace::Root;
 
 /// After this long no further file is begun, and what was found until then is answered.

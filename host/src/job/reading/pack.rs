@@ -14,7 +14,7 @@ use super::{Files, Lines, merged, reply};
 use crate::job::arguments::Arguments;
 use crate::job::refusal::Refusal;
 use crate::redact::Redactor;
-use crate::report::text;
+use crate::text;
 use crate::workspace::Root;
 
 /// The most symbols of one call.

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::pipeline::{Cut, Findings, Job};
 use super::stop::Cause;
+use super::work::{Cut, Findings, Job};
 use crate::agent::Ending;
+use crate::artifacts::{self, Artifacts};
 use crate::job::id::JobId;
 use crate::job::state::State;
 use crate::job::store::Store;
 use crate::process::LevelWord;
 use crate::redact::{Redacted, RedactedJson, Redactor};
-use crate::report::{self, Artifacts, Ended, artifacts};
+use crate::report::{self, Ended};
 use crate::verify::{self, Verdicts, revise};
 use crate::workspace::Selection;
 

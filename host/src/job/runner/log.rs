@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::journal::Journal;
 use crate::agent::AgentEvent;
-use crate::report::text;
+use crate::text;
 
 /// A line of the log is at most this long; what is longer stands in the transcript.
 const LINE_MAX: usize = 240;

@@ -15,6 +15,7 @@ mod question;
 mod reading;
 mod site;
 mod stop;
+mod work;
 
 pub(super) use site::Continuation;
 

@@ -4,8 +4,7 @@
 //! ([`Findings`]), so that a job that was cut short still tells what it did.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
@@ -16,8 +15,10 @@ use super::journal::Journal;
 use super::metering::Metering;
 use super::site::Site;
 use super::stop::{Cause, Stop};
+use super::work::{Cut, Findings, Job};
 use super::{ending, log};
 use crate::agent::{self, AgentOutcome, AgentRun, Claude, Ending, Session};
+use crate::artifacts::Artifacts;
 use crate::checks::{CheckSpec, OnViolation};
 use crate::gateway::{self, Adapter};
 use crate::job::id::JobId;
@@ -26,41 +27,11 @@ use crate::job::slots::{self, Turn};
 use crate::job::spec::JobSpec;
 use crate::job::state::State;
 use crate::job::store::Store;
-use crate::process::{self, Level};
+use crate::process;
 use crate::redact::LogMask;
-use crate::report::Artifacts;
 use crate::settings::{SandboxMode, Settings};
 use crate::verify::{self, Verdicts, revise};
-use crate::workspace::{Base, ChangedFile, Changes, FilePath, Limits};
-
-/// What was found out about a job so far.
-#[derive(Default)]
-pub(super) struct Findings {
-    pub(super) changes: Option<Arc<Changes>>,
-    pub(super) verdicts: Option<Verdicts>,
-    pub(super) agent: Option<AgentOutcome>,
-    pub(super) level: Option<Level>,
-    pub(super) passes: Vec<revise::Pass>,
-    pub(super) stopped: Option<revise::Reason>,
-    pub(super) notes: Vec<String>,
-}
-
-/// Why a job ends before its verdict.
-#[derive(Debug)]
-pub(super) enum Cut {
-    /// Somebody or something wanted it ended: the switch knows who.
-    Stopped,
-    /// The agent gave no sign of life for WORKER_STALL_MS; its last step.
-    Stalled(String),
-    /// Something is missing or broken: a stable name, and a sentence that says what to do.
-    Fault(&'static str, String),
-}
-
-impl Cut {
-    pub(super) fn fault(cause: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
-        move |fault| Self::Fault(cause, fault.to_string())
-    }
-}
+use crate::workspace::{Base, ChangedFile, FilePath, Limits};
 
 /// What the agent's passes run with, the same for all of them.
 #[derive(Clone, Copy)]
@@ -71,18 +42,6 @@ struct Surroundings<'a> {
     metering: &'a Metering,
     /// Whether the kernel holds the job to its files.
     files_confined: bool,
-}
-
-/// A job at work.
-pub(super) struct Job {
-    pub(super) settings: Arc<Settings>,
-    pub(super) spec: JobSpec,
-    pub(super) equipment: Equipment,
-    pub(super) journal: Arc<Mutex<Journal>>,
-    pub(super) stop: Stop,
-    pub(super) findings: Findings,
-    /// When `timeout_ms` is over; set when preparing begins.
-    deadline: Option<Instant>,
 }
 
 /// Runs a job from its place in the queue to its terminal state.
@@ -141,10 +100,6 @@ pub(super) async fn run(
 }
 
 impl Job {
-    pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The steps, in order. `Ok` is a verdict.
     async fn work(&mut self) -> Result<(), Cut> {
         self.record_spec();
@@ -519,16 +474,6 @@ impl Job {
         .await
     }
 
-    /// Puts down what plugins logged since the last time.
-    pub(super) fn write_plugin_log(&self) {
-        let mut journal = self.journal();
-        let redactor = journal.redactor().clone();
-        let redact = |text: &str| redactor.text(text).into_string();
-        for text in self.equipment.plugins.take_log(redact) {
-            journal.line(&text);
-        }
-    }
-
     /// Puts the files back that were changed outside the scope, where the job asked for it.
     fn put_back(&mut self, base: &Base) -> Result<(), Cut> {
         let wanted = self
@@ -617,11 +562,6 @@ impl Job {
         self.findings.verdicts = Some(verdicts.clone());
     }
 
-    pub(super) fn folder(&self) -> PathBuf {
-        let journal = self.journal();
-        journal.store().job_folder(journal.id())
-    }
-
     fn time_left_ms(&self) -> u64 {
         let left = self
             .deadline
@@ -629,36 +569,6 @@ impl Job {
         left.map_or(u64::MAX, |left| {
             u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
         })
-    }
-
-    fn advance(&self, to: State) -> Result<(), Cut> {
-        match self.journal().advance(to) {
-            Ok(true) => Ok(()),
-            // Somebody ended the job in the store: there is nothing left to do for it.
-            Ok(false) => {
-                self.stop.now(Cause::Cancelled);
-                Err(Cut::Stopped)
-            }
-            Err(fault) => Err(Cut::fault("store")(&fault)),
-        }
-    }
-
-    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Cut> {
-        tokio::select! {
-            biased;
-            () = self.stop.token().cancelled() => Err(Cut::Stopped),
-            result = work => Ok(result),
-        }
-    }
-
-    pub(super) async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Cut> {
-        let work = tokio::task::spawn_blocking(work);
-        self.unless_stopped(work)
-            .await?
-            .map_err(|fault| Cut::fault("host")(&fault))
     }
 }
 
@@ -684,5 +594,5 @@ fn agent_evidence(agent: &AgentOutcome) -> verify::AgentEvidence {
 
 /// The message of the commit that keeps an isolated job's result.
 fn subject(prompt: &str) -> String {
-    crate::report::text::one_line(prompt, 72)
+    crate::text::one_line(prompt, 72)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::pipeline::{Cut, Job};
+use super::work::{Cut, Job};
 use crate::agent::Session;
 use crate::job::id::JobId;
 use crate::job::lock::Hold;

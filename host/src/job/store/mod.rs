@@ -1,0 +1,22 @@
+//! The job store: one SQLite database and a folder a job.
+//!
+//! Rows and artifacts are *records*: redacted before they are written, and all that is ever returned. What a job needs raw
+//! (its home, its base) lies in the job's folder, which only the owner can enter (D3).
+
+mod calls;
+mod clock;
+mod database;
+mod error;
+mod files;
+mod jobs;
+mod requests;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+pub use calls::CallRecord;
+pub(crate) use clock::now_ms;
+pub use database::Store;
+pub use error::StoreError;
+pub use jobs::JobRow;
