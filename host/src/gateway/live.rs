@@ -343,6 +343,47 @@ fn event_into(
     }
 }
 
+/// When events that are there wait for those that are on their way with them.
+#[derive(Debug)]
+struct Gathering {
+    last_read: Instant,
+    /// The last read followed closely on the one before.
+    since: Option<Instant>,
+}
+
+impl Gathering {
+    fn new(now: Instant) -> Self {
+        Self {
+            last_read: now,
+            since: None,
+        }
+    }
+
+    fn read(&mut self, now: Instant) {
+        if now.duration_since(self.last_read) < TOGETHER {
+            self.since.get_or_insert(now);
+        } else {
+            self.since = None;
+        }
+        self.last_read = now;
+    }
+
+    /// Whether so many bytes of events wait for more.
+    fn keeps(&self, waiting: usize, now: Instant) -> bool {
+        self.since
+            .is_some_and(|since| waiting < KEPT_BYTES && now.duration_since(since) < KEPT_TIME)
+    }
+
+    /// Until when, at the latest.
+    fn until(&self) -> Option<Instant> {
+        self.since.map(|since| since + KEPT_TIME)
+    }
+
+    fn end(&mut self) {
+        self.since = None;
+    }
+}
+
 /// The body of a streamed answer to the caller. Dropped when the caller leaves, and with it the gateway's connection.
 #[derive(Debug)]
 pub(crate) struct Streaming {
@@ -350,12 +391,10 @@ pub(crate) struct Streaming {
     ledger: Ledger,
     timer: Pin<Box<Sleep>>,
     idle: Duration,
-    last_read: Instant,
+    gathering: Gathering,
     last_sent: Instant,
     pulse: Pulse,
-    /// The last read followed closely on the one before: since when events are kept for more of them.
-    kept_since: Option<Instant>,
-    /// Ends that; made when it is first needed.
+    /// Ends a gathering that nothing more comes to; made when it is first needed.
     keeping: Option<Pin<Box<Sleep>>>,
     closed: bool,
 }
@@ -376,10 +415,9 @@ impl Streaming {
             ledger,
             timer: Box::pin(tokio::time::sleep(PING_INTERVAL.min(idle))),
             idle,
-            last_read: now,
+            gathering: Gathering::new(now),
             last_sent: now,
             pulse: Pulse::default(),
-            kept_since: None,
             keeping: None,
             closed: false,
         }
@@ -387,14 +425,11 @@ impl Streaming {
 
     /// The events to be sent now, unless more of them are on their way and none has waited for long.
     fn due(&mut self) -> Option<Bytes> {
-        if let Some(since) = self.kept_since
-            && !self.closed
-            && self.live.machine.waiting() < KEPT_BYTES
-            && since.elapsed() < KEPT_TIME
-        {
+        let waiting = self.live.machine.waiting();
+        if !self.closed && self.gathering.keeps(waiting, Instant::now()) {
             return None;
         }
-        self.kept_since = None;
+        self.gathering.end();
         let finished = self.live.finished_at.is_some();
         self.live.translate();
         if !finished && self.live.finished_at.is_some() {
@@ -434,19 +469,14 @@ impl Streaming {
                 if self.pulse.beats(output, now) {
                     self.ledger.alive();
                 }
-                if now.duration_since(self.last_read) < TOGETHER {
-                    self.kept_since.get_or_insert(now);
-                } else {
-                    self.kept_since = None;
-                }
-                self.last_read = now;
+                self.gathering.read(now);
                 if self.live.finished_at.is_some() {
                     self.wait_for_usage();
                 }
                 continue;
             }
-            if let Some(since) = self.kept_since {
-                let until = (since + KEPT_TIME).into();
+            if let Some(until) = self.gathering.until() {
+                let until = until.into();
                 let keeping = self
                     .keeping
                     .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
@@ -454,7 +484,7 @@ impl Streaming {
                     keeping.as_mut().reset(until);
                 }
                 ready!(keeping.as_mut().poll(cx));
-                self.kept_since = None;
+                self.gathering.end();
             }
             if let Some(events) = self.due() {
                 return Poll::Ready(Some(Frame::data(events)));
@@ -485,7 +515,7 @@ impl Streaming {
             self.live.end_late();
             return;
         }
-        let silent = now.duration_since(self.last_read);
+        let silent = now.duration_since(self.gathering.last_read);
         if silent >= self.idle {
             self.live.fail(ApiError::silent(self.idle));
             return;
@@ -500,5 +530,56 @@ impl Streaming {
         self.timer
             .as_mut()
             .reset(tokio::time::Instant::now() + wait);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_wait_only_for_what_comes_close_behind_and_never_long() {
+        let start = Instant::now();
+        let after = |micros: u64| start + Duration::from_micros(micros);
+        // Reads (microseconds after the start), bytes that wait, when it is asked: whether they are kept.
+        let rows: [(&[u64], usize, u64, bool); 7] = [
+            // Tokens as a model makes them: each goes at once.
+            (&[20_000], 100, 20_000, false),
+            (&[20_000, 40_000], 100, 40_000, false),
+            // The second of a burst waits for the third.
+            (&[20_000, 20_050], 100, 20_060, true),
+            (&[20_000, 20_050, 20_900], 100, 20_950, true),
+            // But not for longer than it may, however closely they follow,
+            (&[20_000, 20_050, 20_900], 100, 21_050, false),
+            // not for more bytes than it may,
+            (&[20_000, 20_050], KEPT_BYTES, 20_060, false),
+            // and no longer when the burst is over.
+            (&[20_000, 20_050, 40_000], 100, 40_000, false),
+        ];
+        for (reads, waiting, asked, kept) in rows {
+            let mut gathering = Gathering::new(start);
+            for read in reads {
+                gathering.read(after(*read));
+            }
+            assert_eq!(
+                gathering.keeps(waiting, after(asked)),
+                kept,
+                "{reads:?} {waiting} {asked}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_sent_no_longer_waits() {
+        let start = Instant::now();
+        let mut gathering = Gathering::new(start);
+        gathering.read(start + Duration::from_micros(50));
+        assert_eq!(
+            gathering.until(),
+            Some(start + Duration::from_micros(50) + KEPT_TIME)
+        );
+        gathering.end();
+        assert_eq!(gathering.until(), None);
+        assert!(!gathering.keeps(1, start + Duration::from_micros(60)));
     }
 }

@@ -175,7 +175,7 @@ async fn route(
         ("/v1/messages", Method::POST) => {
             let query = request.uri().query().map(str::to_owned);
             let headers = request.headers().clone();
-            let body = read_body(request).await?;
+            let body = read_body(request, BODY_IDLE).await?;
             let passage = match shared.config.mode {
                 Mode::Translate => Passage::Translated,
                 Mode::Relay => Passage::Relayed {
@@ -186,7 +186,7 @@ async fn route(
             messages(shared, &body, passage, id).await
         }
         ("/v1/messages/count_tokens", Method::POST) => {
-            let body = read_body(request).await?;
+            let body = read_body(request, BODY_IDLE).await?;
             let parsed =
                 anthropic::Request::parse(&body).map_err(|invalid| ApiError::invalid(invalid.0))?;
             parsed
@@ -370,7 +370,12 @@ fn same(given: &[u8], token: &[u8]) -> bool {
             == 0
 }
 
-async fn read_body(request: Request<Incoming>) -> Result<Bytes, ApiError> {
+/// Takes the body in, as long as no pause in it is longer than `idle`.
+async fn read_body<B>(request: Request<B>, idle: Duration) -> Result<Bytes, ApiError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
     let too_large = || {
         ApiError::new(
             413,
@@ -400,7 +405,7 @@ async fn read_body(request: Request<Incoming>) -> Result<Bytes, ApiError> {
     // Announced lengths are believed only so far.
     let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(4 * 1024 * 1024));
     loop {
-        match tokio::time::timeout(BODY_IDLE, incoming.frame()).await {
+        match tokio::time::timeout(idle, incoming.frame()).await {
             Err(_) => {
                 return Err(ApiError::new(
                     408,
@@ -440,4 +445,37 @@ fn model_entry(name: &str) -> serde_json::Value {
         "type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z", "lifecycle": "active",
         "capabilities": null, "deprecated_at": null, "line": null, "max_input_tokens": null, "max_tokens": null, "retires_at": null,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A body that begins and never goes on.
+    struct Begun(Option<&'static [u8]>);
+
+    impl Body for Begun {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            match self.0.take() {
+                Some(piece) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(piece))))),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_arriving_is_given_up() {
+        let request = Request::new(Begun(Some(b"{\"model\":")));
+        let error = read_body(request, Duration::from_millis(20))
+            .await
+            .unwrap_err();
+        assert_eq!(error.status, 408);
+    }
 }
