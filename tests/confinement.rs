@@ -8,7 +8,7 @@ use mcp_codex_worker::process::{
 };
 use tokio::io::AsyncReadExt;
 
-/// A job's folders, in a place that is not /tmp: there the job has one of its own.
+/// A job's folders.
 struct Job {
     folder: tempfile::TempDir,
     level: LevelWord,
@@ -17,11 +17,11 @@ struct Job {
 impl Job {
     fn new() -> Self {
         // Beside the test binary, for want of a better place that is writable and not temporary.
-        let place = std::env::current_exe()
-            .unwrap()
-            .parent()
-            .unwrap()
-            .to_owned();
+        let test = std::env::current_exe().unwrap();
+        Self::below(test.parent().unwrap())
+    }
+
+    fn below(place: &Path) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("confined-")
             .tempdir_in(place)
@@ -105,7 +105,66 @@ async fn refused(job: &Job, lines: &[&str]) -> Vec<usize> {
 
 #[tokio::test]
 async fn twelve_writes_that_are_none_of_its_business_are_refused() {
-    let job = Job::new();
+    writes_are_held(&Job::new()).await;
+}
+
+/// There the job has a /tmp of its own, in which its folders stand where they stood.
+#[tokio::test]
+async fn a_job_below_tmp_is_confined_as_any_other() {
+    for place in ["/tmp", "/var/tmp"] {
+        let job = Job::below(Path::new(place));
+        writes_are_held(&job).await;
+        let neighbour = tempfile::NamedTempFile::new_in(place).unwrap();
+        let seen = job
+            .passes(&format!(
+                "pwd; ls ..; ls -d {} 2>&1 || true",
+                neighbour.path().display()
+            ))
+            .await;
+        let tree = job.path("tree").display().to_string();
+        let lines: Vec<&str> = seen.lines().collect();
+        assert_eq!(
+            lines[..4],
+            [tree.as_str(), "home", "temp", "tree"],
+            "{seen}"
+        );
+        assert!(lines[4].contains("No such file"), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_below_tmp_that_may_be_read_cannot_be_written() {
+    let job = Job::below(Path::new("/tmp"));
+    job.write("tools/bin/tool", "#!/bin/sh\necho works\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(job.path("tools/bin/tool"), mode).unwrap();
+    // By a link as well: both names lead there.
+    std::os::unix::fs::symlink(job.path("tools"), job.path("link")).unwrap();
+    for name in ["tools", "link"] {
+        let folder = job.path(name);
+        let mut command = job.command(&format!(
+            "{0}/bin/tool && ! echo x > {0}/new && ! echo x >> {0}/bin/tool && ! rm {0}/bin/tool",
+            folder.display()
+        ));
+        command.confinement.read.push(folder);
+        let (exit, output) = job.run(command).await;
+        assert!(
+            exit.success() && output.starts_with("works\n"),
+            "{name}: {exit} {output}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(job.path("tools")).unwrap().count(), 1);
+    // A link that a task left in its /tmp does not lead what the next one is given elsewhere.
+    let first = job.folder.path().file_name().unwrap();
+    let place = job.path("temp").join(first);
+    let _ = std::fs::remove_dir(&place);
+    std::os::unix::fs::symlink("/var/lib", &place).unwrap();
+    job.passes("echo x > $HOME/x && ! test -e /var/lib/home")
+        .await;
+    assert!(place.symlink_metadata().unwrap().is_dir());
+}
+
+async fn writes_are_held(job: &Job) {
     let user_home = std::env::var("HOME").unwrap();
     let outside = [
         "echo x > $OTHER/new".to_owned(),
@@ -125,7 +184,7 @@ async fn twelve_writes_that_are_none_of_its_business_are_refused() {
     ];
     let lines: Vec<&str> = outside.iter().map(String::as_str).collect();
     let all: Vec<usize> = (0..lines.len()).collect();
-    assert_eq!(refused(&job, &lines).await, all);
+    assert_eq!(refused(job, &lines).await, all);
     assert_eq!(
         std::fs::read_to_string(job.path("other/file")).unwrap(),
         "of another"
@@ -139,7 +198,7 @@ async fn twelve_writes_that_are_none_of_its_business_are_refused() {
         "echo x > $(mktemp) && echo x > /dev/null && echo x > /dev/stderr",
         "echo x > /tmp/own && echo x > /var/tmp/own && echo x > /dev/shm/own",
     ];
-    assert_eq!(refused(&job, &inside).await, [0; 0]);
+    assert_eq!(refused(job, &inside).await, [0; 0]);
     assert!(job.path("temp/own").exists(), "its /tmp is its own");
     assert!(!Path::new("/tmp/own").exists() && !Path::new("/dev/shm/own").exists());
 }
@@ -316,7 +375,12 @@ class Two(unittest.TestCase):
 
 #[tokio::test]
 async fn git_works_but_nothing_is_left_that_it_would_run_later() {
-    let job = Job::new();
+    for job in [Job::new(), Job::below(Path::new("/tmp"))] {
+        git_is_held(&job).await;
+    }
+}
+
+async fn git_is_held(job: &Job) {
     job.passes("git init -q . && mkdir -p .git/hooks && echo a > a")
         .await;
     let identity = "-c user.name=x -c user.email=x@x";
@@ -332,11 +396,11 @@ async fn git_works_but_nothing_is_left_that_it_would_run_later() {
         "mv .git/config .git/old",
         "mv .git moved",
     ];
-    assert_eq!(refused(&job, &lines).await, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(refused(job, &lines).await, [0, 1, 2, 3, 4, 5]);
     std::fs::rename(job.path("tree/.git"), job.path("other/git")).unwrap();
     job.write("tree/.git", "gitdir: ../other/git\n");
     assert_eq!(
-        refused(&job, &["echo x > .git", "rm .git", "mv .git moved"]).await,
+        refused(job, &["echo x > .git", "rm .git", "mv .git moved"]).await,
         [0, 1, 2]
     );
 }
@@ -372,6 +436,8 @@ fn an_ordinary_user_is_confined_as_well() {
             "root_inside",
             "the_network",
             "git_works",
+            "a_job_below_tmp",
+            "a_folder_below_tmp",
         ])
         .env_clear()
         .env("HOME", folder.path().join("home"))
@@ -380,7 +446,7 @@ fn an_ordinary_user_is_confined_as_well() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && text.contains("5 passed"),
+        output.status.success() && text.contains("7 passed"),
         "{text}"
     );
 }

@@ -164,23 +164,18 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, String> {
     let (mut own_shared_memory, mut own_temp) = (false, false);
     if namespaces.pids {
         started.detail.insert(0, "own PID namespace".into());
-        let elsewhere: Vec<_> = [&task.cwd, &task.program]
+        let read: Vec<&Path> = [&task.cwd, &task.program]
             .into_iter()
             .chain(&task.read)
-            .chain(&task.write)
-            .map(OsString::as_os_str)
+            .map(Path::new)
             .collect();
-        (own_shared_memory, own_temp) = sys::furnish(
-            task.temp.as_deref(),
-            &elsewhere,
-            &task.write,
-            &mut started.detail,
-        );
+        let writable: Vec<&Path> = task.write.iter().map(Path::new).collect();
+        let temp = task.temp.as_deref().map(Path::new);
+        (own_shared_memory, own_temp) = sys::furnish(temp, &read, &writable, &mut started.detail);
     }
     write.extend(task.temp.clone());
     if own_temp {
         write.extend(["/tmp".into(), "/var/tmp".into()]);
-        started.detail.push("own /tmp".into());
     }
 
     let (events, inbox) = mpsc::channel();
@@ -196,23 +191,8 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, String> {
         Ok(begun) => begun,
         Err((stage, reason, not_found)) => return refuse(&control, stage, reason, not_found),
     };
-    protocol::write(&control, &Report::Started(started)).map_err(|error| error.to_string())?;
-
-    let orders = control.try_clone().map_err(|error| error.to_string())?;
-    let (listener, counter) = (events.clone(), events.clone());
-    start_thread("orders", move || listen(&orders, &listener))?;
-    start_thread("reaper", move || {
-        while let Some((pid, code, signal)) = sys::wait_any() {
-            if pid == main {
-                let _ = events.send(Event::Ended { code, signal });
-            }
-        }
-    })?;
-
     let own_pids = namespaces.pids;
-    start_thread("crowd", move || watch_crowd(own_pids, &counter))?;
-
-    let ended = govern(&inbox, main, own_pids);
+    let ended = oversee(&control, started, main, own_pids, &events, &inbox);
     if !own_pids {
         tree::end_below(std::process::id());
     } else {
@@ -224,10 +204,36 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, String> {
             sys::ProcessHandle::open(pid).kill();
         }
     }
-    if let Some((code, signal)) = ended {
+    if let Some((code, signal)) = ended? {
         let _ = protocol::write(&control, &Report::Exited { code, signal });
     }
     Ok(0)
+}
+
+/// Tells of the start and governs the task to its end. On an error it still runs, and is to be ended as well: a machine
+/// that is out of processes must not get one more that nobody watches.
+fn oversee(
+    control: &UnixStream,
+    started: Started,
+    main: u32,
+    own_pids: bool,
+    events: &Sender<Event>,
+    inbox: &Receiver<Event>,
+) -> Result<Option<(Option<i32>, Option<i32>)>, String> {
+    let say = |error: std::io::Error| error.to_string();
+    protocol::write(control, &Report::Started(started)).map_err(say)?;
+    let orders = control.try_clone().map_err(say)?;
+    let (listener, counter, ending) = (events.clone(), events.clone(), events.clone());
+    start_thread("orders", move || listen(&orders, &listener))?;
+    start_thread("reaper", move || {
+        while let Some((pid, code, signal)) = sys::wait_any() {
+            if pid == main {
+                let _ = ending.send(Event::Ended { code, signal });
+            }
+        }
+    })?;
+    start_thread("crowd", move || watch_crowd(own_pids, &counter))?;
+    Ok(govern(inbox, main, own_pids))
 }
 
 /// The most processes that a task may have at once. Builds and test runs stay far below; a fork storm does not.

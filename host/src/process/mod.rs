@@ -77,7 +77,7 @@ pub struct Confinement {
     /// stay read-only: the user's own git would run what they say.
     pub write: Vec<PathBuf>,
     /// A folder of the task's own for temporary files; writable, and it stands in for `/tmp` and `/var/tmp` where mount
-    /// namespaces can be had and nothing else of the task lies beneath those.
+    /// namespaces can be had. What is named above and lies beneath those stays where it is, and is all that is seen of them.
     pub temp: Option<PathBuf>,
     /// Whether it may use the network.
     pub network: Network,

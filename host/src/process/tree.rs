@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::sys::{self, ProcessHandle};
 
-/// How long the rounds of one sweep may take altogether.
+/// How long a sweep goes on after it last met a process that it had not met before: what is left then does not die.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
+/// How long it goes on at most. A storm on a starved machine takes its time, and one that is left raging takes every pid.
+const SWEEP_IN_ALL: Duration = Duration::from_secs(300);
 
 /// A process, told apart from every other that ever had its pid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,12 +101,14 @@ pub(super) fn end_below(root: u32) -> usize {
 /// Rounds of stop, kill, look again: a tree that forks faster than it is walked must not win. What was stopped cannot
 /// fork any more, so each round has fewer that can.
 fn end_all(select: impl Fn(&BTreeMap<u32, sys::Process>) -> BTreeSet<u32>) -> usize {
-    let deadline = Instant::now() + SWEEP_LIMIT;
+    let began = Instant::now();
+    let mut met_new = began;
     let own = std::process::id();
     let mut met = BTreeSet::new();
     loop {
         let processes = sys::processes();
-        let alive: Vec<(u32, u64)> = select(&processes)
+        let parents: BTreeSet<u32> = processes.values().map(|process| process.parent).collect();
+        let mut alive: Vec<(u32, u64)> = select(&processes)
             .into_iter()
             .filter(|pid| *pid != own)
             .filter_map(|pid| {
@@ -114,9 +118,14 @@ fn end_all(select: impl Fn(&BTreeMap<u32, sys::Process>) -> BTreeSet<u32>) -> us
                     .map(|process| (pid, process.start_time))
             })
             .collect();
-        if alive.is_empty() || Instant::now() > deadline {
+        if alive.iter().any(|process| !met.contains(process)) {
+            met_new = Instant::now();
+        }
+        if alive.is_empty() || met_new.elapsed() > SWEEP_LIMIT || began.elapsed() > SWEEP_IN_ALL {
             break;
         }
+        // Those that fork come first: each of the many others takes as long as it takes them to make another.
+        alive.sort_by_key(|(pid, _)| !parents.contains(pid));
         for stop in [true, false] {
             for (pid, start_time) in &alive {
                 let handle = ProcessHandle::open(*pid);

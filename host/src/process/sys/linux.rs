@@ -14,7 +14,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, UnshareFlags};
 
-use super::{Namespaces, Process, Restrictions, landlock};
+use super::{Namespaces, Process, Restrictions, landlock, temp};
 
 /// Tasks (threads included) that may live in one PID namespace at a time: room for a parallel build on a big machine,
 /// but an end for a fork bomb.
@@ -230,9 +230,9 @@ fn map_own_user(uid: u32, gid: u32) -> io::Result<()> {
 
 /// What pid 1 of the new namespaces does first. Returns whether `/dev/shm` and `/tmp` are private now.
 pub(crate) fn furnish(
-    temp: Option<&OsStr>,
-    elsewhere: &[&OsStr],
-    writable: &[OsString],
+    temp: Option<&Path>,
+    read: &[&Path],
+    write: &[&Path],
     detail: &mut Vec<String>,
 ) -> (bool, bool) {
     if let Err(error) = rustix::mount::mount_change(
@@ -258,12 +258,21 @@ pub(crate) fn furnish(
     let shm = MountFlags::NOSUID | MountFlags::NODEV;
     let own_shared_memory = Path::new("/dev/shm").is_dir()
         && rustix::mount::mount("shm", "/dev/shm", "tmpfs", shm, Some(c"mode=1777")).is_ok();
-    for tree in writable {
-        if let Err(error) = hold_git_config(&Path::new(tree).join(".git")) {
+    for tree in write {
+        if let Err(error) = hold_git_config(&tree.join(".git")) {
             detail.push(format!("git configuration is writable: {error}"));
         }
     }
-    let own_temp = temp.is_some_and(|temp| cover_temp(Path::new(temp), elsewhere));
+    let own_temp = temp.is_some_and(|temp| match temp::cover(temp, read, write) {
+        Ok(()) => {
+            detail.push("own /tmp".into());
+            true
+        }
+        Err(reason) => {
+            detail.push(format!("no own /tmp: {reason}"));
+            false
+        }
+    });
     (own_shared_memory, own_temp)
 }
 
@@ -293,30 +302,15 @@ fn hold_git_config(git: &Path) -> io::Result<()> {
 
 fn mount_read_only(path: &Path) -> io::Result<()> {
     rustix::mount::mount_bind(path, path)?;
+    Ok(remount_read_only(path)?)
+}
+
+/// Makes the mount at `path` read-only, for this mount namespace.
+pub(super) fn remount_read_only(path: &Path) -> rustix::io::Result<()> {
     // In a user namespace flags that the mount below has may not be dropped.
     let usual = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
     rustix::mount::mount_remount(path, usual, "")
-        .or_else(|_| rustix::mount::mount_remount(path, usual | MountFlags::NOEXEC, ""))?;
-    Ok(())
-}
-
-/// Puts the task's own temporary folder over `/tmp` and `/var/tmp`, for the many programs that ask no variable, unless
-/// something that the task needs lies beneath them.
-fn cover_temp(temp: &Path, elsewhere: &[&OsStr]) -> bool {
-    let shared = [Path::new("/tmp"), Path::new("/var/tmp")];
-    let needed = |path: &Path| {
-        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        shared
-            .iter()
-            .any(|shared| real.starts_with(shared) || path.starts_with(shared))
-    };
-    if needed(temp) || elsewhere.iter().any(|path| needed(Path::new(path))) {
-        return false;
-    }
-    shared
-        .iter()
-        .filter(|shared| shared.is_dir())
-        .all(|shared| rustix::mount::mount_bind(temp, *shared).is_ok())
+        .or_else(|_| rustix::mount::mount_remount(path, usual | MountFlags::NOEXEC, ""))
 }
 
 fn kernel_at_least(major: u32, minor: u32) -> bool {

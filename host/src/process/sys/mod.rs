@@ -8,6 +8,8 @@ mod landlock;
 mod linux;
 #[cfg(target_os = "linux")]
 pub(super) use linux::*;
+#[cfg(target_os = "linux")]
+mod temp;
 
 #[cfg(not(target_os = "linux"))]
 mod portable;

@@ -82,9 +82,9 @@ pub(crate) fn enter_namespaces(_want_pids: bool, _want_network: bool) -> Namespa
 }
 
 pub(crate) fn furnish(
-    _temp: Option<&OsStr>,
-    _elsewhere: &[&OsStr],
-    _writable: &[OsString],
+    _temp: Option<&Path>,
+    _read: &[&Path],
+    _write: &[&Path],
     _detail: &mut Vec<String>,
 ) -> (bool, bool) {
     (false, false)
