@@ -502,6 +502,34 @@ fn a_component_that_is_too_large_is_not_compiled() {
     );
 }
 
+/// 1 kB that would be 2^40 instances. Which other forms are refused: `plugins/complexity.rs`.
+#[test]
+fn a_bomb_for_the_compiler_is_not_compiled() {
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+    let section = |id: u8, content: &[u8]| [&[id, content.len() as u8], content].concat();
+    let mut bytes = [EMPTY, &section(4, EMPTY)].concat();
+    for before in 0..40 {
+        let twice = [
+            EMPTY,
+            &section(6, &[1, 4, 2, 1, before]),
+            &section(5, &[2, 0, 0, 0, 0, 0, 0]),
+        ];
+        bytes.extend(section(4, &twice.concat()));
+    }
+    bytes.extend(section(5, &[1, 0, 40, 0]));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.wasm");
+    std::fs::write(&path, &bytes).unwrap();
+    let digest = sha256(&path);
+    let bombed = set(&format!("[bomb]\npath = {path:?}\nsha256 = \"{digest}\""));
+    let text = bombed.check("bomb").err().unwrap().to_string();
+    assert!(
+        text.contains("would take too long to compile: it has 2199023255552 instances")
+            && text.contains("2000 are compiled"),
+        "{text}"
+    );
+}
+
 #[test]
 fn settings_are_checked_before_the_plugin_runs() {
     let set = set_with("hostile", "hostile-check", "config = { count = 3 }");

@@ -14,6 +14,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAll
 
 use super::Limits;
 use super::cache::Cache;
+use super::complexity::Complexity;
 
 /// How often running plugins are looked at.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -125,6 +126,7 @@ impl Engine {
     /// Compiles a component, or takes the compiled code from the cache. The error is a clause that says what is wrong.
     pub(super) fn component(&self, sha256: &str, bytes: &Bytes) -> Result<Component, String> {
         self.cache.get_or_compile(&self.wasmtime, sha256, || {
+            Complexity::check(bytes)?;
             // In a thread of its own, since the compiler cannot be interrupted: what takes too long is left to itself.
             let (send, receive) = mpsc::channel();
             let (engine, bytes) = (self.wasmtime.clone(), bytes.clone());

@@ -8,6 +8,7 @@
 mod bundled;
 mod cache;
 pub mod check;
+mod complexity;
 mod config;
 mod convert;
 pub mod dialect;
