@@ -1,6 +1,6 @@
 //! Redactor plugins: where the secrets are. They implement what the core of [`crate::redact`] asks of a scanner.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::instance::Instance;
 use super::loaded::Loaded;
@@ -17,19 +17,23 @@ const IDLE: usize = 4;
 #[derive(Clone)]
 pub struct RedactorPlugin {
     loaded: Arc<Loaded>,
+    /// What the plugin needs to see, as its first instance told it: with thousands of literals, telling it costs more
+    /// than all else that an instance does at its start, and the settings that it may depend on are the same for all.
+    appetite: Arc<OnceLock<Arc<Appetite>>>,
     idle: Arc<Mutex<Vec<Live>>>,
 }
 
 /// An instance that is ready to scan.
 struct Live {
     instance: Instance<v0_1::redactor::RedactorPlugin>,
-    appetite: Appetite,
+    appetite: Arc<Appetite>,
 }
 
 impl RedactorPlugin {
     pub(super) fn new(loaded: Arc<Loaded>) -> Self {
         RedactorPlugin {
             loaded,
+            appetite: Arc::default(),
             idle: Arc::default(),
         }
     }
@@ -55,6 +59,10 @@ impl RedactorPlugin {
         }
         let config = self.loaded.config(None)?;
         let mut instance = v0_1::redactor(&self.loaded, config)?;
+        if let Some(appetite) = self.appetite.get() {
+            let appetite = Arc::clone(appetite);
+            return Ok(Live { instance, appetite });
+        }
         let appetite = instance.needs()?;
         let literals = appetite
             .prefilter
@@ -81,7 +89,10 @@ impl RedactorPlugin {
         };
         match wrong {
             Some(what) => Err(self.loaded.error(Stage::Output, what, "tell its author")),
-            None => Ok(Live { instance, appetite }),
+            None => {
+                let appetite = Arc::clone(self.appetite.get_or_init(|| Arc::new(appetite)));
+                Ok(Live { instance, appetite })
+            }
         }
     }
 }
@@ -94,7 +105,7 @@ impl ScannerSource for RedactorPlugin {
     fn start(&self) -> Result<Box<dyn Scanner>, ScanError> {
         match self.live() {
             Ok(live) => {
-                let appetite = live.appetite.clone();
+                let appetite = Arc::clone(&live.appetite);
                 Ok(Box::new(PluginScanner {
                     plugin: self.clone(),
                     live: Some(live),
@@ -110,7 +121,7 @@ impl ScannerSource for RedactorPlugin {
 struct PluginScanner {
     plugin: RedactorPlugin,
     live: Option<Live>,
-    appetite: Appetite,
+    appetite: Arc<Appetite>,
 }
 
 impl Scanner for PluginScanner {

@@ -431,10 +431,9 @@ fn look(
     decided: usize,
     last: bool,
 ) -> Result<Verdicts, String> {
-    let appetite = scanner.appetite().clone();
-    let lookahead = appetite.lookahead.min(Appetite::MAX_LOOKAHEAD);
+    let lookahead = scanner.appetite().lookahead.min(Appetite::MAX_LOOKAHEAD);
     let windows = if text.len() - decided >= WORTH_A_PREFILTER && !slot.sees_most() {
-        slot.windows(&appetite)
+        slot.windows(scanner.appetite())
     } else {
         None
     };

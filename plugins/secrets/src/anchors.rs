@@ -1,9 +1,7 @@
 //! The search for the literals that rules hang on.
 //!
-//! One pass, one table of three-byte hashes: starting up costs microseconds, where hundreds of regular expressions or an
-//! automaton would cost more than all the text that a short job shows.
-
-use std::borrow::Cow;
+//! One pass, one table of three-byte hashes, made when the plugin is compiled: an instance starts without any work, where
+//! hundreds of regular expressions or an automaton would cost more than all the text that a short job shows.
 
 use crate::custom::Custom;
 use crate::text::Text;
@@ -13,7 +11,7 @@ use crate::{Out, assign, cli, encoded, files, keys, tokens, url};
 pub(crate) type Rule = fn(text: &Text<'_>, at: usize, len: usize, out: &mut Out);
 
 /// How far a rule looks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reach {
     /// Bytes before the anchor in which a hit may start.
     pub(crate) back: usize,
@@ -53,261 +51,436 @@ const DOCUMENT: Reach = Reach {
 #[derive(Clone, Copy)]
 pub(crate) enum Judge {
     Rule(Rule),
+    /// The first token with this prefix.
+    Token(u16),
     /// The operator's rule of this index.
     Custom(usize),
 }
 
 /// A literal (lower case; the text may have either case) and its rule.
-pub(crate) struct Anchor {
-    pub(crate) literal: Cow<'static, [u8]>,
+#[derive(Clone, Copy)]
+pub(crate) struct Anchor<'a> {
+    pub(crate) literal: &'a [u8],
     pub(crate) judge: Judge,
     pub(crate) reach: Reach,
     /// Whether it counts in decoded text too.
     pub(crate) in_decoded: bool,
 }
 
+/// Literals, the rule that judges them, and how far it looks.
+const RULES: &[(&[&str], Rule, Reach)] = &[
+    (assign::NAMES, assign::rule, NEAR),
+    (assign::QUERY_NAMES, assign::query_rule, NEAR),
+    (&["authorization"], assign::authorization_rule, NEAR),
+    (&["bearer "], assign::bearer_rule, NEAR),
+    (&["basic "], assign::basic_rule, NEAR),
+    (
+        &[
+            "cookie:",
+            "cookie\":",
+            "cookie\\\":",
+            "cookie = \"",
+            "cookie='",
+            "cookies={",
+        ],
+        assign::cookie_rule,
+        NEAR,
+    ),
+    (&["://", ":\\/\\/", "%3a%2f%2f"], url::rule, NEAR),
+    (&["@tcp(", "@unix(", "@udp("], url::go_dsn_rule, AROUND),
+    (url::WEBHOOKS, url::webhook_rule, NEAR),
+    (cli::COMMANDS, cli::rule, NEAR),
+    (
+        &[
+            "identified by",
+            "identified with",
+            " password '",
+            " password \"",
+            "encrypted password",
+            "set password for",
+        ],
+        files::sql_rule,
+        NEAR,
+    ),
+    (&["insert into", "csv header"], files::insert_rule, DOCUMENT),
+    (files::COLUMNS, files::table_rule, DOCUMENT),
+    (files::HASHES, files::hash_rule, NEAR),
+    (files::DUMPS, files::dump_rule, AROUND),
+    (files::NOTATIONS, files::notation_rule, NEAR),
+    (files::PRINTERS, files::printed_rule, NEAR),
+    (
+        &[":543", ":6432:", ":*:", ":25060:", ":26257:"],
+        files::pgpass_rule,
+        NEAR,
+    ),
+    (
+        &["private key", "private%20key", "private+key"],
+        keys::pem_rule,
+        KEY_BLOCK,
+    ),
+    (&["openvpn static key"], keys::static_key_rule, NEAR),
+    (&["private-lines:"], keys::ppk_rule, KEY),
+    (&["private-mac:"], keys::ppk_mac_rule, NEAR),
+    (
+        &[
+            "mii",
+            "mhcca",
+            "migka",
+            "migha",
+            "mc4ca",
+            "b3blbnnzac1rzxktdj",
+        ],
+        keys::bare_key_rule,
+        KEY,
+    ),
+    (&["eyj"], keys::jwt_rule, NEAR),
+    (keys::JWK_MEMBERS, keys::jwk_rule, NEAR),
+    (
+        &["<d>", "<p>", "<q>", "<dp>", "<dq>", "<inverseq>"],
+        keys::xml_key_rule,
+        NEAR,
+    ),
+    (
+        &[
+            "kind: secret",
+            "\"kind\":\"secret\"",
+            "\"kind\": \"secret\"",
+        ],
+        files::kube_secret_rule,
+        DOCUMENT,
+    ),
+    (&["apiversion: v1"], files::kube_document_rule, DOCUMENT),
+    (
+        &[
+            "\"data\":",
+            "\"stringdata\":",
+            "\"data\\\":",
+            "\"stringdata\\\":",
+        ],
+        files::kube_json_rule,
+        DOCUMENT,
+    ),
+    (tokens::SUFFIXED, tokens::suffix_rule, AROUND),
+];
+
+/// The most bytes of all encoded forms together.
+const POOL: usize = tokens::TOKENS.len() * 72;
+/// The most bytes of a literal.
+pub(crate) const LONGEST: usize = 64;
+/// The most anchors.
+const MOST: usize = 4096;
 const BITS: u32 = 14;
 
-/// All anchors, indexed by the hash of their first three bytes.
-pub(crate) struct Anchors {
-    all: Vec<Anchor>,
-    present: [u64; 1 << (BITS - 6)],
-    /// By hash: the first anchor, plus one; 0 for none.
-    heads: Vec<u16>,
-    /// By anchor: the next one with the same hash.
-    next: Vec<u16>,
+/// The encoded forms of tokens and URLs, one behind the other.
+struct Forms {
+    pool: [u8; POOL],
+    used: usize,
+    /// The end of each in the pool.
+    ends: [u16; MOST],
+    count: usize,
 }
 
-#[inline]
-fn hash(three: u32) -> usize {
-    ((three & 0x00ff_ffff).wrapping_mul(0x9E37_79B1) >> (32 - BITS)) as usize
-}
-
-impl Anchors {
-    pub(crate) fn builtin() -> Self {
-        let mut all: Vec<Anchor> = Vec::with_capacity(1024);
-        let mut add = |literals: &[&'static str], rule: Rule, reach: Reach| {
-            for literal in literals {
-                all.push(Anchor {
-                    literal: Cow::Borrowed(literal.as_bytes()),
-                    judge: Judge::Rule(rule),
-                    reach,
-                    in_decoded: true,
-                });
-            }
+#[allow(
+    long_running_const_eval,
+    reason = "some hundred literals in four encodings"
+)]
+static FORMS: Forms = {
+    let mut forms = Forms {
+        pool: [0; POOL],
+        used: 0,
+        ends: [0; MOST],
+        count: 0,
+    };
+    let mut i = 0;
+    while i < tokens::TOKENS.len() + encoded::SCHEMES.len() {
+        let literal = if i < tokens::TOKENS.len() {
+            tokens::TOKENS[i].exact
+        } else {
+            encoded::SCHEMES[i - tokens::TOKENS.len()]
         };
-        add(assign::NAMES, assign::rule, NEAR);
-        add(assign::QUERY_NAMES, assign::query_rule, NEAR);
-        add(&["authorization"], assign::authorization_rule, NEAR);
-        add(&["bearer "], assign::bearer_rule, NEAR);
-        add(&["basic "], assign::basic_rule, NEAR);
-        add(
-            &[
-                "cookie:",
-                "cookie\":",
-                "cookie\\\":",
-                "cookie = \"",
-                "cookie='",
-                "cookies={",
-            ],
-            assign::cookie_rule,
-            NEAR,
-        );
-        add(&["://", ":\\/\\/", "%3a%2f%2f"], url::rule, NEAR);
-        add(
-            &["@tcp(", "@unix(", "@udp(", "@/"],
-            url::go_dsn_rule,
-            AROUND,
-        );
-        add(url::WEBHOOKS, url::webhook_rule, NEAR);
-        add(cli::COMMANDS, cli::rule, NEAR);
-        add(
-            &[
-                "identified by",
-                "identified with",
-                " password '",
-                " password \"",
-                "encrypted password",
-                "set password for",
-            ],
-            files::sql_rule,
-            NEAR,
-        );
-        add(&["insert into", "csv header"], files::insert_rule, DOCUMENT);
-        add(files::COLUMNS, files::table_rule, DOCUMENT);
-        add(files::HASHES, files::hash_rule, NEAR);
-        add(files::DUMPS, files::dump_rule, AROUND);
-        add(files::NOTATIONS, files::notation_rule, NEAR);
-        add(files::PRINTERS, files::printed_rule, NEAR);
-        add(
-            &[":543", ":6432:", ":*:", ":25060:", ":26257:"],
-            files::pgpass_rule,
-            NEAR,
-        );
-        add(
-            &["private key", "private%20key", "private+key"],
-            keys::pem_rule,
-            KEY_BLOCK,
-        );
-        add(&["openvpn static key"], keys::static_key_rule, NEAR);
-        add(&["private-lines:"], keys::ppk_rule, KEY);
-        add(&["private-mac:"], keys::ppk_mac_rule, NEAR);
-        add(
-            &[
-                "mii",
-                "mhcca",
-                "migka",
-                "migha",
-                "mc4ca",
-                "b3blbnnzac1rzxktdj",
-            ],
-            keys::bare_key_rule,
-            KEY,
-        );
-        add(&["eyj"], keys::jwt_rule, NEAR);
-        add(keys::JWK_MEMBERS, keys::jwk_rule, NEAR);
-        add(
-            &["<d>", "<p>", "<q>", "<dp>", "<dq>", "<inverseq>"],
-            keys::xml_key_rule,
-            NEAR,
-        );
-        add(
-            &[
-                "kind: secret",
-                "\"kind\":\"secret\"",
-                "\"kind\": \"secret\"",
-            ],
-            files::kube_secret_rule,
-            DOCUMENT,
-        );
-        add(&["apiversion: v1"], files::kube_document_rule, DOCUMENT);
-        add(
-            &[
-                "\"data\":",
-                "\"stringdata\":",
-                "\"data\\\":",
-                "\"stringdata\\\":",
-            ],
-            files::kube_json_rule,
-            DOCUMENT,
-        );
-        for token in tokens::TOKENS {
-            add(&[token.prefix], tokens::rule, NEAR);
+        let mut encoding = 0;
+        while encoding < encoded::ENCODINGS {
+            let (form, length) = encoded::form(literal.as_bytes(), encoding);
+            let mut k = 0;
+            while k < length {
+                forms.pool[forms.used] = form[k];
+                forms.used += 1;
+                k += 1;
+            }
+            if length > 0 {
+                forms.ends[forms.count] = forms.used as u16;
+                forms.count += 1;
+            }
+            encoding += 1;
         }
-        add(tokens::SUFFIXED, tokens::suffix_rule, AROUND);
-        let mut add = |literals: &[&'static str], rule: Rule, reach: Reach| {
-            all.extend(literals.iter().map(|literal| Anchor {
-                literal: Cow::Borrowed(literal.as_bytes()),
+        i += 1;
+    }
+    forms
+};
+
+/// All anchors that the plugin brings along, indexed by the hash of their first three bytes.
+struct Builtin {
+    all: [Anchor<'static>; MOST],
+    count: usize,
+    /// By anchor: its first eight bytes and which of them there are.
+    keys: [(u64, u64); MOST],
+    present: Present,
+    /// By hash: the first anchor, plus one; 0 for none.
+    heads: [u16; 1 << BITS],
+    /// By anchor: the next one with the same hash.
+    next: [u16; MOST],
+}
+
+impl Builtin {
+    const fn add(&mut self, anchor: Anchor<'static>) {
+        let length = anchor.literal.len();
+        assert!(3 <= length && length <= LONGEST, "3 to 64 bytes");
+        self.all[self.count] = anchor;
+        self.keys[self.count] = key(anchor.literal);
+        let slot = slot(anchor.literal);
+        self.present[slot >> 6] |= 1 << (slot & 63);
+        self.next[self.count] = self.heads[slot];
+        self.count += 1;
+        self.heads[slot] = self.count as u16;
+    }
+
+    /// Whether a literal is among those that count in undecoded text only.
+    const fn has_encoded(&self, literal: &[u8]) -> bool {
+        let mut i = self.heads[slot(literal)];
+        while i != 0 {
+            let anchor = &self.all[i as usize - 1];
+            if !anchor.in_decoded && tokens::same(anchor.literal, literal) {
+                return true;
+            }
+            i = self.next[i as usize - 1];
+        }
+        false
+    }
+}
+
+#[allow(
+    long_running_const_eval,
+    reason = "three thousand anchors, once for all instances"
+)]
+static BUILTIN: Builtin = {
+    let mut builtin = Builtin {
+        all: [Anchor {
+            literal: &[],
+            judge: Judge::Custom(0),
+            reach: NEAR,
+            in_decoded: false,
+        }; MOST],
+        count: 0,
+        keys: [(0, 0); MOST],
+        present: [0; 1 << (BITS - 6)],
+        heads: [0; 1 << BITS],
+        next: [0; MOST],
+    };
+    let mut i = 0;
+    while i < RULES.len() {
+        let (literals, rule, reach) = RULES[i];
+        let mut k = 0;
+        while k < literals.len() {
+            builtin.add(Anchor {
+                literal: literals[k].as_bytes(),
                 judge: Judge::Rule(rule),
                 reach,
-                in_decoded: false,
-            }));
-        };
-        add(encoded::PREFIXES, encoded::rule, ENCODED);
-        let mut encoded: Vec<Vec<u8>> = tokens::TOKENS
-            .iter()
-            .map(|token| token.exact.as_bytes())
-            .chain(encoded::SCHEMES.iter().map(|scheme| scheme.as_bytes()))
-            .flat_map(encoded::forms)
-            .filter(|form| {
-                encoded::PREFIXES
-                    .iter()
-                    .all(|known| known.as_bytes() != form)
-            })
-            .collect();
-        encoded.sort_unstable();
-        encoded.dedup();
-        all.extend(encoded.into_iter().map(|literal| Anchor {
-            literal: Cow::Owned(literal),
-            judge: Judge::Rule(encoded::rule),
-            reach: ENCODED,
-            in_decoded: false,
-        }));
-        all.extend(tokens::discord_beginnings().map(|literal| Anchor {
-            literal: Cow::Owned(literal),
+                in_decoded: true,
+            });
+            k += 1;
+        }
+        i += 1;
+    }
+    i = 0;
+    while i < tokens::TOKENS.len() {
+        if tokens::is_first(i) {
+            builtin.add(Anchor {
+                literal: tokens::TOKENS[i].prefix.as_bytes(),
+                judge: Judge::Token(i as u16),
+                reach: NEAR,
+                in_decoded: true,
+            });
+        }
+        i += 1;
+    }
+    i = 0;
+    while i < tokens::DISCORD_BEGINNINGS.len() {
+        builtin.add(Anchor {
+            literal: &tokens::DISCORD_BEGINNINGS[i],
             judge: Judge::Rule(tokens::discord_rule),
             reach: NEAR,
             in_decoded: true,
-        }));
-        Self::index(all)
+        });
+        i += 1;
     }
-
-    /// The anchors of the operator's rules.
-    pub(crate) fn custom(rules: &[Custom]) -> Self {
-        let anchor = |(index, rule): (usize, &Custom)| Anchor {
-            literal: Cow::Owned(rule.prefix.to_ascii_lowercase()),
-            judge: Judge::Custom(index),
-            reach: NEAR,
-            in_decoded: false,
+    i = 0;
+    while i < encoded::PREFIXES.len() + FORMS.count {
+        let literal = if i < encoded::PREFIXES.len() {
+            encoded::PREFIXES[i].as_bytes()
+        } else {
+            let form = i - encoded::PREFIXES.len();
+            let start = if form == 0 { 0 } else { FORMS.ends[form - 1] };
+            let (head, _) = FORMS.pool.split_at(FORMS.ends[form] as usize);
+            head.split_at(start as usize).1
         };
-        Self::index(rules.iter().enumerate().map(anchor).collect())
-    }
-
-    fn index(all: Vec<Anchor>) -> Self {
-        let mut anchors = Self {
-            present: [0; 1 << (BITS - 6)],
-            heads: vec![0; 1 << BITS],
-            next: vec![0; all.len()],
-            all,
-        };
-        for (i, anchor) in anchors.all.iter().enumerate().rev() {
-            let [a, b, c, ..] = anchor.literal.as_ref() else {
-                continue;
-            };
-            let slot = hash(fold(*a) << 16 | fold(*b) << 8 | fold(*c));
-            anchors.present[slot >> 6] |= 1 << (slot & 63);
-            anchors.next[i] = anchors.heads[slot];
-            anchors.heads[slot] = i as u16 + 1;
+        if !builtin.has_encoded(literal) {
+            builtin.add(Anchor {
+                literal,
+                judge: Judge::Rule(encoded::rule),
+                reach: ENCODED,
+                in_decoded: false,
+            });
         }
-        anchors
+        i += 1;
     }
+    builtin
+};
 
-    pub(crate) fn all(&self) -> &[Anchor] {
-        &self.all
+/// The anchors that the plugin brings along.
+pub(crate) fn builtin() -> &'static [Anchor<'static>] {
+    &BUILTIN.all[..BUILTIN.count]
+}
+
+/// By hash of three bytes: whether an anchor begins so.
+type Present = [u64; 1 << (BITS - 6)];
+
+#[inline]
+const fn hash(three: u32) -> usize {
+    ((three & 0x00ff_ffff).wrapping_mul(0x9E37_79B1) >> (32 - BITS)) as usize
+}
+
+#[inline]
+const fn fold(b: u8) -> u32 {
+    (b | 0x20) as u32
+}
+
+/// Where a literal of at least three bytes is found.
+const fn slot(literal: &[u8]) -> usize {
+    hash(fold(literal[0]) << 16 | fold(literal[1]) << 8 | fold(literal[2]))
+}
+
+const FOLD: u64 = 0x2020_2020_2020_2020;
+
+/// The first eight bytes, folded, and a mask of those that there are.
+const fn key(literal: &[u8]) -> (u64, u64) {
+    let mut bytes = [0; 8];
+    let mut mask = [0; 8];
+    let mut i = 0;
+    while i < 8 && i < literal.len() {
+        bytes[i] = literal[i] | 0x20;
+        mask[i] = 0xff;
+        i += 1;
     }
+    (u64::from_le_bytes(bytes), u64::from_le_bytes(mask))
+}
 
-    /// Calls `found` for each anchor that starts at or after `from`, in order. A literal that the text cuts off is not found.
-    #[inline]
-    pub(crate) fn find(&self, bytes: &[u8], from: usize, mut found: impl FnMut(usize, &Anchor)) {
-        let Some(tail) = bytes.get(from..) else {
-            return;
-        };
-        if tail.len() < 3 {
-            return;
-        }
-        let mut three = fold(tail[0]) << 8 | fold(tail[1]);
-        for (i, &b) in tail.iter().enumerate().skip(2) {
-            three = three << 8 | fold(b);
-            let slot = hash(three);
-            if self.present[slot >> 6] >> (slot & 63) & 1 != 0 {
-                self.candidates(bytes, from + i - 2, slot, &mut found);
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn candidates(
-        &self,
-        bytes: &[u8],
-        at: usize,
-        slot: usize,
-        found: &mut impl FnMut(usize, &Anchor),
-    ) {
-        let mut i = self.heads[slot];
-        while i != 0 {
-            let anchor = &self.all[usize::from(i) - 1];
-            if bytes
-                .get(at..at + anchor.literal.len())
-                .is_some_and(|text| text.eq_ignore_ascii_case(&anchor.literal))
-            {
-                found(at, anchor);
-            }
-            i = self.next[usize::from(i) - 1];
+/// Calls `candidate` for each place at or after `from` where an anchor of `present` may begin, with the hash.
+#[inline]
+fn sweep(bytes: &[u8], from: usize, present: &Present, mut candidate: impl FnMut(usize, usize)) {
+    let Some(tail @ [first, second, rest @ ..]) = bytes.get(from..) else {
+        return;
+    };
+    let mut three = fold(*first) << 8 | fold(*second);
+    for (i, (&b, _)) in rest.iter().zip(tail).enumerate() {
+        three = three << 8 | fold(b);
+        let slot = hash(three);
+        if present[slot >> 6] >> (slot & 63) & 1 != 0 {
+            candidate(from + i, slot);
         }
     }
 }
 
+/// Whether `literal` stands at `at`, in either case.
+fn stands(bytes: &[u8], at: usize, literal: &[u8]) -> bool {
+    bytes
+        .get(at..at + literal.len())
+        .is_some_and(|text| text.eq_ignore_ascii_case(literal))
+}
+
+/// Calls `found` for each anchor of the plugin's own that starts at or after `from`, in order of places. A literal that
+/// the text cuts off is not found.
 #[inline]
-fn fold(b: u8) -> u32 {
-    u32::from(b | 0x20)
+pub(crate) fn find(bytes: &[u8], from: usize, mut found: impl FnMut(usize, &Anchor<'static>)) {
+    sweep(bytes, from, &BUILTIN.present, |at, slot| {
+        candidates(bytes, at, slot, &mut found);
+    });
+}
+
+#[inline(never)]
+fn candidates(
+    bytes: &[u8],
+    at: usize,
+    slot: usize,
+    found: &mut impl FnMut(usize, &Anchor<'static>),
+) {
+    // Eight bytes at once tell most of those apart that only share a hash.
+    let eight = match bytes.get(at..at + 8) {
+        Some(eight) => {
+            let mut all = [0; 8];
+            all.copy_from_slice(eight);
+            all
+        }
+        None => {
+            let mut all = [0; 8];
+            let rest = &bytes[at..];
+            all[..rest.len()].copy_from_slice(rest);
+            all
+        }
+    };
+    let eight = u64::from_le_bytes(eight) | FOLD;
+    let mut i = BUILTIN.heads[slot];
+    while i != 0 {
+        let index = usize::from(i) - 1;
+        let (key, mask) = BUILTIN.keys[index];
+        if (eight ^ key) & mask == 0 && stands(bytes, at, BUILTIN.all[index].literal) {
+            found(at, &BUILTIN.all[index]);
+        }
+        i = BUILTIN.next[index];
+    }
+}
+
+/// The anchors of the operator's rules.
+pub(crate) struct Own {
+    literals: Vec<Vec<u8>>,
+    present: Box<Present>,
+}
+
+impl Own {
+    pub(crate) fn new(rules: &[Custom]) -> Self {
+        let literals: Vec<Vec<u8>> = rules
+            .iter()
+            .map(|rule| rule.prefix.to_ascii_lowercase())
+            .collect();
+        let mut present = Box::new([0; 1 << (BITS - 6)]);
+        for slot in literals.iter().map(|literal| slot(literal)) {
+            present[slot >> 6] |= 1 << (slot & 63);
+        }
+        Self { literals, present }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = Anchor<'_>> {
+        self.literals
+            .iter()
+            .enumerate()
+            .map(|(index, literal)| Anchor {
+                literal,
+                judge: Judge::Custom(index),
+                reach: NEAR,
+                in_decoded: false,
+            })
+    }
+
+    /// As [`find`].
+    pub(crate) fn find<'a>(
+        &'a self,
+        bytes: &[u8],
+        from: usize,
+        mut found: impl FnMut(usize, &Anchor<'a>),
+    ) {
+        sweep(bytes, from, &self.present, |at, _| {
+            for anchor in self.all().filter(|own| stands(bytes, at, own.literal)) {
+                found(at, &anchor);
+            }
+        });
+    }
 }

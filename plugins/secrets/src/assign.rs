@@ -1,6 +1,7 @@
 //! Names and their values, in every notation: assignments, members, elements, headers, flags, calls, prose.
 
 use crate::Out;
+use crate::lists::Heads;
 use crate::names::{Kind, Name, classify};
 use crate::text::{Text, alnum, base64};
 use crate::value::{
@@ -975,7 +976,9 @@ fn list(text: &Text<'_>, from: usize, name: Name, out: &mut Out) {
 
 /// A literal inside a constructor, or the fallback behind a reference: `String::from("...")`, `process.env.X || "..."`.
 fn wrapped(text: &Text<'_>, from: usize, name: Name, out: &mut Out) {
-    let head_end = text.run(from, |b| {
+    // Beyond this nothing is looked at.
+    const REACH: usize = 240;
+    let head_end = text.run_most(from, REACH, |b| {
         alnum(b)
             || matches!(
                 b,
@@ -995,27 +998,27 @@ fn wrapped(text: &Text<'_>, from: usize, name: Name, out: &mut Out) {
                     | b'?'
             )
     });
-    let head = text
-        .slice(from, head_end.min(from + 80))
-        .to_ascii_lowercase();
-    const HEADS: &[&str] = &[
+    if head_end - from == REACH {
+        return;
+    }
+    let head = text.slice(from, head_end.min(from + 80));
+    static HEADS: Heads<25> = Heads::new([
         "from", "new", "secret", "some", "env", "fetch", "get", "decode", "encode", "str",
-        "buffer", "bytes", "ok(", "value", "password", "token", "key", "default", "literal",
-        "plain", "of", "box", "arc", "parse", "config", "text",
-    ];
+        "buffer", "bytes", "value", "password", "token", "key", "default", "literal", "plain",
+        "of", "box", "arc", "parse", "config", "text",
+    ]);
     let operator = text.at(head_end) == b'|'
-        || head
-            .windows(3)
-            .any(|three| three == b" ??" || three == b" ?:" || three == b" or" || three == b"?? ");
-    if !operator
-        && !HEADS
-            .iter()
-            .any(|word| head.windows(word.len()).any(|part| part == word.as_bytes()))
-    {
+        || head.windows(3).any(|three| {
+            three == b" ??"
+                || three == b" ?:"
+                || three.eq_ignore_ascii_case(b" or")
+                || three == b"?? "
+        });
+    if !operator && !HEADS.within(head) {
         return;
     }
     let mut i = from;
-    for _ in 0..240 {
+    for _ in 0..REACH {
         let b = text.at(i);
         if matches!(b, 0 | b'\n' | b'\r' | b';') {
             return;

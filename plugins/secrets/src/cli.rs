@@ -207,7 +207,6 @@ pub(crate) const COMMANDS: &[&str] = &[
     "kcat ",
     "kafkacat ",
     "<<<",
-    "<<",
     "secret put",
     "passwd --stdin",
     "--passphrase-fd",

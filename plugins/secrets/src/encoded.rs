@@ -1,7 +1,9 @@
 //! Secrets inside base64 and hexadecimal text, with bounds.
 
-use crate::Out;
+use crate::anchors::{self, Anchor, Judge};
+use crate::memory::{Class, Memory};
 use crate::text::{Text, base64, hex};
+use crate::{Out, tokens};
 
 /// What telling prefixes become in base64, at the three alignments, and in hexadecimal; in lower case, as anchors are. They
 /// are only where a look begins: the text around is decoded and judged.
@@ -199,39 +201,33 @@ pub(crate) const SCHEMES: &[&str] = &[
     "_TOKEN=",
 ];
 
-/// The longest run that is decoded.
-const LONGEST: usize = 2048;
+/// How far back the beginning of a run is looked for.
+const LONGEST: usize = 1024;
 
 /// Decodes what is around the anchor; where the plain text holds a secret, hides the run.
 pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
-    let alphabet = |b: u8| base64(b) || matches!(b, b'-' | b'_');
     let hexadecimal = text.slice(at, at + len).iter().all(|&b| hex(b)) && len.is_multiple_of(2);
     if hexadecimal {
-        let start = text.run_back(at, LONGEST / 2, hex);
-        let end = text.run(at, hex);
+        let start = text.run_back_of(at, LONGEST, Class::Hex);
+        let end = text.run_of(at, usize::MAX, Class::Hex);
         // Hashes are this long; nothing telling is shorter.
-        if end - start >= 24 && (at - start).is_multiple_of(2) {
-            let plain = unhex(text.slice(start, end));
-            if printable(&plain) && crate::holds_secret(&plain) {
-                out.hit(start, end, "hex-encoded-secret");
-            }
+        if end - start >= 24
+            && (at - start).is_multiple_of(2)
+            && holds_secret(text, Notation::Hex, start, at, end)
+        {
+            out.hit(start, end, "hex-encoded-secret");
         }
     }
     // Padding ends a run; what stands before is a name.
-    let start = text.run_back(at, LONGEST / 2, |b| alphabet(b) && b != b'=');
-    let end = text.run(at + len, alphabet);
+    let start = text.run_back_of(at, LONGEST, Class::Body64);
+    let end = text.run_of(at + len, usize::MAX, Class::Both64);
     if end - start < 20 {
         return;
     }
     if wrapped(text, start, end, out) {
         return;
     }
-    // A path or an escape may run into the front. What is around the anchor tells, from a whole group of four on.
-    let near = |start: usize| start + (at - start).saturating_sub(512) / 4 * 4;
-    let holds = |start: usize| {
-        let plain = decode(text.slice(near(start), end.min(at + 1024)));
-        printable(&plain) && crate::holds_secret(&plain)
-    };
+    // A path or an escape may run into the front.
     let slash = text
         .slice(start, at)
         .iter()
@@ -239,11 +235,173 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
         .map(|slash| start + slash + 1);
     let escape = (text.before(start) == b'\\').then_some(start + 1);
     for start in [Some(start), slash, escape].into_iter().flatten() {
-        if start <= at && end - start >= 16 && holds(start) {
+        if start <= at && end - start >= 16 && holds_secret(text, Notation::Base64, start, at, end)
+        {
             out.hit(start, end, "base64-encoded-secret");
             return;
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Notation {
+    Base64,
+    Hex,
+}
+
+impl Notation {
+    /// Characters that stand for whole bytes together, and how many bytes.
+    fn group(self) -> (usize, usize) {
+        match self {
+            Self::Base64 => (4, 3),
+            Self::Hex => (2, 1),
+        }
+    }
+}
+
+/// What stands around the anchor tells, so many characters before and behind it.
+const BEFORE: usize = 512;
+const BEHIND: usize = 1024;
+/// What a rule sees of the plain text around an anchor in it.
+const PLAIN_BEFORE: usize = 256;
+const PLAIN_BEHIND: usize = 1020;
+
+/// Whether what is encoded in the run from `start` to `end` holds a secret near `at`.
+fn holds_secret(text: &Text<'_>, notation: Notation, start: usize, at: usize, end: usize) -> bool {
+    let (characters, bytes) = notation.group();
+    let whole = |length: usize| length / characters * characters;
+    // Padding ends what is decoded.
+    let class = match notation {
+        Notation::Base64 => Class::Body64,
+        Notation::Hex => Class::Hex,
+    };
+    let end = text.run_of(start, end - start, class);
+    let from = start + whole((at - start).saturating_sub(BEFORE));
+    let to = end.min(at + BEHIND);
+    let context = PLAIN_BEFORE.div_ceil(bytes) * characters;
+    let before = from - (from - start).min(context);
+    let behind = start + whole(at + BEHIND - start) + PLAIN_BEHIND / bytes * characters;
+    let mut decoded = text.memory().decoded.borrow_mut();
+    let stretch = match notation {
+        Notation::Base64 => &mut decoded.base64[start % 4],
+        Notation::Hex => &mut decoded.hex[start % 2],
+    };
+    stretch.cover(notation, text, before, behind.min(end));
+    let plain = |i: usize| (i - stretch.from) * bytes / characters;
+    let (from, to) = (plain(from), plain(to));
+    stretch.holds_secret(from, to)
+}
+
+/// What was decoded last, and what was found in it: anchors may stand close together in one long run, and it is decoded
+/// and judged but once.
+#[derive(Default)]
+pub(crate) struct Decoded {
+    /// By the place where groups begin, modulo their length.
+    base64: [Stretch; 4],
+    hex: [Stretch; 2],
+    /// The lines that were put together last, and those of them that go.
+    lines: Option<((usize, usize), Vec<(usize, usize)>)>,
+}
+
+/// A stretch of a run in plain text.
+#[derive(Default)]
+struct Stretch {
+    /// Where in the text it begins and ends.
+    from: usize,
+    to: usize,
+    plain: Vec<u8>,
+    /// By byte of `plain`: how many before it are fit to print.
+    printable: Vec<u32>,
+    /// Up to here anchors in `plain` have been judged.
+    judged: usize,
+    /// Anchors in `plain` that are secrets.
+    secrets: Vec<usize>,
+}
+
+impl Stretch {
+    /// Decodes on, so that all from `from` to `to` is there; both are whole groups away from where groups begin, but for
+    /// the end of a run.
+    fn cover(&mut self, notation: Notation, text: &Text<'_>, from: usize, to: usize) {
+        if !(self.from <= from && from < self.to) {
+            *self = Self {
+                from,
+                to: from,
+                printable: vec![0],
+                ..Self::default()
+            };
+        }
+        if self.to >= to {
+            return;
+        }
+        let fresh = text.slice(self.to, to);
+        let plain = match notation {
+            Notation::Base64 => decode(fresh),
+            Notation::Hex => unhex(fresh),
+        };
+        let mut count = self.printable.last().copied().unwrap_or(0);
+        self.printable.extend(plain.iter().map(|&b| {
+            count += u32::from(fit_to_print(b));
+            count
+        }));
+        self.plain.extend(plain);
+        self.to = to;
+    }
+
+    /// Whether there is a secret whose anchor stands between `from` and `to`, in text that is fit to print.
+    fn holds_secret(&mut self, from: usize, to: usize) -> bool {
+        let to = to.min(self.plain.len());
+        if from >= to {
+            return false;
+        }
+        let printable = (self.printable[to] - self.printable[from]) as usize;
+        if to - from < 12 || printable * 20 < (to - from) * 19 {
+            return false;
+        }
+        let unjudged = self.judged.max(from);
+        if unjudged < to {
+            let memory = Memory::default();
+            let end = self.plain.len().min(to + anchors::LONGEST);
+            let (plain, secrets) = (&self.plain, &mut self.secrets);
+            anchors::find(&plain[..end], unjudged, |at, anchor| {
+                if at < to && secrets.last() != Some(&at) {
+                    let mut out = Out::default();
+                    let text = Text::around(plain, at, PLAIN_BEFORE, PLAIN_BEHIND, true, &memory);
+                    judge(&text, at, anchor, &mut out);
+                    if out.len() > 0 {
+                        secrets.push(at);
+                    }
+                }
+            });
+            self.judged = to;
+        }
+        let first = self.secrets.partition_point(|&at| at < from);
+        self.secrets.get(first).is_some_and(|&at| at < to)
+    }
+}
+
+/// Judges an anchor in plain text; what is encoded in it once more is not looked at.
+fn judge(text: &Text<'_>, at: usize, anchor: &Anchor<'_>, out: &mut Out) {
+    if !anchor.in_decoded {
+        return;
+    }
+    match anchor.judge {
+        Judge::Rule(rule) => rule(text, at, anchor.literal.len(), out),
+        Judge::Token(first) => tokens::rule(text, at, usize::from(first), out),
+        Judge::Custom(_) => {}
+    }
+}
+
+/// The secrets in plain text, each from its first byte to the one after its last.
+fn secrets_within(plain: &[u8]) -> Vec<(usize, usize)> {
+    let mut out = Out::default();
+    let memory = Memory::default();
+    anchors::find(plain, 0, |at, anchor| {
+        let text = Text::around(plain, at, PLAIN_BEFORE, 4096, true, &memory);
+        judge(&text, at, anchor, &mut out);
+    });
+    out.ranges()
+        .map(|(start, end)| (start, end.min(plain.len())))
+        .collect()
 }
 
 /// Lines as mail and `base64` wrap them: what is encoded goes on over line breaks. Hides the lines that hold a secret.
@@ -292,74 +450,91 @@ fn wrapped(text: &Text<'_>, start: usize, end: usize, out: &mut Out) -> bool {
     if lines.len() < 2 {
         return false;
     }
+    let key = (lines[0].0, lines[lines.len() - 1].1);
+    if let Some((known, hidden)) = &text.memory().decoded.borrow().lines
+        && *known == key
+    {
+        hide(hidden, out);
+        return !hidden.is_empty();
+    }
     let joined: Vec<u8> = lines
         .iter()
         .flat_map(|&(start, end)| text.slice(start, end))
         .copied()
         .collect();
     let plain = decode(&joined);
-    if !printable(&plain) {
-        return false;
-    }
-    let mut any = false;
-    for (from, to) in crate::secrets_within(&plain) {
-        let (from, to) = (from * 4 / 3, (to * 4).div_ceil(3));
-        let mut offset = 0;
-        for &(start, end) in &lines {
-            let length = end - start;
-            if offset < to && offset + length > from {
-                out.hit(start, end, "base64-encoded-secret");
-                any = true;
+    let mut hidden = Vec::new();
+    if printable(&plain) {
+        for (from, to) in secrets_within(&plain) {
+            let (from, to) = (from * 4 / 3, (to * 4).div_ceil(3));
+            let mut offset = 0;
+            for &(start, end) in &lines {
+                let length = end - start;
+                if offset < to && offset + length > from && !hidden.contains(&(start, end)) {
+                    hidden.push((start, end));
+                }
+                offset += length;
             }
-            offset += length;
         }
     }
+    hide(&hidden, out);
+    let any = !hidden.is_empty();
+    text.memory().decoded.borrow_mut().lines = Some((key, hidden));
     any
 }
 
-/// What a literal of a few bytes becomes in base64 at the three alignments, without the characters that what stands
-/// around it changes, and in hexadecimal; in lower case, as anchors are.
-pub(crate) fn forms(literal: &[u8]) -> Vec<Vec<u8>> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut forms = Vec::new();
-    for alignment in 0..3 {
-        let bit = |i: usize| {
-            let i = i.checked_sub(alignment * 8)?;
-            literal.get(i / 8).map(|byte| byte >> (7 - i % 8) & 1)
-        };
-        let whole = (0..).map(|group| {
-            (0..6).try_fold(0usize, |six, i| {
-                Some(six << 1 | usize::from(bit(group * 6 + i)?))
-            })
-        });
-        let core: Vec<u8> = whole
-            .skip_while(Option::is_none)
-            .map_while(|six| six)
-            .map(|six| ALPHABET[six].to_ascii_lowercase())
-            .collect();
-        if core.len() >= 4 {
-            forms.push(core);
+fn hide(lines: &[(usize, usize)], out: &mut Out) {
+    for &(start, end) in lines {
+        out.hit(start, end, "base64-encoded-secret");
+    }
+}
+
+/// How many forms a literal has: base64 at three alignments, hexadecimal.
+pub(crate) const ENCODINGS: usize = 4;
+/// The most bytes of a form.
+const LONGEST_FORM: usize = 64;
+
+/// What a literal of a few bytes becomes in base64 at an alignment of 0, 1 or 2, without the characters that what stands
+/// around it changes, or in hexadecimal (3); in lower case, as anchors are. Nothing where too little would be left.
+pub(crate) const fn form(literal: &[u8], encoding: usize) -> ([u8; LONGEST_FORM], usize) {
+    const ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut form = [0; LONGEST_FORM];
+    let mut length = 0;
+    if encoding == 3 {
+        while length < literal.len() * 2 {
+            let byte = literal[length / 2];
+            form[length] = DIGITS[(byte >> 4) as usize];
+            form[length + 1] = DIGITS[(byte & 15) as usize];
+            length += 2;
         }
+        return (form, if literal.len() >= 3 { length } else { 0 });
     }
-    if literal.len() >= 3 {
-        forms.push(
-            literal
-                .iter()
-                .flat_map(|b| format!("{b:02x}").into_bytes())
-                .collect(),
-        );
+    // Bits in front of the literal, and where it ends.
+    let front = encoding * 8;
+    let end = front + literal.len() * 8;
+    let mut group = front.div_ceil(6);
+    while (group + 1) * 6 <= end {
+        let mut six = 0;
+        let mut i = group * 6;
+        while i < group * 6 + 6 {
+            let at = i - front;
+            six = six << 1 | (literal[at / 8] >> (7 - at % 8) & 1) as usize;
+            i += 1;
+        }
+        form[length] = ALPHABET[six];
+        length += 1;
+        group += 1;
     }
-    forms
+    (form, if length >= 4 { length } else { 0 })
+}
+
+fn fit_to_print(b: u8) -> bool {
+    (0x20..0x7f).contains(&b) || b.is_ascii_whitespace() || b >= 0xc2
 }
 
 fn printable(bytes: &[u8]) -> bool {
-    bytes.len() >= 12
-        && bytes
-            .iter()
-            .filter(|b| (0x20..0x7f).contains(*b) || b.is_ascii_whitespace() || **b >= 0xc2)
-            .count()
-            * 20
-            >= bytes.len() * 19
+    bytes.len() >= 12 && bytes.iter().filter(|b| fit_to_print(**b)).count() * 20 >= bytes.len() * 19
 }
 
 fn unhex(digits: &[u8]) -> Vec<u8> {

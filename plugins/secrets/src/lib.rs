@@ -20,6 +20,8 @@ mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod keys;
+mod lists;
+mod memory;
 mod names;
 mod text;
 mod tokens;
@@ -28,20 +30,20 @@ mod value;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use worker_plugin::{Appetite, Fault, Hit, Prefilter, Redactor, Verdicts, Window};
 
-use anchors::{Anchor, Anchors, BEHIND, Judge};
+use anchors::{Anchor, BEHIND, Judge, Own};
 use custom::Custom;
 pub use custom::{CustomRule, Settings};
+use memory::Memory;
 use text::Text;
 
 /// The redactor.
 pub struct Secrets {
     custom: Vec<Custom>,
     /// The anchors of the operator's own rules, if there are any.
-    own: Option<Anchors>,
+    own: Option<Own>,
     allowed: Vec<String>,
 }
 
@@ -49,11 +51,6 @@ pub struct Secrets {
 const LOOKAHEAD: usize = 47 * 1024;
 /// The furthest that any rule looks back.
 const LOOKBEHIND: usize = 6 * 1024 + 512;
-
-fn builtin() -> &'static Anchors {
-    static ANCHORS: OnceLock<Anchors> = OnceLock::new();
-    ANCHORS.get_or_init(Anchors::builtin)
-}
 
 impl Redactor for Secrets {
     type Settings = Settings;
@@ -67,7 +64,7 @@ impl Redactor for Secrets {
             .into_iter()
             .map(Custom::new)
             .collect::<Result<Vec<_>, _>>()?;
-        let own = (!custom.is_empty()).then(|| Anchors::custom(&custom));
+        let own = (!custom.is_empty()).then(|| Own::new(&custom));
         Ok(Self {
             custom,
             own,
@@ -77,13 +74,13 @@ impl Redactor for Secrets {
 
     fn appetite(&self) -> Appetite {
         let mut groups: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
-        let own = self.own.iter().flat_map(|own| own.all());
-        for anchor in builtin().all().iter().chain(own) {
+        let own = self.own.iter().flat_map(Own::all);
+        for anchor in anchors::builtin().iter().copied().chain(own) {
             let margins = (anchor.reach.back.max(BEHIND), anchor.reach.ahead);
             groups
                 .entry(margins)
                 .or_default()
-                .push(String::from_utf8_lossy(&anchor.literal).into_owned());
+                .push(String::from_utf8_lossy(anchor.literal).into_owned());
         }
         Appetite {
             lookahead: LOOKAHEAD as u32 + 1024,
@@ -146,6 +143,11 @@ impl Out {
     pub(crate) fn len(&self) -> usize {
         self.found.len()
     }
+
+    /// First byte and the one after the last of each hit.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.found.iter().map(|found| (found.start, found.end))
+    }
 }
 
 impl Secrets {
@@ -159,8 +161,10 @@ impl Secrets {
         };
         // Anchors with hits, and how far those reach.
         let mut reaches: Vec<(usize, usize)> = Vec::new();
-        let mut judge = |at: usize, anchor: &Anchor| {
-            if in_mark(bytes, at) {
+        let memory = Memory::default();
+        let marks = Marks::of(bytes);
+        let mut judge = |at: usize, anchor: &Anchor<'_>| {
+            if marks.around(bytes, at) {
                 return;
             }
             let text = Text::around(
@@ -169,10 +173,12 @@ impl Secrets {
                 BEHIND.max(anchor.reach.back),
                 anchor.reach.ahead,
                 last,
+                &memory,
             );
             let before = out.len();
             match anchor.judge {
                 Judge::Rule(rule) => rule(&text, at, anchor.literal.len(), &mut out),
+                Judge::Token(first) => tokens::rule(&text, at, usize::from(first), &mut out),
                 Judge::Custom(index) => {
                     if let Some(custom) = self.custom.get(index) {
                         custom.judge(&text, at, anchor.literal.len(), &mut out);
@@ -185,16 +191,20 @@ impl Secrets {
                 found.start = found.start.min(found.end);
             }
             // What an earlier pass left behind is no part of a secret: a second pass changes nothing.
-            let mut kept = before;
-            for i in before..out.found.len() {
-                let found = &out.found[i];
-                let slice = &bytes[found.start..found.end];
-                if !in_mark(bytes, found.start) && !slice.windows(10).any(|part| part == MARK) {
-                    out.found.swap(kept, i);
-                    kept += 1;
+            if marks.any() {
+                let mut kept = before;
+                for i in before..out.found.len() {
+                    let found = &out.found[i];
+                    let slice = &bytes[found.start..found.end];
+                    if !marks.around(bytes, found.start)
+                        && !slice.windows(MARK.len()).any(|part| part == MARK)
+                    {
+                        out.found.swap(kept, i);
+                        kept += 1;
+                    }
                 }
+                out.found.truncate(kept);
             }
-            out.found.truncate(kept);
             if text.was_cut() {
                 out.found.truncate(before);
                 // A hit may start before its anchor, on the same line.
@@ -208,7 +218,7 @@ impl Secrets {
                 reaches.push((at, end));
             }
         };
-        builtin().find(bytes, decided, &mut judge);
+        anchors::find(bytes, decided, &mut judge);
         if let Some(own) = &self.own {
             own.find(bytes, decided, &mut judge);
         }
@@ -240,15 +250,39 @@ impl Secrets {
 /// How a mark begins.
 const MARK: &[u8] = b"[redacted:";
 
-/// Whether `at` lies in a mark that an earlier pass left behind.
-fn in_mark(bytes: &[u8], at: usize) -> bool {
-    let label = bytes[..at]
-        .iter()
-        .rev()
-        .take(48)
-        .take_while(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || **b == b'-')
-        .count();
-    bytes[..at - label].ends_with(MARK)
+/// The marks that an earlier pass left behind; most texts have none.
+struct Marks(bool);
+
+impl Marks {
+    fn of(bytes: &[u8]) -> Self {
+        let mut rest = bytes;
+        while let Some(at) = rest.iter().position(|&b| b == MARK[0]) {
+            rest = &rest[at..];
+            if rest.starts_with(MARK) {
+                return Self(true);
+            }
+            rest = &rest[1..];
+        }
+        Self(false)
+    }
+
+    fn any(&self) -> bool {
+        self.0
+    }
+
+    /// Whether `at` lies in a mark.
+    fn around(&self, bytes: &[u8], at: usize) -> bool {
+        if !self.0 {
+            return false;
+        }
+        let label = bytes[..at]
+            .iter()
+            .rev()
+            .take(48)
+            .take_while(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || **b == b'-')
+            .count();
+        bytes[..at - label].ends_with(MARK)
+    }
 }
 
 /// From where on more text may still change what is found: a line without its end, and lines of base64 that may turn
@@ -290,30 +324,6 @@ fn open_tail(bytes: &[u8], decided: usize) -> usize {
         }
     }
     start
-}
-
-/// Whether decoded text holds a secret; what is encoded in it once more is not looked at.
-pub(crate) fn holds_secret(plain: &[u8]) -> bool {
-    !secrets_within(plain).is_empty()
-}
-
-/// The secrets in decoded text, each from its first byte to the one after its last.
-pub(crate) fn secrets_within(plain: &[u8]) -> Vec<(usize, usize)> {
-    let mut out = Out::default();
-    builtin().find(plain, 0, |at, anchor| {
-        if let (Judge::Rule(rule), true) = (anchor.judge, anchor.in_decoded) {
-            rule(
-                &Text::around(plain, at, BEHIND, 4096, true),
-                at,
-                anchor.literal.len(),
-                &mut out,
-            );
-        }
-    });
-    out.found
-        .into_iter()
-        .map(|found| (found.start, found.end.min(plain.len())))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What a name says about its value.
 
+use crate::lists::Words;
+
 /// How much a name alone tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -21,7 +23,7 @@ pub(crate) struct Name {
 const MAX_WORDS: usize = 10;
 
 /// Words that may follow the telling one without changing what it tells.
-const SUFFIXES: &[&str] = &[
+static SUFFIXES: Words = Words::new(&[
     "value",
     "val",
     "str",
@@ -83,10 +85,10 @@ const SUFFIXES: &[&str] = &[
     "external",
     "master",
     "local",
-];
+]);
 
 /// Qualifiers that make a `key` something else than a secret.
-const ORDINARY_KEYS: &[&str] = &[
+static ORDINARY_KEYS: Words = Words::new(&[
     "public",
     "pub",
     "primary",
@@ -231,10 +233,10 @@ const ORDINARY_KEYS: &[&str] = &[
     "websocket",
     "trace",
     "span",
-];
+]);
 
 /// Qualifiers that make a `key` a secret whatever else.
-const SECRET_KEYS: &[&str] = &[
+static SECRET_KEYS: Words = Words::new(&[
     "api",
     "app",
     "application",
@@ -347,10 +349,10 @@ const SECRET_KEYS: &[&str] = &[
     "fastly",
     "appwrite",
     "ghost",
-];
+]);
 
 /// Qualifiers that make a `token` something else than a credential.
-const ORDINARY_TOKENS: &[&str] = &[
+static ORDINARY_TOKENS: Words = Words::new(&[
     "max",
     "min",
     "total",
@@ -413,10 +415,10 @@ const ORDINARY_TOKENS: &[&str] = &[
     "resume",
     "lookahead",
     "macro",
-];
+]);
 
 /// Words that end like `pass` and mean something else.
-const NOT_PASS: &[&str] = &[
+static NOT_PASS: Words = Words::new(&[
     "compass",
     "bypass",
     "encompass",
@@ -426,7 +428,7 @@ const NOT_PASS: &[&str] = &[
     "underpass",
     "multipass",
     "renderpass",
-];
+]);
 
 /// Splits an identifier into words (`_`, `-`, `.`, camel humps) and judges the last ones.
 pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
@@ -435,7 +437,7 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
     let mut words = &words[..count];
     while let Some((last, rest)) = words.split_last() {
         let neutral =
-            last.iter().all(u8::is_ascii_digit) || (!rest.is_empty() && is_any(last, SUFFIXES));
+            last.iter().all(u8::is_ascii_digit) || (!rest.is_empty() && SUFFIXES.has(last));
         if !neutral || rest.is_empty() {
             break;
         }
@@ -453,7 +455,8 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
         };
         Some(Name { kind, label })
     };
-    let last_is = |word: &str| last.eq_ignore_ascii_case(word.as_bytes());
+    let last_is =
+        |word: &str| last.len() == word.len() && last.eq_ignore_ascii_case(word.as_bytes());
 
     if ends(last, "password")
         || ends(last, "passwd")
@@ -481,7 +484,7 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
     {
         return name(Kind::Password, "password");
     }
-    if ends(last, "pass") && !is_any(last, NOT_PASS) {
+    if ends(last, "pass") && !NOT_PASS.has(last) {
         return name(Kind::Password, "password");
     }
     if before.eq_ignore_ascii_case(b"pass")
@@ -489,11 +492,11 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
     {
         return name(Kind::Password, "password");
     }
-    const SHORT: &[&str] = &[
+    static SHORT: Words = Words::new(&[
         "rootpw", "bindpw", "adminpw", "userpw", "dbpw", "ftppw", "sapw", "loginpw", "keypw",
         "storepw", "httppw", "ldappw", "mypw", "svcpw", "masterpw",
-    ];
-    if last_is("pw") && !rest.is_empty() || is_any(last, SHORT) {
+    ]);
+    if last_is("pw") && !rest.is_empty() || SHORT.has(last) {
         return name(Kind::Password, "password");
     }
     if ends(last, "apikey")
@@ -531,7 +534,7 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
         return name(Kind::Secret, "secret");
     }
     if ends(last, "token") || last_is("tokens") {
-        if is_any(before, ORDINARY_TOKENS) || ends(last, "csrftoken") || ends(last, "xsrftoken") {
+        if ORDINARY_TOKENS.has(before) || ends(last, "csrftoken") || ends(last, "xsrftoken") {
             return None;
         }
         if last_is("tokens") && rest.is_empty() {
@@ -543,7 +546,7 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
         if before.is_empty() {
             return None;
         }
-        if is_any(before, SECRET_KEYS) {
+        if SECRET_KEYS.has(before) {
             let two_before = rest
                 .len()
                 .checked_sub(2)
@@ -576,7 +579,7 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
                 },
             );
         }
-        if is_any(before, ORDINARY_KEYS) {
+        if ORDINARY_KEYS.has(before) {
             return None;
         }
         // `SERPAPI_KEY`
@@ -638,8 +641,11 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
     None
 }
 
+#[inline(always)]
 fn ends(word: &[u8], with: &str) -> bool {
+    // Most words differ in their last letter.
     word.len() >= with.len()
+        && word[word.len() - 1] | 0x20 == with.as_bytes()[with.len() - 1]
         && word[word.len() - with.len()..].eq_ignore_ascii_case(with.as_bytes())
 }
 

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use crate::memory::{Class, Memory};
+
 /// A window on the text in which a rule may look. Bytes outside it read as 0, which no rule takes for part of a secret.
 ///
 /// Rules need no care for cut text: a look beyond the end of what has come so far is noticed, and the anchor is judged
@@ -12,6 +14,7 @@ pub(crate) struct Text<'a> {
     limit: usize,
     open: bool,
     cut: Cell<bool>,
+    memory: &'a Memory,
 }
 
 impl<'a> Text<'a> {
@@ -22,6 +25,7 @@ impl<'a> Text<'a> {
         behind: usize,
         ahead: usize,
         last: bool,
+        memory: &'a Memory,
     ) -> Self {
         let limit = at.saturating_add(ahead);
         Self {
@@ -30,7 +34,13 @@ impl<'a> Text<'a> {
             limit: limit.min(bytes.len()),
             open: !last && limit > bytes.len(),
             cut: Cell::new(false),
+            memory,
         }
+    }
+
+    /// What the pass over the text remembers.
+    pub(crate) fn memory(&self) -> &'a Memory {
+        self.memory
     }
 
     /// Whether a rule wanted to see what has not come yet.
@@ -102,6 +112,24 @@ impl<'a> Text<'a> {
         end
     }
 
+    /// The same, for a class whose runs are remembered: anchors may stand close together in one long run, and it is walked
+    /// but once.
+    pub(crate) fn run_of(&self, i: usize, most: usize, class: Class) -> usize {
+        if i < self.floor || i >= self.limit {
+            if most > 0 {
+                self.at(i);
+            }
+            return i;
+        }
+        let stop = self.memory.run(self.bytes, i, class);
+        let end = stop.min(i.saturating_add(most)).min(self.limit);
+        if end == self.limit && end - i < most {
+            // As a look at what has not come.
+            self.at(end);
+        }
+        end
+    }
+
     /// The start of the run of bytes before `i` that `class` takes, at most `most` bytes back.
     pub(crate) fn run_back(&self, i: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
         let mut start = i;
@@ -109,6 +137,16 @@ impl<'a> Text<'a> {
             start -= 1;
         }
         start
+    }
+
+    /// The same, for a class whose runs are remembered.
+    pub(crate) fn run_back_of(&self, i: usize, most: usize, class: Class) -> usize {
+        let seen = i.min(self.limit);
+        let most = most.min(seen.saturating_sub(self.floor));
+        if seen < i {
+            return i;
+        }
+        self.memory.run_back(self.bytes, i, most, class)
     }
 
     /// Skips spaces and tabs.
@@ -159,20 +197,20 @@ impl<'a> Text<'a> {
     }
 }
 
-pub(crate) fn alnum(b: u8) -> bool {
+pub(crate) const fn alnum(b: u8) -> bool {
     b.is_ascii_alphanumeric()
 }
 
 /// base64 in the usual alphabet, padding included.
-pub(crate) fn base64(b: u8) -> bool {
+pub(crate) const fn base64(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')
 }
 
 /// base64url without padding, which is also what most token alphabets are.
-pub(crate) fn base64url(b: u8) -> bool {
+pub(crate) const fn base64url(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')
 }
 
-pub(crate) fn hex(b: u8) -> bool {
+pub(crate) const fn hex(b: u8) -> bool {
     b.is_ascii_hexdigit()
 }

@@ -1,55 +1,9 @@
 //! Tokens that their issuers made recognisable.
 
 use crate::Out;
+use crate::memory::Class;
 use crate::text::{Text, alnum, base64, base64url, hex};
 use crate::value::{Shape, is_placeholder, wordy};
-
-/// What the characters after a prefix may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// Letters and digits.
-    Word,
-    /// Letters, digits, `-`, `_`.
-    Url,
-    /// The same and dots.
-    Dotted,
-    /// Hexadecimal.
-    Hex,
-    /// Hexadecimal and `-`.
-    Uuid,
-    /// Lower case letters and digits.
-    Lower,
-    /// Upper case letters and digits.
-    Upper,
-    /// Digits.
-    Digits,
-    /// base64.
-    Base64,
-    /// base64 and base64url, with `%` for percent-encoded padding.
-    Any64,
-    /// base64url and the signs between the parts of a sealed value: `*`, `.`, `|`, `:`, `~`.
-    Sealed,
-}
-
-impl Class {
-    fn takes(self, b: u8) -> bool {
-        match self {
-            Self::Word => alnum(b),
-            Self::Url => base64url(b),
-            Self::Dotted => base64url(b) || b == b'.',
-            Self::Hex => hex(b),
-            Self::Uuid => hex(b) || b == b'-',
-            Self::Lower => b.is_ascii_lowercase() || b.is_ascii_digit(),
-            Self::Upper => b.is_ascii_uppercase() || b.is_ascii_digit(),
-            Self::Digits => b.is_ascii_digit(),
-            Self::Base64 => base64(b),
-            Self::Any64 => base64(b) || matches!(b, b'-' | b'_' | b'%'),
-            Self::Sealed => {
-                base64(b) || matches!(b, b'-' | b'_' | b'*' | b'.' | b'|' | b':' | b'~')
-            }
-        }
-    }
-}
 
 /// A kind of token: what it starts with, and what follows.
 pub(crate) struct Token {
@@ -560,15 +514,58 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "civo_" Word 30 "civo-token";
 };
 
-/// A prefix hit: takes what follows, checks length and that it reads like no word.
-pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
-    for token in TOKENS
-        .iter()
-        .filter(|token| token.prefix.len() == len && text.starts_ci(at, token.prefix.as_bytes()))
-    {
-        if judge(text, at, token, out) {
+/// By token: the next one with the same prefix; itself for none.
+static NEXT: [u16; TOKENS.len()] = {
+    let mut next = [0; TOKENS.len()];
+    let mut i = 0;
+    while i < TOKENS.len() {
+        next[i] = i as u16;
+        let mut other = i + 1;
+        while other < TOKENS.len() {
+            if same(TOKENS[i].prefix.as_bytes(), TOKENS[other].prefix.as_bytes()) {
+                next[i] = other as u16;
+                break;
+            }
+            other += 1;
+        }
+        i += 1;
+    }
+    next
+};
+
+/// Whether no token before this one has its prefix.
+pub(crate) const fn is_first(index: usize) -> bool {
+    let mut i = 0;
+    while i < index {
+        if NEXT[i] as usize == index {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+/// `==` for constants.
+pub(crate) const fn same(a: &[u8], b: &[u8]) -> bool {
+    let mut equal = a.len() == b.len();
+    let mut i = 0;
+    while equal && i < a.len() {
+        equal = a[i] == b[i];
+        i += 1;
+    }
+    equal
+}
+
+/// A prefix hit: takes what follows, checks length and that it reads like no word. `first` is the first token with this
+/// prefix.
+pub(crate) fn rule(text: &Text<'_>, at: usize, first: usize, out: &mut Out) {
+    let mut i = first;
+    while !judge(text, at, &TOKENS[i], out) {
+        let next = usize::from(NEXT[i]);
+        if next == i {
             return;
         }
+        i = next;
     }
 }
 
@@ -580,7 +577,7 @@ fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
         return false;
     }
     let from = at + token.exact.len();
-    let mut end = text.run_most(from, 2048, |b| token.class.takes(b));
+    let mut end = text.run_of(from, 2048, token.class);
     // A sentence ends with a dot, an assignment in a query with a per cent sign.
     while end > from && matches!(text.at(end - 1), b'.' | b'-' | b'%') {
         end -= 1;
@@ -600,7 +597,7 @@ fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
         if end - from != 7 || text.at(end) != b':' {
             return false;
         }
-        let rest = text.run(end + 1, crate::text::base64url);
+        let rest = text.run_of(end + 1, usize::MAX, Class::Url);
         if rest - end < 60 {
             return false;
         }
@@ -616,7 +613,7 @@ fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
             None if text.at(end) == b'!' => (end, end + 1),
             _ => return false,
         };
-        let rest = text.run(bang, |b| base64url(b) || b == b'.');
+        let rest = text.run_of(bang, usize::MAX, Class::Dotted);
         if !(10..=20).contains(&(end - at)) || rest - bang < 40 {
             return false;
         }
@@ -628,7 +625,7 @@ fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
         if text.at(end) != b'_' {
             return false;
         }
-        let rest = text.run(end + 1, |b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        let rest = text.run_of(end + 1, usize::MAX, Class::Upper);
         if rest - end < 30 {
             return false;
         }
@@ -648,7 +645,7 @@ fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
     if token.exact == "1/1" || token.exact == "2/1" {
         // Asana: the user, in newer ones the token's number too, a colon, the token.
         let end = text.run(from, |b| b.is_ascii_digit() || b == b'/');
-        let rest = text.run(end + 1, hex);
+        let rest = text.run_of(end + 1, usize::MAX, Class::Hex);
         if text.at(end) != b':' || rest - end < 30 {
             return false;
         }
@@ -663,15 +660,18 @@ fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
         out.hit(start, end, token.label);
         return true;
     }
+    let exactly = exact_length(token);
+    // Fixed-length upper case identifiers: more characters make it something else.
+    if exactly.is_some_and(|exactly| {
+        end - from > exactly && text.at(from + exactly).is_ascii_alphanumeric()
+    }) {
+        return false;
+    }
     let body = text.slice(from, end);
     if body.len() < token.least || !telling(body, token) {
         return false;
     }
-    if let Some(exactly) = exact_length(token) {
-        // Fixed-length upper case identifiers: more characters make it something else.
-        if body.len() != exactly && text.at(from + exactly).is_ascii_alphanumeric() {
-            return false;
-        }
+    if let Some(exactly) = exactly {
         end = end.min(from + exactly);
     }
     out.hit(at, end, token.label);
@@ -688,6 +688,8 @@ fn exact_length(token: &Token) -> Option<usize> {
 
 /// Whether the part behind the prefix is random, not words or a stand-in.
 fn telling(body: &[u8], token: &Token) -> bool {
+    // What is random shows it early; of text in which prefixes stand close together little is looked at again.
+    let body = &body[..body.len().min(256)];
     let shape = Shape::of(body);
     if shape.distinct < 5.min(shape.len as u32) || is_placeholder(body) {
         return false;
@@ -853,7 +855,7 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
         }
         // Yandex S3: YC and 38 more.
         [b'Y', b'C', _] if starts_here(text, at) => {
-            let end = text.run(at, base64url);
+            let end = text.run_of(at, 41, Class::Url);
             if end - at == 40 && crate::value::random(text.slice(at, end)) {
                 out.hit(at, end, "yandex-secret-key");
             }
@@ -884,7 +886,7 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
         // RapidAPI: 50 characters with `msh`, `p1` and `jsn` at their places.
         b"jsn" => {
             let start = text.run_back(at, 60, alnum);
-            let end = text.run(at, alnum);
+            let end = text.run_of(at, 51, Class::Word);
             if end - start == 50 && text.starts(start + 10, b"msh") {
                 out.hit(start, end, "rapidapi-key");
             }
@@ -892,7 +894,7 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
         // k3s: K10, the hash of the authority, the user, the password.
         b"::server:" | b"::node:" => {
             let start = text.run_back(at, 80, alnum);
-            let end = text.run(at + len, hex);
+            let end = text.run_of(at + len, usize::MAX, Class::Hex);
             if at - start == 67 && text.starts(start, b"K10") && end - at - len >= 16 {
                 out.hit(start, end, "k3s-token");
             }
@@ -900,7 +902,7 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
         // Telegram: the bot's number, a colon, 35 characters that begin with AA.
         [b':', b'A', b'A', _] => {
             let start = text.run_back(at, 12, |b| b.is_ascii_digit());
-            let end = text.run(at + 1, base64url);
+            let end = text.run_of(at + 1, 41, Class::Url);
             if at - start >= 7 && (33..=40).contains(&(end - at - 1)) {
                 out.hit(start, end, "telegram-token");
             }
@@ -908,7 +910,7 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
         // Mailchimp: 32 hexadecimal digits and the data centre.
         [b'-', b'u', b's', _] => {
             let start = text.run_back(at, 40, hex);
-            let end = text.run(at + 3, |b| b.is_ascii_digit());
+            let end = text.run_of(at + 3, usize::MAX, Class::Digits);
             if at - start == 32 && !text.at(end).is_ascii_alphanumeric() {
                 out.hit(start, end, "mailchimp-key");
             }
@@ -924,7 +926,7 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
         }
         b"AZDO" | b"JQQJ99" | b"+ASt" | b"AzFu" | b"ACDb" | b"AIoT" | b"AzSe" | b"AAPI" => {
             let start = text.run_back(at, 96, base64);
-            let end = text.run(at, base64);
+            let end = text.run_of(at, usize::MAX, Class::Base64);
             let start = if text.at(start) == b'=' {
                 start + 1
             } else {
@@ -939,24 +941,24 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
 }
 
 /// Discord bot tokens begin with the bot's number in base64: these are the possible beginnings.
-pub(crate) fn discord_beginnings() -> impl Iterator<Item = Vec<u8>> {
-    b"MNO".iter().flat_map(|&first| {
-        b"DTjz".iter().flat_map(move |&second| {
-            b"AEIMQUYcgk"
-                .iter()
-                .map(move |&third| [first, second, third].to_ascii_lowercase())
-        })
-    })
-}
+pub(crate) static DISCORD_BEGINNINGS: [[u8; 3]; 120] = {
+    let mut beginnings = [[0; 3]; 120];
+    let mut i = 0;
+    while i < 120 {
+        beginnings[i] = [b"mno"[i / 40], b"dtjz"[i / 10 % 4], b"aeimquycgk"[i % 10]];
+        i += 1;
+    }
+    beginnings
+};
 
 /// The bot's number, six characters of time, the signature.
 pub(crate) fn discord_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out) {
-    let number = text.run(at, alnum);
+    let number = text.run_of(at, 31, Class::Word);
     if !(20..=30).contains(&(number - at)) || text.at(number) != b'.' || !starts_here(text, at) {
         return;
     }
-    let time = text.run(number + 1, base64url);
-    let end = text.run(time + 1, base64url);
+    let time = text.run_of(number + 1, 8, Class::Url);
+    let end = text.run_of(time + 1, 64, Class::Url);
     if time - number == 7 && text.at(time) == b'.' && (27..=48).contains(&(end - time - 1)) {
         out.hit(at, end, "discord-token");
     }

@@ -1,5 +1,6 @@
 //! Where a value starts and ends, and whether it can be a secret.
 
+use crate::lists::{Heads, Words};
 use crate::names::Kind;
 use crate::text::Text;
 
@@ -549,7 +550,7 @@ pub(crate) fn is_reference(value: &[u8], quoted: bool) -> bool {
     {
         return true;
     }
-    const HEADS: &[&str] = &[
+    static HEADS: Heads<85> = Heads::new([
         "process.env",
         "os.environ",
         "os.getenv",
@@ -635,8 +636,8 @@ pub(crate) fn is_reference(value: &[u8], quoted: bool) -> bool {
         "secure.",
         "random.",
         "pulumi.",
-    ];
-    if HEADS.iter().any(|head| starts(head)) {
+    ]);
+    if HEADS.begins(value) {
         return true;
     }
     if !quoted && value.len() < 40 && value.windows(2).any(|two| two == b"()") {
@@ -702,7 +703,7 @@ fn is_address(value: &[u8]) -> bool {
 
 /// A value that says it is none.
 pub(crate) fn is_placeholder(value: &[u8]) -> bool {
-    const WHOLE: &[&str] = &[
+    static WHOLE: Words = Words::new(&[
         "password",
         "passwd",
         "passphrase",
@@ -795,14 +796,11 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
         "current-password",
         "new-password",
         "one-time-code",
-    ];
-    if WHOLE
-        .iter()
-        .any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
-    {
+    ]);
+    if WHOLE.has(value) {
         return true;
     }
-    const PARTS: &[&str] = &[
+    static PARTS: Heads<62> = Heads::new([
         "example",
         "placeholder",
         "changeme",
@@ -865,21 +863,16 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
         "test-secret",
         "test_secret",
         "hunter2",
-    ];
+    ]);
     // Where a long value says so, it says so early.
     let value = &value[..value.len().min(256)];
     let upper_only = value.iter().all(|b| !b.is_ascii_lowercase());
     for at in 0..value.len() {
-        let first = value[at].to_ascii_lowercase();
-        for part in PARTS.iter().map(|part| part.as_bytes()) {
-            if part[0] == first && value.len() - at >= part.len() {
-                let original = &value[at..at + part.len()];
-                // In one case throughout, else it is chance.
-                if original.eq_ignore_ascii_case(part)
-                    && (upper_only || original.iter().skip(1).all(|b| !b.is_ascii_uppercase()))
-                {
-                    return true;
-                }
+        for part in PARTS.of(&value[at..]) {
+            let rest = &value[at + 1..at + part.len()];
+            // In one case throughout, else it is chance.
+            if upper_only || rest.iter().all(|b| !b.is_ascii_uppercase()) {
+                return true;
             }
         }
     }
@@ -916,12 +909,19 @@ pub(crate) fn wordy(value: &[u8]) -> bool {
         if !usual {
             odd += 1;
             odd_length += part.len();
+            // What is random shows it early.
+            if odd_length > 8 || odd == 1 && !is_identifier(value) {
+                return false;
+            }
         }
     }
-    let identifier = value
+    letters > 0 && (odd == 0 || parts >= 4 && odd * 3 <= parts)
+}
+
+fn is_identifier(value: &[u8]) -> bool {
+    value
         .iter()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/'));
-    letters > 0 && (odd == 0 || identifier && parts >= 4 && odd * 3 <= parts && odd_length <= 8)
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/'))
 }
 
 /// `utf8`, `2fa`, `SelectedTls12UsingTls13`: some groups of digits among words.
@@ -950,47 +950,48 @@ fn words_with_digits(part: &[u8], digits: usize) -> bool {
 
 /// Whether letters look like a word or several words run together in some usual way.
 pub(crate) fn word_like(letters: &[u8]) -> bool {
-    if letters.iter().any(|b| !b.is_ascii_alphabetic()) {
-        return false;
-    }
     if letters.len() <= 4 {
-        return true;
+        return letters.iter().all(u8::is_ascii_alphabetic);
     }
-    let all_upper = letters.iter().all(u8::is_ascii_uppercase);
-    if !all_upper {
-        // Humps of at least two letters on average, as in camelCase.
-        let humps = letters
-            .windows(2)
-            .filter(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase())
-            .count();
-        let drops = letters
-            .windows(2)
-            .filter(|two| two[0].is_ascii_uppercase() && two[1].is_ascii_uppercase())
-            .count();
-        if humps + drops > 0 && letters.len() / (humps + drops + 1) < 4 {
+    // Upper case letters; changes from lower to upper case, and capitals behind capitals; the consonants of now and the
+    // most in a row.
+    let (mut upper, mut humps, mut drops) = (0, 0, 0);
+    let (mut vowels, mut rare, mut run, mut longest) = (0, 0, 0, 0);
+    let mut previous = 0;
+    for &b in letters {
+        if !b.is_ascii_alphabetic() {
             return false;
         }
+        if b.is_ascii_uppercase() {
+            upper += 1;
+            humps += usize::from(previous >= b'a');
+            drops += usize::from(previous != 0 && previous < b'a');
+        }
+        match b | 0x20 {
+            b'a' | b'e' | b'i' | b'o' | b'u' | b'y' => {
+                vowels += 1;
+                run = 0;
+            }
+            other => {
+                rare += usize::from(matches!(other, b'q' | b'x' | b'z' | b'j'));
+                run += 1;
+                longest = longest.max(run);
+                // No word, however it goes on; only a short abbreviation in capitals may be so.
+                if run > 4 && letters.len() > 5 {
+                    return false;
+                }
+            }
+        }
+        previous = b;
+    }
+    let all_upper = upper == letters.len();
+    // Humps of at least two letters on average, as in camelCase.
+    if !all_upper && humps + drops > 0 && letters.len() / (humps + drops + 1) < 4 {
+        return false;
     }
     if all_upper && letters.len() <= 5 {
         return true;
     }
-    let vowel = |b: u8| {
-        matches!(
-            b.to_ascii_lowercase(),
-            b'a' | b'e' | b'i' | b'o' | b'u' | b'y'
-        )
-    };
-    let vowels = letters.iter().filter(|&&b| vowel(b)).count();
-    let mut run = 0;
-    let mut longest = 0;
-    for &b in letters {
-        run = if vowel(b) { 0 } else { run + 1 };
-        longest = longest.max(run);
-    }
-    let rare = letters
-        .iter()
-        .filter(|&&b| matches!(b.to_ascii_lowercase(), b'q' | b'x' | b'z' | b'j'))
-        .count();
     vowels * 5 >= letters.len()
         && longest <= 4
         && vowels * 4 <= letters.len() * 3
