@@ -1,11 +1,12 @@
 //! Names and their values, in every notation: assignments, members, elements, headers, flags, calls, prose.
 
 use crate::Out;
-use crate::lists::Heads;
+use crate::lists::{Heads, Words};
+use crate::memory::Walk;
 use crate::names::{Kind, Name, classify};
 use crate::text::{Text, alnum, base64};
 use crate::value::{
-    Place, Shape, Value, is_placeholder, is_reference, plausible, quote_at, quoted_end, random,
+    Place, Shape, Value, head, is_placeholder, is_reference, plausible, quote_at, quoted_end, random,
     unquoted_end, wordy,
 };
 
@@ -1219,12 +1220,12 @@ fn before_word(text: &Text<'_>, name_start: usize) -> bool {
     let line = text
         .line_start(name_start)
         .max(name_start.saturating_sub(200));
-    let before = text.slice(line, name_start).to_ascii_lowercase();
+    let before = text.slice(line, name_start);
     let last = before
         .split(|b| matches!(b, b' ' | b'\t'))
         .rfind(|word| !word.is_empty())
         .unwrap_or(&[]);
-    const LAST: &[&str] = &[
+    static LAST: Words = Words::new(&[
         "set",
         "env",
         "setx",
@@ -1248,25 +1249,21 @@ fn before_word(text: &Text<'_>, name_start: usize) -> bool {
         "0",
         "7",
         "8",
-    ];
-    let has = |word: &str| {
-        before
-            .windows(word.len())
-            .any(|part| part == word.as_bytes())
-    };
-    LAST.iter()
-        .any(|word| last.eq_ignore_ascii_case(word.as_bytes()))
-        || has("login ")
-        || has("machine ")
-        || has("d-i ")
-        || has("username ")
-        || has("neighbor ")
-        || has("server ")
-        || has(" config ")
-        || has("invalid ")
-        || has("wrong ")
-        || has("using ")
-        || has("with ")
+    ]);
+    static BEFORE: Heads<11> = Heads::new([
+        "login ",
+        "machine ",
+        "d-i ",
+        "username ",
+        "neighbor ",
+        "server ",
+        " config ",
+        "invalid ",
+        "wrong ",
+        "using ",
+        "with ",
+    ]);
+    LAST.has(last) || BEFORE.within(before)
 }
 
 /// A name that is itself a value: `name: API_TOKEN` and, next to it, `value: ...`.
@@ -1539,15 +1536,12 @@ pub(crate) fn authorization_rule(text: &Text<'_>, at: usize, len: usize, out: &m
         return;
     }
     let line_end = || {
-        let mut j = i;
-        while j - i < 1024
-            && !matches!(text.at(j), 0 | b'\n' | b'\r' | b'"' | b'`')
-            && text.line_break(j).is_none()
-            && quote_at(text, j).is_none_or(|quote| quote.depth == 0)
-        {
-            j += 1;
-        }
-        j
+        text.walk(Walk::Header, i, 1024, |j| {
+            (!matches!(text.at(j), 0 | b'\n' | b'\r' | b'"' | b'`')
+                && text.line_break(j).is_none()
+                && quote_at(text, j).is_none_or(|quote| quote.depth == 0))
+            .then_some(j + 1)
+        })
     };
     let mut end = end.unwrap_or_else(line_end);
     // `Digest username="...", response="..."`: the quotes belong to the parameters.
@@ -1569,7 +1563,10 @@ pub(crate) fn authorization_rule(text: &Text<'_>, at: usize, len: usize, out: &m
         }
         None => (value, i),
     };
-    if credentials.len() < 6 || is_reference(credentials, true) || is_placeholder(credentials) {
+    if credentials.len() < 6
+        || is_reference(head(credentials), true)
+        || is_placeholder(credentials)
+    {
         return;
     }
     let structured =
@@ -1599,10 +1596,10 @@ pub(crate) fn authorization_rule(text: &Text<'_>, at: usize, len: usize, out: &m
 }
 
 fn line_end_of(text: &Text<'_>, from: usize) -> usize {
-    let mut j = from;
-    while !matches!(text.at(j), 0 | b'\n' | b'\r') && text.line_break(j).is_none() {
-        j += 1;
-    }
+    let mut j = text.walk(Walk::LineEnd, from, usize::MAX, |j| {
+        (!matches!(text.at(j), 0 | b'\n' | b'\r') && text.line_break(j).is_none())
+            .then_some(j + 1)
+    });
     while j > from && matches!(text.at(j - 1), b' ' | b'\'') {
         j -= 1;
     }

@@ -1,7 +1,9 @@
 //! Secrets that a file's own notation gives away: password files, SQL, tables, Kubernetes objects.
 
 use crate::Out;
+use crate::anchors::BEHIND;
 use crate::assign::accept;
+use crate::memory::Class;
 use crate::names::{Kind, classify};
 use crate::text::{Text, alnum, base64};
 use crate::value::{
@@ -288,6 +290,10 @@ pub(crate) const COLUMNS: &[&str] = &[
 /// A line of column names, and the rows below it.
 pub(crate) fn table_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out) {
     let line = text.line_start(at);
+    // The beginning of the line is out of sight, and with it what stands in which column.
+    if at - line >= BEHIND {
+        return;
+    }
     let separator = {
         let head = text.slice(line, at + 2);
         [b'|', b'\t', b';', b',']
@@ -771,20 +777,11 @@ fn kube_data(text: &Text<'_>, from: usize, out: &mut Out) {
     let mut i = from;
     let mut inside: Option<usize> = None;
     while i - from < 12 * 1024 {
-        let Some(next) = (loop {
-            if text.at(i) == 0 {
-                break None;
-            }
-            if text.at(i) == b'\n' {
-                break Some(i + 1);
-            }
-            i += 1;
-            if i - from > 12 * 1024 {
-                break None;
-            }
-        }) else {
+        i = text.run_of(i, 12 * 1024 - (i - from), Class::Line);
+        if text.at(i) != b'\n' {
             return;
-        };
+        }
+        let next = i + 1;
         let start = text.blanks(next);
         let depth = start - next;
         if text.starts(start, b"---")

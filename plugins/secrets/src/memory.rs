@@ -35,31 +35,75 @@ pub(crate) enum Class {
     Any64,
     /// base64url and the signs between the parts of a sealed value: `*`, `.`, `|`, `:`, `~`.
     Sealed,
+    /// Anything within a line.
+    Line,
+    /// What the path of a URL is made of.
+    Path,
 }
 
-const CLASSES: usize = Class::Sealed as usize + 1;
+/// Walks over text that anything may follow, up to a place that only what stands there decides about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Walk {
+    /// To the end of an unquoted value.
+    Unquoted,
+    /// To the end of the line or of the string that a header stands in.
+    Header,
+    /// To the end of the line.
+    LineEnd,
+}
+
+const WALKS: usize = Walk::LineEnd as usize + 1;
+
+/// Signs without which a rule has nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// `@`
+    At,
+    /// `%40`
+    EncodedAt,
+}
+
+impl Sign {
+    fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::At => b"@",
+            Self::EncodedAt => b"%40",
+        }
+    }
+}
+
+const SIGNS: usize = Sign::EncodedAt as usize + 1;
+
+const CLASSES: usize = Class::Path as usize + 1;
 
 /// By byte: the classes that take it, a bit each.
-static TAKES: [u16; 256] = {
+static TAKES: [u32; 256] = {
     let mut takes = [0; 256];
     let mut i = 0;
     while i < 256 {
         let b = i as u8;
         let both = base64(b) || base64url(b);
-        takes[i] = (alnum(b) as u16) << Class::Word as u16
-            | (base64url(b) as u16) << Class::Url as u16
-            | ((base64url(b) || b == b'.') as u16) << Class::Dotted as u16
-            | (hex(b) as u16) << Class::Hex as u16
-            | ((hex(b) || b == b'-') as u16) << Class::Uuid as u16
-            | ((b.is_ascii_lowercase() || b.is_ascii_digit()) as u16) << Class::Lower as u16
-            | ((b.is_ascii_uppercase() || b.is_ascii_digit()) as u16) << Class::Upper as u16
-            | (b.is_ascii_digit() as u16) << Class::Digits as u16
-            | (base64(b) as u16) << Class::Base64 as u16
-            | (both as u16) << Class::Both64 as u16
-            | ((both && b != b'=') as u16) << Class::Body64 as u16
-            | ((both || b == b'%') as u16) << Class::Any64 as u16
-            | ((both || matches!(b, b'*' | b'.' | b'|' | b':' | b'~')) as u16)
-                << Class::Sealed as u16;
+        takes[i] = (alnum(b) as u32) << Class::Word as u32
+            | (base64url(b) as u32) << Class::Url as u32
+            | ((base64url(b) || b == b'.') as u32) << Class::Dotted as u32
+            | (hex(b) as u32) << Class::Hex as u32
+            | ((hex(b) || b == b'-') as u32) << Class::Uuid as u32
+            | ((b.is_ascii_lowercase() || b.is_ascii_digit()) as u32) << Class::Lower as u32
+            | ((b.is_ascii_uppercase() || b.is_ascii_digit()) as u32) << Class::Upper as u32
+            | (b.is_ascii_digit() as u32) << Class::Digits as u32
+            | (base64(b) as u32) << Class::Base64 as u32
+            | (both as u32) << Class::Both64 as u32
+            | ((both && b != b'=') as u32) << Class::Body64 as u32
+            | ((both || b == b'%') as u32) << Class::Any64 as u32
+            | ((both || matches!(b, b'*' | b'.' | b'|' | b':' | b'~')) as u32)
+                << Class::Sealed as u32
+            | (!matches!(b, 0 | b'\n') as u32) << Class::Line as u32
+            | ((alnum(b)
+                || matches!(
+                    b,
+                    b'/' | b'-' | b'_' | b'.' | b'~' | b'%' | b'@' | b':' | b'='
+                )) as u32)
+                << Class::Path as u32;
         i += 1;
     }
     takes
@@ -69,7 +113,7 @@ impl Class {
     /// Whether a byte is of this class.
     #[inline]
     pub(crate) fn takes(self, b: u8) -> bool {
-        TAKES[usize::from(b)] >> self as u16 & 1 != 0
+        TAKES[usize::from(b)] >> self as u32 & 1 != 0
     }
 }
 
@@ -78,6 +122,12 @@ impl Class {
 pub(crate) struct Memory {
     /// By class: the run looked at last, its first byte and the one after its last.
     runs: [Cell<(usize, usize)>; CLASSES],
+    /// By walk: from where to where it is known not to end.
+    walks: [Cell<(usize, usize)>; WALKS],
+    /// By sign: from where to where it does not stand.
+    absent: [Cell<(usize, usize)>; SIGNS],
+    /// Behind the first place and up to the second no line begins.
+    line: Cell<(usize, usize)>,
     /// What was decoded last.
     pub(crate) decoded: RefCell<Decoded>,
 }
@@ -122,6 +172,63 @@ impl Memory {
         }
         if start < from && from <= i && i <= to {
             known.set((start, to));
+        }
+        start.max(floor)
+    }
+
+    /// From where on a walk that begins at `from` may end: what lies before is known.
+    pub(crate) fn walked(&self, walk: Walk, from: usize) -> usize {
+        let (start, to) = self.walks[walk as usize].get();
+        if start <= from && from < to { to } else { from }
+    }
+
+    /// Notes that a walk does not end before `to`, begun anywhere from `from` on.
+    pub(crate) fn walk(&self, walk: Walk, from: usize, to: usize) {
+        let known = &self.walks[walk as usize];
+        let (start, end) = known.get();
+        if start <= from && from < end {
+            known.set((start, to.max(end)));
+        } else if from < to {
+            known.set((from, to));
+        }
+    }
+
+    /// Whether a sign does not begin in `bytes` from `from` to `to`.
+    pub(crate) fn lacks(&self, bytes: &[u8], from: usize, to: usize, sign: Sign) -> bool {
+        let known = &self.absent[sign as usize];
+        let (start, end) = known.get();
+        let (start, mut i) = if start <= from && from < end {
+            (start, end)
+        } else {
+            (from, from)
+        };
+        while i < to && !bytes[i..].starts_with(sign.bytes()) {
+            i += 1;
+        }
+        known.set((start, i.max(from)));
+        i >= to
+    }
+
+    /// Where the line that holds `i` begins, not before `floor`; `begins` says where one does.
+    pub(crate) fn line_start(&self, i: usize, floor: usize, begins: impl Fn(usize) -> bool) -> usize {
+        let (low, high) = self.line.get();
+        let mut start = i;
+        while start > floor {
+            if low < start && start <= high {
+                start = low;
+                continue;
+            }
+            if begins(start) {
+                break;
+            }
+            start -= 1;
+        }
+        // What begins a line right behind the floor is not to be seen.
+        let seen = start.max(floor + 1);
+        if low < i && i <= high {
+            self.line.set((seen.min(low), high));
+        } else if seen < i {
+            self.line.set((seen, i));
         }
         start.max(floor)
     }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::memory::{Class, Memory};
+use crate::memory::{Class, Memory, Sign, Walk};
 
 /// A window on the text in which a rule may look. Bytes outside it read as 0, which no rule takes for part of a secret.
 ///
@@ -156,15 +156,48 @@ impl<'a> Text<'a> {
 
     /// Where the line that holds `i` starts; a line break written out as `\n` counts.
     pub(crate) fn line_start(&self, i: usize) -> usize {
-        let mut start = i;
-        while start > self.floor {
-            let b = self.at(start - 1);
-            if b == b'\n' || (b == b'n' && start >= 2 && self.at(start - 2) == b'\\') {
-                break;
-            }
-            start -= 1;
+        if i > self.limit {
+            return i;
         }
-        start
+        self.memory.line_start(i, self.floor, |start| {
+            let b = self.bytes[start - 1];
+            b == b'\n'
+                || (b == b'n' && start >= self.floor + 2 && self.bytes[start - 2] == b'\\')
+        })
+    }
+
+    /// Where a walk from `from` ends, at most `most` bytes on. `step` answers the next place, or none where the walk
+    /// ends; it may look at the next 80 bytes and at nothing before.
+    pub(crate) fn walk(
+        &self,
+        walk: Walk,
+        from: usize,
+        most: usize,
+        step: impl Fn(usize) -> Option<usize>,
+    ) -> usize {
+        const AHEAD: usize = 80;
+        let stop = from.saturating_add(most);
+        let mut i = self.memory.walked(walk, from).min(stop);
+        while i < stop {
+            let Some(next) = step(i) else { break };
+            i = next;
+        }
+        // What stands at the end of the window may go on.
+        let known = i.min(self.limit.saturating_sub(AHEAD));
+        if known > from {
+            self.memory.walk(walk, from, known);
+        }
+        i
+    }
+
+    /// Whether `sign` is known not to begin within `span` bytes from `from`; false also where that cannot be known.
+    pub(crate) fn lacks(&self, from: usize, span: usize, sign: Sign) -> bool {
+        !self.open
+            && self.floor <= from
+            && from <= self.limit
+            && self
+                .memory
+                .lacks(self.bytes, from, (from + span).min(self.limit), sign)
     }
 
     /// Skips one line break: `\n`, `\r\n`, or either written out with backslashes.

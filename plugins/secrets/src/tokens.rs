@@ -688,8 +688,7 @@ fn exact_length(token: &Token) -> Option<usize> {
 
 /// Whether the part behind the prefix is random, not words or a stand-in.
 fn telling(body: &[u8], token: &Token) -> bool {
-    // What is random shows it early; of text in which prefixes stand close together little is looked at again.
-    let body = &body[..body.len().min(256)];
+    let body = crate::value::head(body);
     let shape = Shape::of(body);
     if shape.distinct < 5.min(shape.len as u32) || is_placeholder(body) {
         return false;

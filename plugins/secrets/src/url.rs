@@ -1,8 +1,12 @@
 //! Credentials in URLs.
 
 use crate::Out;
+use crate::memory::{Class, Sign};
 use crate::text::{Text, alnum, base64url};
 use crate::value::{Shape, is_placeholder, is_reference, random, wordy};
+
+/// The longest user and password: some passwords are signed tokens.
+const LONGEST: usize = 3072;
 
 /// `scheme://user:password@host`: hides the password, or a user name that is a token.
 pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
@@ -14,12 +18,16 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     if !alnum(text.before(at)) {
         return;
     }
+    let sign = if encoded { Sign::EncodedAt } else { Sign::At };
+    if text.lacks(from, LONGEST, sign) {
+        return;
+    }
     // The authority with all that can be part of a sloppy password, up to the last `@` before the path.
     let mut colon = None;
     let mut mark = None;
     let mut slash = None;
     let mut i = from;
-    while i - from < 4096 {
+    while i - from < LONGEST {
         let b = text.at(i);
         match b {
             0..=b' ' | b'"' | b'<' | b'>' | b'`' | 0x7f => break,
@@ -211,13 +219,7 @@ pub(crate) const WEBHOOKS: &[&str] = &[
 /// The secret part of a webhook's path.
 pub(crate) fn webhook_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     let from = at + len;
-    let end = text.run(from, |b| {
-        alnum(b)
-            || matches!(
-                b,
-                b'/' | b'-' | b'_' | b'.' | b'~' | b'%' | b'@' | b':' | b'='
-            )
-    });
+    let end = text.run_of(from, 1024, Class::Path);
     let mut start = from;
     // The last long random segment, with what follows it; ids before it may stay.
     let path = text.slice(from, end);

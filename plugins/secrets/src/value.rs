@@ -1,6 +1,7 @@
 //! Where a value starts and ends, and whether it can be a secret.
 
 use crate::lists::{Heads, Words};
+use crate::memory::Walk;
 use crate::names::Kind;
 use crate::text::Text;
 
@@ -162,22 +163,20 @@ pub(crate) enum Place {
     Plain,
 }
 
+/// The longest unquoted value.
+const LONGEST_BARE: usize = 1536;
+
 /// Where the unquoted value at `from` ends.
 pub(crate) fn unquoted_end(text: &Text<'_>, from: usize, place: Place) -> usize {
-    let mut i = from;
-    while i - from < 1536 {
+    let step = |i: usize| {
         let b = text.at(i);
-        match b {
-            0..=b' ' | 0x7f | b'"' | b'`' | b'<' => break,
-            b'>' if i > from && !matches!(text.at(i - 1), b'-' | b'=') && place == Place::Query => {
-                break;
-            }
-            b'\''
-                if ends_a_value(text.at(i + 1))
+        let ends = match b {
+            0..=b' ' | 0x7f | b'"' | b'`' | b'<' => true,
+            b'>' if i > from && !matches!(text.at(i - 1), b'-' | b'=') => place == Place::Query,
+            b'\'' => {
+                ends_a_value(text.at(i + 1))
                     || text.at(i + 1) == b':'
-                    || place == Place::Query =>
-            {
-                break;
+                    || place == Place::Query
             }
             b'\\' => {
                 let end = text.run(i, |b| b == b'\\');
@@ -185,28 +184,39 @@ pub(crate) fn unquoted_end(text: &Text<'_>, from: usize, place: Place) -> usize 
                     text.at(end),
                     b'n' | b'r' | b't' | b'"' | b'\'' | b'u' | b'x' | b'`' | 0..=b' '
                 ) {
-                    break;
+                    return None;
                 }
-                i = end;
-                continue;
+                return Some(end);
             }
-            b'&' if place == Place::Query
-                || text.starts(i, b"&quot;")
-                || text.starts(i, b"&lt;")
-                || text.starts(i, b"&gt;")
-                || text.starts(i, b"&#")
-                || text.starts(i, b"&&") =>
-            {
-                break;
+            b'&' => {
+                place == Place::Query
+                    || text.starts(i, b"&quot;")
+                    || text.starts(i, b"&lt;")
+                    || text.starts(i, b"&gt;")
+                    || text.starts(i, b"&#")
+                    || text.starts(i, b"&&")
+                    || starts_next_member(text, i + 1)
             }
-            b'#' if place == Place::Query => break,
-            b',' | b';' | b'&' | b'|' if starts_next_member(text, i + 1) => break,
+            b'#' => place == Place::Query,
+            b',' | b';' | b'|' => starts_next_member(text, i + 1),
             // The end of a shell word or of a call.
-            b')' | b']' | b'}' if closes(text, i) => break,
-            _ => {}
+            b')' | b']' | b'}' => closes(text, i),
+            _ => false,
+        };
+        (!ends).then_some(i + 1)
+    };
+    let mut i = match place {
+        Place::Plain => text.walk(Walk::Unquoted, from, LONGEST_BARE, step),
+        Place::Query => {
+            let mut i = from;
+            while i - from < LONGEST_BARE
+                && let Some(next) = step(i)
+            {
+                i = next;
+            }
+            i
         }
-        i += 1;
-    }
+    };
     // Punctuation of the sentence or list around it.
     while i > from && matches!(text.at(i - 1), b',' | b';' | b'.' | b':' | b')' | b'>') {
         i -= 1;
@@ -222,7 +232,7 @@ fn starts_next_member(text: &Text<'_>, i: usize) -> bool {
     if ends_a_value(text.at(i)) || matches!(text.at(i), b'"' | b'\'' | b'\\') {
         return true;
     }
-    let end = text.run(i, |b| {
+    let end = text.run_most(i, 41, |b| {
         b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b' ')
     });
     let name = end - i;
@@ -233,7 +243,7 @@ fn starts_next_member(text: &Text<'_>, i: usize) -> bool {
 
 /// Whether the bracket at `i` and what follows ends the value.
 fn closes(text: &Text<'_>, i: usize) -> bool {
-    let end = text.run(i, |b| {
+    let end = text.run_most(i, 64, |b| {
         matches!(
             b,
             b')' | b']' | b'}' | b';' | b',' | b'.' | b':' | b'"' | b'\''
@@ -301,11 +311,21 @@ impl Shape {
 
 /// Whether a value under a name of this kind can be a secret.
 pub(crate) fn plausible(value: &[u8], kind: Kind, quoted: bool) -> bool {
+    if value.len() > 8192 {
+        return false;
+    }
+    let value = head(value);
     telling(value, kind, quoted) && !is_placeholder(value)
 }
 
+/// As much of a value as tells what it is: what is random, or no value, shows it early. Values may stand close together,
+/// each in the one before.
+pub(crate) fn head(value: &[u8]) -> &[u8] {
+    &value[..value.len().min(256)]
+}
+
 fn telling(value: &[u8], kind: Kind, quoted: bool) -> bool {
-    if value.len() < 4 || value.len() > 8192 || is_reference(value, quoted) {
+    if value.len() < 4 || is_reference(value, quoted) {
         return false;
     }
     let shape = Shape::of(value);
@@ -389,6 +409,7 @@ fn telling(value: &[u8], kind: Kind, quoted: bool) -> bool {
 
 /// Whether a bare string, without a name, looks random enough to be a credential.
 pub(crate) fn random(value: &[u8]) -> bool {
+    let value = head(value);
     let shape = Shape::of(value);
     if shape.len < 16 || shape.distinct < 8 || wordy(value) || is_placeholder(value) {
         return false;
@@ -864,8 +885,7 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
         "test_secret",
         "hunter2",
     ]);
-    // Where a long value says so, it says so early.
-    let value = &value[..value.len().min(256)];
+    let value = head(value);
     let upper_only = value.iter().all(|b| !b.is_ascii_lowercase());
     for at in 0..value.len() {
         for part in PARTS.of(&value[at..]) {
