@@ -23,7 +23,7 @@ pub trait Scanner: Send {
     /// between calls. That holds for a scanner of this shape: it acts on *anchors* (the literals of its prefilter, say),
     /// skips those that begin before [`Window::decided`], judges each by at most [`Appetite::context`] bytes before and
     /// [`Appetite::lookahead`] bytes after its start, and puts `settled` before the first anchor that it could not judge
-    /// yet, never between an anchor and the end of its hits.
+    /// yet, never between an anchor and the beginning of its hits.
     ///
     /// # Errors
     /// A failure masks the undecided part of the window; the instance is not used again.

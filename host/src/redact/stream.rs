@@ -116,6 +116,9 @@ impl Utf8 {
 const STEP: usize = 64 * 1024;
 /// New bytes without a line end that are worth a scan.
 const WORTH_A_SCAN: usize = 512;
+/// New bytes that are always worth a scan, so that with the longest lookahead no more than
+/// [`MAX_HELD_BACK`](super::MAX_HELD_BACK) is kept back.
+const WORTH_A_SCAN_AT_MOST: usize = 8 * 1024;
 /// From this many undecided bytes on, the native prefilter chooses what a scanner sees; below it, the scanner sees
 /// everything and can tell exactly what is decided, so that live text flows line by line.
 const WORTH_A_PREFILTER: usize = 8 * 1024;
@@ -198,8 +201,16 @@ impl Core {
                 memchr::memrchr(b'\n', self.seen.get(fresh..).unwrap_or_default()).is_some();
             let unscanned = self.end() - self.scanned;
             let undecided = self.scanned.saturating_sub(self.settled());
-            // Scanning what is undecided again for each new byte would be quadratic.
-            if (line_ended || unscanned >= WORTH_A_SCAN as u64) && unscanned >= undecided / 8 {
+            // Scanning what is undecided again for each new byte would be quadratic. Lines flow as they come where little
+            // is undecided; in a line without end it is what the next scan sees again.
+            let worth = if line_ended {
+                undecided / 8
+            } else {
+                undecided / 2
+            };
+            if (line_ended || unscanned >= WORTH_A_SCAN as u64)
+                && unscanned >= worth.min(WORTH_A_SCAN_AT_MOST as u64)
+            {
                 self.scan(false);
                 self.emit(sink);
             }

@@ -53,6 +53,8 @@ pub(crate) enum Judge {
     Rule(Rule),
     /// The first token with this prefix.
     Token(u16),
+    /// The command of this index.
+    Command(u16),
     /// The operator's rule of this index.
     Custom(usize),
 }
@@ -65,6 +67,23 @@ pub(crate) struct Anchor<'a> {
     pub(crate) reach: Reach,
     /// Whether it counts in decoded text too.
     pub(crate) in_decoded: bool,
+}
+
+impl Anchor<'_> {
+    /// Judges the anchor at `at`; `own` are the operator's rules.
+    #[inline]
+    pub(crate) fn judge(&self, text: &Text<'_>, at: usize, own: &[Custom], out: &mut Out) {
+        match self.judge {
+            Judge::Rule(rule) => rule(text, at, self.literal.len(), out),
+            Judge::Token(first) => tokens::rule(text, at, usize::from(first), out),
+            Judge::Command(index) => cli::rule(text, at, usize::from(index), out),
+            Judge::Custom(index) => {
+                if let Some(custom) = own.get(index) {
+                    custom.judge(text, at, self.literal.len(), out);
+                }
+            }
+        }
+    }
 }
 
 /// Literals, the rule that judges them, and how far it looks.
@@ -89,7 +108,6 @@ const RULES: &[(&[&str], Rule, Reach)] = &[
     (&["://", ":\\/\\/", "%3a%2f%2f"], url::rule, NEAR),
     (&["@tcp(", "@unix(", "@udp("], url::go_dsn_rule, AROUND),
     (url::WEBHOOKS, url::webhook_rule, NEAR),
-    (cli::COMMANDS, cli::rule, NEAR),
     (
         &[
             "identified by",
@@ -289,6 +307,16 @@ static BUILTIN: Builtin = {
             });
             k += 1;
         }
+        i += 1;
+    }
+    i = 0;
+    while i < cli::COMMANDS.len() {
+        builtin.add(Anchor {
+            literal: cli::COMMANDS[i].as_bytes(),
+            judge: Judge::Command(i as u16),
+            reach: NEAR,
+            in_decoded: true,
+        });
         i += 1;
     }
     i = 0;

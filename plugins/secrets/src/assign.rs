@@ -6,8 +6,8 @@ use crate::memory::Walk;
 use crate::names::{Kind, Name, classify};
 use crate::text::{Text, alnum, base64};
 use crate::value::{
-    Place, Shape, Value, head, is_placeholder, is_reference, plausible, quote_at, quoted_end, random,
-    unquoted_end, wordy,
+    Place, Shape, Value, head, is_placeholder, is_reference, plausible, quote_at, quoted_end,
+    random, unquoted_end, wordy,
 };
 
 /// What may stand in a secret's name. Every hit is part of an identifier that [`classify`] judges.
@@ -1563,9 +1563,7 @@ pub(crate) fn authorization_rule(text: &Text<'_>, at: usize, len: usize, out: &m
         }
         None => (value, i),
     };
-    if credentials.len() < 6
-        || is_reference(head(credentials), true)
-        || is_placeholder(credentials)
+    if credentials.len() < 6 || is_reference(head(credentials), true) || is_placeholder(credentials)
     {
         return;
     }
@@ -1597,8 +1595,7 @@ pub(crate) fn authorization_rule(text: &Text<'_>, at: usize, len: usize, out: &m
 
 fn line_end_of(text: &Text<'_>, from: usize) -> usize {
     let mut j = text.walk(Walk::LineEnd, from, usize::MAX, |j| {
-        (!matches!(text.at(j), 0 | b'\n' | b'\r') && text.line_break(j).is_none())
-            .then_some(j + 1)
+        (!matches!(text.at(j), 0 | b'\n' | b'\r') && text.line_break(j).is_none()).then_some(j + 1)
     });
     while j > from && matches!(text.at(j - 1), b' ' | b'\'') {
         j -= 1;

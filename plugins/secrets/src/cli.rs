@@ -1,5 +1,7 @@
 //! Options of well-known commands that carry a secret under a short or unusual name.
 
+use std::sync::OnceLock;
+
 use crate::Out;
 use crate::names::{Kind, classify};
 use crate::text::{Text, alnum};
@@ -474,10 +476,23 @@ const ASKS: &[&[u8]] = &[
     b"gpg",
 ];
 
-/// A command's name.
-pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+/// The rows of [`TABLE`] for the command of this index, gathered when it first turns up.
+fn rows(index: usize) -> &'static [&'static (&'static str, &'static str, Form)] {
+    static ROWS: [OnceLock<Vec<&(&str, &str, Form)>>; COMMANDS.len()] =
+        [const { OnceLock::new() }; COMMANDS.len()];
+    ROWS[index].get_or_init(|| {
+        let command = COMMANDS[index];
+        TABLE
+            .iter()
+            .filter(|(name, _, _)| command.contains(name))
+            .collect()
+    })
+}
+
+/// A command's name; `index` is its place in [`COMMANDS`].
+pub(crate) fn rule(text: &Text<'_>, at: usize, index: usize, out: &mut Out) {
     let before = text.before(at);
-    let command = text.slice(at, at + len).to_ascii_lowercase();
+    let command = COMMANDS[index].as_bytes();
     if command[0] != b' '
         && command[0] != b'<'
         && (alnum(before) || matches!(before, b'_' | b'.') && command[0] != b'-')
@@ -485,31 +500,58 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     {
         return;
     }
-    let matches = |name: &str| {
-        command
-            .windows(name.len())
-            .any(|part| part == name.as_bytes())
-    };
-    if command.ends_with(b"curl ") && text.at(at + len) == 0 {
+    let end = at + command.len();
+    if command.ends_with(b"curl ") && text.at(end) == 0 {
         return;
     }
-    for (_, option, form) in TABLE.iter().filter(|(name, _, _)| matches(name)) {
+    // `ab -A`: the anchor took the dash along.
+    let mut line = Line::new(text, end - usize::from(command.ends_with(b" -")));
+    for &&(_, option, form) in rows(index) {
         match form {
-            Form::Piped => piped(text, at, &command, out),
+            Form::Piped => piped(text, at, command, out),
             Form::Here => here(text, at, out),
-            Form::Typed => typed(text, at + len, out),
-            Form::Imap => imap(text, at, len, out),
-            Form::Share => share(text, at + len, out),
-            _ => words(text, at, len, &command, option, *form, out),
+            Form::Typed => typed(text, end, out),
+            Form::Imap => imap(text, at, command.len(), out),
+            Form::Share => share(text, end, out),
+            _ => words(text, &mut line, command, option, form, out),
         }
+    }
+}
+
+/// The words behind a command, each looked for once.
+struct Line<'a> {
+    text: &'a Text<'a>,
+    words: Vec<Word>,
+    /// Where the next word is looked for; none behind the last.
+    next: Option<usize>,
+}
+
+impl<'a> Line<'a> {
+    /// The most words that are looked at.
+    const MOST: usize = 60;
+
+    fn new(text: &'a Text<'a>, from: usize) -> Self {
+        Self {
+            text,
+            words: Vec::new(),
+            next: Some(from),
+        }
+    }
+
+    fn word(&mut self, index: usize) -> Option<Word> {
+        while self.words.len() <= index {
+            let word = word(self.text, self.next?);
+            self.next = word.map(|word| word.after);
+            self.words.push(word?);
+        }
+        self.words.get(index).copied()
     }
 }
 
 /// Goes through the words of a command for one of its options.
 fn words(
     text: &Text<'_>,
-    at: usize,
-    len: usize,
+    line: &mut Line<'_>,
     command: &[u8],
     option: &str,
     form: Form,
@@ -518,13 +560,10 @@ fn words(
     let option = option.as_bytes();
     let mut plain = 0;
     let mut seen_option = option.is_empty();
-    // `ab -A`: the anchor took the dash along.
-    let mut i = at + len - usize::from(command.ends_with(b" -"));
     // How many words to go to the value that an option announced.
     let mut awaited: Option<usize> = None;
-    for _ in 0..60 {
-        let Some(word) = word(text, i) else { return };
-        i = word.after;
+    for index in 0..Line::MOST {
+        let Some(word) = line.word(index) else { return };
         let bytes = text.slice(word.start, word.end);
         match awaited {
             Some(0) => {

@@ -1,9 +1,9 @@
 //! Secrets inside base64 and hexadecimal text, with bounds.
 
-use crate::anchors::{self, Anchor, Judge};
+use crate::Out;
+use crate::anchors;
 use crate::memory::{Class, Memory};
 use crate::text::{Text, base64, hex};
-use crate::{Out, tokens};
 
 /// What telling prefixes become in base64, at the three alignments, and in hexadecimal; in lower case, as anchors are. They
 /// are only where a look begins: the text around is decoded and judged.
@@ -363,10 +363,11 @@ impl Stretch {
             let end = self.plain.len().min(to + anchors::LONGEST);
             let (plain, secrets) = (&self.plain, &mut self.secrets);
             anchors::find(&plain[..end], unjudged, |at, anchor| {
-                if at < to && secrets.last() != Some(&at) {
+                // What is encoded in it once more is not looked at.
+                if at < to && anchor.in_decoded && secrets.last() != Some(&at) {
                     let mut out = Out::default();
                     let text = Text::around(plain, at, PLAIN_BEFORE, PLAIN_BEHIND, true, &memory);
-                    judge(&text, at, anchor, &mut out);
+                    anchor.judge(&text, at, &[], &mut out);
                     if out.len() > 0 {
                         secrets.push(at);
                     }
@@ -379,25 +380,15 @@ impl Stretch {
     }
 }
 
-/// Judges an anchor in plain text; what is encoded in it once more is not looked at.
-fn judge(text: &Text<'_>, at: usize, anchor: &Anchor<'_>, out: &mut Out) {
-    if !anchor.in_decoded {
-        return;
-    }
-    match anchor.judge {
-        Judge::Rule(rule) => rule(text, at, anchor.literal.len(), out),
-        Judge::Token(first) => tokens::rule(text, at, usize::from(first), out),
-        Judge::Custom(_) => {}
-    }
-}
-
 /// The secrets in plain text, each from its first byte to the one after its last.
 fn secrets_within(plain: &[u8]) -> Vec<(usize, usize)> {
     let mut out = Out::default();
     let memory = Memory::default();
     anchors::find(plain, 0, |at, anchor| {
-        let text = Text::around(plain, at, PLAIN_BEFORE, 4096, true, &memory);
-        judge(&text, at, anchor, &mut out);
+        if anchor.in_decoded {
+            let text = Text::around(plain, at, PLAIN_BEFORE, PLAIN_BEHIND, true, &memory);
+            anchor.judge(&text, at, &[], &mut out);
+        }
     });
     out.ranges()
         .map(|(start, end)| (start, end.min(plain.len())))

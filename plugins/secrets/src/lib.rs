@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 
 use worker_plugin::{Appetite, Fault, Hit, Prefilter, Redactor, Verdicts, Window};
 
-use anchors::{Anchor, BEHIND, Judge, Own};
+use anchors::{Anchor, BEHIND, Own};
 use custom::Custom;
 pub use custom::{CustomRule, Settings};
 use memory::Memory;
@@ -159,8 +159,8 @@ impl Secrets {
         } else {
             open_tail(bytes, decided)
         };
-        // Anchors with hits, and how far those reach.
-        let mut reaches: Vec<(usize, usize)> = Vec::new();
+        // Anchors with hits, and where the last of those begins.
+        let mut causes: Vec<(usize, usize)> = Vec::new();
         let memory = Memory::default();
         let marks = Marks::of(bytes);
         let mut judge = |at: usize, anchor: &Anchor<'_>| {
@@ -176,15 +176,7 @@ impl Secrets {
                 &memory,
             );
             let before = out.len();
-            match anchor.judge {
-                Judge::Rule(rule) => rule(&text, at, anchor.literal.len(), &mut out),
-                Judge::Token(first) => tokens::rule(&text, at, usize::from(first), &mut out),
-                Judge::Custom(index) => {
-                    if let Some(custom) = self.custom.get(index) {
-                        custom.judge(&text, at, anchor.literal.len(), &mut out);
-                    }
-                }
-            }
+            anchor.judge(&text, at, &self.custom, &mut out);
             // A rule that runs into the end of the text may point behind it.
             for found in &mut out.found[before..] {
                 found.end = found.end.min(bytes.len());
@@ -214,8 +206,8 @@ impl Secrets {
                     text.line_start(at)
                         .max(at.saturating_sub(anchor.reach.back))
                 });
-            } else if let Some(end) = out.found[before..].iter().map(|found| found.end).max() {
-                reaches.push((at, end));
+            } else if let Some(start) = out.found[before..].iter().map(|found| found.start).max() {
+                causes.push((at, start));
             }
         };
         anchors::find(bytes, decided, &mut judge);
@@ -223,10 +215,11 @@ impl Secrets {
             own.find(bytes, decided, &mut judge);
         }
         if !last {
-            // Never between an anchor and the end of its hits.
-            reaches.sort_unstable();
-            for &(at, end) in reaches.iter().rev() {
-                if at < settled && end > settled {
+            // Never between an anchor and the beginning of its hits. Where a hit ends does not matter: what begins in
+            // decided text is final.
+            causes.sort_unstable();
+            for &(at, start) in causes.iter().rev() {
+                if at < settled && start >= settled {
                     settled = at;
                 }
             }

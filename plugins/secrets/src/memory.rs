@@ -210,7 +210,12 @@ impl Memory {
     }
 
     /// Where the line that holds `i` begins, not before `floor`; `begins` says where one does.
-    pub(crate) fn line_start(&self, i: usize, floor: usize, begins: impl Fn(usize) -> bool) -> usize {
+    pub(crate) fn line_start(
+        &self,
+        i: usize,
+        floor: usize,
+        begins: impl Fn(usize) -> bool,
+    ) -> usize {
         let (low, high) = self.line.get();
         let mut start = i;
         while start > floor {

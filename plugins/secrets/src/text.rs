@@ -161,8 +161,7 @@ impl<'a> Text<'a> {
         }
         self.memory.line_start(i, self.floor, |start| {
             let b = self.bytes[start - 1];
-            b == b'\n'
-                || (b == b'n' && start >= self.floor + 2 && self.bytes[start - 2] == b'\\')
+            b == b'\n' || (b == b'n' && start >= self.floor + 2 && self.bytes[start - 2] == b'\\')
         })
     }
 

@@ -174,9 +174,7 @@ pub(crate) fn unquoted_end(text: &Text<'_>, from: usize, place: Place) -> usize 
             0..=b' ' | 0x7f | b'"' | b'`' | b'<' => true,
             b'>' if i > from && !matches!(text.at(i - 1), b'-' | b'=') => place == Place::Query,
             b'\'' => {
-                ends_a_value(text.at(i + 1))
-                    || text.at(i + 1) == b':'
-                    || place == Place::Query
+                ends_a_value(text.at(i + 1)) || text.at(i + 1) == b':' || place == Place::Query
             }
             b'\\' => {
                 let end = text.run(i, |b| b == b'\\');
