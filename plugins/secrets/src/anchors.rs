@@ -5,7 +5,7 @@
 
 use crate::custom::Custom;
 use crate::text::Text;
-use crate::{Out, assign, cli, encoded, files, keys, tokens, url};
+use crate::{Out, assign, cli, encoded, files, headers, keys, query, tokens, url};
 
 /// A rule judges the anchor at `at`, whose literal is `len` bytes long.
 pub(crate) type Rule = fn(text: &Text<'_>, at: usize, len: usize, out: &mut Out);
@@ -89,10 +89,10 @@ impl Anchor<'_> {
 /// Literals, the rule that judges them, and how far it looks.
 const RULES: &[(&[&str], Rule, Reach)] = &[
     (assign::NAMES, assign::rule, NEAR),
-    (assign::QUERY_NAMES, assign::query_rule, NEAR),
-    (&["authorization"], assign::authorization_rule, NEAR),
-    (&["bearer "], assign::bearer_rule, NEAR),
-    (&["basic "], assign::basic_rule, NEAR),
+    (query::QUERY_NAMES, query::query_rule, NEAR),
+    (&["authorization"], headers::authorization_rule, NEAR),
+    (&["bearer "], headers::bearer_rule, NEAR),
+    (&["basic "], headers::basic_rule, NEAR),
     (
         &[
             "cookie:",
@@ -102,7 +102,7 @@ const RULES: &[(&[&str], Rule, Reach)] = &[
             "cookie='",
             "cookies={",
         ],
-        assign::cookie_rule,
+        headers::cookie_rule,
         NEAR,
     ),
     (&["://", ":\\/\\/", "%3a%2f%2f"], url::rule, NEAR),

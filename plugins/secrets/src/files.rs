@@ -2,12 +2,11 @@
 
 use crate::Out;
 use crate::anchors::BEHIND;
-use crate::assign::accept;
 use crate::memory::Class;
-use crate::names::{Kind, classify};
+use crate::names::{Kind, Name, classify, classify_words};
 use crate::text::{Text, alnum, base64};
 use crate::value::{
-    Shape, Value, is_placeholder, is_reference, plausible, quote_at, quoted_end, wordy,
+    Shape, Value, accept, is_placeholder, is_reference, plausible, quote_at, quoted_end, wordy,
 };
 
 /// How stored password hashes begin.
@@ -126,13 +125,8 @@ pub(crate) fn sql_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
         {
             accept(
                 text,
-                Value {
-                    start: i,
-                    end,
-                    quoted: true,
-                },
-                Kind::Password,
-                "sql-password",
+                Value::quoted(i, end),
+                Name::new(Kind::Password, "sql-password"),
                 out,
             );
             return;
@@ -235,17 +229,7 @@ pub(crate) fn insert_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
                 }
             };
             if let Some(name) = name {
-                accept(
-                    text,
-                    Value {
-                        start,
-                        end,
-                        quoted: true,
-                    },
-                    name.kind,
-                    name.label,
-                    out,
-                );
+                accept(text, Value::quoted(start, end), *name, out);
             }
             i = text.blanks(after);
             match text.at(i) {
@@ -323,11 +307,7 @@ pub(crate) fn table_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out)
         {
             return;
         }
-        let spaced: Vec<u8> = name
-            .iter()
-            .map(|&b| if b == b' ' { b'_' } else { b })
-            .collect();
-        secret[columns] = classify(&spaced);
+        secret[columns] = classify_words(name);
         any |= secret[columns].is_some();
         columns += 1;
         if text.at(end) == separator {
@@ -395,17 +375,7 @@ pub(crate) fn table_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out)
         }
         for (name, (start, end)) in secret.iter().zip(values) {
             if let Some(name) = name {
-                accept(
-                    text,
-                    Value {
-                        start,
-                        end,
-                        quoted: true,
-                    },
-                    name.kind,
-                    name.label,
-                    out,
-                );
+                accept(text, Value::quoted(start, end), *name, out);
             }
         }
     }

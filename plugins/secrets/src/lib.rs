@@ -19,10 +19,12 @@ mod encoded;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod headers;
 mod keys;
 mod lists;
 mod memory;
 mod names;
+mod query;
 mod text;
 mod tokens;
 mod url;

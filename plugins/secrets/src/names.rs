@@ -20,6 +20,28 @@ pub(crate) struct Name {
     pub(crate) label: &'static str,
 }
 
+impl Name {
+    pub(crate) fn new(kind: Kind, label: &'static str) -> Self {
+        Self { kind, label }
+    }
+
+    /// The same name where the notation tells more, or less, than the name.
+    pub(crate) fn as_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+}
+
+impl Kind {
+    /// The laxer kind of a name counts where the notation leaves no doubt.
+    pub(crate) fn min_for(self, named: Kind) -> Kind {
+        if named == Kind::Password {
+            Kind::Password
+        } else {
+            self
+        }
+    }
+}
+
 const MAX_WORDS: usize = 10;
 
 /// Words that may follow the telling one without changing what it tells.
@@ -639,6 +661,15 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
         return name(Kind::Password, "pin");
     }
     None
+}
+
+/// The same for a name of several words with blanks between them.
+pub(crate) fn classify_words(words: &[u8]) -> Option<Name> {
+    let joined: Vec<u8> = words
+        .iter()
+        .map(|&b| if b == b' ' { b'_' } else { b })
+        .collect();
+    classify(&joined)
 }
 
 #[inline(always)]

@@ -1,8 +1,9 @@
 //! Where a value starts and ends, and whether it can be a secret.
 
+use crate::Out;
 use crate::lists::{Heads, Words};
 use crate::memory::Walk;
-use crate::names::Kind;
+use crate::names::{Kind, Name};
 use crate::text::Text;
 
 /// A value found behind an operator.
@@ -10,7 +11,23 @@ use crate::text::Text;
 pub(crate) struct Value {
     pub(crate) start: usize,
     pub(crate) end: usize,
+    /// The notation leaves no doubt that it is a value, as quotes do.
     pub(crate) quoted: bool,
+}
+
+impl Value {
+    pub(crate) fn quoted(start: usize, end: usize) -> Self {
+        Self {
+            start,
+            end,
+            quoted: true,
+        }
+    }
+
+    /// The same where what stands around it leaves no doubt.
+    pub(crate) fn sure(self) -> Self {
+        Self::quoted(self.start, self.end)
+    }
 }
 
 /// A quote: its character and the number of backslashes in front of it, which tells how deep in strings it stands.
@@ -305,6 +322,23 @@ impl Shape {
     pub(crate) fn letters(&self) -> usize {
         self.lower + self.upper
     }
+}
+
+/// Notes a hit where the value can be a secret.
+pub(crate) fn accept(text: &Text<'_>, value: Value, name: Name, out: &mut Out) -> bool {
+    let bytes = text.slice(value.start, value.end);
+    let phrase = name.label == "seed-phrase"
+        && (12..=25).contains(&bytes.split(|&b| b == b' ').count())
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || *b == b' ');
+    // What an earlier pass took out was the value.
+    if bytes.starts_with(b"[redacted:") {
+        return true;
+    }
+    if bytes.is_empty() || !phrase && !plausible(bytes, name.kind, value.quoted) {
+        return false;
+    }
+    out.hit(value.start, value.end, name.label);
+    true
 }
 
 /// Whether a value under a name of this kind can be a secret.
