@@ -15,6 +15,10 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::json;
 
+#[path = "../host/benches/corpus/mod.rs"]
+#[allow(dead_code, reason = "the benches use the rest")]
+mod corpus;
+
 /// The redactor as jobs have it, with the component `secrets`.
 fn redactor() -> &'static Redactor {
     static SHARED: OnceLock<Redactor> = OnceLock::new();
@@ -645,4 +649,54 @@ fn the_filter_takes_any_bytes_and_says_what_it_cannot_read() {
     assert_eq!(output.stdout, b"{\"id\":1,\"text\":\"a\"}\n");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("line 2") && !said.contains("ghp_"), "{said}");
+}
+
+/// A line made to hurt costs what it is long, not that times how far the rules look; and its pieces cost little more than
+/// the whole. Counted in instructions of the component, which are the same on any machine; `cargo bench --bench redaction
+/// hostile` has the seconds.
+#[test]
+fn no_line_costs_more_than_its_length_however_it_is_made_and_cut() {
+    const SIZE: usize = 48 << 10;
+    /// About a second for 256 KiB.
+    const MOST_A_BYTE: u64 = 8_000;
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("redaction-measured-cache");
+    let engine = Engine::measuring(&cache).expect("an engine");
+    let plugin = PluginSet::load(&engine, &PluginSettings::default())
+        .redactor("secrets")
+        .unwrap();
+    let redactor = Redactor::new(
+        KnownValues::new(),
+        vec![Arc::clone(&plugin) as Arc<dyn ScannerSource>],
+    );
+    let cost = |text: &str, piece: usize| {
+        let before = plugin.cost();
+        let cut = in_chunks(&redactor, text.as_bytes().chunks(piece)).concat();
+        assert!(!cut.contains("[redacted:withheld]"));
+        plugin.cost().since(&before).fuel
+    };
+    cost("the first instance tells what it needs to see", SIZE);
+    let mut faults = Vec::new();
+    let mut most = (0, "");
+    for (short, long) in corpus::hostile(SIZE).iter().zip(corpus::hostile(SIZE * 2)) {
+        let name = short.name;
+        let once = cost(&short.text, usize::MAX);
+        let twice = cost(&long.text, usize::MAX);
+        let pieces = cost(&long.text, 1 << 10);
+        let a_byte = twice.max(pieces) / (SIZE as u64 * 2);
+        most = most.max((a_byte, name));
+        // The end of a text is seen twice, so that the longer one may even be cheaper a byte.
+        if twice > once * 5 / 2 + 1_000_000 {
+            faults.push(format!(
+                "{name}: {once} instructions, {twice} for twice the text"
+            ));
+        }
+        if pieces > twice * 8 + 20_000_000 {
+            faults.push(format!("{name}: {twice} instructions, {pieces} in pieces"));
+        }
+        if a_byte > MOST_A_BYTE {
+            faults.push(format!("{name}: {a_byte} instructions a byte"));
+        }
+    }
+    println!("most: {} instructions a byte, {}", most.0, most.1);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

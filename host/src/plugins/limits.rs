@@ -68,9 +68,10 @@ impl Limits {
                 ..limits
             },
             Kind::Redactor => Limits {
-                // An ordinary window takes about a millisecond. Lines made to hurt take up to half a second a window
-                // (`cargo bench --bench redaction hostile`), and are to be scanned, not withheld.
-                deadline: Duration::from_secs(2),
+                // An ordinary window takes a millisecond or less. Windows of lines made to hurt take up to a tenth of a
+                // second (`cargo bench --bench redaction hostile`) and are to be scanned, not withheld: five times
+                // that is for slower machines.
+                deadline: Duration::from_millis(500),
                 deadline_per_mib: Duration::from_secs(1),
                 output: 8 * MIB,
                 ..limits

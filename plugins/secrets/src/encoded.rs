@@ -266,6 +266,9 @@ const BEHIND: usize = 1024;
 const PLAIN_BEFORE: usize = 256;
 const PLAIN_BEHIND: usize = 1020;
 
+/// So many characters more are decoded at a time; whole groups of either notation.
+const MORE: usize = 1536;
+
 /// Whether what is encoded in the run from `start` to `end` holds a secret near `at`.
 fn holds_secret(text: &Text<'_>, notation: Notation, start: usize, at: usize, end: usize) -> bool {
     let (characters, bytes) = notation.group();
@@ -286,7 +289,7 @@ fn holds_secret(text: &Text<'_>, notation: Notation, start: usize, at: usize, en
         Notation::Base64 => &mut decoded.base64[start % 4],
         Notation::Hex => &mut decoded.hex[start % 2],
     };
-    stretch.cover(notation, text, before, behind.min(end));
+    stretch.cover(notation, text, before, behind.min(end), end);
     let plain = |i: usize| (i - stretch.from) * bytes / characters;
     let (from, to) = (plain(from), plain(to));
     stretch.holds_secret(from, to)
@@ -316,12 +319,14 @@ struct Stretch {
     judged: usize,
     /// Anchors in `plain` that are secrets.
     secrets: Vec<usize>,
+    /// Of `plain`, as it is now.
+    memory: Option<Box<Memory>>,
 }
 
 impl Stretch {
-    /// Decodes on, so that all from `from` to `to` is there; both are whole groups away from where groups begin, but for
-    /// the end of a run.
-    fn cover(&mut self, notation: Notation, text: &Text<'_>, from: usize, to: usize) {
+    /// Decodes on, so that all from `from` to `to` is there, and some more of what goes on to `end`; `from` and `to` are
+    /// whole groups away from where groups begin, but for the end of a run.
+    fn cover(&mut self, notation: Notation, text: &Text<'_>, from: usize, to: usize, end: usize) {
         if !(self.from <= from && from < self.to) {
             *self = Self {
                 from,
@@ -333,6 +338,7 @@ impl Stretch {
         if self.to >= to {
             return;
         }
+        let to = if end - to > MORE { to + MORE } else { to };
         let fresh = text.slice(self.to, to);
         let plain = match notation {
             Notation::Base64 => decode(fresh),
@@ -344,6 +350,7 @@ impl Stretch {
             count
         }));
         self.plain.extend(plain);
+        self.memory = None;
         self.to = to;
     }
 
@@ -359,14 +366,14 @@ impl Stretch {
         }
         let unjudged = self.judged.max(from);
         if unjudged < to {
-            let memory = Memory::default();
+            let memory = self.memory.get_or_insert_default();
             let end = self.plain.len().min(to + anchors::LONGEST);
             let (plain, secrets) = (&self.plain, &mut self.secrets);
             anchors::find(&plain[..end], unjudged, |at, anchor| {
                 // What is encoded in it once more is not looked at.
                 if at < to && anchor.in_decoded && secrets.last() != Some(&at) {
                     let mut out = Out::default();
-                    let text = Text::around(plain, at, PLAIN_BEFORE, PLAIN_BEHIND, true, &memory);
+                    let text = Text::around(plain, at, PLAIN_BEFORE, PLAIN_BEHIND, true, memory);
                     anchor.judge(&text, at, &[], &mut out);
                     if out.len() > 0 {
                         secrets.push(at);

@@ -6,7 +6,8 @@ use crate::memory::Class;
 use crate::names::{Kind, Name, classify, classify_words};
 use crate::text::{Text, alnum, base64};
 use crate::value::{
-    Shape, Value, accept, is_placeholder, is_reference, plausible, quote_at, quoted_end, wordy,
+    Shape, Value, accept, head, is_placeholder, is_reference, plausible, quote_at, quoted_end,
+    wordy,
 };
 
 /// How stored password hashes begin.
@@ -59,7 +60,7 @@ pub(crate) fn hash_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
         || bytes.starts_with(b"$P$")
         || bytes.starts_with(b"$H$")
         || bytes.starts_with(b"$9$");
-    if body.len() >= 16 && salted && Shape::of(body).distinct >= 8 && !wordy(body) {
+    if body.len() >= 16 && salted && Shape::of(head(body)).distinct >= 8 && !wordy(head(body)) {
         let end = text
             .run_back(end, 4, |b| matches!(b, b'.' | b',' | b':' | b'-'))
             .max(at + len);

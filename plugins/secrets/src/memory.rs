@@ -39,6 +39,10 @@ pub(crate) enum Class {
     Line,
     /// What the path of a URL is made of.
     Path,
+    /// base64, base64url and dots.
+    Dotted64,
+    /// base64url, dots and `~`.
+    Tilde,
 }
 
 /// Walks over text that anything may follow, up to a place that only what stands there decides about.
@@ -74,7 +78,7 @@ impl Sign {
 
 const SIGNS: usize = Sign::EncodedAt as usize + 1;
 
-const CLASSES: usize = Class::Path as usize + 1;
+const CLASSES: usize = Class::Tilde as usize + 1;
 
 /// By byte: the classes that take it, a bit each.
 static TAKES: [u32; 256] = {
@@ -103,7 +107,9 @@ static TAKES: [u32; 256] = {
                     b,
                     b'/' | b'-' | b'_' | b'.' | b'~' | b'%' | b'@' | b':' | b'='
                 )) as u32)
-                << Class::Path as u32;
+                << Class::Path as u32
+            | ((both || b == b'.') as u32) << Class::Dotted64 as u32
+            | ((base64url(b) || matches!(b, b'.' | b'~')) as u32) << Class::Tilde as u32;
         i += 1;
     }
     takes

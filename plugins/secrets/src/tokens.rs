@@ -861,7 +861,7 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
         }
         b".acc-" | b".acc_" => {
             let start = text.run_back(at, 64, |b| base64url(b) || b == b'.');
-            let end = text.run(at + 5, |b| base64(b) || base64url(b) || b == b'.');
+            let end = text.run_of(at + 5, usize::MAX, Class::Dotted64);
             if at - start >= 9 && end - at >= 40 && crate::value::random(text.slice(at + 5, end)) {
                 out.hit(start, end, "authress-key");
             }
@@ -916,9 +916,8 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
         }
         // Azure AD client secrets.
         [digit, b'Q', b'~'] if digit.is_ascii_digit() => {
-            let class = |b: u8| base64url(b) || matches!(b, b'~' | b'.');
-            let start = text.run_back(at, 3, class);
-            let end = text.run(at + 3, class);
+            let start = text.run_back(at, 3, |b| Class::Tilde.takes(b));
+            let end = text.run_of(at + 3, usize::MAX, Class::Tilde);
             if at - start == 3 && end - at >= 30 {
                 out.hit(start, end, "azure-client-secret");
             }

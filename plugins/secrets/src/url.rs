@@ -226,13 +226,14 @@ pub(crate) fn webhook_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out
     let mut first = None;
     for segment in path.split(|&b| matches!(b, b'/' | b'=')) {
         let shape = Shape::of(segment);
-        let telling = segment.len() >= 16
+        if segment.len() >= 16
             && shape.letters() > 0
             && shape.digits + shape.upper > 0
             && !wordy(segment)
-            && !is_placeholder(segment);
-        if telling && first.is_none() {
+            && !is_placeholder(segment)
+        {
             first = Some(start);
+            break;
         }
         start += segment.len() + 1;
     }
