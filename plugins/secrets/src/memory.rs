@@ -208,7 +208,8 @@ impl Memory {
         } else {
             (from, from)
         };
-        while i < to && !bytes[i..].starts_with(sign.bytes()) {
+        let first = sign.bytes()[0];
+        while i < to && !(bytes[i] == first && bytes[i..].starts_with(sign.bytes())) {
             i += 1;
         }
         known.set((start, i.max(from)));
