@@ -54,9 +54,11 @@ pub(crate) enum Walk {
     Header,
     /// To the end of the line.
     LineEnd,
+    /// To the end of a value that stands in for a variable.
+    Default,
 }
 
-const WALKS: usize = Walk::LineEnd as usize + 1;
+const WALKS: usize = Walk::Default as usize + 1;
 
 /// Signs without which a rule has nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

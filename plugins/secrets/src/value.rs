@@ -181,7 +181,7 @@ pub(crate) enum Place {
 }
 
 /// The longest unquoted value.
-const LONGEST_BARE: usize = 1536;
+pub(crate) const LONGEST_BARE: usize = 1536;
 
 /// Where the unquoted value at `from` ends.
 pub(crate) fn unquoted_end(text: &Text<'_>, from: usize, place: Place) -> usize {

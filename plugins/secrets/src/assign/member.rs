@@ -4,9 +4,10 @@ use super::link::Link;
 use super::literal::{bare, joined, quoted, wrapped};
 use super::nested::{below, document, here_document, holder, list};
 use crate::Out;
+use crate::memory::Walk;
 use crate::names::{Kind, Name};
 use crate::text::{Text, alnum};
-use crate::value::{Place, Value, accept};
+use crate::value::{LONGEST_BARE, Place, Value, accept};
 
 /// The value behind `=` or `:`.
 pub(super) fn member(
@@ -133,8 +134,8 @@ fn shell_default(text: &Text<'_>, value: Value, name: Name, out: &mut Out) -> bo
     if matches!(text.at(start), b'-' | b'=' | b'?') {
         start += 1;
     }
-    let end = text.run(start, |b| {
-        !matches!(b, 0..=b' ' | b'}' | b'"' | b'\'' | b'`' | b'\\')
+    let end = text.walk(Walk::Default, start, LONGEST_BARE, |i| {
+        (!matches!(text.at(i), 0..=b' ' | b'}' | b'"' | b'\'' | b'`' | b'\\')).then_some(i + 1)
     });
     accept(text, Value::quoted(start, end), name, out)
 }
