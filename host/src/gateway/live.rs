@@ -13,6 +13,7 @@ use tokio::time::Sleep;
 use super::Pulse;
 use super::dialect::DialectStream;
 use super::error::ApiError;
+use super::gathering::Gathering;
 use super::ledger::Ledger;
 use super::sse::Parser;
 use super::stream::Machine;
@@ -23,13 +24,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(12);
 const USAGE_GRACE: Duration = Duration::from_secs(2);
 /// How long the rest of a finished answer may take, so that its connection can be used again.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
-/// Reads that follow each other this closely were on their way together, and so are their events: a gateway's small chunks
-/// arrive by the dozen in one packet, and a write for each would cost more than all other work.
-const TOGETHER: Duration = Duration::from_millis(2);
-/// The longest that events are kept for what comes with them; the first of an answer never are.
-const KEPT_TIME: Duration = Duration::from_millis(1);
-/// The most bytes of events that are kept for it.
-const KEPT_BYTES: usize = 16 * 1024;
 /// Longest whole reply that is taken.
 pub(crate) const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
 
@@ -343,47 +337,6 @@ fn event_into(
     }
 }
 
-/// When events that are there wait for those that are on their way with them.
-#[derive(Debug)]
-struct Gathering {
-    last_read: Instant,
-    /// The last read followed closely on the one before.
-    since: Option<Instant>,
-}
-
-impl Gathering {
-    fn new(now: Instant) -> Self {
-        Self {
-            last_read: now,
-            since: None,
-        }
-    }
-
-    fn read(&mut self, now: Instant) {
-        if now.duration_since(self.last_read) < TOGETHER {
-            self.since.get_or_insert(now);
-        } else {
-            self.since = None;
-        }
-        self.last_read = now;
-    }
-
-    /// Whether so many bytes of events wait for more.
-    fn keeps(&self, waiting: usize, now: Instant) -> bool {
-        self.since
-            .is_some_and(|since| waiting < KEPT_BYTES && now.duration_since(since) < KEPT_TIME)
-    }
-
-    /// Until when, at the latest.
-    fn until(&self) -> Option<Instant> {
-        self.since.map(|since| since + KEPT_TIME)
-    }
-
-    fn end(&mut self) {
-        self.since = None;
-    }
-}
-
 /// The body of a streamed answer to the caller. Dropped when the caller leaves, and with it the gateway's connection.
 #[derive(Debug)]
 pub(crate) struct Streaming {
@@ -392,10 +345,9 @@ pub(crate) struct Streaming {
     timer: Pin<Box<Sleep>>,
     idle: Duration,
     gathering: Gathering,
+    last_read: Instant,
     last_sent: Instant,
     pulse: Pulse,
-    /// Ends a gathering that nothing more comes to; made when it is first needed.
-    keeping: Option<Pin<Box<Sleep>>>,
     closed: bool,
 }
 
@@ -415,10 +367,10 @@ impl Streaming {
             ledger,
             timer: Box::pin(tokio::time::sleep(PING_INTERVAL.min(idle))),
             idle,
-            gathering: Gathering::new(now),
+            gathering: Gathering::default(),
+            last_read: now,
             last_sent: now,
             pulse: Pulse::default(),
-            keeping: None,
             closed: false,
         }
     }
@@ -470,22 +422,17 @@ impl Streaming {
                     self.ledger.alive();
                 }
                 self.gathering.read(now);
+                self.last_read = now;
                 if self.live.finished_at.is_some() {
                     self.wait_for_usage();
                 }
                 continue;
             }
-            if let Some(until) = self.gathering.until() {
-                let until = until.into();
-                let keeping = self
-                    .keeping
-                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-                if keeping.deadline() != until {
-                    keeping.as_mut().reset(until);
-                }
-                ready!(keeping.as_mut().poll(cx));
-                self.gathering.end();
+            if self.gathering.gives_turn() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
+            self.gathering.end();
             if let Some(events) = self.due() {
                 return Poll::Ready(Some(Frame::data(events)));
             }
@@ -515,7 +462,7 @@ impl Streaming {
             self.live.end_late();
             return;
         }
-        let silent = now.duration_since(self.gathering.last_read);
+        let silent = now.duration_since(self.last_read);
         if silent >= self.idle {
             self.live.fail(ApiError::silent(self.idle));
             return;
@@ -530,56 +477,5 @@ impl Streaming {
         self.timer
             .as_mut()
             .reset(tokio::time::Instant::now() + wait);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_wait_only_for_what_comes_close_behind_and_never_long() {
-        let start = Instant::now();
-        let after = |micros: u64| start + Duration::from_micros(micros);
-        // Reads (microseconds after the start), bytes that wait, when it is asked: whether they are kept.
-        let rows: [(&[u64], usize, u64, bool); 7] = [
-            // Tokens as a model makes them: each goes at once.
-            (&[20_000], 100, 20_000, false),
-            (&[20_000, 40_000], 100, 40_000, false),
-            // The second of a burst waits for the third.
-            (&[20_000, 20_050], 100, 20_060, true),
-            (&[20_000, 20_050, 20_900], 100, 20_950, true),
-            // But not for longer than it may, however closely they follow,
-            (&[20_000, 20_050, 20_900], 100, 21_050, false),
-            // not for more bytes than it may,
-            (&[20_000, 20_050], KEPT_BYTES, 20_060, false),
-            // and no longer when the burst is over.
-            (&[20_000, 20_050, 40_000], 100, 40_000, false),
-        ];
-        for (reads, waiting, asked, kept) in rows {
-            let mut gathering = Gathering::new(start);
-            for read in reads {
-                gathering.read(after(*read));
-            }
-            assert_eq!(
-                gathering.keeps(waiting, after(asked)),
-                kept,
-                "{reads:?} {waiting} {asked}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_was_sent_no_longer_waits() {
-        let start = Instant::now();
-        let mut gathering = Gathering::new(start);
-        gathering.read(start + Duration::from_micros(50));
-        assert_eq!(
-            gathering.until(),
-            Some(start + Duration::from_micros(50) + KEPT_TIME)
-        );
-        gathering.end();
-        assert_eq!(gathering.until(), None);
-        assert!(!gathering.keeps(1, start + Duration::from_micros(60)));
     }
 }

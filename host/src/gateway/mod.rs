@@ -2,7 +2,7 @@
 //!
 //! The way of a request: `server` takes it in and checks who asks, `anthropic` parses it where it lies, `request` makes the
 //! canonical request of it with the dialect's facts applied, `dispatch` sends it along the routes that `shared` gives until
-//! a gateway (`upstream`) answers. The way back: `live` reads the answer, `sse` frames it, `stream` turns chunks into events
+//! a gateway (`upstream`) answers. The way back: `live` reads the answer (`gathering` says what of it is sent together), `sse` frames it, `stream` turns chunks into events
 //! (`response` a whole completion into a message, `collect` a stream that nobody asked for), `ledger` closes the account, whoever ended it.
 
 pub(crate) mod anthropic;
@@ -17,6 +17,7 @@ mod config;
 mod dialect;
 mod dispatch;
 mod error;
+mod gathering;
 mod json_text;
 mod ledger;
 mod live;

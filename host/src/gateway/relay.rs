@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 
 use super::Pulse;
 use super::error::ApiError;
+use super::gathering::Gathering;
 use super::ledger::Ledger;
 use super::sse::Parser;
 use super::usage::{Reported, Tokens};
@@ -268,97 +269,127 @@ pub(crate) struct Relayed {
     idle: Duration,
     last_read: Instant,
     pulse: Pulse,
+    gathering: Gathering,
+    /// Events to be sent.
+    waiting: BytesMut,
     closed: bool,
 }
 
 impl Relayed {
-    pub(crate) fn new(stream: RelayedStream, ledger: Ledger, idle: Duration) -> Self {
+    pub(crate) fn new(mut stream: RelayedStream, ledger: Ledger, idle: Duration) -> Self {
+        let waiting = stream.first.take().map(BytesMut::from).unwrap_or_default();
+        let last_read = Instant::now();
+        let mut gathering = Gathering::default();
+        gathering.read(last_read);
         Self {
             stream,
             ledger,
             timer: Box::pin(tokio::time::sleep(idle)),
             idle,
-            last_read: Instant::now(),
+            last_read,
             pulse: Pulse::default(),
+            gathering,
+            waiting,
             closed: false,
         }
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        if self.closed {
-            return Poll::Ready(None);
-        }
-        if let Some(first) = self.stream.first.take() {
-            return Poll::Ready(Some(Frame::data(first)));
-        }
         loop {
+            if let Some(events) = self.due() {
+                return Poll::Ready(Some(Frame::data(events)));
+            }
+            if self.closed {
+                return Poll::Ready(None);
+            }
             match self.stream.body.as_mut().poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    self.last_read = Instant::now();
-                    let Ok(data) = frame.into_data() else {
-                        continue;
-                    };
-                    let seen = self.stream.observe(&data);
-                    // Also the gateway's own error event: its words are redacted like any other's.
-                    if let Some(error) = seen.err().or(self.stream.meter.error.take()) {
-                        return Poll::Ready(Some(self.fail(error)));
+                    if let Ok(data) = frame.into_data() {
+                        self.take(data);
                     }
-                    let content = self.stream.meter.content;
-                    if self.pulse.beats(content, self.last_read) {
-                        self.ledger.alive();
-                    }
-                    let events = self.stream.whole_events(data);
-                    if events.is_empty() {
-                        continue;
-                    }
-                    return Poll::Ready(Some(Frame::data(events)));
+                    continue;
                 }
                 Poll::Ready(Some(Err(error))) => {
                     let error = ApiError::connection(&self.stream.host, &error.without_url());
-                    return Poll::Ready(self.end(Some(error)));
+                    self.end(Some(error));
+                    continue;
                 }
-                Poll::Ready(None) => return Poll::Ready(self.end(None)),
-                Poll::Pending => {
-                    ready!(self.timer.as_mut().poll(cx));
-                    let silent = self.last_read.elapsed();
-                    if silent >= self.idle {
-                        let error = ApiError::silent(self.idle);
-                        return Poll::Ready(Some(self.fail(error)));
-                    }
-                    self.timer
-                        .as_mut()
-                        .reset(tokio::time::Instant::now() + (self.idle - silent));
+                Poll::Ready(None) => {
+                    self.end(None);
+                    continue;
                 }
+                Poll::Pending => {}
             }
+            if self.gathering.gives_turn() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.gathering.end();
+            if let Some(events) = self.due() {
+                return Poll::Ready(Some(Frame::data(events)));
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            let silent = self.last_read.elapsed();
+            if silent >= self.idle {
+                self.fail(ApiError::silent(self.idle));
+                continue;
+            }
+            self.timer
+                .as_mut()
+                .reset(tokio::time::Instant::now() + (self.idle - silent));
         }
     }
 
+    /// The events to be sent now, unless more of them have arrived.
+    fn due(&mut self) -> Option<Bytes> {
+        let waiting = self.waiting.len();
+        if !self.closed && self.gathering.keeps(waiting, Instant::now()) {
+            return None;
+        }
+        self.gathering.end();
+        (waiting > 0).then(|| self.waiting.split().freeze())
+    }
+
+    fn take(&mut self, data: Bytes) {
+        self.last_read = Instant::now();
+        let seen = self.stream.observe(&data);
+        // Also the gateway's own error event: its words are redacted like any other's.
+        if let Some(error) = seen.err().or(self.stream.meter.error.take()) {
+            return self.fail(error);
+        }
+        let content = self.stream.meter.content;
+        if self.pulse.beats(content, self.last_read) {
+            self.ledger.alive();
+        }
+        let events = self.stream.whole_events(data);
+        self.waiting.extend_from_slice(&events);
+        self.gathering.read(self.last_read);
+    }
+
     /// The gateway's stream is over; one that is cut is told so to the caller.
-    fn end(&mut self, broken: Option<ApiError>) -> Option<Frame<Bytes>> {
+    fn end(&mut self, broken: Option<ApiError>) {
         let meter = &mut self.stream.meter;
         self.stream.parser.finish(|event| {
             meter.event(event.data);
             true
         });
         if meter.stopped {
-            let rest = std::mem::take(&mut self.stream.held).freeze();
-            self.close(None);
-            return (!rest.is_empty()).then(|| Frame::data(rest));
+            self.waiting.unsplit(std::mem::take(&mut self.stream.held));
+            return self.close(None);
         }
         let error = meter.error.take().or(broken).unwrap_or_else(|| {
             ApiError::bad_gateway("The gateway broke off in the middle of its answer")
         });
-        Some(self.fail(error))
+        self.fail(error);
     }
 
-    fn fail(&mut self, error: ApiError) -> Frame<Bytes> {
+    fn fail(&mut self, error: ApiError) {
         let clean = self.ledger.redacted(&error);
         tracing::warn!(status = clean.status, "in a stream: {}", clean.message);
-        let body = clean.body();
+        for part in [b"event: error\ndata: ".as_slice(), &clean.body(), b"\n\n"] {
+            self.waiting.extend_from_slice(part);
+        }
         self.close(Some(error));
-        Frame::data(Bytes::from(
-            [b"event: error\ndata: ".as_slice(), &body, b"\n\n"].concat(),
-        ))
     }
 
     fn close(&mut self, error: Option<ApiError>) {

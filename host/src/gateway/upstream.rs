@@ -340,6 +340,9 @@ fn has_version(path: &str) -> bool {
     })
 }
 
+/// Connections to a gateway that are kept for requests to come.
+const IDLE_CONNECTIONS: usize = 8;
+
 /// An HTTP client for one host.
 pub(crate) fn client(base: &Url) -> Result<reqwest::Client, reqwest::Error> {
     // Only the first call has an effect; a provider that someone else has installed is as good.
@@ -350,6 +353,8 @@ pub(crate) fn client(base: &Url) -> Result<reqwest::Client, reqwest::Error> {
         .tcp_nodelay(true)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(Duration::from_secs(90))
+        // Each holds a read buffer as long as the longest run of chunks that it has seen.
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
         .http2_keep_alive_interval(Duration::from_secs(30))
         .http2_adaptive_window(true)
         .user_agent(concat!("mcp-codex-worker/", env!("CARGO_PKG_VERSION")))

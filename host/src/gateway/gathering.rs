@@ -1,0 +1,79 @@
+//! Which events go to the caller in one write.
+
+use std::time::{Duration, Instant};
+
+/// The longest that events are kept for what has arrived with them; the first of an answer never are.
+const KEPT_TIME: Duration = Duration::from_millis(5);
+/// The most bytes of events that are kept for it.
+const KEPT_BYTES: usize = 16 * 1024;
+
+/// Keeps events for those that have arrived with them: a gateway's small chunks come by the dozen in one packet, and a
+/// write for each would cost more than all other work.
+///
+/// The connection hands its chunks over one by one. Whether it has another is seen after its task has had a turn.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering {
+    /// Something was read before.
+    begun: bool,
+    /// Since when events are kept.
+    since: Option<Instant>,
+    /// The connection's task has had its turn since the last read.
+    turn_given: bool,
+}
+
+impl Gathering {
+    /// Events were read.
+    pub(crate) fn read(&mut self, now: Instant) {
+        if self.begun {
+            self.since.get_or_insert(now);
+        }
+        self.begun = true;
+        self.turn_given = false;
+    }
+
+    /// Whether so many bytes of events wait for more.
+    pub(crate) fn keeps(&self, waiting: usize, now: Instant) -> bool {
+        self.since
+            .is_some_and(|since| waiting < KEPT_BYTES && now.duration_since(since) < KEPT_TIME)
+    }
+
+    /// Nothing more is there: whether the connection's task is to have its turn first.
+    pub(crate) fn gives_turn(&mut self) -> bool {
+        self.since.is_some() && !std::mem::replace(&mut self.turn_given, true)
+    }
+
+    /// What was kept is sent.
+    pub(crate) fn end(&mut self) {
+        self.since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_wait_only_for_what_has_arrived_with_them_and_never_long() {
+        let start = Instant::now();
+        let after = |millis: u64| start + Duration::from_millis(millis);
+        let mut gathering = Gathering::default();
+        gathering.read(start);
+        assert!(
+            !gathering.keeps(1, start),
+            "the first of an answer goes at once"
+        );
+        assert!(!gathering.gives_turn());
+        gathering.read(after(20));
+        assert!(gathering.keeps(1, after(20)));
+        assert!(!gathering.keeps(KEPT_BYTES, after(20)));
+        assert!(!gathering.keeps(1, after(20) + KEPT_TIME));
+        // The connection's task gets one turn, and another after each read.
+        assert_eq!([(); 2].map(|()| gathering.gives_turn()), [true, false]);
+        gathering.read(after(21));
+        assert_eq!([(); 2].map(|()| gathering.gives_turn()), [true, false]);
+        // However closely they follow, they are not kept for longer than the first of them may be.
+        assert!(!gathering.keeps(1, after(20) + KEPT_TIME));
+        gathering.end();
+        assert!(!gathering.keeps(1, after(21)) && !gathering.gives_turn());
+    }
+}
