@@ -1198,73 +1198,6 @@ fn reading_calls_no_model_and_is_charged_to_the_planner() {
     );
 }
 
-/// Each is planted in one place and must come out of none.
-#[test]
-fn a_secret_reaches_no_record_no_log_and_no_reply() {
-    const SECRET: &str = "ghp_Zx8Kq2Lm4Rt6Wv0Yb3Nc5Hd7Jf9Sg1Pa2eTu";
-    let repository = repository();
-    repository.write("config.txt", format!("token = \"{SECRET}\"\n"));
-    repository.commit("Plant it");
-    let agent = StandIn::that(&format!(
-        "cat config.txt > src/a.txt; cp config.txt src/{SECRET}.txt; say 'found {SECRET} in the config'; say \"key $PLANTED\"; echo '{SECRET}' >&2"
-    ));
-    let worker = Worker::with_stand_in(BINARY, &repository, &agent)
-        .set("WORKER_CHECK_ENV", "PLANTED")
-        .set("PLANTED", "correct horse battery staple")
-        .set("WORKER_LOG", "mcp_codex_worker=trace");
-    let mut front = worker.serve();
-    let mut asked = job(&repository);
-    asked["prompt"] = json!(format!("Use the token {SECRET}."));
-    asked["include_diff"] = json!(true);
-    asked["auto_revise"] = json!({ "max_passes": 0 });
-    asked["checks"] =
-        json!([{ "name": "shows", "command": "cat config.txt; echo $PLANTED; exit 1" }]);
-    let mut seen = vec![run_job(&mut front, asked)];
-    assert_eq!(seen[0]["job_status"], "failed", "{}", seen[0]);
-    let id = seen[0]["job_id"].clone();
-    seen.push(get(&mut front, id.as_str().unwrap()));
-    seen.push(
-        call(
-            &mut front,
-            "tail",
-            json!({ "job_id": id, "max_bytes": 24_000 }),
-        )
-        .structured,
-    );
-    for artifact in ["diff", "check-shows", "transcript"] {
-        seen.push(
-            call(
-                &mut front,
-                "get",
-                json!({ "job_id": id, "artifact": artifact, "max_bytes": 24_000 }),
-            )
-            .structured,
-        );
-    }
-    drop(front);
-
-    let secrets = [
-        SECRET,
-        "correct horse battery staple",
-        "gateway-key-of-the-test",
-    ];
-    for reply in &seen {
-        assert!(reply.get("error").is_none(), "{reply}");
-        for secret in secrets {
-            assert!(!reply.to_string().contains(secret), "{secret} in {reply}");
-        }
-    }
-    for file in records(&worker.state_dir()) {
-        let bytes = std::fs::read(&file).unwrap();
-        for secret in secrets {
-            let found = bytes
-                .windows(secret.len())
-                .any(|window| window == secret.as_bytes());
-            assert!(!found, "{secret} in {}", file.display());
-        }
-    }
-}
-
 /// THREATS T8: the agent and what it runs see the token of their own adapter, and no key of the host's.
 #[cfg(target_os = "linux")]
 #[test]
@@ -1294,21 +1227,6 @@ fn the_gateways_key_is_nowhere_that_an_agent_can_look() {
             assert!(!seen(place).contains(key), "{key} in {place}");
         }
     }
-}
-
-/// Every file of a store but its working material.
-fn records(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        let name = entry.file_name();
-        if !path.is_dir() {
-            found.push(path);
-        } else if name != "home" && name != "tree" {
-            found.extend(records(&path));
-        }
-    }
-    found
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 #[path = "plugin_platform/authors.rs"]
 mod authors;
+#[path = "plugin_platform/canary.rs"]
+mod canary;
 #[path = "plugin_platform/guests.rs"]
 mod guests;
 #[path = "plugin_platform/job.rs"]

@@ -464,7 +464,7 @@ fn a_broken_manifest_is_refused_with_file_key_and_rule() {
         ),
         (
             format!("{whole}[config]\ndoo = 1\n"),
-            "doo is no such setting; there are: do, count; correct config.doo in ",
+            "doo is no such setting; there are: do, count, text; correct config.doo in ",
         ),
         (
             format!("{whole}sha256 = '{}'\n", "0".repeat(64)),
@@ -537,7 +537,7 @@ fn settings_are_checked_before_the_plugin_runs() {
     for (settings, says) in [
         (
             json!({"doo": "x"}),
-            "doo is no such setting; there are: do, count",
+            "doo is no such setting; there are: do, count, text",
         ),
         (json!({"count": -1}), "count must be at least 0"),
         (json!({"do": "refuse settings"}), "do: not this"),
