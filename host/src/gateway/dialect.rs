@@ -7,9 +7,9 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::error::{ApiError, Hopeless, Kind, overflow_message, passed_on, retry_after};
-use crate::plugins::dialect::{DialectPlugin, Failure, Outbound, Reply, Sse, Translation, Verdict};
+use crate::plugins::dialect::{Failure, Outbound, Reply, Sse, Verdict};
 use crate::plugins::facts::Facts;
-use crate::plugins::{PluginError, PluginSet, Stage};
+use crate::plugins::{DialectPlugin, PluginError, PluginSet, Stage, Translation};
 
 /// The dialect of one gateway.
 #[derive(Clone)]

@@ -1,11 +1,6 @@
-//! Check plugins: what a job did, passed or failed.
-
-use std::sync::Arc;
+//! What a check works on: a job, and the report about it.
 
 use serde::Serialize;
-
-use super::loaded::Loaded;
-use super::{Cost, Info, Limits, PluginError, Stage, limits, v0_1};
 
 /// What a check may know about one job. Paths are relative to the job's working directory, with `/`; a change elsewhere
 /// begins with `../`; bytes that are not UTF-8 appear escaped, and the same text reads the file.
@@ -196,77 +191,4 @@ pub struct Report {
     pub summary: String,
     /// What it found.
     pub findings: Vec<Finding>,
-}
-
-/// A check plugin.
-#[derive(Clone)]
-pub struct CheckPlugin {
-    loaded: Arc<Loaded>,
-}
-
-impl CheckPlugin {
-    pub(super) fn new(loaded: Arc<Loaded>) -> Self {
-        CheckPlugin { loaded }
-    }
-
-    /// What the plugin says about itself.
-    pub fn info(&self) -> &Info {
-        &self.loaded.info
-    }
-
-    /// What its calls cost so far.
-    pub fn cost(&self) -> Cost {
-        self.loaded.cost()
-    }
-
-    /// Whether it takes these settings (an object, or null), laid over the operator's.
-    ///
-    /// # Errors
-    /// Which key breaks which rule.
-    pub fn accepts(&self, settings: &serde_json::Value) -> Result<(), PluginError> {
-        self.loaded.config(Some(settings)).map(drop)
-    }
-
-    /// Looks at a job, in an instance of its own. `settings` (an object, or null) are laid over the operator's. Blocks for
-    /// as long as the plugin runs.
-    ///
-    /// # Errors
-    /// Whatever keeps the check from giving an answer. The check is then errored, which never passes.
-    pub fn run(
-        &self,
-        job: Arc<dyn Snapshot>,
-        settings: &serde_json::Value,
-    ) -> Result<Report, PluginError> {
-        let config = self.loaded.config(Some(settings))?;
-        let mut report = v0_1::check(&self.loaded, config)?.run(job)?;
-        if report.findings.len() > Limits::FINDINGS {
-            let what = format!(
-                "gave {} findings; at most {} are taken",
-                report.findings.len(),
-                Limits::FINDINGS
-            );
-            return Err(self
-                .loaded
-                .error(Stage::Output, what, "let it stop after the first ones"));
-        }
-        let text = |finding: &Finding| {
-            let options = [&finding.path, &finding.hint]
-                .into_iter()
-                .flatten()
-                .map(String::len)
-                .sum::<usize>();
-            finding.rule.len() + finding.message.len() + options
-        };
-        let size = report.summary.len() + report.findings.iter().map(text).sum::<usize>();
-        if size as u64 > self.loaded.limits.output {
-            let most = limits::bytes(self.loaded.limits.output);
-            let what = format!("gave a report of {size} bytes; at most {most} are taken");
-            return Err(self.loaded.error(Stage::Output, what, "let it report less"));
-        }
-        report.passed &= report
-            .findings
-            .iter()
-            .all(|finding| finding.severity != Severity::Error);
-        Ok(report)
-    }
 }

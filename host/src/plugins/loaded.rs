@@ -1,19 +1,15 @@
-//! A plugin that is compiled, linked and described, ready for instances.
+//! What is known of a plugin in use, whatever its version of `wit/`: what it is, may cost and did cost, and its errors.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use serde_json::Value;
-use wasmtime::component::Component;
 
 use super::config::{Config, Place};
 use super::grants::Grants;
 use super::log::PluginLog;
 use super::schema::Extent;
-use super::v0_1::{self, Pre};
-use super::{Engine, Kind, Limits, PluginError, Stage, engine, limits};
+use super::{Engine, Kind, Limits, PluginError, Stage};
 
 /// So many breakdowns within that time put a plugin out of use.
 const QUARANTINE: (usize, Duration) = (5, Duration::from_secs(600));
@@ -43,6 +39,14 @@ pub struct Info {
     pub sha256: String,
 }
 
+/// What a plugin says about itself.
+pub(super) struct Described {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) summary: String,
+    pub(super) config_schema: Option<String>,
+}
+
 /// What calls of a plugin cost so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
@@ -68,30 +72,10 @@ impl Cost {
     }
 }
 
-/// What a plugin is made from.
-#[derive(Clone)]
-pub(super) struct Source {
-    pub(super) name: String,
-    /// Where the bytes come from; none for a bundled plugin.
-    pub(super) file: Option<PathBuf>,
-    pub(super) bytes: Bytes,
-    /// Digest of `bytes`.
-    pub(super) sha256: String,
-    /// The kind that it must have, where one was promised.
-    pub(super) kind: Option<Kind>,
-    pub(super) grants: Grants,
-    pub(super) limits: super::settings::LimitChanges,
-    pub(super) config: Config,
-    /// Larger components are refused, in bytes.
-    pub(super) largest: u64,
-    pub(super) log: Arc<PluginLog>,
-}
-
-/// A plugin that instances can be made of.
+/// A plugin in use.
 pub(super) struct Loaded {
     pub(super) engine: Arc<Engine>,
     pub(super) info: Info,
-    pub(super) pre: Pre,
     pub(super) limits: Limits,
     pub(super) grants: Arc<Grants>,
     pub(super) log: Arc<PluginLog>,
@@ -105,100 +89,49 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Compiles (or takes from the cache), checks what it wants and offers, and asks it to describe itself.
-    pub(super) fn load(engine: &Arc<Engine>, source: Source) -> Result<Arc<Loaded>, PluginError> {
-        let name = source.name.clone();
-        let refuse = |stage, what: String, remedy: String| PluginError {
-            plugin: name.clone(),
-            version: None,
-            kind: source.kind,
-            stage,
-            what,
-            remedy,
-        };
-        if source.bytes.len() as u64 > source.largest {
-            let what = format!(
-                "is larger than the {} that are taken",
-                limits::bytes(source.largest)
-            );
-            let remedy = "make it smaller (strip it, build it for release), or set WORKER_PLUGIN_MAX_BYTES higher";
-            return Err(refuse(Stage::Compile, what, remedy.to_owned()));
-        }
-        is_component(&source.bytes)
-            .map_err(|(what, remedy)| refuse(Stage::Compile, what, remedy))?;
-        let component: Component =
-            engine
-                .component(&source.sha256, &source.bytes)
-                .map_err(|what| {
-                    refuse(
-                        Stage::Compile,
-                        what,
-                        "build it again with `mcp-codex-worker plugin build`".to_owned(),
-                    )
-                })?;
-        let linked = v0_1::link(&engine.wasmtime, &component, &source.grants, &name)
-            .map_err(|(what, remedy)| refuse(Stage::Link, what, remedy))?;
-        if let Some(kind) = source.kind.filter(|kind| *kind != linked.kind) {
-            let what = format!("is a {}, not a {kind}", linked.kind);
-            return Err(refuse(
-                Stage::Link,
-                what,
-                format!("write kind = \"{}\"", linked.kind),
-            ));
-        }
-        let info = Info {
-            own_name: name.clone(),
-            name: source.name,
-            version: String::new(),
-            summary: String::new(),
-            kind: linked.kind,
-            api: linked.api,
-            config_schema: None,
-            imports: linked.imports,
-            size: source.bytes.len() as u64,
-            sha256: source.sha256,
-        };
-        let mut loaded = Loaded {
+    /// A plugin that has not said yet what it is.
+    pub(super) fn new(
+        engine: &Arc<Engine>,
+        info: Info,
+        wasi: bool,
+        limits: Limits,
+        grants: Grants,
+        config: Config,
+        log: Arc<PluginLog>,
+    ) -> Self {
+        Loaded {
             engine: Arc::clone(engine),
             info,
-            pre: linked.pre,
-            limits: source.limits.over(linked.kind),
-            grants: Arc::new(source.grants),
-            log: source.log,
-            config: source.config,
+            limits,
+            grants: Arc::new(grants),
+            log,
+            config,
             schema: None,
-            wasi: linked.wasi,
+            wasi,
             troubles: Mutex::default(),
             cost: Mutex::default(),
-        };
-        // The operator's settings are looked at here, so that a fault in them shows at once. A check may get what it needs
-        // only with the job: what is missing, and what the plugin itself says, is left until they are whole.
-        let probe = Arc::new(loaded);
-        let described = v0_1::describe(&probe)?;
-        loaded = Arc::into_inner(probe)
-            .ok_or_else(|| refuse(Stage::Start, "is still in use".to_owned(), String::new()))?;
-        loaded.info.own_name = described.name;
-        loaded.info.version = described.version;
-        loaded.info.summary = described.summary;
+        }
+    }
+
+    /// Takes what it says about itself.
+    pub(super) fn introduce(&mut self, described: Described) -> Result<(), PluginError> {
+        self.info.own_name = described.name;
+        self.info.version = described.version;
+        self.info.summary = described.summary;
         if let Some(text) = &described.config_schema {
-            let parsed = serde_json::from_str(text);
-            let schema = parsed.map_err(|error| {
-                loaded.error(
-                    Stage::Output,
-                    format!("its settings schema is no JSON: {error}"),
-                    "tell its author",
-                )
-            })?;
-            loaded.schema = Some(schema);
+            let parsed = serde_json::from_str(text).map_err(|error| {
+                let what = format!("its settings schema is no JSON: {error}");
+                self.error(Stage::Output, what, "tell its author")
+            });
+            self.schema = Some(parsed?);
         }
-        loaded.info.config_schema = described.config_schema;
-        let loaded = Arc::new(loaded);
-        if loaded.info.kind == Kind::Check {
-            loaded.fits(&loaded.config, Extent::SoFar)?;
-        } else {
-            v0_1::validate(&loaded, loaded.config(None)?)?;
-        }
-        Ok(loaded)
+        self.info.config_schema = described.config_schema;
+        Ok(())
+    }
+
+    /// Whether the operator's settings fit, as far as they go: what is missing may come with the job.
+    pub(super) fn settings_so_far(&self) -> Result<(), PluginError> {
+        self.fits(&self.config, Extent::SoFar)
     }
 
     /// The settings of one use as JSON text: the operator's, with `more` laid over them.
@@ -285,41 +218,5 @@ impl Loaded {
             QUARANTINE.1.as_secs() / 60
         );
         Err(self.error(Stage::Trap, what, "see the log for its reasons"))
-    }
-}
-
-/// Tells a core module and other files from a component, in words that help.
-fn is_component(bytes: &[u8]) -> Result<(), (String, String)> {
-    let build = "build a component: `mcp-codex-worker plugin build`".to_owned();
-    match bytes {
-        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err((
-            "is a core WebAssembly module and no component".to_owned(),
-            build,
-        )),
-        [0x7f, b'E', b'L', b'F', ..] => Err((
-            "is native code; only WebAssembly components are taken".to_owned(),
-            build,
-        )),
-        [] => Err(("is an empty file".to_owned(), build)),
-        _ => Err(("is no WebAssembly".to_owned(), build)),
-    }
-}
-
-impl Source {
-    /// A component as it is, without an operator's entry: bundled ones, and those that are only looked at.
-    pub(super) fn plain(name: &str, bytes: Bytes, sha256: Option<&str>) -> Self {
-        Source {
-            name: name.to_owned(),
-            file: None,
-            sha256: sha256.map_or_else(|| engine::digest(&bytes), str::to_owned),
-            bytes,
-            kind: None,
-            grants: Grants::default(),
-            limits: super::settings::LimitChanges::default(),
-            config: Config::default(),
-            largest: u64::MAX,
-            log: Arc::default(),
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Policy as WebAssembly components: checks, summarizers, redactors, dialects.
 //!
-//! [`Engine`] compiles and caches, [`PluginSet`] is what the operator configured on top of what is bundled, and each kind
-//! has a file with the types that it works on. A component gets a log and its own settings; anything more is granted by
+//! [`Engine`] compiles and caches, [`PluginSet`] is what the operator configured on top of what is bundled, each kind has a
+//! file with the types that it works on, and `ready` has what calls it. A component gets a log and its own settings; anything more is granted by
 //! name. Calls are synchronous and end by a deadline. Names of the wire types and conversions stand in [`v0_1`] alone, so
 //! that a next version of `wit/` can be served beside this one.
 
@@ -23,26 +23,25 @@ mod limits;
 mod loaded;
 mod log;
 pub mod manifest;
-pub mod redactor;
+mod ready;
 mod schema;
 mod set;
 mod settings;
+mod source;
 pub mod summarizer;
 mod v0_1;
 
 pub use cache::unused_compiled;
-pub use check::{CheckPlugin, Snapshot};
+pub use check::Snapshot;
 pub use config::{Config, Place};
-pub use dialect::{DialectPlugin, Translation};
 pub use engine::Engine;
 pub use error::{PluginError, Stage};
 pub use facts::Facts;
 pub use limits::Limits;
 pub use loaded::{Cost, Info};
-pub use redactor::RedactorPlugin;
+pub use ready::{CheckPlugin, DialectPlugin, RedactorPlugin, SummarizerPlugin, Translation};
 pub use set::{Inspection, Listed, PluginSet};
 pub use settings::{Entry, PLUGIN_MAX_BYTES, PluginSettings};
-pub use summarizer::SummarizerPlugin;
 
 /// What a plugin does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use super::bundled::{BUNDLED, Bundled};
 use super::config::{Config, Place};
 use super::grants::Grants;
-use super::loaded::{Loaded, Source};
 use super::log::PluginLog;
 use super::manifest::{self, Manifest};
-use super::redactor::MissingRedactor;
+use super::ready::{MissingRedactor, Ready};
 use super::settings::Entry;
+use super::source::Source;
 use super::{
     CheckPlugin, Cost, DialectPlugin, Engine, Info, Kind, Limits, PluginError, PluginSettings,
     RedactorPlugin, Stage, SummarizerPlugin, engine,
@@ -47,15 +47,6 @@ struct Slot {
     entry: Option<Entry>,
     source: OnceLock<Result<Source, PluginError>>,
     loaded: OnceLock<Result<Ready, PluginError>>,
-}
-
-/// A plugin in the type of its kind.
-#[derive(Clone)]
-enum Ready {
-    Check(Arc<CheckPlugin>),
-    Summarizer(Arc<SummarizerPlugin>),
-    Redactor(Arc<RedactorPlugin>),
-    Dialect(Arc<DialectPlugin>),
 }
 
 /// A line of `plugin list`.
@@ -597,9 +588,9 @@ impl PluginSet {
         let load = || {
             let source = self.source(name, slot)?;
             let file = source.file.clone();
-            let loaded = Loaded::load(&self.inner.engine, source);
-            let loaded = loaded.map_err(|error| error.in_file(file.as_deref()))?;
-            Ready::new(loaded)
+            let plugin = source.load(&self.inner.engine);
+            let plugin = plugin.map_err(|error| error.in_file(file.as_deref()))?;
+            Ready::new(plugin)
         };
         slot.loaded.get_or_init(load).clone()
     }
@@ -814,47 +805,6 @@ impl Slot {
     fn enabled(&self) -> bool {
         self.bundled.is_some_and(|bundled| !bundled.replaceable())
             || self.entry.as_ref().is_none_or(|entry| entry.enabled)
-    }
-}
-
-impl Ready {
-    fn new(loaded: Arc<Loaded>) -> Result<Self, PluginError> {
-        Ok(match loaded.info.kind {
-            Kind::Check => Ready::Check(Arc::new(CheckPlugin::new(loaded))),
-            Kind::Summarizer => Ready::Summarizer(Arc::new(SummarizerPlugin::new(loaded))),
-            Kind::Redactor => Ready::Redactor(Arc::new(RedactorPlugin::new(loaded))),
-            Kind::Dialect => Ready::Dialect(Arc::new(DialectPlugin::new(loaded)?)),
-        })
-    }
-
-    fn info(&self) -> &Info {
-        match self {
-            Ready::Check(plugin) => plugin.info(),
-            Ready::Summarizer(plugin) => plugin.info(),
-            Ready::Redactor(plugin) => plugin.info(),
-            Ready::Dialect(plugin) => plugin.info(),
-        }
-    }
-
-    fn cost(&self) -> Cost {
-        match self {
-            Ready::Check(plugin) => plugin.cost(),
-            Ready::Summarizer(plugin) => plugin.cost(),
-            Ready::Redactor(plugin) => plugin.cost(),
-            Ready::Dialect(plugin) => plugin.cost(),
-        }
-    }
-
-    fn not_a(&self, kind: Kind) -> PluginError {
-        let info = self.info();
-        PluginError {
-            plugin: info.name.clone(),
-            version: Some(info.version.clone()),
-            kind: Some(info.kind),
-            stage: Stage::Locate,
-            what: format!("is a {}, and a {kind} was asked for", info.kind),
-            remedy: String::new(),
-        }
     }
 }
 

@@ -1,10 +1,6 @@
-//! Summarizer plugins: long output, shortened to what a reader needs.
+//! What a summarizer works on: a long text, and the short one.
 
 use std::ops::Range;
-use std::sync::Arc;
-
-use super::loaded::Loaded;
-use super::{Cost, Info, Limits, PluginError, Stage, limits, v0_1};
 
 /// What kind of text it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,63 +41,4 @@ pub struct Summary {
     pub kept: Vec<Range<usize>>,
     /// Lines of the input that are not in it.
     pub elided_lines: u64,
-}
-
-/// A summarizer plugin.
-#[derive(Clone)]
-pub struct SummarizerPlugin {
-    loaded: Arc<Loaded>,
-}
-
-impl SummarizerPlugin {
-    pub(super) fn new(loaded: Arc<Loaded>) -> Self {
-        SummarizerPlugin { loaded }
-    }
-
-    /// What the plugin says about itself.
-    pub fn info(&self) -> &Info {
-        &self.loaded.info
-    }
-
-    /// What its calls cost so far.
-    pub fn cost(&self) -> Cost {
-        self.loaded.cost()
-    }
-
-    /// Shortens a text, in an instance of its own. Blocks for as long as the plugin runs.
-    ///
-    /// # Errors
-    /// Whatever keeps the plugin from a right answer; the caller then cuts the text plainly.
-    pub fn summarize(&self, request: &Request<'_>) -> Result<Summary, PluginError> {
-        if request.text.len() > Limits::TEXT {
-            let what = format!(
-                "is given at most {} of text",
-                limits::bytes(Limits::TEXT as u64)
-            );
-            return Err(self.loaded.error(Stage::Input, what, ""));
-        }
-        let config = self.loaded.config(None)?;
-        let mut summary = v0_1::summarizer(&self.loaded, config)?.summarize(request)?;
-        if summary.text.len() > request.max_bytes {
-            let what = format!(
-                "gave {} bytes; {} were asked for",
-                summary.text.len(),
-                request.max_bytes
-            );
-            return Err(self.loaded.error(Stage::Output, what, "tell its author"));
-        }
-        let text = request.text;
-        let mut end = 0;
-        summary.kept.retain(|kept| {
-            let right = kept.start >= end
-                && kept.start < kept.end
-                && text.is_char_boundary(kept.start)
-                && text.is_char_boundary(kept.end);
-            if right {
-                end = kept.end;
-            }
-            right
-        });
-        Ok(summary)
-    }
 }

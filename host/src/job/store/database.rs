@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::error::StoreError;
-use super::files::{make_file_private, make_private};
+use super::private::{make_file_private, make_private};
 use super::schema::{SCHEMA_VERSION, migrate, version_of};
 
 /// How long a statement waits for another process's write.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::clock::now_ms;
 use super::database::{Store, parse_json};
 use super::error::StoreError;
-use super::files::make_private;
+use super::private::make_private;
 use crate::job::id::JobId;
 use crate::job::lock::Hold;
 use crate::job::state::State;

@@ -9,6 +9,7 @@ mod database;
 mod error;
 mod files;
 mod jobs;
+mod private;
 mod requests;
 mod schema;
 #[cfg(test)]

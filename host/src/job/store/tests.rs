@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::database::WAL_MAX;
-use super::files::make_private;
+use super::private::make_private;
 use super::schema::SCHEMA_VERSION;
 use super::upkeep::STRAY_AGE;
 use super::{Store, StoreError};

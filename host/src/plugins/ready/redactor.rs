@@ -1,10 +1,11 @@
-//! Redactor plugins: where the secrets are. They implement what the core of [`crate::redact`] asks of a scanner.
+//! A redactor: where the secrets are. It implements what the core of [`crate::redact`] asks of a scanner.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::instance::Instance;
-use super::loaded::Loaded;
-use super::{Cost, Info, Limits, PluginError, Stage, v0_1};
+use crate::plugins::instance::Instance;
+use crate::plugins::v0_1::bindings::redactor::RedactorPlugin as Bindings;
+use crate::plugins::v0_1::plugin::Plugin;
+use crate::plugins::{Cost, Info, Limits, PluginError, Stage};
 use crate::redact::{Appetite, ScanError, Scanner, ScannerSource, Verdicts, Window};
 
 /// The most hits in one window: one in four bytes.
@@ -16,7 +17,7 @@ const IDLE: usize = 4;
 /// A redactor plugin. An instance remembers nothing between windows, so it serves text after text of one job.
 #[derive(Clone)]
 pub struct RedactorPlugin {
-    loaded: Arc<Loaded>,
+    plugin: Plugin,
     /// What the plugin needs to see, as its first instance told it: with thousands of literals, telling it costs more
     /// than all else that an instance does at its start, and the settings that it may depend on are the same for all.
     appetite: Arc<OnceLock<Arc<Appetite>>>,
@@ -25,14 +26,14 @@ pub struct RedactorPlugin {
 
 /// An instance that is ready to scan.
 struct Live {
-    instance: Instance<v0_1::redactor::RedactorPlugin>,
+    instance: Instance<Bindings>,
     appetite: Arc<Appetite>,
 }
 
 impl RedactorPlugin {
-    pub(super) fn new(loaded: Arc<Loaded>) -> Self {
+    pub(in crate::plugins) fn new(plugin: Plugin) -> Self {
         RedactorPlugin {
-            loaded,
+            plugin,
             appetite: Arc::default(),
             idle: Arc::default(),
         }
@@ -40,12 +41,12 @@ impl RedactorPlugin {
 
     /// What the plugin says about itself.
     pub fn info(&self) -> &Info {
-        &self.loaded.info
+        &self.plugin.loaded.info
     }
 
     /// What its calls cost so far.
     pub fn cost(&self) -> Cost {
-        self.loaded.cost()
+        self.plugin.loaded.cost()
     }
 
     fn live(&self) -> Result<Live, PluginError> {
@@ -57,8 +58,8 @@ impl RedactorPlugin {
         if let Some(live) = idle {
             return Ok(live);
         }
-        let config = self.loaded.config(None)?;
-        let mut instance = v0_1::redactor(&self.loaded, config)?;
+        let config = self.plugin.loaded.config(None)?;
+        let mut instance = self.plugin.redactor(config)?;
         if let Some(appetite) = self.appetite.get() {
             let appetite = Arc::clone(appetite);
             return Ok(Live { instance, appetite });
@@ -88,7 +89,10 @@ impl RedactorPlugin {
             None
         };
         match wrong {
-            Some(what) => Err(self.loaded.error(Stage::Output, what, "tell its author")),
+            Some(what) => Err(self
+                .plugin
+                .loaded
+                .error(Stage::Output, what, "tell its author")),
             None => {
                 let appetite = Arc::clone(self.appetite.get_or_init(|| Arc::new(appetite)));
                 Ok(Live { instance, appetite })
@@ -99,7 +103,7 @@ impl RedactorPlugin {
 
 impl ScannerSource for RedactorPlugin {
     fn name(&self) -> &str {
-        &self.loaded.info.name
+        &self.plugin.loaded.info.name
     }
 
     fn start(&self) -> Result<Box<dyn Scanner>, ScanError> {
@@ -131,31 +135,32 @@ impl Scanner for PluginScanner {
 
     fn scan(&mut self, window: Window<'_>) -> Result<Verdicts, ScanError> {
         let Some(live) = &mut self.live else {
-            let gone =
-                self.plugin
-                    .loaded
-                    .error(Stage::Trap, "failed before and is not called again", "");
+            let gone = self.plugin.plugin.loaded.error(
+                Stage::Trap,
+                "failed before and is not called again",
+                "",
+            );
             return Err(scan_error(&gone));
         };
-        let verdicts = if window.bytes.len() > Limits::WINDOW {
-            let what = format!("is given windows of at most {} bytes", Limits::WINDOW);
-            Err(self.plugin.loaded.error(Stage::Input, what, ""))
-        } else {
-            live.instance.scan(window).and_then(|verdicts| {
-                match wrong(&verdicts, window, &self.appetite) {
-                    None => Ok(verdicts),
-                    Some(what) => {
-                        Err(self
-                            .plugin
-                            .loaded
-                            .error(Stage::Output, what, "tell its author"))
+        let verdicts =
+            if window.bytes.len() > Limits::WINDOW {
+                let what = format!("is given windows of at most {} bytes", Limits::WINDOW);
+                Err(self.plugin.plugin.loaded.error(Stage::Input, what, ""))
+            } else {
+                live.instance.scan(window).and_then(|verdicts| {
+                    match wrong(&verdicts, window, &self.appetite) {
+                        None => Ok(verdicts),
+                        Some(what) => Err(self.plugin.plugin.loaded.error(
+                            Stage::Output,
+                            what,
+                            "tell its author",
+                        )),
                     }
-                }
-            })
-        };
+                })
+            };
         verdicts.map_err(|error| {
             self.live = None;
-            tracing::warn!(plugin = self.plugin.loaded.info.name, "{error}");
+            tracing::warn!(plugin = self.plugin.plugin.loaded.info.name, "{error}");
             scan_error(&error)
         })
     }
@@ -220,7 +225,7 @@ fn scan_error(error: &PluginError) -> ScanError {
 }
 
 /// A redactor that could not be loaded. It is required all the same: whatever it should have seen is withheld.
-pub(super) struct MissingRedactor(pub(super) PluginError);
+pub(in crate::plugins) struct MissingRedactor(pub(in crate::plugins) PluginError);
 
 impl ScannerSource for MissingRedactor {
     fn name(&self) -> &str {

@@ -1,0 +1,149 @@
+//! From the bytes of a component to a plugin in use: compiled, linked, described, its settings looked at.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wasmtime::component::Component;
+
+use super::config::Config;
+use super::grants::Grants;
+use super::loaded::{Info, Loaded};
+use super::log::PluginLog;
+use super::settings::LimitChanges;
+use super::v0_1::link::link;
+use super::v0_1::plugin::Plugin;
+use super::{Engine, Kind, PluginError, Stage, engine, limits};
+
+/// What a plugin is made from.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) name: String,
+    /// Where the bytes come from; none for a bundled plugin.
+    pub(super) file: Option<PathBuf>,
+    pub(super) bytes: Bytes,
+    /// Digest of `bytes`.
+    pub(super) sha256: String,
+    /// The kind that it must have, where one was promised.
+    pub(super) kind: Option<Kind>,
+    pub(super) grants: Grants,
+    pub(super) limits: LimitChanges,
+    pub(super) config: Config,
+    /// Larger components are refused, in bytes.
+    pub(super) largest: u64,
+    pub(super) log: Arc<PluginLog>,
+}
+
+impl Source {
+    /// A component as it is, without an operator's entry: bundled ones, and those that are only looked at.
+    pub(super) fn plain(name: &str, bytes: Bytes, sha256: Option<&str>) -> Self {
+        Source {
+            name: name.to_owned(),
+            file: None,
+            sha256: sha256.map_or_else(|| engine::digest(&bytes), str::to_owned),
+            bytes,
+            kind: None,
+            grants: Grants::default(),
+            limits: LimitChanges::default(),
+            config: Config::default(),
+            largest: u64::MAX,
+            log: Arc::default(),
+        }
+    }
+
+    /// Compiles (or takes from the cache), checks what it wants and offers, and asks it to describe itself.
+    pub(super) fn load(self, engine: &Arc<Engine>) -> Result<Plugin, PluginError> {
+        let source = self;
+        let name = source.name.clone();
+        let refuse = |stage, what: String, remedy: String| PluginError {
+            plugin: name.clone(),
+            version: None,
+            kind: source.kind,
+            stage,
+            what,
+            remedy,
+        };
+        if source.bytes.len() as u64 > source.largest {
+            let what = format!(
+                "is larger than the {} that are taken",
+                limits::bytes(source.largest)
+            );
+            let remedy = "make it smaller (strip it, build it for release), or set WORKER_PLUGIN_MAX_BYTES higher";
+            return Err(refuse(Stage::Compile, what, remedy.to_owned()));
+        }
+        is_component(&source.bytes)
+            .map_err(|(what, remedy)| refuse(Stage::Compile, what, remedy))?;
+        let component: Component =
+            engine
+                .component(&source.sha256, &source.bytes)
+                .map_err(|what| {
+                    refuse(
+                        Stage::Compile,
+                        what,
+                        "build it again with `mcp-codex-worker plugin build`".to_owned(),
+                    )
+                })?;
+        let linked = link(&engine.wasmtime, &component, &source.grants, &name)
+            .map_err(|(what, remedy)| refuse(Stage::Link, what, remedy))?;
+        if let Some(kind) = source.kind.filter(|kind| *kind != linked.kind) {
+            let what = format!("is a {}, not a {kind}", linked.kind);
+            return Err(refuse(
+                Stage::Link,
+                what,
+                format!("write kind = \"{}\"", linked.kind),
+            ));
+        }
+        let info = Info {
+            own_name: name.clone(),
+            name: source.name,
+            version: String::new(),
+            summary: String::new(),
+            kind: linked.kind,
+            api: linked.api,
+            config_schema: None,
+            imports: linked.imports,
+            size: source.bytes.len() as u64,
+            sha256: source.sha256,
+        };
+        let loaded = Loaded::new(
+            engine,
+            info,
+            linked.wasi,
+            source.limits.over(linked.kind),
+            source.grants,
+            source.config,
+            source.log,
+        );
+        let mut plugin = Plugin::new(loaded, linked.pre);
+        let described = plugin.describe()?;
+        Arc::get_mut(&mut plugin.loaded)
+            .ok_or_else(|| refuse(Stage::Start, "is still in use".to_owned(), String::new()))?
+            .introduce(described)?;
+        // The operator's settings are looked at here, so that a fault in them shows at once. A check may get what it needs
+        // only with the job: what is missing, and what the plugin itself says, is left until they are whole.
+        if plugin.loaded.info.kind == Kind::Check {
+            plugin.loaded.settings_so_far()?;
+        } else {
+            plugin.validate(plugin.loaded.config(None)?)?;
+        }
+        Ok(plugin)
+    }
+}
+
+/// Tells a core module and other files from a component, in words that help.
+fn is_component(bytes: &[u8]) -> Result<(), (String, String)> {
+    let build = "build a component: `mcp-codex-worker plugin build`".to_owned();
+    match bytes {
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err((
+            "is a core WebAssembly module and no component".to_owned(),
+            build,
+        )),
+        [0x7f, b'E', b'L', b'F', ..] => Err((
+            "is native code; only WebAssembly components are taken".to_owned(),
+            build,
+        )),
+        [] => Err(("is an empty file".to_owned(), build)),
+        _ => Err(("is no WebAssembly".to_owned(), build)),
+    }
+}
