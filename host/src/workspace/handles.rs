@@ -363,6 +363,7 @@ pub(crate) fn next_file_tick() -> i64 {
     }
 }
 
+#[allow(clippy::unnecessary_cast, reason = "of 32 bits on some systems")]
 fn nanoseconds(time: rustix::time::Timespec) -> i64 {
     time.tv_sec
         .saturating_mul(1_000_000_000)
