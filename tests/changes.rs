@@ -148,492 +148,381 @@ struct Trick {
 
 const NOTHING: fn(&Scene) = |_| {};
 
+/// A trick after which nothing must be seen and nothing told; where it is otherwise, the row says so.
+const fn trick(name: &'static str, agent: fn(&Scene)) -> Trick {
+    Trick {
+        name,
+        before: NOTHING,
+        agent,
+        files: &[],
+        git: &[],
+    }
+}
+
+impl Trick {
+    /// What happens before the job.
+    const fn after(mut self, before: fn(&Scene)) -> Self {
+        self.before = before;
+        self
+    }
+
+    const fn seen(mut self, files: &'static [&'static str]) -> Self {
+        self.files = files;
+        self
+    }
+
+    const fn told(mut self, git: &'static [&'static str]) -> Self {
+        self.git = git;
+        self
+    }
+}
+
+/// As long as names may be.
+const LONG_NAME: &str = "A dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd\
+     dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd\
+     dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd\
+     dddddddddd/\
+     ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff\
+     ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff\
+     ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff\
+     fffffffffffffff";
+
 const TRICKS: &[Trick] = &[
-    Trick {
-        name: "a plain edit",
-        before: NOTHING,
-        agent: |scene| scene.write("src/a.rs", "fn a() {\n    2\n}\n"),
-        files: &["M src/a.rs"],
-        git: &[],
-    },
-    Trick {
-        name: "nothing at all",
-        before: NOTHING,
-        agent: NOTHING,
-        files: &[],
-        git: &[],
-    },
-    Trick {
-        name: "a rewrite with the same bytes is no change",
-        before: NOTHING,
-        agent: |scene| {
-            let bytes = fs::read(scene.path("src/a.rs")).unwrap();
-            scene.remove("src/a.rs");
-            scene.write("src/a.rs", bytes);
-        },
-        files: &[],
-        git: &[],
-    },
-    Trick {
-        name: "assume-unchanged hides an edit from git",
-        before: NOTHING,
-        agent: |scene| {
-            scene.git(&["update-index", "--assume-unchanged", "other/keep.txt"]);
-            scene.write("other/keep.txt", "changed\n");
-        },
-        files: &["M other/keep.txt"],
-        git: &["what is staged"],
-    },
-    Trick {
-        name: "skip-worktree hides an edit from git",
-        before: NOTHING,
-        agent: |scene| {
-            scene.git(&["update-index", "--skip-worktree", "other/keep.txt"]);
-            scene.write("other/keep.txt", "changed\n");
-        },
-        files: &["M other/keep.txt"],
-        git: &["what is staged"],
-    },
-    Trick {
-        name: "info/exclude hides a new file from git",
-        before: NOTHING,
-        agent: |scene| {
-            scene.write(".git/info/exclude", "hidden.txt\n");
-            scene.write("hidden.txt", "x\n");
-        },
-        files: &["A hidden.txt"],
-        git: &[".git/info/exclude was changed"],
-    },
-    Trick {
-        name: "a new ignore rule hides a new file from git",
-        before: NOTHING,
-        agent: |scene| {
-            scene.write(".gitignore", "target/\n*.log\n.env\nhidden/\n");
-            scene.write("hidden/x.txt", "x\n");
-        },
-        files: &["M .gitignore", "A hidden/x.txt"],
-        git: &["the ignore rules in .gitignore were changed"],
-    },
-    Trick {
-        name: "a nested .gitignore of the agent's own hides a folder from git",
-        before: NOTHING,
-        agent: |scene| {
+    trick("a plain edit", |scene| {
+        scene.write("src/a.rs", "fn a() {\n    2\n}\n")
+    })
+    .seen(&["M src/a.rs"]),
+    trick("nothing at all", NOTHING),
+    trick("a rewrite with the same bytes is no change", |scene| {
+        let bytes = fs::read(scene.path("src/a.rs")).unwrap();
+        scene.remove("src/a.rs");
+        scene.write("src/a.rs", bytes);
+    }),
+    trick("assume-unchanged hides an edit from git", |scene| {
+        scene.git(&["update-index", "--assume-unchanged", "other/keep.txt"]);
+        scene.write("other/keep.txt", "changed\n");
+    })
+    .seen(&["M other/keep.txt"])
+    .told(&["what is staged"]),
+    trick("skip-worktree hides an edit from git", |scene| {
+        scene.git(&["update-index", "--skip-worktree", "other/keep.txt"]);
+        scene.write("other/keep.txt", "changed\n");
+    })
+    .seen(&["M other/keep.txt"])
+    .told(&["what is staged"]),
+    trick("info/exclude hides a new file from git", |scene| {
+        scene.write(".git/info/exclude", "hidden.txt\n");
+        scene.write("hidden.txt", "x\n");
+    })
+    .seen(&["A hidden.txt"])
+    .told(&[".git/info/exclude was changed"]),
+    trick("a new ignore rule hides a new file from git", |scene| {
+        scene.write(".gitignore", "target/\n*.log\n.env\nhidden/\n");
+        scene.write("hidden/x.txt", "x\n");
+    })
+    .seen(&["M .gitignore", "A hidden/x.txt"])
+    .told(&["the ignore rules in .gitignore were changed"]),
+    trick(
+        "a nested .gitignore of the agent's own hides a folder from git",
+        |scene| {
             scene.write("fresh/.gitignore", "*\n");
             scene.write("fresh/x.txt", "x\n");
         },
-        files: &["A fresh/.gitignore", "A fresh/x.txt"],
-        git: &["the ignore rules in fresh/.gitignore were changed"],
-    },
-    Trick {
-        name: "a clean filter hands git the old bytes",
-        before: NOTHING,
-        agent: |scene| {
-            scene.write(".git/info/attributes", "*.txt filter=old\n");
-            scene.git(&["config", "filter.old.clean", "echo keep"]);
-            scene.write("other/keep.txt", "changed\n");
-        },
-        files: &["M other/keep.txt"],
-        git: &[
-            ".git/config was changed",
-            ".git/info/attributes was changed",
-        ],
-    },
-    Trick {
-        name: "commits by the agent",
-        before: NOTHING,
-        agent: |scene| {
-            scene.write("src/a.rs", "committed\n");
-            scene.commit("agent 1");
-            scene.write("new.txt", "committed\n");
-            scene.commit("agent 2");
-        },
-        files: &["A new.txt", "M src/a.rs"],
-        git: &["refs/heads/main was moved", "2 commits made"],
-    },
-    Trick {
-        name: "another branch",
-        before: NOTHING,
-        agent: |scene| scene.git(&["checkout", "-q", "-b", "elsewhere"]),
-        files: &[],
-        git: &[
-            "HEAD moved from ref: refs/heads/main to ref: refs/heads/elsewhere",
-            "refs/heads/elsewhere was made",
-        ],
-    },
-    Trick {
-        name: "refs packed and a tag deleted",
-        before: |scene| scene.git(&["tag", "v1"]),
-        agent: |scene| {
-            scene.git(&["pack-refs", "--all"]);
-            scene.git(&["tag", "-d", "v1"]);
-        },
-        files: &[],
-        git: &["refs/tags/v1 was deleted"],
-    },
-    Trick {
-        name: "a hook",
-        before: NOTHING,
-        agent: |scene| scene.write(".git/hooks/post-checkout", "#!/bin/sh\ntouch /tmp/pwned\n"),
-        files: &[],
-        git: &[".git/hooks/post-checkout was changed"],
-    },
-    Trick {
-        name: ".git deleted",
-        before: NOTHING,
-        agent: |scene| {
-            fs::remove_dir_all(scene.path(".git")).unwrap();
-            scene.write("src/b.rs", "changed\n");
-        },
-        files: &["M src/b.rs"],
-        git: &[".git was removed"],
-    },
-    Trick {
-        name: ".git replaced by a file that leads elsewhere",
-        before: NOTHING,
-        agent: |scene| {
-            fs::rename(scene.path(".git"), scene.root().join("moved")).unwrap();
-            scene.write(".git", "gitdir: ../moved\n");
-            scene.write("src/b.rs", "changed\n");
-        },
-        files: &["M src/b.rs"],
-        git: &[".git was replaced"],
-    },
-    Trick {
-        name: ".git replaced by a link",
-        before: NOTHING,
-        agent: |scene| {
-            fs::rename(scene.path(".git"), scene.root().join("moved")).unwrap();
-            symlink("../moved", scene.path(".git")).unwrap();
-        },
-        files: &[],
-        git: &[".git was replaced"],
-    },
-    Trick {
-        name: ".git replaced by another folder",
-        before: NOTHING,
-        agent: |scene| {
-            fs::rename(scene.path(".git"), scene.root().join("moved")).unwrap();
-            scene.git(&["init", "-q"]);
-        },
-        files: &[],
-        git: &[".git was replaced"],
-    },
-    Trick {
-        name: "a repository nested in the tree",
-        before: NOTHING,
-        agent: |scene| {
-            scene.write("vendor/lib/x.c", "int x;\n");
-            git(&scene.path("vendor/lib"), &["init", "-q"]);
-            git(&scene.path("vendor/lib"), &["add", "-A"]);
-            git(&scene.path("vendor/lib"), &["commit", "-q", "-m", "x"]);
-        },
-        files: &["A vendor/lib/x.c"],
-        git: &["a repository was made in vendor/lib"],
-    },
-    Trick {
-        name: "an edit and a commit in a repository that was nested before",
-        before: |scene| {
-            scene.write("vendor/lib/x.c", "int x;\n");
-            git(&scene.path("vendor/lib"), &["init", "-q", "-b", "main"]);
-            git(&scene.path("vendor/lib"), &["add", "-A"]);
-            git(&scene.path("vendor/lib"), &["commit", "-q", "-m", "x"]);
-        },
-        agent: |scene| {
+    )
+    .seen(&["A fresh/.gitignore", "A fresh/x.txt"])
+    .told(&["the ignore rules in fresh/.gitignore were changed"]),
+    trick("a clean filter hands git the old bytes", |scene| {
+        scene.write(".git/info/attributes", "*.txt filter=old\n");
+        scene.git(&["config", "filter.old.clean", "echo keep"]);
+        scene.write("other/keep.txt", "changed\n");
+    })
+    .seen(&["M other/keep.txt"])
+    .told(&[
+        ".git/config was changed",
+        ".git/info/attributes was changed",
+    ]),
+    trick("commits by the agent", |scene| {
+        scene.write("src/a.rs", "committed\n");
+        scene.commit("agent 1");
+        scene.write("new.txt", "committed\n");
+        scene.commit("agent 2");
+    })
+    .seen(&["A new.txt", "M src/a.rs"])
+    .told(&["refs/heads/main was moved", "2 commits made"]),
+    trick("another branch", |scene| {
+        scene.git(&["checkout", "-q", "-b", "elsewhere"])
+    })
+    .told(&[
+        "HEAD moved from ref: refs/heads/main to ref: refs/heads/elsewhere",
+        "refs/heads/elsewhere was made",
+    ]),
+    trick("refs packed and a tag deleted", |scene| {
+        scene.git(&["pack-refs", "--all"]);
+        scene.git(&["tag", "-d", "v1"]);
+    })
+    .after(|scene| scene.git(&["tag", "v1"]))
+    .told(&["refs/tags/v1 was deleted"]),
+    trick("a hook", |scene| {
+        scene.write(".git/hooks/post-checkout", "#!/bin/sh\ntouch /tmp/pwned\n")
+    })
+    .told(&[".git/hooks/post-checkout was changed"]),
+    trick(".git deleted", |scene| {
+        fs::remove_dir_all(scene.path(".git")).unwrap();
+        scene.write("src/b.rs", "changed\n");
+    })
+    .seen(&["M src/b.rs"])
+    .told(&[".git was removed"]),
+    trick(".git replaced by a file that leads elsewhere", |scene| {
+        fs::rename(scene.path(".git"), scene.root().join("moved")).unwrap();
+        scene.write(".git", "gitdir: ../moved\n");
+        scene.write("src/b.rs", "changed\n");
+    })
+    .seen(&["M src/b.rs"])
+    .told(&[".git was replaced"]),
+    trick(".git replaced by a link", |scene| {
+        fs::rename(scene.path(".git"), scene.root().join("moved")).unwrap();
+        symlink("../moved", scene.path(".git")).unwrap();
+    })
+    .told(&[".git was replaced"]),
+    trick(".git replaced by another folder", |scene| {
+        fs::rename(scene.path(".git"), scene.root().join("moved")).unwrap();
+        scene.git(&["init", "-q"]);
+    })
+    .told(&[".git was replaced"]),
+    trick("a repository nested in the tree", |scene| {
+        scene.write("vendor/lib/x.c", "int x;\n");
+        git(&scene.path("vendor/lib"), &["init", "-q"]);
+        git(&scene.path("vendor/lib"), &["add", "-A"]);
+        git(&scene.path("vendor/lib"), &["commit", "-q", "-m", "x"]);
+    })
+    .seen(&["A vendor/lib/x.c"])
+    .told(&["a repository was made in vendor/lib"]),
+    trick(
+        "an edit and a commit in a repository that was nested before",
+        |scene| {
             scene.write("vendor/lib/x.c", "int y;\n");
             git(
                 &scene.path("vendor/lib"),
                 &["commit", "-q", "-a", "-m", "y"],
             );
         },
-        files: &["M vendor/lib/x.c"],
-        git: &[
-            "refs/heads/main was moved in vendor/lib",
-            "1 commit made in vendor/lib",
-        ],
-    },
-    Trick {
-        name: "permissions only",
-        before: NOTHING,
-        agent: |scene| {
-            fs::set_permissions(scene.path("run.sh"), fs::Permissions::from_mode(0o755)).unwrap()
-        },
-        files: &["X run.sh"],
-        git: &[],
-    },
-    Trick {
-        name: "setuid",
-        before: NOTHING,
-        agent: |scene| {
-            fs::set_permissions(scene.path("run.sh"), fs::Permissions::from_mode(0o4644)).unwrap()
-        },
-        files: &["X run.sh"],
-        git: &[],
-    },
-    Trick {
-        name: "the same size and a forged mtime",
-        before: NOTHING,
-        agent: |scene| {
-            let was = fs::metadata(scene.path("other/keep.txt"))
-                .unwrap()
-                .modified()
-                .unwrap();
-            scene.write("other/keep.txt", "KEEP\n");
-            fs::File::open(scene.path("other/keep.txt"))
-                .unwrap()
-                .set_modified(was)
-                .unwrap();
-        },
-        files: &["M other/keep.txt"],
-        git: &[],
-    },
-    Trick {
-        name: "a link that points elsewhere",
-        before: NOTHING,
-        agent: |scene| {
-            scene.remove("link");
-            symlink("/etc/passwd", scene.path("link")).unwrap();
-        },
-        files: &["M link"],
-        git: &[],
-    },
-    Trick {
-        name: "a file that becomes a link, and a link that becomes a file",
-        before: NOTHING,
-        agent: |scene| {
+    )
+    .after(|scene| {
+        scene.write("vendor/lib/x.c", "int x;\n");
+        git(&scene.path("vendor/lib"), &["init", "-q", "-b", "main"]);
+        git(&scene.path("vendor/lib"), &["add", "-A"]);
+        git(&scene.path("vendor/lib"), &["commit", "-q", "-m", "x"]);
+    })
+    .seen(&["M vendor/lib/x.c"])
+    .told(&[
+        "refs/heads/main was moved in vendor/lib",
+        "1 commit made in vendor/lib",
+    ]),
+    trick("permissions only", |scene| {
+        fs::set_permissions(scene.path("run.sh"), fs::Permissions::from_mode(0o755)).unwrap()
+    })
+    .seen(&["X run.sh"]),
+    trick("setuid", |scene| {
+        fs::set_permissions(scene.path("run.sh"), fs::Permissions::from_mode(0o4644)).unwrap()
+    })
+    .seen(&["X run.sh"]),
+    trick("the same size and a forged mtime", |scene| {
+        let was = fs::metadata(scene.path("other/keep.txt"))
+            .unwrap()
+            .modified()
+            .unwrap();
+        scene.write("other/keep.txt", "KEEP\n");
+        fs::File::open(scene.path("other/keep.txt"))
+            .unwrap()
+            .set_modified(was)
+            .unwrap();
+    })
+    .seen(&["M other/keep.txt"]),
+    trick("a link that points elsewhere", |scene| {
+        scene.remove("link");
+        symlink("/etc/passwd", scene.path("link")).unwrap();
+    })
+    .seen(&["M link"]),
+    trick(
+        "a file that becomes a link, and a link that becomes a file",
+        |scene| {
             scene.remove("other/keep.txt");
             symlink("keep\n", scene.path("other/keep.txt")).unwrap();
             scene.remove("link");
             scene.write("link", "src/a.rs");
         },
-        files: &["T link", "T other/keep.txt"],
-        git: &[],
-    },
-    Trick {
-        name: "a file that becomes a folder, and a folder that becomes a file",
-        before: NOTHING,
-        agent: |scene| {
+    )
+    .seen(&["T link", "T other/keep.txt"]),
+    trick(
+        "a file that becomes a folder, and a folder that becomes a file",
+        |scene| {
             scene.remove("run.sh");
             scene.write("run.sh/inner.txt", "x\n");
             fs::remove_dir_all(scene.path("other")).unwrap();
             scene.write("other", "a file\n");
         },
-        files: &[
-            "A other",
-            "D other/keep.txt",
-            "D run.sh",
-            "A run.sh/inner.txt",
-        ],
-        git: &[],
-    },
-    Trick {
-        name: "a folder that becomes a link to a copy of itself",
-        before: NOTHING,
-        agent: |scene| {
+    )
+    .seen(&[
+        "A other",
+        "D other/keep.txt",
+        "D run.sh",
+        "A run.sh/inner.txt",
+    ]),
+    trick(
+        "a folder that becomes a link to a copy of itself",
+        |scene| {
             scene.rename("other", "target/other");
             symlink("target/other", scene.path("other")).unwrap();
         },
-        files: &["A other", "D other/keep.txt"],
-        git: &[],
-    },
-    Trick {
-        name: "a rename, and one with an edit",
-        before: NOTHING,
-        agent: |scene| {
-            scene.rename("src/a.rs", "lib/a.rs");
-            scene.rename("docs/guide.md", "docs/manual.md");
-            let text = fs::read_to_string(scene.path("docs/manual.md")).unwrap();
-            scene.write("docs/manual.md", text.replace("five", "5"));
-        },
-        files: &[
-            "R docs/guide.md -> docs/manual.md",
-            "R src/a.rs -> lib/a.rs",
-        ],
-        git: &[],
-    },
-    Trick {
-        name: "a rename of case only",
-        before: NOTHING,
-        agent: |scene| scene.rename("docs/guide.md", "docs/Guide.md"),
-        files: &["R docs/guide.md -> docs/Guide.md"],
-        git: &[],
-    },
-    Trick {
-        name: "a copy is a new file",
-        before: NOTHING,
-        agent: |scene| {
-            fs::copy(scene.path("docs/guide.md"), scene.path("copy.md")).unwrap();
-        },
-        files: &["A copy.md"],
-        git: &[],
-    },
-    Trick {
-        name: "a folder deleted",
-        before: NOTHING,
-        agent: |scene| fs::remove_dir_all(scene.path("src")).unwrap(),
-        files: &["D src/a.rs", "D src/b.rs"],
-        git: &[],
-    },
-    Trick {
-        name: "the whole tree deleted",
-        before: NOTHING,
-        agent: |scene| fs::remove_dir_all(scene.top()).unwrap(),
-        files: &[
-            "D .gitignore",
-            "D docs/guide.md",
-            "D link",
-            "D other/keep.txt",
-            "D run.sh",
-            "D src/a.rs",
-            "D src/b.rs",
-        ],
-        git: &[
-            "the working tree's top folder was removed",
-            ".git was removed",
-        ],
-    },
-    Trick {
-        name: "the whole tree moved away and made anew",
-        before: NOTHING,
-        agent: |scene| {
-            fs::rename(scene.top(), scene.root().join("away")).unwrap();
-            fs::create_dir(scene.top()).unwrap();
-            scene.write("src/b.rs", "fn b() {}\n");
-        },
-        files: &[
-            "D .gitignore",
-            "D docs/guide.md",
-            "D link",
-            "D other/keep.txt",
-            "D run.sh",
-            "D src/a.rs",
-        ],
-        git: &[
-            "the working tree's top folder was replaced",
-            ".git was removed",
-        ],
-    },
-    Trick {
-        name: "the tree replaced by a link to elsewhere",
-        before: NOTHING,
-        agent: |scene| {
-            fs::rename(scene.top(), scene.root().join("away")).unwrap();
-            symlink("away", scene.top()).unwrap();
-        },
-        files: &[
-            "D .gitignore",
-            "D docs/guide.md",
-            "D link",
-            "D other/keep.txt",
-            "D run.sh",
-            "D src/a.rs",
-            "D src/b.rs",
-        ],
-        git: &["the working tree's top folder was replaced"],
-    },
-    Trick {
-        name: "odd names and empty files",
-        before: NOTHING,
-        agent: |scene| {
-            scene.write("line\nbreak", "x\n");
-            scene.write("tab\tand \"quote\"", "x\n");
-            scene.write(OsStr::from_bytes(b"latin\xe9"), "x\n");
-            scene.write("grün", "x\n");
-            scene.write("empty", "");
-            scene.write(format!("{}/{}", "d".repeat(250), "f".repeat(255)), "x\n");
-        },
-        files: &[
-            "A dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd/fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-            "A empty",
-            "A grün",
-            "A \"latin\\351\"",
-            "A \"line\\nbreak\"",
-            "A \"tab\\tand \\\"quote\\\"\"",
-        ],
-        git: &[],
-    },
-    Trick {
-        name: "ignored folders are looked at by stat and counted apart",
-        before: |scene| {
-            scene.write("target/debug/old.o", "o");
-            scene.write(".env", "KEY=1\n");
-        },
-        agent: |scene| {
+    )
+    .seen(&["A other", "D other/keep.txt"]),
+    trick("a rename, and one with an edit", |scene| {
+        scene.rename("src/a.rs", "lib/a.rs");
+        scene.rename("docs/guide.md", "docs/manual.md");
+        let text = fs::read_to_string(scene.path("docs/manual.md")).unwrap();
+        scene.write("docs/manual.md", text.replace("five", "5"));
+    })
+    .seen(&[
+        "R docs/guide.md -> docs/manual.md",
+        "R src/a.rs -> lib/a.rs",
+    ]),
+    trick("a rename of case only", |scene| {
+        scene.rename("docs/guide.md", "docs/Guide.md")
+    })
+    .seen(&["R docs/guide.md -> docs/Guide.md"]),
+    trick("a copy is a new file", |scene| {
+        fs::copy(scene.path("docs/guide.md"), scene.path("copy.md")).unwrap();
+    })
+    .seen(&["A copy.md"]),
+    trick("a folder deleted", |scene| {
+        fs::remove_dir_all(scene.path("src")).unwrap()
+    })
+    .seen(&["D src/a.rs", "D src/b.rs"]),
+    trick("the whole tree deleted", |scene| {
+        fs::remove_dir_all(scene.top()).unwrap()
+    })
+    .seen(&[
+        "D .gitignore",
+        "D docs/guide.md",
+        "D link",
+        "D other/keep.txt",
+        "D run.sh",
+        "D src/a.rs",
+        "D src/b.rs",
+    ])
+    .told(&[
+        "the working tree's top folder was removed",
+        ".git was removed",
+    ]),
+    trick("the whole tree moved away and made anew", |scene| {
+        fs::rename(scene.top(), scene.root().join("away")).unwrap();
+        fs::create_dir(scene.top()).unwrap();
+        scene.write("src/b.rs", "fn b() {}\n");
+    })
+    .seen(&[
+        "D .gitignore",
+        "D docs/guide.md",
+        "D link",
+        "D other/keep.txt",
+        "D run.sh",
+        "D src/a.rs",
+    ])
+    .told(&[
+        "the working tree's top folder was replaced",
+        ".git was removed",
+    ]),
+    trick("the tree replaced by a link to elsewhere", |scene| {
+        fs::rename(scene.top(), scene.root().join("away")).unwrap();
+        symlink("away", scene.top()).unwrap();
+    })
+    .seen(&[
+        "D .gitignore",
+        "D docs/guide.md",
+        "D link",
+        "D other/keep.txt",
+        "D run.sh",
+        "D src/a.rs",
+        "D src/b.rs",
+    ])
+    .told(&["the working tree's top folder was replaced"]),
+    trick("odd names and empty files", |scene| {
+        scene.write("line\nbreak", "x\n");
+        scene.write("tab\tand \"quote\"", "x\n");
+        scene.write(OsStr::from_bytes(b"latin\xe9"), "x\n");
+        scene.write("grün", "x\n");
+        scene.write("empty", "");
+        scene.write(format!("{}/{}", "d".repeat(250), "f".repeat(255)), "x\n");
+    })
+    .seen(&[
+        LONG_NAME,
+        "A empty",
+        "A grün",
+        "A \"latin\\351\"",
+        "A \"line\\nbreak\"",
+        "A \"tab\\tand \\\"quote\\\"\"",
+    ]),
+    trick(
+        "ignored folders are looked at by stat and counted apart",
+        |scene| {
             scene.write("target/debug/new.o", "o");
             scene.write("target/debug/old.o", "oo");
             scene.write("build.log", "x");
             scene.write(".env", "KEY=2\n");
         },
-        files: &[],
-        git: &[],
-    },
-    Trick {
-        name: "a tracked file in an ignored folder counts",
-        before: |scene| {
-            scene.write("target/kept.txt", "kept\n");
-            scene.git(&["add", "-f", "target/kept.txt"]);
-            scene.git(&["commit", "-q", "-m", "kept"]);
-        },
-        agent: |scene| {
-            scene.write("target/kept.txt", "changed\n");
-            scene.write("target/other.txt", "ignored\n");
-        },
-        files: &["M target/kept.txt"],
-        git: &[],
-    },
-    Trick {
-        name: "a file that the user had deleted, made again where it is ignored but tracked",
-        before: |scene| {
-            scene.write("target/kept.txt", "kept\n");
-            scene.git(&["add", "-f", "target/kept.txt"]);
-            scene.git(&["commit", "-q", "-m", "kept"]);
-            fs::remove_dir_all(scene.path("target")).unwrap();
-        },
-        agent: |scene| scene.write("target/kept.txt", "back\n"),
-        files: &["A target/kept.txt"],
-        git: &[],
-    },
-    Trick {
-        name: "a FIFO",
-        before: NOTHING,
-        agent: |scene| {
-            assert!(
-                Command::new("mkfifo")
-                    .arg(scene.path("pipe"))
-                    .status()
-                    .unwrap()
-                    .success()
-            );
-        },
-        files: &["A pipe"],
-        git: &[],
-    },
-    Trick {
-        name: "what the user had assumed unchanged and edited is the base",
-        before: |scene| {
-            scene.git(&["update-index", "--assume-unchanged", "other/keep.txt"]);
-            scene.write("other/keep.txt", "the user's\n");
-        },
-        agent: |scene| scene.write("other/keep.txt", "the user's\nand the agent's\n"),
-        files: &["M other/keep.txt"],
-        git: &[],
-    },
-    Trick {
-        name: "staged but not edited",
-        before: |scene| scene.write("src/a.rs", "the user's\n"),
-        agent: |scene| scene.git(&["add", "src/a.rs"]),
-        files: &[],
-        git: &["what is staged was changed"],
-    },
-    Trick {
-        name: "a look by git alone changes nothing",
-        before: NOTHING,
-        agent: |scene| {
-            scene.write("src/a.rs", "fn a() {\n    1\n}\n");
-            scene.git(&["status"]);
-        },
-        files: &[],
-        git: &[],
-    },
+    )
+    .after(|scene| {
+        scene.write("target/debug/old.o", "o");
+        scene.write(".env", "KEY=1\n");
+    }),
+    trick("a tracked file in an ignored folder counts", |scene| {
+        scene.write("target/kept.txt", "changed\n");
+        scene.write("target/other.txt", "ignored\n");
+    })
+    .after(|scene| {
+        scene.write("target/kept.txt", "kept\n");
+        scene.git(&["add", "-f", "target/kept.txt"]);
+        scene.git(&["commit", "-q", "-m", "kept"]);
+    })
+    .seen(&["M target/kept.txt"]),
+    trick(
+        "a file that the user had deleted, made again where it is ignored but tracked",
+        |scene| scene.write("target/kept.txt", "back\n"),
+    )
+    .after(|scene| {
+        scene.write("target/kept.txt", "kept\n");
+        scene.git(&["add", "-f", "target/kept.txt"]);
+        scene.git(&["commit", "-q", "-m", "kept"]);
+        fs::remove_dir_all(scene.path("target")).unwrap();
+    })
+    .seen(&["A target/kept.txt"]),
+    trick("a FIFO", |scene| {
+        assert!(
+            Command::new("mkfifo")
+                .arg(scene.path("pipe"))
+                .status()
+                .unwrap()
+                .success()
+        );
+    })
+    .seen(&["A pipe"]),
+    trick(
+        "what the user had assumed unchanged and edited is the base",
+        |scene| scene.write("other/keep.txt", "the user's\nand the agent's\n"),
+    )
+    .after(|scene| {
+        scene.git(&["update-index", "--assume-unchanged", "other/keep.txt"]);
+        scene.write("other/keep.txt", "the user's\n");
+    })
+    .seen(&["M other/keep.txt"]),
+    trick("staged but not edited", |scene| {
+        scene.git(&["add", "src/a.rs"])
+    })
+    .after(|scene| scene.write("src/a.rs", "the user's\n"))
+    .told(&["what is staged was changed"]),
+    trick("a look by git alone changes nothing", |scene| {
+        scene.write("src/a.rs", "fn a() {\n    1\n}\n");
+        scene.git(&["status"]);
+    }),
 ];
 
 #[test]

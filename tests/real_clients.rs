@@ -347,70 +347,30 @@ fn codex_is_told_which_argument_is_wrong_and_nothing_is_started() {
     let outside = unborn.path().to_str().unwrap().to_owned();
     let bare_folder = repository.root().join("no-repository");
     std::fs::create_dir(&bare_folder).unwrap();
-    let with = |change: fn(&mut Value)| {
+    let start = |job: Value, argument: &'static str| ("start", job, argument);
+    // A job with nothing wrong in it but this.
+    let with = |argument: &'static str, value: Value| {
         let mut job = json!({"prompt": "Fix it.", "allowed_dirs": [inside]});
-        change(&mut job);
+        job[argument] = value;
         job
     };
+    let wrong = |argument: &'static str, value: Value| start(with(argument, value), argument);
+    let missing = format!("{inside}/missing");
     let rows: Vec<(&str, Value, &str)> = vec![
-        ("start", with(|job| job["promt"] = json!("x")), "promt"),
-        ("start", with(|job| job["prompt"] = json!("")), "prompt"),
-        (
-            "start",
-            with(|job| job["prompt"] = json!("/clear")),
-            "prompt",
-        ),
-        (
-            "start",
-            with(|job| job["prompt"] = json!("--help")),
-            "prompt",
-        ),
-        (
-            "start",
-            with(|job| job["prompt"] = json!("x".repeat(250_000))),
-            "prompt",
-        ),
-        (
-            "start",
-            json!({"prompt": "Fix it.", "allowed_dirs": [outside]}),
-            "allowed_dirs",
-        ),
-        (
-            "start",
-            json!({"prompt": "Fix it.", "allowed_dirs": [format!("{inside}/missing")]}),
-            "allowed_dirs",
-        ),
-        (
-            "start",
-            json!({"prompt": "Fix it.", "allowed_dirs": [bare_folder]}),
-            "allowed_dirs",
-        ),
-        (
-            "start",
-            json!({"prompt": "Fix it.", "allowed_dirs": []}),
-            "allowed_dirs",
-        ),
-        ("start", json!({"prompt": "Fix it."}), "allowed_dirs"),
-        (
-            "start",
-            with(|job| job["permission_mode"] = json!("yolo")),
-            "permission_mode",
-        ),
-        (
-            "start",
-            with(|job| job["permission_mode"] = json!("bypassPermissions")),
-            "permission_mode",
-        ),
-        (
-            "start",
-            with(|job| job["checks"] = json!([{"name": "x"}])),
-            "checks[0]",
-        ),
-        (
-            "start",
-            with(|job| job["wait_ms"] = json!("soon")),
-            "wait_ms",
-        ),
+        wrong("promt", json!("x")),
+        wrong("prompt", json!("")),
+        wrong("prompt", json!("/clear")),
+        wrong("prompt", json!("--help")),
+        wrong("prompt", json!("x".repeat(250_000))),
+        wrong("allowed_dirs", json!([outside])),
+        wrong("allowed_dirs", json!([missing])),
+        wrong("allowed_dirs", json!([bare_folder])),
+        wrong("allowed_dirs", json!([])),
+        start(json!({"prompt": "Fix it."}), "allowed_dirs"),
+        wrong("permission_mode", json!("yolo")),
+        wrong("permission_mode", json!("bypassPermissions")),
+        start(with("checks", json!([{"name": "x"}])), "checks[0]"),
+        wrong("wait_ms", json!("soon")),
         ("get", json!({"job_id": "../../etc/passwd"}), "job_id"),
         ("get", json!({"job_id": "0".repeat(26)}), "job_id"),
         ("wait", json!({}), "job_id"),

@@ -15,6 +15,16 @@ fn call(index: Value, id: Value, name: Value, arguments: Value) -> Value {
     )
 }
 
+/// A call of `f` with these arguments, as the first of an answer.
+fn f(arguments: &str) -> Value {
+    call(json!(0), json!("c1"), json!("f"), json!(arguments))
+}
+
+/// A call of `g` without any, as the second.
+fn g() -> Value {
+    call(json!(1), json!("c2"), json!("g"), json!("{}"))
+}
+
 fn piece(index: u64, arguments: &str) -> Value {
     delta(json!({ "tool_calls": [{ "index": index, "function": { "arguments": arguments } }] }))
 }
@@ -144,7 +154,7 @@ fn rows() -> Vec<Row> {
         (
             "a call in pieces",
             vec![
-                call(json!(0), json!("c1"), json!("f"), json!("")),
+                f(""),
                 piece(0, "{\"a\""),
                 piece(0, ":1}"),
                 finish("tool_calls"),
@@ -154,28 +164,19 @@ fn rows() -> Vec<Row> {
         ),
         (
             "arguments in the chunk with the id",
-            vec![
-                call(json!(0), json!("c1"), json!("f"), json!("{\"a\":1}")),
-                finish("tool_calls"),
-            ],
+            vec![f("{\"a\":1}"), finish("tool_calls")],
             &["C:f(c1){\"a\":1}"],
             "tool_use",
         ),
         (
             "a call that ends with stop",
-            vec![
-                call(json!(0), json!("c1"), json!("f"), json!("{}")),
-                finish("stop"),
-            ],
+            vec![f("{}"), finish("stop")],
             &["C:f(c1){}"],
             "tool_use",
         ),
         (
             "no arguments",
-            vec![
-                call(json!(0), json!("c1"), json!("f"), json!("")),
-                finish("tool_calls"),
-            ],
+            vec![f(""), finish("tool_calls")],
             &["C:f(c1){}"],
             "tool_use",
         ),
@@ -199,18 +200,14 @@ fn rows() -> Vec<Row> {
         ),
         (
             "two calls one after the other",
-            vec![
-                call(json!(0), json!("c1"), json!("f"), json!("{}")),
-                call(json!(1), json!("c2"), json!("g"), json!("{}")),
-                finish("tool_calls"),
-            ],
+            vec![f("{}"), g(), finish("tool_calls")],
             &["C:f(c1){}", "C:g(c2){}"],
             "tool_use",
         ),
         (
             "two calls interleaved",
             vec![
-                call(json!(0), json!("c1"), json!("f"), json!("{\"a\":")),
+                f("{\"a\":"),
                 call(json!(1), json!("c2"), json!("g"), json!("{\"b\":")),
                 piece(0, "1"),
                 piece(1, "2"),
@@ -224,7 +221,7 @@ fn rows() -> Vec<Row> {
         (
             "the same index with another id",
             vec![
-                call(json!(0), json!("c1"), json!("f"), json!("{}")),
+                f("{}"),
                 call(json!(0), json!("c2"), json!("g"), json!("{}")),
                 finish("tool_calls"),
             ],
@@ -244,7 +241,7 @@ fn rows() -> Vec<Row> {
         (
             "the id repeated, or empty",
             vec![
-                call(json!(0), json!("c1"), json!("f"), json!("{\"a\"")),
+                f("{\"a\""),
                 call(json!(0), json!("c1"), json!(""), json!(":")),
                 call(json!(0), json!(""), json!(""), json!("1}")),
                 finish("tool_calls"),
@@ -275,7 +272,7 @@ fn rows() -> Vec<Row> {
         (
             "text within a call",
             vec![
-                call(json!(0), json!("c1"), json!("f"), json!("{\"a\":")),
+                f("{\"a\":"),
                 text("aside"),
                 piece(0, "1}"),
                 finish("tool_calls"),
@@ -285,23 +282,13 @@ fn rows() -> Vec<Row> {
         ),
         (
             "text after a call",
-            vec![
-                call(json!(0), json!("c1"), json!("f"), json!("{}")),
-                text("after"),
-                finish("tool_calls"),
-            ],
+            vec![f("{}"), text("after"), finish("tool_calls")],
             &["C:f(c1){}", "T:after"],
             "tool_use",
         ),
         (
             "white space around calls",
-            vec![
-                text("\n\n"),
-                call(json!(0), json!("c1"), json!("f"), json!("{}")),
-                text("\n"),
-                call(json!(1), json!("c2"), json!("g"), json!("{}")),
-                finish("tool_calls"),
-            ],
+            vec![text("\n\n"), f("{}"), text("\n"), g(), finish("tool_calls")],
             &["C:f(c1){}", "C:g(c2){}"],
             "tool_use",
         ),
@@ -313,17 +300,14 @@ fn rows() -> Vec<Row> {
         ),
         (
             "broken arguments",
-            vec![
-                call(json!(0), json!("c1"), json!("f"), json!("{\"a\":")),
-                finish("tool_calls"),
-            ],
+            vec![f("{\"a\":"), finish("tool_calls")],
             &["C:f(c1){\"broken\":\"{\\\"a\\\":\"}"],
             "tool_use",
         ),
         (
             "two calls with the same id",
             vec![
-                call(json!(0), json!("c1"), json!("f"), json!("{}")),
+                f("{}"),
                 call(json!(1), json!("c1"), json!("f"), json!("{}")),
                 finish("tool_calls"),
             ],
@@ -399,11 +383,7 @@ async fn every_way_to_stream_an_answer_becomes_the_same_protocol() {
 
 #[tokio::test]
 async fn an_old_id_is_not_used_again() {
-    let double = Double::always(stream(&[
-        call(json!(0), json!("c1"), json!("f"), json!("{}")),
-        finish("tool_calls"),
-    ]))
-    .await;
+    let double = Double::always(stream(&[f("{}"), finish("tool_calls")])).await;
     let adapter = in_front_of(&double).await;
     let body = ask(json!({ "stream": true, "messages": [
         { "role": "user", "content": "hi" },
@@ -496,14 +476,10 @@ async fn a_stream_may_end_without_done_but_not_without_a_reason() {
             true,
         ),
         ("nothing", open_stream(std::slice::from_ref(&text)), false),
-        (
-            "a call that is cut",
-            open_stream(&[call(json!(0), json!("c1"), json!("f"), json!("{\"a\":"))]),
-            false,
-        ),
+        ("a call that is cut", open_stream(&[f("{\"a\":")]), false),
         (
             "a call that is cut, and [DONE]",
-            stream(&[call(json!(0), json!("c1"), json!("f"), json!("{\"a\":"))]),
+            stream(&[f("{\"a\":")]),
             false,
         ),
         (

@@ -531,71 +531,98 @@ fn a_pack_begins_with_definitions_and_merges_what_touches() {
 
 #[test]
 fn definitions_are_told_from_uses_in_many_languages() {
-    let rows: &[(&str, &str, Rank)] = &[
-        ("pub(crate) async fn run(", "run", Rank::Definition),
+    let rows: &[(Rank, &str, &[&str])] = &[
         (
-            "impl<'a> Iterator for Lines<'a> {",
-            "Lines",
             Rank::Definition,
-        ),
-        ("struct Lines<'a> {", "Lines", Rank::Definition),
-        ("macro_rules! vocabulary {", "vocabulary", Rank::Definition),
-        ("def run(self):", "run", Rank::Definition),
-        ("    async def run(self):", "run", Rank::Definition),
-        ("class Runner(Base):", "Runner", Rank::Definition),
-        (
-            "func (r *Runner) Run(ctx context.Context) error {",
-            "Run",
-            Rank::Definition,
-        ),
-        ("type Runner struct {", "Runner", Rank::Definition),
-        ("export default function run() {", "run", Rank::Definition),
-        ("export const run = async () => {", "run", Rank::Definition),
-        (
-            "  private async run(job: Job): Promise<void> {",
             "run",
-            Rank::Definition,
+            &[
+                "pub(crate) async fn run(",
+                "def run(self):",
+                "    async def run(self):",
+                "export default function run() {",
+                "export const run = async () => {",
+                "  private async run(job: Job): Promise<void> {",
+                "  run(job) {",
+                "static int run(struct job *job)",
+                "int run(struct job *job) {",
+                "fun run(job: Job): Int {",
+            ],
         ),
-        ("  run(job) {", "run", Rank::Definition),
         (
-            "public static void main(String[] args) {",
-            "main",
             Rank::Definition,
+            "Lines",
+            &["impl<'a> Iterator for Lines<'a> {", "struct Lines<'a> {"],
         ),
-        ("static int run(struct job *job)", "run", Rank::Definition),
-        ("int run(struct job *job) {", "run", Rank::Definition),
-        ("#define RUN 1", "RUN", Rank::Definition),
         (
-            "interface Runner extends Base {",
+            Rank::Definition,
+            "vocabulary",
+            &["macro_rules! vocabulary {"],
+        ),
+        (
+            Rank::Definition,
             "Runner",
-            Rank::Definition,
+            &[
+                "class Runner(Base):",
+                "type Runner struct {",
+                "interface Runner extends Base {",
+                "module Runner",
+            ],
         ),
-        ("CREATE TABLE jobs (", "jobs", Rank::Use),
-        ("create table jobs (", "jobs", Rank::Definition),
-        ("module Runner", "Runner", Rank::Definition),
-        ("fun run(job: Job): Int {", "run", Rank::Definition),
-        ("RUN = 1", "RUN", Rank::Binding),
-        ("self.run = run", "run", Rank::Binding),
-        ("  run: npm test", "run", Rank::Binding),
-        ("\"run\": \"npm test\",", "run", Rank::Binding),
-        ("[profile.release]", "release", Rank::Binding),
-        ("## How to run", "run", Rank::Binding),
-        ("run: build", "run", Rank::Binding),
-        ("    run(job);", "run", Rank::Use),
-        ("    if run(job) {", "run", Rank::Use),
-        ("    let x = run(job);", "run", Rank::Use),
-        ("    if x == run {", "run", Rank::Use),
-        ("    return run(job)", "run", Rank::Use),
-        ("describe('x', () => run(job))", "run", Rank::Use),
-        ("it('runs', async () => {", "it", Rank::Use),
-        ("// fn run() is gone", "run", Rank::Use),
-        ("use crate::run;", "run", Rank::Import),
-        ("from jobs import run", "run", Rank::Import),
-        ("import { run } from './run'", "run", Rank::Import),
+        (
+            Rank::Definition,
+            "Run",
+            &["func (r *Runner) Run(ctx context.Context) error {"],
+        ),
+        (
+            Rank::Definition,
+            "main",
+            &["public static void main(String[] args) {"],
+        ),
+        (Rank::Definition, "RUN", &["#define RUN 1"]),
+        (Rank::Definition, "jobs", &["create table jobs ("]),
+        (Rank::Use, "jobs", &["CREATE TABLE jobs ("]),
+        (
+            Rank::Use,
+            "run",
+            &[
+                "    run(job);",
+                "    if run(job) {",
+                "    let x = run(job);",
+                "    if x == run {",
+                "    return run(job)",
+                "describe('x', () => run(job))",
+                "// fn run() is gone",
+            ],
+        ),
+        (Rank::Use, "it", &["it('runs', async () => {"]),
+        (Rank::Binding, "RUN", &["RUN = 1"]),
+        (
+            Rank::Binding,
+            "run",
+            &[
+                "self.run = run",
+                "  run: npm test",
+                "\"run\": \"npm test\",",
+                "## How to run",
+                "run: build",
+            ],
+        ),
+        (Rank::Binding, "release", &["[profile.release]"]),
+        (
+            Rank::Import,
+            "run",
+            &[
+                "use crate::run;",
+                "from jobs import run",
+                "import { run } from './run'",
+            ],
+        ),
     ];
-    for (line, term, expected) in rows {
+    for (expected, term, lines) in rows {
         let judge = definition::Judge::of(term).expect("the rules compile");
-        assert_eq!(judge.rank(line.as_bytes()), *expected, "{term} in {line}");
+        for line in *lines {
+            assert_eq!(judge.rank(line.as_bytes()), *expected, "{term} in {line}");
+        }
     }
 }
 
