@@ -1,12 +1,17 @@
 //! Plugins for the tests, built once a run from `tests/fixtures/plugins`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use mcp_codex_worker::plugins::kit::build::encode;
-use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings};
+use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings, unused_compiled};
 use sha2::{Digest, Sha256};
+
+/// What no run has used for so long is thrown away: reading a file is noted once a day.
+const UNUSED: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// The repository.
 pub(crate) fn workspace() -> &'static Path {
@@ -41,37 +46,74 @@ pub(crate) fn guest(name: &str) -> PathBuf {
             .status()
             .unwrap();
         assert!(status.success(), "the guests do not build");
-        let components = folder().join(format!("components-{}", std::process::id()));
-        std::fs::create_dir_all(&components).unwrap();
-        for entry in std::fs::read_dir(folder().join("wasm32-unknown-unknown/release")).unwrap() {
-            let path = entry.unwrap().path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "wasm")
-            {
-                let name = path
-                    .file_stem()
-                    .unwrap()
-                    .to_string_lossy()
-                    .replace('_', "-");
-                let component = encode(&std::fs::read(&path).unwrap()).unwrap();
-                std::fs::write(components.join(format!("{name}.wasm")), component).unwrap();
-            }
-        }
-        components
+        keep(components())
     });
     components.join(format!("{name}.wasm"))
 }
 
+/// What was built, by file name.
+fn components() -> BTreeMap<String, Vec<u8>> {
+    let built = std::fs::read_dir(folder().join("wasm32-unknown-unknown/release")).unwrap();
+    let modules = built.map(|entry| entry.unwrap().path()).filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "wasm")
+    });
+    let component = |path: PathBuf| {
+        let name = path
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .replace('_', "-");
+        (name, encode(&std::fs::read(&path).unwrap()).unwrap())
+    };
+    modules.map(component).collect()
+}
+
+/// One folder for the same components, whoever built them: several runs may be at it at once. What was built before goes
+/// when nobody can be using it any more.
+fn keep(components: BTreeMap<String, Vec<u8>>) -> PathBuf {
+    let all = folder().join("components");
+    std::fs::create_dir_all(&all).unwrap();
+    let mut digest = Sha256::new();
+    let aside = tempfile::tempdir_in(&all).unwrap();
+    for (name, component) in &components {
+        digest.update(component);
+        std::fs::write(aside.path().join(name), component).unwrap();
+    }
+    let place = all.join(hex(&digest.finalize()));
+    // There already, where another run was first.
+    let _ = std::fs::rename(aside.path(), &place);
+    assert!(place.is_dir(), "{}", place.display());
+    std::fs::File::open(&place)
+        .and_then(|place| place.set_modified(SystemTime::now()))
+        .unwrap();
+    for entry in std::fs::read_dir(&all).unwrap().flatten() {
+        let modified = entry.metadata().and_then(|entry| entry.modified());
+        let age = modified.ok().and_then(|modified| modified.elapsed().ok());
+        if age.is_some_and(|age| age > UNUSED) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    place
+}
+
 pub(crate) fn engine() -> Arc<Engine> {
-    Engine::shared(&folder().join("cache")).unwrap()
+    static CLEARED: Once = Once::new();
+    let cache = folder().join("cache");
+    CLEARED.call_once(|| {
+        for compiled in unused_compiled(&cache, SystemTime::now() - UNUSED) {
+            let _ = std::fs::remove_file(compiled);
+        }
+    });
+    Engine::shared(&cache).unwrap()
 }
 
 pub(crate) fn sha256(path: &Path) -> String {
-    Sha256::digest(std::fs::read(path).unwrap())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(std::fs::read(path).unwrap()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The plugins that this `[plugins]` table gives.
