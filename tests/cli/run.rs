@@ -164,6 +164,44 @@ fn ctrl_c_cancels_the_job_and_still_tells_what_it_did() {
     assert_eq!(waited.status.code(), Some(3), "{}", stderr(&waited));
 }
 
+/// A CI runner kills what takes too long, and asks nobody.
+#[test]
+fn a_run_that_is_killed_leaves_no_agent_at_work() {
+    let repository = repository();
+    let agent =
+        StandIn::that("printf 'two\\n' > src/a.txt; touch begun; while :; do sleep 1; done");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent).set("MAX_RUNNING_JOBS", 1);
+    let job = json!({"prompt": "Change a line.", "allowed_dirs": [repository.path()]});
+    let mut first = start(&worker, &job, &["-q"]);
+    wait_for("the agent begins", || {
+        repository.path().join("begun").exists()
+    });
+    let mut queued = start(&worker, &job, &["-q"]);
+    let listed = || {
+        let output = worker.command(["jobs", "ls", "--json"]).output().unwrap();
+        serde_json::from_slice::<Vec<Value>>(&output.stdout).unwrap()
+    };
+    wait_for("the second job is queued", || listed().len() == 2);
+    for run in [&mut queued, &mut first] {
+        run.kill().unwrap();
+        run.wait().unwrap();
+    }
+    wait_for("both jobs end", || {
+        listed().iter().all(|job| job["job_status"] == "cancelled")
+    });
+    worker.assert_no_process_left();
+    for (at, changed) in [(0, json!([])), (1, json!(["begun", "src/a.txt"]))] {
+        let id = listed()[at]["job_id"].as_str().unwrap().to_owned();
+        let shown = worker
+            .command(["jobs", "show", "--json", &id])
+            .output()
+            .unwrap();
+        let result: Value = serde_json::from_slice(&shown.stdout).unwrap();
+        assert_eq!(result["error"]["cause"], "run_gone", "{result}");
+        assert_eq!(result["changed_files"], changed, "{result}");
+    }
+}
+
 #[test]
 fn a_job_in_the_foreground_takes_its_place_in_the_queue() {
     let repository = repository();

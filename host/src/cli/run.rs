@@ -1,4 +1,5 @@
-//! `run`: one job in the foreground, for CI and for people. A front like any other: the job has a runner of its own.
+//! `run`: one job in the foreground, for CI and for people. A front like any other, since the job has a runner of its own;
+//! only that the job ends with it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -33,6 +34,7 @@ const SLICE: u64 = 24_000;
 #[command(after_help = "\
 The job is the JSON object that `start` takes (examples/job.json); relative allowed_dirs are taken from the current
 directory. Progress goes to stderr, the result to stdout. Ctrl-C cancels the job; Ctrl-C again leaves without waiting.
+The job ends with this process, also when that is killed.
 
 Exit code: 0 completed, 1 failed, 2 the job or the settings are wrong and nothing was started, 3 cancelled, timed out or
 interrupted, 130 left before the job was over.")]
@@ -143,12 +145,7 @@ impl Watch {
     async fn job(&mut self, job: Map<String, Value>) -> Result<(JobId, Value), RunError> {
         // From here on Ctrl-C ends no longer this process alone and leaves the job behind.
         let mut signals = Signals::listen().map_err(RunError::Runtime)?;
-        let started = self.front.start(job, |_| {}).await?;
-        let id = started.get("job_id").and_then(Value::as_str);
-        let id: JobId = id
-            .unwrap_or_default()
-            .parse()
-            .map_err(|rule| Refusal::internal(format!("`start` gave no job: {rule}")))?;
+        let (id, _leash) = self.front.start_attached(job).await?;
         self.progress.line(&format!("job {id}"));
         let mut cancelling = false;
         let front = self.front.clone();

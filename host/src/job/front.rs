@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::analyze::AnalyzeSpec;
 use super::arguments::Arguments;
 use super::id::JobId;
-use super::launch::{self, Assignment, LaunchError, Question};
+use super::launch::{self, Assignment, LaunchError, Leash, Question};
 use super::reading::{PackSpec, Reading, SearchSpec};
 use super::refusal::Refusal;
 use super::runner::Continuation;
@@ -75,8 +75,8 @@ impl Front {
         let (spec, wait_ms) = spec::parse_start(arguments, &self.settings)?;
         self.require_gateway(spec.model.as_deref())?;
         let settings = Arc::clone(&self.settings);
-        let id = self
-            .with_store(move |store| launch_job(&settings, store, spec))
+        let (id, _) = self
+            .with_store(move |store| launch_job(&settings, store, spec, false))
             .await?;
         if wait_ms == 0 {
             return Ok(json!({ "job_id": id, "job_status": State::Queued }));
@@ -91,6 +91,21 @@ impl Front {
             progress,
         )
         .await
+    }
+
+    /// Starts a job that is cancelled when the leash is dropped or this process ends, however it ends.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_attached(
+        &self,
+        arguments: Map<String, Value>,
+    ) -> Result<(JobId, Leash), Refusal> {
+        let (spec, _) = spec::parse_start(arguments, &self.settings)?;
+        self.require_gateway(spec.model.as_deref())?;
+        let settings = Arc::clone(&self.settings);
+        self.with_store(move |store| launch_job(&settings, store, spec, true))
+            .await
     }
 
     /// Status and live progress, the result of a job that is over, or a slice of an artifact.
@@ -437,7 +452,12 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Checks the directories, makes the job and hands it to a runner.
-fn launch_job(settings: &Settings, store: &Store, mut spec: JobSpec) -> Result<JobId, Refusal> {
+fn launch_job(
+    settings: &Settings,
+    store: &Store,
+    mut spec: JobSpec,
+    attached: bool,
+) -> Result<(JobId, Leash), Refusal> {
     let root = root(settings)?;
     let home = go_on_where_it_was(store, &mut spec)?;
     let workspace = Workspace::open(&root, &spec.allowed_dirs)
@@ -463,14 +483,16 @@ fn launch_job(settings: &Settings, store: &Store, mut spec: JobSpec) -> Result<J
         ));
     }
     let log: PathBuf = store.job_folder(&id).join("runner.log");
-    if let Err(fault) = launch::start_job(settings, id.clone(), spec, hold, &log) {
-        store.remove(&id)?;
-        return Err(match fault {
-            LaunchError::Refused(refusal) => refusal,
-            other => Refusal::internal(other),
-        });
+    match launch::start_job(settings, id.clone(), spec, attached, hold, &log) {
+        Ok(leash) => Ok((id, leash)),
+        Err(fault) => {
+            store.remove(&id)?;
+            Err(match fault {
+                LaunchError::Refused(refusal) => refusal,
+                other => Refusal::internal(other),
+            })
+        }
     }
-    Ok(id)
 }
 
 /// A job that goes on in a finished one works where that one worked: its session is kept for that directory. The job in

@@ -5,7 +5,7 @@
 //! there. A remote executor would start the same subcommand.
 
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, io};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -46,6 +47,8 @@ pub(super) enum Assignment {
         id: JobId,
         /// What was asked.
         spec: Box<JobSpec>,
+        /// Whether the job ends with whoever started it, see [`Leash`].
+        attached: bool,
     },
     /// Answer one question about files.
     Analyze(AnalyzeSpec),
@@ -88,14 +91,23 @@ pub(super) struct Ready {
     pub(super) error: Option<Refusal>,
 }
 
+/// What whoever starts an attached job holds it by. When this is dropped, or its process is gone, however it went, the
+/// runner cancels the job: nobody waits for what it would still spend.
+#[derive(Debug)]
+#[must_use = "dropping it cancels an attached job"]
+pub struct Leash {
+    _channel: UnixStream,
+}
+
 /// Starts the runner of a job, which owns the job from here on. Returns when it has said so.
 pub(super) fn start_job(
     settings: &Settings,
     id: JobId,
     spec: JobSpec,
+    attached: bool,
     hold: Hold,
     log: &Path,
-) -> Result<(), LaunchError> {
+) -> Result<Leash, LaunchError> {
     let lock = hold.file().try_clone().map_err(LaunchError::Spawn)?;
     let log = OpenOptions::new()
         .create(true)
@@ -105,18 +117,21 @@ pub(super) fn start_job(
     let assignment = Assignment::Job {
         id,
         spec: Box::new(spec),
+        attached,
     };
-    let (mut child, mut channel) =
-        spawn(settings, &assignment, Stdio::from(lock), Stdio::from(log))?;
+    let (mut child, channel) = spawn(settings, &assignment, Stdio::from(lock), Stdio::from(log))?;
     // Reaped whenever it ends; the job does not depend on this thread or process.
     std::thread::spawn(move || child.wait());
     channel
         .set_read_timeout(Some(READY_TIMEOUT))
         .map_err(LaunchError::Handover)?;
-    let ready: Ready = serde_json::from_value(read_answer(&mut channel)?)
-        .map_err(|error| LaunchError::Handover(error.into()))?;
-    match ready.error {
-        None => Ok(()),
+    // One line: the runner of an attached job keeps its end open.
+    let mut ready = Vec::new();
+    BufReader::new((&channel).take(ANSWER_MAX))
+        .read_until(b'\n', &mut ready)
+        .map_err(LaunchError::Handover)?;
+    match parse_answer::<Ready>(&ready)?.error {
+        None => Ok(Leash { _channel: channel }),
         Some(error) => Err(LaunchError::Refused(error)),
     }
 }
@@ -199,7 +214,11 @@ fn read_answer(channel: &mut UnixStream) -> Result<Value, LaunchError> {
         .take(ANSWER_MAX)
         .read_to_end(&mut answer)
         .map_err(LaunchError::Handover)?;
-    serde_json::from_slice(&answer).map_err(|_| {
+    parse_answer(&answer)
+}
+
+fn parse_answer<T: DeserializeOwned>(answer: &[u8]) -> Result<T, LaunchError> {
+    serde_json::from_slice(answer).map_err(|_| {
         let ended = io::Error::new(
             io::ErrorKind::UnexpectedEof,
             "it ended before it answered; its log says why",

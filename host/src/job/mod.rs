@@ -24,6 +24,7 @@ mod view;
 pub(crate) use defaults::problems as default_check_problems;
 pub use front::Front;
 pub use id::{JobId, MalformedId};
+pub use launch::Leash;
 pub(crate) use launch::RUNNER_SUBCOMMAND;
 pub(crate) use recovery::settle_all;
 pub use refusal::Refusal;

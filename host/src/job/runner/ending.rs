@@ -190,6 +190,13 @@ fn judge(job: &Job, came_to: Result<(), Cut>) -> (State, Fault) {
                 )
             }
             Some(Cause::Gateway(cause, message)) => (State::Failed, fault(cause, message.clone())),
+            Some(Cause::Deserted) => (
+                State::Cancelled,
+                fault(
+                    "run_gone",
+                    "the `run` that waited for this job was killed".to_owned(),
+                ),
+            ),
             Some(Cause::Cancelled) | None => (State::Cancelled, None),
         },
     }

@@ -6,6 +6,7 @@
 mod apply;
 mod ending;
 mod equipment;
+mod hangup;
 mod journal;
 mod log;
 mod masked;
@@ -80,12 +81,12 @@ fn begin(settings: Settings, mask: &LogMask) -> Result<(), BeginError> {
         .map_err(BeginError::Runtime)?;
     let _context = context(&assignment);
     match assignment {
-        Assignment::Job { id, spec } => {
+        Assignment::Job { id, spec, attached } => {
             let Some(store) = accept(&settings, &id, &spec, &mut channel)? else {
                 return Ok(());
             };
-            drop(channel);
-            runtime.block_on(pipeline::run(settings, id, *spec, store, mask));
+            let front = attached.then_some(channel);
+            runtime.block_on(pipeline::run(settings, id, *spec, store, front, mask));
         }
         Assignment::Analyze(question) => {
             runtime.block_on(question::answer(settings, question, channel, mask));
@@ -123,24 +124,6 @@ fn send(mut channel: &UnixStream, outcome: &Outcome) {
     }
 }
 
-/// Ends when the front closed its side for good. It has ended its sending side long since, so a read does not tell.
-async fn hung_up(channel: UnixStream) {
-    let watched = tokio::task::spawn_blocking(move || {
-        use rustix::event::{PollFd, PollFlags, poll};
-        loop {
-            let mut ends = [PollFd::new(&channel, PollFlags::empty())];
-            match poll(&mut ends, None) {
-                Ok(_) | Err(rustix::io::Errno::INTR)
-                    if !ends
-                        .iter()
-                        .any(|end| end.revents().contains(PollFlags::HUP)) => {}
-                _ => return,
-            }
-        }
-    });
-    let _ = watched.await;
-}
-
 /// Takes over the job: from the answer on, the front counts on this process. Nothing, when it is a job that cannot be
 /// done, which is found out before it costs anything.
 fn accept(
@@ -154,7 +137,7 @@ fn accept(
         let refused = Ready {
             error: Some(refusal),
         };
-        let _ = channel.write_all(&serde_json::to_vec(&refused).unwrap_or_default());
+        tell(channel, &refused);
         return Ok(None);
     }
     let store = Store::open(&settings.state_dir)?;
@@ -162,10 +145,16 @@ fn accept(
     if let Some(identity) = process::identity(std::process::id()) {
         store.record_runner(id, &identity)?;
     }
-    let ready = serde_json::to_vec(&Ready { error: None }).unwrap_or_default();
     // A front that is gone by now does not matter: the job is ours.
-    let _ = channel.write_all(&ready);
+    tell(channel, &Ready { error: None });
     Ok(Some(store))
+}
+
+/// Says in one line whether the job is taken.
+fn tell(channel: &mut UnixStream, ready: &Ready) {
+    let mut line = serde_json::to_vec(ready).unwrap_or_default();
+    line.push(b'\n');
+    let _ = channel.write_all(&line);
 }
 
 /// What a runner inherits: the locked handle as standard output, the front's socket as standard input.

@@ -4,6 +4,7 @@
 //! ([`Findings`]), so that a job that was cut short still tells what it did.
 
 use std::ffi::OsString;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::equipment::{Equipment, LOOPBACK};
+use super::hangup::hung_up;
 use super::journal::Journal;
 use super::metering::Metering;
 use super::site::Site;
@@ -44,12 +46,13 @@ struct Surroundings<'a> {
     files_confined: bool,
 }
 
-/// Runs a job from its place in the queue to its terminal state.
+/// Runs a job from its place in the queue to its terminal state, or until its front is gone, where it is tied to one.
 pub(super) async fn run(
     settings: Settings,
     id: JobId,
     spec: JobSpec,
     store: Store,
+    front: Option<UnixStream>,
     mask: &LogMask,
 ) {
     let settings = Arc::new(settings);
@@ -57,6 +60,9 @@ pub(super) async fn run(
     match Store::open(&settings.state_dir) {
         Ok(store) => stop.listen(store, id.clone()),
         Err(fault) => tracing::error!(%fault, "this job cannot be cancelled"),
+    }
+    if let Some(front) = front {
+        stop.with(hung_up(front));
     }
     let for_equipment = Arc::clone(&settings);
     let dirs = spec.allowed_dirs.clone();

@@ -4,6 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use super::equipment::Equipment;
+use super::hangup::hung_up;
 use super::metering;
 use crate::gateway::{self, RecordSink};
 use crate::job::analyze::{self, AnalyzeSpec, Answered, Material};
@@ -25,7 +26,7 @@ pub(super) async fn answer(
         return;
     };
     tokio::select! {
-        () = super::hung_up(watched) => {}
+        () = hung_up(watched) => {}
         answered = find_out(Arc::new(settings), question, mask) => {
             let outcome = match answered {
                 Ok(answered) => Outcome::Answer(answered.reply()),

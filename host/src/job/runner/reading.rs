@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::equipment::Equipment;
+use super::hangup::hung_up;
 use crate::job::launch::Outcome;
 use crate::job::reading::{self, Reading};
 use crate::job::refusal::Refusal;
@@ -29,7 +30,7 @@ pub(super) async fn answer(
     // A thread of its own: a pattern that is lost in one file is not interrupted, but ends with the process.
     let read = tokio::task::spawn_blocking(move || read(Arc::new(settings), &reading, &mask));
     let answered = tokio::select! {
-        () = super::hung_up(watched) => return,
+        () = hung_up(watched) => return,
         answered = tokio::time::timeout(reading::HARD_LIMIT, read) => answered,
     };
     let outcome = match answered {

@@ -16,6 +16,8 @@ const CANCEL_POLL: Duration = Duration::from_millis(500);
 pub(super) enum Cause {
     /// Somebody cancelled it.
     Cancelled,
+    /// Whoever ran it in the foreground is gone.
+    Deserted,
     /// `timeout_ms` is over.
     TimedOut,
     /// The gateway will not serve this job, however often the agent asks: a stable name, and one sentence.
@@ -79,6 +81,15 @@ impl Stop {
                     Err(fault) => tracing::warn!(%fault, "cancel requests cannot be read"),
                 }
             }
+        });
+    }
+
+    /// Ends the job once whoever waits for it is gone.
+    pub(super) fn with(&self, gone: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.clone();
+        tokio::spawn(async move {
+            gone.await;
+            stop.now(Cause::Deserted);
         });
     }
 
