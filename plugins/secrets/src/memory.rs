@@ -56,9 +56,11 @@ pub(crate) enum Walk {
     LineEnd,
     /// To the end of a value that stands in for a variable.
     Default,
+    /// To the next `@` of a URL, or to its end.
+    Authority,
 }
 
-const WALKS: usize = Walk::Default as usize + 1;
+const WALKS: usize = Walk::Authority as usize + 1;
 
 /// Signs without which a rule has nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

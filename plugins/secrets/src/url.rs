@@ -1,9 +1,9 @@
 //! Credentials in URLs.
 
 use crate::Out;
-use crate::memory::{Class, Sign};
+use crate::memory::{Class, Sign, Walk};
 use crate::text::{Text, alnum, base64url};
-use crate::value::{Shape, is_placeholder, is_reference, random, wordy};
+use crate::value::{Shape, head, is_placeholder, is_reference, random, wordy};
 
 /// The longest user and password: some passwords are signed tokens.
 const LONGEST: usize = 3072;
@@ -27,19 +27,27 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     let mut mark = None;
     let mut slash = None;
     let mut i = from;
+    let ends = |i: usize| match text.at(i) {
+        0..=b' ' | b'"' | b'<' | b'>' | b'`' | 0x7f => true,
+        b'\'' => matches!(
+            text.at(i + 1),
+            0..=b' ' | b',' | b')' | b':' | b';' | b']' | b'}'
+        ),
+        b'\\' => matches!(text.at(i + 1), b'n' | b'r' | b't' | b'"' | b'\\' | b'u'),
+        _ => false,
+    };
     while i - from < LONGEST {
+        // Behind a colon and a slash nothing but an `@` matters.
+        if colon.is_some() && slash.is_some() && mark.is_none() && !encoded {
+            i = text.walk(Walk::Authority, i, LONGEST - (i - from), |i| {
+                (text.at(i) != b'@' && !ends(i)).then_some(i + 1)
+            });
+        }
+        if ends(i) {
+            break;
+        }
         let b = text.at(i);
         match b {
-            0..=b' ' | b'"' | b'<' | b'>' | b'`' | 0x7f => break,
-            b'\''
-                if matches!(
-                    text.at(i + 1),
-                    0..=b' ' | b',' | b')' | b':' | b';' | b']' | b'}'
-                ) =>
-            {
-                break;
-            }
-            b'\\' if matches!(text.at(i + 1), b'n' | b'r' | b't' | b'"' | b'\\' | b'u') => break,
             b'%' if encoded && text.starts_ci(i, b"%40") => mark = Some((i, 3)),
             b'%' if encoded && text.starts_ci(i, b"%3a") && colon.is_none() => colon = Some((i, 3)),
             b'%' if encoded && text.starts_ci(i, b"%2f") => {
@@ -147,7 +155,7 @@ fn is_secret(password: &[u8], user: &[u8]) -> bool {
     {
         return false;
     }
-    let shape = Shape::of(password);
+    let shape = Shape::of(head(password));
     // `user:pass@`, `user:secret@` are examples; anything else is taken for real.
     shape.len >= 4
         && !(shape.digits == 0
