@@ -25,7 +25,8 @@ pub trait Redactor: Sized {
     /// [`Fault::BadConfig`], naming the key.
     fn new(settings: Self::Settings) -> Result<Self, Fault>;
 
-    /// How much context a hit can need, and whether the host may search beforehand. Asked once an instance.
+    /// How much context a hit can need, and whether the host may search beforehand. What the first instance answers stands
+    /// for the others with the same settings.
     fn appetite(&self) -> Appetite;
 
     /// Looks at one window. The answer is a function of the text alone, not of how it was cut into windows: skip what
