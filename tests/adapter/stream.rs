@@ -881,3 +881,46 @@ async fn an_answer_that_goes_on_is_a_sign_of_life() {
         );
     }
 }
+
+/// Gateways send a chunk of HTTP for each token, and many of them in one packet.
+#[tokio::test]
+async fn tokens_that_arrive_together_go_on_together() {
+    const TOKENS: usize = 200;
+    let tokens: Vec<Value> = (0..TOKENS)
+        .map(|token| delta(json!({ "content": format!("{token} ") })))
+        .chain([finish("stop")])
+        .collect();
+    let whole = stream(&tokens);
+    let body = whole
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .map_or(&[][..], |end| &whole[end + 4..]);
+    let mut bytes =
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            .to_vec();
+    for event in String::from_utf8_lossy(body).split_inclusive("\n\n") {
+        bytes.extend(format!("{:x}\r\n{event}\r\n", event.len()).into_bytes());
+    }
+    bytes.extend(b"0\r\n\r\n");
+    let double = Double::always(bytes).await;
+    let adapter = in_front_of(&double).await;
+    let asked = ask(json!({ "stream": true }));
+    let mut answer = super::double::client()
+        .post(format!("{}/v1/messages", adapter.url()))
+        .header("x-api-key", super::double::TOKEN)
+        .body(asked.to_string())
+        .send()
+        .await
+        .unwrap();
+    let (mut pieces, mut text) = (0, Vec::new());
+    while let Some(piece) = answer.chunk().await.unwrap() {
+        pieces += 1;
+        text.extend_from_slice(&piece);
+    }
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.contains("199 ") && text.contains("message_stop"),
+        "{text}"
+    );
+    assert!(pieces < TOKENS / 2, "{pieces} writes for {TOKENS} tokens");
+}
