@@ -717,7 +717,7 @@ fn executables_links_and_line_ends_arrive_as_they_are() {
     scene.write("a.win", "one\r\ntwo\r\n");
     scene.commit("line ends");
     for how in ALL {
-        let job = format!("{how:?}").to_lowercase();
+        let job = format!("{how:?}.txt").to_lowercase();
         let isolated = scene.job(&job, false, |tree| {
             assert_eq!(fs::read(tree.join("a.win")).unwrap(), b"one\r\ntwo\r\n");
             write(&tree.join("a.win"), "one\r\n2\r\n");
@@ -879,6 +879,117 @@ fn nothing_that_a_repository_brings_along_is_run() {
         .current_dir(scene.top())
         .output();
     assert!(pwn.exists(), "plain git runs it");
+}
+
+/// As a folder of the host looks from within a container: everything belongs to another user. Plain git refuses to work
+/// there, since it would run what the configuration says; the host runs nothing of it, and works.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_repository_that_belongs_to_somebody_else_is_worked_in_and_runs_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else can give files away.
+        return;
+    }
+    let scene = Scene::new();
+    let pwn = scene.folder().join("PWN");
+    let evil = scene.folder().join("evil.sh");
+    write(
+        &evil,
+        format!("#!/bin/sh\ntouch '{}'\ncat\n", pwn.display()),
+    );
+    executable(&evil);
+    let program = evil.to_str().unwrap();
+    scene.write(".gitattributes", "*.txt filter=x\n");
+    scene.commit("attributes");
+    scene.git(&["config", "core.fsmonitor", program]);
+    scene.git(&["config", "filter.x.clean", program]);
+    scene.git(&["config", "filter.x.smudge", program]);
+    let _ = fs::remove_file(&pwn);
+    give_away(&scene.top());
+
+    let workspace = scene.workspace(&["."]);
+    let base = Base::capture(&workspace, &scene.folder().join("base"), Limits::default()).unwrap();
+    scene.write("src/b.txt", "by the agent\n");
+    let changes = base.changes().unwrap();
+    assert_eq!(changes.files.len(), 1);
+    base.revert(&changes.files).unwrap();
+    for how in [ApplyHow::Merge, ApplyHow::Squash, ApplyHow::Patch] {
+        let job = format!("{how:?}.txt").to_lowercase();
+        let line = format!("made by {job}\n");
+        let isolated = scene.job(&job, false, |tree| {
+            write(&tree.join("src").join(&job), &line)
+        });
+        isolated.apply(how).unwrap();
+        assert_eq!(read(&scene, &format!("src/{job}")), line);
+    }
+    assert!(!pwn.exists());
+}
+
+fn read(scene: &Scene, path: &str) -> String {
+    fs::read_to_string(scene.path(path)).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+fn give_away(path: &Path) {
+    std::os::unix::fs::lchown(path, Some(65534), Some(65534)).unwrap();
+    if path.symlink_metadata().unwrap().is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            give_away(&entry.unwrap().path());
+        }
+    }
+}
+
+/// Pointers stay pointers, whatever the configuration calls git-lfs, and the job is told.
+#[test]
+fn files_kept_by_git_lfs_are_pointers_and_its_filter_is_not_run() {
+    let scene = Scene::new();
+    let pwn = scene.folder().join("PWN");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
+    scene.write("art/big.psd", pointer);
+    scene.write(
+        ".gitattributes",
+        "*.psd filter=lfs diff=lfs merge=lfs -text\n",
+    );
+    scene.commit("lfs");
+    // As `git lfs install --local` writes it, but for the program.
+    for key in ["clean", "smudge", "process"] {
+        let program = format!("touch '{}'; git-lfs {key} -- %f", pwn.display());
+        scene.git(&["config", &format!("filter.lfs.{key}"), &program]);
+    }
+    scene.git(&["config", "filter.lfs.required", "true"]);
+    // The user has the content; a filter would turn it into the pointer.
+    scene.write("art/big.psd", "the content itself");
+
+    let workspace = scene.workspace(&["."]);
+    let base = Base::capture(&workspace, &scene.folder().join("base"), Limits::default()).unwrap();
+    assert!(
+        base.changes().unwrap().is_empty(),
+        "the content is how the user has it"
+    );
+    scene.write("art/big.psd", "other content");
+    let changes = base.changes().unwrap();
+    assert_eq!(
+        changes.read_before(b"art/big.psd", 0, 100).unwrap(),
+        b"the content itself"
+    );
+    base.revert(&changes.files).unwrap();
+
+    let isolated = scene.job("lfs", false, |tree| {
+        assert_eq!(
+            fs::read_to_string(tree.join("art/big.psd")).unwrap(),
+            pointer
+        );
+        write(&tree.join("src/b.txt"), "changed\n");
+    });
+    let notes = isolated.record().notes.join("; ");
+    assert!(
+        notes.contains("files kept by git-lfs are pointers here"),
+        "{notes}"
+    );
+    isolated.apply(ApplyHow::Patch).unwrap();
+    assert_eq!(read(&scene, "src/b.txt"), "changed\n");
+    assert_eq!(read(&scene, "art/big.psd"), "the content itself");
+    assert!(!pwn.exists());
 }
 
 fn executable(path: &Path) {

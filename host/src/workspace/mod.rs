@@ -329,6 +329,12 @@ impl Workspace {
         format!("tree-{device:x}-{inode:x}")
     }
 
+    /// Whether the repository belongs to another user than the one that this process runs as.
+    pub fn belongs_to_another(&self) -> bool {
+        rustix::fs::fstat(&self.0.handle)
+            .is_ok_and(|stat| stat.st_uid != rustix::process::geteuid().as_raw())
+    }
+
     /// The root that the workspace was opened below.
     pub fn root(&self) -> &Root {
         &self.0.root

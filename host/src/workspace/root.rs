@@ -43,6 +43,19 @@ pub struct Listing {
     pub truncated: bool,
 }
 
+/// Lets libgit2 read repositories that belong to other users, as every folder of the host does that a container sees. git
+/// refuses them because it would run what their configuration says; libgit2 runs nothing, and the host does not start git.
+fn read_for_any_owner() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    // SAFETY: the option is a plain number in libgit2, written once, before this process opens its first repository:
+    // there is no way to one but through a root.
+    ONCE.call_once(|| unsafe {
+        if let Err(error) = git2::opts::set_verify_owner_validation(false) {
+            tracing::debug!("libgit2 keeps its rule on owners: {error}");
+        }
+    });
+}
+
 impl Root {
     /// Opens the root. A symbolic link is resolved once, here; what it points to later does not matter.
     ///
@@ -53,6 +66,7 @@ impl Root {
             root: path.to_path_buf(),
             source,
         };
+        read_for_any_owner();
         let given = std::path::absolute(path).map_err(refuse)?;
         let handle = handles::open_dir(&given).map_err(refuse)?;
         let real = handles::path_of(handle.as_fd())

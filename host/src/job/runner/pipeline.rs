@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -103,6 +104,16 @@ pub(super) async fn run(
             .line(&format!("ended {swept} processes that were left over"));
     }
     ending::finish(job, came_to).await;
+}
+
+/// Settings for git, by its environment, that let it work in a repository of another user. Agent and checks have a HOME of
+/// their own, without what the user may have said there, and whatever git would run of the repository they could run as well.
+fn git_trusts(top: &Path) -> [(OsString, OsString); 3] {
+    [
+        ("GIT_CONFIG_COUNT".into(), "1".into()),
+        ("GIT_CONFIG_KEY_0".into(), "safe.directory".into()),
+        ("GIT_CONFIG_VALUE_0".into(), top.as_os_str().to_owned()),
+    ]
 }
 
 impl Job {
@@ -391,6 +402,9 @@ impl Job {
         let mut variables = self.equipment.check_env();
         if let Some(port) = site.port_base() {
             variables.push(("WORKER_PORT_BASE".into(), port.to_string().into()));
+        }
+        if site.workspace().belongs_to_another() {
+            variables.extend(git_trusts(site.workspace().top()));
         }
         variables
     }
