@@ -234,6 +234,11 @@ fn a_killed_runner_leaves_an_interrupted_job_with_its_log_and_no_process() {
     let mut front = worker.serve();
     let id = started(&mut front, job(&repository));
     wait_for_file(&repository.path().join("begun"));
+    // What the agent said has come this far.
+    wait_for("a line in the log", || {
+        let log = call(&mut front, "tail", json!({ "job_id": id })).structured;
+        log["log"].as_str().unwrap().contains("half way")
+    });
     let runner = runner_of(&worker, &id);
     kill(runner);
 
@@ -783,6 +788,179 @@ fn a_job_that_tampered_with_its_tree_is_not_gone_on_with() {
         "{:?}",
         refused.structured
     );
+}
+
+/// A job whose runner is killed once its agent has done `work`, and has more to do.
+#[cfg(target_os = "linux")]
+fn killed_at_work(worker: &Worker, front: &mut McpClient, mut asked: Value, work: &str) -> String {
+    asked["prompt"] = json!(format!("{work}; touch \"$HOME/ready\"; sleep 1000"));
+    let jobs = worker.state_dir().join("jobs");
+    let ready = |id: &str| jobs.join(id).join("home/ready");
+    // A job that goes on from another one has that one's HOME.
+    let home = asked["resume_job_id"].as_str().map(str::to_owned);
+    if let Some(home) = &home {
+        std::fs::remove_file(ready(home)).unwrap();
+    }
+    let id = started(front, asked);
+    wait_for_file(&ready(home.as_ref().unwrap_or(&id)));
+    kill(runner_of(worker, &id));
+    assert_eq!(ended(front, &id)["job_status"], "interrupted");
+    id
+}
+
+#[cfg(target_os = "linux")]
+fn isolated_job(repository: &Repository) -> Value {
+    let mut asked = job(repository);
+    asked["isolation"] = json!("worktree");
+    asked
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupted_job_in_a_tree_of_its_own_is_gone_on_with_and_nothing_of_it_is_lost() {
+    let repository = repository();
+    let agent = StandIn::that("sh -c \"$(tail -n 1 \"$PROMPT\")\"");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let first = killed_at_work(
+        &worker,
+        &mut front,
+        isolated_job(&repository),
+        "printf 'two\\n' > src/a.txt; git -c user.name=x -c user.email=x@x commit -qam own; printf 'x\\n' > new.txt; rm notes.txt",
+    );
+    // Once more, in the middle: what both did is still there, and told as one.
+    let work = "test -e new.txt && printf 'three\\n' >> src/a.txt";
+    let second = killed_at_work(&worker, &mut front, json!({ "resume_job_id": first }), work);
+    let refused = call(
+        &mut front,
+        "start",
+        json!({ "prompt": "true", "resume_job_id": first }),
+    );
+    assert!(
+        refused
+            .structured
+            .to_string()
+            .contains("go on from that one"),
+        "{refused:?}"
+    );
+
+    let third = run_job(
+        &mut front,
+        json!({ "prompt": "printf 'four\\n' >> src/a.txt; git status --short > status.txt", "resume_job_id": second }),
+    );
+    assert_eq!(third["job_status"], "completed", "{third}");
+    assert_eq!(
+        third["changed_files"],
+        json!(["new.txt", "notes.txt", "src/a.txt", "status.txt"]),
+        "{third}"
+    );
+    let applied = call(
+        &mut front,
+        "apply",
+        json!({ "job_id": third["job_id"], "how": "patch" }),
+    );
+    assert!(!applied.is_error, "{:?}", applied.structured);
+    assert_eq!(repository.read("src/a.txt"), "two\nthree\nfour\n");
+    assert_eq!(repository.read("new.txt"), "x\n");
+    assert!(!repository.path().join("notes.txt").exists());
+    // Git in the tree sees the same: what the agent had committed is work that is not committed.
+    assert_eq!(
+        repository.read("status.txt"),
+        " D notes.txt\n M src/a.txt\n?? new.txt\n?? status.txt\n"
+    );
+    drop(front);
+    worker.assert_no_process_left();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupted_job_on_uncommitted_work_is_not_gone_on_with_and_says_why() {
+    let repository = repository();
+    repository.write("notes.txt", "changed by the user\n");
+    let agent = StandIn::that("sh -c \"$(tail -n 1 \"$PROMPT\")\"");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let mut asked = isolated_job(&repository);
+    asked["include_dirty"] = json!(true);
+    let id = killed_at_work(&worker, &mut front, asked, "true");
+    let refused = call(
+        &mut front,
+        "start",
+        json!({ "prompt": "true", "resume_job_id": id }),
+    );
+    let said = refused.structured.to_string();
+    assert!(
+        said.contains("with uncommitted work of yours") && said.contains("start a new one"),
+        "{said}"
+    );
+}
+
+/// The agent's git would refuse it, and so would a check's: neither has the user's own settings.
+#[cfg(target_os = "linux")]
+#[test]
+fn agent_and_checks_can_use_git_in_a_repository_of_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else can give files away.
+        return;
+    }
+    let repository = repository();
+    let given = std::process::Command::new("chown")
+        .args(["-R", "65534:65534"])
+        .arg(repository.path())
+        .status();
+    assert!(given.unwrap().success());
+    let agent =
+        StandIn::that("printf 'two\\n' > src/a.txt; git status --short > src/status.txt 2>&1");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut asked = job(&repository);
+    asked["checks"] =
+        json!([{ "name": "git", "command": "git diff --name-only | grep -q src/a.txt" }]);
+    let result = run_job(&mut worker.serve(), asked);
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert!(repository.read("src/status.txt").contains(" M src/a.txt"));
+}
+
+/// The former job is old enough, but what the later one works with lies in its folder.
+#[test]
+fn gc_leaves_a_folder_that_another_job_lives_in() {
+    let repository = repository();
+    let agent = StandIn::that("sh -c \"$(tail -n 1 \"$PROMPT\")\"");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let mut asked = job(&repository);
+    asked["prompt"] = json!("printf 'two\\n' > src/a.txt");
+    asked["isolation"] = json!("worktree");
+    let first = run_job(&mut front, asked)["job_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let second = started(
+        &mut front,
+        json!({
+            "prompt": "touch \"$HOME/ready\"; while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done; printf 'three\\n' >> src/a.txt",
+            "resume_job_id": first,
+        }),
+    );
+    let folder = worker.state_dir().join("jobs").join(&first);
+    wait_for_file(&folder.join("home/ready"));
+    let gc = || {
+        let done = worker
+            .command(["gc", "--older-than", "0s", "--force"])
+            .output()
+            .unwrap();
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let said = gc();
+    assert!(said.contains("0 jobs forgotten"), "{said}");
+    assert!(folder.join("tree/src/a.txt").exists(), "{said}");
+    std::fs::write(folder.join("home/go"), "").unwrap();
+    let result = ended(&mut front, &second);
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert_eq!(result["changed_files"], json!(["src/a.txt"]), "{result}");
+    // Once nobody lives there any more both go, whichever of them is looked at first.
+    let said = gc();
+    assert!(said.contains("2 jobs forgotten"), "{said}");
+    assert!(!folder.exists());
 }
 
 /// A worker whose operator set checks, on the agent given.

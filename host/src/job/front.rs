@@ -554,9 +554,9 @@ fn can_go_on_in_tree(store: &Store, job: &JobRow) -> Result<(), Refusal> {
         .results
         .iter()
         .any(|sealed| sealed.job == job.id.as_str());
-    if !sealed {
+    if !sealed && record.dirty_included {
         return refuse(
-            "names a job that ended before what it changed was recorded; start a new one"
+            "names a job that ended before what it changed was recorded, in a tree with uncommitted work of yours, from which its changes cannot be told any more; start a new one"
                 .to_owned(),
         );
     }

@@ -383,7 +383,7 @@ impl IsolatedRecord {
 }
 
 /// Makes every folder writable for its owner: build tools leave read-only ones (Go's module cache), agents anything.
-fn open_up(dir: &Path) {
+pub(super) fn open_up(dir: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -495,7 +495,7 @@ fn keep_objects(objects: &Path, keep: &Path) -> Result<bool, WorkspaceError> {
 }
 
 /// Makes a repository in `tree` on a branch at `commit`, its objects by alternates, and checks the commit out.
-fn check_out(
+pub(super) fn check_out(
     tree: &Path,
     stores: &[PathBuf],
     git_dir: &Path,
@@ -548,7 +548,7 @@ fn check_out(
 }
 
 /// Checks out the submodules that the user has checked out, each as a repository of its own.
-fn submodules(
+pub(super) fn submodules(
     source: &Workspace,
     base: &git2::Tree<'_>,
     tree: &Path,

@@ -19,6 +19,7 @@ mod index;
 mod isolated;
 mod path;
 mod put;
+mod renewed;
 mod repository;
 mod revert;
 mod root;

@@ -127,7 +127,10 @@ impl Job {
 
         let claude = self.find_claude().await?;
         let mut site = self.find_site().await?;
-        let mut base = self.capture_base(&site).await?;
+        let mut base = match site.take_base() {
+            Some(base) => base,
+            None => self.capture_base(&site).await?,
+        };
         let metering = Metering::begin(&self.settings, &self.journal, &self.stop);
         let adapter = self.start_adapter(&metering).await?;
         let around = Surroundings {

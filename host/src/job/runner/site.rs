@@ -46,6 +46,8 @@ pub(super) struct Site {
     workspace: Workspace,
     isolated: Option<Isolated>,
     ports: Option<PortBase>,
+    /// The snapshot of the tree as it was made, where the job before ended without recording what it had changed.
+    renewed: Option<Base>,
     /// The agent's HOME.
     pub(super) home: PathBuf,
     /// The agent's session.
@@ -115,6 +117,11 @@ impl Site {
         }
     }
 
+    /// The snapshot to hold the job against, where it was taken already.
+    pub(super) fn take_base(&mut self) -> Option<Base> {
+        self.renewed.take()
+    }
+
     /// What jobs changed that worked in this tree before; it counts as changed since the base.
     pub(super) fn earlier(&self) -> Option<Earlier> {
         self.isolated.as_ref().and_then(Isolated::earlier)
@@ -172,6 +179,7 @@ impl Job {
             workspace,
             isolated: None,
             ports: None,
+            renewed: None,
             home,
             session,
             began_with,
@@ -206,13 +214,26 @@ impl Job {
             || Isolated::open(&folder, &name).map_err(|fault| Cut::fault("workspace")(&fault));
         let alone = self.have_tree_alone(open()?.workspace()).await?;
         // Once more: whoever had the tree until now may have left something there.
-        let isolated = open()?;
-        let last = isolated.record().results.last();
-        if last.is_none_or(|last| last.job != from.as_str()) {
+        let mut isolated = open()?;
+        let results = &isolated.record().results;
+        let sealed = results.last().is_some_and(|last| last.job == from.as_str());
+        if !sealed && self.went_on_since(&from)? {
             return Err(Cut::Fault(
                 "workspace",
                 format!("another job went on in the tree of job {from} meanwhile"),
             ));
+        }
+        let mut renewed = None;
+        if !sealed {
+            self.journal().line(&format!(
+                "job {from} recorded no changes: looking at its tree as it was made"
+            ));
+            let storage = self.folder().join("base");
+            let (again, base) = self
+                .blocking(move || Isolated::renew(&folder, &name, &storage, Limits::default()))
+                .await?
+                .map_err(|fault| Cut::fault("workspace")(&fault))?;
+            (isolated, renewed) = (again, Some(base));
         }
         let ports = self
             .blocking(move || PortBase::reserve(&ports_folder))
@@ -226,11 +247,30 @@ impl Job {
             workspace: isolated.workspace().clone(),
             isolated: Some(isolated),
             ports: Some(ports),
+            renewed,
             home: earlier.home,
             session: Session::Resume(earlier.session),
             began_with: earlier.began_with,
             _alone: Some(alone),
         })
+    }
+
+    /// Whether another job than this one came to its agent in the tree after job `from` did.
+    fn went_on_since(&self, from: &JobId) -> Result<bool, Cut> {
+        let journal = self.journal();
+        let store = journal.store();
+        let look = || {
+            let Some(earlier) = store.job(from)? else {
+                return Ok(true);
+            };
+            let lodgers = store.lodgers(earlier.home())?;
+            Ok::<_, crate::job::store::StoreError>(lodgers.iter().any(|later| {
+                later.ticket > earlier.ticket
+                    && later.id != *journal.id()
+                    && Continuation::load(&store.job_folder(&later.id)).is_some()
+            }))
+        };
+        look().map_err(|fault| Cut::fault("store")(&fault))
     }
 
     async fn isolated_site(&mut self, source: Workspace) -> Result<Site, Cut> {
@@ -271,6 +311,7 @@ impl Job {
             workspace: isolated.workspace().clone(),
             isolated: Some(isolated),
             ports: Some(ports),
+            renewed: None,
             home,
             session: fresh_session()?,
             began_with: Some(self.spec.prompt.clone()),
