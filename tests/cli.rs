@@ -368,6 +368,30 @@ fn doctor_finds_and_mends_files_that_others_can_read() {
     assert_eq!(verdict(&findings, "job store"), "ok");
 }
 
+/// A store without a database is made anew in silence, as on the first start; what it held before is not forgotten in silence.
+#[test]
+fn doctor_tells_of_jobs_whose_database_was_lost() {
+    let user = User::new();
+    let id = user.dead_job();
+    assert_eq!(verdict(&user.doctor(), "job store"), "ok");
+    let state = user.path(".local/state/mcp-codex-worker");
+    let folder = std::fs::File::open(state.join("jobs").join(id.as_str())).unwrap();
+    folder
+        .set_modified(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap();
+    for name in ["jobs.db", "jobs.db-wal", "jobs.db-shm"] {
+        let _ = std::fs::remove_file(state.join(name));
+    }
+    std::fs::write(state.join("jobs.db"), "").unwrap();
+    let told = stdout(&user.run(&["doctor"]));
+    assert!(
+        told.contains("with 0 jobs, and 1 folders of jobs that jobs.db does not know")
+            && told.contains("put the former jobs.db back"),
+        "{told}"
+    );
+    assert_eq!(verdict(&user.doctor(), "job store"), "doubtful");
+}
+
 #[test]
 fn jobs_are_listed_shown_and_forgotten() {
     let user = User::new();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 
 use super::modes::{exposure, set_mode};
 use super::{Finding, codex};
@@ -325,10 +326,19 @@ fn store(settings: &Settings) -> Vec<Finding> {
     let folder = &settings.state_dir;
     let opened = Store::open(folder).and_then(|store| {
         settle_all(&store)?;
-        Ok(store.jobs(usize::MAX)?.len())
+        let strays = store.strays(SystemTime::now())?.len();
+        Ok((store.jobs(usize::MAX)?.len(), strays))
     });
     let mut findings = vec![match opened {
-        Ok(jobs) => Finding::ok(WHAT, format!("{} with {jobs} jobs", folder.display())),
+        Ok((jobs, strays)) if strays > 0 => Finding::doubtful(
+            WHAT,
+            format!(
+                "{} with {jobs} jobs, and {strays} folders of jobs that jobs.db does not know: it was lost or replaced, or their start was cut off",
+                folder.display()
+            ),
+            "put the former jobs.db back if there is one; if not, keep what you need of the folders, and `mcp-codex-worker gc` removes them",
+        ),
+        Ok((jobs, _)) => Finding::ok(WHAT, format!("{} with {jobs} jobs", folder.display())),
         Err(error) => Finding::broken(
             WHAT,
             error.to_string(),
