@@ -38,4 +38,19 @@ fn main() {
             SIZE as f64 / fastest.as_secs_f64() / 1e6
         );
     }
+    println!(
+        "\n| line of 256 KiB made to hurt, the worst ten | native, in one piece, ms |\n|---|---|"
+    );
+    let mut hostile: Vec<(f64, &str)> = corpus::hostile(256 << 10)
+        .into_iter()
+        .map(|sample| {
+            let began = Instant::now();
+            black_box(secrets.find(sample.text.as_bytes(), 0, true));
+            (began.elapsed().as_secs_f64() * 1e3, sample.name)
+        })
+        .collect();
+    hostile.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (took, name) in hostile.iter().take(10) {
+        println!("| {name} | {took:.0} |");
+    }
 }
