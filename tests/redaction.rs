@@ -697,6 +697,11 @@ fn no_line_costs_more_than_its_length_however_it_is_made_and_cut() {
             faults.push(format!("{name}: {a_byte} instructions a byte"));
         }
     }
-    println!("most: {} instructions a byte, {}", most.0, most.1);
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{}\nmost: {} instructions a byte, {}",
+        faults.join("\n"),
+        most.0,
+        most.1
+    );
 }

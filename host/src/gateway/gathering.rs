@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+/// Chunks further apart than this are a model's tokens as it makes them; each goes at once, and nobody looks for another.
+const TOGETHER: Duration = Duration::from_millis(10);
 /// The longest that events are kept for what has arrived with them; the first of an answer never are.
 const KEPT_TIME: Duration = Duration::from_millis(5);
 /// How often the connection's task runs until it has handed over a chunk that lay in its buffer: as counted with hyper 1.12,
@@ -16,8 +18,7 @@ const KEPT_BYTES: usize = 16 * 1024;
 /// The connection hands its chunks over one by one. Whether it has another is seen after its task has had its turns.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering {
-    /// Something was read before.
-    begun: bool,
+    last_read: Option<Instant>,
     /// Since when events are kept.
     since: Option<Instant>,
     /// The turns that the connection's task has had since the last read.
@@ -27,10 +28,10 @@ pub(crate) struct Gathering {
 impl Gathering {
     /// Events were read.
     pub(crate) fn read(&mut self, now: Instant) {
-        if self.begun {
+        let last = self.last_read.replace(now);
+        if last.is_some_and(|last| now.duration_since(last) < TOGETHER) {
             self.since.get_or_insert(now);
         }
-        self.begun = true;
         self.turns = 0;
     }
 
@@ -68,6 +69,13 @@ mod tests {
             "the first of an answer goes at once"
         );
         assert!(!gathering.gives_turn());
+        gathering.read(after(0) + TOGETHER);
+        assert!(
+            !gathering.keeps(1, after(0) + TOGETHER) && !gathering.gives_turn(),
+            "and so does one that comes by itself"
+        );
+        gathering.read(after(20) - TOGETHER / 10);
+        gathering.end();
         gathering.read(after(20));
         assert!(gathering.keeps(1, after(20)));
         assert!(!gathering.keeps(KEPT_BYTES, after(20)));
