@@ -272,7 +272,7 @@ impl Job {
             ..
         } = *around;
         let mut session = site.session.clone();
-        site.record_continuation(&self.folder(), session.id());
+        site.record_continuation(&self.folder(), session.id(), &self.equipment.redactor);
         let mut prompt = self.spec.prompt.clone();
         let mut model = self.equipment.model(&self.spec);
         loop {

@@ -10,6 +10,7 @@ use crate::agent::Session;
 use crate::job::id::JobId;
 use crate::job::lock::Hold;
 use crate::process::Confinement;
+use crate::redact::Redactor;
 use crate::settings::Isolation;
 use crate::workspace::{
     Base, Changes, Earlier, Isolated, IsolatedRequest, Limits, PortBase, Root, Workspace,
@@ -23,7 +24,7 @@ const CONTINUATION: &str = "continuation.json";
 pub(in crate::job) struct Continuation {
     /// Claude Code's session.
     session: String,
-    /// The task that the session began with; records of earlier versions lack it.
+    /// The task that the session began with; records of earlier versions lack it, and those of a task with a secret.
     #[serde(default)]
     began_with: Option<String>,
     /// The agent's HOME, where the session lies.
@@ -93,8 +94,9 @@ impl Site {
         }
     }
 
-    /// Notes where a later job can go on.
-    pub(super) fn record_continuation(&self, folder: &Path, session: &str) {
+    /// Notes where a later job can go on. A task with a secret in it is not written down: the session is then believed to
+    /// know it.
+    pub(super) fn record_continuation(&self, folder: &Path, session: &str, redactor: &Redactor) {
         let allowed_dirs = match &self.isolated {
             Some(isolated) => isolated.source_dirs(),
             None => {
@@ -106,7 +108,10 @@ impl Site {
         };
         let record = Continuation {
             session: session.to_owned(),
-            began_with: self.began_with.clone(),
+            began_with: self
+                .began_with
+                .clone()
+                .filter(|task| redactor.text(task).as_str() == task),
             home: self.home.clone(),
             allowed_dirs,
             isolated: self.is_isolated(),
