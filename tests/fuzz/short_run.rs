@@ -83,7 +83,8 @@ impl Change {
     }
 }
 
-/// Calls `target` for every file of `tests/fuzz/corpus/NAME` and for `cases` changes of them.
+/// Calls `target` for every file of `tests/fuzz/corpus/NAME` and for `cases` changes of them, or for as many as
+/// WORKER_FUZZ_CASES says.
 pub(crate) fn short_run(name: &str, cases: u32, target: fn(&[u8])) {
     // Unit tests run in the folder of their crate, one or two below the root.
     let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -105,8 +106,9 @@ pub(crate) fn short_run(name: &str, cases: u32, target: fn(&[u8])) {
     for bytes in &corpus {
         target(bytes);
     }
+    let asked = std::env::var("WORKER_FUZZ_CASES").ok();
     let config = ProptestConfig {
-        cases,
+        cases: asked.and_then(|asked| asked.parse().ok()).unwrap_or(cases),
         failure_persistence: None,
         max_shrink_iters: 2_000,
         ..ProptestConfig::default()
