@@ -155,6 +155,77 @@ struct Lane {
     context: usize,
 }
 
+/// Seen text with the removed pieces where they stood.
+struct RawText {
+    bytes: Vec<u8>,
+    /// The offset in the seen stream of its first seen byte.
+    from: u64,
+    pieces: Vec<RawPiece>,
+}
+
+/// A removed piece in it.
+struct RawPiece {
+    /// Where it stands in the list of removed pieces.
+    index: usize,
+    /// Where it begins and ends in the raw text.
+    start: usize,
+    end: usize,
+    /// Offset in the seen stream of the byte that follows it.
+    at: u64,
+}
+
+impl RawText {
+    /// Empty where nothing was removed.
+    fn of(text: &[u8], from: u64, removed: &VecDeque<Removed>) -> Self {
+        let mut raw = Self {
+            bytes: Vec::new(),
+            from,
+            pieces: Vec::new(),
+        };
+        let mut rest = text;
+        let mut taken = from;
+        for (index, piece) in removed.iter().enumerate() {
+            let Some(before) = piece.at.checked_sub(taken) else {
+                continue;
+            };
+            let before = usize::try_from(before)
+                .unwrap_or(usize::MAX)
+                .min(rest.len());
+            let (kept, after) = rest.split_at(before);
+            raw.bytes.extend_from_slice(kept);
+            rest = after;
+            taken = piece.at;
+            let start = raw.bytes.len();
+            raw.bytes.extend_from_slice(&piece.bytes);
+            raw.pieces.push(RawPiece {
+                index,
+                start,
+                end: raw.bytes.len(),
+                at: piece.at,
+            });
+        }
+        if !raw.pieces.is_empty() {
+            raw.bytes.extend_from_slice(rest);
+        }
+        raw
+    }
+
+    /// The piece that holds this place of the raw text.
+    fn piece(&self, place: usize) -> Option<&RawPiece> {
+        self.pieces
+            .iter()
+            .find(|piece| (piece.start..piece.end).contains(&place))
+    }
+
+    /// A place of the raw text in the seen stream; a place in a piece is where the piece stood.
+    fn seen(&self, place: usize) -> u64 {
+        match self.pieces.iter().rfind(|piece| piece.start <= place) {
+            None => self.from + place as u64,
+            Some(piece) => piece.at + place.saturating_sub(piece.end) as u64,
+        }
+    }
+}
+
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Found {
     start: u64,
@@ -264,15 +335,55 @@ impl Core {
             });
         });
         self.known_settled = from + decided as u64;
+        let swallowed = self.scan_raw(from, last);
         // Those behind an open end come again.
         let known_settled = self.known_settled;
         self.hits
             .retain(|hit| hit.rank > 0 || hit.start < known_settled);
+        for (index, kept) in swallowed {
+            if let Some(piece) = self.removed.get_mut(index)
+                && piece.at < known_settled
+            {
+                piece.bytes.truncate(kept);
+            }
+        }
         for (index, slot) in redactor.scanners.iter().enumerate() {
             self.scan_lane(index, slot, last);
         }
         self.hits.sort_unstable();
         self.hits.dedup();
+    }
+
+    /// Looks for known values in the text as it came, too: what looks like the end of a colour code may be the beginning
+    /// of one. Answers which removed pieces hold a beginning, and how much of each stands before it.
+    fn scan_raw(&mut self, from: u64, last: bool) -> Vec<(usize, usize)> {
+        let text = self.seen.get(self.at(from)..).unwrap_or_default();
+        let raw = RawText::of(text, from, &self.removed);
+        let mut swallowed = Vec::new();
+        if raw.pieces.is_empty() {
+            return swallowed;
+        }
+        let hits = &mut self.hits;
+        let decided = self
+            .redactor
+            .known
+            .find(&raw.bytes, last, |start, end, label| {
+                swallowed.extend(
+                    raw.piece(start)
+                        .map(|piece| (piece.index, start - piece.start)),
+                );
+                let (start, end) = (raw.seen(start), raw.seen(end));
+                if start < end {
+                    hits.push(Found {
+                        start,
+                        end: std::cmp::Reverse(end),
+                        rank: 0,
+                        label: label.to_owned(),
+                    });
+                }
+            });
+        self.known_settled = self.known_settled.min(raw.seen(decided));
+        swallowed
     }
 
     fn scan_lane(&mut self, index: usize, slot: &Slot, last: bool) {
