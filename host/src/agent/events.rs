@@ -101,7 +101,12 @@ impl fmt::Display for AgentEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Init { version, tools } => {
-                write!(f, "Claude Code {version} started ({})", tools.join(", "))
+                let tools = one_line(&tools.join(", "), SHORT);
+                write!(
+                    f,
+                    "Claude Code {} started ({tools})",
+                    one_line(version, SHORT)
+                )
             }
             Self::Turn(number) => write!(f, "turn {number}"),
             Self::Text(text) => write!(f, "says: {}", one_line(text, SHORT)),
@@ -125,7 +130,7 @@ impl fmt::Display for AgentEvent {
                 status,
                 error,
             } => {
-                write!(f, "request failed ({error}")?;
+                write!(f, "request failed ({}", one_line(error, SHORT))?;
                 if let Some(status) = status {
                     write!(f, ", HTTP {status}")?;
                 }
