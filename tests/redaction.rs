@@ -705,3 +705,27 @@ fn no_line_costs_more_than_its_length_however_it_is_made_and_cut() {
         most.1
     );
 }
+
+#[test]
+fn a_flood_of_escape_sequences_is_held_back_no_more_than_other_text() {
+    let mut stream = redactor().stream();
+    let (mut pushed, mut out) = (0, 0);
+    for flood in [
+        &b"\x1b[m"[..],
+        b"\x1b[m\x1b[m\x1b[mx",
+        b"\xe2\x80\x8b",
+        b"\\u001b[0m",
+    ] {
+        let piece = flood.repeat(1_000);
+        for _ in 0..200 {
+            pushed += piece.len();
+            out += stream.push(&piece).as_str().len();
+            let held = pushed - out;
+            assert!(
+                held <= 2 * mcp_codex_worker::redact::MAX_HELD_BACK,
+                "{held}"
+            );
+        }
+    }
+    assert_eq!(out + stream.finish().as_str().len(), pushed);
+}

@@ -18,7 +18,13 @@ pub(super) struct Removed {
 pub(super) struct Stripper {
     /// An unfinished sequence from the end of the last chunk; at most [`LONGEST`] bytes.
     carry: Vec<u8>,
+    /// Bytes taken out since the last seen byte that was no part of a sequence.
+    run: usize,
 }
+
+/// The most bytes that are taken out at one place. What follows them without an ordinary byte in between is seen: nothing
+/// but sequences would otherwise never be decided, and held back without end.
+const LONGEST_RUN: usize = 512;
 
 /// The longest sequence that is taken out.
 const LONGEST: usize = 40;
@@ -63,13 +69,18 @@ impl Stripper {
             .and_then(|rest| memchr::memchr3(0x1b, b'\\', 0xe2, rest))
         {
             at += step;
+            if step > 0 {
+                self.run = 0;
+            }
             match sequence(&bytes[at..], last) {
                 Found::Remove(length) => {
+                    self.run += length;
+                    if self.run > LONGEST_RUN {
+                        at += length;
+                        continue;
+                    }
                     seen.extend_from_slice(&bytes[kept..at]);
-                    removed.push_back(Removed {
-                        at: base + seen.len() as u64,
-                        bytes: bytes[at..at + length].to_vec(),
-                    });
+                    take_out(removed, base + seen.len() as u64, &bytes[at..at + length]);
                     at += length;
                     kept = at;
                 }
@@ -80,6 +91,7 @@ impl Stripper {
                         .take_while(|&&byte| byte == b'\\')
                         .count();
                     at += run.max(1);
+                    self.run = 0;
                 }
                 Found::Unfinished => {
                     seen.extend_from_slice(&bytes[kept..at]);
@@ -88,7 +100,21 @@ impl Stripper {
                 }
             }
         }
+        if at < bytes.len() {
+            self.run = 0;
+        }
         seen.extend_from_slice(&bytes[kept..]);
+    }
+}
+
+/// What is taken out at one place is one piece.
+fn take_out(removed: &mut VecDeque<Removed>, at: u64, bytes: &[u8]) {
+    match removed.back_mut().filter(|piece| piece.at == at) {
+        Some(piece) => piece.bytes.extend_from_slice(bytes),
+        None => removed.push_back(Removed {
+            at,
+            bytes: bytes.to_vec(),
+        }),
     }
 }
 
