@@ -202,6 +202,48 @@ fn a_cancelled_job_leaves_nothing_running() {
     assert_eq!(again, cancelled);
 }
 
+/// Cancelled and killed, each several times, while the tree is looked at: that goes on for a while, and writes.
+#[test]
+fn a_job_that_ends_while_its_tree_is_recorded_leaves_nothing_of_the_record() {
+    use mcp_codex_worker::job::{JobId, Store};
+
+    let repository = repository();
+    // Nothing of them is in the repository, so each is copied.
+    for file in 0..4_000 {
+        let place = format!("build/{}/{file}.txt", file % 40);
+        repository.write(&place, &format!("{file}\n"));
+    }
+    let agent = StandIn::that("sleep 600");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let store = Store::open(&worker.state_dir()).unwrap();
+    for killed in [false, true, false, true, false, true] {
+        let id = started(&mut front, job(&repository));
+        let known: JobId = id.parse().unwrap();
+        let record = store.job_folder(&known).join("base");
+        wait_for_file(&record);
+        if killed {
+            kill(runner_of(&worker, &id));
+        }
+        let tool = if killed { "wait" } else { "cancel" };
+        front.send_call(tool, &json!({ "job_id": id })).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let job = loop {
+            let job = store.job(&known).unwrap().unwrap();
+            if job.state.is_terminal() {
+                break job;
+            }
+            assert!(Instant::now() < deadline, "{job:?}");
+            std::thread::yield_now();
+        };
+        assert!(!record.exists(), "left when the job is {}", job.state);
+        let result = ended(&mut front, &id);
+        let expected = if killed { "interrupted" } else { "cancelled" };
+        assert_eq!(result["job_status"], expected, "{result}");
+        assert!(!record.exists(), "made again after the end was told");
+    }
+}
+
 #[test]
 fn a_job_that_runs_out_of_time_is_ended_and_says_where_it_was() {
     let repository = repository();

@@ -48,8 +48,8 @@ fn interrupt(store: &Store, job: &JobRow) -> Result<(), StoreError> {
             ),
         },
     }));
-    if store.finish(&job.id, State::Interrupted, &result)? {
-        store.drop_working_material(&job.id);
-    }
+    // Before the end is told, as the runner would have done.
+    store.drop_working_material(&job.id);
+    store.finish(&job.id, State::Interrupted, &result)?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::equipment::{Equipment, LOOPBACK};
 use super::hangup::hung_up;
@@ -93,8 +94,10 @@ pub(super) async fn run(
         stop,
         findings: Findings::default(),
         deadline: None,
+        threads: TaskTracker::new(),
     };
     let came_to = job.work().await;
+    job.quiet().await;
     // Nothing of the job may be left when its end is told.
     let swept = tokio::task::spawn_blocking(process::sweep)
         .await

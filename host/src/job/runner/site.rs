@@ -335,8 +335,11 @@ impl Job {
             .line("another job works in this tree: waiting for it");
         self.journal()
             .progress("waiting_for", "another job in this tree");
-        self.blocking(move || Hold::wait(&path))
+        // Not among the job's own threads: it writes nothing, and nobody knows how long it waits.
+        let waited = tokio::task::spawn_blocking(move || Hold::wait(&path));
+        self.unless_stopped(waited)
             .await?
+            .map_err(|fault| Cut::fault("host")(&fault))?
             .map_err(failed)
     }
 }

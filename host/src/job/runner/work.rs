@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::equipment::Equipment;
 use super::journal::Journal;
@@ -15,6 +17,9 @@ use crate::process::Level;
 use crate::settings::Settings;
 use crate::verify::{Verdicts, revise};
 use crate::workspace::Changes;
+
+/// How long a stopped job waits for its own work on files. The largest trees take about this long to be made.
+const LAST_WRITES: Duration = Duration::from_secs(15);
 
 /// What was found out about a job so far.
 #[derive(Default)]
@@ -55,6 +60,8 @@ pub(super) struct Job {
     pub(super) findings: Findings,
     /// When `timeout_ms` is over; set when preparing begins.
     pub(super) deadline: Option<Instant>,
+    /// Its work on threads of their own.
+    pub(super) threads: TaskTracker,
 }
 
 impl Job {
@@ -101,14 +108,26 @@ impl Job {
         }
     }
 
-    /// Does what would hold up others on a thread of its own.
+    /// Does what would hold up others on a thread of its own. A job that is stopped does not wait for it here, but before
+    /// its end is told: see [`Job::quiet`].
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Cut> {
-        let work = tokio::task::spawn_blocking(work);
+        let work = self.threads.spawn_blocking(work);
         self.unless_stopped(work)
             .await?
             .map_err(|fault| Cut::fault("host")(&fault))
+    }
+
+    /// Waits until no thread of the job writes any more. A thread cannot be stopped, only outlived.
+    pub(super) async fn quiet(&self) {
+        self.threads.close();
+        if tokio::time::timeout(LAST_WRITES, self.threads.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the job ends while its files are still being worked on");
+        }
     }
 }

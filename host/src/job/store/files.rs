@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::database::Store;
 use super::error::StoreError;
@@ -84,18 +84,23 @@ impl Store {
         let _ = fs::remove_file(self.job_folder(id).join(RESERVE));
         for name in WORKING_MATERIAL {
             let path = self.job_folder(id).join(name);
-            match fs::remove_dir_all(&path) {
-                // A name that the agent gave to something else is not ours to follow or to delete.
-                Err(fault)
-                    if !matches!(
-                        fault.kind(),
-                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                    ) =>
-                {
-                    tracing::warn!(%fault, path = %path.display(), "working material was not deleted");
-                }
-                _ => {}
+            if let Err(fault) = delete_folder(&path) {
+                tracing::warn!(%fault, path = %path.display(), "working material was not deleted");
             }
+        }
+    }
+}
+
+/// Deletes a folder, also one that somebody else deletes at the same time. A name that the agent gave to something else is
+/// not ours to follow or to delete.
+fn delete_folder(path: &Path) -> io::Result<()> {
+    loop {
+        match fs::remove_dir_all(path) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotADirectory => return Ok(()),
+            // Something in it was gone before we came to it.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound && path.is_dir() => {}
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+            _ => return Ok(()),
         }
     }
 }
