@@ -147,6 +147,7 @@ impl Pass {
             work_dir: work_dir.clone(),
             additional_dirs: Vec::new(),
             home: home.path().join("home"),
+            cargo_packages: false,
             temp: home.path().join("temp"),
             session: Session::fresh().unwrap(),
             adapter_url: url,

@@ -103,6 +103,7 @@ impl Job {
                 work_dir: self.workspace.work_dir().to_owned(),
                 top: self.workspace.top().to_owned(),
                 home: self.storage.path().join("home"),
+                cargo_packages: false,
                 temp: self.storage.path().join("temp"),
                 extra_env: Vec::new(),
                 confinement: Confinement {

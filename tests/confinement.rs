@@ -48,6 +48,7 @@ impl Job {
 
     fn command(&self, script: &str) -> Command {
         let toolchains = process::toolchains(&self.path("home"));
+        toolchains.link_packages();
         let mut env = toolchains.env;
         env.push(("HOME".into(), self.path("home").into()));
         env.push(("TMPDIR".into(), self.path("temp").into()));

@@ -130,6 +130,51 @@ fn a_failing_check_fails_the_job_and_says_why() {
 }
 
 #[test]
+fn the_users_cargo_packages_are_at_hand_where_cargo_is_used() {
+    let cargo = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        ("registry/cache/crates/a-1.0.0.crate", "package"),
+        ("registry/index/crates/.cache/1/a", "index"),
+        ("config.toml", "[net]\n"),
+    ] {
+        let path = cargo.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let look =
+        "ls -RA \"$CARGO_HOME\" | grep -c 'a-1.0.0.crate\\|^a$'; cat \"$CARGO_HOME/config.toml\"";
+    let manifest = "[package]\nname = \"p\"\n";
+    for (what, before, work, agent_sees, check_sees) in [
+        ("no project of cargo's", "README.md", "echo x > b.txt", 0, 0),
+        ("one deep down", "a/b/Cargo.toml", "echo x > b.txt", 2, 2),
+        (
+            "one that the agent begins",
+            "README.md",
+            "touch Cargo.toml",
+            0,
+            2,
+        ),
+    ] {
+        let repository = Repository::with([(before, manifest)]);
+        repository.commit("Begin");
+        let agent = StandIn::that(&format!("({look}) > seen.txt; {work}"));
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent)
+            .set("CARGO_HOME", cargo.path().display());
+        let mut asked = job(&repository);
+        asked["checks"] = json!([{ "name": "look", "command": format!("({look}) > checked.txt") }]);
+        let result = run_job(&mut worker.serve(), asked);
+        assert_eq!(result["job_status"], "completed", "{what}: {result}");
+        let expected = |count: u32| format!("{count}\n[net]\n");
+        assert_eq!(repository.read("seen.txt"), expected(agent_sees), "{what}");
+        assert_eq!(
+            repository.read("checked.txt"),
+            expected(check_sees),
+            "{what}"
+        );
+    }
+}
+
+#[test]
 fn what_was_dirty_before_the_job_is_neither_blamed_nor_lost() {
     let repository = repository();
     repository.write("notes.txt", "the user's own\n");

@@ -59,6 +59,8 @@ pub struct AgentRun {
     pub additional_dirs: Vec<PathBuf>,
     /// Its HOME, of this job alone. Made when missing.
     pub home: PathBuf,
+    /// Whether the user's cargo packages are linked into HOME.
+    pub cargo_packages: bool,
     /// Its folder for temporary files. Made when missing.
     pub temp: PathBuf,
     /// A new session, or one that goes on.
@@ -248,6 +250,9 @@ pub async fn run(
     let (args, mut notes) = invocation::arguments(&run);
     notes.extend(run.allowed_tools.note.clone());
     let toolchains = process::toolchains(&run.home);
+    if run.cargo_packages {
+        toolchains.link_packages();
+    }
     let mut confinement = run.confinement.clone();
     confinement.read.extend(run.claude.read_paths());
     confinement.read.extend(toolchains.read.iter().cloned());

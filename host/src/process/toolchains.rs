@@ -10,6 +10,14 @@ pub struct Toolchains {
     pub read: Vec<PathBuf>,
     /// Variables that name them, PATH among them.
     pub env: Vec<(OsString, OsString)>,
+    cargo: Option<CargoHomes>,
+}
+
+/// The user's CARGO_HOME, and the task's.
+#[derive(Debug, Clone)]
+struct CargoHomes {
+    user: PathBuf,
+    own: PathBuf,
 }
 
 /// A toolchain home: the variable that names it, and where it is when the variable is not set.
@@ -108,7 +116,9 @@ const CARGO_PARTS: &[&str] = &["bin", "registry", "git", "env", "config.toml", "
 ///
 /// Package caches of the user are shared for reading only: sources that a job could change there would be compiled by
 /// the user later, unconfined. So cargo gets a CARGO_HOME in the job's HOME whose packages are links into the user's, and
-/// go a GOPATH there with the user's module cache as its first proxy; what is missing is downloaded into these.
+/// go a GOPATH there with the user's module cache as its first proxy; what is missing is downloaded into these. The links
+/// are thousands of files and their index tens of megabytes: they are made by [`Toolchains::link_packages`], where somebody
+/// uses cargo.
 pub fn toolchains(home: &Path) -> Toolchains {
     find(|name| std::env::var_os(name), home)
 }
@@ -160,9 +170,10 @@ fn find(variable: impl Fn(&str) -> Option<OsString>, job_home: &Path) -> Toolcha
                 .filter(|path| path.exists()),
         );
         let own = job_home.join(".cargo");
-        // Without the links cargo downloads again what the user has: slower, not wrong.
-        let _ = link_cargo_home(&cargo, &own);
-        found.env.push(("CARGO_HOME".into(), own.into()));
+        // Where the registry's mirror is named, for one.
+        let _ = link_below(&cargo, &own, CARGO_SETTINGS);
+        found.env.push(("CARGO_HOME".into(), own.clone().into()));
+        found.cargo = Some(CargoHomes { user: cargo, own });
     }
     if let Some(modules) = located("GOPATH", Some("go"))
         .map(|go| go.join("pkg/mod"))
@@ -198,27 +209,39 @@ fn find(variable: impl Fn(&str) -> Option<OsString>, job_home: &Path) -> Toolcha
     found
 }
 
-/// A CARGO_HOME whose folders are its own and whose packages are links to those of `user`: cargo can add to it, and
-/// change nothing of the user's. Made once; what the user's has gained since is linked at the next call.
-fn link_cargo_home(user: &Path, own: &Path) -> std::io::Result<()> {
-    // The depth at which entries are packages: folders above it are made, entries at it are linked.
-    let parts: &[(&str, usize)] = &[
-        ("registry/cache", 2),
-        ("registry/src", 2),
-        ("git/db", 1),
-        ("git/checkouts", 1),
-        ("config.toml", 0),
-        ("config", 0),
-    ];
-    std::fs::create_dir_all(own)?;
-    for (part, depth) in parts {
-        link_below(&user.join(part), &own.join(part), *depth)?;
+/// The depth at which entries are packages: folders above it are made, entries at it are linked.
+const CARGO_PACKAGES: &[(&str, usize)] = &[
+    ("registry/cache", 2),
+    ("registry/src", 2),
+    ("git/db", 1),
+    ("git/checkouts", 1),
+];
+
+const CARGO_SETTINGS: &[(&str, usize)] = &[("config.toml", 0), ("config", 0)];
+
+impl Toolchains {
+    /// Fills the task's CARGO_HOME: its folders are its own and its packages links to the user's, so that cargo can add to
+    /// it, and change nothing of the user's. What is there already is left; what the user's has gained since is added.
+    pub fn link_packages(&self) {
+        let Some(CargoHomes { user, own }) = &self.cargo else {
+            return;
+        };
+        // Without the links cargo downloads again what the user has: slower, not wrong.
+        let _ = link_below(user, own, CARGO_PACKAGES);
+        // Cargo renews the index in place: it is copied, file by file.
+        let _ = copy_below(&user.join("registry/index"), &own.join("registry/index"));
     }
-    // The index is small text that cargo wants to renew in place: it is copied, file by file.
-    copy_below(&user.join("registry/index"), &own.join("registry/index"))
 }
 
-fn link_below(from: &Path, to: &Path, depth: usize) -> std::io::Result<()> {
+fn link_below(from: &Path, to: &Path, parts: &[(&str, usize)]) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for (part, depth) in parts {
+        link_at(&from.join(part), &to.join(part), *depth)?;
+    }
+    Ok(())
+}
+
+fn link_at(from: &Path, to: &Path, depth: usize) -> std::io::Result<()> {
     if depth == 0 {
         if from.exists() && to.symlink_metadata().is_err() {
             std::os::unix::fs::symlink(from, to)?;
@@ -230,7 +253,7 @@ fn link_below(from: &Path, to: &Path, depth: usize) -> std::io::Result<()> {
     };
     std::fs::create_dir_all(to)?;
     for entry in entries.filter_map(Result::ok) {
-        link_below(&entry.path(), &to.join(entry.file_name()), depth - 1)?;
+        link_at(&entry.path(), &to.join(entry.file_name()), depth - 1)?;
     }
     Ok(())
 }
@@ -320,6 +343,8 @@ mod tests {
         assert_eq!(value("PATH"), Some(home.join("tools/bin")));
         assert_eq!(value("CARGO_HOME"), Some(job.join(".cargo")));
         let package = job.join(".cargo/registry/cache/crates/a-1.0.0.crate");
+        assert!(!package.exists(), "made where cargo is used");
+        found.link_packages();
         assert!(package.is_symlink() && std::fs::read(&package).unwrap() == b"package");
         assert!(!job.join(".cargo/credentials.toml").exists());
         assert_eq!(value("JAVA_HOME"), None);

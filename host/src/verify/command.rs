@@ -34,6 +34,8 @@ pub struct Place {
     /// The checks' HOME, made when missing. Not the agent's: what it writes there (`.npmrc`, `.gitconfig`) would decide
     /// what a check runs.
     pub home: PathBuf,
+    /// Whether the user's cargo packages are linked into HOME.
+    pub cargo_packages: bool,
     /// The checks' folder for temporary files, made when missing.
     pub temp: PathBuf,
     /// Further variables (WORKER_CHECK_ENV); a check's own win.
@@ -93,6 +95,9 @@ pub(super) async fn run(
     }
     let (program, args) = command_line(&check.command);
     let toolchains = process::toolchains(&place.home);
+    if place.cargo_packages {
+        toolchains.link_packages();
+    }
     let mut confinement = place.confinement.clone();
     confinement.read.extend(toolchains.read.iter().cloned());
     confinement.write.push(place.home.clone());

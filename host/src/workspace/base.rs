@@ -303,6 +303,12 @@ impl Base {
         self.unread
     }
 
+    /// Whether a file of this name stands anywhere in the tree.
+    pub fn has_file_named(&self, name: &str) -> bool {
+        let mut directories = self.directories.iter();
+        directories.any(|directory| directory.listed.has(name.as_bytes()))
+    }
+
     /// The instructions for agents that the base holds (AGENTS.md, CLAUDE.md), from the top down to the working directory,
     /// path and text each, 32 KiB together. They are data from the repository: to be passed on as such.
     pub fn instructions(&self) -> &[(path::FilePath, String)] {

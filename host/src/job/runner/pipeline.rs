@@ -307,7 +307,7 @@ impl Job {
             }
 
             self.advance(State::Verifying)?;
-            let verdicts = self.verify(site, number, metering).await;
+            let verdicts = self.verify(site, base, number, metering).await;
             if self.stop.cause().is_some() {
                 self.findings.verdicts = Some(verdicts);
                 return Err(Cut::Stopped);
@@ -379,6 +379,7 @@ impl Job {
             work_dir: workspace.work_dir().to_owned(),
             additional_dirs: workspace.additional_dirs().to_vec(),
             home: site.home.clone(),
+            cargo_packages: self.uses_cargo(base),
             temp: self.folder().join("tmp"),
             session,
             adapter_url: adapter.url(),
@@ -442,7 +443,16 @@ impl Job {
         Ok(())
     }
 
-    async fn verify(&self, site: &Site, pass: u32, metering: &Metering) -> Verdicts {
+    /// Whether somebody may want cargo's packages: there is a project of cargo's, or the agent began one.
+    fn uses_cargo(&self, base: &Base) -> bool {
+        const MANIFEST: &str = "Cargo.toml";
+        let changes = self.findings.changes.iter();
+        let mut changed = changes.flat_map(|changes| &changes.files);
+        base.has_file_named(MANIFEST)
+            || changed.any(|file| file.top_path.as_path().ends_with(MANIFEST))
+    }
+
+    async fn verify(&self, site: &Site, base: &Base, pass: u32, metering: &Metering) -> Verdicts {
         let Some(changes) = &self.findings.changes else {
             return Verdicts::default();
         };
@@ -459,6 +469,7 @@ impl Job {
                 work_dir: workspace.work_dir().to_owned(),
                 top: workspace.top().to_owned(),
                 home: self.folder().join("check-home"),
+                cargo_packages: self.uses_cargo(base),
                 temp: self.folder().join("check-tmp"),
                 extra_env: self.extra_env(site),
                 confinement: site.confinement(self),
