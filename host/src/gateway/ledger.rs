@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::error::ApiError;
+use super::memory;
 use super::models::Purpose;
 use super::record::{RequestRecord, millis, rfc3339};
 use super::shared::Shared;
@@ -34,6 +35,7 @@ impl Ledger {
         stream: bool,
         assumed_input: u64,
     ) -> Self {
+        shared.burst.begin();
         Self {
             record: RequestRecord {
                 time: rfc3339(SystemTime::now()),
@@ -197,6 +199,9 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         if !self.closed {
             self.finish(CLIENT_LEFT, Some("client_left"), None, None, None, 0);
+        }
+        if self.shared.burst.end() {
+            memory::give_back();
         }
     }
 }

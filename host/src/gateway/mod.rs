@@ -21,6 +21,7 @@ mod gathering;
 mod json_text;
 mod ledger;
 mod live;
+mod memory;
 mod models;
 mod names;
 mod record;

@@ -6,6 +6,7 @@ use tokio::sync::broadcast;
 
 use super::budget::Usage;
 use super::error::{ApiError, Hopeless, Kind};
+use super::memory::Burst;
 use super::models::{ModelMap, Purpose};
 use super::record::RequestRecord;
 use super::upstream::{Gateway, Route};
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     /// The main model now: another one in an escalated pass.
     main: RwLock<Option<String>>,
     usage: Mutex<Usage>,
+    pub(crate) burst: Burst,
     events: broadcast::Sender<GatewayEvent>,
 }
 
@@ -45,6 +47,7 @@ impl Shared {
             primary,
             fallback,
             usage: Mutex::new(Usage::default()),
+            burst: Burst::default(),
             events: broadcast::channel(EVENTS).0,
             config,
         }))

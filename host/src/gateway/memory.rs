@@ -1,0 +1,75 @@
+//! Gives memory back to the system after many requests at once.
+//!
+//! Each of them had read and write buffers of a hundred kilobytes on the gateway's side. The allocator keeps what they
+//! leave behind, for the next burst; but an adapter stands idle for most of its life, once for each job.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// So many requests at once leave enough behind to be looked for: a few megabytes.
+const MANY: usize = 16;
+
+/// The requests that are open, and the most that were since the last look.
+#[derive(Debug, Default)]
+pub(crate) struct Burst {
+    open: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Burst {
+    /// One more.
+    pub(crate) fn begin(&self) {
+        let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(open, Ordering::Relaxed);
+    }
+
+    /// One less; says whether it was the last one of many, when nobody waits while the memory is given back.
+    pub(crate) fn end(&self) -> bool {
+        self.open.fetch_sub(1, Ordering::Relaxed) == 1
+            && self.most.swap(0, Ordering::Relaxed) >= MANY
+    }
+}
+
+/// Has the allocator give back what it keeps. Elsewhere than with glibc allocators do so on their own.
+pub(crate) fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: as glibc declares it, malloc_trim(3); it may be called by any thread at any time.
+        unsafe extern "C" {
+            safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        malloc_trim(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requests that begin (+) and end (-), and after how many of these the end of a burst is told.
+    #[test]
+    fn the_last_of_many_ends_a_burst() {
+        let (many, few) = (MANY as i32, MANY as i32 - 1);
+        for (what, course, told) in [
+            ("one after the other", vec![1, -1, 1, -1], 0),
+            ("a few at once", vec![few, -few], 0),
+            ("many at once", vec![many, -many], 1),
+            (
+                "many, and more while they go",
+                vec![many, -few, few, -many],
+                1,
+            ),
+            ("many, then few", vec![many, -many, few, -few], 1),
+            ("many twice", vec![many, -many, many, -many], 2),
+        ] {
+            let burst = Burst::default();
+            let mut ends = 0;
+            for step in course {
+                for _ in 0..step {
+                    burst.begin();
+                }
+                ends += (step..0).filter(|_| burst.end()).count();
+            }
+            assert_eq!(ends, told, "{what}");
+        }
+    }
+}
