@@ -476,7 +476,7 @@ fn a_new_check_in_javascript_reads_files_that_were_granted() {
     edit(
         "plugin.js",
         "    return { passed: findings.length === 0, summary: '', findings };",
-        "    if (settings().words[0] === 'throw') throw new Error('the moon is full');\n\
+        "    if (settings().words[0] === 'throw') { console.log('on the way'); throw new Error('the moon is full'); }\n\
          \x20   const names = find(job, '**/*.md');\n\
          \x20   const page = new TextDecoder().decode(read(job, names[0], 0n, 1 << 20));\n\
          \x20   let other;\n\
@@ -493,13 +493,17 @@ fn a_new_check_in_javascript_reads_files_that_were_granted() {
     let case = json!({
         "settings": { "words": ["throw"] },
         "changed": {},
-        "expect": { "error": "broke down in run" },
+        "expect": { "error": "broke down in run: Error: the moon is full;" },
     });
     std::fs::create_dir_all(plugin.join("cases/throwing")).unwrap();
     std::fs::write(plugin.join("cases/throwing/case.json"), case.to_string()).unwrap();
     author.ok(&plugin, &["build"]);
     let tested = author.ok(&plugin, &["test"]);
     assert!(tested.contains("2 of 2 cases passed"), "{tested}");
+    assert!(
+        tested.contains("log: plugin docs: warning: on the way"),
+        "{tested}"
+    );
 }
 
 #[test]

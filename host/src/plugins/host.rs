@@ -260,15 +260,23 @@ fn cut_at_space(text: &str, most: usize) -> &str {
         .unwrap_or("(a line without a space, too long to be kept)")
 }
 
-/// What a runtime printed as the reason of its end: the exception below Python's last traceback, else the last line.
+/// What a runtime printed as the reason of its end: the exception below Python's last traceback, the one that JavaScript's
+/// engine could not return as a fault, else the last line.
 fn printed_reason(printed: &str) -> Option<&str> {
     let words = |text: &'_ str| !text.trim().is_empty();
-    let exception = printed.rsplit_once("Traceback (most recent call last):");
-    let exception = exception.and_then(|(_, traceback)| {
+    let python = || {
+        let (_, traceback) = printed.rsplit_once("Traceback (most recent call last):")?;
         let mut lines = traceback.lines();
         lines.find(|line| words(line) && !line.starts_with(' '))
-    });
-    exception.or_else(|| printed.lines().rev().find(|line| words(line)))
+    };
+    let javascript = || {
+        let (_, said) = printed.rsplit_once("(received `")?;
+        let (exception, _) = said.rsplit_once("`) specified for `")?;
+        Some(exception)
+    };
+    python()
+        .or_else(javascript)
+        .or_else(|| printed.lines().rev().find(|line| words(line)))
 }
 
 /// A message as part of a sentence.
@@ -359,6 +367,12 @@ mod tests {
              Traceback (most recent call last):\n  File \"/0/plugin.py\", line 9, in run\nValueError: the moon is full\n\
              thread '<unnamed>' panicked\nnote: run with `RUST_BACKTRACE=1`\n";
         assert_eq!(printed_reason(python), Some("ValueError: the moon is full"));
+        let javascript = "on the way\nwarning: invalid variant tag value `undefined` (received `Error: the `moon` is\nfull`) \
+             specified for `Fault`\nStack:\n  run@/tmp/initializer.js:1059:17\nRedirecting call to abort() to mozalloc_abort\n";
+        assert_eq!(
+            printed_reason(javascript),
+            Some("Error: the `moon` is\nfull")
+        );
         assert_eq!(printed_reason("one\ntwo\n\n"), Some("two"));
         assert_eq!(printed_reason(" \n"), None);
     }

@@ -319,7 +319,8 @@ fn interface(folder: &Path, manifest: &Manifest) -> Result<(&'static str, String
     Ok((PLACE, "worker:plugin/wanted".to_owned()))
 }
 
-/// componentize-js from the plugin's own node_modules, with every part of WASI left out.
+/// componentize-js from the plugin's own node_modules, with every part of WASI left out but the streams that `console` and
+/// the engine itself write to: they say why it broke down.
 fn javascript(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), BuildError> {
     if !folder.join("node_modules").join(COMPONENTIZE_JS).is_dir() {
         return Err(BuildError::Tool(format!(
@@ -331,7 +332,7 @@ fn javascript(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), Bu
         "import {{ componentize }} from '{COMPONENTIZE_JS}'; import {{ writeFile }} from 'node:fs/promises'; \
          const [sourcePath, witPath, worldName, out] = process.argv.slice(-4); \
          const made = await componentize({{ sourcePath, witPath, worldName, \
-         disableFeatures: ['random', 'stdio', 'clocks', 'http', 'fetch-event'] }}); \
+         disableFeatures: ['random', 'clocks', 'http', 'fetch-event'] }}); \
          await writeFile(out, made.component);"
     );
     let (wit, world) = interface(folder, manifest)?;
