@@ -289,6 +289,37 @@ fn a_job_that_ends_while_its_tree_is_recorded_leaves_nothing_of_the_record() {
     }
 }
 
+/// Its runner is told to end in the very moment in which it is known.
+#[test]
+fn a_job_that_is_cancelled_as_soon_as_it_is_there_is_cancelled() {
+    use mcp_codex_worker::job::Store;
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let repository = repository();
+    let agent = StandIn::that("sleep 600");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let store = Store::open(&worker.state_dir()).unwrap();
+    for round in 0..40 {
+        front.send_call("start", &job(&repository)).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let (id, runner) = loop {
+            let jobs = store.jobs(usize::MAX).unwrap();
+            let new = jobs.into_iter().find(|job| !job.state.is_terminal());
+            if let Some(job) = new
+                && let Some(runner) = job.runner
+            {
+                break (job.id, runner);
+            }
+            assert!(Instant::now() < deadline, "no runner");
+        };
+        kill_process(Pid::from_raw(runner.pid as i32).unwrap(), Signal::TERM).unwrap();
+        let told = ended(&mut front, id.as_str());
+        assert_eq!(told["job_status"], "cancelled", "round {round}: {told}");
+    }
+    worker.assert_no_process_left();
+}
+
 #[test]
 fn a_job_that_runs_out_of_time_is_ended_and_says_where_it_was() {
     let repository = repository();

@@ -37,6 +37,7 @@ use crate::process;
 use crate::redact::LogMask;
 use crate::settings::Settings;
 use crate::telemetry::CONTEXT;
+use stop::Stop;
 
 /// The longest assignment, in bytes.
 const ASSIGNMENT_MAX: u64 = 4 << 20;
@@ -82,11 +83,13 @@ fn begin(settings: Settings, mask: &LogMask) -> Result<(), BeginError> {
     let _context = context(&assignment);
     match assignment {
         Assignment::Job { id, spec, attached } => {
+            let stop = Stop::default();
+            runtime.block_on(async { stop.listen_for_signals() });
             let Some(store) = accept(&settings, &id, &spec, &mut channel)? else {
                 return Ok(());
             };
             let front = attached.then_some(channel);
-            runtime.block_on(pipeline::run(settings, id, *spec, store, front, mask));
+            runtime.block_on(pipeline::run(settings, id, *spec, store, front, stop, mask));
         }
         Assignment::Analyze(question) => {
             runtime.block_on(question::answer(settings, question, channel, mask));

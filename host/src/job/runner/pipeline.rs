@@ -48,19 +48,20 @@ struct Surroundings<'a> {
     files_confined: bool,
 }
 
-/// Runs a job from its place in the queue to its terminal state, or until its front is gone, where it is tied to one.
+/// Runs a job from its place in the queue to its terminal state, or until `stop` says so, or until its front is gone, where
+/// it is tied to one.
 pub(super) async fn run(
     settings: Settings,
     id: JobId,
     spec: JobSpec,
     store: Store,
     front: Option<UnixStream>,
+    stop: Stop,
     mask: &LogMask,
 ) {
     let settings = Arc::new(settings);
-    let stop = Stop::default();
     match Store::open(&settings.state_dir) {
-        Ok(store) => stop.listen(store, id.clone()),
+        Ok(store) => stop.listen_for_requests(store, id.clone()),
         Err(fault) => tracing::error!(%fault, "this job cannot be cancelled"),
     }
     if let Some(front) = front {

@@ -51,8 +51,9 @@ impl Stop {
             .flatten()
     }
 
-    /// Listens for SIGTERM, SIGINT and SIGHUP and for `cancel` until the runtime ends.
-    pub(super) fn listen(&self, store: Store, id: JobId) {
+    /// Listens for SIGTERM, SIGINT and SIGHUP until the runtime ends. Called in its context, and before anybody can know
+    /// the process: a signal that nobody listens for would end it without a word.
+    pub(super) fn listen_for_signals(&self) {
         #[cfg(unix)]
         for kind in [
             tokio::signal::unix::SignalKind::terminate(),
@@ -70,6 +71,10 @@ impl Stop {
                 Err(fault) => tracing::warn!(%fault, "a signal cannot be listened for"),
             }
         }
+    }
+
+    /// Listens for `cancel` until the runtime ends.
+    pub(super) fn listen_for_requests(&self, store: Store, id: JobId) {
         let stop = self.clone();
         tokio::spawn(async move {
             let mut tick = tokio::time::interval(CANCEL_POLL);
