@@ -256,7 +256,7 @@ fn a_job_that_ends_while_its_tree_is_recorded_leaves_nothing_of_the_record() {
     // Nothing of them is in the repository, so each is copied.
     for file in 0..4_000 {
         let place = format!("build/{}/{file}.txt", file % 40);
-        repository.write(&place, &format!("{file}\n"));
+        repository.write(&place, format!("{file}\n"));
     }
     let agent = StandIn::that("sleep 600");
     let worker = Worker::with_stand_in(BINARY, &repository, &agent);

@@ -17,7 +17,7 @@ use super::cache::Cache;
 use super::complexity::Complexity;
 
 /// How often running plugins are looked at: one that never ends outlives its deadline by no more than about two of these.
-const TICK: Duration = Duration::from_millis(5);
+pub(super) const TICK: Duration = Duration::from_millis(5);
 
 /// The longest that compiling one component may take. Python's interpreter takes 7 s on two quiet cores, and a hundred
 /// times that where a debug build of this host shares them with many others.
@@ -219,7 +219,9 @@ impl Clock {
     /// Keeps the clock going for as long as the guard lives.
     pub(super) fn run(&self) -> ClockGuard<'_> {
         self.state.running.fetch_add(1, Ordering::SeqCst);
-        if self.state.asleep.swap(false, Ordering::SeqCst) {
+        if self.state.asleep.load(Ordering::SeqCst)
+            && self.state.asleep.swap(false, Ordering::SeqCst)
+        {
             self.thread.unpark();
         }
         ClockGuard(&self.state)

@@ -10,6 +10,7 @@ use wasmtime_wasi::{Deterministic, WasiCtx, WasiCtxView, WasiView};
 
 use super::Limits;
 use super::check::Snapshot;
+use super::engine::TICK;
 use super::grants::Grants;
 use super::log::PluginLog;
 
@@ -84,7 +85,7 @@ impl Host {
     }
 
     /// Ends a call that is over its time, also when it spends it in host functions, which epochs do not interrupt.
-    pub(super) fn in_time(&self) -> wasmtime::Result<()> {
+    pub(super) fn in_time(&mut self) -> wasmtime::Result<()> {
         if self.deadline.over() {
             Err(wasmtime::Error::new(Overrun))
         } else {
@@ -103,6 +104,8 @@ pub(super) struct Overrun;
 pub(super) struct Deadline {
     pub(super) limit: Duration,
     began: Instant,
+    /// What this thread had used of the processor when it began, as it was reckoned at the first look: a call that is over
+    /// before is not charged for asking.
     began_processor: Option<Duration>,
 }
 
@@ -112,15 +115,25 @@ impl Deadline {
         Deadline {
             limit,
             began: Instant::now(),
-            began_processor: processor_time(),
+            began_processor: None,
         }
     }
 
-    pub(super) fn over(&self) -> bool {
+    /// Looks, at every tick of the clock, how long the call has run.
+    pub(super) fn look(&mut self) {
+        if self.began_processor.is_none() {
+            // Until the first tick it had the processor to itself, or the tick is late.
+            let ran = self.began.elapsed().min(TICK);
+            self.began_processor = processor_time().map(|now| now.saturating_sub(ran));
+        }
+    }
+
+    pub(super) fn over(&mut self) -> bool {
         let clock = self.began.elapsed();
         if clock < self.limit {
             return false;
         }
+        self.look();
         let processor = processor_time()
             .zip(self.began_processor)
             .map(|(now, began)| now.saturating_sub(began));

@@ -44,8 +44,10 @@ impl<B: Send + Sync> Instance<B> {
                 .saturating_add(64 << 10),
         );
         store.set_max_component_handles(Limits::HANDLES);
-        store.epoch_deadline_callback(|context| {
-            context.data().in_time()?;
+        store.epoch_deadline_callback(|mut context| {
+            let host = context.data_mut();
+            host.deadline.look();
+            host.in_time()?;
             Ok(UpdateDeadline::Continue(1))
         });
         let started = measured(loaded, &mut store, Limits::START, instantiate);

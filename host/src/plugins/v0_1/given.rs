@@ -71,7 +71,7 @@ impl clock::Host for Host {
 
 impl Host {
     /// The lent job, for one host call.
-    fn lent(&self) -> wasmtime::Result<Arc<dyn checks::Snapshot>> {
+    fn lent(&mut self) -> wasmtime::Result<Arc<dyn checks::Snapshot>> {
         self.in_time()?;
         self.job
             .clone()
