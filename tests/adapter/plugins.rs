@@ -143,6 +143,37 @@ async fn a_dialect_that_breaks_down_leaves_the_request_to_the_fallback() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_in_a_result_stays_there_where_the_dialect_allows_it() {
+    let image = json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": "AAAA" } });
+    let conversation = json!([
+        { "role": "user", "content": "look" },
+        { "role": "assistant", "content": [{ "type": "tool_use", "id": "c1", "name": "f", "input": {} }] },
+        { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "c1",
+            "content": [{ "type": "text", "text": "shot" }, image] }, { "type": "text", "text": "go" }] },
+    ]);
+    let picture =
+        json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } });
+    let text = |text: &str| json!({ "type": "text", "text": text });
+    for (model, result, behind) in [
+        ("sees-results", json!([text("shot"), picture]), json!("go")),
+        (
+            "good",
+            json!("shot"),
+            json!([text("Attached to the tool's result:"), picture, text("go")]),
+        ),
+    ] {
+        let double = Double::always(good()).await;
+        let adapter = adapter(&double.url, |_| {}).await;
+        let asked = ask(json!({ "model": model, "stream": true, "messages": conversation }));
+        answers_well(model, &messages(&adapter, &asked).await);
+        let sent = double.only().body;
+        assert_eq!(sent["messages"][2]["role"], "tool", "{model}: {sent}");
+        assert_eq!(sent["messages"][2]["content"], result, "{model}: {sent}");
+        assert_eq!(sent["messages"][3]["content"], behind, "{model}: {sent}");
+    }
+}
+
 /// Where an error of the gateway's own kind can stand under status 200.
 fn places(error: &Value) -> Vec<(&'static str, &'static str, bool, Vec<u8>)> {
     let role = delta(json!({ "role": "assistant", "content": "" }));

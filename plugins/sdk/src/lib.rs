@@ -51,6 +51,8 @@ mod dialect;
 mod diff;
 pub mod files;
 pub mod log;
+#[cfg(any(test, all(target_arch = "wasm32", feature = "allocator")))]
+mod memory;
 mod paths;
 mod redactor;
 mod settings;
