@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Map, Value};
@@ -25,6 +25,9 @@ const JOB_MAX: u64 = 4 << 20;
 
 /// How often the job is looked at.
 const GLANCE: Duration = Duration::from_millis(200);
+
+/// Every job stands in the queue until its runner has begun: only one that stays there longer waits for others.
+const BEGINNING: Duration = Duration::from_secs(2);
 
 /// Bytes of the log that are read at a time.
 const SLICE: u64 = 24_000;
@@ -108,6 +111,7 @@ fn foreground(settings: Settings, arguments: &RunArguments) -> Result<State, Run
         store,
         progress: Progress::stderr(arguments.quiet),
         cursor: Value::from(0),
+        began: Instant::now(),
     };
     let (id, view) = runtime.block_on(watch.job(job))?;
     // A cancel that is still on its way has done its part with the job's end.
@@ -139,6 +143,7 @@ struct Watch {
     store: Store,
     progress: Progress,
     cursor: Value,
+    began: Instant,
 }
 
 impl Watch {
@@ -191,7 +196,7 @@ impl Watch {
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_owned();
-        if status == State::Queued.as_str() {
+        if status == State::Queued.as_str() && self.began.elapsed() >= BEGINNING {
             match self.store.queued_before(id)?.len() {
                 0 => status.push_str(", next (MAX_RUNNING_JOBS run already)"),
                 1 => status.push_str(", one job before it"),
