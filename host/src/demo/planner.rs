@@ -48,6 +48,10 @@ pub(super) fn delegate(
     let call = planner.send_call("start", job)?;
     let reply = loop {
         if let Some(reply) = planner.poll_call(call, "start", GLANCE)? {
+            // Too late to cancel anything, but whoever asked to leave is not told a story to its end.
+            if interrupt.seen() {
+                return Err(DemoError::Interrupted);
+            }
             break reply;
         }
         watcher.notice(planner.notifications());

@@ -25,6 +25,9 @@ use crate::process;
 use crate::settings::{Isolation, Settings, Toolset};
 use crate::workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
 
+/// When a wait reports progress for the first time: from then on the caller of `start` knows the job's name.
+const FIRST_PROGRESS: Duration = Duration::from_millis(200);
+
 /// How often a wait reports progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
@@ -335,14 +338,15 @@ impl Front {
             }
         };
         let mut ended = pin!(ended);
+        let mut next = (Instant::now() + FIRST_PROGRESS).min(deadline);
         loop {
-            let next = (Instant::now() + PROGRESS_EVERY).min(deadline);
             if tokio::time::timeout_at(next, &mut ended).await.is_ok() || next == deadline {
                 break;
             }
             if let Some(first) = ids.first() {
                 progress(&self.view(first).await?);
             }
+            next = (Instant::now() + PROGRESS_EVERY).min(deadline);
         }
         match (wait.many, ids.as_slice()) {
             (false, [id]) => self.view(id).await,
