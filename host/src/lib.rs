@@ -7,6 +7,7 @@ pub mod artifacts;
 pub mod checks;
 pub mod cli;
 pub mod demo;
+pub(crate) mod folder;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod gateway;

@@ -13,7 +13,7 @@ use super::{GlobalOptions, exit};
 use crate::job::{JobId, JobRow, Store, StoreError, settle_all};
 use crate::settings::Settings;
 use crate::workspace::Unapplied;
-use crate::{plugins, telemetry};
+use crate::{folder, plugins, telemetry};
 
 /// What `gc` takes.
 #[derive(Debug, Args)]
@@ -180,7 +180,7 @@ fn is_older(path: &Path, than: SystemTime) -> bool {
 /// What cannot be removed now is tried again next time.
 fn remove(path: &Path) {
     let removed = match path.is_dir() {
-        true => std::fs::remove_dir_all(path),
+        true => folder::remove(path),
         false => std::fs::remove_file(path),
     };
     match removed {

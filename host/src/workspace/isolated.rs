@@ -335,25 +335,11 @@ impl Isolated {
     pub fn remove(folder: &Path) -> Result<(), WorkspaceError> {
         for name in ["tree", "keep", "result", "source"] {
             let path = folder.join(name);
-            // std removes by handle and follows no link, whatever the agent left.
-            let removed = fs::remove_dir_all(&path).or_else(|error| match error.kind() {
-                io::ErrorKind::PermissionDenied => {
-                    open_up(&path);
-                    fs::remove_dir_all(&path)
-                }
-                _ => Err(error),
-            });
-            match removed {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => {
-                    return Err(WorkspaceError::Io {
-                        action: "remove",
-                        path,
-                        source,
-                    });
-                }
-                Ok(()) => {}
-            }
+            crate::folder::remove(&path).map_err(|source| WorkspaceError::Io {
+                action: "remove",
+                path,
+                source,
+            })?;
         }
         match fs::remove_file(folder.join(RECORD)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(WorkspaceError::Io {
@@ -379,17 +365,6 @@ impl IsolatedRecord {
         serde_json::from_slice(&text).map_err(|error| WorkspaceError::Isolation {
             what: format!("{} cannot be read: {error}", path.display()),
         })
-    }
-}
-
-/// Makes every folder writable for its owner: build tools leave read-only ones (Go's module cache), agents anything.
-pub(super) fn open_up(dir: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
-        }
     }
 }
 

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use git2::Oid;
 
-use super::isolated::{check_out, open_up, submodules};
+use super::isolated::{check_out, submodules};
 use super::{Base, Isolated, Limits, Root, Workspace, WorkspaceError};
+use crate::folder;
 
 /// The folder, in that of the tree, that holds the files meanwhile.
 const ASIDE: &str = "aside";
@@ -116,11 +117,10 @@ impl Aside {
         let files = self.place.join(FILES);
         if files.exists() {
             move_all(&files, &self.tree, work)?;
-            open_up(&files);
-            fs::remove_dir_all(&files)?;
+            folder::remove(&files)?;
         }
         // The marks go last: without them what is here would be taken for all there is.
-        fs::remove_dir_all(&self.place)
+        folder::remove(&self.place)
     }
 }
 
@@ -148,8 +148,7 @@ fn clear(folder: &Path, of: impl Fn(&OsString) -> bool) -> io::Result<()> {
     for name in names(folder, of)? {
         let path = folder.join(name);
         if path.symlink_metadata()?.is_dir() {
-            open_up(&path);
-            fs::remove_dir_all(&path)?;
+            folder::remove(&path)?;
         } else {
             fs::remove_file(&path)?;
         }

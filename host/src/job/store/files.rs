@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::database::Store;
 use super::error::StoreError;
+use crate::folder;
 use crate::job::id::JobId;
 use crate::job::lock;
 
@@ -84,23 +85,13 @@ impl Store {
         let _ = fs::remove_file(self.job_folder(id).join(RESERVE));
         for name in WORKING_MATERIAL {
             let path = self.job_folder(id).join(name);
-            if let Err(fault) = delete_folder(&path) {
-                tracing::warn!(%fault, path = %path.display(), "working material was not deleted");
+            match folder::remove(&path) {
+                // The agent gave the name to something else.
+                Err(fault) if fault.kind() != io::ErrorKind::NotADirectory => {
+                    tracing::warn!(%fault, path = %path.display(), "working material was not deleted");
+                }
+                _ => {}
             }
-        }
-    }
-}
-
-/// Deletes a folder, also one that somebody else deletes at the same time. A name that the agent gave to something else is
-/// not ours to follow or to delete.
-fn delete_folder(path: &Path) -> io::Result<()> {
-    loop {
-        match fs::remove_dir_all(path) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotADirectory => return Ok(()),
-            // Something in it was gone before we came to it.
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound && path.is_dir() => {}
-            Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
-            _ => return Ok(()),
         }
     }
 }

@@ -1,8 +1,5 @@
 //! The rows of jobs, with their passes and processes.
 
-use std::fs;
-use std::io;
-
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
@@ -10,6 +7,7 @@ use super::clock::now_ms;
 use super::database::{Store, parse_json};
 use super::error::StoreError;
 use super::private::make_private;
+use crate::folder;
 use crate::job::id::JobId;
 use crate::job::lock::Hold;
 use crate::job::state::State;
@@ -69,7 +67,7 @@ impl Store {
             params![id.as_str(), State::Queued.as_str(), now_ms()],
         );
         if let Err(fault) = added {
-            let _ = fs::remove_dir_all(self.job_folder(id));
+            let _ = folder::remove(&self.job_folder(id));
             return Err(fault.into());
         }
         Ok(hold)
@@ -122,14 +120,8 @@ impl Store {
             .execute("DELETE FROM requests WHERE job = ?1", [id.as_str()])?;
         self.database
             .execute("DELETE FROM calls WHERE job = ?1", [id.as_str()])?;
-        let folder = self.job_folder(id);
-        match fs::remove_dir_all(&folder) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Folder {
-                path: folder,
-                source,
-            }),
-            _ => Ok(()),
-        }
+        let path = self.job_folder(id);
+        folder::remove(&path).map_err(|source| StoreError::Folder { path, source })
     }
 
     /// One job, if there is one of that id.
