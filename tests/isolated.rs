@@ -368,6 +368,80 @@ fn thirty_two_trees_are_made_at_once_from_two_processes() {
     assert_eq!(files(&scene.top(), true), before);
 }
 
+/// Not a test of its own: the process that the next one kills.
+#[test]
+fn helper_renews_a_tree() {
+    let Some(folder) = std::env::var_os("WORKER_TEST_TREE") else {
+        return;
+    };
+    let folder = Path::new(&folder);
+    Isolated::renew(folder, "later", &folder.join("killed"), Limits::default()).unwrap();
+}
+
+#[test]
+fn a_tree_that_was_being_renewed_when_its_host_was_killed_keeps_every_file() {
+    let scene = Scene::new();
+    let tree = scene.isolate("job", None, false).unwrap();
+    let top = tree.workspace().top().to_owned();
+    // What the job before did, until it was interrupted.
+    edit(&top, "src/a.txt", "line 7\n", "line seven\n");
+    fs::remove_file(top.join("docs/c.txt")).unwrap();
+    for file in 0..200 {
+        write(&top.join(format!("made/{}/{file}.txt", file % 9)), "made\n");
+    }
+    symlink("made/1", top.join("own-link")).unwrap();
+    git(&top, &["checkout", "-q", "-b", "its-own"]);
+    let left = files(&top, false);
+
+    let folder = scene.state("job");
+    let renewing = || {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "helper_renews_a_tree"])
+            .env("WORKER_TEST_TREE", &folder)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let began = std::time::Instant::now();
+    assert!(renewing().wait().unwrap().success());
+    let mut whole = began.elapsed();
+    let mut killed = 0;
+    for round in 0..400 {
+        if killed == 40 {
+            break;
+        }
+        let mut child = renewing();
+        std::thread::sleep(whole * (round % 20) / 20);
+        child.kill().unwrap();
+        if child.wait().unwrap().success() {
+            // The machine is faster than it was.
+            whole = whole * 9 / 10;
+        } else {
+            killed += 1;
+        }
+        // One after the other, as a job that goes on and is killed as well; now and then one that comes to its end.
+        if round % 3 != 2 {
+            continue;
+        }
+        let storage = folder.join(format!("base-{round}"));
+        let (renewed, base) =
+            Isolated::renew(&folder, "later", &storage, Limits::default()).unwrap();
+        assert_eq!(files(&top, false), left, "round {round}");
+        assert!(!folder.join("aside").exists(), "round {round}");
+        let changes = base.changes().unwrap();
+        assert_eq!(changes.files.len(), 203, "round {round}");
+        assert_eq!(
+            git(
+                renewed.workspace().top(),
+                &["rev-parse", "--abbrev-ref", "HEAD"]
+            ),
+            renewed.record().branch
+        );
+    }
+    assert_eq!(killed, 40);
+}
+
 #[test]
 fn a_merge_brings_branch_and_files() {
     let scene = Scene::new();

@@ -235,6 +235,20 @@ impl Isolated {
         })
     }
 
+    /// A name for the tree in `folder` as [`Workspace::lock_name`] gives it, also while it is not whole.
+    ///
+    /// # Errors
+    /// There is no tree.
+    pub fn lock_name(folder: &Path) -> Result<String, WorkspaceError> {
+        let tree = folder.join("tree");
+        let handle = handles::open_dir(&tree).map_err(|source| WorkspaceError::Io {
+            action: "open",
+            path: tree,
+            source,
+        })?;
+        Ok(super::lock_name(&handle))
+    }
+
     /// The tree as a place to work in; SANDBOX_ROOT of the job is the tree itself.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
@@ -252,12 +266,6 @@ impl Isolated {
             self.folder.join("keep"),
             super::apply::source_objects(&self.record.source),
         ]
-    }
-
-    /// The job's directories in the checkout that the tree was made from.
-    pub fn source_dirs(&self) -> Vec<PathBuf> {
-        let dirs = self.record.dirs.iter();
-        dirs.map(|dir| self.record.source.join(dir)).collect()
     }
 
     /// What the jobs before this one changed here; none when it is the first.
@@ -353,6 +361,12 @@ impl Isolated {
 }
 
 impl IsolatedRecord {
+    /// The job's directories in the checkout that the tree was made from.
+    pub fn source_dirs(&self) -> Vec<PathBuf> {
+        let dirs = self.dirs.iter();
+        dirs.map(|dir| self.source.join(dir)).collect()
+    }
+
     /// The record of the tree in `folder`.
     ///
     /// # Errors

@@ -326,8 +326,7 @@ impl Workspace {
 
     /// A name for the working tree that two jobs in the same one share, for the lock between them: its device and inode.
     pub fn lock_name(&self) -> String {
-        let (device, inode) = handles::identity(&self.0.handle).unwrap_or_default();
-        format!("tree-{device:x}-{inode:x}")
+        lock_name(&self.0.handle)
     }
 
     /// Whether the repository belongs to another user than the one that this process runs as.
@@ -344,4 +343,10 @@ impl Workspace {
     pub(crate) fn handle(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.handle.as_fd()
     }
+}
+
+/// See [`Workspace::lock_name`].
+fn lock_name(top: &OwnedFd) -> String {
+    let (device, inode) = handles::identity(top).unwrap_or_default();
+    format!("tree-{device:x}-{inode:x}")
 }

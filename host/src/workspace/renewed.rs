@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use git2::Oid;
 
 use super::isolated::{check_out, submodules};
-use super::{Base, Isolated, Limits, Root, Workspace, WorkspaceError};
+use super::{Base, Isolated, IsolatedRecord, Limits, Root, Workspace, WorkspaceError};
 use crate::folder;
 
 /// The folder, in that of the tree, that holds the files meanwhile.
@@ -38,8 +38,8 @@ impl Isolated {
         storage: &Path,
         limits: Limits,
     ) -> Result<(Self, Base), WorkspaceError> {
-        let mut isolated = Self::open(folder, job)?;
-        let record = isolated.record().clone();
+        // The tree is not opened before it is whole again: an attempt that was killed may have left it without its `.git`.
+        let record = IsolatedRecord::load(folder)?;
         let refuse = |what: &str| WorkspaceError::Isolation {
             what: what.to_owned(),
         };
@@ -49,7 +49,7 @@ impl Isolated {
             ));
         }
         let commit = Oid::from_str(&record.base_commit)?;
-        let source = Workspace::open(&Root::open(&record.root)?, &isolated.source_dirs())?;
+        let source = Workspace::open(&Root::open(&record.root)?, &record.source_dirs())?;
         let aside = Aside {
             tree: folder.join("tree"),
             place: folder.join(ASIDE),
@@ -78,7 +78,7 @@ impl Isolated {
             // What could not be done was told when the tree was made.
             submodules(&source, &tree, &aside.tree, &mut record.clone())?;
         }
-        isolated = Self::open(folder, job)?;
+        let isolated = Self::open(folder, job)?;
         let base = Base::capture(isolated.workspace(), storage, limits)?;
         aside.give_back().map_err(failed)?;
         Ok((isolated, base))

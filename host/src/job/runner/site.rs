@@ -13,7 +13,8 @@ use crate::process::Confinement;
 use crate::redact::Redactor;
 use crate::settings::Isolation;
 use crate::workspace::{
-    Base, Changes, Earlier, Isolated, IsolatedRequest, Limits, PortBase, Root, Workspace,
+    Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, Limits, PortBase, Root,
+    Workspace, WorkspaceError,
 };
 
 /// The record by which a later job can go on.
@@ -98,7 +99,7 @@ impl Site {
     /// know it.
     pub(super) fn record_continuation(&self, folder: &Path, session: &str, redactor: &Redactor) {
         let allowed_dirs = match &self.isolated {
-            Some(isolated) => isolated.source_dirs(),
+            Some(isolated) => isolated.record().source_dirs(),
             None => {
                 let further = self.workspace.additional_dirs().iter().cloned();
                 std::iter::once(self.workspace.work_dir().to_owned())
@@ -168,7 +169,7 @@ impl Job {
     }
 
     async fn shared_site(&mut self, workspace: Workspace) -> Result<Site, Cut> {
-        let alone = self.have_tree_alone(&workspace).await?;
+        let alone = self.have_tree_alone(&workspace.lock_name()).await?;
         let (home, session, began_with) = match self.continued() {
             Some(earlier) => (
                 earlier.home,
@@ -215,21 +216,22 @@ impl Job {
             .line(&format!("going on in the tree of job {from}"));
         let name = self.journal().id().to_string();
         let ports_folder = self.settings.state_dir.join("ports");
-        let open =
-            || Isolated::open(&folder, &name).map_err(|fault| Cut::fault("workspace")(&fault));
-        let alone = self.have_tree_alone(open()?.workspace()).await?;
-        // Once more: whoever had the tree until now may have left something there.
-        let mut isolated = open()?;
-        let results = &isolated.record().results;
-        let sealed = results.last().is_some_and(|last| last.job == from.as_str());
+        let failed = |fault: WorkspaceError| Cut::fault("workspace")(&fault);
+        let lock = Isolated::lock_name(&folder).map_err(failed)?;
+        let alone = self.have_tree_alone(&lock).await?;
+        // Only now: whoever had the tree until now may have left something there.
+        let record = IsolatedRecord::load(&folder).map_err(failed)?;
+        let last = record.results.last();
+        let sealed = last.is_some_and(|last| last.job == from.as_str());
         if !sealed && self.went_on_since(&from)? {
             return Err(Cut::Fault(
                 "workspace",
                 format!("another job went on in the tree of job {from} meanwhile"),
             ));
         }
-        let mut renewed = None;
-        if !sealed {
+        let (isolated, renewed) = if sealed {
+            (Isolated::open(&folder, &name).map_err(failed)?, None)
+        } else {
             self.journal().line(&format!(
                 "job {from} recorded no changes: looking at its tree as it was made"
             ));
@@ -237,9 +239,9 @@ impl Job {
             let (again, base) = self
                 .blocking(move || Isolated::renew(&folder, &name, &storage, Limits::default()))
                 .await?
-                .map_err(|fault| Cut::fault("workspace")(&fault))?;
-            (isolated, renewed) = (again, Some(base));
-        }
+                .map_err(failed)?;
+            (again, Some(base))
+        };
         let ports = self
             .blocking(move || PortBase::reserve(&ports_folder))
             .await?
@@ -325,8 +327,8 @@ impl Job {
     }
 
     /// Two jobs in one tree would be blamed for each other's changes: the second waits for the first.
-    async fn have_tree_alone(&mut self, workspace: &Workspace) -> Result<Hold, Cut> {
-        let path = self.journal().store().named_lock(&workspace.lock_name());
+    async fn have_tree_alone(&mut self, lock_name: &str) -> Result<Hold, Cut> {
+        let path = self.journal().store().named_lock(lock_name);
         let failed = |fault: std::io::Error| Cut::fault("store")(&fault);
         if let Some(hold) = Hold::try_take(&path).map_err(failed)? {
             return Ok(hold);
