@@ -961,6 +961,13 @@ fn an_interrupted_job_in_a_tree_of_its_own_is_gone_on_with_and_nothing_of_it_is_
             .contains("go on from that one"),
         "{refused:?}"
     );
+    // As if a third one had been killed while it made the tree anew: some of the files lie aside, `.git` among them.
+    let folder = worker.state_dir().join("jobs").join(&first);
+    let aside = folder.join("aside/files");
+    std::fs::create_dir_all(&aside).unwrap();
+    for name in [".git", "new.txt"] {
+        std::fs::rename(folder.join("tree").join(name), aside.join(name)).unwrap();
+    }
 
     let third = run_job(
         &mut front,
