@@ -177,6 +177,16 @@ impl Trick {
     }
 }
 
+const WHOLE_TREE_DELETED: &[&str] = &[
+    "D .gitignore",
+    "D docs/guide.md",
+    "D link",
+    "D other/keep.txt",
+    "D run.sh",
+    "D src/a.rs",
+    "D src/b.rs",
+];
+
 /// As long as names may be.
 const LONG_NAME: &str = "A dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd\
      dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd\
@@ -401,15 +411,7 @@ const TRICKS: &[Trick] = &[
     trick("the whole tree deleted", |scene| {
         fs::remove_dir_all(scene.top()).unwrap()
     })
-    .seen(&[
-        "D .gitignore",
-        "D docs/guide.md",
-        "D link",
-        "D other/keep.txt",
-        "D run.sh",
-        "D src/a.rs",
-        "D src/b.rs",
-    ])
+    .seen(WHOLE_TREE_DELETED)
     .told(&[
         "the working tree's top folder was removed",
         ".git was removed",
@@ -435,15 +437,7 @@ const TRICKS: &[Trick] = &[
         fs::rename(scene.top(), scene.root().join("away")).unwrap();
         symlink("away", scene.top()).unwrap();
     })
-    .seen(&[
-        "D .gitignore",
-        "D docs/guide.md",
-        "D link",
-        "D other/keep.txt",
-        "D run.sh",
-        "D src/a.rs",
-        "D src/b.rs",
-    ])
+    .seen(WHOLE_TREE_DELETED)
     .told(&["the working tree's top folder was replaced"]),
     trick("odd names and empty files", |scene| {
         scene.write("line\nbreak", "x\n");

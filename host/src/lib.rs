@@ -1,6 +1,8 @@
 //! `mcp-codex-worker`: delegate coding work from Codex to a background Claude Code job, and verify the result.
 //!
-//! Modules in the order in which they may know each other, top to bottom, never up.
+//! Which module may know which, from the top down and never up: `cli`; `smoke`; `mcp`, `demo`; `job`; `agent`, `report`;
+//! `verify`; `artifacts`, `workspace`, `gateway`; `plugins`, `process`; `redact`; `telemetry`; `settings`, `checks`, `text`,
+//! `folder`.
 
 pub mod agent;
 pub mod artifacts;

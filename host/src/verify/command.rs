@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -65,10 +66,23 @@ pub(super) struct Run {
     pub(super) artifact: Option<String>,
 }
 
-/// Runs a check's command to its end. Never fails: what goes wrong is a cause.
+impl Place {
+    /// The toolchains for commands here. HOME must be there.
+    fn toolchains(&self) -> Toolchains {
+        let toolchains = process::toolchains(&self.home);
+        if self.cargo_packages {
+            toolchains.link_packages();
+        }
+        toolchains
+    }
+}
+
+/// Runs a check's command to its end. Never fails: what goes wrong is a cause. `toolchains` are those of the place, found
+/// by the first command.
 pub(super) async fn run(
     check: &CommandCheck,
     place: &Place,
+    toolchains: &OnceLock<Toolchains>,
     limits: &Limits,
     redactor: &Redactor,
     artifacts: &Artifacts,
@@ -94,10 +108,7 @@ pub(super) async fn run(
         }
     }
     let (program, args) = command_line(&check.command);
-    let toolchains = process::toolchains(&place.home);
-    if place.cargo_packages {
-        toolchains.link_packages();
-    }
+    let toolchains = toolchains.get_or_init(|| place.toolchains());
     let mut confinement = place.confinement.clone();
     confinement.read.extend(toolchains.read.iter().cloned());
     confinement.write.push(place.home.clone());
@@ -107,7 +118,7 @@ pub(super) async fn run(
     } else {
         Network::Off
     };
-    let env = environment(place, check, &toolchains);
+    let env = environment(place, check, toolchains);
     let command = process::Command {
         program,
         args,

@@ -13,7 +13,7 @@ mod signals;
 mod verdict;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ pub use verdict::{Cause, CheckVerdict, Outcome, Verdicts};
 use crate::artifacts::{self, Artifacts};
 use crate::checks::{CheckSpec, CommandCheck, CommandLine, Origin, ScopedPatch};
 use crate::plugins::PluginSet;
+use crate::process::Toolchains;
 use crate::redact::{Redacted, Redactor};
 use crate::text;
 use crate::workspace::Changes;
@@ -109,6 +110,7 @@ pub async fn run(
         }
     });
     let mut ran = component::Ran::default();
+    let toolchains = OnceLock::new();
     if let Some(scope) = scope {
         let verdict = run_component(&scope, plan, evidence, &ran, plugins, redactor).await;
         progress(Progress::Ended(verdict.line()));
@@ -126,7 +128,16 @@ pub async fn run(
         progress(Progress::Started(check.name().to_owned()));
         let verdict = match check {
             CheckSpec::Command(check) => {
-                run_command(check, plan, &mut ran, plugins, redactor, artifacts).await
+                run_command(
+                    check,
+                    plan,
+                    &toolchains,
+                    &mut ran,
+                    plugins,
+                    redactor,
+                    artifacts,
+                )
+                .await
             }
             CheckSpec::Plugin(check) => {
                 let check = component::Component {
@@ -290,6 +301,7 @@ fn made(name: &str, cause: Cause, redactor: &Redactor) -> CheckVerdict {
 async fn run_command(
     check: &CommandCheck,
     plan: &Plan<'_>,
+    toolchains: &OnceLock<Toolchains>,
     ran: &mut component::Ran,
     plugins: &PluginSet,
     redactor: &Redactor,
@@ -302,7 +314,16 @@ async fn run_command(
         deadline: plan.deadline,
         stop: plan.stop.clone(),
     };
-    let run = command::run(check, &plan.place, &limits, redactor, artifacts, &name).await;
+    let run = command::run(
+        check,
+        &plan.place,
+        toolchains,
+        &limits,
+        redactor,
+        artifacts,
+        &name,
+    )
+    .await;
     let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let output = run
         .artifact
