@@ -334,6 +334,46 @@ fn an_interrupted_job_in_a_tree_of_its_own_is_gone_on_with_and_nothing_of_it_is_
     worker.assert_no_process_left();
 }
 
+/// Making the tree anew goes on for a while, and no thread can be stopped in it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_follow_up_that_is_cancelled_while_it_renews_the_tree_leaves_it_whole_to_the_next() {
+    let repository = repository();
+    for file in 0..1_000 {
+        repository.write(
+            format!("many/{}/{file}.txt", file % 50),
+            format!("{file}\n"),
+        );
+    }
+    repository.commit("Many files");
+    let agent = StandIn::that("sh -c \"$(tail -n 1 \"$PROMPT\")\"");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let work = "rm -r many/1; echo x > new.txt";
+    let first = killed_at_work(&worker, &mut front, isolated_job(&repository), work);
+    let aside = worker.state_dir().join("jobs").join(&first).join("aside");
+    let cancelled = started(
+        &mut front,
+        json!({ "prompt": "sleep 600", "resume_job_id": first }),
+    );
+    let deadline = Instant::now() + PATIENCE;
+    while !aside.exists() {
+        assert!(Instant::now() < deadline, "the tree is made anew");
+        std::thread::yield_now();
+    }
+    call(&mut front, "cancel", json!({ "job_id": cancelled }));
+    let told = ended(&mut front, &cancelled);
+    assert_eq!(told["job_status"], "cancelled", "{told}");
+    let asked = json!({ "prompt": "find . -name '*.txt' | wc -l > count", "resume_job_id": first });
+    let next = run_job(&mut front, asked);
+    assert_eq!(next["job_status"], "completed", "{next}");
+    assert!(!aside.exists());
+    // The repository's own two, all but one of the fifty folders, and the new one.
+    let count = aside.with_file_name("tree").join("count");
+    assert_eq!(std::fs::read_to_string(count).unwrap(), "983\n");
+    worker.assert_no_process_left();
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_interrupted_job_on_uncommitted_work_is_not_gone_on_with_and_says_why() {

@@ -218,7 +218,7 @@ impl Job {
         let ports_folder = self.settings.state_dir.join("ports");
         let failed = |fault: WorkspaceError| Cut::fault("workspace")(&fault);
         let lock = Isolated::lock_name(&folder).map_err(failed)?;
-        let alone = self.have_tree_alone(&lock).await?;
+        let mut alone = self.have_tree_alone(&lock).await?;
         // Only now: whoever had the tree until now may have left something there.
         let record = IsolatedRecord::load(&folder).map_err(failed)?;
         let last = record.results.last();
@@ -236,10 +236,15 @@ impl Job {
                 "job {from} recorded no changes: looking at its tree as it was made"
             ));
             let storage = self.folder().join("base");
-            let (again, base) = self
-                .blocking(move || Isolated::renew(&folder, &name, &storage, Limits::default()))
-                .await?
-                .map_err(failed)?;
+            // The thread has the hold as long as it moves files, also when this job is stopped meanwhile.
+            let (hold, again) = self
+                .blocking(move || {
+                    let again = Isolated::renew(&folder, &name, &storage, Limits::default());
+                    (alone, again)
+                })
+                .await?;
+            alone = hold;
+            let (again, base) = again.map_err(failed)?;
             (again, Some(base))
         };
         let ports = self
