@@ -14,24 +14,14 @@ mod double;
 #[path = "adapter/message.rs"]
 mod message;
 
-#[path = "adapter/alone.rs"]
-mod alone;
-#[path = "adapter/dialects.rs"]
-mod dialects;
 #[path = "adapter/errors.rs"]
 mod errors;
-#[path = "plugin_platform/guests.rs"]
-mod guests;
 #[path = "adapter/hostile.rs"]
 mod hostile;
-#[path = "adapter/plugins.rs"]
-mod plugins;
 #[path = "adapter/request.rs"]
 mod request;
 #[path = "adapter/routes.rs"]
 mod routes;
-#[path = "adapter/sdks.rs"]
-mod sdks;
 #[path = "adapter/server.rs"]
 mod server;
 #[path = "adapter/stream.rs"]

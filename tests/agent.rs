@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mcp_codex_worker::agent::{
+use job::agent::{
     self, Activity, AgentError, AgentEvent, AgentOutcome, AgentRun, AllowedTools, Claude, Ending,
     Session,
 };
-use mcp_codex_worker::process::{Confinement, LevelWord, Network};
-use mcp_codex_worker::settings::{PermissionMode, Profile, SandboxMode, Secret};
+use process::{Confinement, LevelWord, Network};
 use serde_json::{Value, json};
+use settings::{PermissionMode, Profile, SandboxMode, Secret};
 use tokio_util::sync::CancellationToken;
 use worker_test_support::Repository;
 

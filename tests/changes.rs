@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use mcp_codex_worker::workspace::{
+use worker_test_support::{Checkout, checkout};
+use workspace::{
     Base, ChangeKind, Changes, GitChange, Limits, Root, Selection, Workspace, WorkspaceError,
 };
-use worker_test_support::{Checkout, checkout};
 
 /// A checkout, and what agents do in it.
 struct Scene {
@@ -126,7 +126,7 @@ fn letter(kind: ChangeKind) -> char {
 }
 
 fn seen(changes: &Changes) -> Vec<String> {
-    let line = |file: &mcp_codex_worker::workspace::ChangedFile| match &file.previous_path {
+    let line = |file: &workspace::ChangedFile| match &file.previous_path {
         Some(previous) => format!("{} {previous} -> {}", letter(file.kind), file.path),
         None => format!("{} {}", letter(file.kind), file.path),
     };

@@ -13,23 +13,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_codex_worker::artifacts::Artifacts;
-use mcp_codex_worker::checks::{
+use job::artifacts::Artifacts;
+use job::checks::{
     CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
 };
-use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings};
-use mcp_codex_worker::process::{Confinement, SandboxMode};
-use mcp_codex_worker::redact::{KnownValues, Redactor};
-use mcp_codex_worker::report::{self, Ended};
-use mcp_codex_worker::verify::revise::{self, Decision};
-use mcp_codex_worker::verify::{
+use job::report::{self, Ended};
+use job::verify::revise::{self, Decision};
+use job::verify::{
     self, AgentEvidence, Cause, CheckVerdict, Evidence, Outcome, Place, Plan, Verdicts,
 };
-use mcp_codex_worker::workspace::{Base, Changes, Limits, Root, Workspace};
+use plugins::{Engine, PluginSet, PluginSettings};
+use process::{Confinement, SandboxMode};
+use redact::{KnownValues, Redactor};
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use worker_test_support::Repository;
+use workspace::{Base, Changes, Limits, Root, Workspace};
 
 /// What no output may show.
 const SECRET: &str = "correct-horse-battery-staple-42";

@@ -11,8 +11,8 @@ mod smoke;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use mcp_codex_worker::job::{JobId, State, Store};
-use mcp_codex_worker::redact::RedactedJson;
+use job::{JobId, State, Store};
+use redact::RedactedJson;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use worker_test_support::clients;

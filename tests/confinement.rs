@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mcp_codex_worker::process::{
+use process::{
     self, Command, Confinement, Exit, LevelWord, Network, ProcessError, SandboxMode, Stdin,
 };
 use tokio::io::AsyncReadExt;
@@ -419,7 +419,7 @@ fn an_ordinary_user_is_confined_as_well() {
         .tempdir_in("/var/lib")
         .unwrap();
     let test = std::env::current_exe().unwrap();
-    let worker = Path::new(env!("CARGO_BIN_EXE_mcp-codex-worker"));
+    let worker = Path::new(env!("CARGO_BIN_EXE_worker-init"));
     std::fs::copy(&test, folder.path().join("test")).unwrap();
     std::fs::copy(worker, folder.path().join(worker.file_name().unwrap())).unwrap();
     std::fs::create_dir(folder.path().join("home")).unwrap();

@@ -9,8 +9,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mcp_codex_worker::workspace::{Root, WorkspaceError};
 use tempfile::TempDir;
+use workspace::{Root, WorkspaceError};
 
 struct Scene {
     dir: TempDir,

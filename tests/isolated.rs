@@ -9,12 +9,12 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mcp_codex_worker::workspace::{
+use worker_test_support::Checkout;
+use worker_test_support::checkout::{files, git, write};
+use workspace::{
     Applied, ApplyError, ApplyHow, Base, Isolated, IsolatedRequest, Limits, PortBase, Root,
     Selection, Workspace, WorkspaceError,
 };
-use worker_test_support::Checkout;
-use worker_test_support::checkout::{files, git, write};
 
 /// A checkout, and jobs with trees of their own made from it.
 struct Scene {

@@ -16,7 +16,7 @@ mod storage;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mcp_codex_worker::demo::mcp_client::McpClient;
+use demo::mcp_client::McpClient;
 use serde_json::{Value, json};
 use worker_test_support::gateway::{Script, ScriptedGateway, Turn};
 use worker_test_support::worker::{PATIENCE, call, run_job};
@@ -252,7 +252,7 @@ fn a_cancelled_job_leaves_nothing_running() {
 /// Cancelled and killed, each several times, while the tree is looked at: that goes on for a while, and writes.
 #[test]
 fn a_job_that_ends_while_its_tree_is_recorded_leaves_nothing_of_the_record() {
-    use mcp_codex_worker::job::{JobId, Store};
+    use job::{JobId, Store};
 
     let repository = repository();
     // Nothing of them is in the repository, so each is copied.
@@ -294,7 +294,7 @@ fn a_job_that_ends_while_its_tree_is_recorded_leaves_nothing_of_the_record() {
 /// Its runner is told to end in the very moment in which it is known.
 #[test]
 fn a_job_that_is_cancelled_as_soon_as_it_is_there_is_cancelled() {
-    use mcp_codex_worker::job::Store;
+    use job::Store;
     use rustix::process::{Pid, Signal, kill_process};
 
     let repository = repository();
@@ -774,7 +774,7 @@ fn the_operators_checks_are_run_and_told_as_what_they_are() {
         let rule = refused["error"]["rule"].as_str().unwrap();
         assert!(rule.contains(says), "{refused}");
     }
-    let jobs = mcp_codex_worker::job::Store::open(&worker.state_dir()).unwrap();
+    let jobs = job::Store::open(&worker.state_dir()).unwrap();
     assert_eq!(jobs.jobs(10).unwrap().len(), 2, "nothing refused is kept");
 }
 
@@ -1179,7 +1179,7 @@ fn kill(pid: u32) {
 }
 
 fn runner_of(worker: &Worker, id: &str) -> u32 {
-    let store = mcp_codex_worker::job::Store::open(&worker.state_dir()).unwrap();
+    let store = job::Store::open(&worker.state_dir()).unwrap();
     store
         .job(&id.parse().unwrap())
         .unwrap()

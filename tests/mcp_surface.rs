@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use mcp_codex_worker::job::{JobId, Store};
+use job::{JobId, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use mcp_codex_worker::process::{
+use process::{
     self, Command, Confinement, Ending, Exit, LevelWord, ProcessError, Running, SandboxMode, Stdin,
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};

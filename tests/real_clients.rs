@@ -495,7 +495,7 @@ mod repairs {
 
         /// What is on record of each pass.
         fn passes(&self) -> Vec<Value> {
-            let store = mcp_codex_worker::job::Store::open(&self.worker.state_dir()).unwrap();
+            let store = job::Store::open(&self.worker.state_dir()).unwrap();
             let id = self.result["job_id"].as_str().unwrap().parse().unwrap();
             store.passes(&id).unwrap()
         }

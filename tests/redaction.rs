@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
-use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings};
-use mcp_codex_worker::redact::{
+use plugins::{Engine, PluginSet, PluginSettings};
+use proptest::prelude::*;
+use redact::{
     Appetite, Hit, KnownValues, Prefilter, Redactor, ScanError, Scanner, ScannerSource, Verdicts,
     Window,
 };
-use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -721,10 +721,7 @@ fn a_flood_of_escape_sequences_is_held_back_no_more_than_other_text() {
             pushed += piece.len();
             out += stream.push(&piece).as_str().len();
             let held = pushed - out;
-            assert!(
-                held <= 2 * mcp_codex_worker::redact::MAX_HELD_BACK,
-                "{held}"
-            );
+            assert!(held <= 2 * redact::MAX_HELD_BACK, "{held}");
         }
     }
     assert_eq!(out + stream.finish().as_str().len(), pushed);

@@ -4,10 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use mcp_codex_worker::settings::{
-    Origin, PermissionMode, SETTINGS, Settings, SettingsError, Sources,
-};
 use proptest::prelude::*;
+use settings::{Origin, PermissionMode, SETTINGS, Settings, SettingsError, Sources};
 use tempfile::TempDir;
 
 /// A user with a home of their own and nothing set.

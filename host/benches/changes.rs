@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mcp_codex_worker::workspace::{Base, Limits, Root, Selection, Workspace};
+use workspace::{Base, Limits, Root, Selection, Workspace};
 
 fn git(dir: &Path, arguments: &[&str]) {
     let done = Command::new("git")

@@ -21,12 +21,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mcp_codex_worker::plugins::check::{self, ChangedFile, Output, ReadError, Snapshot};
-use mcp_codex_worker::plugins::dialect::Sse;
-use mcp_codex_worker::plugins::kit::build::encode;
-use mcp_codex_worker::plugins::summarizer::{Content, Request};
-use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings};
-use mcp_codex_worker::redact::{ScannerSource as _, Window};
+use gateway::wire::Sse;
+use plugin_kit::build::encode;
+use plugins::check::{self, ChangedFile, Output, ReadError, Snapshot};
+use plugins::summarizer::{Content, Request};
+use plugins::{Engine, PluginSet, PluginSettings};
+use redact::{ScannerSource as _, Window};
 use serde_json::json;
 
 #[path = "../../tests/plugin_platform/guests.rs"]

@@ -15,8 +15,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mcp_codex_worker::plugins::{Engine, Kind, Limits, PluginSet, PluginSettings};
-use mcp_codex_worker::redact::{
+use plugins::{Engine, Kind, Limits, PluginSet, PluginSettings};
+use redact::{
     Appetite, KnownValues, Redactor, ScanError, Scanner, ScannerSource, Verdicts, Window,
 };
 

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use mcp_codex_worker::gateway::Dialect;
-use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings};
+use plugins::{Engine, PluginSet, PluginSettings};
 use serde_json::{Value, json};
 
 use super::double::{
@@ -393,7 +392,7 @@ async fn every_bundled_dialect_satisfies_its_gateway() {
         .await;
         // Without its version: the dialect knows its paths.
         let base = double.url.trim_end_matches("/v1").to_owned();
-        let (dialect, _) = Dialect::choose(&set, Some(case.dialect), &base).unwrap();
+        let (dialect, _) = set.choose_dialect(Some(case.dialect), &base).unwrap();
         let mut config = config(&base);
         config.primary.dialect = dialect;
         config.models.main = Some(case.model.into());
@@ -690,7 +689,7 @@ async fn every_dialect_writes_what_its_gateway_takes() {
     let set = plugins();
     for (dialect, model, fields, place, want) in written() {
         let double = Double::always(stream(&text())).await;
-        let (chosen, _) = Dialect::choose(&set, Some(dialect), &double.url).unwrap();
+        let (chosen, _) = set.choose_dialect(Some(dialect), &double.url).unwrap();
         let mut config = config(&double.url);
         config.primary.dialect = chosen;
         config.models.main = Some(model.into());
@@ -742,7 +741,7 @@ async fn what_a_gateway_wants_back_returns_with_the_history() {
         ),
     ] {
         let double = Double::always(stream(&answer)).await;
-        let (chosen, _) = Dialect::choose(&set, Some(dialect), &double.url).unwrap();
+        let (chosen, _) = set.choose_dialect(Some(dialect), &double.url).unwrap();
         let mut config = config(&double.url);
         config.primary.dialect = chosen;
         config.models.main = Some(model.into());
@@ -796,10 +795,10 @@ fn a_dialect_is_chosen_by_its_gateways_url() {
         ("https://api.groq.com/openai/v1", "groq"),
         ("https://gateway.example/v1", "openai"),
     ] {
-        let (dialect, why) = Dialect::choose(&set, None, url).unwrap();
+        let (dialect, why) = set.choose_dialect(None, url).unwrap();
         assert_eq!(dialect.name(), want, "{url}: {why}");
     }
-    let error = Dialect::choose(&set, Some("klingon"), "https://x")
+    let error = set.choose_dialect(Some("klingon"), "https://x")
         .unwrap_err()
         .to_string();
     assert!(

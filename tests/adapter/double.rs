@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mcp_codex_worker::gateway::{
-    Adapter, AdapterConfig, Budget, Dialect, Mode, ModelMap, RecordSink, RequestRecord, Upstream,
+use gateway::{
+    ActiveDialect, Adapter, AdapterConfig, Budget, Mode, ModelMap, RecordSink, RequestRecord, Upstream,
 };
-use mcp_codex_worker::redact::{KnownValues, Redactor};
-use mcp_codex_worker::settings::{Prices, Secret};
+use redact::{KnownValues, Redactor};
 use serde_json::{Value, json};
+use settings::{Prices, Secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -233,7 +233,7 @@ pub fn completion(message: Value, reason: &str) -> Vec<u8> {
     http(200, &[JSON], &body.to_string())
 }
 
-pub fn upstream(url: &str, dialect: Dialect) -> Upstream {
+pub fn upstream(url: &str, dialect: ActiveDialect) -> Upstream {
     Upstream {
         base_url: url.to_owned(),
         api_key: Secret::new(KEY),
@@ -247,7 +247,7 @@ pub fn config(url: &str) -> AdapterConfig {
     known.add("gateway-key", KEY);
     AdapterConfig {
         mode: Mode::Translate,
-        primary: upstream(url, Dialect::Plain),
+        primary: upstream(url, ActiveDialect::plain()),
         fallback: None,
         models: ModelMap {
             main: Some("big".into()),

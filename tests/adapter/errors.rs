@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mcp_codex_worker::gateway::{FatalCause, GatewayEvent, Mode};
+use gateway::{FatalCause, GatewayEvent, Mode};
 use serde_json::json;
 use tokio::sync::watch;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_codex_worker::gateway::Mode;
+use gateway::Mode;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;

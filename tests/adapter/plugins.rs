@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_codex_worker::gateway::{Adapter, AdapterConfig, Dialect};
+use gateway::{Adapter, ActiveDialect, AdapterConfig};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -14,10 +14,10 @@ use super::guests::set_with;
 use super::message::assemble;
 
 /// The moody dialect of the fixtures. A short deadline, for what never ends.
-fn moody() -> Dialect {
+fn moody() -> ActiveDialect {
     let limits = "limits = { deadline = \"200ms\" }";
     let set = set_with("moody", "moody-dialect", limits);
-    let (dialect, _) = Dialect::choose(&set, Some("moody"), "http://gateway.invalid").unwrap();
+    let (dialect, _) = set.choose_dialect(Some("moody"), "http://gateway.invalid").unwrap();
     dialect
 }
 
@@ -130,7 +130,7 @@ async fn a_dialect_that_breaks_down_leaves_the_request_to_the_fallback() {
     let fallback = Double::always(good()).await;
     let url = fallback.url.clone();
     let adapter = adapter(&primary.url, |config| {
-        config.fallback = Some((upstream(&url, Dialect::Plain), Vec::new()));
+        config.fallback = Some((upstream(&url, ActiveDialect::plain()), Vec::new()));
     })
     .await;
     answers_well(
@@ -264,7 +264,7 @@ async fn an_error_before_any_output_goes_to_the_fallback_and_one_after_it_to_the
         let url = fallback.url.clone();
         let adapter = adapter(&primary.url, |config| {
             config.retries = 0;
-            config.fallback = Some((upstream(&url, Dialect::Plain), Vec::new()));
+            config.fallback = Some((upstream(&url, ActiveDialect::plain()), Vec::new()));
         })
         .await;
         let got = asked(&adapter, "canonical", true).await;

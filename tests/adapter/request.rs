@@ -1,6 +1,6 @@
 //! Requests: what the gateway is sent for what the caller sends.
 
-use mcp_codex_worker::gateway::Dialect;
+use gateway::ActiveDialect;
 use serde_json::{Value, json};
 
 use super::double::{Double, ask, config, good, messages, seen_by_gateway, start};
@@ -518,7 +518,7 @@ async fn side_requests_go_to_the_lite_model() {
     let double = Double::always(good()).await;
     let mut config = config(&double.url);
     config.models.lite = Some("small".into());
-    config.primary.dialect = Dialect::Plain;
+    config.primary.dialect = ActiveDialect::plain();
     let adapter = start(config).await;
     messages(
         &adapter,

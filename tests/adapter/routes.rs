@@ -1,8 +1,8 @@
 //! Fallback, circuit, records, relay.
 
-use mcp_codex_worker::gateway::{Dialect, Mode, Question, complete};
-use mcp_codex_worker::settings::{Price, Prices};
+use gateway::{ActiveDialect, Mode, Question, complete};
 use serde_json::{Value, json};
+use settings::{Price, Prices};
 
 use super::double::{
     Double, EVENTS, JSON, KEY, Play, ask, completion, config, delta, finish, good, http, messages,
@@ -25,7 +25,7 @@ async fn a_fallback_answers_when_the_primary_is_spent_and_the_primary_then_rests
     let mut config = config(&primary.url);
     config.retries = 1;
     config.fallback = Some((
-        upstream(&fallback.url, Dialect::Plain),
+        upstream(&fallback.url, ActiveDialect::plain()),
         vec!["first".into(), "second".into()],
     ));
     let records = recorded(&mut config);
@@ -60,7 +60,7 @@ async fn a_gateway_that_is_long_silent_is_not_waited_for_twice_while_there_is_an
     let fallback = Double::always(good()).await;
     let mut config = config(&primary.url);
     config.idle_timeout = std::time::Duration::from_secs(5);
-    config.fallback = Some((upstream(&fallback.url, Dialect::Plain), Vec::new()));
+    config.fallback = Some((upstream(&fallback.url, ActiveDialect::plain()), Vec::new()));
     let adapter = start(config).await;
     let got = messages(&adapter, &ask(json!({ "stream": true }))).await;
     assert_eq!(assemble(&got.text).content[0]["text"], "hello");
@@ -75,7 +75,7 @@ async fn a_wrong_request_is_not_taken_to_the_fallback() {
     let primary = Double::always(http(400, &[], "wrong")).await;
     let fallback = Double::always(good()).await;
     let mut config = config(&primary.url);
-    config.fallback = Some((upstream(&fallback.url, Dialect::Plain), Vec::new()));
+    config.fallback = Some((upstream(&fallback.url, ActiveDialect::plain()), Vec::new()));
     let adapter = start(config).await;
     assert_eq!(messages(&adapter, &ask(json!({}))).await.status, 400);
     assert!(fallback.received().is_empty());
@@ -86,7 +86,7 @@ async fn when_everything_fails_the_primarys_error_is_told() {
     let primary = Double::always(http(402, &[], "{\"error\":\"Insufficient Balance\"}")).await;
     let fallback = Double::always(http(401, &[], "{\"error\":\"bad key\"}")).await;
     let mut config = config(&primary.url);
-    config.fallback = Some((upstream(&fallback.url, Dialect::Plain), Vec::new()));
+    config.fallback = Some((upstream(&fallback.url, ActiveDialect::plain()), Vec::new()));
     let adapter = start(config).await;
     let got = messages(&adapter, &ask(json!({}))).await;
     assert_eq!(

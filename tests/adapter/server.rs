@@ -1,6 +1,6 @@
 //! The server itself: routes, token, host, limits.
 
-use mcp_codex_worker::gateway::{Adapter, BindError, UpstreamError};
+use gateway::{Adapter, BindError, UpstreamError};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -1,6 +1,6 @@
 //! Streams, as gateways send them, and the events they become.
 
-use mcp_codex_worker::gateway::{GatewayEvent, Mode};
+use gateway::{GatewayEvent, Mode};
 use serde_json::{Value, json};
 
 use super::double::{

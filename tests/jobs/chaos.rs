@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use mcp_codex_worker::job::{JobId, Store};
+use job::{JobId, Store};
 
 use super::*;
 

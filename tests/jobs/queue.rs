@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use mcp_codex_worker::job::{JobId, State, Store};
+use job::{JobId, State, Store};
 
 use super::*;
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use mcp_codex_worker::plugins::{PluginSet, PluginSettings};
-use mcp_codex_worker::settings::{Settings, Sources};
+use plugins::{PluginSet, PluginSettings};
 use serde_json::json;
+use settings::{Settings, Sources};
 
 use super::guests::{engine, folder, guest, sha256, workspace};
 use super::job::Job;

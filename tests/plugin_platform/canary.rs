@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mcp_codex_worker::demo::gateway::{Reply, Script, ScriptedGateway};
-use mcp_codex_worker::demo::mcp_client::McpClient;
+use demo::gateway::{Reply, Script, ScriptedGateway};
+use demo::mcp_client::McpClient;
 use serde_json::{Value, json};
 use worker_test_support::worker::{PATIENCE, call, run_job};
 use worker_test_support::{Repository, StandIn, Worker};

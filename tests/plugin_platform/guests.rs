@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use mcp_codex_worker::plugins::kit::build::encode;
-use mcp_codex_worker::plugins::{Engine, PluginSet, PluginSettings, unused_compiled};
+use plugin_kit::build::encode;
+use plugins::{Engine, PluginSet, PluginSettings, unused_compiled};
 use sha2::{Digest, Sha256};
 
 /// What no run has used for so long is thrown away: reading a file is noted once a day.

@@ -1,6 +1,6 @@
 //! A job for checks to look at.
 
-use mcp_codex_worker::plugins::check::{self, ChangedFile, Output, ReadError, Snapshot};
+use plugins::check::{self, ChangedFile, Output, ReadError, Snapshot};
 
 /// A job that changed `src/a.rs`, in a tree with `docs/a.md` and `src/b.rs`.
 pub(crate) struct Job;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mcp_codex_worker::demo::mcp_client::McpClient;
+use demo::mcp_client::McpClient;
 use serde_json::{Value, json};
 use worker_test_support::worker::{PATIENCE, call, run_job};
 use worker_test_support::{Repository, StandIn, Worker};

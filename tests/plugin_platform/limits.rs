@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use mcp_codex_worker::plugins::check::Report;
-use mcp_codex_worker::plugins::dialect::Sse;
-use mcp_codex_worker::plugins::summarizer::{Content, Request};
-use mcp_codex_worker::plugins::{PluginError, Stage};
-use mcp_codex_worker::redact::{ScannerSource, Window};
+use gateway::wire::Sse;
+use plugins::check::Report;
+use plugins::summarizer::{Content, Request};
+use plugins::{PluginError, Stage};
+use redact::{ScannerSource, Window};
 use serde_json::json;
 
 use super::guests::set_with;

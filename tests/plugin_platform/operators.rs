@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mcp_codex_worker::plugins::check::{Report, Severity};
-use mcp_codex_worker::plugins::summarizer::{Content, Request};
-use mcp_codex_worker::plugins::{Kind, PLUGIN_MAX_BYTES, PluginSet, PluginSettings, Stage};
-use mcp_codex_worker::redact::{ScannerSource, Window};
-use mcp_codex_worker::settings::{Settings, Sources};
+use plugins::check::{Report, Severity};
+use plugins::summarizer::{Content, Request};
+use plugins::{Kind, PLUGIN_MAX_BYTES, PluginSet, PluginSettings, Stage};
+use redact::{ScannerSource, Window};
 use serde_json::json;
+use settings::{Settings, Sources};
 
 use super::guests::{engine, guest, set, set_with, sha256, workspace};
 use super::job::Job;
@@ -652,7 +652,7 @@ fn a_broken_entry_does_not_stop_the_others() {
 fn compiled_code_of_others_is_not_taken() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-    use mcp_codex_worker::plugins::Engine;
+    use plugins::Engine;
 
     let cache = tempfile::tempdir().unwrap();
     let load = || {

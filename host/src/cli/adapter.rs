@@ -9,11 +9,11 @@ use clap::Args;
 
 use super::signals::Signals;
 use super::{GlobalOptions, exit};
-use crate::gateway::{Adapter, AdapterConfig, Mode, RecordSink, fresh_token};
-use crate::plugins::{Engine, PluginSet, PluginSettings};
-use crate::redact::{KnownValues, LogMask, Redactor};
-use crate::settings::Settings;
-use crate::telemetry::{self, MetricsFile};
+use gateway::{Adapter, AdapterConfig, Mode, RecordSink, fresh_token};
+use plugins::{Engine, PluginSet, PluginSettings};
+use redact::{KnownValues, LogMask, Redactor};
+use settings::Settings;
+use redact::log::{self, MetricsFile};
 
 /// What `adapter` takes.
 #[derive(Debug, Clone, Args)]
@@ -159,7 +159,7 @@ fn config(
             })
         }
     };
-    let config = AdapterConfig::from_settings(settings, &plugins, redactor, "adapter", records)
+    let config = AdapterConfig::from_settings(settings, |named, base_url| plugins.choose_dialect(named, base_url), redactor, "adapter", records)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     if config.mode == Mode::Relay && settings.dialect.is_some() {
         tracing::warn!("a dialect has no effect on a relay (USE_OPENAI_ADAPTER=0)");
@@ -175,7 +175,7 @@ fn config(
 fn begin_log(settings: &Settings, known: &KnownValues) -> LogMask {
     let mask = LogMask::new(Redactor::new(known.clone(), Vec::new()));
     let filter = std::env::var("WORKER_LOG").unwrap_or_else(|_| "info".to_owned());
-    let log = telemetry::init(&filter, Arc::new(mask.clone()));
+    let log = log::init(&filter, Arc::new(mask.clone()));
     if let Some(path) = &settings.log_file {
         log.write_to(path, settings.log_format);
     }

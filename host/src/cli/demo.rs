@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{GlobalOptions, exit};
-use crate::demo::console::Console;
-use crate::demo::{self, DemoError, Options};
+use demo::console::Console;
+use demo::{self, DemoError, Options};
 
 /// What `demo` takes.
 #[derive(Debug, Clone, Args)]

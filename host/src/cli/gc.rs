@@ -10,10 +10,11 @@ use clap::Args;
 
 use super::terminal::{Terminal, age};
 use super::{GlobalOptions, exit};
-use crate::job::{JobId, JobRow, Store, StoreError, settle_all};
-use crate::settings::Settings;
-use crate::workspace::Unapplied;
-use crate::{folder, plugins, telemetry};
+use job::{JobId, JobRow, Store, StoreError, settle_all};
+use settings::Settings;
+use workspace::Unapplied;
+use redact::log;
+use workspace::folder;
 
 /// What `gc` takes.
 #[derive(Debug, Args)]
@@ -68,7 +69,7 @@ fn collect(settings: &Settings, arguments: &GcArguments) -> Result<(), StoreErro
     let before = u64::try_from(before_ms).unwrap_or(0);
     let before = UNIX_EPOCH + Duration::from_millis(before);
     let logs = settings.log_file.iter();
-    let logs = logs.flat_map(|log| telemetry::moved_aside(log));
+    let logs = logs.flat_map(|log| log::moved_aside(log));
     for (what, paths) in [
         ("folders of jobs that never began", store.strays(before)?),
         (

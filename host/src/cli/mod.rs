@@ -23,11 +23,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::settings::{Settings, Sources};
+use settings::{Settings, Sources};
 
 /// Exit codes of every subcommand, told apart so that scripts can tell a wrong call from a failed job.
 pub mod exit {
-    use crate::job::{Refusal, State};
+    use job::{Refusal, State};
 
     /// The command did what it was asked to.
     pub const OK: u8 = 0;
@@ -115,7 +115,7 @@ enum Command {
     /// Serve MCP over stdin and stdout (what Codex starts)
     Serve,
     /// Run what a front assigned over the inherited socket (never started by people)
-    #[command(name = crate::job::RUNNER_SUBCOMMAND, hide = true)]
+    #[command(name = job::RUNNER_SUBCOMMAND, hide = true)]
     Runner,
     /// Run one job in the foreground; the exit code is its verdict
     Run(run::RunArguments),
@@ -145,7 +145,7 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    if let Some(code) = crate::process::init_main(std::env::args_os().skip(1)) {
+    if let Some(code) = process::init_main(std::env::args_os().skip(1)) {
         return code;
     }
     if let Some(code) = crate::smoke::stand_in_main() {

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Stderr, Write};
 
 use super::terminal::{Tone, colours, paint, shorten, width};
-use crate::text::printable;
+use redact::text::printable;
 
 /// Where progress goes. Elsewhere than on a terminal a status is a line of its own, once for each new one.
 pub(super) struct Progress {

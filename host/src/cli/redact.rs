@@ -9,9 +9,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{GlobalOptions, exit};
-use crate::plugins::{Engine, PluginSet, PluginSettings};
-use crate::redact::{KnownValues, Redacted, Redactor};
-use crate::settings::Settings;
+use plugins::{Engine, PluginSet, PluginSettings};
+use redact::{KnownValues, Redacted, Redactor};
+use settings::Settings;
 
 /// What `redact` takes.
 #[derive(Debug, Args)]

@@ -16,9 +16,9 @@ use super::progress::Progress;
 use super::signals::Signals;
 use super::terminal::Terminal;
 use super::{GlobalOptions, exit};
-use crate::job::{Front, JobId, JobRow, Refusal, State, Store, StoreError, spec};
-use crate::settings::Settings;
-use crate::workspace::Unapplied;
+use job::{Front, JobId, JobRow, Refusal, State, Store, StoreError, spec};
+use settings::Settings;
+use workspace::Unapplied;
 
 /// The longest job file, in bytes: far more than a prompt of the longest kind with its checks.
 const JOB_MAX: u64 = 4 << 20;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::GlobalOptions;
-use crate::job::runner;
+use job::runner;
 
 /// Runs what the front assigned, to its end.
 pub(super) fn run(global: &GlobalOptions) -> ExitCode {

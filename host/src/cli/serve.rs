@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use super::{GlobalOptions, exit};
 use crate::mcp;
-use crate::redact::{KnownValues, Redactor};
-use crate::settings::{SETTINGS, Sources};
-use crate::telemetry::{self, Mask};
+use redact::{KnownValues, Redactor};
+use settings::{SETTINGS, Sources};
+use redact::log::{self, Mask};
 
 /// Serves until the client is gone.
 pub(super) fn run(global: &GlobalOptions) -> ExitCode {
     let served = mcp::claim().and_then(|streams| {
         let filter = std::env::var("WORKER_LOG").unwrap_or_default();
         let sources = global.sources();
-        let log = telemetry::init(&filter, Arc::new(Keys::of(&sources)));
+        let log = log::init(&filter, Arc::new(Keys::of(&sources)));
         mcp::serve(streams, sources, log)
     });
     match served {

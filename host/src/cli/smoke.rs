@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::terminal::{Terminal, Tone};
 use super::{GlobalOptions, exit};
-use crate::settings::Settings;
+use settings::Settings;
 use crate::smoke::{self, Step};
 
 /// What `smoke` takes.

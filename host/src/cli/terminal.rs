@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use crate::job::State;
+use job::State;
 
 /// Standard output for people. An output that is gone (`| head`) stops nothing.
 pub(super) struct Terminal {

@@ -20,9 +20,9 @@ use super::parent;
 use super::reply::{answered, refused};
 use super::stdio::{StdioTransport, Streams};
 use super::tools::{self, INSTRUCTIONS};
-use crate::job::{Front, Refusal};
-use crate::settings::{Settings, Sources, Toolset};
-use crate::telemetry::Log;
+use job::{Front, Refusal};
+use settings::{Settings, Sources, Toolset};
+use redact::log::Log;
 
 /// Calls that may be in flight, waits included; a client with more of them has lost count.
 const CALLS_MAX: usize = 256;

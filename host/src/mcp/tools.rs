@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
-use crate::job::spec::{CHECK_TIMEOUT_DEFAULT_MS, PROMPT_MAX, REVISE_PASSES_MAX};
-use crate::settings::Toolset;
+use job::spec::{CHECK_TIMEOUT_DEFAULT_MS, PROMPT_MAX, REVISE_PASSES_MAX};
+use settings::Toolset;
 
 /// What the planner is told about this server; the first 250 characters stand for the whole in some clients.
 pub const INSTRUCTIONS: &str = "Delegate coding work to a cheap background agent instead of editing yourself: call start {prompt, allowed_dirs, checks, wait_ms: 600000}. It edits, runs the checks, repairs, and answers in that one call with verified evidence. Still running? wait {job_id}. \

@@ -17,13 +17,13 @@ use std::{env, fs, io};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::demo::gateway::{Script, ScriptedGateway, Turn};
-use crate::demo::mcp_client::McpClient;
-use crate::demo::{Folder, repository};
-use crate::gateway::{Adapter, AdapterConfig, Caller, RecordSink, RequestRecord, fresh_token};
-use crate::plugins::{Engine, PluginSet, PluginSettings};
-use crate::redact::{KnownValues, Redactor};
-use crate::settings::{Settings, Sources, Toolset};
+use demo::gateway::{Script, ScriptedGateway, Turn};
+use demo::mcp_client::McpClient;
+use demo::{Folder, repository};
+use gateway::{Adapter, AdapterConfig, Caller, RecordSink, RequestRecord, fresh_token};
+use ::plugins::{Engine, PluginSet, PluginSettings};
+use redact::{KnownValues, Redactor};
+use settings::{Settings, Sources, Toolset};
 
 pub(crate) use stand_in::main as stand_in_main;
 
@@ -215,11 +215,12 @@ impl Scene {
             kept.push(record.clone());
         });
         let token = fresh_token().map_err(|error| error.to_string())?;
+        let plugins = self.plugins()?;
         let config = AdapterConfig {
             token: Some(token.clone()),
             ..AdapterConfig::from_settings(
                 &self.settings,
-                &self.plugins()?,
+                |named, base_url| plugins.choose_dialect(named, base_url),
                 Redactor::new(KnownValues::new(), Vec::new()),
                 "smoke",
                 sink,

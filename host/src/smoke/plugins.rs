@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::plugins::check::{Change, ChangedFile, Command, Output, ReadError, Snapshot};
-use crate::plugins::summarizer::{Content, Request};
-use crate::plugins::{Kind, PluginSet};
-use crate::redact::{KnownValues, Redactor};
+use plugins::check::{Change, ChangedFile, Command, Output, ReadError, Snapshot};
+use plugins::summarizer::{Content, Request};
+use ::plugins::{Kind, PluginSet};
+use redact::{KnownValues, Redactor};
 
 /// Tries all plugins of one kind; answers their names, or those that failed and why.
 type TryKind = fn(&PluginSet) -> Result<String, String>;
@@ -106,7 +106,7 @@ fn redactor(set: &PluginSet, name: &str) -> Result<(), String> {
 
 fn dialect(set: &PluginSet, name: &str) -> Result<(), String> {
     const MODEL: &str = "some-model";
-    let fault = |error: crate::plugins::PluginError| error.to_string();
+    let fault = |error: plugins::PluginError| error.to_string();
     let plugin = set.dialect(name).map_err(fault)?;
     let facts = plugin.facts(MODEL).map_err(fault)?;
     if !facts.canonical_request {

@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use serde_json::{Value, json};
 
-use crate::gateway::{Caller, Said, ToolCall};
+use gateway::{Caller, Said, ToolCall};
 
 /// The file name under which this program plays the agent.
 pub(super) const NAME: &str = "mcp-codex-worker-stand-in";

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| mcp_codex_worker::fuzzing::path(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcp_codex_worker_workspace::fuzzing::path(data));

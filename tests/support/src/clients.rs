@@ -5,7 +5,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use mcp_codex_worker::demo::install::{CLAUDE_CODE, Client, Kind, Progress};
+use demo::install::{CLAUDE_CODE, Client, Kind, Progress};
 
 /// The Codex that the tests run. Only tests need it, so it is not part of the product.
 const CODEX: Client = Client {

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{Method, Response, Uri};
-use mcp_codex_worker::demo::loopback::Loopback;
+use demo::loopback::Loopback;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -11,11 +11,11 @@ pub mod stand_in;
 pub mod worker;
 
 /// The gateway double: the demo's scripted gateway with every fault it can play.
-pub use mcp_codex_worker::demo::gateway;
+pub use demo::gateway;
 
 pub use checkout::Checkout;
 pub use codex::Codex;
-pub use mcp_codex_worker::demo::mcp_client::McpClient;
+pub use demo::mcp_client::McpClient;
 pub use repository::Repository;
 pub use stand_in::StandIn;
 pub use worker::Worker;

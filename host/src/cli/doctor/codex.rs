@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Finding;
 use super::modes::exposure;
-use crate::settings::{Settings, setting};
+use settings::{Settings, setting};
 
 /// Codex's own time-out of a tool call, in seconds, when its config says nothing (CLIENTS.md 2.3).
 const TOOL_TIMEOUT_DEFAULT_S: f64 = 300.0;

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::terminal::{Terminal, Tone};
 use super::{GlobalOptions, exit};
-use crate::settings::{SETTINGS, Settings};
+use settings::{SETTINGS, Settings};
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]

@@ -8,13 +8,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Finding;
-use crate::gateway::{
+use gateway::{
     Adapter, AdapterConfig, CallError, Caller, GatewayError, RecordSink, RequestRecord, Said,
     fresh_token, list_models,
 };
-use crate::plugins::{Engine, PluginSet, PluginSettings};
-use crate::redact::{KnownValues, Redactor};
-use crate::settings::Settings;
+use plugins::{Engine, PluginSet, PluginSettings};
+use redact::{KnownValues, Redactor};
+use settings::Settings;
 
 /// How long one request may take: models that think at length answer after half a minute.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -75,7 +75,7 @@ fn requests(settings: &Settings, redactor: &Redactor) -> Result<Vec<Finding>, St
     let config = || {
         AdapterConfig::from_settings(
             settings,
-            &plugins,
+            |named, base_url| plugins.choose_dialect(named, base_url),
             redactor.clone(),
             "doctor",
             RecordSink::none(),

@@ -6,12 +6,12 @@ use std::time::SystemTime;
 
 use super::modes::{exposure, set_mode};
 use super::{Finding, codex};
-use crate::agent::Claude;
-use crate::job::{Store, settle_all};
-use crate::plugins::{Engine, Kind, PluginSet, PluginSettings};
-use crate::process::{self, LevelWord};
-use crate::settings::{SandboxMode, Settings, Sources};
-use crate::workspace::Root;
+use job::agent::Claude;
+use job::{Store, settle_all};
+use plugins::{Engine, Kind, PluginSet, PluginSettings};
+use process::{self, LevelWord};
+use settings::{SandboxMode, Settings, Sources};
+use workspace::Root;
 
 /// Claude Code before this version could be led out of its directory by a worktree's paths (CVE-2026-55607).
 const CLAUDE_SAFE_SINCE: [u64; 3] = [2, 1, 163];
@@ -110,7 +110,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Finding> {
 
 /// The checks of the config file.
 fn checks(settings: &Settings) -> Vec<Finding> {
-    crate::job::default_check_problems(settings)
+    job::default_check_problems(settings)
         .into_iter()
         .map(|problem| {
             Finding::broken(

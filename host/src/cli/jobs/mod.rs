@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 
 use super::terminal::{Terminal, age, shorten};
 use super::{GlobalOptions, exit};
-use crate::job::{self, Front, JobId, JobRow, Refusal, State, Store, StoreError, now_ms};
-use crate::settings::Settings;
-use crate::text::printable;
-use crate::workspace::Unapplied;
+use job::{self, Front, JobId, JobRow, Refusal, State, Store, StoreError, now_ms};
+use settings::Settings;
+use redact::text::printable;
+use workspace::Unapplied;
 
 /// How often a display is drawn again.
 const EVERY: Duration = Duration::from_secs(1);

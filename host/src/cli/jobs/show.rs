@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::cli::terminal::{Terminal, Tone, age};
-use crate::job::{JobId, JobRow};
-use crate::text::printable;
+use job::{JobId, JobRow};
+use redact::text::printable;
 
 /// Fields of a view that have lines of their own.
 const PLACED: &[&str] = &[
@@ -156,7 +156,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::job::State;
+    use job::State;
 
     fn shown(state: State, view: &Value) -> String {
         let id: JobId = "a".repeat(26).parse().unwrap();

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use super::{Failure, config_file, engine, plugin_settings, shown};
-use crate::plugins::kit::operator::{NewEntry, Operator};
-use crate::plugins::{Kind, PluginSet};
-use crate::settings::Settings;
+use plugin_kit::operator::{NewEntry, Operator};
+use plugins::{Kind, PluginSet};
+use settings::Settings;
 
 /// What is to be added, and how.
 pub(super) struct Wish<'a> {

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::{Failure, engine, plugin_settings, size};
-use crate::plugins::{Inspection, PluginSet};
-use crate::settings::Settings;
+use plugins::{Inspection, PluginSet};
+use settings::Settings;
 
 pub(super) fn run(
     settings: &Settings,

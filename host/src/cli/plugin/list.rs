@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::{Failure, config_file, engine, plugin_settings, shown};
-use crate::plugins::PluginSet;
-use crate::settings::{RepositoryEntry, Settings};
+use plugins::PluginSet;
+use settings::{RepositoryEntry, Settings};
 
 pub(super) fn run(settings: &Settings, repository: Option<&Path>) -> Result<bool, Failure> {
     let engine = engine(settings)?;

@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use super::{Failure, LanguageArgument, shown, size};
-use crate::plugins::kit::template::{self, Language};
-use crate::plugins::kit::{build as builder, cases};
-use crate::plugins::manifest::Manifest;
-use crate::plugins::{Engine, Kind};
-use crate::settings::Settings;
+use plugin_kit::template::{self, Language};
+use plugin_kit::{build as builder, cases};
+use plugins::manifest::Manifest;
+use plugins::{Engine, Kind};
+use settings::Settings;
 
 pub(super) fn new(
     kind: Kind,

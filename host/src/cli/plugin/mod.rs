@@ -12,8 +12,8 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{GlobalOptions, exit};
-use crate::plugins::{Engine, Kind, PluginSettings};
-use crate::settings::Settings;
+use plugins::{Engine, Kind, PluginSettings};
+use settings::Settings;
 
 /// `plugin` and its subcommands.
 #[derive(Debug, Args)]

@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_as_it_was() {
-        use crate::settings::{Settings, Sources};
+        use settings::{Settings, Sources};
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".env");
         for value in [

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::{GlobalOptions, exit};
-use crate::settings::{Settings, Sources, setting};
+use settings::{Settings, Sources, setting};
 use questions::Values;
 
 /// What to put into AGENTS.md, so that Codex delegates what is worth it.

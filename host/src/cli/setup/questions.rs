@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{SetupArguments, SetupError};
-use crate::gateway::{AdapterConfig, RecordSink, list_models};
-use crate::plugins::{Engine, PluginSet, PluginSettings};
-use crate::redact::{KnownValues, Redactor};
-use crate::settings::{Origin, Settings, Sources, setting};
+use gateway::{AdapterConfig, RecordSink, list_models};
+use plugins::{Engine, PluginSet, PluginSettings};
+use redact::{KnownValues, Redactor};
+use settings::{Origin, Settings, Sources, setting};
 
 /// The values to write, by the settings' names.
 pub(super) type Values = BTreeMap<&'static str, String>;
@@ -432,7 +432,7 @@ fn list(sources: &Sources) -> Result<Vec<String>, String> {
     );
     let config = AdapterConfig::from_settings(
         &settings,
-        &plugins,
+        |named, base_url| plugins.choose_dialect(named, base_url),
         Redactor::new(known, Vec::new()),
         "setup",
         RecordSink::none(),

@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::gc::milliseconds;
 use super::terminal::Terminal;
 use super::{GlobalOptions, exit};
-use crate::gateway::rfc3339;
-use crate::job::{Store, StoreError, now_ms, settle_all};
+use gateway::rfc3339;
+use job::{Store, StoreError, now_ms, settle_all};
 use summary::{History, PastJob, PastRequest, Summary, surface_tokens};
 
 /// What `stats` takes.

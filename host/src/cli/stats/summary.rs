@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::{By, day};
-use crate::gateway::RequestRecord;
-use crate::job::{CallRecord, JobRow, State};
+use gateway::RequestRecord;
+use job::{CallRecord, JobRow, State};
 use crate::mcp;
-use crate::settings::{Prices, Toolset};
+use settings::{Prices, Toolset};
 
 /// Bytes of JSON and of English that make a token, about.
 pub(super) const BYTES_A_TOKEN: u64 = 4;
@@ -370,7 +370,7 @@ fn share(part: usize, whole: usize) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Price;
+    use settings::Price;
 
     #[test]
     fn only_what_was_read_anew_counts() {

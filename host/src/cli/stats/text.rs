@@ -198,9 +198,9 @@ mod tests {
     use super::*;
     use crate::cli::stats::By;
     use crate::cli::stats::summary::{History, PastJob, PastRequest};
-    use crate::gateway::RequestRecord;
-    use crate::job::{CallRecord, JobRow, State};
-    use crate::settings::{Price, Prices};
+    use gateway::RequestRecord;
+    use job::{CallRecord, JobRow, State};
+    use settings::{Price, Prices};
 
     /// 2026-11-21, noon.
     const THEN: i64 = 1_795_262_400_000;

@@ -1,0 +1,100 @@
+//! An adapter's configuration out of the settings: the one place where gateways, keys, dialects and models meet.
+
+use std::time::Duration;
+
+use super::{
+    ActiveDialect, AdapterConfig, Budget, DialectError, Mode, ModelMap, RecordSink, Upstream,
+    UpstreamError,
+};
+use redact::Redactor;
+use settings::{Secret, Settings};
+
+/// Why the settings make no adapter.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There is no gateway.
+    #[error("{0}")]
+    NoGateway(String),
+    /// A gateway's URL cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The dialect is not there, or cannot be loaded.
+    #[error("{0}")]
+    Dialect(DialectError),
+}
+
+impl AdapterConfig {
+    /// The adapter that the settings describe. No token, no job and no budget: the caller sets what it needs.
+    /// `choose` gives the dialect that the operator named, else the one for a gateway's URL, and why in words for the log.
+    ///
+    /// # Errors
+    ///
+    /// When there is no gateway, its URL cannot be used, or its dialect cannot be loaded.
+    pub fn from_settings(
+        settings: &Settings,
+        choose: impl Fn(Option<&str>, &str) -> Result<(ActiveDialect, String), DialectError>,
+        redactor: Redactor,
+        route: &str,
+        records: RecordSink,
+    ) -> Result<Self, ConfigError> {
+        let gateway = settings.gateway().map_err(ConfigError::NoGateway)?;
+        let mode = if settings.use_openai_adapter {
+            Mode::Translate
+        } else {
+            Mode::Relay
+        };
+        let upstream = |base_url: &str, api_key: &Secret| -> Result<Upstream, ConfigError> {
+            super::upstream::base_url(base_url)?;
+            let dialect = match mode {
+                Mode::Translate => {
+                    let (dialect, why) = choose(settings.dialect.as_deref(), base_url)
+                        .map_err(ConfigError::Dialect)?;
+                    tracing::info!(dialect = dialect.name(), "{why}");
+                    dialect
+                }
+                Mode::Relay => ActiveDialect::plain(),
+            };
+            Ok(Upstream {
+                base_url: base_url.to_owned(),
+                api_key: api_key.clone(),
+                dialect,
+            })
+        };
+        let fallback = match &settings.fallback {
+            Some(fallback) => Some((
+                upstream(&fallback.base_url, &fallback.api_key)?,
+                fallback.models.clone(),
+            )),
+            None => None,
+        };
+        Ok(Self {
+            mode,
+            primary: upstream(&gateway.base_url, &gateway.api_key)?,
+            fallback,
+            models: ModelMap {
+                main: settings.model.clone(),
+                lite: settings.lite_model.clone(),
+            },
+            token: None,
+            budget: Budget::default(),
+            prices: settings.prices.clone(),
+            retries: settings.gateway_retries,
+            idle_timeout: Duration::from_millis(settings.gateway_idle_ms),
+            redactor,
+            route: route.to_owned(),
+            job: None,
+            records,
+        })
+    }
+}
+
+/// A bearer token for one adapter: 256 random bits, as hexadecimal digits.
+///
+/// # Errors
+///
+/// When the system has no randomness.
+pub fn fresh_token() -> Result<String, getrandom::Error> {
+    let mut bytes = [0u8; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(super::names::hex(&bytes))
+}

@@ -1,0 +1,281 @@
+//! The adapter between Claude Code and the gateway: Anthropic Messages on one side, chat completions on the other.
+//!
+//! The way of a request: `server` takes it in and checks who asks, `anthropic` parses it where it lies, `request` makes the
+//! canonical request of it with the dialect's facts applied, `dispatch` sends it along the routes that `shared` gives until
+//! a gateway (`upstream`) answers. The way back: `live` reads the answer (`gathering` says what of it is sent together), `sse` frames it, `stream` turns chunks into events
+//! (`response` a whole completion into a message, `collect` a stream that nobody asked for), `ledger` closes the account, whoever ended it.
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+pub(crate) mod anthropic;
+mod budget;
+mod caller;
+mod canonical;
+mod catalog;
+mod chunk;
+mod collect;
+mod complete;
+mod config;
+mod dialect;
+mod dispatch;
+mod error;
+pub mod facts;
+mod gathering;
+mod json_text;
+mod ledger;
+mod live;
+mod memory;
+mod models;
+mod names;
+mod record;
+mod relay;
+pub(crate) mod request;
+mod response;
+mod schema;
+mod server;
+mod shared;
+pub(crate) mod sse;
+pub(crate) mod stream;
+mod think_tags;
+mod tokens;
+mod upstream;
+mod usage;
+pub mod wire;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, watch};
+
+pub use budget::{Budget, Usage};
+pub use caller::{CallError, Caller, Said, ToolCall};
+pub use catalog::list_models;
+pub use complete::{Completion, GatewayError, Question, complete};
+pub use config::{ConfigError, fresh_token};
+pub use dialect::{ActiveDialect, Dialect, DialectError, Translation};
+pub use facts::Facts;
+pub use models::ModelMap;
+pub use record::rfc3339;
+pub use record::{RecordSink, RequestRecord};
+pub use upstream::{Upstream, UpstreamError};
+pub use usage::Tokens;
+
+use redact::Redactor;
+use settings::Prices;
+use shared::Shared;
+
+/// Which protocol the gateway speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Chat completions: requests and answers are translated.
+    Translate,
+    /// Anthropic Messages: they are passed on.
+    Relay,
+}
+
+/// Everything an adapter needs to know.
+#[derive(Debug)]
+pub struct AdapterConfig {
+    /// Translate or relay.
+    pub mode: Mode,
+    /// The gateway.
+    pub primary: Upstream,
+    /// The gateway after it, and its models in the order in which they are tried; empty: the main model.
+    pub fallback: Option<(Upstream, Vec<String>)>,
+    /// Which of the gateway's models requests get.
+    pub models: ModelMap,
+    /// What callers must present; none: anyone who reaches the address.
+    pub token: Option<String>,
+    /// Caps on what passes through.
+    pub budget: Budget,
+    /// The operator's prices.
+    pub prices: Prices,
+    /// Retries of one request on one gateway.
+    pub retries: u32,
+    /// Silence after which an answer counts as broken.
+    pub idle_timeout: Duration,
+    /// Cleans what gateways say before it is passed on or logged.
+    pub redactor: Redactor,
+    /// What the requests are for, in records: `job`, `analyze`, `adapter`.
+    pub route: String,
+    /// The job that the requests belong to, in records.
+    pub job: Option<String>,
+    /// Where records go.
+    pub records: RecordSink,
+}
+
+/// Why a job cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FatalCause {
+    /// The gateway refuses the key.
+    Auth,
+    /// The gateway's account is empty.
+    Credit,
+    /// The job's own budget is spent.
+    Budget,
+}
+
+impl FatalCause {
+    /// The word in results: `gateway_auth`, `gateway_credit`, `budget`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "gateway_auth",
+            Self::Credit => "gateway_credit",
+            Self::Budget => "budget",
+        }
+    }
+}
+
+/// What an adapter tells its owner.
+#[derive(Debug, Clone)]
+pub enum GatewayEvent {
+    /// A request has ended.
+    Request(Box<RequestRecord>),
+    /// Nothing that follows can succeed: end the agent.
+    Fatal {
+        /// Why.
+        cause: FatalCause,
+        /// The gateway's words; not redacted.
+        message: String,
+    },
+    /// A request is on its way, or its answer goes on arriving; of one answer at most once a second.
+    Activity,
+}
+
+/// Why an adapter cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The address is not to be had.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where it should have listened.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A gateway cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A budget in dollars without a price.
+    #[error(
+        "max_cost_usd needs a price for {model}: set WORKER_PRICE_INPUT and WORKER_PRICE_OUTPUT, or WORKER_PRICE_TABLE"
+    )]
+    NoPrice {
+        /// The model without a price.
+        model: String,
+    },
+}
+
+/// A running adapter. Dropping it ends it.
+#[derive(Debug)]
+pub struct Adapter {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Adapter {
+    /// Listens and serves.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken or the configuration cannot work.
+    pub async fn bind(address: SocketAddr, config: AdapterConfig) -> Result<Self, BindError> {
+        let shared = Shared::new(config)?;
+        let listen = |source| BindError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let (stop, stopped) = watch::channel(false);
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared), stopped));
+        Ok(Self {
+            address,
+            shared,
+            stop,
+            server,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What a caller sets as `ANTHROPIC_BASE_URL`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What has passed through so far.
+    pub fn usage(&self) -> Usage {
+        self.shared.usage()
+    }
+
+    /// What happens from now on. A listener that lags loses the oldest events.
+    pub fn events(&self) -> broadcast::Receiver<GatewayEvent> {
+        self.shared.subscribe()
+    }
+
+    /// Changes the main model for the requests to come; `None`: the caller's name goes through.
+    pub fn set_model(&self, main: Option<String>) {
+        self.shared.set_main(main);
+    }
+
+    /// Ends it: no new connections, and open ones are cut, upstream too.
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        let _ = (&mut self.server).await;
+    }
+}
+
+/// Says now and then that an answer goes on: an agent shows no sign of its own for as long as one block takes.
+#[derive(Debug, Default)]
+struct Pulse {
+    seen: usize,
+    last: Option<Instant>,
+}
+
+impl Pulse {
+    /// Whether to say so, when there is as much of the answer as this.
+    fn beats(&mut self, output: usize, now: Instant) -> bool {
+        const EVERY: Duration = Duration::from_secs(1);
+        let grew = output > std::mem::replace(&mut self.seen, output);
+        let due = self
+            .last
+            .is_none_or(|last| now.duration_since(last) >= EVERY);
+        if grew && due {
+            self.last = Some(now);
+        }
+        grew && due
+    }
+}
+
+impl Drop for Adapter {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_grows_shows_life_once_a_second() {
+        let (mut pulse, start) = (Pulse::default(), Instant::now());
+        let beats: Vec<bool> = [
+            (0, 0),
+            (5, 100),
+            (9, 200),
+            (9, 1_200),
+            (12, 1_300),
+            (13, 1_900),
+        ]
+        .map(|(output, millis)| pulse.beats(output, start + Duration::from_millis(millis)))
+        .into();
+        assert_eq!(beats, [false, true, false, false, true, false]);
+    }
+}

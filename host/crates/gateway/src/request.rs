@@ -1,0 +1,822 @@
+//! From an Anthropic request to the canonical one, with the dialect's facts applied on the way.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::anthropic::{self, Block, Content, Invalid, Source};
+use super::canonical::{
+    Assistant, Call, Empty, Message, Part, Request, ResponseFormat, Tool,
+    ToolChoice as CanonicalChoice,
+};
+use super::json_text::JsonText;
+use super::names::{ToolNames, hex, open_id, open_signature, outward_id};
+use super::schema;
+use crate::facts::{
+    Facts, Images, ReasoningTurns, Sampling, StructuredOutput, SystemRole, ToolChoice,
+};
+
+/// Claude Code's per-run header in front of the system prompt: it would spoil every prefix cache.
+const BILLING_HEADER: &str = "x-anthropic-billing-header";
+
+/// What the answer's way back needs to know of the request.
+#[derive(Debug, Default)]
+pub(crate) struct Return {
+    /// Tool names that were shortened.
+    pub(crate) names: ToolNames,
+    /// Tool-use ids of the history: an answer must not use one again.
+    pub(crate) used_ids: HashSet<String>,
+    /// The caller's stop sequences.
+    pub(crate) stop_sequences: Vec<String>,
+    /// A guess of the prompt's tokens, for gateways that do not count.
+    pub(crate) assumed_input: u64,
+}
+
+/// The canonical request for a model of a gateway; `max_tokens` is lowered to `token_cap`.
+pub(crate) fn translate<'a>(
+    request: &anthropic::Request<'a>,
+    facts: &Facts,
+    model: &str,
+    token_cap: Option<u64>,
+) -> Result<(Request<'a>, Return), Invalid> {
+    let mut translation = Translation {
+        facts,
+        back: Return::default(),
+        messages: Vec::new(),
+    };
+    let mut system = translation.system(request)?;
+    let format = response_format(request, facts, &mut system);
+    translation.conversation(request)?;
+    translation.place_system(system);
+    translation.bound_images();
+    translation.mend_returned();
+    let Translation {
+        back: mut way_back,
+        messages,
+        ..
+    } = translation;
+
+    let tools = tools(request, facts, &mut way_back.names);
+    let (thinks, further) = thinking(request, facts)?;
+    let tool_choice = tool_choice(request, facts, &tools, thinks, &mut way_back.names);
+    let wants_one = request
+        .tool_choice
+        .as_ref()
+        .and_then(|choice| choice.disable_parallel_tool_use)
+        == Some(true);
+    let limit = [
+        request.max_tokens,
+        facts.limits.max_output.map(u64::from),
+        token_cap,
+    ]
+    .into_iter()
+    .flatten()
+    .min();
+    way_back.stop_sequences = request
+        .stop_sequences
+        .iter()
+        .flatten()
+        .map(|stop| stop.unescape().into_owned())
+        .collect();
+    let canonical = Request {
+        model: model.to_owned(),
+        messages,
+        parallel_tool_calls: (wants_one && facts.tools.parallel_field && !tools.is_empty())
+            .then_some(false),
+        tool_choice,
+        tools,
+        max_tokens: limit.map(|limit| (facts.limits.token_field, limit.max(1))),
+        numbers: numbers(request, facts),
+        stop: request
+            .stop_sequences
+            .iter()
+            .flatten()
+            .take(facts.sampling.stop_limit as usize)
+            .cloned()
+            .collect(),
+        user: user(request, facts),
+        response_format: format,
+        stream: request.stream == Some(true) && facts.streaming.supported,
+        stream_usage: facts.streaming.usage_option,
+        further,
+    };
+    Ok((canonical, way_back))
+}
+
+struct Translation<'a, 'f> {
+    facts: &'f Facts,
+    back: Return,
+    messages: Vec<Message<'a>>,
+}
+
+impl<'a> Translation<'a, '_> {
+    /// The leading system prompt: the request's own, and system messages ahead of the first answer.
+    fn system(&self, request: &anthropic::Request<'a>) -> Result<Vec<Part<'a>>, Invalid> {
+        let mut parts = Vec::new();
+        if let Some(content) = &request.system {
+            self.system_parts(content, &mut parts);
+        }
+        for message in request
+            .messages
+            .iter()
+            .take_while(|message| message.role != "assistant")
+        {
+            if message.role == "system" {
+                self.system_parts(&message.content, &mut parts);
+            }
+        }
+        Ok(parts)
+    }
+
+    fn system_parts(&self, content: &Content<'a>, parts: &mut Vec<Part<'a>>) {
+        match content {
+            Content::Text(text) => self.push_text(parts, text, None),
+            Content::Blocks(blocks) => {
+                for block in blocks {
+                    if let Some(text) = block
+                        .text
+                        .as_ref()
+                        .filter(|text| !text.as_escaped().starts_with(BILLING_HEADER))
+                    {
+                        self.push_text(parts, text, block.cache_control);
+                    }
+                }
+            }
+        }
+    }
+
+    fn push_text(
+        &self,
+        parts: &mut Vec<Part<'a>>,
+        text: &JsonText<'a>,
+        cache_control: Option<&'a RawValue>,
+    ) {
+        if !text.is_empty() {
+            let cache_control =
+                cache_control.filter(|_| self.facts.messages.cache_control && self.lists());
+            parts.push(Part::Text {
+                text: text.clone(),
+                cache_control,
+            });
+        }
+    }
+
+    /// Whether content may be a list of parts.
+    fn lists(&self) -> bool {
+        self.facts.messages.content_parts
+    }
+
+    fn conversation(&mut self, request: &anthropic::Request<'a>) -> Result<(), Invalid> {
+        let mut answered = false;
+        for (index, message) in request.messages.iter().enumerate() {
+            let place = |error: Invalid| Invalid(format!("messages.{index}.{}", error.0));
+            match message.role.as_ref() {
+                "assistant" => {
+                    answered = true;
+                    self.assistant(&message.content).map_err(place)?;
+                }
+                // Later system messages stay where they are, as user text: hoisted, they would change the prompt's
+                // beginning from turn to turn and with it every prefix cache.
+                "system" if answered => self.reminder(&message.content),
+                "system" => {}
+                _ => self.user(&message.content).map_err(place)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn reminder(&mut self, content: &Content<'a>) {
+        let mut parts = Vec::new();
+        self.system_parts(content, &mut parts);
+        let mut text = JsonText::default();
+        for part in &parts {
+            if let Part::Text { text: more, .. } = part {
+                text.push_line(more);
+            }
+        }
+        if !text.is_empty() {
+            let mut wrapped = JsonText::plain("<system-reminder>\\n");
+            wrapped.push(&text);
+            wrapped.push(&JsonText::plain("\\n</system-reminder>"));
+            self.push_user(vec![Part::text(wrapped)]);
+        }
+    }
+
+    fn user(&mut self, content: &Content<'a>) -> Result<(), Invalid> {
+        let blocks = match content {
+            Content::Text(text) => {
+                let mut parts = Vec::new();
+                self.push_text(&mut parts, text, None);
+                self.push_user(parts);
+                return Ok(());
+            }
+            Content::Blocks(blocks) => blocks,
+        };
+        // Results come first whatever the order of the blocks: chat completions want them right behind the calls.
+        let mut parts = Vec::new();
+        let first = self.messages.len();
+        for (index, block) in blocks.iter().enumerate() {
+            if block.kind == "tool_result" {
+                self.tool_result(block, &mut parts)
+                    .map_err(|e| Invalid(format!("content.{index}.{}", e.0)))?;
+            }
+        }
+        self.results_as_called(first);
+        for (index, block) in blocks.iter().enumerate() {
+            if block.kind != "tool_result" {
+                self.part(block, &mut parts)
+                    .map_err(|e| Invalid(format!("content.{index}.{}", e.0)))?;
+            }
+        }
+        self.push_user(parts);
+        Ok(())
+    }
+
+    /// Puts results, from message `first` on, into the order of their calls: Claude Code sends them as they come in, and
+    /// chat templates that know no ids tell them apart by their order alone.
+    fn results_as_called(&mut self, first: usize) {
+        let Some((before, results)) = self.messages.split_at_mut_checked(first) else {
+            return;
+        };
+        let Some(Message::Assistant(turn)) = before.last() else {
+            return;
+        };
+        results.sort_by_key(|message| match message {
+            Message::Tool { id, .. } => turn
+                .calls
+                .iter()
+                .position(|call| call.id == *id)
+                .unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        });
+    }
+
+    fn push_user(&mut self, parts: Vec<Part<'a>>) {
+        if parts.is_empty() {
+            return;
+        }
+        let only_text = parts.iter().all(|part| matches!(part, Part::Text { .. }));
+        match self.messages.last_mut() {
+            Some(Message::User { content }) if self.facts.messages.merge_same_role => {
+                content.extend(parts)
+            }
+            Some(Message::Tool { content, .. })
+                if !self.facts.messages.user_after_tool && only_text =>
+            {
+                content.extend(parts)
+            }
+            _ => self.messages.push(Message::User { content: parts }),
+        }
+    }
+
+    /// One block of a user message or of a tool result, as parts.
+    fn part(&self, block: &Block<'a>, parts: &mut Vec<Part<'a>>) -> Result<(), Invalid> {
+        match block.kind.as_ref() {
+            "text" => {
+                let text = block
+                    .text
+                    .as_ref()
+                    .ok_or_else(|| Invalid("text: Field required".into()))?;
+                self.push_text(parts, text, block.cache_control);
+            }
+            "image" => parts.push(self.image(&source(block)?)),
+            "document" => self.document(block, &source(block)?, parts),
+            "search_result" => {
+                if let Some(title) = &block.title {
+                    self.push_text(parts, title, None);
+                }
+                for inner in &inner_blocks(block)? {
+                    if let Some(text) = &inner.text {
+                        self.push_text(parts, text, None);
+                    }
+                }
+            }
+            "tool_reference" => {
+                if let Some(name) = &block.tool_name {
+                    self.push_text(parts, name, None);
+                }
+            }
+            "thinking" | "redacted_thinking" => {}
+            other => match &block.text {
+                Some(text) => self.push_text(parts, text, None),
+                None => parts.push(note(&format!(
+                    "[content of type {other}, which this gateway cannot take]"
+                ))),
+            },
+        }
+        Ok(())
+    }
+
+    fn image(&self, source: &Source<'a>) -> Part<'a> {
+        if self.facts.messages.images == Images::None || !self.lists() {
+            return note("[image, which this gateway cannot take]");
+        }
+        match (source.kind.as_ref(), &source.data, &source.url) {
+            ("base64", Some(data), _) => Part::Image {
+                url: data_url(source.media_type.as_deref().unwrap_or("image/png"), data),
+            },
+            ("url", _, Some(url)) => Part::Image { url: url.clone() },
+            _ => note("[image kept at the provider, which this gateway cannot take]"),
+        }
+    }
+
+    fn document(&self, block: &Block<'a>, source: &Source<'a>, parts: &mut Vec<Part<'a>>) {
+        let name = block.title.clone().filter(|title| !title.is_empty());
+        match (source.kind.as_ref(), &source.data, &source.url) {
+            ("text", Some(text), _) => {
+                if let Some(title) = &name {
+                    self.push_text(parts, title, None);
+                }
+                self.push_text(parts, text, block.cache_control);
+            }
+            ("content", _, _) => match &source.content {
+                Some(Content::Text(text)) => self.push_text(parts, text, None),
+                Some(Content::Blocks(blocks)) => {
+                    for inner in blocks {
+                        if let Some(text) = &inner.text {
+                            self.push_text(parts, text, None);
+                        } else if let Ok(source) = self::source(inner) {
+                            parts.push(self.image(&source));
+                        }
+                    }
+                }
+                None => {}
+            },
+            ("base64", Some(data), _) if self.facts.messages.documents && self.lists() => {
+                let media_type = source.media_type.as_deref().unwrap_or("application/pdf");
+                parts.push(Part::File {
+                    name: name.unwrap_or(JsonText::plain("document.pdf")),
+                    data: data_url(media_type, data),
+                });
+            }
+            ("url", _, Some(url)) => {
+                let mut text = JsonText::plain("[document at ");
+                text.push(url);
+                text.push(&JsonText::plain(", which this gateway cannot take]"));
+                parts.push(Part::text(text));
+            }
+            _ => {
+                let mut text = JsonText::plain("[document");
+                if let Some(title) = &name {
+                    text.push(&JsonText::plain(" "));
+                    text.push(title);
+                }
+                text.push(&JsonText::plain(", which this gateway cannot take]"));
+                parts.push(Part::text(text));
+            }
+        }
+    }
+
+    /// A tool's answer; its images go into `behind`, the user message that follows, unless the tool message may hold them.
+    fn tool_result(
+        &mut self,
+        block: &Block<'a>,
+        behind: &mut Vec<Part<'a>>,
+    ) -> Result<(), Invalid> {
+        let id = block
+            .tool_use_id
+            .as_deref()
+            .ok_or_else(|| Invalid("tool_use_id: Field required".into()))?;
+        let mut parts = Vec::new();
+        match block.content {
+            None => {}
+            Some(raw) if raw.get().starts_with('"') => {
+                parts.extend(
+                    JsonText::from_raw(raw)
+                        .filter(|text| !text.is_empty())
+                        .map(Part::text),
+                );
+            }
+            Some(_) => {
+                for inner in &inner_blocks(block)? {
+                    self.part(inner, &mut parts)?;
+                }
+            }
+        }
+        let inside = self.facts.messages.images == Images::UserAndTool;
+        let mut content = Vec::new();
+        let mut moved = Vec::new();
+        for part in parts {
+            match part {
+                Part::Text { .. } => content.push(part),
+                Part::Image { .. } if inside => content.push(part),
+                Part::Image { .. } | Part::File { .. } => moved.push(part),
+            }
+        }
+        if !moved.is_empty() {
+            if content.is_empty() {
+                content.push(note("(see the attachment in the next message)"));
+            }
+            behind.push(note("Attached to the tool's result:"));
+            behind.extend(moved);
+        }
+        if content.is_empty() && block.is_error == Some(true) {
+            content.push(note("Error"));
+        }
+        let (own, _) = open_id(id);
+        if self.facts.tools.supported {
+            self.messages.push(Message::Tool {
+                id: outward_id(own, self.facts.tools.id),
+                content,
+            });
+        } else {
+            content.insert(0, note("[result of the tool call]"));
+            self.push_user(content);
+        }
+        Ok(())
+    }
+
+    fn assistant(&mut self, content: &Content<'a>) -> Result<(), Invalid> {
+        let mut turn = Assistant {
+            empty: Empty(self.facts.messages.empty_content),
+            ..Assistant::default()
+        };
+        let mut reasoning = JsonText::default();
+        match content {
+            Content::Text(text) => self.push_text(&mut turn.content, text, None),
+            Content::Blocks(blocks) => {
+                for (index, block) in blocks.iter().enumerate() {
+                    self.assistant_block(block, &mut turn, &mut reasoning)
+                        .map_err(|error| Invalid(format!("content.{index}.{}", error.0)))?;
+                }
+            }
+        }
+        let rule = &self.facts.thinking;
+        let takes_reasoning = match rule.history_turns {
+            ReasoningTurns::Never => false,
+            ReasoningTurns::ToolCalls => !turn.calls.is_empty(),
+            ReasoningTurns::All => true,
+        };
+        if let Some(field) = rule.history_field.as_ref().filter(|_| takes_reasoning)
+            && (rule.history_required || !reasoning.is_empty())
+        {
+            turn.reasoning = Some((field.clone(), reasoning));
+        }
+        if turn.content.is_empty() && turn.calls.is_empty() && turn.reasoning.is_none() {
+            return Ok(());
+        }
+        match self.messages.last_mut() {
+            Some(Message::Assistant(last)) if self.facts.messages.merge_same_role => {
+                last.content.extend(turn.content);
+                last.calls.extend(turn.calls);
+                last.returned = last.returned.take().or(turn.returned);
+                match (&mut last.reasoning, turn.reasoning) {
+                    (Some((_, text)), Some((_, more))) => text.push_line(&more),
+                    (reasoning @ None, more) => *reasoning = more,
+                    (Some(_), None) => {}
+                }
+            }
+            _ => self.messages.push(Message::Assistant(turn)),
+        }
+        Ok(())
+    }
+
+    fn assistant_block(
+        &mut self,
+        block: &Block<'a>,
+        turn: &mut Assistant<'a>,
+        reasoning: &mut JsonText<'a>,
+    ) -> Result<(), Invalid> {
+        match block.kind.as_ref() {
+            "text" => {
+                let text = block
+                    .text
+                    .as_ref()
+                    .ok_or_else(|| Invalid("text: Field required".into()))?;
+                self.push_text(&mut turn.content, text, None);
+            }
+            "thinking" => {
+                if let Some(text) = &block.thinking {
+                    reasoning.push_line(text);
+                }
+                if !self.facts.thinking.returned_fields.is_empty() {
+                    turn.returned = turn
+                        .returned
+                        .take()
+                        .or(block.signature.as_deref().and_then(open_signature));
+                }
+            }
+            "tool_use" => {
+                let id = block
+                    .id
+                    .as_deref()
+                    .ok_or_else(|| Invalid("id: Field required".into()))?;
+                let name = block
+                    .name
+                    .as_deref()
+                    .ok_or_else(|| Invalid("name: Field required".into()))?;
+                self.back.used_ids.insert(id.to_owned());
+                let arguments = match block.input.map(RawValue::get) {
+                    Some(raw) if raw.starts_with('{') => raw,
+                    _ => "{}",
+                };
+                let name = self
+                    .back
+                    .names
+                    .outward(name, self.facts.tools.name_limit as usize);
+                if !self.facts.tools.supported {
+                    turn.content
+                        .push(note(&format!("[called {name} with {arguments}]")));
+                    return Ok(());
+                }
+                let (own, carried) = open_id(id);
+                turn.calls.push(Call {
+                    id: outward_id(own, self.facts.tools.id),
+                    name,
+                    arguments: Cow::Borrowed(arguments),
+                    returned: carried.filter(|_| !self.facts.tools.returned_fields.is_empty()),
+                });
+            }
+            // What ran on Anthropic's servers has its outcome in the text that follows.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn place_system(&mut self, parts: Vec<Part<'a>>) {
+        if parts.is_empty() {
+            return;
+        }
+        let role = match self.facts.messages.system_role {
+            SystemRole::System => "system",
+            SystemRole::Developer => "developer",
+            SystemRole::User => {
+                match self.messages.first_mut() {
+                    Some(Message::User { content }) => {
+                        content.splice(0..0, parts);
+                    }
+                    _ => self.messages.insert(0, Message::User { content: parts }),
+                }
+                return;
+            }
+        };
+        self.messages.insert(
+            0,
+            Message::System {
+                role: role.to_owned(),
+                content: parts,
+            },
+        );
+    }
+
+    /// Turns the oldest images beyond the gateway's number into notes.
+    fn bound_images(&mut self) {
+        let Some(most) = self.facts.messages.max_images else {
+            return;
+        };
+        let mut left = most;
+        for message in self.messages.iter_mut().rev() {
+            let (Message::User { content } | Message::Tool { content, .. }) = message else {
+                continue;
+            };
+            for part in content
+                .iter_mut()
+                .rev()
+                .filter(|part| matches!(part, Part::Image { .. }))
+            {
+                match left.checked_sub(1) {
+                    Some(fewer) => left = fewer,
+                    None => *part = note("[an earlier image, left out: the gateway takes no more]"),
+                }
+            }
+        }
+    }
+
+    /// Gives the first call of a turn what the gateway demands where nothing came back with it.
+    fn mend_returned(&mut self) {
+        let Some(body) = &self.facts.tools.missing_field_body else {
+            return;
+        };
+        for message in &mut self.messages {
+            let Message::Assistant(turn) = message else {
+                continue;
+            };
+            if turn.calls.iter().all(|call| call.returned.is_none())
+                && let Some(first) = turn.calls.first_mut()
+            {
+                first.returned = Some(body.clone());
+            }
+        }
+    }
+}
+
+fn note(text: &str) -> Part<'static> {
+    Part::text(JsonText::escape(text))
+}
+
+fn data_url<'a>(media_type: &str, data: &JsonText<'a>) -> JsonText<'a> {
+    let mut url: JsonText<'a> = JsonText::escape(&format!("data:{media_type};base64,"));
+    url.push(data);
+    url
+}
+
+fn source<'a>(block: &Block<'a>) -> Result<Source<'a>, Invalid> {
+    let raw = block
+        .source
+        .ok_or_else(|| Invalid("source: Field required".into()))?;
+    serde_json::from_str(raw.get()).map_err(|error| Invalid(format!("source: {error}")))
+}
+
+fn inner_blocks<'a>(block: &Block<'a>) -> Result<Vec<Block<'a>>, Invalid> {
+    match block.content {
+        None => Ok(Vec::new()),
+        Some(raw) => {
+            serde_json::from_str(raw.get()).map_err(|error| Invalid(format!("content: {error}")))
+        }
+    }
+}
+
+fn tools<'a>(
+    request: &anthropic::Request<'a>,
+    facts: &Facts,
+    names: &mut ToolNames,
+) -> Vec<Tool<'a>> {
+    if !facts.tools.supported {
+        return Vec::new();
+    }
+    let own = request
+        .tools
+        .iter()
+        .flatten()
+        .filter(|tool| !tool.is_server_tool());
+    own.map(|tool| Tool {
+        name: names.outward(&tool.name, facts.tools.name_limit as usize),
+        description: tool.description.clone(),
+        parameters: schema::fit(tool.input_schema.map(RawValue::get), &facts.tools),
+        cache_control: tool.cache_control.filter(|_| facts.messages.cache_control),
+    })
+    .collect()
+}
+
+fn tool_choice(
+    request: &anthropic::Request<'_>,
+    facts: &Facts,
+    tools: &[Tool<'_>],
+    thinks: bool,
+    names: &mut ToolNames,
+) -> Option<CanonicalChoice> {
+    let choice = request.tool_choice.as_ref()?;
+    if tools.is_empty() || facts.tools.choice == ToolChoice::None {
+        return None;
+    }
+    let word = |word: &str| Some(CanonicalChoice::Word(word.to_owned()));
+    let forced = match choice.kind.as_ref() {
+        "none" => return word("none"),
+        "any" => None,
+        "tool" => {
+            let name = names.outward(
+                choice.name.as_deref().unwrap_or_default(),
+                facts.tools.name_limit as usize,
+            );
+            if !tools.iter().any(|tool| tool.name == name) {
+                return word("auto");
+            }
+            Some(name)
+        }
+        _ => return word("auto"),
+    };
+    if facts.tools.choice == ToolChoice::AutoOnly || (thinks && !facts.tools.forced_while_thinking)
+    {
+        return word("auto");
+    }
+    match forced {
+        Some(name) if facts.tools.choice == ToolChoice::Full => Some(CanonicalChoice::Named(name)),
+        _ => word(&facts.tools.required_word),
+    }
+}
+
+/// Levels of effort, least to most.
+const LEVELS: [&str; 5] = ["minimal", "low", "medium", "high", "max"];
+
+/// Whether the model will think, and everything that the facts add to the request's body.
+fn thinking(
+    request: &anthropic::Request<'_>,
+    facts: &Facts,
+) -> Result<(bool, Map<String, Value>), Invalid> {
+    let rule = &facts.thinking;
+    let effort = request
+        .output_config
+        .as_ref()
+        .and_then(|config| config.effort.as_deref());
+    let wish = request.thinking.as_ref();
+    let level = match wish.map(|wish| wish.kind.as_ref()) {
+        Some("disabled") => None,
+        Some(_) => Some(
+            effort.unwrap_or(match wish.and_then(|wish| wish.budget_tokens) {
+                Some(0..=1_023) => "minimal",
+                Some(1_024..=4_096) => "low",
+                None | Some(4_097..=16_384) => "medium",
+                Some(_) => "high",
+            }),
+        ),
+        None => None,
+    };
+    let declined = wish.is_some() && level.is_none();
+    let mut further = Map::new();
+    let mut add = |object: &Option<String>| {
+        if let Some(Ok(members)) = object
+            .as_deref()
+            .map(serde_json::from_str::<Map<String, Value>>)
+        {
+            merge(&mut further, members);
+        }
+    };
+    if let Some(level) = level {
+        add(&rule.on);
+        let rank = |word: &str| match LEVELS.iter().position(|known| *known == word) {
+            Some(rank) => rank,
+            None => LEVELS.len() - 1,
+        };
+        let wanted = rank(level);
+        if let Some(effort) = rule
+            .efforts
+            .iter()
+            .min_by_key(|effort| rank(&effort.level).abs_diff(wanted))
+        {
+            add(&Some(effort.body.clone()));
+        }
+    } else if declined {
+        add(&rule.off);
+    }
+    add(&facts.extra_body);
+    Ok((level.is_some() || (!declined && rule.by_default), further))
+}
+
+/// Merges objects into each other, member by member.
+fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Object(inner)), Value::Object(more)) => merge(inner, more),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+fn numbers<'a>(
+    request: &anthropic::Request<'a>,
+    facts: &Facts,
+) -> Vec<(&'static str, Cow<'a, str>)> {
+    let sampled = |rule: Sampling, given: Option<anthropic::Number<'a>>| match (rule, given) {
+        (Sampling::Fixed(value), _) => Some(Cow::Owned(value.to_string())),
+        (Sampling::Drop, _) | (_, None) => None,
+        (Sampling::AtMost(most), Some(number))
+            if number.0.parse().is_ok_and(|value: f64| value > most) =>
+        {
+            Some(Cow::Owned(most.to_string()))
+        }
+        (Sampling::AtMost(_) | Sampling::Pass, Some(number)) => Some(Cow::Borrowed(number.0)),
+    };
+    let temperature = sampled(facts.sampling.temperature, request.temperature);
+    let top_p = sampled(facts.sampling.top_p, request.top_p);
+    let top_k = request
+        .top_k
+        .filter(|_| facts.sampling.top_k)
+        .map(|number| Cow::Borrowed(number.0));
+    [
+        ("temperature", temperature),
+        ("top_p", top_p),
+        ("top_k", top_k),
+    ]
+    .into_iter()
+    .filter_map(|(key, number)| Some((key, number?)))
+    .collect()
+}
+
+/// A stable name for the caller's user that gives nothing away.
+fn user(request: &anthropic::Request<'_>, facts: &Facts) -> Option<String> {
+    use sha2::{Digest, Sha256};
+    let id = request.metadata.as_ref()?.user_id.as_deref()?;
+    facts
+        .messages
+        .user
+        .then(|| hex(&Sha256::digest(id.as_bytes())))
+}
+
+/// The form of the answer; a gateway without JSON schemas gets the schema in words.
+fn response_format<'a>(
+    request: &anthropic::Request<'a>,
+    facts: &Facts,
+    system: &mut Vec<Part<'a>>,
+) -> Option<ResponseFormat<'a>> {
+    let format = request
+        .output_config
+        .as_ref()?
+        .format
+        .as_ref()
+        .filter(|format| format.kind == "json_schema")?;
+    let schema = format
+        .schema
+        .map(RawValue::get)
+        .filter(|raw| raw.starts_with('{'))?;
+    if facts.structured_output == StructuredOutput::JsonSchema {
+        return Some(ResponseFormat::JsonSchema(schema));
+    }
+    system.push(note(&format!(
+        "Answer with one JSON object that follows this JSON schema, and nothing else: {schema}"
+    )));
+    (facts.structured_output == StructuredOutput::JsonObject).then_some(ResponseFormat::JsonObject)
+}

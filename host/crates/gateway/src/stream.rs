@@ -1,0 +1,874 @@
+//! The block machine: canonical chunks in, Anthropic events out, with exactly one open block at any time.
+//!
+//! Gateways interleave what the API keeps apart. Whatever cannot be said yet (a second tool call while the first is open, text
+//! in the middle of a call, a call without a name) waits in the machine until its turn.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::chunk::{CallDelta, Chunk, Delta, content};
+use super::dialect::ActiveDialect;
+use super::error::ApiError;
+use super::json_text::{Completeness, JsonText, is_blank};
+use super::names::{close_id, close_signature, fresh_id};
+use super::request::Return;
+use super::think_tags::{Piece, ThinkTags};
+use super::usage::{self, Reported, Tokens};
+use crate::facts::Facts;
+
+const DELTA_END: &[u8] = b"\"}}\n\n";
+/// The most text that waits, in bytes, before the gateway counts as broken.
+const HELD_LIMIT: usize = 32 * 1024 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Nothing,
+    Thinking,
+    Text,
+    Tool(usize),
+}
+
+/// Why the answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    EndTurn,
+    MaxTokens,
+    ToolUse,
+    Refusal,
+    Sequence,
+}
+
+impl Stop {
+    /// The word in `stop_reason`.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::EndTurn => "end_turn",
+            Self::MaxTokens => "max_tokens",
+            Self::ToolUse => "tool_use",
+            Self::Refusal => "refusal",
+            Self::Sequence => "stop_sequence",
+        }
+    }
+
+    /// A chat-completions `finish_reason`; `None` where there is none yet.
+    pub(crate) fn of_finish(reason: &str) -> Option<Self> {
+        Some(match reason {
+            "" | "null" => return None,
+            "length" | "max_tokens" | "model_length" => Self::MaxTokens,
+            "tool_calls" | "function_call" | "tool_use" => Self::ToolUse,
+            "content_filter" | "sensitive" | "refusal" | "safety" | "SAFETY" => Self::Refusal,
+            _ => Self::EndTurn,
+        })
+    }
+}
+
+/// One tool call under way.
+#[derive(Debug, Default)]
+struct Call {
+    index: Option<i64>,
+    id: String,
+    name: String,
+    /// Escaped pieces of arguments that have not been sent.
+    waiting: String,
+    whole: Completeness,
+    returned: Map<String, Value>,
+    begun: bool,
+    closed: bool,
+    sent_arguments: bool,
+}
+
+impl Call {
+    fn ready(&self) -> bool {
+        !self.begun && !self.name.is_empty() && (!self.id.is_empty() || !self.waiting.is_empty())
+    }
+}
+
+/// Turns one answer into events.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// The model's name as the caller knows it.
+    model: String,
+    /// Says what an error in the stream means.
+    dialect: ActiveDialect,
+    facts: Arc<Facts>,
+    back: Return,
+    out: BytesMut,
+    /// Where the last delta of the open block ends in `out`: further text of the same kind is written into it.
+    tail: usize,
+    started: bool,
+    ended: bool,
+    open: Open,
+    blocks: u32,
+    calls: Vec<Call>,
+    tools_sent: bool,
+    /// White space that opens no block of its own, then text that a call holds up; escaped.
+    held_text: String,
+    held_thinking: String,
+    think_tags: Option<ThinkTags>,
+    /// What the gateway wants back with the message, until a signature carries it.
+    returned: Map<String, Value>,
+    stop: Option<Stop>,
+    stop_sequence: Option<String>,
+    usage: Option<Reported>,
+    upstream_model: Option<String>,
+    output_bytes: usize,
+}
+
+impl Machine {
+    pub(crate) fn new(model: String, dialect: ActiveDialect, facts: Arc<Facts>, back: Return) -> Self {
+        Self {
+            model,
+            dialect,
+            think_tags: facts.thinking.inline_tag.as_deref().map(ThinkTags::new),
+            facts,
+            back,
+            out: BytesMut::new(),
+            tail: usize::MAX,
+            started: false,
+            ended: false,
+            open: Open::Nothing,
+            blocks: 0,
+            calls: Vec::new(),
+            tools_sent: false,
+            held_text: String::new(),
+            held_thinking: String::new(),
+            returned: Map::new(),
+            stop: None,
+            stop_sequence: None,
+            usage: None,
+            upstream_model: None,
+            output_bytes: 0,
+        }
+    }
+
+    /// The events so far, to be sent at once.
+    pub(crate) fn take(&mut self) -> Bytes {
+        self.tail = usize::MAX;
+        self.out.split().freeze()
+    }
+
+    /// Bytes of events that have not been taken yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether there is anything to show for the answer yet: a chunk that only names the role is not.
+    pub(crate) fn has_output(&self) -> bool {
+        self.blocks > 0 || self.open != Open::Nothing
+    }
+
+    /// Whether the gateway has said why it ended; what may follow is a usage chunk.
+    pub(crate) fn has_finish(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    pub(crate) fn usage(&self) -> Option<Reported> {
+        self.usage
+    }
+
+    pub(crate) fn stop_word(&self) -> Option<&'static str> {
+        self.stop.map(Stop::word)
+    }
+
+    pub(crate) fn upstream_model(&self) -> Option<&str> {
+        self.upstream_model.as_deref()
+    }
+
+    /// How much of an answer there is so far, in bytes of text, reasoning and arguments.
+    pub(crate) fn output_bytes(&self) -> usize {
+        self.output_bytes
+    }
+
+    /// A fair guess of the answer's tokens, where the gateway does not count.
+    pub(crate) fn estimated_output(&self) -> u64 {
+        (self.output_bytes as u64).div_ceil(4)
+    }
+
+    /// A `ping` event.
+    pub(crate) fn ping(&mut self) {
+        self.event("ping", b"{\"type\":\"ping\"}");
+    }
+
+    /// An `error` event, which ends the stream.
+    pub(crate) fn fail(&mut self, error: &ApiError) {
+        self.event("error", &error.body());
+        self.ended = true;
+    }
+
+    /// One event's data: a canonical chunk.
+    pub(crate) fn chunk(&mut self, name: &[u8], data: &[u8]) -> Result<(), ApiError> {
+        let text = match std::str::from_utf8(data) {
+            Ok(text) => text,
+            Err(_) => return self.chunk(name, String::from_utf8_lossy(data).as_bytes()),
+        };
+        match serde_json::from_str::<Chunk<'_>>(text) {
+            Ok(chunk) if chunk.is_error() || name == b"error" => Err(self.error(data)),
+            Ok(chunk) => self.take_chunk(&chunk),
+            Err(_) if text.trim().is_empty() => Ok(()),
+            // Gateways that forget the blank line between two events.
+            Err(_) if text.contains('\n') => text.lines().try_for_each(|line| {
+                if line.trim() == "[DONE]" {
+                    Ok(())
+                } else {
+                    self.chunk(name, line.as_bytes())
+                }
+            }),
+            Err(_) if name == b"error" => Err(self.error(data)),
+            Err(error) => Err(ApiError::bad_gateway(format!(
+                "The gateway sent an event that is not a chat-completions chunk ({error}): {}",
+                text.chars().take(200).collect::<String>()
+            ))),
+        }
+    }
+
+    /// What an error in place of a chunk means.
+    pub(crate) fn error(&self, data: &[u8]) -> ApiError {
+        let headers = HeaderMap::new();
+        self.dialect.classify(&self.facts, None, &headers, data)
+    }
+
+    fn take_chunk(&mut self, chunk: &Chunk<'_>) -> Result<(), ApiError> {
+        // A usage chunk, or a content filter's word on the prompt, is no answer yet.
+        if chunk
+            .choices
+            .as_ref()
+            .is_some_and(|choices| !choices.is_empty())
+        {
+            self.start();
+        }
+        if let Some(model) = chunk
+            .model
+            .as_ref()
+            .filter(|_| self.upstream_model.is_none())
+        {
+            self.upstream_model = Some(model.0.chars().take(200).collect());
+        }
+        self.take_usage(chunk.usage);
+        self.take_usage(chunk.x_groq.as_ref().and_then(|groq| groq.usage));
+        for choice in chunk.choices.iter().flatten() {
+            if choice
+                .index
+                .as_ref()
+                .is_some_and(|index| index.0 != "0" && index.0 != "null")
+            {
+                continue;
+            }
+            self.take_usage(choice.usage);
+            for delta in [&choice.delta, &choice.message].into_iter().flatten() {
+                self.delta(delta);
+            }
+            if let Some(reason) = choice.finish_reason.as_ref() {
+                if reason.0 == "error" {
+                    return Err(ApiError::bad_gateway(
+                        "The gateway ended the answer with an error and no reason",
+                    ));
+                }
+                if let Some(stop) = Stop::of_finish(&reason.0) {
+                    self.stop = Some(stop);
+                }
+            }
+            for met in [choice.stop_reason, choice.matched_stop]
+                .into_iter()
+                .flatten()
+            {
+                self.stop_sequence =
+                    stop_sequence(met, &self.back.stop_sequences).or(self.stop_sequence.take());
+            }
+        }
+        if self.held_text.len()
+            + self.held_thinking.len()
+            + self.calls.iter().map(|c| c.waiting.len()).sum::<usize>()
+            > HELD_LIMIT
+        {
+            return Err(ApiError::bad_gateway(
+                "The gateway sent more than 32 MiB out of order",
+            ));
+        }
+        Ok(())
+    }
+
+    fn take_usage(&mut self, raw: Option<&RawValue>) {
+        if let Some(raw) = raw {
+            self.usage = usage::read(raw.get(), &self.facts.usage).or(self.usage);
+        }
+    }
+
+    fn delta(&mut self, delta: &Delta<'_>) {
+        let facts = Arc::clone(&self.facts);
+        for field in &facts.thinking.returned_fields {
+            if let Some(value) = delta
+                .other(field)
+                .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            {
+                gather(&mut self.returned, field, value);
+            }
+        }
+        let mut reasoned = false;
+        for field in &facts.thinking.fields {
+            if let Some(text) = delta
+                .other(field)
+                .and_then(JsonText::from_raw)
+                .filter(|text| !text.is_empty())
+            {
+                self.thinking(text.as_escaped());
+                reasoned = true;
+                break;
+            }
+        }
+        if !reasoned && let Some(details) = delta.other("reasoning_details") {
+            details_text(details)
+                .iter()
+                .for_each(|text| self.thinking(text.as_escaped()));
+        }
+        if let Some(raw) = delta.content {
+            match JsonText::from_raw(raw) {
+                Some(text) => self.content(&text),
+                None => {
+                    let (reasoning, texts) = content(raw);
+                    reasoning
+                        .iter()
+                        .for_each(|text| self.thinking(text.as_escaped()));
+                    texts.iter().for_each(|text| self.content(text));
+                }
+            }
+        }
+        if let Some(refusal) = delta.refusal.and_then(JsonText::from_raw) {
+            self.text(refusal.as_escaped());
+        }
+        for call in &delta.tool_calls {
+            self.call(call);
+        }
+    }
+
+    /// Text, in which a dialect's tag may set off the reasoning.
+    fn content(&mut self, text: &JsonText<'_>) {
+        let Some(mut tags) = self.think_tags.take() else {
+            return self.text(text.as_escaped());
+        };
+        for piece in tags.push(&text.unescape()) {
+            self.piece(piece);
+        }
+        self.think_tags = Some(tags);
+    }
+
+    fn piece(&mut self, piece: Piece) {
+        match piece {
+            Piece::Reasoning(text) => self.thinking(JsonText::escape(&text).as_escaped()),
+            Piece::Text(text) => self.text(JsonText::escape(&text).as_escaped()),
+        }
+    }
+
+    fn text(&mut self, escaped: &str) {
+        if escaped.is_empty() {
+            return;
+        }
+        self.output_bytes += escaped.len();
+        match self.open {
+            Open::Text => self.extend(escaped),
+            Open::Tool(index) if !self.may_close(index) => self.held_text.push_str(escaped),
+            _ if is_blank(escaped) => self.held_text.push_str(escaped),
+            _ => {
+                self.close();
+                self.open_text(escaped);
+            }
+        }
+    }
+
+    fn open_text(&mut self, escaped: &str) {
+        self.carry_returned();
+        self.block_start(Open::Text, |out| {
+            out.extend_from_slice(b"{\"type\":\"text\",\"text\":\"\"}")
+        });
+        let held = std::mem::take(&mut self.held_text);
+        self.extend(&held);
+        self.extend(escaped);
+    }
+
+    fn thinking(&mut self, escaped: &str) {
+        if escaped.is_empty() {
+            return;
+        }
+        self.output_bytes += escaped.len();
+        match self.open {
+            Open::Thinking => self.extend(escaped),
+            Open::Tool(index) if !self.may_close(index) => self.held_thinking.push_str(escaped),
+            _ if is_blank(escaped) => self.held_thinking.push_str(escaped),
+            _ => {
+                self.close();
+                self.open_thinking();
+                let held = std::mem::take(&mut self.held_thinking);
+                self.extend(&held);
+                self.extend(escaped);
+            }
+        }
+    }
+
+    fn open_thinking(&mut self) {
+        self.block_start(Open::Thinking, |out| {
+            out.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}");
+        });
+    }
+
+    /// What must return with the message needs a thinking block to travel in, also where the model showed no reasoning.
+    fn carry_returned(&mut self) {
+        if !self.returned.is_empty() && self.open == Open::Nothing {
+            self.open_thinking();
+            self.close();
+        }
+    }
+
+    fn call(&mut self, delta: &CallDelta<'_>) {
+        let id = delta
+            .id
+            .as_ref()
+            .map_or("", |id| if id.0 == "null" { "" } else { id.0.as_ref() });
+        let name = delta
+            .function
+            .as_ref()
+            .and_then(|f| f.name.as_ref())
+            .map_or("", |name| {
+                if name.0 == "null" {
+                    ""
+                } else {
+                    name.0.as_ref()
+                }
+            });
+        let arguments = delta.function.as_ref().and_then(|f| f.arguments);
+        let at = self.place(delta.index, id, name);
+        let returned = &self.facts.tools.returned_fields;
+        let Some(call) = self.calls.get_mut(at) else {
+            return;
+        };
+        if call.id.is_empty() {
+            call.id.push_str(id);
+        }
+        if call.name.is_empty() {
+            call.name.push_str(name);
+        }
+        for (key, raw) in &delta.others {
+            if returned.iter().any(|field| field == key)
+                && let Ok(value) = serde_json::from_str(raw.get())
+            {
+                call.returned.insert(key.to_string(), value);
+            }
+        }
+        if let Some(raw) = arguments {
+            let escaped = match JsonText::from_raw(raw) {
+                // "null" for a call without arguments.
+                Some(text) if text.as_escaped() == "null" && call.whole.is_blank() => {
+                    JsonText::default()
+                }
+                Some(text) => text,
+                // The object itself instead of a string.
+                None => JsonText::escape(raw.get()),
+            };
+            self.output_bytes += escaped.as_escaped().len();
+            call.whole.push(escaped.as_escaped());
+            if !call.closed {
+                call.waiting.push_str(escaped.as_escaped());
+            }
+        }
+        self.progress();
+    }
+
+    /// Which call a piece belongs to; makes a new one where it begins one.
+    fn place(&mut self, index: Option<i64>, id: &str, name: &str) -> usize {
+        let found = match index {
+            Some(index) => self
+                .calls
+                .iter()
+                .rposition(|call| call.index == Some(index)),
+            None if !id.is_empty() => {
+                self.calls
+                    .iter()
+                    .rposition(|call| call.id == id)
+                    .or_else(|| {
+                        // The id of a call that has begun without one.
+                        self.calls.len().checked_sub(1).filter(|last| {
+                            self.calls.get(*last).is_some_and(|call| {
+                                call.id.is_empty() && (name.is_empty() || call.name.is_empty())
+                            })
+                        })
+                    })
+            }
+            None => self.calls.len().checked_sub(1),
+        };
+        if let Some(at) = found
+            && let Some(call) = self.calls.get(at)
+        {
+            let other_id = !id.is_empty() && !call.id.is_empty() && call.id != id;
+            let next_without_id = id.is_empty()
+                && !name.is_empty()
+                && !call.name.is_empty()
+                && (call.whole.is_whole() || (index.is_none() && call.name != name));
+            if !other_id && !next_without_id {
+                return at;
+            }
+        }
+        self.calls.push(Call {
+            index,
+            ..Call::default()
+        });
+        self.calls.len() - 1
+    }
+
+    /// Whether the open call can be closed before the end of the answer.
+    fn may_close(&self, index: usize) -> bool {
+        self.calls
+            .get(index)
+            .is_some_and(|call| call.whole.is_whole())
+    }
+
+    /// Sends what can be sent of the calls: the open one's new pieces, then the next one once the open one is whole.
+    fn progress(&mut self) {
+        loop {
+            if let Open::Tool(index) = self.open {
+                self.flush_call(index);
+                if !self.may_close(index) {
+                    return;
+                }
+            }
+            let Some(next) = self.calls.iter().position(|call| !call.begun) else {
+                return;
+            };
+            if !self.calls.get(next).is_some_and(Call::ready) {
+                return;
+            }
+            self.open_call(next);
+        }
+    }
+
+    fn open_call(&mut self, index: usize) {
+        self.close();
+        // Nothing but white space stood between: it was no text of its own.
+        if is_blank(&self.held_text) {
+            self.held_text.clear();
+        } else {
+            self.open_text("");
+            self.close();
+        }
+        self.carry_returned();
+        let Some(call) = self.calls.get_mut(index) else {
+            return;
+        };
+        call.begun = true;
+        let mut id = if call.id.is_empty() {
+            fresh_id("toolu_")
+        } else {
+            call.id.clone()
+        };
+        if !call.returned.is_empty() {
+            id = close_id(&id, &Value::Object(call.returned.clone()).to_string());
+        }
+        // An id that the conversation knows already would make Claude Code mix up two calls.
+        let mut unique = id.clone();
+        let mut count = 2;
+        while !self.back.used_ids.insert(unique.clone()) {
+            unique = format!("{id}_{count}");
+            count += 1;
+        }
+        let name = self.back.names.inward(&call.name).to_owned();
+        self.tools_sent = true;
+        self.block_start(Open::Tool(index), |out| {
+            out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
+            write_json(out, &unique);
+            out.extend_from_slice(b",\"name\":");
+            write_json(out, &name);
+            out.extend_from_slice(b",\"input\":{}}");
+        });
+        self.flush_call(index);
+    }
+
+    fn flush_call(&mut self, index: usize) {
+        let Some(call) = self.calls.get_mut(index) else {
+            return;
+        };
+        if call.waiting.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut call.waiting);
+        call.sent_arguments = true;
+        self.extend(&waiting);
+        if let Some(call) = self.calls.get_mut(index) {
+            call.waiting = waiting;
+            call.waiting.clear();
+        }
+    }
+
+    /// Closes the open block.
+    fn close(&mut self) {
+        match self.open {
+            Open::Nothing => return,
+            Open::Thinking => {
+                let carried = (!self.returned.is_empty())
+                    .then(|| Value::Object(std::mem::take(&mut self.returned)).to_string());
+                let signature = close_signature(carried.as_deref());
+                let mut data = format!(
+                    "{{\"type\":\"content_block_delta\",\"index\":{},\"delta\":{{\"type\":\"signature_delta\",\"signature\":\"",
+                    self.blocks
+                );
+                data.push_str(&signature);
+                data.push_str("\"}}");
+                self.event("content_block_delta", data.as_bytes());
+            }
+            Open::Tool(index) => {
+                self.flush_call(index);
+                let empty = self
+                    .calls
+                    .get(index)
+                    .is_some_and(|call| !call.sent_arguments);
+                if empty {
+                    self.extend("{}");
+                }
+                if let Some(call) = self.calls.get_mut(index) {
+                    call.closed = true;
+                }
+            }
+            Open::Text => {}
+        }
+        let data = format!(
+            "{{\"type\":\"content_block_stop\",\"index\":{}}}",
+            self.blocks
+        );
+        self.event("content_block_stop", data.as_bytes());
+        self.blocks += 1;
+        self.open = Open::Nothing;
+    }
+
+    /// Ends the answer. `complete`: the gateway said so, with `[DONE]`, or by a whole reply.
+    pub(crate) fn end(&mut self, complete: bool) -> Result<(), ApiError> {
+        if self.ended {
+            return Ok(());
+        }
+        if !self.started {
+            return Err(ApiError::bad_gateway("The gateway's answer was empty"));
+        }
+        let cut_call = matches!(self.open, Open::Tool(index) if !self.may_close(index) && self.calls.get(index).is_some_and(|c| !c.whole.is_blank()));
+        if self.stop.is_none() && (!complete || cut_call) {
+            return Err(ApiError::bad_gateway(
+                "The gateway broke off in the middle of its answer",
+            ));
+        }
+        if let Some(mut tags) = self.think_tags.take() {
+            for piece in tags.finish() {
+                self.piece(piece);
+            }
+        }
+        self.close();
+        while let Some(next) = self
+            .calls
+            .iter()
+            .position(|call| !call.begun && !call.name.is_empty())
+        {
+            self.open_call(next);
+            self.close();
+        }
+        let thinking = std::mem::take(&mut self.held_thinking);
+        if !is_blank(&thinking) || !self.returned.is_empty() {
+            self.open_thinking();
+            self.extend(&thinking);
+            self.close();
+        }
+        if !is_blank(&self.held_text) {
+            self.open_text("");
+            self.close();
+        }
+        let stop = match self.stop {
+            Some(Stop::EndTurn) | None if self.tools_sent => Stop::ToolUse,
+            Some(Stop::ToolUse) if !self.tools_sent => Stop::EndTurn,
+            Some(Stop::EndTurn) if self.stop_sequence.is_some() => Stop::Sequence,
+            Some(stop) => stop,
+            None => Stop::EndTurn,
+        };
+        self.stop = Some(stop);
+        let tokens = self.usage.map_or(
+            Tokens {
+                input: self.back.assumed_input,
+                output: self.estimated_output(),
+                ..Tokens::default()
+            },
+            |reported| reported.tokens,
+        );
+        let sequence = match (&self.stop_sequence, stop) {
+            (Some(sequence), Stop::Sequence) => Value::String(sequence.clone()),
+            _ => Value::Null,
+        };
+        let data = format!(
+            "{{\"type\":\"message_delta\",\"delta\":{{\"stop_reason\":\"{}\",\"stop_sequence\":{sequence}}},\"usage\":{{\"input_tokens\":{},\"cache_creation_input_tokens\":{},\"cache_read_input_tokens\":{},\"output_tokens\":{}}}}}",
+            stop.word(),
+            tokens.input,
+            tokens.cache_write,
+            tokens.cache_read,
+            tokens.output
+        );
+        self.event("message_delta", data.as_bytes());
+        self.event("message_stop", b"{\"type\":\"message_stop\"}");
+        self.ended = true;
+        Ok(())
+    }
+
+    fn start(&mut self) {
+        if self.started {
+            return;
+        }
+        self.started = true;
+        self.out.reserve(1024);
+        self.out.extend_from_slice(
+            b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"",
+        );
+        self.out.extend_from_slice(fresh_id("msg_").as_bytes());
+        self.out
+            .extend_from_slice(b"\",\"type\":\"message\",\"role\":\"assistant\",\"model\":");
+        write_json(&mut self.out, &self.model);
+        self.out.extend_from_slice(
+            b",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":0,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":0}}}\n\n",
+        );
+    }
+
+    fn block_start(&mut self, open: Open, block: impl FnOnce(&mut BytesMut)) {
+        self.open = open;
+        self.out.extend_from_slice(
+            b"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":",
+        );
+        let digits = itoa(self.blocks);
+        self.out.extend_from_slice(digits.text());
+        self.out.extend_from_slice(b",\"content_block\":");
+        block(&mut self.out);
+        self.out.extend_from_slice(b"}\n\n");
+        self.tail = usize::MAX;
+    }
+
+    /// Adds text to the open block: to the delta that is still in the buffer, or in a new one.
+    fn extend(&mut self, escaped: &str) {
+        if escaped.is_empty() {
+            return;
+        }
+        if self.tail == self.out.len() {
+            self.out.truncate(self.tail - DELTA_END.len());
+        } else {
+            let kind: &[u8] = match self.open {
+                Open::Thinking => b",\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"",
+                Open::Text => b",\"delta\":{\"type\":\"text_delta\",\"text\":\"",
+                Open::Tool(_) => b",\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"",
+                Open::Nothing => return,
+            };
+            self.out.extend_from_slice(
+                b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":",
+            );
+            let digits = itoa(self.blocks);
+            self.out.extend_from_slice(digits.text());
+            self.out.extend_from_slice(kind);
+        }
+        self.out.extend_from_slice(escaped.as_bytes());
+        self.out.extend_from_slice(DELTA_END);
+        self.tail = self.out.len();
+    }
+
+    fn event(&mut self, name: &str, data: &[u8]) {
+        self.out.extend_from_slice(b"event: ");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\ndata: ");
+        self.out.extend_from_slice(data);
+        self.out.extend_from_slice(b"\n\n");
+        self.tail = usize::MAX;
+    }
+}
+
+/// The caller's stop sequence that was met, by vLLM's or SGLang's word.
+pub(crate) fn stop_sequence(met: &RawValue, given: &[String]) -> Option<String> {
+    let met = JsonText::from_raw(met)?.unescape().into_owned();
+    given.contains(&met).then_some(met)
+}
+
+/// The readable part of OpenRouter's `reasoning_details`.
+pub(crate) fn details_text(raw: &RawValue) -> Vec<JsonText<'static>> {
+    let Ok(Value::Array(items)) = serde_json::from_str(raw.get()) else {
+        return Vec::new();
+    };
+    items
+        .iter()
+        .filter_map(|item| item.get("text").or_else(|| item.get("summary"))?.as_str())
+        .map(JsonText::escape)
+        .collect()
+}
+
+/// Adds a piece of what must return: lists grow, pieces of one item are joined.
+pub(crate) fn gather(into: &mut Map<String, Value>, field: &str, value: Value) {
+    match (into.get_mut(field), value) {
+        (_, Value::Null) => {}
+        (Some(Value::Array(items)), Value::Array(more)) => {
+            for item in more {
+                if !items.last_mut().is_some_and(|last| join_item(last, &item)) {
+                    items.push(item);
+                }
+            }
+        }
+        (Some(Value::String(text)), Value::String(more)) => text.push_str(&more),
+        (_, value) => {
+            into.insert(field.to_owned(), value);
+        }
+    }
+}
+
+fn join_item(last: &mut Value, item: &Value) -> bool {
+    let same = |key: &str, last: &Value| last.get(key) == item.get(key);
+    if !(item.get("index").is_some() && same("index", last) && same("type", last)) {
+        return false;
+    }
+    let (Some(into), Some(more)) = (last.as_object_mut(), item.as_object()) else {
+        return false;
+    };
+    for (key, value) in more {
+        match (into.get_mut(key), value) {
+            (Some(Value::String(text)), Value::String(piece))
+                if matches!(key.as_str(), "text" | "summary" | "data") =>
+            {
+                text.push_str(piece);
+            }
+            (Some(old), value) if !value.is_null() => *old = value.clone(),
+            (Some(_), _) => {}
+            (None, value) => {
+                into.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    true
+}
+
+fn write_json(out: &mut BytesMut, plain: &str) {
+    match serde_json::to_string(plain) {
+        Ok(text) => out.extend_from_slice(text.as_bytes()),
+        Err(_) => out.extend_from_slice(b"\"\""),
+    }
+}
+
+/// Decimal digits without an allocation, for the one number in each delta.
+struct Digits {
+    digits: [u8; 10],
+    from: usize,
+}
+
+impl Digits {
+    fn text(&self) -> &[u8] {
+        self.digits.get(self.from..).unwrap_or_default()
+    }
+}
+
+fn itoa(mut number: u32) -> Digits {
+    let mut digits = [b'0'; 10];
+    let mut from = digits.len();
+    loop {
+        from -= 1;
+        if let Some(digit) = digits.get_mut(from) {
+            *digit = b'0' + (number % 10) as u8;
+        }
+        number /= 10;
+        if number == 0 || from == 0 {
+            return Digits { digits, from };
+        }
+    }
+}

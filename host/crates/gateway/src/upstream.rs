@@ -1,0 +1,585 @@
+//! The gateway's side of the adapter: its address, its key, its connections, and whether it is worth asking at all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{HeaderName, HeaderValue};
+use reqwest::Url;
+
+use super::dialect::ActiveDialect;
+use super::error::ApiError;
+use crate::facts::{Auth, Endpoint};
+use settings::Secret;
+
+/// Until a connection stands.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Failures in a row after which a gateway that has a fallback is left alone.
+const CIRCUIT_FAILURES: u32 = 3;
+/// For how long it is left alone; then one request tries it again.
+const CIRCUIT_OPEN: Duration = Duration::from_secs(30);
+/// Longest error body that is read.
+pub(crate) const ERROR_BODY_LIMIT: usize = 1024 * 1024;
+
+/// A gateway as the operator names it.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// `http` or `https`, with or without `/v1`, without user name and password.
+    pub base_url: String,
+    /// Its key: sent there and nowhere else.
+    pub api_key: Secret,
+    /// What it speaks.
+    pub dialect: ActiveDialect,
+}
+
+/// Why a gateway cannot be used, before any request.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The URL is none that requests can be sent to.
+    #[error("the gateway URL {url} {rule}")]
+    Url {
+        /// The URL, without what may be a secret in it.
+        url: String,
+        /// What is wrong with it.
+        rule: &'static str,
+    },
+    /// The HTTP client could not be made.
+    #[error("the HTTP client for {host} cannot be made: {source}")]
+    Client {
+        /// The gateway's host.
+        host: String,
+        /// The library's error.
+        source: reqwest::Error,
+    },
+}
+
+/// A gateway with its connections.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) base: Url,
+    /// Host and port, for records and messages.
+    pub(crate) host: String,
+    pub(crate) dialect: ActiveDialect,
+    key: Secret,
+    client: reqwest::Client,
+    circuit: Circuit,
+}
+
+impl Gateway {
+    pub(crate) fn new(upstream: &Upstream) -> Result<Self, UpstreamError> {
+        let base = base_url(&upstream.base_url)?;
+        let host = match (base.host_str(), base.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (host, _) => host.unwrap_or_default().to_owned(),
+        };
+        let client = client(&base).map_err(|source| UpstreamError::Client {
+            host: host.clone(),
+            source,
+        })?;
+        Ok(Self {
+            host,
+            client,
+            base,
+            dialect: upstream.dialect.clone(),
+            key: upstream.api_key.clone(),
+            circuit: Circuit::default(),
+        })
+    }
+
+    /// Whether the gateway has failed so often that it is left alone for now.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.circuit.is_open()
+    }
+
+    /// Keeps count of failures in a row.
+    pub(crate) fn note(&self, works: bool) {
+        self.circuit.note(works);
+    }
+
+    /// Sends one chat-completions request.
+    pub(crate) async fn send(&self, outbound: &Outbound) -> Result<reqwest::Response, ApiError> {
+        let mut request = self
+            .client
+            .post(self.with_key(outbound.url.clone(), &outbound.auth))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(outbound.body.clone());
+        for (name, value) in &outbound.headers {
+            request = request.header(name, value);
+        }
+        self.authorized(request, &outbound.auth)?
+            .send()
+            .await
+            .map_err(|error| ApiError::connection(&self.host, &error.without_url()))
+    }
+
+    /// Asks for what lies at a URL of this gateway.
+    pub(crate) async fn get(
+        &self,
+        url: Url,
+        auth: &Auth,
+        patience: Duration,
+    ) -> Result<reqwest::Response, ApiError> {
+        let request = self.client.get(self.with_key(url, auth)).timeout(patience);
+        self.authorized(request, auth)?
+            .send()
+            .await
+            .map_err(|error| ApiError::connection(&self.host, &error.without_url()))
+    }
+
+    fn with_key(&self, mut url: Url, auth: &Auth) -> Url {
+        if let Auth::Query(name) = auth {
+            url.query_pairs_mut().append_pair(name, self.key.expose());
+        }
+        url
+    }
+
+    fn authorized(
+        &self,
+        request: reqwest::RequestBuilder,
+        auth: &Auth,
+    ) -> Result<reqwest::RequestBuilder, ApiError> {
+        Ok(match auth {
+            Auth::Bearer => request.header(
+                AUTHORIZATION,
+                secret_header(&format!("Bearer {}", self.key.expose()))?,
+            ),
+            Auth::Header(name) => {
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                    ApiError::invalid("The dialect names an impossible header for the key")
+                })?;
+                request.header(name, secret_header(self.key.expose())?)
+            }
+            Auth::Query(_) | Auth::None => request,
+        })
+    }
+
+    /// Sends an Anthropic request. The key goes in both of the forms that such gateways take.
+    pub(crate) async fn relay(&self, outbound: &Outbound) -> Result<reqwest::Response, ApiError> {
+        let mut request = self
+            .client
+            .post(outbound.url.clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header("x-api-key", secret_header(self.key.expose())?)
+            .header(
+                AUTHORIZATION,
+                secret_header(&format!("Bearer {}", self.key.expose()))?,
+            )
+            .body(outbound.body.clone());
+        for (name, value) in &outbound.headers {
+            request = request.header(name, value);
+        }
+        request
+            .send()
+            .await
+            .map_err(|error| ApiError::connection(&self.host, &error.without_url()))
+    }
+}
+
+fn secret_header(value: &str) -> Result<HeaderValue, ApiError> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        ApiError::invalid("The gateway's key has characters that no header can carry")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A request as it goes out.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    pub(crate) url: Url,
+    pub(crate) auth: Auth,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Bytes,
+}
+
+/// Headers that a dialect may not set: credentials and the frame of the request are the host's.
+pub(crate) fn dialect_headers(
+    given: &[(String, String)],
+) -> Result<Vec<(HeaderName, HeaderValue)>, ApiError> {
+    let mut headers = Vec::with_capacity(given.len());
+    for (name, value) in given {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+            ApiError::invalid(format!("The dialect sets an impossible header: {name:?}"))
+        })?;
+        let value = HeaderValue::from_str(value).map_err(|_| {
+            ApiError::invalid(format!(
+                "The dialect sets an impossible value for the header {name}"
+            ))
+        })?;
+        if [
+            AUTHORIZATION,
+            HOST,
+            http::header::CONTENT_LENGTH,
+            http::header::TRANSFER_ENCODING,
+        ]
+        .contains(&name)
+        {
+            return Err(ApiError::invalid(format!(
+                "The dialect may not set the header {name}"
+            )));
+        }
+        headers.push((name, value));
+    }
+    Ok(headers)
+}
+
+/// Parses the operator's URL and says what is wrong with it.
+pub(crate) fn base_url(text: &str) -> Result<Url, UpstreamError> {
+    let refuse = |rule| {
+        let shown = text
+            .split_once("://")
+            .map_or_else(String::new, |(scheme, rest)| {
+                let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+                format!(
+                    "{scheme}://{}",
+                    authority.rsplit('@').next().unwrap_or_default()
+                )
+            });
+        UpstreamError::Url {
+            url: shown.escape_debug().to_string(),
+            rule,
+        }
+    };
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(refuse("has a space or a control character in it"));
+    }
+    let url = Url::parse(text).map_err(|_| refuse("is no URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refuse("must begin with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse(
+            "must not carry a user name or a password: give the key as ONEAPI_API_KEY",
+        ));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(refuse("has no host"));
+    }
+    Ok(url)
+}
+
+/// Where requests for a model go: base URL, version segment, the dialect's path and query.
+pub(crate) fn endpoint_url(
+    base: &Url,
+    path: &str,
+    endpoint: &Endpoint,
+    model: &str,
+) -> Result<Url, ApiError> {
+    let mut url = base.clone();
+    let base_path = base.path().trim_end_matches('/').to_owned();
+    if !base_path.ends_with("/chat/completions") {
+        let path = path.replace("{model}", &path_segment(model));
+        // `https://h/openai/v1` and the dialect's `/openai/v1/chat/completions` name the same prefix.
+        let base_path = match base_path.as_str() {
+            "" => "",
+            prefix if path.starts_with(&format!("{prefix}/")) => "",
+            prefix => prefix,
+        };
+        let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        let versioned = has_version(base_path)
+            || has_version(path)
+            || !endpoint.query.is_empty()
+            || !query.is_empty();
+        let version = if versioned { "" } else { "/v1" };
+        url.set_path(&format!("{base_path}{version}{slash}{path}"));
+        if !query.is_empty() {
+            url.set_query(Some(query));
+        }
+    }
+    for (name, value) in &endpoint.query {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+    if url.host_str() != base.host_str()
+        || url.port() != base.port()
+        || url.scheme() != base.scheme()
+    {
+        return Err(ApiError::invalid(
+            "The dialect's path leads to another host",
+        ));
+    }
+    Ok(url)
+}
+
+/// Where an Anthropic-compatible gateway takes messages.
+pub(crate) fn messages_url(base: &Url, query: Option<&str>) -> Url {
+    let mut url = base.clone();
+    let path = base.path().trim_end_matches('/');
+    if !path.ends_with("/messages") {
+        let version = if has_version(path) { "" } else { "/v1" };
+        let path = format!("{path}{version}/messages");
+        url.set_path(&path);
+    }
+    url.set_query(query);
+    url
+}
+
+/// Text as one segment of a path.
+fn path_segment(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::new(), |mut segment, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            let _ = write!(segment, "%{byte:02X}");
+        }
+        segment
+    })
+}
+
+/// Whether a path has a segment like `v1`, `v4` or `v1beta`.
+fn has_version(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        segment.strip_prefix('v').is_some_and(|rest| {
+            rest.bytes()
+                .next()
+                .is_some_and(|byte| byte.is_ascii_digit())
+        })
+    })
+}
+
+/// Connections to a gateway that are kept for requests to come.
+const IDLE_CONNECTIONS: usize = 8;
+
+/// An HTTP client for one host.
+pub(crate) fn client(base: &Url) -> Result<reqwest::Client, reqwest::Error> {
+    // Only the first call has an effect; a provider that someone else has installed is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        // A redirect would carry the key to another host.
+        .redirect(reqwest::redirect::Policy::none())
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(Duration::from_secs(90))
+        // Each holds a read buffer as long as the longest run of chunks that it has seen.
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .http2_keep_alive_interval(Duration::from_secs(30))
+        .http2_adaptive_window(true)
+        .user_agent(concat!("mcp-codex-worker/", env!("CARGO_PKG_VERSION")))
+        .referer(false);
+    if is_loopback(base) {
+        builder = builder.no_proxy();
+    }
+    if base.scheme() == "http" {
+        // Reading the system's certificates takes longer than everything else at start, and redirects are off.
+        let config = rustls::ClientConfig::builder()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        builder = builder.tls_backend_preconfigured(config);
+    }
+    builder.build()
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback()),
+        None => false,
+    }
+}
+
+/// Lets a dead gateway rest, so that it does not cost each request its time-out.
+#[derive(Debug)]
+struct Circuit {
+    born: Instant,
+    failures: AtomicU32,
+    /// Milliseconds after `born` until which the gateway rests; 0: it does not.
+    until: AtomicU64,
+}
+
+impl Default for Circuit {
+    fn default() -> Self {
+        Self {
+            born: Instant::now(),
+            failures: AtomicU32::new(0),
+            until: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Circuit {
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_open(&self) -> bool {
+        let until = self.until.load(Ordering::Relaxed);
+        if until == 0 {
+            return false;
+        }
+        if self.now() < until {
+            return true;
+        }
+        // The first request after the rest is the probe; the others go on resting until it is back.
+        let next = self.now() + u64::try_from(CIRCUIT_OPEN.as_millis()).unwrap_or(u64::MAX);
+        self.until
+            .compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed)
+            .is_err()
+    }
+
+    fn note(&self, works: bool) {
+        if works {
+            self.failures.store(0, Ordering::Relaxed);
+            self.until.store(0, Ordering::Relaxed);
+        } else if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= CIRCUIT_FAILURES {
+            self.until.store(
+                self.now() + u64::try_from(CIRCUIT_OPEN.as_millis()).unwrap_or(u64::MAX),
+                Ordering::Relaxed,
+            );
+        }
+    }
+}
+
+/// One place to send a request to: a gateway and a model on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) model: String,
+    /// `primary` or `fallback`.
+    pub(crate) name: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )]
+    use super::*;
+    use crate::facts::Facts;
+
+    #[test]
+    fn the_base_url_is_taken_with_and_without_its_version() {
+        let plain = Facts::default().endpoint;
+        let azure = Endpoint {
+            query: vec![("api-version".into(), "2024-10-21".into())],
+            ..plain.clone()
+        };
+        for (base, path, endpoint, want) in [
+            (
+                "https://h",
+                "/chat/completions",
+                &plain,
+                "https://h/v1/chat/completions",
+            ),
+            (
+                "https://h/",
+                "/chat/completions",
+                &plain,
+                "https://h/v1/chat/completions",
+            ),
+            (
+                "https://h/v1",
+                "/chat/completions",
+                &plain,
+                "https://h/v1/chat/completions",
+            ),
+            (
+                "https://h/v1/",
+                "/chat/completions",
+                &plain,
+                "https://h/v1/chat/completions",
+            ),
+            (
+                "https://h/oneapi",
+                "/chat/completions",
+                &plain,
+                "https://h/oneapi/v1/chat/completions",
+            ),
+            (
+                "https://h/api/paas/v4",
+                "/chat/completions",
+                &plain,
+                "https://h/api/paas/v4/chat/completions",
+            ),
+            (
+                "https://h/v1beta/openai",
+                "/chat/completions",
+                &plain,
+                "https://h/v1beta/openai/chat/completions",
+            ),
+            (
+                "https://h/x/chat/completions",
+                "/chat/completions",
+                &plain,
+                "https://h/x/chat/completions",
+            ),
+            (
+                "https://h",
+                "/openai/deployments/{model}/chat/completions",
+                &azure,
+                "https://h/openai/deployments/m%2Fx/chat/completions?api-version=2024-10-21",
+            ),
+            (
+                "https://h",
+                "/openai/v1/chat/completions",
+                &plain,
+                "https://h/openai/v1/chat/completions",
+            ),
+            (
+                "https://h/openai/v1",
+                "/openai/v1/chat/completions",
+                &plain,
+                "https://h/openai/v1/chat/completions",
+            ),
+        ] {
+            let url = endpoint_url(&base_url(base).unwrap(), path, endpoint, "m/x").unwrap();
+            assert_eq!(url.as_str(), want, "{base} {path}");
+        }
+    }
+
+    #[test]
+    fn urls_that_could_leak_or_mislead_are_refused() {
+        for (url, rule) in [
+            ("ftp://h", "http:// or https://"),
+            ("file:///etc/passwd", "http:// or https://"),
+            ("https://user:secret@h/v1", "password"),
+            ("https://a\0.b", "control character"),
+            ("https://h/\r\nX: y", "control character"),
+            ("h:8080", "http:// or https://"),
+            ("", "no URL"),
+        ] {
+            let said = base_url(url).unwrap_err().to_string();
+            assert!(
+                said.contains(rule) && !said.contains("secret"),
+                "{url:?}: {said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_keeps_failing_rests_until_it_works_again() {
+        let circuit = Circuit::default();
+        for _ in 1..CIRCUIT_FAILURES {
+            circuit.note(false);
+            assert!(!circuit.is_open());
+        }
+        circuit.note(false);
+        assert!(circuit.is_open());
+        circuit.note(true);
+        assert!(!circuit.is_open());
+    }
+
+    #[test]
+    fn a_dialect_sets_no_credentials() {
+        let header =
+            |name: &str, value: &str| dialect_headers(&[(name.to_owned(), value.to_owned())]);
+        assert!(header("X-Title", "worker").is_ok());
+        for (name, value) in [
+            ("Authorization", "Bearer x"),
+            ("host", "evil"),
+            ("x y", "z"),
+            ("x", "a\r\nb: c"),
+        ] {
+            assert!(header(name, value).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Jobs: what was asked, where it stands, who runs it, and what came of it.
+//!
+//! The front ([`Front`]) checks the arguments ([`spec`]), adds a row to the [`Store`] and hands the job to a runner process
+//! (`launch`). The runner ([`runner`]) waits for its turn (`slots`), goes through the steps of a job and writes its end. From
+//! then on the front only reads (`view`). A job whose runner vanished is ended by whoever looks at it next (`recovery`).
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+pub mod agent;
+mod analyze;
+mod arguments;
+pub mod artifacts;
+pub mod checks;
+mod defaults;
+mod front;
+mod id;
+mod launch;
+mod lock;
+mod reading;
+mod recovery;
+mod refusal;
+pub mod report;
+pub mod runner;
+mod slots;
+pub mod spec;
+mod state;
+mod store;
+pub mod verify;
+mod view;
+
+pub use defaults::problems as default_check_problems;
+pub use front::Front;
+pub use id::{JobId, MalformedId};
+pub use launch::Leash;
+pub use launch::RUNNER_SUBCOMMAND;
+pub use recovery::settle_all;
+pub use refusal::Refusal;
+pub use state::State;
+pub use store::now_ms;
+pub use store::{CallRecord, JobRow, Store, StoreError};

@@ -1,0 +1,72 @@
+//! `apply` in its runner: bring what an isolated job made into the user's checkout, or say why not.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::equipment::Equipment;
+use crate::id::JobId;
+use crate::launch::Outcome;
+use crate::refusal::Refusal;
+use crate::state::State;
+use crate::store::Store;
+use redact::LogMask;
+use settings::Settings;
+use workspace::{ApplyHow, Isolated};
+
+/// Applies one job's result. File names come from the repository, so the answer is redacted like a result.
+pub(super) fn apply(settings: Settings, id: &JobId, how: ApplyHow, mask: &LogMask) -> Outcome {
+    match bring(Arc::new(settings), id, how, mask) {
+        Ok(reply) => Outcome::Answer(reply),
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+fn bring(
+    settings: Arc<Settings>,
+    id: &JobId,
+    how: ApplyHow,
+    mask: &LogMask,
+) -> Result<Value, Refusal> {
+    let store = Store::open(&settings.state_dir)?;
+    let Some(job) = store.job(id)? else {
+        return Err(Refusal::new("job_id", "names no job of this store"));
+    };
+    let mut tree = Isolated::open(&store.job_folder(job.home()), id.as_str()).map_err(|_| {
+        Refusal::new(
+            "job_id",
+            "names a job without a tree of its own: its changes are in the checkout already",
+        )
+    })?;
+    let source = [tree.record().source.clone()];
+    let equipment = Equipment::load(settings, &source).map_err(Refusal::internal)?;
+    mask.set(equipment.redactor.clone());
+    // What went on from this job holds its changes too; brought one after the other they would be in each other's way.
+    let later = store
+        .lodgers(job.home())?
+        .into_iter()
+        .find(|later| later.ticket > job.ticket && later.state == State::Completed);
+    if let Some(later) = later {
+        return Err(Refusal::new(
+            "job_id",
+            format!(
+                "names a job that job {} went on from, whose result holds the changes of both; apply that one",
+                later.id
+            ),
+        ));
+    }
+    let applied = tree
+        .apply(how)
+        .map_err(|fault| Refusal::new("apply", equipment.redactor.text(&fault.to_string())))?;
+    if let Err(fault) = tree.record_applied(how) {
+        tracing::warn!(%fault, "the job will still count as not applied");
+    }
+    let files: Vec<String> = applied.files.iter().map(ToString::to_string).collect();
+    let mut reply = json!({ "job_id": id, "applied": how, "files": files });
+    for (name, value) in [("branch", applied.branch), ("commit", applied.commit)] {
+        if let (Some(value), Some(fields)) = (value, reply.as_object_mut()) {
+            fields.insert(name.to_owned(), value.into());
+        }
+    }
+    Ok(equipment.redactor.json(reply).into_value())
+}

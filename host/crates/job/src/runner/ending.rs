@@ -1,0 +1,324 @@
+//! The end of a job: its terminal state, its artifacts, its compact result.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::stop::Cause;
+use super::work::{Cut, Findings, Job};
+use crate::agent::Ending;
+use crate::artifacts::{self, Artifacts};
+use crate::id::JobId;
+use crate::report::{self, Ended};
+use crate::state::State;
+use crate::store::Store;
+use crate::verify::{self, Verdicts, revise};
+use process::LevelWord;
+use redact::{Redacted, RedactedJson, Redactor};
+use workspace::Selection;
+
+/// How often the end of a job is tried to be recorded again, and how long after the last time: a minute in all.
+const END_ATTEMPTS: u32 = 60;
+const END_RETRY: Duration = Duration::from_secs(1);
+
+/// What ended a job, when that was no check: a stable name, and one sentence.
+type Fault = Option<(String, String)>;
+
+/// Writes the end of a job down. From then on it is over.
+pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
+    let (state, fault) = judge(&job, came_to);
+    let fault = blame_full_disk(&job, state, fault);
+    let redactor = job.equipment.redactor.clone();
+    let folder = job.folder();
+    let artifacts = Artifacts::in_job(&folder);
+    let findings = &job.findings;
+
+    let diff = keep_diff(findings, &redactor, &artifacts);
+    let words = keep_report(findings, &redactor, &artifacts);
+    keep_transcript(&job, &redactor, &artifacts);
+    let changed_files: Vec<String> = findings
+        .changes
+        .iter()
+        .flat_map(|changes| &changes.files)
+        .map(|file| redactor.text(&file.path.to_string()).into_string())
+        .collect();
+    let fault = fault.map(|(cause, message)| (cause, redactor.text(&message)));
+    let notes = notes(&job);
+    let caps = [
+        Some(job.settings.diff_max_bytes),
+        job.spec
+            .scoped_patch
+            .as_ref()
+            .and_then(|scope| scope.max_diff_bytes),
+    ];
+    let max_bytes = caps.into_iter().flatten().min().unwrap_or(u64::MAX);
+    let stopped = findings
+        .stopped
+        .filter(|reason| fault.is_none() && is_worth_telling(*reason, findings))
+        .map(|reason| reason.to_string());
+    let id = job.journal().id().to_string();
+    let result = report::compose(&Ended {
+        job_id: &id,
+        status: state.as_str(),
+        error: fault
+            .as_ref()
+            .map(|(cause, message)| (cause.as_str(), message.as_str())),
+        changed_files: &changed_files,
+        verdicts: findings.verdicts.as_ref(),
+        diff: diff
+            .as_deref()
+            .filter(|_| job.spec.include_diff)
+            .map(|text| report::Diff { text, max_bytes }),
+        agent_report: words.as_deref(),
+        denials: findings
+            .agent
+            .as_ref()
+            .map_or(0, |agent| agent.denials.len()),
+        passes: u32::try_from(findings.passes.len()).unwrap_or(u32::MAX),
+        stopped: stopped.as_deref(),
+        notes: &notes,
+    });
+    // Every part went through the redactor; once more the whole, so that none can be forgotten.
+    let result = redactor.json(result);
+    job.write_plugin_log();
+    let cause = fault.as_ref().map(|(cause, _)| cause.as_str());
+    tracing::info!(
+        passes = findings.passes.len(),
+        cause = cause.unwrap_or_default(),
+        "ends {state}"
+    );
+    {
+        let mut journal = job.journal();
+        journal.line(&format!(
+            "{state}{}",
+            fault
+                .map(|(_, message)| format!(": {message}"))
+                .unwrap_or_default()
+        ));
+        journal.close();
+    }
+    // Before the end is told, so that whoever waits for it finds nothing left to do, and the disk has room for it.
+    drop_working_material(&job);
+    record_end(&job, state, &result).await;
+}
+
+fn drop_working_material(job: &Job) {
+    let journal = job.journal();
+    journal.store().drop_working_material(journal.id());
+}
+
+/// Records the end, again and again where the disk is full: somebody may make room.
+async fn record_end(job: &Job, state: State, result: &RedactedJson) {
+    for attempt in 1.. {
+        let ended = {
+            let journal = job.journal();
+            journal.store().finish(journal.id(), state, result)
+        };
+        let Err(fault) = ended else {
+            return;
+        };
+        tracing::error!(%fault, attempt, "the job's end could not be recorded");
+        if attempt > END_ATTEMPTS {
+            return;
+        }
+        tokio::time::sleep(END_RETRY).await;
+    }
+}
+
+/// The end of a job that could not even begin.
+pub(super) fn without_equipment(store: &Store, id: &JobId, fault: &str) {
+    let result = RedactedJson::from_record(json!({
+        "job_id": id,
+        "job_status": State::Failed,
+        "changed_files": [],
+        "checks": [],
+        "diff": "",
+        "error": { "cause": "host", "message": fault },
+    }));
+    if let Err(fault) = store.finish(id, State::Failed, &result) {
+        tracing::error!(%fault, "the job's end could not be recorded");
+    }
+}
+
+/// Whatever failed on a full disk, failed because of it.
+fn blame_full_disk(job: &Job, state: State, fault: Fault) -> Fault {
+    if state != State::Failed || !job.journal().store().is_full() {
+        return fault;
+    }
+    let first = fault.map_or_else(String::new, |(_, message)| format!("; first: {message}"));
+    let message = format!(
+        "the disk of the state folder is full; `mcp-codex-worker gc` makes room, or WORKER_STATE_DIR names another place{first}"
+    );
+    Some(("storage".to_owned(), message))
+}
+
+fn judge(job: &Job, came_to: Result<(), Cut>) -> (State, Fault) {
+    let fault = |cause: &str, message: String| Some((cause.to_owned(), message));
+    match came_to {
+        Ok(()) if job.findings.verdicts.as_ref().is_some_and(Verdicts::passed) => {
+            (State::Completed, None)
+        }
+        Ok(()) => (State::Failed, agent_fault(&job.findings)),
+        Err(Cut::Stalled(step)) => {
+            let silent = job.settings.stall_ms / 1_000;
+            (
+                State::TimedOut,
+                fault(
+                    "stalled",
+                    format!("no sign of life for {silent} s (WORKER_STALL_MS); last step: {step}"),
+                ),
+            )
+        }
+        Err(Cut::Fault(cause, message)) => (State::Failed, fault(cause, message)),
+        Err(Cut::Stopped) => match job.stop.cause() {
+            Some(Cause::TimedOut) => {
+                let step = match job.findings.agent.as_ref().map(|agent| &agent.ending) {
+                    Some(Ending::TimedOut { last_step }) => format!("; last step: {last_step}"),
+                    _ => String::new(),
+                };
+                (
+                    State::TimedOut,
+                    fault(
+                        "job_timeout",
+                        format!(
+                            "the job's {} s are over (timeout_ms){step}",
+                            job.spec.timeout_ms.div_ceil(1_000)
+                        ),
+                    ),
+                )
+            }
+            Some(Cause::Gateway(cause, message)) => (State::Failed, fault(cause, message.clone())),
+            Some(Cause::Deserted) => (
+                State::Cancelled,
+                fault(
+                    "run_gone",
+                    "the `run` that waited for this job was killed".to_owned(),
+                ),
+            ),
+            Some(Cause::Cancelled) | None => (State::Cancelled, None),
+        },
+    }
+}
+
+/// Whether the reader would not know otherwise why no further pass was made.
+fn is_worth_telling(reason: revise::Reason, findings: &Findings) -> bool {
+    let told = |same: fn(&verify::Cause) -> bool| {
+        let mut failing = findings.verdicts.iter().flat_map(Verdicts::failing);
+        failing.any(|check| check.cause.as_ref().is_some_and(same))
+    };
+    match reason {
+        revise::Reason::Budget => !told(|cause| matches!(cause, verify::Cause::Budget { .. })),
+        revise::Reason::Time => !told(|cause| matches!(cause, verify::Cause::JobTimedOut)),
+        // After a single pass it is plain from the job itself.
+        _ => findings.passes.len() > 1,
+    }
+}
+
+/// A failed agent is the cause before any check that failed because of it.
+fn agent_fault(findings: &Findings) -> Fault {
+    match findings.agent.as_ref().map(|agent| &agent.ending) {
+        Some(Ending::Failed { cause, message }) => Some(((*cause).to_owned(), message.clone())),
+        _ => None,
+    }
+}
+
+fn keep_diff(findings: &Findings, redactor: &Redactor, artifacts: &Artifacts) -> Option<Redacted> {
+    let changes = findings
+        .changes
+        .as_ref()
+        .filter(|changes| !changes.is_empty())?;
+    let diff = changes.diff(Selection::All, artifacts::MAX_BYTES);
+    let mut text = redactor.bytes(&diff.bytes);
+    text.push(&redactor.text(&diff.note()));
+    keep(artifacts, artifacts::DIFF, &text);
+    Some(text)
+}
+
+fn keep_report(
+    findings: &Findings,
+    redactor: &Redactor,
+    artifacts: &Artifacts,
+) -> Option<Redacted> {
+    let words = redactor.text(findings.agent.as_ref()?.last_message.as_deref()?);
+    if words.len() > report::AGENT_REPORT_BYTES {
+        keep(artifacts, artifacts::AGENT_REPORT, &words);
+    }
+    Some(words)
+}
+
+/// The agent's events, redacted as a stream: they can be many megabytes.
+fn keep_transcript(job: &Job, redactor: &Redactor, artifacts: &Artifacts) {
+    let events = job.folder().join("events.jsonl");
+    if let Err(fault) = copy_redacted(&events, redactor, artifacts) {
+        tracing::warn!(%fault, "the transcript was not kept");
+    }
+    // Working material: raw, and not needed any more.
+    let _ = std::fs::remove_file(events);
+}
+
+fn copy_redacted(
+    from: &Path,
+    redactor: &Redactor,
+    artifacts: &Artifacts,
+) -> Result<(), Cow<'static, str>> {
+    use std::io::Read as _;
+    let failed = |fault: &dyn std::fmt::Display| Cow::Owned(fault.to_string());
+    let mut file = match std::fs::File::open(from) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(&error)),
+    };
+    let mut writer = artifacts
+        .create(artifacts::TRANSCRIPT)
+        .map_err(|fault| failed(&fault))?;
+    let mut stream = redactor.stream();
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        let read = file.read(&mut chunk).map_err(|fault| failed(&fault))?;
+        let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
+        writer
+            .push(&stream.push(bytes))
+            .map_err(|fault| failed(&fault))?;
+    }
+    writer
+        .push(&stream.finish())
+        .map_err(|fault| failed(&fault))?;
+    writer.finish().map_err(|fault| failed(&fault))?;
+    Ok(())
+}
+
+fn keep(artifacts: &Artifacts, name: &str, text: &Redacted) {
+    if let Err(fault) = artifacts.write(name, text) {
+        tracing::error!(%fault, name, "an artifact was not kept");
+    }
+}
+
+/// What else the reader must know, a short sentence each.
+fn notes(job: &Job) -> Vec<String> {
+    let mut notes = job.findings.notes.clone();
+    if let Some(agent) = &job.findings.agent {
+        notes.extend(agent.notes.iter().cloned());
+    }
+    if let Some(level) = &job.findings.level
+        && level.word != LevelWord::Confined
+    {
+        notes.push(format!("ran {}; doctor says why", level.word.as_str()));
+    }
+    if let Some(changes) = &job.findings.changes {
+        if changes.ignored > 0 {
+            notes.push(format!("{} ignored files changed too", changes.ignored));
+        }
+        notes.extend(
+            changes
+                .git
+                .iter()
+                .filter(|change| !change.is_tampering())
+                .map(ToString::to_string),
+        );
+    }
+    notes
+}

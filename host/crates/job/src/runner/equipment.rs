@@ -1,0 +1,147 @@
+//! What a job works with besides its tree: plugins, the redactor, the gateway.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::checks::CheckSpec;
+use crate::defaults;
+use crate::refusal::Refusal;
+use crate::spec::JobSpec;
+use gateway::{self, AdapterConfig, RecordSink};
+use plugins::{Engine, PluginSet, PluginSettings};
+use redact::{KnownValues, Redactor};
+use settings::{Secret, Settings};
+use workspace::{Root, Workspace};
+
+/// Where a job's adapter listens: any free port that only this machine reaches.
+pub(super) const LOOPBACK: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// What a runner works with.
+pub(super) struct Equipment {
+    settings: Arc<Settings>,
+    pub(super) plugins: PluginSet,
+    pub(super) redactor: Redactor,
+    /// Good for this process's adapter only.
+    pub(super) token: Secret,
+}
+
+impl Equipment {
+    /// Makes ready what every step needs for work in `places`, paths in the user's own trees: what the operator set for
+    /// their repositories counts. No plugin is opened here but redactors: each is when it is first used, and one that
+    /// cannot be used fails as its kind says.
+    ///
+    /// # Errors
+    /// There is no plugin engine or no random source on this machine.
+    pub(super) fn load(settings: Arc<Settings>, places: &[PathBuf]) -> Result<Self, String> {
+        let tops = tops(&settings, places);
+        let plugins = PluginSettings::of(&settings, &tops);
+        Self::with(settings, &plugins)
+    }
+
+    /// The same for what only reads beneath these paths of the root. They may lie above several repositories, so the
+    /// redactors of every one of them are among it.
+    pub(super) fn to_read(
+        settings: Arc<Settings>,
+        root: &Root,
+        paths: &[String],
+    ) -> Result<Self, String> {
+        let places: Vec<_> = paths.iter().map(|path| root.path().join(path)).collect();
+        let tops = tops(&settings, &places);
+        let plugins = PluginSettings::of(&settings, &tops).with_every_redactor(&settings);
+        Self::with(settings, &plugins)
+    }
+
+    fn with(settings: Arc<Settings>, plugins: &PluginSettings) -> Result<Self, String> {
+        let token = gateway::fresh_token()
+            .map_err(|fault| format!("the system has no randomness to give: {fault}"))?;
+        let token = Secret::new(token);
+        let engine = Engine::shared(&settings.cache_dir)?;
+        let plugins = PluginSet::load(&engine, plugins);
+        let mut known = held_values(&settings);
+        known.add("adapter-token", token.expose());
+        let redactor = Redactor::new(known, plugins.redactors());
+        Ok(Self {
+            settings,
+            plugins,
+            redactor,
+            token,
+        })
+    }
+
+    /// The gateway's model for a job.
+    pub(super) fn model(&self, spec: &JobSpec) -> String {
+        spec.model
+            .clone()
+            .or_else(|| self.settings.model.clone())
+            .unwrap_or_default()
+    }
+
+    /// The variables of WORKER_CHECK_ENV, with their values.
+    pub(super) fn check_env(&self) -> Vec<(OsString, OsString)> {
+        self.settings
+            .check_values
+            .iter()
+            .map(|(name, value)| (name.into(), value.expose().into()))
+            .collect()
+    }
+
+    /// The configuration of an adapter that only this process may use, but for what is particular to its use.
+    ///
+    /// # Errors
+    /// The gateway is not set, or its dialect is not to be had.
+    pub(super) fn adapter(
+        &self,
+        route: &str,
+        records: RecordSink,
+    ) -> Result<AdapterConfig, Refusal> {
+        let redactor = self.redactor.clone();
+        let config =
+            AdapterConfig::from_settings(&self.settings, |named, base_url| self.plugins.choose_dialect(named, base_url), redactor, route, records);
+        let mut config = config.map_err(|fault| Refusal::new("gateway", fault))?;
+        config.token = Some(self.token.expose().to_owned());
+        Ok(config)
+    }
+}
+
+/// Why a job with these checks cannot be done: a plugin that is not there, or settings that it does not take. Opens the
+/// plugins that the checks name and no others.
+pub(super) fn refusal(settings: &Settings, spec: &JobSpec) -> Option<Refusal> {
+    let names_plugins = spec
+        .checks
+        .iter()
+        .any(|check| matches!(check, CheckSpec::Plugin(_)));
+    if !names_plugins {
+        return None;
+    }
+    let entries = PluginSettings::of(settings, &tops(settings, &spec.allowed_dirs));
+    let engine = Engine::shared(&settings.cache_dir).ok()?;
+    defaults::try_plugins(&spec.checks, &PluginSet::load(&engine, &entries)).err()
+}
+
+/// The tops of the working trees that these paths lie in, as a job there would find them.
+fn tops(settings: &Settings, places: &[PathBuf]) -> Vec<PathBuf> {
+    let root = settings.sandbox_root.as_deref();
+    let Some(Ok(root)) = root.map(Root::open) else {
+        return Vec::new();
+    };
+    // A file, or a glob, lies in the nearest folder that there is.
+    let folder = |place: &PathBuf| {
+        let mut places = place.ancestors();
+        places.find(|place| place.is_dir()).map(PathBuf::from)
+    };
+    let opened = places.iter().filter_map(folder);
+    let opened = opened.filter_map(|dir| Workspace::open(&root, &[dir]).ok());
+    opened.map(|workspace| workspace.top().to_owned()).collect()
+}
+
+/// The values that the host itself holds.
+pub(super) fn held_values(settings: &Settings) -> KnownValues {
+    let mut known = KnownValues::new();
+    for (name, secret) in settings.secrets() {
+        known.add(name, secret.expose());
+    }
+    known
+}

@@ -1,0 +1,635 @@
+//! One job, step by step: its turn, the base, the agent, what it changed, whether that holds, and again where it does not.
+//!
+//! A step either hands on to the next one or cuts the job short ([`Cut`]); what was found out until then is kept
+//! ([`Findings`]), so that a job that was cut short still tells what it did.
+
+use std::ffi::OsString;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::equipment::{Equipment, LOOPBACK};
+use super::hangup::hung_up;
+use super::journal::Journal;
+use super::metering::Metering;
+use super::site::Site;
+use super::stop::{Cause, Stop};
+use super::work::{Cut, Findings, Job};
+use super::{ending, log};
+use crate::agent::{self, AgentOutcome, AgentRun, Claude, Ending, Session};
+use crate::artifacts::Artifacts;
+use crate::checks::{CheckSpec, OnViolation};
+use crate::id::JobId;
+use crate::lock::Hold;
+use crate::slots::{self, Turn};
+use crate::spec::JobSpec;
+use crate::state::State;
+use crate::store::Store;
+use crate::verify::{self, Verdicts, revise};
+use gateway::{self, Adapter};
+use redact::LogMask;
+use settings::{SandboxMode, Settings};
+use workspace::{Base, ChangedFile, FilePath, Limits};
+
+/// What the agent's passes run with, the same for all of them.
+#[derive(Clone, Copy)]
+struct Surroundings<'a> {
+    claude: &'a Claude,
+    site: &'a Site,
+    adapter: &'a Adapter,
+    metering: &'a Metering,
+    /// Whether the kernel holds the job to its files.
+    files_confined: bool,
+}
+
+/// Runs a job from its place in the queue to its terminal state, or until `stop` says so, or until its front is gone, where
+/// it is tied to one.
+pub(super) async fn run(
+    settings: Settings,
+    id: JobId,
+    spec: JobSpec,
+    store: Store,
+    front: Option<UnixStream>,
+    stop: Stop,
+    mask: &LogMask,
+) {
+    let settings = Arc::new(settings);
+    match Store::open(&settings.state_dir) {
+        Ok(store) => stop.listen_for_requests(store, id.clone()),
+        Err(fault) => tracing::error!(%fault, "this job cannot be cancelled"),
+    }
+    if let Some(front) = front {
+        stop.with(hung_up(front));
+    }
+    let for_equipment = Arc::clone(&settings);
+    let dirs = spec.allowed_dirs.clone();
+    let loaded = tokio::task::spawn_blocking(move || Equipment::load(for_equipment, &dirs)).await;
+    let equipment = match loaded
+        .map_err(|fault| fault.to_string())
+        .and_then(|loaded| loaded)
+    {
+        Ok(equipment) => equipment,
+        Err(fault) => return ending::without_equipment(&store, &id, &fault),
+    };
+    mask.set(equipment.redactor.clone());
+    // While the agent works there is time to compile them.
+    let asked = spec.checks.iter().filter_map(|check| match check {
+        CheckSpec::Plugin(check) => Some(&check.plugin),
+        CheckSpec::Command(_) => None,
+    });
+    let standing = equipment.plugins.standing_checks();
+    let checks = asked.chain(standing).cloned().collect();
+    equipment.plugins.make_ready(checks);
+    let journal = Journal::begin(store, id, equipment.redactor.clone(), State::Queued);
+    let mut job = Job {
+        settings,
+        spec,
+        equipment,
+        journal: Arc::new(Mutex::new(journal)),
+        stop,
+        findings: Findings::default(),
+        deadline: None,
+        threads: TaskTracker::new(),
+    };
+    let came_to = job.work().await;
+    job.quiet().await;
+    // Nothing of the job may be left when its end is told.
+    let swept = tokio::task::spawn_blocking(process::sweep)
+        .await
+        .unwrap_or_default();
+    if swept > 0 {
+        job.journal()
+            .line(&format!("ended {swept} processes that were left over"));
+    }
+    ending::finish(job, came_to).await;
+}
+
+/// Settings for git, by its environment, that let it work in a repository of another user. Agent and checks have a HOME of
+/// their own, without what the user may have said there, and whatever git would run of the repository they could run as well.
+fn git_trusts(top: &Path) -> [(OsString, OsString); 3] {
+    [
+        ("GIT_CONFIG_COUNT".into(), "1".into()),
+        ("GIT_CONFIG_KEY_0".into(), "safe.directory".into()),
+        ("GIT_CONFIG_VALUE_0".into(), top.as_os_str().to_owned()),
+    ]
+}
+
+impl Job {
+    /// The steps, in order. `Ok` is a verdict.
+    async fn work(&mut self) -> Result<(), Cut> {
+        self.record_spec();
+        let _slot = self.wait_for_turn().await?;
+        let limit = Duration::from_millis(self.spec.timeout_ms);
+        self.deadline = Some(Instant::now() + limit);
+        self.stop.after(limit);
+
+        let claude = self.find_claude().await?;
+        let mut site = self.find_site().await?;
+        let mut base = match site.take_base() {
+            Some(base) => base,
+            None => self.capture_base(&site).await?,
+        };
+        let metering = Metering::begin(&self.settings, &self.journal, &self.stop);
+        let adapter = self.start_adapter(&metering).await?;
+        let around = Surroundings {
+            claude: &claude,
+            site: &site,
+            adapter: &adapter,
+            metering: &metering,
+            files_confined: self.files_confined().await,
+        };
+        let came_to = self.passes(&around, &mut base).await;
+        if let Some(changes) = &self.findings.changes {
+            tokio::task::block_in_place(|| site.seal(&base, changes, &subject(&self.spec.prompt)))?;
+        }
+        adapter.shutdown().await;
+        came_to
+    }
+
+    fn record_spec(&mut self) {
+        let spec = &self.spec;
+        let checks: Vec<&str> = spec.checks.iter().map(|check| check.name()).collect();
+        let prompt: String = spec.prompt.chars().take(400).collect();
+        let summary = json!({
+            "prompt": prompt,
+            "allowed_dirs": spec.allowed_dirs,
+            "model": self.equipment.model(spec),
+            "permission_mode": spec.permission_mode,
+            "scope": spec.scoped_patch.as_ref().map(|scope| &scope.paths),
+            "checks": checks,
+            "timeout_ms": spec.timeout_ms,
+            "isolation": spec.isolation,
+            "plugins": self.operators_plugins(),
+        });
+        let mut journal = self.journal();
+        for listed in self.equipment.plugins.list() {
+            if listed.enabled && !listed.grants.is_empty() {
+                let grants = listed.grants.join(", ");
+                journal.line(&format!("plugin {} was granted {grants}", listed.name));
+            }
+        }
+        let summary = journal.redactor().json(summary);
+        journal.record("what was asked", |store, id| {
+            store.record_spec(id, &summary)
+        });
+    }
+
+    /// The operator's plugins that this job may meet: which component, and what it may do.
+    fn operators_plugins(&self) -> Vec<serde_json::Value> {
+        let listed = self.equipment.plugins.list().into_iter();
+        let own = listed.filter(|listed| listed.enabled && !listed.bundled);
+        own.map(|listed| {
+            json!({ "name": listed.name, "sha256": listed.sha256, "grants": listed.grants })
+        })
+        .collect()
+    }
+
+    async fn wait_for_turn(&mut self) -> Result<Hold, Cut> {
+        // A store of its own: waiting must not hold the journal.
+        let store =
+            Store::open(&self.settings.state_dir).map_err(|fault| Cut::fault("store")(&fault))?;
+        let id = self.journal().id().clone();
+        let turn = slots::wait_for_turn(&store, &id, self.settings.max_running_jobs);
+        let turn = self
+            .unless_stopped(turn)
+            .await?
+            .map_err(|fault| Cut::fault("store")(&fault))?;
+        match turn {
+            Turn::Slot(slot) => {
+                self.journal().entered(State::Preparing);
+                Ok(slot)
+            }
+            Turn::Gone => {
+                self.stop.now(Cause::Cancelled);
+                Err(Cut::Stopped)
+            }
+        }
+    }
+
+    async fn find_claude(&mut self) -> Result<Claude, Cut> {
+        let settings = Arc::clone(&self.settings);
+        let located = self
+            .unless_stopped(async move { Claude::locate(&settings).await })
+            .await?;
+        located.map_err(|fault| Cut::fault("agent_missing")(&fault))
+    }
+
+    async fn capture_base(&mut self, site: &Site) -> Result<Base, Cut> {
+        let (workspace, earlier) = (site.workspace().clone(), site.earlier());
+        self.journal().line("recording the tree as it is");
+        let storage = self.folder().join("base");
+        let captured = self
+            .blocking(move || {
+                let base = Base::capture(&workspace, &storage, Limits::default())?;
+                match earlier {
+                    Some(earlier) => base.before(&earlier),
+                    None => Ok(base),
+                }
+            })
+            .await?;
+        let base = captured.map_err(|fault| Cut::fault("workspace")(&fault))?;
+        if base.unread() > 0 {
+            let note = format!(
+                "{} large files are watched by their stamps only",
+                base.unread()
+            );
+            self.findings.notes.push(note);
+        }
+        Ok(base)
+    }
+
+    async fn start_adapter(&self, metering: &Metering) -> Result<Adapter, Cut> {
+        let config = self.equipment.adapter("job", metering.sink());
+        let mut config = config.map_err(|refusal| Cut::fault("settings")(&refusal))?;
+        config.models.main = Some(self.equipment.model(&self.spec));
+        config.job = Some(self.journal().id().to_string());
+        config.budget = self.caps();
+        let adapter = Adapter::bind(LOOPBACK, config)
+            .await
+            .map_err(|fault| Cut::fault("adapter")(&fault))?;
+        metering.follow(adapter.events());
+        Ok(adapter)
+    }
+
+    /// What the job may spend.
+    fn caps(&self) -> gateway::Budget {
+        let caps = &self.spec.budget;
+        gateway::Budget {
+            max_tokens_total: caps.max_tokens_total,
+            max_cost_usd: caps.max_cost_usd,
+            max_turns: caps.max_turns,
+        }
+    }
+
+    /// Passes of the agent until the verdict stands.
+    async fn passes(&mut self, around: &Surroundings<'_>, base: &mut Base) -> Result<(), Cut> {
+        let Surroundings {
+            site,
+            adapter,
+            metering,
+            ..
+        } = *around;
+        let mut session = site.session.clone();
+        site.record_continuation(&self.folder(), session.id(), &self.equipment.redactor);
+        let mut prompt = self.spec.prompt.clone();
+        let mut model = self.equipment.model(&self.spec);
+        loop {
+            let number = u32::try_from(self.findings.passes.len() + 1).unwrap_or(u32::MAX);
+            let state = if number == 1 {
+                State::Running
+            } else {
+                State::Revising
+            };
+            self.advance(state)?;
+            self.journal().progress("pass", number);
+            let spent_before = adapter.usage();
+            let run = self.agent_run(around, base, session.clone(), prompt).await;
+            let outcome = self.run_agent(run).await;
+            self.write_plugin_log();
+            self.take_changes(base).await?;
+            let outcome = outcome?;
+            let ending = outcome.ending.clone();
+            session = Session::Resume(outcome.session.clone());
+            self.findings.level = Some(outcome.level.clone());
+            self.findings.agent = Some(outcome);
+            match ending {
+                Ending::Cancelled | Ending::TimedOut { .. } => return Err(Cut::Stopped),
+                Ending::Stalled { last_step } => return Err(Cut::Stalled(last_step)),
+                Ending::Success | Ending::MaxTurns | Ending::Failed { .. } => {}
+            }
+            if self.stop.cause().is_some() {
+                return Err(Cut::Stopped);
+            }
+
+            self.advance(State::Verifying)?;
+            let verdicts = self.verify(site, base, number, metering).await;
+            if self.stop.cause().is_some() {
+                self.findings.verdicts = Some(verdicts);
+                return Err(Cut::Stopped);
+            }
+            self.record_pass(
+                number,
+                &model,
+                adapter.usage().since(&spent_before),
+                &verdicts,
+            );
+            let policy = revise::Policy {
+                max_passes: self.spec.max_passes(),
+                can_escalate: self.settings.escalate_model.is_some(),
+                time_left_ms: self.time_left_ms(),
+                // Also where the last answer took what was left: the next pass could not ask anything.
+                budget_spent: self.caps().spent(&adapter.usage(), true).is_some(),
+            };
+            match revise::decide(&policy, &self.findings.passes) {
+                revise::Decision::Stop(reason) => {
+                    self.findings.stopped = Some(reason);
+                    self.put_back(base)?;
+                    return Ok(());
+                }
+                revise::Decision::Revise {
+                    prompt: evidence,
+                    escalate,
+                } => {
+                    self.journal()
+                        .line("the checks' evidence goes back to the agent");
+                    prompt = evidence;
+                    if let (true, Some(stronger)) = (escalate, &self.settings.escalate_model) {
+                        adapter.set_model(Some(stronger.clone()));
+                        model.clone_from(stronger);
+                        self.journal()
+                            .line(&format!("from here on with the model {stronger}"));
+                    }
+                    self.settle(base).await?;
+                }
+            }
+        }
+    }
+
+    /// Which commands the agent may run depends on whether the kernel holds it, so that is found out before it starts.
+    async fn files_confined(&self) -> bool {
+        self.settings.sandbox != SandboxMode::Off && process::probe().await.level.files_confined
+    }
+
+    async fn agent_run(
+        &self,
+        around: &Surroundings<'_>,
+        base: &Base,
+        session: Session,
+        prompt: String,
+    ) -> AgentRun {
+        let Surroundings {
+            claude,
+            site,
+            adapter,
+            metering,
+            files_confined,
+        } = *around;
+        let workspace = base.workspace();
+        AgentRun {
+            claude: claude.clone(),
+            profile: self.settings.agent_profile,
+            prompt,
+            began_with: site.began_with.clone(),
+            instructions: self.instructions(base),
+            work_dir: workspace.work_dir().to_owned(),
+            additional_dirs: workspace.additional_dirs().to_vec(),
+            home: site.home.clone(),
+            cargo_packages: self.uses_cargo(base),
+            temp: self.folder().join("tmp"),
+            session,
+            adapter_url: adapter.url(),
+            adapter_token: self.equipment.token.clone(),
+            model_name: self.settings.claude_code_model.clone(),
+            permission_mode: self.spec.permission_mode,
+            allowed_tools: agent::allowed_tools(
+                self.settings.allowed_tools.as_deref(),
+                files_confined,
+                &self.spec.checks,
+            ),
+            allow_bypass: self.settings.allow_bypass,
+            // The adapter holds the job to its cap, over all passes.
+            max_turns: None,
+            confinement: site.confinement(self),
+            extra_env: self.extra_env(site),
+            stall: Duration::from_millis(self.settings.stall_ms),
+            deadline: self.deadline,
+            activity: metering.activity(),
+            cancel: self.stop.token().clone(),
+            raw_log: Some(self.folder().join("events.jsonl")),
+        }
+    }
+
+    /// Further variables of agent and checks: WORKER_CHECK_ENV, and the ports that are this job's.
+    fn extra_env(&self, site: &Site) -> Vec<(OsString, OsString)> {
+        let mut variables = self.equipment.check_env();
+        if let Some(port) = site.port_base() {
+            variables.push(("WORKER_PORT_BASE".into(), port.to_string().into()));
+        }
+        if site.workspace().belongs_to_another() {
+            variables.extend(git_trusts(site.workspace().top()));
+        }
+        variables
+    }
+
+    /// AGENTS.md and CLAUDE.md of the base; the file's name stands before each.
+    fn instructions(&self, base: &Base) -> Option<String> {
+        let texts: Vec<String> = base
+            .instructions()
+            .iter()
+            .map(|(path, text)| format!("{path}:\n{}\n", text.trim_end()))
+            .collect();
+        (!texts.is_empty()).then(|| texts.join("\n"))
+    }
+
+    async fn run_agent(&mut self, run: AgentRun) -> Result<AgentOutcome, Cut> {
+        let journal = Arc::clone(&self.journal);
+        let mut watch = log::AgentLog::new(journal);
+        let outcome = agent::run(run, |event| watch.tell(&event)).await;
+        outcome.map_err(|fault| Cut::fault("agent_start")(&fault))
+    }
+
+    /// Changes are taken before any check runs: what checks write is never the agent's.
+    async fn take_changes(&mut self, base: &mut Base) -> Result<(), Cut> {
+        // Also after a cancel: what the job did so far is part of its evidence.
+        let changes = tokio::task::block_in_place(|| base.changes());
+        self.findings.changes = Some(Arc::new(
+            changes.map_err(|fault| Cut::fault("workspace")(&fault))?,
+        ));
+        Ok(())
+    }
+
+    /// Whether somebody may want cargo's packages: there is a project of cargo's, or the agent began one.
+    fn uses_cargo(&self, base: &Base) -> bool {
+        const MANIFEST: &str = "Cargo.toml";
+        let changes = self.findings.changes.iter();
+        let mut changed = changes.flat_map(|changes| &changes.files);
+        base.has_file_named(MANIFEST)
+            || changed.any(|file| file.top_path.as_path().ends_with(MANIFEST))
+    }
+
+    async fn verify(&self, site: &Site, base: &Base, pass: u32, metering: &Metering) -> Verdicts {
+        let Some(changes) = &self.findings.changes else {
+            return Verdicts::default();
+        };
+        let workspace = site.workspace();
+        let agent = self.findings.agent.as_ref();
+        let plan = verify::Plan {
+            checks: &self.spec.checks,
+            scoped_patch: self.spec.scoped_patch.as_ref(),
+            expect_changes: self.spec.expect_changes,
+            isolated: site.is_isolated(),
+            pass,
+            place: verify::Place {
+                root: workspace.root().clone(),
+                work_dir: workspace.work_dir().to_owned(),
+                top: workspace.top().to_owned(),
+                home: self.folder().join("check-home"),
+                cargo_packages: self.uses_cargo(base),
+                temp: self.folder().join("check-tmp"),
+                extra_env: self.extra_env(site),
+                confinement: site.confinement(self),
+            },
+            deadline: self.deadline.unwrap_or_else(Instant::now),
+            stop: self.stop.token().clone(),
+            digest_bytes: usize::try_from(self.settings.check_output_response_max)
+                .unwrap_or(usize::MAX),
+        };
+        let id = self.journal().id().to_string();
+        let evidence = verify::Evidence {
+            job_id: &id,
+            task: &self.spec.prompt,
+            changes: Arc::clone(changes),
+            agent: agent.map(agent_evidence).unwrap_or_default(),
+            agent_message: agent
+                .and_then(|agent| agent.last_message.as_deref())
+                .unwrap_or_default(),
+            budget: metering.budget_spent().map(str::to_owned),
+        };
+        let artifacts = Artifacts::in_job(&self.folder());
+        let tell = |progress| match progress {
+            verify::Progress::Started(check) => {
+                self.journal().progress("last", format!("check {check}"))
+            }
+            verify::Progress::Ended(line) => {
+                self.write_plugin_log();
+                self.journal().line(&line);
+            }
+        };
+        verify::run(
+            &plan,
+            &evidence,
+            &self.equipment.plugins,
+            &self.equipment.redactor,
+            &artifacts,
+            tell,
+        )
+        .await
+    }
+
+    /// Puts the files back that were changed outside the scope, where the job asked for it.
+    fn put_back(&mut self, base: &Base) -> Result<(), Cut> {
+        let wanted = self
+            .spec
+            .scoped_patch
+            .as_ref()
+            .is_some_and(|scope| scope.on_violation == OnViolation::Revert);
+        let (Some(changes), Some(verdicts), true) =
+            (&self.findings.changes, &self.findings.verdicts, wanted)
+        else {
+            return Ok(());
+        };
+        let outside: Vec<&String> = verdicts
+            .failing()
+            .filter(|verdict| verdict.name == verify::SCOPE_LINE)
+            .flat_map(|verdict| &verdict.found_in)
+            .collect();
+        let files: Vec<&ChangedFile> = changes
+            .files
+            .iter()
+            .filter(|file| {
+                file.paths()
+                    .any(|path| outside.iter().any(|outside| *path == outside.as_str()))
+            })
+            .collect();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let reverted = tokio::task::block_in_place(|| base.revert(files))
+            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+        let names = |files: &[FilePath]| {
+            files
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        if !reverted.files.is_empty() {
+            self.findings
+                .notes
+                .push(format!("put back: {}", names(&reverted.files)));
+        }
+        for (file, why) in &reverted.failed {
+            self.findings
+                .notes
+                .push(format!("not put back: {file} ({why})"));
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, base: &mut Base) -> Result<(), Cut> {
+        let Some(changes) = &self.findings.changes else {
+            return Ok(());
+        };
+        tokio::task::block_in_place(|| base.settle(changes))
+            .map_err(|fault| Cut::fault("workspace")(&fault))
+    }
+
+    fn record_pass(
+        &mut self,
+        number: u32,
+        model: &str,
+        spent: gateway::Usage,
+        verdicts: &Verdicts,
+    ) {
+        let digest = self
+            .findings
+            .changes
+            .as_ref()
+            .map(|changes| changes.digest())
+            .unwrap_or_default();
+        let agent = self.findings.agent.as_ref();
+        let record = json!({
+            "pass": number,
+            "model": model,
+            "turns": agent.map(|agent| agent.turns),
+            "usage": spent,
+            "checks": verdicts.lines(),
+            "diff_digest": digest,
+        });
+        self.journal().pass(number, record);
+        self.findings.passes.push(revise::Pass {
+            diff_digest: digest,
+            verdicts: verdicts.clone(),
+        });
+        self.findings.verdicts = Some(verdicts.clone());
+    }
+
+    fn time_left_ms(&self) -> u64 {
+        let left = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        left.map_or(u64::MAX, |left| {
+            u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+        })
+    }
+}
+
+/// How the agent's pass ended, for the checks: what the host saw, not what it said.
+fn agent_evidence(agent: &AgentOutcome) -> verify::AgentEvidence {
+    let fault = match &agent.ending {
+        Ending::Failed { cause, message } => Some(((*cause).to_owned(), message.clone())),
+        Ending::MaxTurns => Some((
+            "max_turns".to_owned(),
+            format!("the turn limit was reached after {} turns", agent.turns),
+        )),
+        _ => None,
+    };
+    verify::AgentEvidence {
+        fault,
+        denials: agent
+            .denials
+            .iter()
+            .map(|denial| format!("{} {}", denial.tool, denial.target))
+            .collect(),
+    }
+}
+
+/// The message of the commit that keeps an isolated job's result.
+fn subject(prompt: &str) -> String {
+    redact::text::one_line(prompt, 72)
+}

@@ -1,0 +1,362 @@
+//! Where a job works: the user's checkout, or a tree of the job's own; and what it holds while it works there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::work::{Cut, Job};
+use crate::agent::Session;
+use crate::id::JobId;
+use crate::lock::Hold;
+use process::Confinement;
+use redact::Redactor;
+use settings::Isolation;
+use workspace::{
+    Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, Limits, PortBase, Root,
+    Workspace, WorkspaceError,
+};
+
+/// The record by which a later job can go on.
+const CONTINUATION: &str = "continuation.json";
+
+/// What a later job needs to go on in a finished one's session and tree. Working material.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Continuation {
+    /// Claude Code's session.
+    session: String,
+    /// The task that the session began with; records of earlier versions lack it, and those of a task with a secret.
+    #[serde(default)]
+    began_with: Option<String>,
+    /// The agent's HOME, where the session lies.
+    home: PathBuf,
+    /// The job's directories in the user's checkout.
+    pub(crate) allowed_dirs: Vec<PathBuf>,
+    /// Whether it works in a tree of its own, made from that checkout.
+    pub(crate) isolated: bool,
+}
+
+impl Continuation {
+    /// The record in a job's folder; none when the job never came to its agent.
+    pub(crate) fn load(job_folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(job_folder.join(CONTINUATION)).ok()?).ok()
+    }
+}
+
+/// Where a job works.
+pub(super) struct Site {
+    workspace: Workspace,
+    isolated: Option<Isolated>,
+    ports: Option<PortBase>,
+    /// The snapshot of the tree as it was made, where the job before ended without recording what it had changed.
+    renewed: Option<Base>,
+    /// The agent's HOME.
+    pub(super) home: PathBuf,
+    /// The agent's session.
+    pub(super) session: Session,
+    /// The task that the session began with, where that is known.
+    pub(super) began_with: Option<String>,
+    _alone: Option<Hold>,
+}
+
+impl Site {
+    /// The place to work in.
+    pub(super) fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// Whether the tree is the job's own.
+    pub(super) fn is_isolated(&self) -> bool {
+        self.isolated.is_some()
+    }
+
+    /// The first of the ports that are this job's.
+    pub(super) fn port_base(&self) -> Option<u16> {
+        self.ports.as_ref().map(PortBase::base)
+    }
+
+    /// What agent and checks may touch here, besides what each of them adds for itself.
+    pub(super) fn confinement(&self, job: &Job) -> Confinement {
+        let settings = &job.settings;
+        let mut write = vec![self.workspace.work_dir().to_owned()];
+        write.extend(self.workspace.additional_dirs().iter().cloned());
+        write.extend(settings.sandbox_write.iter().cloned());
+        let mut read = vec![
+            self.workspace.top().to_owned(),
+            self.workspace.git_dir().to_owned(),
+        ];
+        read.extend(self.isolated.iter().flat_map(Isolated::read_paths));
+        read.extend(settings.sandbox_read.iter().cloned());
+        Confinement {
+            mode: settings.sandbox,
+            read,
+            write,
+            ..Confinement::off()
+        }
+    }
+
+    /// Notes where a later job can go on. A task with a secret in it is not written down: the session is then believed to
+    /// know it.
+    pub(super) fn record_continuation(&self, folder: &Path, session: &str, redactor: &Redactor) {
+        let allowed_dirs = match &self.isolated {
+            Some(isolated) => isolated.record().source_dirs(),
+            None => {
+                let further = self.workspace.additional_dirs().iter().cloned();
+                std::iter::once(self.workspace.work_dir().to_owned())
+                    .chain(further)
+                    .collect()
+            }
+        };
+        let record = Continuation {
+            session: session.to_owned(),
+            began_with: self
+                .began_with
+                .clone()
+                .filter(|task| redactor.text(task).as_str() == task),
+            home: self.home.clone(),
+            allowed_dirs,
+            isolated: self.is_isolated(),
+        };
+        let text = serde_json::to_vec(&record).unwrap_or_default();
+        if let Err(fault) = fs::write(folder.join(CONTINUATION), text) {
+            tracing::warn!(%fault, "no later job can go on in this one");
+        }
+    }
+
+    /// The snapshot to hold the job against, where it was taken already.
+    pub(super) fn take_base(&mut self) -> Option<Base> {
+        self.renewed.take()
+    }
+
+    /// What jobs changed that worked in this tree before; it counts as changed since the base.
+    pub(super) fn earlier(&self) -> Option<Earlier> {
+        self.isolated.as_ref().and_then(Isolated::earlier)
+    }
+
+    /// Keeps the result of an isolated job for `apply`.
+    pub(super) fn seal(
+        &mut self,
+        base: &Base,
+        changes: &Changes,
+        message: &str,
+    ) -> Result<(), Cut> {
+        let Some(isolated) = &mut self.isolated else {
+            return Ok(());
+        };
+        let sealed = isolated.seal(base, changes, message);
+        sealed
+            .map(drop)
+            .map_err(|fault| Cut::fault("workspace")(&fault))
+    }
+}
+
+impl Job {
+    /// Finds or makes the place to work in.
+    pub(super) async fn find_site(&mut self) -> Result<Site, Cut> {
+        let Some(root) = self.settings.sandbox_root.clone() else {
+            return Err(Cut::Fault("settings", "SANDBOX_ROOT is not set".to_owned()));
+        };
+        let dirs = self.spec.allowed_dirs.clone();
+        let opened = self
+            .blocking(move || Workspace::open(&Root::open(&root)?, &dirs))
+            .await?;
+        let workspace = opened.map_err(|fault| Cut::fault("workspace")(&fault))?;
+        match self.spec.isolation {
+            Isolation::Worktree if self.spec.resume_job_id.is_some() => self.continued_site().await,
+            Isolation::Worktree => self.isolated_site(workspace).await,
+            Isolation::None => self.shared_site(workspace).await,
+        }
+    }
+
+    async fn shared_site(&mut self, workspace: Workspace) -> Result<Site, Cut> {
+        let alone = self.have_tree_alone(&workspace.lock_name()).await?;
+        let (home, session, began_with) = match self.continued() {
+            Some(earlier) => (
+                earlier.home,
+                Session::Resume(earlier.session),
+                earlier.began_with,
+            ),
+            None => {
+                let home = self.folder().join("home");
+                (home, fresh_session()?, Some(self.spec.prompt.clone()))
+            }
+        };
+        Ok(Site {
+            workspace,
+            isolated: None,
+            ports: None,
+            renewed: None,
+            home,
+            session,
+            began_with,
+            _alone: Some(alone),
+        })
+    }
+
+    fn continued(&self) -> Option<Continuation> {
+        let earlier = self.spec.resume_job_id.as_ref()?;
+        Continuation::load(&self.journal().store().job_folder(earlier))
+    }
+
+    /// The tree, the home and the session of an earlier job.
+    async fn continued_site(&mut self) -> Result<Site, Cut> {
+        let gone = || Cut::Fault("workspace", "the earlier job is gone".to_owned());
+        let (Some(from), Some(earlier)) = (self.spec.resume_job_id.clone(), self.continued())
+        else {
+            return Err(gone());
+        };
+        let folder = {
+            let journal = self.journal();
+            let row = journal.store().job(journal.id());
+            let row = row.map_err(|fault| Cut::fault("store")(&fault))?;
+            let home: JobId = row.and_then(|row| row.lives_in).ok_or_else(gone)?;
+            journal.store().job_folder(&home)
+        };
+        self.journal()
+            .line(&format!("going on in the tree of job {from}"));
+        let name = self.journal().id().to_string();
+        let ports_folder = self.settings.state_dir.join("ports");
+        let failed = |fault: WorkspaceError| Cut::fault("workspace")(&fault);
+        let lock = Isolated::lock_name(&folder).map_err(failed)?;
+        let mut alone = self.have_tree_alone(&lock).await?;
+        // Only now: whoever had the tree until now may have left something there.
+        let record = IsolatedRecord::load(&folder).map_err(failed)?;
+        let last = record.results.last();
+        let sealed = last.is_some_and(|last| last.job == from.as_str());
+        if !sealed && self.went_on_since(&from)? {
+            return Err(Cut::Fault(
+                "workspace",
+                format!("another job went on in the tree of job {from} meanwhile"),
+            ));
+        }
+        let (isolated, renewed) = if sealed {
+            (Isolated::open(&folder, &name).map_err(failed)?, None)
+        } else {
+            self.journal().line(&format!(
+                "job {from} recorded no changes: looking at its tree as it was made"
+            ));
+            let storage = self.folder().join("base");
+            // The thread has the hold as long as it moves files, also when this job is stopped meanwhile.
+            let (hold, again) = self
+                .blocking(move || {
+                    let again = Isolated::renew(&folder, &name, &storage, Limits::default());
+                    (alone, again)
+                })
+                .await?;
+            alone = hold;
+            let (again, base) = again.map_err(failed)?;
+            (again, Some(base))
+        };
+        let ports = self
+            .blocking(move || PortBase::reserve(&ports_folder))
+            .await?
+            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+        self.findings.notes.push(format!(
+            "goes on in the tree of job {from}; changes count from {}",
+            base_of(&isolated)
+        ));
+        Ok(Site {
+            workspace: isolated.workspace().clone(),
+            isolated: Some(isolated),
+            ports: Some(ports),
+            renewed,
+            home: earlier.home,
+            session: Session::Resume(earlier.session),
+            began_with: earlier.began_with,
+            _alone: Some(alone),
+        })
+    }
+
+    /// Whether another job than this one came to its agent in the tree after job `from` did.
+    fn went_on_since(&self, from: &JobId) -> Result<bool, Cut> {
+        let journal = self.journal();
+        let store = journal.store();
+        let look = || {
+            let Some(earlier) = store.job(from)? else {
+                return Ok(true);
+            };
+            let lodgers = store.lodgers(earlier.home())?;
+            Ok::<_, crate::store::StoreError>(lodgers.iter().any(|later| {
+                later.ticket > earlier.ticket
+                    && later.id != *journal.id()
+                    && Continuation::load(&store.job_folder(&later.id)).is_some()
+            }))
+        };
+        look().map_err(|fault| Cut::fault("store")(&fault))
+    }
+
+    async fn isolated_site(&mut self, source: Workspace) -> Result<Site, Cut> {
+        self.journal().line("making a tree of the job's own");
+        let folder = self.folder();
+        let name = self.journal().id().to_string();
+        let base = self.spec.base.clone();
+        let include_dirty = self.spec.include_dirty;
+        let ports_folder = self.settings.state_dir.join("ports");
+        let home = folder.join("home");
+        let made = self.blocking(move || {
+            let request = IsolatedRequest {
+                source: &source,
+                folder: &folder,
+                name: &name,
+                base: base.as_deref(),
+                include_dirty,
+                limits: Limits::default(),
+            };
+            Ok::<_, workspace::WorkspaceError>((
+                Isolated::create(&request)?,
+                PortBase::reserve(&ports_folder)?,
+            ))
+        });
+        let (isolated, ports) = made
+            .await?
+            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+        let record = isolated.record();
+        let mut base = format!("isolated; {}", base_of(&isolated));
+        if record.dirty_included {
+            base.push_str(&format!(" with {} uncommitted files", record.dirty_files));
+        } else if record.dirty_files > 0 {
+            base.push_str(", without the checkout's uncommitted work");
+        }
+        let notes = std::iter::once(base).chain(record.notes.iter().cloned());
+        self.findings.notes.extend(notes);
+        Ok(Site {
+            workspace: isolated.workspace().clone(),
+            isolated: Some(isolated),
+            ports: Some(ports),
+            renewed: None,
+            home,
+            session: fresh_session()?,
+            began_with: Some(self.spec.prompt.clone()),
+            _alone: None,
+        })
+    }
+
+    /// Two jobs in one tree would be blamed for each other's changes: the second waits for the first.
+    async fn have_tree_alone(&mut self, lock_name: &str) -> Result<Hold, Cut> {
+        let path = self.journal().store().named_lock(lock_name);
+        let failed = |fault: std::io::Error| Cut::fault("store")(&fault);
+        if let Some(hold) = Hold::try_take(&path).map_err(failed)? {
+            return Ok(hold);
+        }
+        self.journal()
+            .line("another job works in this tree: waiting for it");
+        self.journal()
+            .progress("waiting_for", "another job in this tree");
+        // Not among the job's own threads: it writes nothing, and nobody knows how long it waits.
+        let waited = tokio::task::spawn_blocking(move || Hold::wait(&path));
+        self.unless_stopped(waited)
+            .await?
+            .map_err(|fault| Cut::fault("host")(&fault))?
+            .map_err(failed)
+    }
+}
+
+fn base_of(isolated: &Isolated) -> String {
+    let record = isolated.record();
+    let short: String = record.base_commit.chars().take(10).collect();
+    format!("base {} ({short})", record.base_name)
+}
+
+fn fresh_session() -> Result<Session, Cut> {
+    Session::fresh().map_err(|fault| Cut::fault("agent")(&fault))
+}

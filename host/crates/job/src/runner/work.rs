@@ -1,0 +1,133 @@
+//! A job at work, as each of its steps sees it: what it has, what was found out so far, and what cuts it short.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::equipment::Equipment;
+use super::journal::Journal;
+use super::stop::{Cause, Stop};
+use crate::agent::AgentOutcome;
+use crate::spec::JobSpec;
+use crate::state::State;
+use crate::verify::{Verdicts, revise};
+use process::Level;
+use settings::Settings;
+use workspace::Changes;
+
+/// How long a stopped job waits for its own work on files. The largest trees take about this long to be made.
+const LAST_WRITES: Duration = Duration::from_secs(15);
+
+/// What was found out about a job so far.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) changes: Option<Arc<Changes>>,
+    pub(super) verdicts: Option<Verdicts>,
+    pub(super) agent: Option<AgentOutcome>,
+    pub(super) level: Option<Level>,
+    pub(super) passes: Vec<revise::Pass>,
+    pub(super) stopped: Option<revise::Reason>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Why a job ends before its verdict.
+#[derive(Debug)]
+pub(super) enum Cut {
+    /// Somebody or something wanted it ended: the switch knows who.
+    Stopped,
+    /// The agent gave no sign of life for WORKER_STALL_MS; its last step.
+    Stalled(String),
+    /// Something is missing or broken: a stable name, and a sentence that says what to do.
+    Fault(&'static str, String),
+}
+
+impl Cut {
+    pub(super) fn fault(cause: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
+        move |fault| Self::Fault(cause, fault.to_string())
+    }
+}
+
+/// A job at work.
+pub(super) struct Job {
+    pub(super) settings: Arc<Settings>,
+    pub(super) spec: JobSpec,
+    pub(super) equipment: Equipment,
+    pub(super) journal: Arc<Mutex<Journal>>,
+    pub(super) stop: Stop,
+    pub(super) findings: Findings,
+    /// When `timeout_ms` is over; set when preparing begins.
+    pub(super) deadline: Option<Instant>,
+    /// Its work on threads of their own.
+    pub(super) threads: TaskTracker,
+}
+
+impl Job {
+    /// The job's record.
+    pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts down what plugins logged since the last time.
+    pub(super) fn write_plugin_log(&self) {
+        let mut journal = self.journal();
+        let redactor = journal.redactor().clone();
+        let redact = |text: &str| redactor.text(text).into_string();
+        for text in self.equipment.plugins.take_log(redact) {
+            journal.line(&text);
+        }
+    }
+
+    /// The job's folder in the store.
+    pub(super) fn folder(&self) -> PathBuf {
+        let journal = self.journal();
+        journal.store().job_folder(journal.id())
+    }
+
+    /// Enters the next state.
+    pub(super) fn advance(&self, to: State) -> Result<(), Cut> {
+        match self.journal().advance(to) {
+            Ok(true) => Ok(()),
+            // Somebody ended the job in the store: there is nothing left to do for it.
+            Ok(false) => {
+                self.stop.now(Cause::Cancelled);
+                Err(Cut::Stopped)
+            }
+            Err(fault) => Err(Cut::fault("store")(&fault)),
+        }
+    }
+
+    /// The work's result, unless the job is to end before.
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Cut> {
+        tokio::select! {
+            biased;
+            () = self.stop.token().cancelled() => Err(Cut::Stopped),
+            result = work => Ok(result),
+        }
+    }
+
+    /// Does what would hold up others on a thread of its own. A job that is stopped does not wait for it here, but before
+    /// its end is told: see [`Job::quiet`].
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Cut> {
+        let work = self.threads.spawn_blocking(work);
+        self.unless_stopped(work)
+            .await?
+            .map_err(|fault| Cut::fault("host")(&fault))
+    }
+
+    /// Waits until no thread of the job writes any more. A thread cannot be stopped, only outlived.
+    pub(super) async fn quiet(&self) {
+        self.threads.close();
+        if tokio::time::timeout(LAST_WRITES, self.threads.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the job ends while its files are still being worked on");
+        }
+    }
+}

@@ -1,0 +1,661 @@
+//! What a job is asked to do, after every argument was checked.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::arguments::Arguments;
+use super::id::JobId;
+use super::refusal::Refusal;
+use crate::checks::{
+    CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
+};
+use settings::{Isolation, PermissionMode, Settings};
+
+/// The longest prompt, in bytes. Longer matter belongs into a file of the repository.
+pub const PROMPT_MAX: usize = 200_000;
+/// The most directories one job may change.
+pub const ALLOWED_DIRS_MAX: usize = 32;
+/// The most checks of one job.
+pub const CHECKS_MAX: usize = 32;
+/// The most paths of one scope.
+pub const SCOPE_PATHS_MAX: usize = 256;
+/// The longest job and the longest check, in milliseconds: a day.
+pub const TIMEOUT_MAX_MS: u64 = 86_400_000;
+/// A check's time-out when none was given, in milliseconds.
+pub const CHECK_TIMEOUT_DEFAULT_MS: u64 = 600_000;
+/// The most revise passes.
+pub const REVISE_PASSES_MAX: u32 = 5;
+
+/// A checked job, as the front hands it to the runner over a pipe. Raw working material: it is never stored as it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// The task in the planner's words.
+    pub prompt: String,
+    /// Directories the agent may change, resolved beneath SANDBOX_ROOT; the first one is the working directory.
+    pub allowed_dirs: Vec<PathBuf>,
+    /// The gateway's model for this job.
+    pub model: Option<String>,
+    /// What Claude Code may do without asking.
+    pub permission_mode: PermissionMode,
+    /// Whether the result carries the diff.
+    pub include_diff: bool,
+    /// The part of the tree that the change must stay in.
+    pub scoped_patch: Option<ScopedPatch>,
+    /// What must pass for the job to be `completed`.
+    pub checks: Vec<CheckSpec>,
+    /// Whether it brought no list of checks, and so takes the operator's.
+    pub takes_defaults: bool,
+    /// `Some(true)`: no change is a failure; `Some(false)`: a reading job; `None`: no change is a failure only where
+    /// checks or a scope were given.
+    pub expect_changes: Option<bool>,
+    /// The whole job from `preparing` to the end of verification, in milliseconds.
+    pub timeout_ms: u64,
+    /// How often failing evidence goes back to the agent, where the job says so; see [`JobSpec::max_passes`].
+    pub auto_revise: Option<AutoRevise>,
+    /// Where the job works.
+    pub isolation: Isolation,
+    /// The commit an isolated job starts from; HEAD when absent.
+    pub base: Option<String>,
+    /// Whether an isolated job starts with the checkout's uncommitted work in it.
+    pub include_dirty: bool,
+    /// The finished job whose session and tree this one goes on in.
+    pub resume_job_id: Option<JobId>,
+    /// Caps that the adapter enforces.
+    pub budget: Budget,
+}
+
+impl JobSpec {
+    /// Passes after the first one: as asked for, else one where there are checks.
+    pub fn max_passes(&self) -> u32 {
+        self.auto_revise
+            .map_or(u32::from(!self.checks.is_empty()), |revise| {
+                revise.max_passes
+            })
+    }
+}
+
+/// How often failing evidence goes back to the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoRevise {
+    /// 0 to 5.
+    pub max_passes: u32,
+}
+
+/// Caps that the adapter enforces for one job.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Input and output tokens together.
+    pub max_tokens_total: Option<u64>,
+    /// US dollars by the prices in the settings.
+    pub max_cost_usd: Option<f64>,
+    /// Model turns of one agent pass.
+    pub max_turns: Option<u32>,
+}
+
+const START_ARGUMENTS: &[&str] = &[
+    "prompt",
+    "allowed_dirs",
+    "model",
+    "permission_mode",
+    "include_diff",
+    "scoped_patch",
+    "checks",
+    "expect_changes",
+    "timeout_ms",
+    "wait_ms",
+    "auto_revise",
+    "isolation",
+    "base",
+    "include_dirty",
+    "resume_job_id",
+    "max_tokens_total",
+    "max_cost_usd",
+    "max_turns",
+];
+
+/// The arguments of `start`, checked: the job, and how long the caller waits for its end (milliseconds).
+///
+/// What needs a look at the file system (directories, the repository) is checked later, by `workspace`.
+///
+/// # Errors
+/// The first argument that breaks a rule.
+pub fn parse_start(
+    arguments: Map<String, Value>,
+    settings: &Settings,
+) -> Result<(JobSpec, u64), Refusal> {
+    let mut arguments = Arguments::new(arguments, START_ARGUMENTS)?;
+    let prompt = prompt(&mut arguments)?;
+    let allowed_dirs = match (
+        arguments.has("allowed_dirs"),
+        arguments.has("resume_job_id"),
+    ) {
+        (true, _) => arguments.directories("allowed_dirs", ALLOWED_DIRS_MAX)?,
+        (false, true) => Vec::new(),
+        (false, false) => {
+            return Err(arguments.refuse(
+                "allowed_dirs",
+                "must name at least one directory; only with resume_job_id may it be left out",
+            ));
+        }
+    };
+    let model = arguments.word("model", 200)?;
+    let permission_mode = permission_mode(&mut arguments, settings)?;
+    let include_diff = arguments
+        .boolean("include_diff")?
+        .unwrap_or(settings.include_diff_default);
+    let scoped_patch = scoped_patch(&mut arguments)?;
+    let takes_defaults = !arguments.has("checks");
+    let checks = checks(&mut arguments)?;
+    let expect_changes = arguments.boolean("expect_changes")?;
+    let timeout_ms = arguments
+        .number("timeout_ms", 1, TIMEOUT_MAX_MS)?
+        .unwrap_or(settings.job_timeout_ms);
+    let wait_ms = arguments.number("wait_ms", 0, TIMEOUT_MAX_MS)?.unwrap_or(0);
+    let auto_revise = auto_revise(&mut arguments)?;
+    if let Some(key) = ["isolation", "base", "include_dirty"]
+        .into_iter()
+        .find(|key| arguments.has(key) && arguments.has("resume_job_id"))
+    {
+        let rule = "is what it was for the job that is resumed; leave it out";
+        return Err(arguments.refuse(key, rule));
+    }
+    let isolation = closed_word(&mut arguments, "isolation")?.unwrap_or(settings.isolation);
+    let base = arguments.word("base", 200)?;
+    let include_dirty = arguments.boolean("include_dirty")?.unwrap_or(false);
+    let resume_job_id = match arguments.string("resume_job_id")? {
+        None => None,
+        Some(id) => Some(
+            id.parse::<JobId>()
+                .map_err(|rule| arguments.refuse("resume_job_id", rule))?,
+        ),
+    };
+    if isolation == Isolation::None {
+        if base.is_some() {
+            return Err(arguments.refuse("base", "needs isolation: \"worktree\""));
+        }
+        if include_dirty {
+            return Err(arguments.refuse("include_dirty", "needs isolation: \"worktree\""));
+        }
+    }
+    let budget = Budget {
+        max_tokens_total: arguments.number("max_tokens_total", 1, u64::MAX)?,
+        max_cost_usd: arguments.amount("max_cost_usd")?,
+        max_turns: arguments
+            .number("max_turns", 1, 1_000)?
+            .and_then(|turns| u32::try_from(turns).ok()),
+    };
+    let spec = JobSpec {
+        prompt,
+        allowed_dirs,
+        model,
+        permission_mode,
+        include_diff,
+        scoped_patch,
+        checks,
+        takes_defaults,
+        expect_changes,
+        timeout_ms,
+        auto_revise,
+        isolation,
+        base,
+        include_dirty,
+        resume_job_id,
+        budget,
+    };
+    Ok((spec, wait_ms))
+}
+
+fn prompt(arguments: &mut Arguments) -> Result<String, Refusal> {
+    let prompt = arguments.string("prompt")?.unwrap_or_default();
+    let rule = match prompt.trim_start().chars().next() {
+        None => "must say what to do",
+        Some('/' | '-') => {
+            "must not begin with / or -, which read as a command or an option; begin with a word"
+        }
+        Some(_) if prompt.len() > PROMPT_MAX => {
+            return Err(arguments.refuse("prompt", format!("must be at most {PROMPT_MAX} bytes; put long matter into a file of the repository and name it")));
+        }
+        Some(_) if prompt.contains('\0') => "must not contain NUL",
+        Some(_) => return Ok(prompt),
+    };
+    Err(arguments.refuse("prompt", rule))
+}
+
+fn permission_mode(
+    arguments: &mut Arguments,
+    settings: &Settings,
+) -> Result<PermissionMode, Refusal> {
+    let asked: Option<PermissionMode> = closed_word(arguments, "permission_mode")?;
+    let (mode, source) = match asked {
+        Some(mode) => (mode, arguments.name("permission_mode")),
+        None => (
+            settings.permission_mode,
+            "CLAUDE_PERMISSION_MODE".to_owned(),
+        ),
+    };
+    if mode == PermissionMode::BypassPermissions && !settings.allow_bypass {
+        return Err(Refusal::new(
+            source,
+            "bypassPermissions is blocked; the operator allows it with ALLOW_BYPASS_PERMISSIONS=1",
+        ));
+    }
+    Ok(mode)
+}
+
+fn closed_word<T>(arguments: &mut Arguments, key: &str) -> Result<Option<T>, Refusal>
+where
+    T: std::str::FromStr<Err = settings::UnknownValue>,
+{
+    match arguments.string(key)? {
+        None => Ok(None),
+        Some(word) => word
+            .parse()
+            .map(Some)
+            .map_err(|rule| arguments.refuse(key, rule)),
+    }
+}
+
+fn scoped_patch(arguments: &mut Arguments) -> Result<Option<ScopedPatch>, Refusal> {
+    let Some(mut scope) =
+        arguments.object("scoped_patch", &["paths", "max_diff_bytes", "on_violation"])?
+    else {
+        return Ok(None);
+    };
+    let paths = scope.strings("paths", SCOPE_PATHS_MAX)?.unwrap_or_default();
+    if paths.is_empty() {
+        return Err(scope.refuse("paths", "must name at least one file, directory or glob"));
+    }
+    for (index, path) in paths.iter().enumerate() {
+        let refuse = |rule: String| Err(scope.refuse(&format!("paths[{index}]"), rule));
+        if !stays_inside(Path::new(path)) {
+            return refuse("must be relative to the working directory (the first of allowed_dirs) and stay inside it".to_owned());
+        }
+        if let Err(error) = globset::Glob::new(path) {
+            return refuse(format!("is no valid glob: {}", error.kind()));
+        }
+    }
+    let max_diff_bytes = scope.number("max_diff_bytes", 0, u64::MAX)?;
+    let on_violation = match scope.string("on_violation")?.as_deref() {
+        None | Some("fail") => OnViolation::Fail,
+        Some("revert") => OnViolation::Revert,
+        Some(_) => return Err(scope.refuse("on_violation", "must be one of fail, revert")),
+    };
+    Ok(Some(ScopedPatch {
+        paths,
+        max_diff_bytes,
+        on_violation,
+    }))
+}
+
+/// What a check can say.
+pub(super) const CHECK_KEYS: &[&str] = &[
+    "name",
+    "command",
+    "timeout_ms",
+    "cwd",
+    "env",
+    "network",
+    "plugin",
+    "settings",
+];
+
+/// Why two checks cannot have the same name.
+pub(super) const SAME_NAME: &str = "two checks have this name; results are told apart by it";
+
+fn checks(arguments: &mut Arguments) -> Result<Vec<CheckSpec>, Refusal> {
+    let mut names = HashSet::new();
+    let mut checks = Vec::new();
+    for mut given in arguments.objects("checks", CHECK_KEYS, CHECKS_MAX)? {
+        let check = check(&mut given)?;
+        if !names.insert(check.name().to_owned()) {
+            return Err(given.refuse("name", SAME_NAME));
+        }
+        checks.push(check);
+    }
+    Ok(checks)
+}
+
+/// One check, from a job's arguments or from the operator's configuration.
+pub(super) fn check(given: &mut Arguments) -> Result<CheckSpec, Refusal> {
+    let name = given.word("name", 100)?;
+    match (given.take("command"), given.word("plugin", 100)?) {
+        (Some(command), None) => Ok(CheckSpec::Command(command_check(given, name, command)?)),
+        (None, Some(plugin)) => Ok(CheckSpec::Plugin(plugin_check(given, name, plugin)?)),
+        _ => Err(given.refuse("command", "give either command or plugin")),
+    }
+}
+
+fn command_check(
+    check: &mut Arguments,
+    name: Option<String>,
+    command: Value,
+) -> Result<CommandCheck, Refusal> {
+    let name =
+        name.ok_or_else(|| check.refuse("name", "must be given; results are told apart by it"))?;
+    if check.has("settings") {
+        return Err(check.refuse("settings", "is for checks with a plugin"));
+    }
+    let rule = "must be a shell command, or a list of a program and its arguments";
+    let command = match command {
+        Value::String(line) if !line.trim().is_empty() && !line.contains('\0') => {
+            CommandLine::Shell(line)
+        }
+        Value::Array(words) if !words.is_empty() => {
+            let words = words.into_iter().map(|word| match word {
+                Value::String(word) if !word.contains('\0') => Ok(word),
+                _ => Err(check.refuse("command", rule)),
+            });
+            CommandLine::Argv(words.collect::<Result<_, _>>()?)
+        }
+        _ => return Err(check.refuse("command", rule)),
+    };
+    let timeout_ms = check
+        .number("timeout_ms", 1, TIMEOUT_MAX_MS)?
+        .unwrap_or(CHECK_TIMEOUT_DEFAULT_MS);
+    let cwd = check.string("cwd")?.map(PathBuf::from);
+    if cwd.as_deref().is_some_and(|cwd| !stays_inside(cwd)) {
+        return Err(check.refuse(
+            "cwd",
+            "must be relative to the working directory and stay inside it",
+        ));
+    }
+    let env = environment(check)?;
+    let network = match check.take("network") {
+        None => true,
+        Some(Value::Bool(network)) => network,
+        Some(Value::String(word)) if word == "on" => true,
+        Some(Value::String(word)) if word == "off" => false,
+        Some(_) => return Err(check.refuse("network", "must be one of on, off")),
+    };
+    Ok(CommandCheck {
+        name,
+        command,
+        timeout_ms,
+        cwd,
+        env,
+        network,
+        origin: Origin::Job,
+    })
+}
+
+fn environment(check: &mut Arguments) -> Result<BTreeMap<String, String>, Refusal> {
+    let rule = "must be an object of strings, with names of letters, digits and _";
+    match check.take("env") {
+        None => Ok(BTreeMap::new()),
+        Some(Value::Object(variables)) => {
+            let variables = variables.into_iter().map(|(name, value)| match value {
+                Value::String(value) if is_variable(&name) && !value.contains('\0') => {
+                    Ok((name, value))
+                }
+                _ => Err(check.refuse("env", rule)),
+            });
+            variables.collect()
+        }
+        Some(_) => Err(check.refuse("env", rule)),
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || character == '_')
+}
+
+fn plugin_check(
+    check: &mut Arguments,
+    name: Option<String>,
+    plugin: String,
+) -> Result<PluginCheck, Refusal> {
+    if let Some(key) = ["timeout_ms", "cwd", "env", "network"]
+        .into_iter()
+        .find(|key| check.has(key))
+    {
+        return Err(check.refuse(key, "is for checks with a command"));
+    }
+    let settings = match check.take("settings") {
+        None => Value::Null,
+        Some(settings @ Value::Object(_)) => settings,
+        Some(_) => return Err(check.refuse("settings", "must be an object")),
+    };
+    Ok(PluginCheck {
+        name: name.unwrap_or_else(|| plugin.clone()),
+        plugin,
+        settings,
+        origin: Origin::Job,
+    })
+}
+
+fn auto_revise(arguments: &mut Arguments) -> Result<Option<AutoRevise>, Refusal> {
+    let asked = match arguments.object("auto_revise", &["max_passes"])? {
+        None => None,
+        Some(mut revise) => revise.number("max_passes", 0, u64::from(REVISE_PASSES_MAX))?,
+    };
+    Ok(asked.map(|passes| AutoRevise {
+        max_passes: u32::try_from(passes).unwrap_or(REVISE_PASSES_MAX),
+    }))
+}
+
+/// Whether a relative path stays beneath where it starts.
+fn stays_inside(path: &Path) -> bool {
+    let mut depth = 0_usize;
+    for component in path.components() {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir if depth > 0 => depth -= 1,
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return false,
+        }
+    }
+    !path.as_os_str().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use settings::Sources;
+
+    fn settings(variables: &[(&str, &str)]) -> Settings {
+        let environment = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Settings::load(&Sources::from_environment(environment)).unwrap()
+    }
+
+    fn parse(arguments: Value) -> Result<(JobSpec, u64), Refusal> {
+        let Value::Object(arguments) = arguments else {
+            unreachable!("the tests give objects")
+        };
+        parse_start(arguments, &settings(&[("HOME", "/home/nobody")]))
+    }
+
+    #[test]
+    fn the_job_that_people_bring_along_parses_as_it_stands() {
+        let example = include_str!("../../../../examples/job.json");
+        let (spec, wait_ms) = parse(serde_json::from_str(example).unwrap()).unwrap();
+        assert_eq!(spec.permission_mode, PermissionMode::AcceptEdits);
+        assert_eq!(
+            spec.scoped_patch.as_ref().unwrap().max_diff_bytes,
+            Some(20_000)
+        );
+        assert_eq!(spec.checks.len(), 1);
+        assert_eq!(spec.max_passes(), 1);
+        assert_eq!(wait_ms, 0);
+    }
+
+    #[test]
+    fn a_wrong_argument_is_named_with_its_rule() {
+        let rows = [
+            (json!({ "promt": "x" }), "promt"),
+            (json!({ "prompt": "" }), "prompt"),
+            (json!({ "prompt": " \n" }), "prompt"),
+            (json!({ "prompt": 7 }), "prompt"),
+            (json!({ "prompt": "/clear" }), "prompt"),
+            (
+                json!({ "prompt": "--dangerously-skip-permissions" }),
+                "prompt",
+            ),
+            (json!({ "prompt": "x".repeat(1_000_000) }), "prompt"),
+            (json!({ "allowed_dirs": [] }), "allowed_dirs"),
+            (json!({ "allowed_dirs": "/srv" }), "allowed_dirs"),
+            (json!({ "allowed_dirs": ["src"] }), "allowed_dirs[0]"),
+            (json!({ "allowed_dirs": ["/srv", ""] }), "allowed_dirs[1]"),
+            (json!({ "model": "" }), "model"),
+            (json!({ "model": "a\r\nX-Evil: 1" }), "model"),
+            (json!({ "permission_mode": "yolo" }), "permission_mode"),
+            (
+                json!({ "permission_mode": "bypassPermissions" }),
+                "permission_mode",
+            ),
+            (json!({ "include_diff": "yes" }), "include_diff"),
+            (json!({ "scoped_patch": {} }), "scoped_patch.paths"),
+            (
+                json!({ "scoped_patch": { "paths": ["src", "../other"] } }),
+                "scoped_patch.paths[1]",
+            ),
+            (
+                json!({ "scoped_patch": { "paths": ["/etc"] } }),
+                "scoped_patch.paths[0]",
+            ),
+            (
+                json!({ "scoped_patch": { "paths": ["src/[a"] } }),
+                "scoped_patch.paths[0]",
+            ),
+            (
+                json!({ "scoped_patch": { "paths": ["src"], "max": 1 } }),
+                "scoped_patch.max",
+            ),
+            (
+                json!({ "checks": [{ "command": "make" }] }),
+                "checks[0].name",
+            ),
+            (json!({ "checks": [{ "name": "a" }] }), "checks[0].command"),
+            (
+                json!({ "checks": [{ "name": "a", "command": " " }] }),
+                "checks[0].command",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x", "plugin": "y" }] }),
+                "checks[0].command",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x", "timeout_ms": 0 }] }),
+                "checks[0].timeout_ms",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x", "cwd": "../.." }] }),
+                "checks[0].cwd",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x", "env": { "A=B": "" } }] }),
+                "checks[0].env",
+            ),
+            (
+                json!({ "checks": [{ "plugin": "scope", "timeout_ms": 5 }] }),
+                "checks[0].timeout_ms",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x" }, { "name": "a", "command": "y" }] }),
+                "checks[1].name",
+            ),
+            (json!({ "timeout_ms": -1 }), "timeout_ms"),
+            (json!({ "wait_ms": 1.5 }), "wait_ms"),
+            (
+                json!({ "auto_revise": { "max_passes": 6 } }),
+                "auto_revise.max_passes",
+            ),
+            (json!({ "isolation": "container" }), "isolation"),
+            (json!({ "base": "main" }), "base"),
+            (json!({ "resume_job_id": "../../etc" }), "resume_job_id"),
+            (json!({ "max_turns": 0 }), "max_turns"),
+        ];
+        for (wrong, argument) in rows {
+            let mut arguments = json!({ "prompt": "Fix it.", "allowed_dirs": ["/srv/repo"] });
+            for (name, value) in wrong.as_object().unwrap() {
+                arguments[name] = value.clone();
+            }
+            let refusal = parse(arguments).unwrap_err();
+            assert_eq!(refusal.argument, argument, "{refusal}");
+            assert!(refusal.to_string().len() < 500, "{refusal}");
+        }
+    }
+
+    #[test]
+    fn directories_may_be_left_out_only_where_a_job_goes_on() {
+        let refusal = parse(json!({ "prompt": "x" })).unwrap_err();
+        assert_eq!(refusal.argument, "allowed_dirs");
+        assert!(
+            refusal.rule.contains("only with resume_job_id"),
+            "{refusal}"
+        );
+        let id = JobId::random().unwrap().to_string();
+        let (spec, _) = parse(json!({ "prompt": "x", "resume_job_id": id })).unwrap();
+        assert!(spec.allowed_dirs.is_empty());
+        let null = json!({ "prompt": "x", "allowed_dirs": null, "resume_job_id": id });
+        assert!(parse(null).is_ok());
+    }
+
+    #[test]
+    fn a_job_that_goes_on_has_the_isolation_and_the_base_of_the_earlier_one() {
+        let id = JobId::random().unwrap().to_string();
+        for (key, value) in [
+            ("isolation", json!("worktree")),
+            ("base", json!("main")),
+            ("include_dirty", json!(true)),
+        ] {
+            let refusal = parse(json!({ "prompt": "x", "resume_job_id": id, key: value }));
+            assert_eq!(refusal.unwrap_err().argument, key);
+        }
+    }
+
+    #[test]
+    fn bypass_is_for_operators_to_allow() {
+        let arguments = json!({ "prompt": "x", "allowed_dirs": ["/srv"], "permission_mode": "bypassPermissions" });
+        let Value::Object(arguments) = arguments else {
+            unreachable!()
+        };
+        let allowed = settings(&[("HOME", "/home/nobody"), ("ALLOW_BYPASS_PERMISSIONS", "1")]);
+        assert!(parse_start(arguments.clone(), &allowed).is_ok());
+
+        let mut unasked = arguments;
+        unasked.remove("permission_mode");
+        let refusal = parse_start(
+            unasked,
+            &settings(&[
+                ("HOME", "/home/nobody"),
+                ("CLAUDE_PERMISSION_MODE", "bypassPermissions"),
+            ]),
+        );
+        assert_eq!(refusal.unwrap_err().argument, "CLAUDE_PERMISSION_MODE");
+    }
+
+    proptest! {
+        #[test]
+        fn a_relative_path_that_is_accepted_stays_inside(path in "[a./]{0,12}") {
+            let inside = stays_inside(Path::new(&path));
+            let mut depth = 0_i32;
+            let mut left = path.starts_with('/') || path.is_empty();
+            for part in path.split('/') {
+                match part {
+                    "" | "." => {}
+                    ".." => depth -= 1,
+                    _ => depth += 1,
+                }
+                left |= depth < 0;
+            }
+            prop_assert_eq!(inside, !left);
+        }
+    }
+}

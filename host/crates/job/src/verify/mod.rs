@@ -1,0 +1,373 @@
+//! Evidence to verdicts: what the host found out for itself, never what the agent said.
+//!
+//! [`run`] reads the signals of the job's own course, holds the change against the scope, runs the commands and the check
+//! components one after the other in the given order, and gives each a verdict with a cause of its own. What follows from
+//! the verdicts is [`revise`]'s to decide.
+
+mod command;
+mod component;
+mod digest;
+pub mod revise;
+mod scripts;
+mod signals;
+mod verdict;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+pub use command::Place;
+pub use signals::AgentEvidence;
+pub use verdict::{Cause, CheckVerdict, Outcome, Verdicts};
+
+use crate::artifacts::{self, Artifacts};
+use crate::checks::{CheckSpec, CommandCheck, CommandLine, Origin, ScopedPatch};
+use plugins::PluginSet;
+use process::Toolchains;
+use redact::{Redacted, Redactor};
+use redact::text;
+use workspace::Changes;
+
+/// The check component that holds the change against `scoped_patch`, and the name of its line in the result.
+const SCOPE: (&str, &str) = ("scope", SCOPE_LINE);
+
+/// The name of the scope's line in the result.
+pub const SCOPE_LINE: &str = "scoped_patch";
+
+/// What is to be verified, and where.
+#[derive(Debug, Clone)]
+pub struct Plan<'a> {
+    /// The checks, in the order in which they run and are shown.
+    pub checks: &'a [CheckSpec],
+    /// The part of the tree that the change must stay in.
+    pub scoped_patch: Option<&'a ScopedPatch>,
+    /// `Some(true)`: no change is a failure; `Some(false)`: a job that only reads; `None`: no change is a failure only where
+    /// the job itself brought checks or a scope.
+    pub expect_changes: Option<bool>,
+    /// Whether the tree has a git directory of the job's own (WORKER_ISOLATION=worktree).
+    pub isolated: bool,
+    /// The pass of the agent that is verified, counted from 1: later ones keep their own artifacts.
+    pub pass: u32,
+    /// Where commands run.
+    pub place: Place,
+    /// The end of the job's own time.
+    pub deadline: tokio::time::Instant,
+    /// Cancelled when the job is to end.
+    pub stop: CancellationToken,
+    /// The bytes of one check's digest (CHECK_OUTPUT_RESPONSE_MAX).
+    pub digest_bytes: usize,
+}
+
+/// What the verdicts are made from.
+#[derive(Debug, Clone)]
+pub struct Evidence<'a> {
+    /// The job, for check components.
+    pub job_id: &'a str,
+    /// What was asked for.
+    pub task: &'a str,
+    /// What differs from the base, taken before anything here runs.
+    pub changes: Arc<Changes>,
+    /// How the agent's pass ended.
+    pub agent: AgentEvidence,
+    /// The agent's last words, which check components may read: a claim.
+    pub agent_message: &'a str,
+    /// The cap of the job that was reached, in a sentence.
+    pub budget: Option<String>,
+}
+
+/// Something to show while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// A check begins.
+    Started(String),
+    /// A check ended; its line in the result.
+    Ended(String),
+}
+
+/// Verifies one pass. Never fails as a whole: what cannot be tried is a verdict that is no pass.
+pub async fn run(
+    plan: &Plan<'_>,
+    evidence: &Evidence<'_>,
+    plugins: &PluginSet,
+    redactor: &Redactor,
+    artifacts: &Artifacts,
+    mut progress: impl FnMut(Progress),
+) -> Verdicts {
+    let mut verdicts = Verdicts::default();
+    for (name, cause) in signals(plan, evidence) {
+        let verdict = made(name, cause, redactor);
+        progress(Progress::Ended(verdict.line()));
+        verdicts.checks.push(verdict);
+    }
+    let scope = plan.scoped_patch.map(|scope| {
+        let settings = serde_json::json!({ "paths": scope.paths });
+        component::Component {
+            name: SCOPE.1,
+            plugin: SCOPE.0,
+            settings,
+        }
+    });
+    let mut ran = component::Ran::default();
+    let toolchains = OnceLock::new();
+    if let Some(scope) = scope {
+        let verdict = run_component(&scope, plan, evidence, &ran, plugins, redactor).await;
+        progress(Progress::Ended(verdict.line()));
+        verdicts.checks.push(verdict);
+    }
+    for check in plan.checks {
+        if plan.stop.is_cancelled() || plan.deadline <= tokio::time::Instant::now() {
+            let reason = "the job ended before it".to_owned();
+            let verdict = made(check.name(), Cause::NotRun { reason }, redactor);
+            verdicts
+                .checks
+                .push(wanted_by(check.origin(), verdict, redactor));
+            continue;
+        }
+        progress(Progress::Started(check.name().to_owned()));
+        let verdict = match check {
+            CheckSpec::Command(check) => {
+                run_command(
+                    check,
+                    plan,
+                    &toolchains,
+                    &mut ran,
+                    plugins,
+                    redactor,
+                    artifacts,
+                )
+                .await
+            }
+            CheckSpec::Plugin(check) => {
+                let check = component::Component {
+                    name: &check.name,
+                    plugin: &check.plugin,
+                    settings: check.settings.clone(),
+                };
+                run_component(&check, plan, evidence, &ran, plugins, redactor).await
+            }
+        };
+        let verdict = wanted_by(check.origin(), verdict, redactor);
+        progress(Progress::Ended(verdict.line()));
+        verdicts.checks.push(verdict);
+    }
+    for name in standing(plan, plugins) {
+        let check = component::Component {
+            name,
+            plugin: name,
+            settings: serde_json::Value::Null,
+        };
+        let verdict = run_component(&check, plan, evidence, &ran, plugins, redactor).await;
+        let verdict = wanted_by(Origin::Required, verdict, redactor);
+        progress(Progress::Ended(verdict.line()));
+        verdicts.checks.push(verdict);
+    }
+    verdicts
+}
+
+/// Says in a check's line that it is the operator's.
+fn wanted_by(origin: Origin, mut verdict: CheckVerdict, redactor: &Redactor) -> CheckVerdict {
+    let word = match origin {
+        Origin::Job => return verdict,
+        Origin::Default => "default",
+        Origin::Required => "required",
+    };
+    verdict.summary = match verdict.summary.trim() {
+        "" => redactor.text(word),
+        summary => redactor.text(&format!("{word}; {summary}")),
+    };
+    verdict
+}
+
+/// The check plugins that the operator wants every job to pass (`[plugins] checks`), where the job does not name them
+/// itself.
+fn standing<'a>(plan: &'a Plan<'_>, plugins: &'a PluginSet) -> impl Iterator<Item = &'a str> {
+    let given = |name: &&String| {
+        !plan
+            .checks
+            .iter()
+            .any(|check| matches!(check, CheckSpec::Plugin(check) if check.plugin == **name))
+    };
+    plugins
+        .standing_checks()
+        .iter()
+        .filter(given)
+        .map(String::as_str)
+}
+
+async fn run_component(
+    check: &component::Component<'_>,
+    plan: &Plan<'_>,
+    evidence: &Evidence<'_>,
+    ran: &component::Ran,
+    plugins: &PluginSet,
+    redactor: &Redactor,
+) -> CheckVerdict {
+    component::run(
+        check,
+        evidence,
+        &plan.place,
+        ran,
+        plugins,
+        redactor,
+        plan.digest_bytes,
+    )
+    .await
+}
+
+fn signals(plan: &Plan<'_>, evidence: &Evidence<'_>) -> Vec<(&'static str, Cause)> {
+    let mut failing = signals::read(&signals::Course {
+        changes: &evidence.changes,
+        agent: &evidence.agent,
+        budget: evidence.budget.as_deref(),
+        expect_changes: plan.expect_changes,
+        verifies: plan.scoped_patch.is_some()
+            || plan
+                .checks
+                .iter()
+                .any(|check| check.origin() == Origin::Job),
+        isolated: plan.isolated,
+    });
+    let paths = changed_scripts(plan, &evidence.changes);
+    if !paths.is_empty() {
+        failing.push(("check_scripts", Cause::CheckScriptChanged { paths }));
+    }
+    failing
+}
+
+/// Scripts are text of a sane size; what is longer is not looked into.
+const SCRIPT_BYTES: u64 = 256 << 10;
+
+fn changed_scripts(plan: &Plan<'_>, changes: &Changes) -> Vec<String> {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let changed = |path: &str| changes.find(path.as_bytes()).is_some();
+    let before = |path: &str| {
+        changes
+            .read_before(path.as_bytes(), 0, SCRIPT_BYTES)
+            .ok()
+            .map(text)
+    };
+    let now = |path: &str| {
+        if changed(path) {
+            return changes
+                .read(path.as_bytes(), 0, SCRIPT_BYTES)
+                .ok()
+                .map(text);
+        }
+        read_bounded(&plan.place.work_dir.join(path)).map(text)
+    };
+    scripts::changed(
+        plan.checks,
+        plan.scoped_patch,
+        &scripts::Tree {
+            changed: &changed,
+            before: &before,
+            now: &now,
+        },
+    )
+}
+
+/// A file that did not change is what it was before the job. Not through a FIFO, which would never end.
+fn read_bounded(path: &PathBuf) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    let metadata = std::fs::metadata(path).ok()?;
+    if !metadata.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .ok()?
+        .take(SCRIPT_BYTES)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    Some(bytes)
+}
+
+/// A verdict that needed no run.
+fn made(name: &str, cause: Cause, redactor: &Redactor) -> CheckVerdict {
+    CheckVerdict {
+        name: name.to_owned(),
+        outcome: cause.outcome(),
+        summary: redactor.text(&text::one_line(&text::printable(&cause.to_string()), 300)),
+        cause: Some(cause),
+        digest: None,
+        artifact: None,
+        duration_ms: 0,
+        found_in: Vec::new(),
+    }
+}
+
+async fn run_command(
+    check: &CommandCheck,
+    plan: &Plan<'_>,
+    toolchains: &OnceLock<Toolchains>,
+    ran: &mut component::Ran,
+    plugins: &PluginSet,
+    redactor: &Redactor,
+    artifacts: &Artifacts,
+) -> CheckVerdict {
+    let began = Instant::now();
+    let name = artifacts::check_name(&check.name, plan.pass);
+    let name = ran.unused(name);
+    let limits = command::Limits {
+        deadline: plan.deadline,
+        stop: plan.stop.clone(),
+    };
+    let run = command::run(
+        check,
+        &plan.place,
+        toolchains,
+        &limits,
+        redactor,
+        artifacts,
+        &name,
+    )
+    .await;
+    let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let output = run
+        .artifact
+        .as_ref()
+        .and_then(|name| artifacts.text(name))
+        .unwrap_or_default();
+    let mut verdict = match run.cause {
+        None => CheckVerdict {
+            name: check.name.clone(),
+            outcome: Outcome::Passed,
+            summary: Redacted::default(),
+            cause: None,
+            digest: None,
+            artifact: None,
+            duration_ms: 0,
+            found_in: Vec::new(),
+        },
+        Some(cause) => made(&check.name, cause, redactor),
+    };
+    if !verdict.passed() && !output.trim().is_empty() {
+        let origin = digest::Origin {
+            command: origin(check),
+            exit_code: run.exit.and_then(|exit| exit.code),
+        };
+        let digest = digest::digest(&output, &origin, plan.digest_bytes, plugins, redactor).await;
+        verdict.digest = Some(digest).filter(|digest| !digest.is_empty());
+    }
+    verdict.artifact = run.artifact;
+    verdict.duration_ms = wall_ms;
+    ran.add(
+        check,
+        run.exit,
+        verdict.outcome == Outcome::TimedOut,
+        wall_ms,
+        output,
+    );
+    verdict
+}
+
+/// The tool, as far as the command says it.
+fn origin(check: &CommandCheck) -> Option<String> {
+    let words = match &check.command {
+        CommandLine::Shell(script) => script.clone(),
+        CommandLine::Argv(words) => words.join(" "),
+    };
+    Some(text::prefix(&words, 200).to_owned()).filter(|words| !words.is_empty())
+}

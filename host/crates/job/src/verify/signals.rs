@@ -1,0 +1,100 @@
+//! What the job's own course says: checks that nobody has to ask for, and that are shown only when they fail.
+
+use super::verdict::Cause;
+use workspace::{Changes, GitChange};
+
+/// How the agent's pass ended, as the host saw it. What it said is no part of this.
+#[derive(Debug, Clone, Default)]
+pub struct AgentEvidence {
+    /// Why it stopped without success: a stable word, as in `max_turns` or `agent_error`, and one sentence.
+    pub fault: Option<(String, String)>,
+    /// What it asked for and was refused, as `Bash npm install`.
+    pub denials: Vec<String>,
+}
+
+/// What the signals are read from.
+pub(super) struct Course<'a> {
+    pub(super) changes: &'a Changes,
+    pub(super) agent: &'a AgentEvidence,
+    /// The cap that was reached, in a sentence.
+    pub(super) budget: Option<&'a str>,
+    /// See [`Plan::expect_changes`](super::Plan::expect_changes).
+    pub(super) expect_changes: Option<bool>,
+    /// Whether checks or a scope were given: then somebody wants a change.
+    pub(super) verifies: bool,
+    /// Whether the tree has a git directory of the job's own, in which commits do no harm.
+    pub(super) isolated: bool,
+}
+
+/// The failing signals, each under its name.
+pub(super) fn read(course: &Course<'_>) -> Vec<(&'static str, Cause)> {
+    let mut failing = Vec::new();
+    if let Some(message) = course.budget {
+        failing.push((
+            "budget",
+            Cause::Budget {
+                message: message.to_owned(),
+            },
+        ));
+    }
+    if let Some((cause, message)) = &course.agent.fault {
+        failing.push((
+            "agent",
+            Cause::Agent {
+                cause: cause.clone(),
+                message: message.clone(),
+            },
+        ));
+    }
+    let outside: Vec<String> = course
+        .changes
+        .outside()
+        .map(|file| file.path.to_string())
+        .chain(
+            course
+                .changes
+                .unreadable_dirs
+                .iter()
+                .map(|dir| format!("{dir} (cannot be read any more)")),
+        )
+        .collect();
+    if !outside.is_empty() {
+        failing.push(("allowed_dirs", Cause::OutsideAllowedDirs { paths: outside }));
+    }
+    let git: Vec<String> = course
+        .changes
+        .git
+        .iter()
+        .filter(|change| fails(change, course.isolated))
+        .map(ToString::to_string)
+        .collect();
+    if !git.is_empty() {
+        failing.push(("git", Cause::GitChanged { what: git }));
+    }
+    let unchanged = course.changes.is_empty();
+    if unchanged && course.expect_changes.unwrap_or(course.verifies) {
+        failing.push(("changes", Cause::NoChange));
+    }
+    // Where checks vouch for the work, a refusal on the way is only a number in the result.
+    if !course.agent.denials.is_empty() && unchanged && !failing.is_empty() {
+        failing.push((
+            "permissions",
+            Cause::Denied {
+                tools: course.agent.denials.clone(),
+            },
+        ));
+    }
+    failing
+}
+
+/// The user's repository is outside every allowed directory: commits, branches and `.git` itself are not the job's to
+/// change. In a tree with a git directory of its own, commits are harmless; what git would run never is. Staging and the
+/// tree's own ignore rules are told in the result, and changed files are found without asking either.
+fn fails(change: &GitChange, isolated: bool) -> bool {
+    match change {
+        GitChange::Index { .. } | GitChange::IgnoreRules { .. } => false,
+        GitChange::Head { .. } | GitChange::Commits { .. } | GitChange::Ref { .. } => !isolated,
+        GitChange::NestedRepository { .. } => true,
+        change => change.is_tampering(),
+    }
+}

@@ -1,0 +1,381 @@
+//! What became of each check, and why.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use redact::Redacted;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It holds.
+    Passed,
+    /// It was tried and does not hold.
+    Failed,
+    /// It could not be tried. Never a pass.
+    Errored,
+    /// It did not end in its time, and was ended.
+    TimedOut,
+    /// It was left out because something before it made it pointless. Never a pass.
+    NotRun,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Errored => "errored",
+            Self::TimedOut => "timed out",
+            Self::NotRun => "not run",
+        })
+    }
+}
+
+/// Why a check did not pass. Its text is what stands in the result line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Cause {
+    /// The command ended by itself, with this code.
+    #[error("exit code {code}{}", exit_code_note(*.code))]
+    ExitCode {
+        /// 1 to 255.
+        code: i32,
+    },
+    /// Something ended the command from outside.
+    #[error("killed by signal {signal}{}", signal_note(*.signal))]
+    Signal {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The command did not end in time; its whole process tree was ended.
+    #[error("after {}", seconds(*.after_ms))]
+    TimedOut {
+        /// Its limit.
+        after_ms: u64,
+    },
+    /// The job's own time ended while the command ran.
+    #[error("the job's time was up")]
+    JobTimedOut,
+    /// There is no such program.
+    #[error("program not found: {program}")]
+    NotFound {
+        /// As it was given.
+        program: String,
+    },
+    /// There is such a file, but it may not be run.
+    #[error("not executable: {program}")]
+    NotExecutable {
+        /// As it was given.
+        program: String,
+    },
+    /// The directory to run in is not there (any more), or not in the tree.
+    #[error("no directory {cwd} to run in")]
+    NoDirectory {
+        /// As it was given.
+        cwd: String,
+    },
+    /// It wrote more than anyone could read, and was ended.
+    #[error("wrote more than {} MiB of output", .cap_bytes >> 20)]
+    Flood {
+        /// The limit.
+        cap_bytes: u64,
+    },
+    /// The system did not start it.
+    #[error("could not be started: {message}")]
+    NotStarted {
+        /// What the system said.
+        message: String,
+    },
+    /// A check component found something.
+    #[error("{summary}")]
+    Findings {
+        /// The component's few words.
+        summary: String,
+    },
+    /// A check component is missing, broke down, or ran over a limit.
+    #[error("{message}")]
+    Plugin {
+        /// One sentence: which plugin, what happened, what to do.
+        message: String,
+    },
+    /// The job ran, and nothing is changed where a change was asked for.
+    #[error("no change was made")]
+    NoChange,
+    /// Files outside the allowed directories were changed.
+    #[error("{}", listed(.paths))]
+    OutsideAllowedDirs {
+        /// Those files.
+        paths: Vec<String>,
+    },
+    /// The repository's own state was changed: commits, branches, `.git`, hooks, configuration.
+    #[error("{}", listed(.what))]
+    GitChanged {
+        /// What, in words.
+        what: Vec<String>,
+    },
+    /// A file that a check runs was changed by the job, so that the check no longer says what it was asked to say.
+    #[error("the job changed {}", listed(.paths))]
+    CheckScriptChanged {
+        /// Those files.
+        paths: Vec<String>,
+    },
+    /// The agent stopped without success.
+    #[error("{message}")]
+    Agent {
+        /// The stable name of the cause, as in `max_turns`.
+        cause: String,
+        /// One sentence.
+        message: String,
+    },
+    /// The agent was refused what it asked for, and nothing else vouches for its work.
+    #[error("refused: {}", listed(.tools))]
+    Denied {
+        /// The tools, with their targets.
+        tools: Vec<String>,
+    },
+    /// A cap of the job was reached.
+    #[error("{message}")]
+    Budget {
+        /// Which one.
+        message: String,
+    },
+    /// It was left out.
+    #[error("{reason}")]
+    NotRun {
+        /// Why.
+        reason: String,
+    },
+}
+
+fn exit_code_note(code: i32) -> String {
+    match code {
+        126 => ": found but not executable".to_owned(),
+        127 => ": command not found".to_owned(),
+        // A shell reports its child's signal this way. 124 is what timeout(1) says: the command's own limit, not ours.
+        129..=165 => format!(
+            ": killed by signal {}{}",
+            code - 128,
+            signal_note(code - 128)
+        ),
+        _ => String::new(),
+    }
+}
+
+fn signal_note(signal: i32) -> &'static str {
+    match signal {
+        1 => " (SIGHUP)",
+        2 => " (SIGINT)",
+        3 => " (SIGQUIT)",
+        4 => " (SIGILL)",
+        6 => " (SIGABRT)",
+        7 => " (SIGBUS)",
+        8 => " (SIGFPE)",
+        9 => " (SIGKILL, often: out of memory)",
+        11 => " (SIGSEGV)",
+        13 => " (SIGPIPE)",
+        15 => " (SIGTERM)",
+        24 => " (SIGXCPU)",
+        25 => " (SIGXFSZ)",
+        31 => " (SIGSYS)",
+        _ => "",
+    }
+}
+
+fn seconds(ms: u64) -> String {
+    if ms.is_multiple_of(1000) {
+        format!("{} s", ms / 1000)
+    } else {
+        format!("{ms} ms")
+    }
+}
+
+/// A few of many, so that a result line stays a line.
+fn listed(items: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = items
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match items.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}, +{more} more"),
+    }
+}
+
+impl Cause {
+    /// How a check with this cause ended.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::TimedOut { .. } | Self::JobTimedOut => Outcome::TimedOut,
+            Self::NotFound { .. }
+            | Self::NotExecutable { .. }
+            | Self::NoDirectory { .. }
+            | Self::NotStarted { .. }
+            | Self::Plugin { .. } => Outcome::Errored,
+            Self::NotRun { .. } => Outcome::NotRun,
+            _ => Outcome::Failed,
+        }
+    }
+
+    /// Whether the agent could do something about it in another pass. Not where the host or the caller must act, and
+    /// not where the evidence itself was tampered with.
+    pub fn is_for_the_agent(&self) -> bool {
+        match self {
+            Self::ExitCode { code } => !matches!(code, 126 | 127),
+            Self::Signal { .. }
+            | Self::TimedOut { .. }
+            | Self::Flood { .. }
+            | Self::Findings { .. }
+            | Self::NoChange
+            | Self::OutsideAllowedDirs { .. }
+            | Self::CheckScriptChanged { .. }
+            | Self::Denied { .. } => true,
+            Self::Agent { cause, .. } => cause == "max_turns",
+            Self::JobTimedOut
+            | Self::NotFound { .. }
+            | Self::NotExecutable { .. }
+            | Self::NoDirectory { .. }
+            | Self::NotStarted { .. }
+            | Self::Plugin { .. }
+            | Self::GitChanged { .. }
+            | Self::Budget { .. }
+            | Self::NotRun { .. } => false,
+        }
+    }
+}
+
+/// One check, after it was tried.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckVerdict {
+    /// The check's name.
+    pub name: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// A few words for the result line; empty where the outcome says all.
+    pub summary: Redacted,
+    /// Why it did not pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// What explains a failure, cut to the budget of a reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Redacted>,
+    /// The name of the artifact that holds its whole output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<String>,
+    /// Milliseconds that it took.
+    pub duration_ms: u64,
+    /// The files that a check component found fault with, relative to the working directory.
+    #[serde(skip)]
+    pub found_in: Vec<String>,
+}
+
+impl CheckVerdict {
+    /// The line in the result: `unit tests: failed (exit code 1)`.
+    pub fn line(&self) -> String {
+        match self.summary.trim() {
+            "" => self.bare_line(),
+            summary => format!("{} ({summary})", self.bare_line()),
+        }
+    }
+
+    /// The line where its reason stands elsewhere: `agent: failed`.
+    pub fn bare_line(&self) -> String {
+        format!("{}: {}", self.name, self.outcome)
+    }
+
+    /// Whether it holds.
+    pub fn passed(&self) -> bool {
+        self.outcome == Outcome::Passed
+    }
+}
+
+/// The verdicts of one verification, in the order in which the checks were given.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(transparent)]
+pub struct Verdicts {
+    /// One for each check, and one for each result signal that says something.
+    pub checks: Vec<CheckVerdict>,
+}
+
+impl Verdicts {
+    /// Whether every single one passed. Nothing checked at all counts as passed: the result then shows no check.
+    pub fn passed(&self) -> bool {
+        self.checks.iter().all(CheckVerdict::passed)
+    }
+
+    /// Those that did not pass.
+    pub fn failing(&self) -> impl Iterator<Item = &CheckVerdict> {
+        self.checks.iter().filter(|check| !check.passed())
+    }
+
+    /// The lines of the result.
+    pub fn lines(&self) -> Vec<String> {
+        self.checks.iter().map(CheckVerdict::line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_has_words_of_its_own() {
+        let paths = |count: usize| (0..count).map(|n| format!("f{n}")).collect::<Vec<_>>();
+        let rows = [
+            Cause::ExitCode { code: 1 },
+            Cause::ExitCode { code: 124 },
+            Cause::ExitCode { code: 126 },
+            Cause::ExitCode { code: 127 },
+            Cause::ExitCode { code: 137 },
+            Cause::Signal { signal: 11 },
+            Cause::Signal { signal: 40 },
+            Cause::TimedOut { after_ms: 600_000 },
+            Cause::TimedOut { after_ms: 1500 },
+            Cause::JobTimedOut,
+            Cause::NotFound {
+                program: "npm".into(),
+            },
+            Cause::NotExecutable {
+                program: "./run".into(),
+            },
+            Cause::NoDirectory { cwd: "web".into() },
+            Cause::Flood {
+                cap_bytes: 64 << 20,
+            },
+            Cause::NotStarted {
+                message: "out of processes".into(),
+            },
+            Cause::Findings {
+                summary: "2 files outside: a, b".into(),
+            },
+            Cause::NoChange,
+            Cause::OutsideAllowedDirs { paths: paths(7) },
+            Cause::GitChanged {
+                what: vec!["HEAD moved".into()],
+            },
+            Cause::CheckScriptChanged {
+                paths: vec!["run-tests.sh".into()],
+            },
+            Cause::Denied {
+                tools: vec!["Bash (curl)".into()],
+            },
+        ];
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|cause| {
+                let revise = if cause.is_for_the_agent() {
+                    "agent"
+                } else {
+                    "-"
+                };
+                format!("{} ({cause}) {revise}", cause.outcome())
+            })
+            .collect();
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+}

@@ -1,0 +1,398 @@
+//! From a plugin's source to its component, pinned in its manifest.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use wit_component::ComponentEncoder;
+
+use plugins::engine::digest;
+use plugins::manifest::{self, Manifest};
+use super::lock;
+
+/// Rust's target for components without WASI.
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What JavaScript plugins are built with.
+const COMPONENTIZE_JS: &str = "@bytecodealliance/componentize-js";
+
+/// What Python plugins are built with, and the version that was tried.
+const COMPONENTIZE_PY: (&str, &str) = ("componentize-py", "0.25.1");
+
+/// What cargo says when it wants something from the network and does not get it.
+const NO_NETWORK: [&str; 6] = [
+    "offline mode",
+    "--offline was specified",
+    "failed to download",
+    "failed to fetch",
+    "Unable to update registry",
+    "download of",
+];
+
+/// What a build made.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The manifest, with the new digest.
+    pub manifest: Manifest,
+    /// Where the component lies.
+    pub component: PathBuf,
+    /// Its digest, in hex.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// Why there is no component.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The manifest is missing or wrong.
+    #[error("{0}")]
+    Manifest(String),
+    /// A tool is missing; the text says how to get it.
+    #[error("{0}")]
+    Tool(String),
+    /// A tool failed, and printed why.
+    #[error("{program} failed; its output is above")]
+    Failed {
+        /// The program.
+        program: String,
+    },
+    /// What came out is no component.
+    #[error("{file}: {what}")]
+    Component {
+        /// The core module.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The file system is in the way.
+    #[error("{file}: {error}")]
+    File {
+        /// Which file.
+        file: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// Builds the plugin in a folder. Tools print to stderr.
+///
+/// # Errors
+/// What is missing or wrong, with the command that helps where there is one.
+pub fn build(folder: &Path) -> Result<Built, BuildError> {
+    let manifest = Manifest::read(folder).map_err(BuildError::Manifest)?;
+    let component = manifest.component();
+    let language = manifest
+        .build
+        .as_ref()
+        .map_or("rust", |build| build.language.as_str());
+    let source = manifest
+        .build
+        .as_ref()
+        .and_then(|build| build.source.clone());
+    match language {
+        "rust" => {
+            let bytes = rust(folder)?;
+            std::fs::write(&component, bytes).map_err(|error| file_error(&component, error))?;
+        }
+        "js" => javascript(
+            folder,
+            &source.unwrap_or_else(|| "plugin.js".to_owned()),
+            &manifest,
+        )?,
+        "python" => python(
+            folder,
+            &source.unwrap_or_else(|| "plugin.py".to_owned()),
+            &manifest,
+        )?,
+        other => {
+            let rule = format!("build.language: {other:?} is none of rust, js, python");
+            return Err(BuildError::Manifest(format!(
+                "{}: {rule}",
+                folder.join(manifest::FILE).display()
+            )));
+        }
+    }
+    let bytes = std::fs::read(&component).map_err(|error| file_error(&component, error))?;
+    let sha256 = digest(&bytes);
+    pin(folder, &sha256)?;
+    let manifest = Manifest {
+        sha256: Some(sha256.clone()),
+        ..manifest
+    };
+    Ok(Built {
+        manifest,
+        component,
+        sha256,
+        size: bytes.len() as u64,
+    })
+}
+
+/// A Rust crate: cargo to a core module, and that to a component in process.
+fn rust(folder: &Path) -> Result<Vec<u8>, BuildError> {
+    have_target(folder)?;
+    let cargo_toml = folder.join("Cargo.toml");
+    let cargo_lock = folder.join("Cargo.lock");
+    lock::write_where_missing(folder).map_err(|error| file_error(&cargo_lock, error))?;
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(folder).args([
+        "build",
+        "--release",
+        "--lib",
+        "--target",
+        TARGET,
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    // Left over from an outer cargo, and meant for its crates.
+    for name in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CARGO_BUILD_TARGET",
+    ] {
+        cargo.env_remove(name);
+    }
+    if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        cargo.env("CARGO_TERM_COLOR", "always");
+    }
+    let (succeeded, messages, offline) = watched(&mut cargo)
+        .map_err(|error| BuildError::Tool(format!("cargo: {error}; https://rustup.rs has it")))?;
+    if !succeeded && offline {
+        return Err(BuildError::Tool(format!(
+            "cargo could not download the crates that {} names; build it once where crates.io can be reached (or run \
+             `cargo fetch` there), and it builds without a network from then on",
+            cargo_toml.display()
+        )));
+    }
+    if !succeeded {
+        return Err(BuildError::Failed {
+            program: "cargo build".to_owned(),
+        });
+    }
+    let manifest_path = std::fs::canonicalize(&cargo_toml);
+    let manifest_path = manifest_path.map_err(|error| file_error(&cargo_toml, error))?;
+    let artifact = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .filter(|message| {
+            message["manifest_path"]
+                .as_str()
+                .is_some_and(|path| Path::new(path) == manifest_path)
+        })
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
+        .filter_map(|file| file.as_str().map(PathBuf::from))
+        .find(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "wasm")
+        });
+    let Some(module) = artifact else {
+        let what = "builds no .wasm: its [lib] needs crate-type = [\"cdylib\"]".to_owned();
+        return Err(BuildError::Component {
+            file: cargo_toml.display().to_string(),
+            what,
+        });
+    };
+    let core = std::fs::read(&module).map_err(|error| file_error(&module, error))?;
+    encode(&core).map_err(|what| BuildError::Component {
+        file: module.display().to_string(),
+        what,
+    })
+}
+
+/// Runs cargo with its diagnostics passed on: whether it succeeded, its messages, and whether it lacked the network.
+fn watched(cargo: &mut Command) -> std::io::Result<(bool, String, bool)> {
+    let mut child = cargo
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut diagnostics = child.stderr.take();
+    let reader = std::thread::spawn(move || {
+        let mut offline = false;
+        for line in diagnostics
+            .iter_mut()
+            .flat_map(|pipe| BufReader::new(pipe).lines())
+        {
+            let Ok(line) = line else { break };
+            offline |= NO_NETWORK.iter().any(|words| line.contains(words));
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+        offline
+    });
+    let mut messages = Vec::new();
+    if let Some(pipe) = &mut child.stdout {
+        pipe.read_to_end(&mut messages)?;
+    }
+    let status = child.wait()?;
+    let offline = reader.join().unwrap_or_default();
+    let messages = String::from_utf8_lossy(&messages).into_owned();
+    Ok((status.success(), messages, offline))
+}
+
+/// A component of a core module that wit-bindgen described.
+///
+/// # Errors
+/// What is wrong with the module.
+pub fn encode(core: &[u8]) -> Result<Vec<u8>, String> {
+    let encoded = ComponentEncoder::default()
+        .validate(true)
+        .module(core)
+        .and_then(|mut encoder| encoder.encode());
+    encoded.map_err(|error| format!("no component can be made of it: {error:#}"))
+}
+
+/// Makes sure that the compiler can build WebAssembly.
+fn have_target(folder: &Path) -> Result<(), BuildError> {
+    let installed = || {
+        let output = Command::new("rustc")
+            .current_dir(folder)
+            .args(["--print", "target-libdir", "--target", TARGET])
+            .output()
+            .map_err(|error| {
+                BuildError::Tool(format!("rustc: {error}; https://rustup.rs has it"))
+            })?;
+        Ok(Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
+    };
+    if installed()? {
+        return Ok(());
+    }
+    let added = Command::new("rustup")
+        .current_dir(folder)
+        .args(["target", "add", TARGET])
+        .stdout(Stdio::null())
+        .status();
+    if installed()? {
+        return Ok(());
+    }
+    Err(BuildError::Tool(match added {
+        Ok(_) => {
+            format!("Rust cannot build for {TARGET}; run: rustup target add {TARGET}")
+        }
+        Err(_) => format!(
+            "Rust cannot build for {TARGET}, and there is no rustup to add it with: install the package of your \
+             distribution that has Rust's library for wasm32, or Rust from https://rustup.rs and run: \
+             rustup target add {TARGET}"
+        ),
+    }))
+}
+
+/// The folder, relative to the plugin's, with the interface for tools that want it as files, and the world in it that
+/// gives what the manifest wants: other languages than Rust import their whole world, and an import without its grant
+/// does not load.
+fn interface(folder: &Path, manifest: &Manifest) -> Result<(&'static str, String), BuildError> {
+    const PLACE: &str = "target/wit";
+    let place = folder.join(PLACE);
+    let written = |file: &Path, text: &str| {
+        std::fs::write(file, text).map_err(|error| file_error(file, error))
+    };
+    let _ = std::fs::remove_dir_all(&place);
+    std::fs::create_dir_all(&place).map_err(|error| file_error(&place, error))?;
+    let vendored = folder.join("vendor/wit");
+    if vendored.is_dir() {
+        let entries = std::fs::read_dir(&vendored).map_err(|error| file_error(&vendored, error))?;
+        for entry in entries.flatten() {
+            let to = place.join(entry.file_name());
+            std::fs::copy(entry.path(), &to).map_err(|error| file_error(&to, error))?;
+        }
+    } else {
+        // A plugin of this repository has no copy of its own.
+        for (path, text) in super::VENDORED {
+            if let Some(name) = path.strip_prefix("wit/") {
+                written(&place.join(name), text)?;
+            }
+        }
+    }
+    let kind = manifest.kind;
+    let wants = |grant: &str| {
+        let mut wants = manifest.wants.iter();
+        wants.any(|want| want.split(':').next() == Some(grant))
+    };
+    let mut imports = String::new();
+    for interface in ["files", "clock"] {
+        if wants(interface) {
+            imports.push_str(&format!(" import {interface};"));
+        }
+    }
+    let world = format!("world wanted {{ include {kind}-plugin;{imports} }}\n");
+    written(&place.join("wanted.wit"), &world)?;
+    Ok((PLACE, "worker:plugin/wanted".to_owned()))
+}
+
+/// componentize-js from the plugin's own node_modules, with every part of WASI left out but the streams that `console` and
+/// the engine itself write to: they say why it broke down.
+fn javascript(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), BuildError> {
+    if !folder.join("node_modules").join(COMPONENTIZE_JS).is_dir() {
+        return Err(BuildError::Tool(format!(
+            "{COMPONENTIZE_JS} is not installed; run: cd {} && npm install --ignore-scripts --save-dev {COMPONENTIZE_JS}@0.23.0",
+            folder.display()
+        )));
+    }
+    let script = format!(
+        "import {{ componentize }} from '{COMPONENTIZE_JS}'; import {{ writeFile }} from 'node:fs/promises'; \
+         const [sourcePath, witPath, worldName, out] = process.argv.slice(-4); \
+         const made = await componentize({{ sourcePath, witPath, worldName, \
+         disableFeatures: ['random', 'clocks', 'http', 'fetch-event'] }}); \
+         await writeFile(out, made.component);"
+    );
+    let (wit, world) = interface(folder, manifest)?;
+    let mut node = Command::new("node");
+    node.current_dir(folder)
+        .args(["--input-type=module", "--eval", &script, "--"]);
+    node.args([source, wit, &world, &manifest.component]);
+    node.stdout(Stdio::null());
+    run(node, "node (componentize-js)", "https://nodejs.org has it")
+}
+
+/// componentize-py from the plugin's own `.venv`, else from PATH.
+fn python(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), BuildError> {
+    let (name, version) = COMPONENTIZE_PY;
+    let own = Path::new(".venv").join(if cfg!(windows) { "Scripts" } else { "bin" });
+    let own = std::path::absolute(folder.join(own).join(name));
+    let own = own.ok().filter(|tool| tool.is_file());
+    let (wit, world) = interface(folder, manifest)?;
+    let mut tool = Command::new(own.unwrap_or_else(|| PathBuf::from(name)));
+    tool.current_dir(folder)
+        // Its own frames help nobody: the traceback of the plugin's source is what counts.
+        .env("RUST_BACKTRACE", "0")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .args(["-d", wit, "-w", &world, "componentize"])
+        .args([source.trim_end_matches(".py"), "-o", &manifest.component])
+        .stdout(Stdio::null());
+    let install = format!(
+        "run: cd {} && python3 -m venv .venv && .venv/bin/pip install {name}=={version}",
+        folder.display()
+    );
+    run(tool, name, &install)
+}
+
+fn run(mut command: Command, program: &str, missing: &str) -> Result<(), BuildError> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(BuildError::Failed {
+            program: program.to_owned(),
+        }),
+        Err(error) => Err(BuildError::Tool(format!("{program}: {error}; {missing}"))),
+    }
+}
+
+/// Writes the digest into the manifest, and leaves everything else in it as it is.
+fn pin(folder: &Path, sha256: &str) -> Result<(), BuildError> {
+    let file = folder.join(manifest::FILE);
+    let text = std::fs::read_to_string(&file).map_err(|error| file_error(&file, error))?;
+    let mut document: toml_edit::DocumentMut = text
+        .parse()
+        .map_err(|error| BuildError::Manifest(format!("{}: {error}", file.display())))?;
+    if document.get("sha256").and_then(|pin| pin.as_str()) != Some(sha256) {
+        document["sha256"] = toml_edit::value(sha256);
+        std::fs::write(&file, document.to_string()).map_err(|error| file_error(&file, error))?;
+    }
+    Ok(())
+}
+
+fn file_error(file: &Path, error: std::io::Error) -> BuildError {
+    BuildError::File {
+        file: file.display().to_string(),
+        error,
+    }
+}

@@ -1,0 +1,701 @@
+//! `plugin test`: a plugin in the real engine against cases in files, `cases/NAME/case.json`. What a case says depends on
+//! the kind; `plugins/README.md` has the whole.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use plugins::check::{Change, ChangedFile, Command, Output, ReadError, Snapshot};
+use gateway::wire::{Reply, Sse};
+use plugins::loaded::Cost;
+use plugins::manifest::Manifest;
+use plugins::summarizer::{Content, Request};
+use plugins::{Engine, Kind, PluginError, PluginSet};
+use redact::{KnownValues, Redactor, ScannerSource};
+
+/// How one case went.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The case's folder.
+    pub name: String,
+    /// What is not as expected, one line each; empty when it passed.
+    pub wrong: Vec<String>,
+    /// What it cost.
+    pub cost: Cost,
+    /// What the plugin logged, as a job's log would have it.
+    pub log: Vec<String>,
+}
+
+/// Why the cases could not be run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum CasesError {
+    /// The plugin cannot be used.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// A case cannot be read.
+    #[error("{file}: {what}")]
+    Case {
+        /// Which file.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// A case of a check.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckCase {
+    #[serde(default)]
+    settings: Value,
+    #[serde(default)]
+    task: String,
+    /// Changed files with their text before and after; absent: not there.
+    #[serde(default)]
+    changed: BTreeMap<String, BeforeAfter>,
+    /// Other files of the tree.
+    #[serde(default)]
+    tree: BTreeMap<String, String>,
+    #[serde(default)]
+    commands: Vec<CommandCase>,
+    #[serde(default)]
+    agent_message: String,
+    expect: CheckExpectation,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BeforeAfter {
+    before: Option<String>,
+    after: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommandCase {
+    name: String,
+    #[serde(default)]
+    argv: Vec<String>,
+    exit_code: Option<i32>,
+    #[serde(default)]
+    stdout: String,
+    #[serde(default)]
+    stderr: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckExpectation {
+    passed: Option<bool>,
+    summary: Option<String>,
+    /// Each of these must be among the findings: only the fields that are given count. An empty list: no finding.
+    findings: Option<Vec<Map<String, Value>>>,
+    /// A part of the refusal.
+    error: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SummarizerCase {
+    /// The text, or a file beside the case.
+    text: Option<String>,
+    file: Option<String>,
+    #[serde(default = "test_output")]
+    content: String,
+    origin: Option<String>,
+    exit_code: Option<i32>,
+    #[serde(default = "two_kilobytes")]
+    max_bytes: usize,
+    expect: TextExpectation,
+}
+
+fn test_output() -> String {
+    "test-output".to_owned()
+}
+
+fn two_kilobytes() -> usize {
+    2000
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TextExpectation {
+    text: Option<String>,
+    #[serde(default)]
+    contains: Vec<String>,
+    #[serde(default)]
+    lacks: Vec<String>,
+    error: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RedactorCase {
+    text: Option<String>,
+    file: Option<String>,
+    expect: RedactorExpectation,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RedactorExpectation {
+    redacted: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DialectCase {
+    #[serde(default)]
+    model: String,
+    /// A canonical request to be rewritten.
+    request: Option<Value>,
+    /// A whole reply to be made canonical, or an error to be judged.
+    reply: Option<ReplyCase>,
+    /// Data of streamed events, one network read each.
+    #[serde(default)]
+    events: Vec<Vec<String>>,
+    expect: DialectExpectation,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplyCase {
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: Value,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DialectExpectation {
+    recognises: Option<String>,
+    path: Option<String>,
+    /// Field for field, what the request becomes.
+    request: Option<Value>,
+    /// What the reply becomes.
+    response: Option<Value>,
+    /// Canonical chunks of the stream.
+    chunks: Option<Vec<Value>>,
+    failure: Option<String>,
+    retry: Option<bool>,
+    error: Option<String>,
+}
+
+/// Runs every case of a plugin, ordered by name. Components of more than `largest` bytes are refused.
+///
+/// # Errors
+/// When the plugin does not load or a case cannot be read.
+pub fn run(
+    engine: &Arc<Engine>,
+    manifest: &Manifest,
+    largest: u64,
+) -> Result<Vec<Outcome>, CasesError> {
+    let set = PluginSet::of_manifest(engine, manifest, largest)?;
+    let mut folders = std::fs::read_dir(manifest.folder.join("cases"))
+        .map(|entries| {
+            entries
+                .flatten()
+                .map(|entry| entry.path())
+                .filter(|path| path.is_dir())
+                .collect::<Vec<_>>()
+        })
+        .unwrap_or_default();
+    folders.sort();
+    let mut outcomes = Vec::new();
+    for folder in folders {
+        let before = set.cost(&manifest.id);
+        let wrong = match manifest.kind {
+            Kind::Check => check(&set, manifest, &folder)?,
+            Kind::Summarizer => summarizer(&set, manifest, &folder)?,
+            Kind::Redactor => redactor(&set, manifest, &folder)?,
+            Kind::Dialect => dialect(&set, manifest, &folder)?,
+        };
+        let name = folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        outcomes.push(Outcome {
+            name,
+            wrong,
+            log: set.take_log(str::to_owned),
+            cost: set.cost(&manifest.id).since(&before),
+        });
+    }
+    Ok(outcomes)
+}
+
+fn read<T: serde::de::DeserializeOwned>(folder: &Path) -> Result<T, CasesError> {
+    let file = folder.join("case.json");
+    let wrong = |what: String| CasesError::Case {
+        file: file.display().to_string(),
+        what,
+    };
+    let text = std::fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
+}
+
+/// The text of a case, in it or in a file beside it.
+fn text_of(
+    folder: &Path,
+    text: Option<String>,
+    file: Option<String>,
+) -> Result<String, CasesError> {
+    match (text, file) {
+        (Some(text), None) => Ok(text),
+        (None, Some(name)) => {
+            let path: PathBuf = folder.join(name);
+            std::fs::read_to_string(&path).map_err(|error| CasesError::Case {
+                file: path.display().to_string(),
+                what: error.to_string(),
+            })
+        }
+        _ => {
+            let what = "give either text or file".to_owned();
+            Err(CasesError::Case {
+                file: folder.join("case.json").display().to_string(),
+                what,
+            })
+        }
+    }
+}
+
+/// A failure that was expected, or not.
+fn failure(error: &PluginError, expected: Option<&str>) -> Vec<String> {
+    match expected {
+        Some(expected) if error.to_string().contains(expected) => Vec::new(),
+        Some(expected) => vec![format!("expected an error with {expected:?}, got: {error}")],
+        None => vec![error.to_string()],
+    }
+}
+
+fn differ(what: &str, expected: &Value, got: &Value) -> Option<String> {
+    (expected != got).then(|| format!("{what}: expected {expected}, got {got}"))
+}
+
+fn check(set: &PluginSet, manifest: &Manifest, folder: &Path) -> Result<Vec<String>, CasesError> {
+    let case: CheckCase = read(folder)?;
+    let (settings, expect) = (case.settings.clone(), &case.expect);
+    let plugin = set.check(&manifest.id)?;
+    let expect = CheckExpectation {
+        passed: expect.passed,
+        summary: expect.summary.clone(),
+        findings: expect.findings.clone(),
+        error: expect.error.clone(),
+    };
+    let report = match plugin.run(Arc::new(MadeUp::of(case)), &settings) {
+        Ok(report) => report,
+        Err(error) => return Ok(failure(&error, expect.error.as_deref())),
+    };
+    let got = json!(report);
+    let mut wrong = Vec::new();
+    if let Some(error) = &expect.error {
+        wrong.push(format!("expected an error with {error:?}, got {got}"));
+    }
+    wrong.extend(
+        expect
+            .passed
+            .and_then(|passed| differ("passed", &json!(passed), &got["passed"])),
+    );
+    wrong.extend(
+        expect
+            .summary
+            .and_then(|summary| differ("summary", &json!(summary), &got["summary"])),
+    );
+    if let Some(expected) = expect.findings {
+        let findings = got["findings"].as_array().cloned().unwrap_or_default();
+        let fits = |finding: &Value, expected: &Map<String, Value>| {
+            expected.iter().all(|(key, value)| &finding[key] == value)
+        };
+        for expected in &expected {
+            if !findings.iter().any(|finding| fits(finding, expected)) {
+                wrong.push(format!(
+                    "no finding with {}",
+                    Value::Object(expected.clone())
+                ));
+            }
+        }
+        for finding in findings
+            .iter()
+            .filter(|finding| !expected.iter().any(|expected| fits(finding, expected)))
+        {
+            wrong.push(format!("not expected: {finding}"));
+        }
+    }
+    Ok(wrong)
+}
+
+fn summarizer(
+    set: &PluginSet,
+    manifest: &Manifest,
+    folder: &Path,
+) -> Result<Vec<String>, CasesError> {
+    let case: SummarizerCase = read(folder)?;
+    let text = text_of(folder, case.text, case.file)?;
+    let content = match case.content.as_str() {
+        "log" => Content::Log,
+        "diff" => Content::Diff,
+        "test-output" => Content::TestOutput,
+        "command-output" => Content::CommandOutput,
+        _ => Content::Other,
+    };
+    let request = Request {
+        content,
+        text: &text,
+        origin: case.origin.as_deref(),
+        exit_code: case.exit_code,
+        max_bytes: case.max_bytes,
+    };
+    let summary = match set.summarizer(&manifest.id)?.summarize(&request) {
+        Ok(summary) => summary,
+        Err(error) => return Ok(failure(&error, case.expect.error.as_deref())),
+    };
+    let mut wrong = Vec::new();
+    if let Some(error) = &case.expect.error {
+        wrong.push(format!("expected an error with {error:?}, got a summary"));
+    }
+    wrong.extend(
+        case.expect
+            .text
+            .and_then(|text| differ("text", &json!(text), &json!(summary.text))),
+    );
+    for part in case
+        .expect
+        .contains
+        .iter()
+        .filter(|part| !summary.text.contains(*part))
+    {
+        wrong.push(format!("{part:?} is not in {:?}", summary.text));
+    }
+    for part in case
+        .expect
+        .lacks
+        .iter()
+        .filter(|part| summary.text.contains(*part))
+    {
+        wrong.push(format!("{part:?} is in {:?}", summary.text));
+    }
+    for kept in summary
+        .kept
+        .iter()
+        .filter(|kept| !summary.text.contains(&text[(*kept).clone()]))
+    {
+        wrong.push(format!(
+            "the bytes {}..{} count as kept and are not in the summary",
+            kept.start, kept.end
+        ));
+    }
+    Ok(wrong)
+}
+
+/// Redacts in one piece and in many small ones; both must give what is expected.
+fn redactor(
+    set: &PluginSet,
+    manifest: &Manifest,
+    folder: &Path,
+) -> Result<Vec<String>, CasesError> {
+    let case: RedactorCase = read(folder)?;
+    let text = text_of(folder, case.text, case.file)?;
+    let scanner: Arc<dyn ScannerSource> = set.redactor(&manifest.id)?;
+    let redactor = Redactor::new(KnownValues::new(), vec![scanner]);
+    let mut wrong = Vec::new();
+    for size in [usize::MAX, 1, 7, 64] {
+        let mut stream = redactor.stream();
+        let mut redacted = String::new();
+        for piece in text.as_bytes().chunks(size) {
+            redacted.push_str(&stream.push(piece));
+        }
+        redacted.push_str(&stream.finish());
+        if redacted != case.expect.redacted {
+            let how = if size == usize::MAX {
+                "in one piece".to_owned()
+            } else {
+                format!("in pieces of {size}")
+            };
+            wrong.push(format!(
+                "{how}: expected {:?}, got {redacted:?}",
+                case.expect.redacted
+            ));
+        }
+    }
+    Ok(wrong)
+}
+
+fn dialect(set: &PluginSet, manifest: &Manifest, folder: &Path) -> Result<Vec<String>, CasesError> {
+    let case: DialectCase = read(folder)?;
+    let plugin = set.dialect(&manifest.id)?;
+    let expect = &case.expect;
+    let mut wrong = Vec::new();
+    if let Some(pattern) = &expect.recognises
+        && !plugin.recognises().contains(pattern)
+    {
+        wrong.push(format!(
+            "recognises: {pattern:?} is not among {:?}",
+            plugin.recognises()
+        ));
+    }
+    let facts = plugin.facts(&case.model)?;
+    wrong.extend(
+        expect
+            .path
+            .as_ref()
+            .and_then(|path| differ("path", &json!(path), &json!(facts.endpoint.path))),
+    );
+    let as_json = |bytes: &[u8]| {
+        serde_json::from_slice(bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
+    };
+    if let Some(request) = &case.request {
+        match plugin.request(request.to_string().as_bytes(), &case.model) {
+            Ok(outbound) => wrong.extend(
+                expect
+                    .request
+                    .as_ref()
+                    .and_then(|expected| differ("request", expected, &as_json(&outbound.body))),
+            ),
+            Err(error) => wrong.extend(failure(&error, expect.error.as_deref())),
+        }
+    }
+    if let Some(reply) = &case.reply {
+        let body = reply
+            .body
+            .as_str()
+            .map_or_else(|| reply.body.to_string(), str::to_owned);
+        let headers = reply.headers.clone().into_iter().collect::<Vec<_>>();
+        let reply = Reply {
+            status: reply.status,
+            headers: &headers,
+            body: body.as_bytes(),
+        };
+        if let Some(expected) = &expect.response {
+            match plugin.response(reply, &case.model) {
+                Ok(response) => wrong.extend(differ("response", expected, &as_json(&response))),
+                Err(error) => wrong.extend(failure(&error, expect.error.as_deref())),
+            }
+        }
+        if expect.failure.is_some() || expect.retry.is_some() {
+            match plugin.classify(reply) {
+                Ok(verdict) => {
+                    let failure = kebab(&format!("{:?}", verdict.failure));
+                    wrong.extend(
+                        expect.failure.as_ref().and_then(|expected| {
+                            differ("failure", &json!(expected), &json!(failure))
+                        }),
+                    );
+                    wrong.extend(expect.retry.and_then(|expected| {
+                        differ("retry", &json!(expected), &json!(verdict.retry))
+                    }));
+                }
+                Err(error) => wrong.extend(failure(&error, expect.error.as_deref())),
+            }
+        }
+    }
+    if let Some(expected) = &expect.chunks {
+        let stream = || {
+            let mut translation = plugin.translation(&case.model)?;
+            let mut chunks = Vec::new();
+            for read in &case.events {
+                let events = read
+                    .iter()
+                    .map(|data| Sse {
+                        event: None,
+                        data: data.clone(),
+                    })
+                    .collect::<Vec<_>>();
+                chunks.extend(translation.push(&events)?);
+            }
+            chunks.extend(translation.finish(true)?);
+            Ok(chunks)
+        };
+        match stream() {
+            Ok(chunks) => {
+                let chunks = chunks
+                    .iter()
+                    .map(|chunk| as_json(chunk.as_bytes()))
+                    .collect::<Vec<_>>();
+                wrong.extend(differ("chunks", &json!(expected), &json!(chunks)));
+            }
+            Err(error) => wrong.extend(failure(&error, expect.error.as_deref())),
+        }
+    }
+    Ok(wrong)
+}
+
+/// `RateLimited` as `rate-limited`.
+fn kebab(name: &str) -> String {
+    let mut kebab = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !kebab.is_empty() {
+            kebab.push('-');
+        }
+        kebab.extend(letter.to_lowercase());
+    }
+    kebab
+}
+
+/// The job of a case.
+struct MadeUp {
+    case: CheckCase,
+}
+
+impl MadeUp {
+    fn of(case: CheckCase) -> Self {
+        MadeUp { case }
+    }
+
+    /// Every line of the old text out, every line of the new text in.
+    fn file_diff(&self, path: &str) -> Option<String> {
+        let file = self.case.changed.get(path)?;
+        let (before, after) = (
+            file.before.as_deref().unwrap_or(""),
+            file.after.as_deref().unwrap_or(""),
+        );
+        let diff = similar::TextDiff::from_lines(before, after);
+        Some(
+            diff.unified_diff()
+                .header(&format!("a/{path}"), &format!("b/{path}"))
+                .to_string(),
+        )
+    }
+}
+
+fn piece(text: Option<&String>, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
+    let bytes = text.ok_or(ReadError::NotFound)?.as_bytes();
+    let start = usize::try_from(offset)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    let end = start.saturating_add(len as usize).min(bytes.len());
+    Ok(bytes.get(start..end).unwrap_or_default().to_vec())
+}
+
+impl Snapshot for MadeUp {
+    fn id(&self) -> String {
+        "case".to_owned()
+    }
+
+    fn task(&self) -> String {
+        self.case.task.clone()
+    }
+
+    fn changed(&self) -> Vec<ChangedFile> {
+        let file = |(path, file): (&String, &BeforeAfter)| ChangedFile {
+            path: path.clone(),
+            change: match (&file.before, &file.after) {
+                (None, _) => Change::Added,
+                (Some(_), None) => Change::Deleted,
+                (Some(_), Some(_)) => Change::Modified,
+            },
+            previous_path: None,
+            size: file.after.as_ref().map_or(0, |after| after.len() as u64),
+            binary: file
+                .after
+                .as_ref()
+                .or(file.before.as_ref())
+                .is_some_and(|text| text.contains('\0')),
+            allowed: !path.starts_with("../"),
+        };
+        self.case.changed.iter().map(file).collect()
+    }
+
+    fn commands(&self) -> Vec<Command> {
+        let command = |command: &CommandCase| Command {
+            name: command.name.clone(),
+            argv: command.argv.clone(),
+            exit_code: command.exit_code,
+            timed_out: false,
+            wall_ms: Duration::from_secs(1).as_millis() as u64,
+            stdout_size: command.stdout.len() as u64,
+            stderr_size: command.stderr.len() as u64,
+        };
+        self.case.commands.iter().map(command).collect()
+    }
+
+    fn diff_size(&self) -> u64 {
+        self.diff(None).map_or(0, |diff| diff.len() as u64)
+    }
+
+    fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
+        match path {
+            Some(path) => self.file_diff(path).ok_or(ReadError::NotFound),
+            None => Ok(self
+                .case
+                .changed
+                .keys()
+                .filter_map(|path| self.file_diff(path))
+                .collect()),
+        }
+    }
+
+    fn read(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
+        let file = self.case.changed.get(path).ok_or(ReadError::NotGranted)?;
+        piece(file.after.as_ref(), offset, len)
+    }
+
+    fn read_base(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
+        let file = self.case.changed.get(path).ok_or(ReadError::NotGranted)?;
+        piece(file.before.as_ref(), offset, len)
+    }
+
+    fn read_output(
+        &self,
+        command: usize,
+        which: Output,
+        offset: u64,
+        len: u32,
+    ) -> Result<Vec<u8>, ReadError> {
+        let command = self.case.commands.get(command).ok_or(ReadError::NotFound)?;
+        piece(
+            Some(if which == Output::Stdout {
+                &command.stdout
+            } else {
+                &command.stderr
+            }),
+            offset,
+            len,
+        )
+    }
+
+    fn agent_message(&self) -> String {
+        self.case.agent_message.clone()
+    }
+
+    fn find(&self, glob: &str) -> Result<Vec<String>, ReadError> {
+        let matcher = globset::GlobBuilder::new(glob)
+            .literal_separator(true)
+            .build();
+        let matcher = matcher
+            .map_err(|error| ReadError::Io(error.to_string()))?
+            .compile_matcher();
+        let after = self
+            .case
+            .changed
+            .iter()
+            .filter(|(_, file)| file.after.is_some())
+            .map(|(path, _)| path);
+        let paths = self
+            .case
+            .tree
+            .keys()
+            .chain(after)
+            .collect::<std::collections::BTreeSet<_>>();
+        Ok(paths
+            .into_iter()
+            .filter(|path| matcher.is_match(path.as_str()))
+            .cloned()
+            .collect())
+    }
+
+    fn read_tree(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
+        let changed = self
+            .case
+            .changed
+            .get(path)
+            .and_then(|file| file.after.as_ref());
+        piece(changed.or_else(|| self.case.tree.get(path)), offset, len)
+    }
+}

@@ -1,0 +1,276 @@
+//! The operator's part of the configuration, edited with comments kept.
+
+use std::path::{Path, PathBuf};
+
+use toml_edit::{Array, DocumentMut, Item, Table, value};
+
+use plugins::Kind;
+
+/// A config file that is being changed.
+pub struct Operator {
+    file: PathBuf,
+    /// The comments of a file that has nothing else: they stay in front.
+    lead: String,
+    document: DocumentMut,
+}
+
+/// Why the configuration cannot be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// It cannot be read or written.
+    #[error("{file}: {error}")]
+    File {
+        /// Which file.
+        file: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// It is no TOML, or has something else where plugins stand.
+    #[error("{file}: {what}")]
+    Content {
+        /// Which file.
+        file: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// A new entry.
+#[derive(Debug, Clone)]
+pub struct NewEntry<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it is.
+    pub kind: Kind,
+    /// The component, relative to the config folder or absolute.
+    pub path: &'a str,
+    /// Its digest.
+    pub sha256: &'a str,
+    /// What it may do.
+    pub grants: &'a [String],
+    /// The settings of its manifest; the operator's own, in the entry's `config`, stay as they are and stand over them.
+    pub defaults: &'a serde_json::Map<String, serde_json::Value>,
+    /// A check that every job must pass.
+    pub every_job: bool,
+}
+
+impl Operator {
+    /// Opens a config file; it need not exist yet.
+    ///
+    /// # Errors
+    /// When it cannot be read or understood.
+    pub fn open(file: &Path) -> Result<Self, OperatorError> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(OperatorError::File {
+                    file: file.display().to_string(),
+                    error,
+                });
+            }
+        };
+        let document = text
+            .parse::<DocumentMut>()
+            .map_err(|error| OperatorError::Content {
+                file: file.display().to_string(),
+                what: error.to_string().trim_end().to_owned(),
+            })?;
+        if document.as_table().is_empty() {
+            return Ok(Operator {
+                file: file.to_owned(),
+                lead: if text.is_empty() || text.ends_with('\n') {
+                    text
+                } else {
+                    format!("{text}\n")
+                },
+                document: DocumentMut::new(),
+            });
+        }
+        Ok(Operator {
+            file: file.to_owned(),
+            lead: String::new(),
+            document,
+        })
+    }
+
+    /// Writes or replaces an entry. Limits and settings that the old one has are kept; grants are only what is given.
+    ///
+    /// # Errors
+    /// When something else stands in its place.
+    pub fn add(&mut self, new: &NewEntry<'_>) -> Result<(), OperatorError> {
+        let plugins = self.plugins()?;
+        let entry = plugins
+            .entry(new.name)
+            .or_insert_with(|| Item::Table(Table::new()));
+        let Some(entry) = entry.as_table_like_mut() else {
+            return Err(self.wrong(&format!("[plugins] {} is no table", new.name)));
+        };
+        entry.insert("kind", value(new.kind.word()));
+        entry.insert("path", value(new.path));
+        entry.insert("sha256", value(new.sha256));
+        entry.remove("enabled");
+        match new.grants {
+            [] => entry.remove("grants"),
+            grants => entry.insert(
+                "grants",
+                value(grants.iter().map(String::as_str).collect::<Array>()),
+            ),
+        };
+        let defaults = toml::to_string(new.defaults)
+            .ok()
+            .and_then(|text| text.parse::<DocumentMut>().ok())
+            .filter(|defaults| !defaults.as_table().is_empty());
+        match defaults {
+            Some(defaults) => entry.insert("defaults", Item::Table(defaults.as_table().clone())),
+            None => entry.remove("defaults"),
+        };
+        match new.kind {
+            Kind::Check => self.list("checks", new.name, new.every_job),
+            Kind::Redactor => self.list("redact", new.name, true),
+            Kind::Summarizer => self.list("summarize", new.name, true),
+            Kind::Dialect => Ok(()),
+        }
+    }
+
+    /// Takes an entry out, and gives the path of its component if there was one.
+    ///
+    /// # Errors
+    /// When the file has something else where plugins stand.
+    pub fn remove(&mut self, name: &str) -> Result<Option<Option<String>>, OperatorError> {
+        let removed = self.plugins()?.remove(name);
+        self.list("checks", name, false)?;
+        self.list("redact", name, false)?;
+        self.list("summarize", name, false)?;
+        Ok(removed.map(|entry| entry.get("path").and_then(Item::as_str).map(str::to_owned)))
+    }
+
+    /// Switches a plugin on or off and keeps its settings.
+    ///
+    /// # Errors
+    /// When something else stands in its place.
+    pub fn enable(&mut self, name: &str, enabled: bool) -> Result<(), OperatorError> {
+        let plugins = self.plugins()?;
+        let entry = plugins
+            .entry(name)
+            .or_insert_with(|| Item::Table(Table::new()));
+        let Some(entry) = entry.as_table_like_mut() else {
+            return Err(self.wrong(&format!("[plugins] {name} is no table")));
+        };
+        entry.insert("enabled", value(enabled));
+        Ok(())
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// When the file system is in the way.
+    pub fn save(&self) -> Result<(), OperatorError> {
+        let fail = |error| OperatorError::File {
+            file: self.file.display().to_string(),
+            error,
+        };
+        if let Some(folder) = self.file.parent() {
+            std::fs::create_dir_all(folder).map_err(fail)?;
+        }
+        let temporary = self
+            .file
+            .with_extension(format!("{}.tmp", std::process::id()));
+        let written = std::fs::write(&temporary, format!("{}{}", self.lead, self.document));
+        if let (Ok(()), Ok(metadata)) = (&written, std::fs::metadata(&self.file)) {
+            let _ = std::fs::set_permissions(&temporary, metadata.permissions());
+        }
+        written
+            .and_then(|()| std::fs::rename(&temporary, &self.file))
+            .map_err(|error| {
+                let _ = std::fs::remove_file(&temporary);
+                fail(error)
+            })
+    }
+
+    fn plugins(&mut self) -> Result<&mut Table, OperatorError> {
+        let file = self.file.display().to_string();
+        let plugins = self.document.entry("plugins").or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        plugins.as_table_mut().ok_or(OperatorError::Content {
+            file,
+            what: "plugins must be written as [plugins]".to_owned(),
+        })
+    }
+
+    /// Puts a name into a list or takes it out.
+    fn list(&mut self, key: &str, name: &str, there: bool) -> Result<(), OperatorError> {
+        let plugins = self.plugins()?;
+        if !there && plugins.get(key).is_none() {
+            return Ok(());
+        }
+        let list = plugins.entry(key).or_insert_with(|| value(Array::new()));
+        let Some(list) = list.as_array_mut() else {
+            return Err(self.wrong(&format!("[plugins] {key} must be a list of names")));
+        };
+        list.retain(|item| there || item.as_str() != Some(name));
+        if there && !list.iter().any(|item| item.as_str() == Some(name)) {
+            list.push(name);
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, what: &str) -> OperatorError {
+        OperatorError::Content {
+            file: self.file.display().to_string(),
+            what: what.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn comments_and_other_settings_outlive_adding_and_removing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        let before =
+            "# mine\nWORKER_LOG = \"info\"\n\n[plugins]\nchecks = [\"license\"] # first this\n";
+        std::fs::write(&file, before).unwrap();
+        let config = serde_json::json!({"words": ["TODO"]});
+        let mut operator = Operator::open(&file).unwrap();
+        let entry = NewEntry {
+            name: "todo",
+            kind: Kind::Check,
+            path: "plugins/todo.wasm",
+            sha256: "00",
+            grants: &["clock".to_owned()],
+            defaults: config.as_object().unwrap(),
+            every_job: true,
+        };
+        operator.add(&entry).unwrap();
+        operator.add(&entry).unwrap();
+        operator.save().unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            text.contains("# mine") && text.contains("# first this"),
+            "{text}"
+        );
+        assert!(text.contains("checks = [\"license\", \"todo\"]"), "{text}");
+        let table: toml::Table = text.parse().unwrap();
+        assert_eq!(
+            table["plugins"]["todo"]["defaults"]["words"][0].as_str(),
+            Some("TODO")
+        );
+
+        let mut operator = Operator::open(&file).unwrap();
+        assert_eq!(
+            operator.remove("todo").unwrap(),
+            Some(Some("plugins/todo.wasm".to_owned()))
+        );
+        assert_eq!(operator.remove("todo").unwrap(), None);
+        operator.save().unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    }
+}

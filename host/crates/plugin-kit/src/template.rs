@@ -1,0 +1,155 @@
+//! `plugin new`: a folder that builds, tests and installs as it is, anywhere.
+
+use std::path::Path;
+
+use plugins::Kind;
+use plugins::settings::is_name;
+use super::{VENDORED, lock};
+
+/// What a plugin is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Every kind; small and fast.
+    Rust,
+    /// Checks.
+    JavaScript,
+    /// Checks.
+    Python,
+}
+
+/// Why there is no new folder.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// The name cannot be a plugin's.
+    #[error(
+        "{0:?} cannot be a plugin's name: small letters, digits and dashes, beginning with a letter"
+    )]
+    Name(String),
+    /// There is something of that name already.
+    #[error("{0} exists already")]
+    Exists(String),
+    /// No template for that.
+    #[error("there is no template of a {0} in that language; take --lang rust")]
+    Language(Kind),
+    /// The file system is in the way.
+    #[error("{file}: {error}")]
+    File {
+        /// Which file.
+        file: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// Writes a new plugin into `folder`, which must not exist.
+///
+/// # Errors
+/// When the name or the folder is taken or wrong, or when the kind has no template in that language.
+pub fn create(
+    folder: &Path,
+    kind: Kind,
+    name: &str,
+    language: Language,
+) -> Result<(), TemplateError> {
+    if !is_name(name) {
+        return Err(TemplateError::Name(name.to_owned()));
+    }
+    if language != Language::Rust && kind != Kind::Check {
+        return Err(TemplateError::Language(kind));
+    }
+    if folder.exists() {
+        return Err(TemplateError::Exists(folder.display().to_string()));
+    }
+    let config = match kind {
+        Kind::Check => {
+            "# Default settings; the operator's [plugins.{{name}}.config] stands over them, key by key.\n[config]\nwords = [\"FIXME\"]"
+        }
+        Kind::Summarizer => "# Default settings.\n[config]\nmarks = [\"error\"]",
+        Kind::Redactor | Kind::Dialect => "",
+    };
+    let (build, setup, native, sdk) = match language {
+        Language::Rust => (
+            "language = \"rust\"",
+            "",
+            "\n`cargo test` runs the native tests in `src/lib.rs`: no WebAssembly, no host.\n",
+            " and the SDK (`plugins/sdk`)",
+        ),
+        Language::JavaScript => (
+            "language = \"js\"\nsource = \"plugin.js\"",
+            "npm install --ignore-scripts        # componentize-js, once\n",
+            include_str!("templates/js.md"),
+            "",
+        ),
+        Language::Python => (
+            "language = \"python\"\nsource = \"plugin.py\"",
+            "python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1   # once\n",
+            include_str!("templates/python.md"),
+            "",
+        ),
+    };
+    let fill = |template: &str| {
+        template
+            .replace("{{build}}", build)
+            .replace("{{config}}", config)
+            .replace("{{setup}}", setup)
+            .replace("{{native}}", native)
+            .replace("{{sdk}}", sdk)
+            .replace("{{kind}}", kind.word())
+            .replace("{{name}}", name)
+    };
+    let write = |path: &str, text: &str| {
+        let file = folder.join(path);
+        let written = file
+            .parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| std::fs::write(&file, text));
+        written.map_err(|error| TemplateError::File {
+            file: file.display().to_string(),
+            error,
+        })
+    };
+    write(
+        "plugin.toml",
+        &format!(
+            "{}\n",
+            fill(include_str!("templates/plugin.toml")).trim_end()
+        ),
+    )?;
+    write("README.md", &fill(include_str!("templates/README.md")))?;
+    write(".gitignore", include_str!("templates/gitignore"))?;
+    let case = match kind {
+        Kind::Check => include_str!("templates/check.case.json"),
+        Kind::Summarizer => include_str!("templates/summarizer.case.json"),
+        Kind::Redactor => include_str!("templates/redactor.case.json"),
+        Kind::Dialect => include_str!("templates/dialect.case.json"),
+    };
+    write("cases/example/case.json", case)?;
+    match language {
+        Language::Rust => {
+            let source = match kind {
+                Kind::Check => include_str!("templates/check.rs"),
+                Kind::Summarizer => include_str!("templates/summarizer.rs"),
+                Kind::Redactor => include_str!("templates/redactor.rs"),
+                Kind::Dialect => include_str!("templates/dialect.rs"),
+            };
+            write("Cargo.toml", &fill(include_str!("templates/Cargo.toml")))?;
+            write("src/lib.rs", &fill(source))?;
+            lock::write_where_missing(folder).map_err(|error| TemplateError::File {
+                file: folder.join("Cargo.lock").display().to_string(),
+                error,
+            })?;
+        }
+        Language::JavaScript => {
+            write("plugin.js", &fill(include_str!("templates/check.js")))?;
+            let package = "{\n  \"private\": true,\n  \"type\": \"module\",\n  \"devDependencies\": { \"@bytecodealliance/componentize-js\": \"0.23.0\" }\n}\n";
+            write("package.json", package)?;
+        }
+        Language::Python => write("plugin.py", &fill(include_str!("templates/check.py")))?,
+    }
+    for (path, text) in VENDORED {
+        if language == Language::Rust || path.starts_with("wit/") {
+            write(&format!("vendor/{path}"), text)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,305 @@
+//! The one WebAssembly engine of a process: its settings, its clock, its compiler.
+
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::Thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use super::Limits;
+use super::cache::Cache;
+use super::complexity::Complexity;
+
+/// How often running plugins are looked at: one that never ends outlives its deadline by no more than about two of these.
+pub(super) const TICK: Duration = Duration::from_millis(5);
+
+/// The longest that compiling one component may take. Python's interpreter takes 7 s on two quiet cores, and a hundred
+/// times that where a debug build of this host shares them with many others.
+const COMPILE: Duration = Duration::from_secs(600);
+
+/// Instances that may be alive at once. Only address space is set aside for them: 4 GiB and guard pages each.
+const POOL: u32 = 256;
+
+/// Compiles, caches and runs plugins. One a process is enough: [`Engine::shared`].
+pub struct Engine {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) clock: Clock,
+    cache: Cache,
+    cache_dir: PathBuf,
+    pooling: bool,
+    metered: bool,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("cache", &self.cache)
+            .field("pooling", &self.pooling)
+            .finish()
+    }
+}
+
+impl Engine {
+    /// The engine of this process, made when it is first asked for. Compiled code is kept below `cache_dir`.
+    ///
+    /// # Errors
+    /// When the machine can run no WebAssembly: a sentence.
+    pub fn shared(cache_dir: &Path) -> Result<Arc<Engine>, String> {
+        static SHARED: Mutex<Vec<Arc<Engine>>> = Mutex::new(Vec::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = shared.iter().find(|engine| engine.cache_dir == cache_dir) {
+            return Ok(Arc::clone(engine));
+        }
+        let engine = Arc::new(Engine::new(cache_dir, false)?);
+        shared.push(Arc::clone(&engine));
+        Ok(engine)
+    }
+
+    /// An engine with instances from a pool, or made on demand where the address space for a pool is not to be had.
+    fn new(cache_dir: &Path, metered: bool) -> Result<Engine, String> {
+        let pooled = wasmtime::Engine::new(
+            config(metered).allocation_strategy(InstanceAllocationStrategy::Pooling(pool())),
+        );
+        let (wasmtime, pooling) = match pooled {
+            Ok(engine) => (engine, true),
+            Err(error) => {
+                tracing::debug!("no pool of instances, so they are made on demand: {error:#}");
+                let engine = wasmtime::Engine::new(&config(metered));
+                (
+                    engine.map_err(|error| {
+                        format!("plugins cannot run on this machine: {error:#}")
+                    })?,
+                    false,
+                )
+            }
+        };
+        let mut hasher = StableHasher(Sha256::new());
+        // Counted up whenever files of before must not be read any more.
+        hasher.write(b"2");
+        wasmtime.precompile_compatibility_hash().hash(&mut hasher);
+        let compatibility = hex(&hasher.0.finalize()[..8]);
+        let clock = Clock::start(&wasmtime)
+            .map_err(|error| format!("no thread for the clock of plugins: {error}"))?;
+        Ok(Engine {
+            clock,
+            wasmtime,
+            cache: Cache::new(cache_dir, compatibility),
+            cache_dir: cache_dir.to_owned(),
+            pooling,
+            metered,
+        })
+    }
+
+    /// An engine that counts the instructions of plugins, for `plugin test`. Slower, and with compiled code of its own.
+    ///
+    /// # Errors
+    /// As for [`Engine::shared`].
+    pub fn measuring(cache_dir: &Path) -> Result<Arc<Engine>, String> {
+        Engine::new(cache_dir, true).map(Arc::new)
+    }
+
+    pub(super) fn metered(&self) -> bool {
+        self.metered
+    }
+
+    /// Whether instances come from a pool.
+    pub fn pooling(&self) -> bool {
+        self.pooling
+    }
+
+    /// What a process before this one noted about a component.
+    pub(super) fn noted(&self, sha256: &str) -> Option<String> {
+        self.cache.noted(sha256)
+    }
+
+    /// Notes something about a component for the processes after this one.
+    pub(super) fn note(&self, sha256: &str, text: &str) {
+        self.cache.note(sha256, text);
+    }
+
+    /// Compiles a component, or takes the compiled code from the cache. The error is a clause that says what is wrong.
+    pub(super) fn component(&self, sha256: &str, bytes: &Bytes) -> Result<Component, String> {
+        self.cache.get_or_compile(&self.wasmtime, sha256, || {
+            Complexity::check(bytes)?;
+            // In a thread of its own, since the compiler cannot be interrupted: what takes too long is left to itself.
+            let (send, receive) = mpsc::channel();
+            let (engine, bytes) = (self.wasmtime.clone(), bytes.clone());
+            let compile = move || {
+                let _ = send.send(Component::from_binary(&engine, &bytes));
+            };
+            std::thread::Builder::new()
+                .name("plugin-compiler".to_owned())
+                .spawn(compile)
+                .map_err(|error| format!("no thread for the compiler: {error}"))?;
+            match receive.recv_timeout(COMPILE) {
+                Ok(Ok(component)) => Ok(component),
+                Ok(Err(error)) => Err(format!("is no valid component: {error:#}")),
+                Err(_) => Err(format!(
+                    "takes longer than {} s to compile",
+                    COMPILE.as_secs()
+                )),
+            }
+        })
+    }
+}
+
+fn config(metered: bool) -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.consume_fuel(metered);
+    config.cranelift_opt_level(OptLevel::Speed);
+    // Nothing that no plugin needs: each of these had its share of vulnerabilities.
+    config.wasm_memory64(false);
+    config
+}
+
+/// Figures in docs/plugins: a small `keep_resident` together with the pagemap scan makes a fresh instance three times
+/// cheaper than mapping memory anew; without the scan a large one costs more than it saves.
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(POOL)
+        .total_core_instances(POOL * 8)
+        .total_memories(POOL)
+        .total_tables(POOL * 4)
+        // Calls are synchronous: no stacks.
+        .total_stacks(1)
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20)
+        .max_core_instances_per_component(Limits::INSTANCES as u32)
+        .max_memories_per_component(Limits::MEMORIES as u32)
+        .max_tables_per_component(Limits::TABLES as u32)
+        .max_memories_per_module(Limits::MEMORIES as u32)
+        .max_tables_per_module(8)
+        .table_elements(Limits::TABLE_ENTRIES)
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// Moves the epoch on while plugins run. After a while without any it sleeps, so that an idle process stays idle.
+pub(super) struct Clock {
+    thread: Thread,
+    state: Arc<ClockState>,
+}
+
+#[derive(Default)]
+struct ClockState {
+    /// Calls under way.
+    running: AtomicUsize,
+    /// The thread is parked, or about to be.
+    asleep: AtomicBool,
+    /// The engine is gone.
+    over: AtomicBool,
+}
+
+/// Ticks without a call after which the clock sleeps.
+const IDLE_TICKS: u32 = 200;
+
+impl Clock {
+    fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
+        let engine = engine.weak();
+        let state = Arc::new(ClockState::default());
+        let shared = Arc::clone(&state);
+        let thread = std::thread::Builder::new()
+            .name("plugin-clock".to_owned())
+            .spawn(move || shared.tick(&engine))?;
+        Ok(Self {
+            thread: thread.thread().clone(),
+            state,
+        })
+    }
+
+    /// Keeps the clock going for as long as the guard lives.
+    pub(super) fn run(&self) -> ClockGuard<'_> {
+        self.state.running.fetch_add(1, Ordering::SeqCst);
+        if self.state.asleep.load(Ordering::SeqCst)
+            && self.state.asleep.swap(false, Ordering::SeqCst)
+        {
+            self.thread.unpark();
+        }
+        ClockGuard(&self.state)
+    }
+}
+
+impl ClockState {
+    fn tick(&self, engine: &wasmtime::EngineWeak) {
+        let mut idle = 0;
+        while !self.over.load(Ordering::SeqCst) {
+            std::thread::sleep(TICK);
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
+            }
+            if self.running.load(Ordering::SeqCst) > 0 {
+                idle = 0;
+                continue;
+            }
+            idle += 1;
+            if idle < IDLE_TICKS {
+                continue;
+            }
+            idle = 0;
+            self.asleep.store(true, Ordering::SeqCst);
+            // A call that began in between has seen that we sleep, or is seen here.
+            while self.asleep.load(Ordering::SeqCst)
+                && self.running.load(Ordering::SeqCst) == 0
+                && !self.over.load(Ordering::SeqCst)
+            {
+                std::thread::park();
+            }
+            self.asleep.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        self.state.over.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+/// A call under way.
+pub(super) struct ClockGuard<'a>(&'a ClockState);
+
+impl Drop for ClockGuard<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A hash that is the same in every process, unlike std's.
+struct StableHasher(Sha256);
+
+impl Hasher for StableHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    /// Never asked: the digest is taken itself.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// SHA-256 in hex.
+pub fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}

@@ -1,0 +1,238 @@
+//! A redactor: where the secrets are. It implements what the core of [`redact`] asks of a scanner.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::instance::Instance;
+use crate::v0_1::bindings::redactor::RedactorPlugin as Bindings;
+use crate::v0_1::plugin::Plugin;
+use crate::{Cost, Info, Limits, PluginError, Stage};
+use redact::{Appetite, ScanError, Scanner, ScannerSource, Verdicts, Window};
+
+/// The most hits in one window: one in four bytes.
+const MOST_HITS: usize = Limits::WINDOW / 4;
+
+/// Idle instances that are kept. What an instance costs is its own start, which compiles the plugin's rules.
+const IDLE: usize = 4;
+
+/// A redactor plugin. An instance remembers nothing between windows, so it serves text after text of one job.
+#[derive(Clone)]
+pub struct RedactorPlugin {
+    plugin: Plugin,
+    /// What the plugin needs to see, as its first instance told it: with thousands of literals, telling it costs more
+    /// than all else that an instance does at its start, and the settings that it may depend on are the same for all.
+    appetite: Arc<OnceLock<Arc<Appetite>>>,
+    idle: Arc<Mutex<Vec<Live>>>,
+}
+
+/// An instance that is ready to scan.
+struct Live {
+    instance: Instance<Bindings>,
+    appetite: Arc<Appetite>,
+}
+
+impl RedactorPlugin {
+    pub(crate) fn new(plugin: Plugin) -> Self {
+        RedactorPlugin {
+            plugin,
+            appetite: Arc::default(),
+            idle: Arc::default(),
+        }
+    }
+
+    /// What the plugin says about itself.
+    pub fn info(&self) -> &Info {
+        &self.plugin.loaded.info
+    }
+
+    /// What its calls cost so far.
+    pub fn cost(&self) -> Cost {
+        self.plugin.loaded.cost()
+    }
+
+    fn live(&self) -> Result<Live, PluginError> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        if let Some(live) = idle {
+            return Ok(live);
+        }
+        let config = self.plugin.loaded.config(None)?;
+        let mut instance = self.plugin.redactor(config)?;
+        if let Some(appetite) = self.appetite.get() {
+            let appetite = Arc::clone(appetite);
+            return Ok(Live { instance, appetite });
+        }
+        let appetite = instance.needs()?;
+        let literals = appetite
+            .prefilter
+            .iter()
+            .flat_map(|prefilter| &prefilter.literals);
+        let wrong = if appetite.lookahead > Appetite::MAX_LOOKAHEAD {
+            Some(format!(
+                "asks for a lookahead of {} bytes; at most {} are given",
+                appetite.lookahead,
+                Appetite::MAX_LOOKAHEAD
+            ))
+        } else if appetite.context > Appetite::MAX_CONTEXT {
+            Some(format!(
+                "asks for {} bytes of context; at most {} are given",
+                appetite.context,
+                Appetite::MAX_CONTEXT
+            ))
+        } else if literals.clone().any(String::is_empty) {
+            Some("has an empty literal in its prefilter".to_owned())
+        } else if literals.count() > 20_000 {
+            Some("has more than 20,000 literals in its prefilter".to_owned())
+        } else {
+            None
+        };
+        match wrong {
+            Some(what) => Err(self
+                .plugin
+                .loaded
+                .error(Stage::Output, what, "tell its author")),
+            None => {
+                let appetite = Arc::clone(self.appetite.get_or_init(|| Arc::new(appetite)));
+                Ok(Live { instance, appetite })
+            }
+        }
+    }
+}
+
+impl ScannerSource for RedactorPlugin {
+    fn name(&self) -> &str {
+        &self.plugin.loaded.info.name
+    }
+
+    fn start(&self) -> Result<Box<dyn Scanner>, ScanError> {
+        match self.live() {
+            Ok(live) => {
+                let appetite = Arc::clone(&live.appetite);
+                Ok(Box::new(PluginScanner {
+                    plugin: self.clone(),
+                    live: Some(live),
+                    appetite,
+                }))
+            }
+            Err(error) => Err(scan_error(&error)),
+        }
+    }
+}
+
+/// One use of an instance.
+struct PluginScanner {
+    plugin: RedactorPlugin,
+    live: Option<Live>,
+    appetite: Arc<Appetite>,
+}
+
+impl Scanner for PluginScanner {
+    fn appetite(&self) -> &Appetite {
+        &self.appetite
+    }
+
+    fn scan(&mut self, window: Window<'_>) -> Result<Verdicts, ScanError> {
+        let Some(live) = &mut self.live else {
+            let gone = self.plugin.plugin.loaded.error(
+                Stage::Trap,
+                "failed before and is not called again",
+                "",
+            );
+            return Err(scan_error(&gone));
+        };
+        let verdicts =
+            if window.bytes.len() > Limits::WINDOW {
+                let what = format!("is given windows of at most {} bytes", Limits::WINDOW);
+                Err(self.plugin.plugin.loaded.error(Stage::Input, what, ""))
+            } else {
+                live.instance.scan(window).and_then(|verdicts| {
+                    match wrong(&verdicts, window, &self.appetite) {
+                        None => Ok(verdicts),
+                        Some(what) => Err(self.plugin.plugin.loaded.error(
+                            Stage::Output,
+                            what,
+                            "tell its author",
+                        )),
+                    }
+                })
+            };
+        verdicts.map_err(|error| {
+            self.live = None;
+            tracing::warn!(plugin = self.plugin.plugin.loaded.info.name, "{error}");
+            scan_error(&error)
+        })
+    }
+}
+
+/// The rule of `scan` that an answer breaks.
+fn wrong(verdicts: &Verdicts, window: Window<'_>, appetite: &Appetite) -> Option<String> {
+    let length = window.bytes.len();
+    if verdicts.hits.len() > MOST_HITS {
+        return Some(format!("gave {} hits in one window", verdicts.hits.len()));
+    }
+    if let Some(hit) = verdicts
+        .hits
+        .iter()
+        .find(|hit| hit.start >= hit.end || hit.end > length)
+    {
+        return Some(format!(
+            "gave a hit at {}..{} in a window of {length} bytes",
+            hit.start, hit.end
+        ));
+    }
+    let label = |label: &str| {
+        let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && label.len() <= 64 && label.bytes().all(word)
+    };
+    if verdicts.hits.iter().any(|hit| !label(&hit.label)) {
+        return Some("gave a label that is not of small letters, digits and dashes".to_owned());
+    }
+    let settled = verdicts.settled;
+    if settled > length
+        || (window.last && settled != length)
+        || settled.saturating_add(appetite.lookahead) < length
+    {
+        return Some(format!(
+            "settled {settled} of {length} bytes, with a lookahead of {}",
+            appetite.lookahead
+        ));
+    }
+    None
+}
+
+impl Drop for PluginScanner {
+    fn drop(&mut self) {
+        if let Some(live) = self.live.take().filter(|live| live.instance.alive()) {
+            let mut idle = self
+                .plugin
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE {
+                idle.push(live);
+            }
+        }
+    }
+}
+
+fn scan_error(error: &PluginError) -> ScanError {
+    ScanError {
+        scanner: error.plugin.clone(),
+        reason: error.to_string(),
+    }
+}
+
+/// A redactor that could not be loaded. It is required all the same: whatever it should have seen is withheld.
+pub(crate) struct MissingRedactor(pub(crate) PluginError);
+
+impl ScannerSource for MissingRedactor {
+    fn name(&self) -> &str {
+        &self.0.plugin
+    }
+
+    fn start(&self) -> Result<Box<dyn Scanner>, ScanError> {
+        Err(scan_error(&self.0))
+    }
+}

@@ -1,0 +1,923 @@
+//! The plugins of a process: what is bundled, and what the operator put beside it or in its place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::bundled::{BUNDLED, Bundled};
+use super::config::{Config, Place};
+use super::grants::Grants;
+use super::log::PluginLog;
+use super::manifest::{self, Manifest};
+use super::ready::{MissingRedactor, Ready};
+use super::settings::Entry;
+use super::source::Source;
+use super::{
+    CheckPlugin, Cost, DialectPlugin, Engine, Info, Kind, Limits, PluginError, PluginSettings,
+    RedactorPlugin, Stage, SummarizerPlugin, engine,
+};
+use gateway::{ActiveDialect, DialectError};
+use redact::ScannerSource;
+use settings::{RepositoryEntry, Settings};
+
+/// The bundled summarizer of checks' output; an operator's entry of this name takes its place.
+const OUTPUT_SUMMARIZER: &str = "test-output";
+
+/// Every plugin that may be used, by name. Each is read, compiled and linked when it is first asked for, and stays as it
+/// is for as long as this set lives.
+#[derive(Clone)]
+pub struct PluginSet {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Arc<Engine>,
+    settings: PluginSettings,
+    slots: BTreeMap<String, Slot>,
+    /// Check plugins that every job must pass: those of the settings that are not switched off.
+    standing: Vec<String>,
+    log: Arc<PluginLog>,
+}
+
+/// One plugin.
+struct Slot {
+    bundled: Option<&'static Bundled>,
+    entry: Option<Entry>,
+    source: OnceLock<Result<Source, PluginError>>,
+    loaded: OnceLock<Result<Ready, PluginError>>,
+}
+
+/// A line of `plugin list`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// What it does, as far as that is known without opening it.
+    pub kind: Option<Kind>,
+    /// Whether it comes with the host and nothing stands in its place.
+    pub bundled: bool,
+    /// False: taken out by the operator.
+    pub enabled: bool,
+    /// Where an operator's component lies.
+    pub path: Option<PathBuf>,
+    /// Digest of its component, in hex, where it is known without opening it.
+    pub sha256: Option<String>,
+    /// What it may do.
+    pub grants: Vec<String>,
+    /// Can be added to, but neither replaced nor taken out.
+    pub fixed: bool,
+}
+
+/// What can be seen of a plugin, for `plugin inspect` and `plugin add`.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// What it says about itself, and what it imports.
+    pub info: Info,
+    /// Grants that it asks for, by its manifest or by what it imports.
+    pub wants: Vec<String>,
+    /// Grants that it has, where it is installed.
+    pub grants: Option<Vec<String>>,
+    /// What a call may cost.
+    pub limits: Limits,
+    /// Its settings: of its manifest, and where it is installed the operator's.
+    pub config: Config,
+    /// The component.
+    pub bytes: Vec<u8>,
+    /// How long it took to be ready, compilation included where it was not cached.
+    pub load_time: Duration,
+}
+
+impl PluginSet {
+    /// The bundled plugins and the operator's. Nothing is opened yet.
+    pub fn load(engine: &Arc<Engine>, settings: &PluginSettings) -> Self {
+        let mut slots = BTreeMap::new();
+        for bundled in BUNDLED {
+            slots.insert(bundled.name.to_owned(), Slot::new(Some(bundled), None));
+        }
+        for (name, entry) in &settings.entries {
+            let slot = slots.entry(name.clone());
+            slot.or_insert_with(|| Slot::new(None, None)).entry = Some(entry.clone());
+        }
+        Self::new(engine, settings.clone(), slots)
+    }
+
+    fn new(engine: &Arc<Engine>, settings: PluginSettings, slots: BTreeMap<String, Slot>) -> Self {
+        let on = |name: &&String| slots.get(name.as_str()).is_none_or(Slot::enabled);
+        PluginSet {
+            inner: Arc::new(Inner {
+                engine: Arc::clone(engine),
+                standing: settings.checks.iter().filter(on).cloned().collect(),
+                settings,
+                slots,
+                log: Arc::default(),
+            }),
+        }
+    }
+
+    /// One plugin as its manifest describes it, with everything granted that it wants: for whoever writes or looks at it.
+    ///
+    /// # Errors
+    /// When its component cannot be read.
+    pub fn of_manifest(
+        engine: &Arc<Engine>,
+        manifest: &Manifest,
+        largest: u64,
+    ) -> Result<Self, PluginError> {
+        let refuse = |stage, what: String, remedy: String| PluginError {
+            plugin: manifest.id.clone(),
+            version: Some(manifest.version.clone()),
+            kind: Some(manifest.kind),
+            stage,
+            what,
+            remedy,
+        };
+        let file = manifest.component();
+        let bytes = read_component(&file, largest).map_err(|(stage, what, _)| {
+            refuse(
+                stage,
+                what,
+                "build it with `mcp-codex-worker plugin build`".to_owned(),
+            )
+        })?;
+        let entry = Entry {
+            kind: Some(manifest.kind),
+            path: Some(file),
+            sha256: Some(engine::digest(&bytes)),
+            grants: Grants::parse(&manifest.wants)
+                .map_err(|rule| refuse(Stage::Settings, rule, String::new()))?,
+            config: defaults(manifest),
+            ..Entry::default()
+        };
+        Ok(Self::of_entry(engine, &manifest.id, entry, largest))
+    }
+
+    /// A set that has one operator's plugin and nothing bundled.
+    fn of_entry(engine: &Arc<Engine>, name: &str, entry: Entry, largest: u64) -> Self {
+        let slot = Slot::new(None, Some(entry));
+        let settings = PluginSettings {
+            largest,
+            ..PluginSettings::default()
+        };
+        Self::new(engine, settings, BTreeMap::from([(name.to_owned(), slot)]))
+    }
+
+    /// A component, or a folder with a manifest, loaded with every grant that it could want.
+    ///
+    /// # Errors
+    /// Why it could not be used.
+    pub fn inspect_file(
+        engine: &Arc<Engine>,
+        path: &Path,
+        largest: u64,
+    ) -> Result<Inspection, PluginError> {
+        let refuse = |stage, what: String| PluginError {
+            plugin: path.display().to_string(),
+            version: None,
+            kind: None,
+            stage,
+            what,
+            remedy: String::new(),
+        };
+        let manifest = match path.is_dir() {
+            true => Some(Manifest::read(path).map_err(|what| refuse(Stage::Settings, what))?),
+            false => None,
+        };
+        let file = manifest
+            .as_ref()
+            .map_or_else(|| path.to_owned(), Manifest::component);
+        let bytes =
+            read_component(&file, largest).map_err(|(stage, what, _)| refuse(stage, what))?;
+        let sha256 = engine::digest(&bytes);
+        if let Some(pin) = manifest
+            .as_ref()
+            .and_then(|manifest| manifest.sha256.as_ref())
+            .filter(|pin| **pin != sha256)
+        {
+            let what = format!(
+                "{} has the sha256 {sha256}, and plugin.toml says {pin}: build it again",
+                file.display()
+            );
+            return Err(refuse(Stage::Digest, what));
+        }
+        let everything = ["clock".to_owned(), "files:**".to_owned()];
+        let name = manifest
+            .as_ref()
+            .map_or("plugin", |manifest| manifest.id.as_str());
+        let entry = Entry {
+            path: Some(file),
+            sha256: Some(sha256),
+            kind: manifest.as_ref().map(|manifest| manifest.kind),
+            grants: Grants::parse(&everything).map_err(|rule| refuse(Stage::Settings, rule))?,
+            config: manifest.as_ref().map(defaults).unwrap_or_default(),
+            ..Entry::default()
+        };
+        let began = Instant::now();
+        let info = Self::of_entry(engine, name, entry, largest).info(name)?;
+        let load_time = began.elapsed();
+        let mut wants = manifest
+            .as_ref()
+            .map(|manifest| manifest.wants.clone())
+            .unwrap_or_default();
+        for (interface, grant, word) in
+            [("clock", "clock", "clock"), ("files", "files:", "files:**")]
+        {
+            let imports = info
+                .imports
+                .iter()
+                .any(|import| import.starts_with(&format!("worker:plugin/{interface}@")));
+            if imports && !wants.iter().any(|want| want.starts_with(grant)) {
+                wants.push(word.to_owned());
+            }
+        }
+        Ok(Inspection {
+            limits: Limits::of(info.kind),
+            info,
+            wants,
+            grants: None,
+            config: manifest.as_ref().map(defaults).unwrap_or_default(),
+            bytes,
+            load_time,
+        })
+    }
+
+    /// An installed or bundled plugin, as a job would get it.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn inspect(&self, name: &str) -> Result<Inspection, PluginError> {
+        let began = Instant::now();
+        let info = self.info(name)?;
+        let load_time = began.elapsed();
+        let entry = self
+            .inner
+            .slots
+            .get(name)
+            .and_then(|slot| slot.entry.as_ref());
+        let grants = entry.map(|entry| entry.grants.words()).unwrap_or_default();
+        Ok(Inspection {
+            limits: entry.map_or_else(
+                || Limits::of(info.kind),
+                |entry| entry.limits.over(info.kind),
+            ),
+            wants: grants.clone(),
+            grants: Some(grants),
+            config: entry.map(|entry| entry.config.clone()).unwrap_or_default(),
+            bytes: Vec::new(),
+            info,
+            load_time,
+        })
+    }
+
+    /// What a plugin's calls cost so far.
+    pub fn cost(&self, name: &str) -> Cost {
+        let ready = self
+            .inner
+            .slots
+            .get(name)
+            .and_then(|slot| slot.loaded.get()?.as_ref().ok());
+        ready.map(Ready::cost).unwrap_or_default()
+    }
+
+    /// Names of check plugins that every job must pass, in report order; not those that are switched off.
+    pub fn standing_checks(&self) -> &[String] {
+        &self.inner.standing
+    }
+
+    /// What plugins logged since the last asking, a text each with the plugin's name in front; redactors' lines are not
+    /// among it. `redact` takes the secrets out.
+    pub fn take_log(&self, redact: impl Fn(&str) -> String) -> Vec<String> {
+        self.inner.log.take(redact)
+    }
+
+    /// A check.
+    ///
+    /// # Errors
+    /// Why there is none of that name, or why it cannot be used.
+    pub fn check(&self, name: &str) -> Result<Arc<CheckPlugin>, PluginError> {
+        match self.ready(name, Kind::Check)? {
+            Ready::Check(check) => Ok(check),
+            other => Err(other.not_a(Kind::Check)),
+        }
+    }
+
+    /// A summarizer.
+    ///
+    /// # Errors
+    /// As for [`PluginSet::check`].
+    pub fn summarizer(&self, name: &str) -> Result<Arc<SummarizerPlugin>, PluginError> {
+        match self.ready(name, Kind::Summarizer)? {
+            Ready::Summarizer(summarizer) => Ok(summarizer),
+            other => Err(other.not_a(Kind::Summarizer)),
+        }
+    }
+
+    /// Names of the summarizers of a check's output, in the order in which they are asked: the operator's list, and after
+    /// it the bundled one.
+    pub fn output_summarizers(&self) -> Vec<String> {
+        let listed = self.inner.settings.summarize.iter();
+        let all = listed.map(String::as_str).chain([OUTPUT_SUMMARIZER]);
+        let on = |name: &str| self.inner.slots.get(name).is_none_or(Slot::enabled);
+        let mut names: Vec<String> = Vec::new();
+        for name in all.filter(|name| on(name)) {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
+
+    /// A dialect.
+    ///
+    /// # Errors
+    /// As for [`PluginSet::check`].
+    pub fn dialect(&self, name: &str) -> Result<Arc<DialectPlugin>, PluginError> {
+        match self.ready(name, Kind::Dialect)? {
+            Ready::Dialect(dialect) => Ok(dialect),
+            other => Err(other.not_a(Kind::Dialect)),
+        }
+    }
+
+    /// The dialect that the operator names, else the one that recognises the gateway's URL, else `openai`; and why it was
+    /// chosen, in words for the log.
+    ///
+    /// # Errors
+    ///
+    /// When the named dialect is not there (the error names those that are), or the chosen one cannot be loaded.
+    pub fn choose_dialect(
+        &self,
+        named: Option<&str>,
+        base_url: &str,
+    ) -> Result<(ActiveDialect, String), DialectError> {
+        if let Some(name) = named {
+            let dialect = ActiveDialect::new(self.dialect(name)?);
+            return Ok((dialect, "WORKER_DIALECT names it".to_owned()));
+        }
+        let (dialect, pattern) = self.dialect_for(base_url)?;
+        let why = match pattern {
+            Some(pattern) => format!("the gateway's URL matches {pattern}"),
+            None => "no dialect recognises the gateway's URL".to_owned(),
+        };
+        Ok((ActiveDialect::new(dialect), why))
+    }
+
+    /// One redactor, for `plugin inspect` and tests; jobs take [`PluginSet::redactors`].
+    ///
+    /// # Errors
+    /// As for [`PluginSet::check`].
+    pub fn redactor(&self, name: &str) -> Result<Arc<RedactorPlugin>, PluginError> {
+        match self.ready(name, Kind::Redactor)? {
+            Ready::Redactor(redactor) => Ok(redactor),
+            other => Err(other.not_a(Kind::Redactor)),
+        }
+    }
+
+    /// Every redactor: the bundled ones, those listed in `redact`, and every entry that is known to be one, but for those
+    /// that the operator switched off. One that cannot be used stays in the list and fails each time, so that text is
+    /// withheld.
+    pub fn redactors(&self) -> Vec<Arc<dyn ScannerSource>> {
+        let bundled = BUNDLED
+            .iter()
+            .filter(|bundled| bundled.kind == Kind::Redactor)
+            .map(|bundled| bundled.name);
+        let listed = self
+            .inner
+            .settings
+            .redact
+            .iter()
+            .map(String::as_str)
+            .filter(|name| *name != "builtin");
+        let entries = self.inner.settings.entries.iter();
+        let entries = entries.filter(|(_, entry)| entry.kind == Some(Kind::Redactor));
+        let on = |name: &str| self.inner.slots.get(name).is_none_or(Slot::enabled);
+        let mut names = Vec::new();
+        for name in bundled
+            .chain(listed)
+            .chain(entries.map(|(name, _)| name.as_str()))
+        {
+            if on(name) && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let source = |name: &str| -> Arc<dyn ScannerSource> {
+            match self.redactor(name) {
+                Ok(redactor) => redactor,
+                Err(error) => {
+                    tracing::error!(plugin = name, "{error}");
+                    Arc::new(MissingRedactor(error))
+                }
+            }
+        };
+        names.into_iter().map(source).collect()
+    }
+
+    /// The dialect for a gateway: the one whose pattern matches most of the URL, else `openai`; with the pattern that
+    /// decided.
+    ///
+    /// # Errors
+    /// When the dialect that is to be used cannot be.
+    pub fn dialect_for(
+        &self,
+        base_url: &str,
+    ) -> Result<(Arc<DialectPlugin>, Option<String>), PluginError> {
+        let mut best: Option<(String, String)> = None;
+        for name in self.names(Kind::Dialect) {
+            let patterns = match self.recognised_by(&name) {
+                Ok(patterns) => patterns,
+                // An entry that does not say its kind may be anything; others may still be the right one.
+                Err(error) => {
+                    tracing::warn!(plugin = name, "{error}");
+                    continue;
+                }
+            };
+            for pattern in patterns {
+                let longer = best
+                    .as_ref()
+                    .is_none_or(|(_, best)| pattern.len() > best.len());
+                if longer && recognised(&pattern, base_url) {
+                    best = Some((name.clone(), pattern));
+                }
+            }
+        }
+        match best {
+            Some((name, pattern)) => Ok((self.dialect(&name)?, Some(pattern))),
+            None => Ok((self.dialect("openai")?, None)),
+        }
+    }
+
+    /// The gateways that a dialect is for. Of a bundled one as it comes with the host this is noted beside its compiled
+    /// code, or each start would load all of them to use one.
+    fn recognised_by(&self, name: &str) -> Result<Vec<String>, PluginError> {
+        let slot = self.inner.slots.get(name);
+        let bundled = slot
+            .filter(|slot| slot.entry.is_none() && slot.loaded.get().is_none())
+            .and_then(|slot| slot.bundled);
+        let noted = bundled
+            .and_then(|bundled| self.inner.engine.noted(bundled.sha256))
+            .and_then(|text| serde_json::from_str(&text).ok());
+        if let Some(patterns) = noted {
+            return Ok(patterns);
+        }
+        let patterns = self.dialect(name)?.recognises().to_vec();
+        if let (Some(bundled), Ok(text)) = (bundled, serde_json::to_string(&patterns)) {
+            self.inner.engine.note(bundled.sha256, &text);
+        }
+        Ok(patterns)
+    }
+
+    /// Names of the plugins of a kind that are enabled, by name. An entry that does not say what it is, is opened.
+    pub fn names(&self, kind: Kind) -> Vec<String> {
+        let slots = self.inner.slots.iter().filter(|(_, slot)| slot.enabled());
+        let of_kind = slots.filter(|(name, slot)| match slot.known_kind() {
+            Some(known) => known == kind,
+            None => matches!(self.load_slot(name, slot), Ok(ready) if ready.info().kind == kind),
+        });
+        of_kind.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Reads the components of these plugins now, so that what changes later does not concern this set, and has them
+    /// compiled in a thread of its own, so that nobody waits for that later. Errors come when a plugin is asked for.
+    pub fn make_ready(&self, names: Vec<String>) {
+        for name in &names {
+            if let Some(slot) = self.inner.slots.get(name) {
+                let _ = self.source(name, slot);
+            }
+        }
+        let set = self.clone();
+        let compile = move || {
+            for name in names {
+                if let Some(slot) = set.inner.slots.get(&name) {
+                    let _ = set.load_slot(&name, slot);
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("plugin-loader".to_owned());
+        if let Err(error) = thread.spawn(compile) {
+            tracing::debug!("plugins are compiled when they are first used: {error}");
+        }
+    }
+
+    /// Everything that is known to be wrong: in the configuration, and with plugins that were asked for.
+    pub fn problems(&self) -> Vec<PluginError> {
+        let configuration = self
+            .inner
+            .settings
+            .problems
+            .iter()
+            .filter(|(name, _)| name.is_none());
+        let configuration = configuration.map(|(_, what)| PluginError {
+            plugin: "configuration".to_owned(),
+            version: None,
+            kind: None,
+            stage: Stage::Settings,
+            what: what.clone(),
+            remedy: "correct the config file".to_owned(),
+        });
+        let file = self.inner.settings.file.display();
+        let kept = self.inner.slots.iter().filter(|(_, slot)| {
+            slot.enabled() && slot.entry.as_ref().is_some_and(|entry| !entry.enabled)
+        });
+        let kept = kept.map(|(name, slot)| PluginError {
+            plugin: name.clone(),
+            version: None,
+            kind: slot.known_kind(),
+            stage: Stage::Settings,
+            what: format!("{file}: [plugins.{name}] enabled: it guards every job and stays on"),
+            remedy: "correct the config file".to_owned(),
+        });
+        let broken = self
+            .inner
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.entry.as_ref().is_some_and(|e| e.broken.is_some()));
+        let broken = broken.filter_map(|(name, slot)| self.load_slot(name, slot).err());
+        let asked = self
+            .inner
+            .slots
+            .values()
+            .filter(|slot| slot.entry.as_ref().is_none_or(|e| e.broken.is_none()));
+        let asked = asked.filter_map(|slot| slot.loaded.get()?.as_ref().err().cloned());
+        configuration
+            .chain(kept)
+            .chain(broken)
+            .chain(asked)
+            .collect()
+    }
+
+    /// What is wrong where this entry for repositories holds: the plugins that it names are opened as a job there would
+    /// get them.
+    pub fn problems_in(
+        engine: &Arc<Engine>,
+        settings: &Settings,
+        entry: &RepositoryEntry,
+    ) -> Vec<PluginError> {
+        let set = Self::load(engine, &PluginSettings::of_entry(settings, entry));
+        for name in entry.plugins.keys() {
+            if let Some(slot) = set.inner.slots.get(name).filter(|slot| slot.enabled()) {
+                // Its error is among the set's problems from now on.
+                let _ = set.load_slot(name, slot);
+            }
+        }
+        set.problems()
+    }
+
+    /// Every plugin, for `plugin list`.
+    pub fn list(&self) -> Vec<Listed> {
+        let line = |(name, slot): (&String, &Slot)| Listed {
+            name: name.clone(),
+            kind: slot.known_kind(),
+            bundled: slot.is_bundled(),
+            enabled: slot.enabled(),
+            path: slot.entry.as_ref().and_then(|entry| entry.path.clone()),
+            sha256: match (&slot.entry, slot.bundled) {
+                (_, Some(bundled)) if slot.is_bundled() => Some(bundled.sha256.to_owned()),
+                (Some(entry), _) => entry.sha256.clone(),
+                (None, _) => None,
+            },
+            grants: slot
+                .entry
+                .as_ref()
+                .map(|entry| entry.grants.words())
+                .unwrap_or_default(),
+            fixed: slot.bundled.is_some_and(|bundled| !bundled.replaceable()),
+        };
+        self.inner.slots.iter().map(line).collect()
+    }
+
+    /// What a plugin says about itself.
+    ///
+    /// # Errors
+    /// Why there is none of that name, or why it cannot be used.
+    pub fn info(&self, name: &str) -> Result<Info, PluginError> {
+        let slot = self
+            .inner
+            .slots
+            .get(name)
+            .ok_or_else(|| self.unknown(name, None))?;
+        Ok(self.load_slot(name, slot)?.info().clone())
+    }
+
+    fn ready(&self, name: &str, kind: Kind) -> Result<Ready, PluginError> {
+        let slot = self
+            .inner
+            .slots
+            .get(name)
+            .ok_or_else(|| self.unknown(name, Some(kind)))?;
+        self.load_slot(name, slot)
+    }
+
+    fn load_slot(&self, name: &str, slot: &Slot) -> Result<Ready, PluginError> {
+        let load = || {
+            let source = self.source(name, slot)?;
+            let file = source.file.clone();
+            let plugin = source.load(&self.inner.engine);
+            let plugin = plugin.map_err(|error| error.in_file(file.as_deref()))?;
+            Ready::new(plugin)
+        };
+        slot.loaded.get_or_init(load).clone()
+    }
+
+    fn source(&self, name: &str, slot: &Slot) -> Result<Source, PluginError> {
+        slot.source.get_or_init(|| self.open(name, slot)).clone()
+    }
+
+    /// Reads what a plugin is to be made from.
+    fn open(&self, name: &str, slot: &Slot) -> Result<Source, PluginError> {
+        let refuse = |stage, what: String, remedy: String| PluginError {
+            plugin: name.to_owned(),
+            version: None,
+            kind: slot.known_kind(),
+            stage,
+            what,
+            remedy,
+        };
+        if let Some(problem) = slot.entry.as_ref().and_then(|entry| entry.broken.as_ref()) {
+            return Err(refuse(
+                Stage::Settings,
+                problem.clone(),
+                "correct the config file".to_owned(),
+            ));
+        }
+        if !slot.enabled() {
+            let remedy = format!("write enabled = true in [plugins.{name}]");
+            return Err(refuse(Stage::Settings, "is not enabled".to_owned(), remedy));
+        }
+        let own = slot
+            .entry
+            .as_ref()
+            .filter(|entry| self.has_component(name, entry));
+        let mut source = match (slot.bundled, own) {
+            (Some(bundled), None) => {
+                // As it lies in the program: where compiled code is cached, nobody reads it.
+                let component = Bytes::from_static(bundled.component);
+                let plain = Source::plain(name, component, Some(bundled.sha256));
+                Source {
+                    kind: Some(bundled.kind),
+                    ..plain
+                }
+            }
+            (Some(bundled), Some(_)) if !bundled.replaceable() => {
+                let what = format!(
+                    "is a bundled {} that can only be added to, not replaced",
+                    bundled.kind
+                );
+                return Err(refuse(
+                    Stage::Settings,
+                    what,
+                    "give the entry in [plugins] another name".to_owned(),
+                ));
+            }
+            (Some(bundled), Some(entry)) => {
+                let source = self
+                    .read(name, entry)
+                    .map_err(|(stage, what, remedy)| refuse(stage, what, remedy))?;
+                Source {
+                    kind: Some(bundled.kind),
+                    ..source
+                }
+            }
+            (None, _) => {
+                let entry = slot
+                    .entry
+                    .as_ref()
+                    .ok_or_else(|| self.unknown(name, None))?;
+                self.read(name, entry)
+                    .map_err(|(stage, what, remedy)| refuse(stage, what, remedy))?
+            }
+        };
+        if let Some(entry) = &slot.entry {
+            source.grants = entry.grants.clone();
+            source.limits = entry.limits.clone();
+            source.config.lay_all(entry.config.clone());
+        }
+        source.largest = self.inner.settings.largest;
+        source.log = Arc::clone(&self.inner.log);
+        Ok(source)
+    }
+
+    /// Whether an entry has a component of its own, and not only settings for the bundled one.
+    fn has_component(&self, name: &str, entry: &Entry) -> bool {
+        entry.path.is_some() || self.in_dirs(name).is_some()
+    }
+
+    /// The folder of that name in `dirs` that holds a manifest.
+    fn in_dirs(&self, name: &str) -> Option<PathBuf> {
+        let folders = self.inner.settings.dirs.iter().map(|dir| dir.join(name));
+        folders
+            .into_iter()
+            .find(|folder| folder.join(manifest::FILE).is_file())
+    }
+
+    /// Reads an operator's component and compares its digest.
+    fn read(&self, name: &str, entry: &Entry) -> Result<Source, (Stage, String, String)> {
+        let path = entry
+            .path
+            .clone()
+            .or_else(|| self.in_dirs(name))
+            .ok_or_else(|| {
+                let what = format!(
+                    "[plugins.{name}] has no path, and no folder of dirs has {name}/{}",
+                    manifest::FILE
+                );
+                (
+                    Stage::Locate,
+                    what,
+                    "add it with `mcp-codex-worker plugin add FILE`".to_owned(),
+                )
+            })?;
+        let manifest = match path.is_dir() {
+            true => Some(
+                Manifest::read(&path)
+                    .map_err(|what| (Stage::Settings, what, "correct the manifest".to_owned()))?,
+            ),
+            false => None,
+        };
+        let file = manifest
+            .as_ref()
+            .map_or_else(|| path.clone(), Manifest::component);
+        let bytes = read_component(&file, self.inner.settings.largest)?;
+        let sha256 = engine::digest(&bytes);
+        let pins = [
+            entry.sha256.as_deref(),
+            manifest
+                .as_ref()
+                .and_then(|manifest| manifest.sha256.as_deref()),
+        ];
+        let broken = pins
+            .into_iter()
+            .flatten()
+            .find(|pin| !pin.eq_ignore_ascii_case(&sha256));
+        if let Some(pin) = broken {
+            let what = format!(
+                "{} has the sha256 {sha256}, and {pin} was expected",
+                file.display()
+            );
+            let remedy =
+                "if you changed it, add it again with `mcp-codex-worker plugin add`".to_owned();
+            return Err((Stage::Digest, what, remedy));
+        }
+        if entry.sha256.is_none() {
+            let what = format!(
+                "{} is not pinned: [plugins.{name}] has no sha256",
+                file.display()
+            );
+            let remedy = format!(
+                "write sha256 = \"{sha256}\", or add it with `mcp-codex-worker plugin add`"
+            );
+            return Err((Stage::Digest, what, remedy));
+        }
+        Ok(Source {
+            kind: entry
+                .kind
+                .or(manifest.as_ref().map(|manifest| manifest.kind)),
+            config: manifest.as_ref().map(defaults).unwrap_or_default(),
+            sha256,
+            bytes: bytes.into(),
+            file: Some(file),
+            ..Source::plain(name, Bytes::new(), Some(""))
+        })
+    }
+
+    fn unknown(&self, name: &str, kind: Option<Kind>) -> PluginError {
+        let known = match kind {
+            Some(kind) => self
+                .inner
+                .slots
+                .iter()
+                .filter(|(_, slot)| slot.known_kind() == Some(kind))
+                .map(|(name, _)| name.as_str())
+                .collect::<Vec<_>>(),
+            None => self.inner.slots.keys().map(String::as_str).collect(),
+        };
+        PluginError {
+            plugin: name.to_owned(),
+            version: None,
+            kind,
+            stage: Stage::Locate,
+            what: format!(
+                "there is none of that name; there are: {}",
+                known.join(", ")
+            ),
+            remedy: "`mcp-codex-worker plugin add` adds one".to_owned(),
+        }
+    }
+}
+
+impl Slot {
+    fn new(bundled: Option<&'static Bundled>, entry: Option<Entry>) -> Self {
+        Slot {
+            bundled,
+            entry,
+            source: OnceLock::new(),
+            loaded: OnceLock::new(),
+        }
+    }
+
+    fn known_kind(&self) -> Option<Kind> {
+        self.bundled
+            .map(|bundled| bundled.kind)
+            .or_else(|| self.entry.as_ref()?.kind)
+    }
+
+    fn is_bundled(&self) -> bool {
+        self.bundled.is_some() && self.entry.as_ref().is_none_or(|entry| entry.path.is_none())
+    }
+
+    /// What tightens cannot be taken out.
+    fn enabled(&self) -> bool {
+        self.bundled.is_some_and(|bundled| !bundled.replaceable())
+            || self.entry.as_ref().is_none_or(|entry| entry.enabled)
+    }
+}
+
+/// The default settings of a manifest.
+fn defaults(manifest: &Manifest) -> Config {
+    let mut config = Config::default();
+    let file = manifest.folder.join(manifest::FILE);
+    config.lay(Place::table(&file, "config"), manifest.config.clone());
+    config
+}
+
+/// The bytes of a component file, if it is a plain file of a size that may be taken.
+fn read_component(file: &Path, largest: u64) -> Result<Vec<u8>, (Stage, String, String)> {
+    use std::io::Read;
+    let missing = |error: std::io::Error| {
+        let remedy = "correct its path in the config file, or add it again with `mcp-codex-worker plugin add`";
+        (
+            Stage::Locate,
+            format!("{}: {error}", file.display()),
+            remedy.to_owned(),
+        )
+    };
+    let opened = std::fs::File::open(file).map_err(missing)?;
+    let metadata = opened.metadata().map_err(missing)?;
+    if !metadata.is_file() {
+        return Err((
+            Stage::Locate,
+            format!("{} is no plain file", file.display()),
+            "give the component itself".to_owned(),
+        ));
+    }
+    let mut bytes = Vec::new();
+    // One byte more than may be: the loader says that it is too large.
+    opened
+        .take(largest.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(missing)?;
+    Ok(bytes)
+}
+
+/// Whether a pattern such as `*.deepseek.com` or `host/path` is for this base URL.
+fn recognised(pattern: &str, base_url: &str) -> bool {
+    let rest = base_url
+        .split_once("://")
+        .map_or(base_url, |(_, rest)| rest);
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host)
+        .to_ascii_lowercase();
+    let (pattern_host, pattern_path) = pattern.split_once('/').unwrap_or((pattern, ""));
+    let host = if pattern_host.contains(':') {
+        host.as_str()
+    } else {
+        host.split(':').next().unwrap_or_default()
+    };
+    let host_fits = match pattern_host.strip_prefix("*.") {
+        Some(domain) => host
+            .strip_suffix(domain)
+            .is_some_and(|sub| sub.ends_with('.')),
+        None => host == pattern_host,
+    };
+    let pattern_path = pattern_path.trim_end_matches('/');
+    let path_fits = pattern_path.is_empty()
+        || path
+            .strip_prefix(pattern_path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    host_fits && path_fits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_for_hosts_and_paths() {
+        for (pattern, url, fits) in [
+            ("api.deepseek.com", "https://api.deepseek.com/v1", true),
+            ("api.deepseek.com", "https://API.deepseek.com:443", true),
+            ("api.deepseek.com", "https://xapi.deepseek.com", false),
+            ("*.azure.com", "https://me.openai.azure.com/openai", true),
+            ("*.azure.com", "https://azure.com", false),
+            ("*.azure.com", "https://evilazure.com", false),
+            ("g.com/v1/openai", "https://g.com/v1/openai/", true),
+            ("g.com/v1/openai", "https://g.com/v1/openaix", false),
+            ("localhost:11434", "http://localhost:11434/v1", true),
+            ("localhost:11434", "http://localhost:8000/v1", false),
+        ] {
+            assert_eq!(recognised(pattern, url), fits, "{pattern} for {url}");
+        }
+    }
+}

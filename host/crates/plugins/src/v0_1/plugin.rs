@@ -1,0 +1,108 @@
+//! A plugin of this version: its instances, and what is asked of it whatever its kind.
+
+use std::sync::Arc;
+
+use super::answer::{plain, refusal};
+use super::bindings::check::CheckPlugin;
+use super::bindings::dialect::DialectPlugin;
+use super::bindings::redactor::RedactorPlugin;
+use super::bindings::summarizer::SummarizerPlugin;
+use super::link::Pre;
+use crate::instance::Instance;
+use crate::loaded::{Described, Loaded};
+use crate::{Limits, PluginError, Stage};
+
+/// A plugin that instances can be made of; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Plugin {
+    pub(crate) loaded: Arc<Loaded>,
+    pre: Arc<Pre>,
+}
+
+/// How an instance of one kind is made.
+macro_rules! start {
+    ($name:ident, $Kind:ident, $Plugin:ident) => {
+        /// An instance of a plugin of this kind, with these settings.
+        pub(crate) fn $name(
+            &self,
+            config: Arc<str>,
+        ) -> Result<Instance<$Plugin>, PluginError> {
+            match &*self.pre {
+                Pre::$Kind(pre) => {
+                    Instance::start(&self.loaded, config, |store| pre.instantiate(store))
+                }
+                _ => Err(self.loaded.error(
+                    Stage::Locate,
+                    format!("is a {}", self.loaded.info.kind),
+                    "",
+                )),
+            }
+        }
+    };
+}
+
+/// The two functions of the interface `plugin`, over whichever kind it is.
+macro_rules! each_kind {
+    ($plugin:expr, $config:expr, $instance:ident => $act:expr) => {
+        match &*$plugin.pre {
+            Pre::Check(_) => {
+                let mut $instance = $plugin.check($config)?;
+                $act
+            }
+            Pre::Summarizer(_) => {
+                let mut $instance = $plugin.summarizer($config)?;
+                $act
+            }
+            Pre::Redactor(_) => {
+                let mut $instance = $plugin.redactor($config)?;
+                $act
+            }
+            Pre::Dialect(_) => {
+                let mut $instance = $plugin.dialect($config)?;
+                $act
+            }
+        }
+    };
+}
+
+impl Plugin {
+    pub(crate) fn new(loaded: Loaded, pre: Pre) -> Self {
+        Plugin {
+            loaded: Arc::new(loaded),
+            pre: Arc::new(pre),
+        }
+    }
+
+    start!(check, Check, CheckPlugin);
+    start!(summarizer, Summarizer, SummarizerPlugin);
+    start!(redactor, Redactor, RedactorPlugin);
+    start!(dialect, Dialect, DialectPlugin);
+
+    /// Asks the plugin for its description.
+    pub(crate) fn describe(&self) -> Result<Described, PluginError> {
+        each_kind!(self, Arc::from("{}"), instance => {
+            let info = instance.call("describe", Limits::START, |bindings, store| {
+                bindings.worker_plugin_plugin().call_describe(store)
+            })?;
+            Ok(Described {
+                name: plain(&info.name),
+                version: plain(&info.version),
+                summary: plain(&info.summary),
+                config_schema: info.config_schema,
+            })
+        })
+    }
+
+    /// Asks the plugin whether its settings are right.
+    pub(crate) fn validate(&self, config: Arc<str>) -> Result<(), PluginError> {
+        each_kind!(self, config, instance => {
+            let answer = instance.call("validate", Limits::START, |bindings, store| {
+                bindings.worker_plugin_plugin().call_validate(store)
+            })?;
+            answer.map_err(|faults| match faults.into_iter().next() {
+                Some(first) => refusal(&self.loaded, first),
+                None => self.loaded.error(Stage::Settings, "its settings are wrong", ""),
+            })
+        })
+    }
+}

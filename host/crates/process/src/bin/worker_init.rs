@@ -1,0 +1,7 @@
+//! The helper of supervised processes as a program of its own, for the tests of this crate.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    process::init_main(std::env::args_os().skip(1)).unwrap_or(ExitCode::from(64))
+}

@@ -1,0 +1,524 @@
+//! The helper: `mcp-codex-worker __init`, one a task, between the runner and the task.
+//!
+//! It is started in two steps where the kernel has namespaces for us: the *outer* helper makes them, its only child, the
+//! *inner* helper, is pid 1 in them. The outer one dies when the runner does, the inner one when the outer one does or
+//! when the runner hangs up, and with the inner one, by the kernel's rule for a pid 1, everything in the namespace.
+//! Where there are no namespaces one helper does it all, as the subreaper of the task's tree.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use super::protocol::{self, Order, Report, Stage, Started, Task};
+use super::sys::{self, Namespaces, Restrictions, StartError};
+use super::{INIT_SUBCOMMAND, tree};
+
+/// Programs that call [`init_main`].
+const HELPERS: [&str; 2] = ["mcp-codex-worker", "worker-init"];
+
+/// Whether this program answers to [`INIT_SUBCOMMAND`], so that it can be its own helper.
+static IS_WORKER: AtomicBool = AtomicBool::new(false);
+
+/// To be called first thing in `main`, with the program's arguments (its own name not counted). Runs the helper and gives
+/// its exit code when this process is one; it never touches standard output then.
+pub fn init_main(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    IS_WORKER.store(true, Ordering::Relaxed);
+    let mut args = args.into_iter();
+    if args.next()? != INIT_SUBCOMMAND {
+        return None;
+    }
+    let words: Vec<OsString> = args.collect();
+    let has = |word: &str| words.iter().any(|given| given == word);
+    let Ok(control) = sys::control_socket() else {
+        return Some(ExitCode::from(70));
+    };
+    let ended = if has("inner") {
+        let namespaces = Namespaces {
+            pids: has("pids"),
+            network: has("network"),
+            detail: words
+                .iter()
+                .filter_map(|word| word.to_str()?.strip_prefix("detail=").map(str::to_owned))
+                .collect(),
+        };
+        inner(control, namespaces)
+    } else {
+        outer(control, has("namespaces"), has("network-off"))
+    };
+    Some(match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(reason) => {
+            if let Ok(control) = sys::control_socket() {
+                let _ = protocol::write(
+                    &control,
+                    &Report::Failed {
+                        stage: Stage::Helper,
+                        reason,
+                        not_found: false,
+                    },
+                );
+            }
+            ExitCode::from(70)
+        }
+    })
+}
+
+/// The program to run as the helper. In another program than ours (a test binary that uses this library) it is one of
+/// those that cargo puts beside it: the worker, or this crate's own helper, whichever was built last.
+pub(super) fn program() -> Result<PathBuf, String> {
+    if IS_WORKER.load(Ordering::Relaxed) {
+        return Ok(sys::own_program());
+    }
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let folders = own.ancestors().skip(1).take(2);
+    let programs = folders.flat_map(|folder| {
+        HELPERS.map(|name| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+    });
+    programs
+        .filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file)))
+        .max()
+        .map(|(_, file)| file)
+        .ok_or_else(|| format!("there is no {} beside {}; build it first", HELPERS[0], own.display()))
+}
+
+fn outer(control: UnixStream, want_namespaces: bool, network_off: bool) -> Result<u8, String> {
+    sys::new_session();
+    sys::close_stray_descriptors();
+    let namespaces = sys::enter_namespaces(want_namespaces, network_off);
+    if !namespaces.pids && !namespaces.network {
+        return inner(control, namespaces);
+    }
+    if namespaces.pids {
+        sys::die_with_parent();
+    }
+    let mut command = Command::new(sys::own_program());
+    command.arg(INIT_SUBCOMMAND).arg("inner").env_clear();
+    command
+        .args(namespaces.pids.then_some("pids"))
+        .args(namespaces.network.then_some("network"));
+    command.args(
+        namespaces
+            .detail
+            .iter()
+            .map(|detail| format!("detail={detail}")),
+    );
+    let mut child = command
+        .spawn()
+        .map_err(|error| format!("cannot start inside the namespaces: {error}"))?;
+    drop(control);
+    let status = child.wait().map_err(|error| error.to_string())?;
+    Ok(status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(70))
+}
+
+enum Event {
+    Order(Order),
+    /// The runner hung up, or is gone.
+    Lost,
+    /// The main process ended.
+    Ended {
+        code: Option<i32>,
+        signal: Option<i32>,
+    },
+}
+
+fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, String> {
+    if namespaces.pids {
+        sys::die_with_parent();
+    } else {
+        sys::become_subreaper();
+    }
+    let (task, input) = match receive_task(&control) {
+        Ok(received) => received,
+        // The runner is gone before it said what to do: nothing runs, nobody listens.
+        Err(_) => return Ok(70),
+    };
+    let mut started = Started {
+        own_pids: namespaces.pids,
+        landlock: None,
+        detail: namespaces.detail.clone(),
+    };
+    if task.network_off {
+        let reason = if namespaces.network {
+            sys::raise_loopback()
+                .err()
+                .map(|error| format!("its loopback does not come up: {error}"))
+        } else {
+            Some(namespaces.detail.join("; "))
+        };
+        if let Some(reason) = reason {
+            return refuse(&control, Stage::Network, reason, false);
+        }
+        started.detail.push("network off".into());
+    }
+    let mut write = task.write.clone();
+    let (mut own_shared_memory, mut own_temp) = (false, false);
+    if namespaces.pids {
+        started.detail.insert(0, "own PID namespace".into());
+        let read: Vec<&Path> = [&task.cwd, &task.program]
+            .into_iter()
+            .chain(&task.read)
+            .map(Path::new)
+            .collect();
+        let writable: Vec<&Path> = task.write.iter().map(Path::new).collect();
+        let temp = task.temp.as_deref().map(Path::new);
+        (own_shared_memory, own_temp) = sys::furnish(temp, &read, &writable, &mut started.detail);
+    }
+    write.extend(task.temp.clone());
+    if own_temp {
+        write.extend(["/tmp".into(), "/var/tmp".into()]);
+    }
+
+    let (events, inbox) = mpsc::channel();
+    let begun = begin(
+        task,
+        write,
+        own_shared_memory,
+        started,
+        input,
+        events.clone(),
+    )?;
+    let (main, started) = match begun {
+        Ok(begun) => begun,
+        Err((stage, reason, not_found)) => return refuse(&control, stage, reason, not_found),
+    };
+    let own_pids = namespaces.pids;
+    let ended = oversee(&control, started, main, own_pids, &events, &inbox);
+    if !own_pids {
+        tree::end_below(std::process::id());
+    } else {
+        // Everything ends with this process; ending it first makes the report below true already.
+        for pid in sys::processes()
+            .into_keys()
+            .filter(|pid| *pid != std::process::id())
+        {
+            sys::ProcessHandle::open(pid).kill();
+        }
+    }
+    if let Some((code, signal)) = ended? {
+        let _ = protocol::write(&control, &Report::Exited { code, signal });
+    }
+    Ok(0)
+}
+
+/// Tells of the start and governs the task to its end. On an error it still runs, and is to be ended as well: a machine
+/// that is out of processes must not get one more that nobody watches.
+fn oversee(
+    control: &UnixStream,
+    started: Started,
+    main: u32,
+    own_pids: bool,
+    events: &Sender<Event>,
+    inbox: &Receiver<Event>,
+) -> Result<Option<(Option<i32>, Option<i32>)>, String> {
+    let say = |error: std::io::Error| error.to_string();
+    protocol::write(control, &Report::Started(started)).map_err(say)?;
+    let orders = control.try_clone().map_err(say)?;
+    let (listener, counter, ending) = (events.clone(), events.clone(), events.clone());
+    start_thread("orders", move || listen(&orders, &listener))?;
+    start_thread("reaper", move || {
+        while let Some((pid, code, signal)) = sys::wait_any() {
+            if pid == main {
+                let _ = ending.send(Event::Ended { code, signal });
+            }
+        }
+    })?;
+    start_thread("crowd", move || watch_crowd(own_pids, &counter))?;
+    Ok(govern(inbox, main, own_pids))
+}
+
+/// The most processes that a task may have at once. Builds and test runs stay far below; a fork storm does not.
+const CROWD: usize = 1_000;
+/// How often they are counted.
+const COUNT_EVERY: Duration = Duration::from_millis(500);
+
+/// Ends a task that has too many processes, and says so where the task writes its errors. A limit on processes that the
+/// kernel would keep counts all of a user's, and none of root's.
+fn watch_crowd(own_pids: bool, events: &Sender<Event>) {
+    loop {
+        std::thread::sleep(COUNT_EVERY);
+        let processes = sys::processes();
+        let count = if own_pids {
+            processes.len()
+        } else {
+            tree::descendants(&processes, std::process::id()).len()
+        };
+        if count > CROWD {
+            let _ = writeln!(
+                std::io::stderr(),
+                "mcp-codex-worker: ended, since it had {count} processes at once; {CROWD} are allowed"
+            );
+            let _ = events.send(Event::Order(Order::End {
+                interrupt_ms: 0,
+                terminate_ms: 0,
+            }));
+            return;
+        }
+    }
+}
+
+fn refuse(
+    control: &UnixStream,
+    stage: Stage,
+    reason: String,
+    not_found: bool,
+) -> Result<u8, String> {
+    protocol::write(
+        control,
+        &Report::Failed {
+            stage,
+            reason,
+            not_found,
+        },
+    )
+    .map_err(|error| error.to_string())?;
+    Ok(70)
+}
+
+fn start_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(body)
+        .map(|_| ())
+        .map_err(|error| error.to_string())
+}
+
+fn receive_task(control: &UnixStream) -> std::io::Result<(Task, Option<Vec<u8>>)> {
+    let task: Task = protocol::read(control)?;
+    let Some(length) = task.stdin else {
+        return Ok((task, None));
+    };
+    let mut input = Vec::new();
+    control.take(length).read_to_end(&mut input)?;
+    if input.len() as u64 != length {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok((task, Some(input)))
+}
+
+type Begun = Result<(u32, Started), (Stage, String, bool)>;
+
+/// Starts the main process from a thread that carries its restrictions and lives as long as the helper: this process
+/// itself stays unrestricted, or it could neither signal nor reap.
+fn begin(
+    task: Task,
+    write: Vec<OsString>,
+    own_shared_memory: bool,
+    mut started: Started,
+    input: Option<Vec<u8>>,
+    alive: Sender<Event>,
+) -> Result<Begun, String> {
+    let (answer, begun) = mpsc::channel();
+    start_thread("starter", move || {
+        let _ = answer.send(
+            begin_here(task, write, own_shared_memory, &mut started, input)
+                .map(|pid| (pid, started)),
+        );
+        // The parent-death signal of the main process hangs on this thread.
+        let _alive = alive;
+        loop {
+            std::thread::park();
+        }
+    })?;
+    begun.recv().map_err(|error| error.to_string())
+}
+
+fn begin_here(
+    task: Task,
+    write: Vec<OsString>,
+    own_shared_memory: bool,
+    started: &mut Started,
+    input: Option<Vec<u8>>,
+) -> Result<u32, (Stage, String, bool)> {
+    let path = task
+        .env
+        .iter()
+        .rev()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, path)| path);
+    let Some(program) = sys::find_program(&task.program, path, Path::new(&task.cwd)) else {
+        return Err((
+            Stage::Exec,
+            "there is no such program in its PATH".into(),
+            true,
+        ));
+    };
+    let mut command = Command::new(program);
+    std::os::unix::process::CommandExt::arg0(&mut command, &task.program);
+    command
+        .args(&task.args)
+        .env_clear()
+        .envs(task.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(&task.cwd);
+    let feed = match input {
+        None => {
+            command.stdin(Stdio::null());
+            None
+        }
+        Some(input) => {
+            let (reader, writer) =
+                std::io::pipe().map_err(|error| (Stage::Helper, error.to_string(), false))?;
+            command.stdin(reader);
+            Some((writer, input))
+        }
+    };
+    let restrictions = Restrictions {
+        confine: task.confine,
+        read: &task.read,
+        write,
+        own_shared_memory,
+        die_with_parent: !started.own_pids,
+    };
+    let own_pids = started.own_pids;
+    let required = task.required;
+    let mut detail = std::mem::take(&mut started.detail);
+    let allow = |landlock: Option<u8>| match (own_pids, landlock) {
+        _ if !required => Ok(()),
+        (true, Some(_)) => Ok(()),
+        (_, None) => Err("no Landlock".to_owned()),
+        (false, _) => Err("no PID namespace".to_owned()),
+    };
+    let outcome = sys::start_restricted(&mut command, &restrictions, &mut detail, allow);
+    started.detail = detail;
+    // The reading end must not stay open here, or a program that ends early would leave the feeder waiting.
+    drop(command);
+    match outcome {
+        Ok((pid, landlock)) => {
+            started.landlock = landlock;
+            if let Some((mut writer, input)) = feed {
+                // A program that does not read all of it breaks the pipe; that is its right.
+                let _ = start_thread("input", move || {
+                    drop(std::io::Write::write_all(&mut writer, &input))
+                });
+            }
+            Ok(pid)
+        }
+        Err(StartError::Refused(reason)) => Err((
+            Stage::Confinement,
+            format!("{reason} ({})", started.detail.join("; ")),
+            false,
+        )),
+        Err(StartError::Exec(error)) => Err((
+            Stage::Exec,
+            error.to_string(),
+            error.kind() == std::io::ErrorKind::NotFound,
+        )),
+    }
+}
+
+fn listen(mut control: &UnixStream, events: &Sender<Event>) {
+    while let Ok(order) = protocol::read(&mut control) {
+        if events.send(Event::Order(order)).is_err() {
+            return;
+        }
+    }
+    let _ = events.send(Event::Lost);
+}
+
+/// Waits for the end of the main process and carries out orders to end it. Gives its exit, or `None` when it is to be
+/// killed together with all the rest.
+fn govern(
+    inbox: &Receiver<Event>,
+    main: u32,
+    own_pids: bool,
+) -> Option<(Option<i32>, Option<i32>)> {
+    /// The steps that are still to come, with their times.
+    #[derive(Clone, Copy)]
+    struct Plan {
+        terminate_at: Option<Instant>,
+        kill_at: Instant,
+    }
+    let mut plan: Option<Plan> = None;
+    loop {
+        let next = plan.map(|plan| plan.terminate_at.unwrap_or(plan.kill_at));
+        let event = match next {
+            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
+        };
+        match event {
+            Ok(Event::Ended { code, signal }) => return Some((code, signal)),
+            Ok(Event::Lost) | Err(RecvTimeoutError::Disconnected) => return None,
+            Ok(Event::Order(Order::End {
+                interrupt_ms,
+                terminate_ms,
+            })) => {
+                let now = Instant::now();
+                let (interrupt, terminate) = (
+                    Duration::from_millis(interrupt_ms),
+                    Duration::from_millis(terminate_ms),
+                );
+                let later = |span| now.checked_add(span).unwrap_or(now);
+                let mut wanted = Plan {
+                    terminate_at: (!terminate.is_zero()).then(|| later(interrupt)),
+                    kill_at: later(interrupt.saturating_add(terminate)),
+                };
+                match plan {
+                    None if !interrupt.is_zero() => sys::interrupt_group(main),
+                    None => {}
+                    Some(before) => {
+                        wanted.kill_at = wanted.kill_at.min(before.kill_at);
+                        // A step that would come after the end is left out.
+                        let sooner = before
+                            .terminate_at
+                            .map(|at| wanted.terminate_at.map_or(at, |wanted| wanted.min(at)));
+                        wanted.terminate_at = sooner.filter(|at| *at < wanted.kill_at);
+                    }
+                }
+                plan = Some(wanted);
+            }
+            Err(RecvTimeoutError::Timeout) => match plan {
+                Some(Plan {
+                    terminate_at: Some(_),
+                    kill_at,
+                }) => {
+                    terminate_all(main, own_pids);
+                    plan = Some(Plan {
+                        terminate_at: None,
+                        kill_at,
+                    });
+                }
+                _ => return kill_and_wait(inbox, main),
+            },
+        }
+    }
+}
+
+/// The main process is killed apart from the rest, so that its end is reported as what it was.
+fn kill_and_wait(inbox: &Receiver<Event>, main: u32) -> Option<(Option<i32>, Option<i32>)> {
+    sys::ProcessHandle::open(main).kill();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Event::Ended { code, signal }) => return Some((code, signal)),
+            Ok(Event::Order(_)) => {}
+            Ok(Event::Lost) | Err(_) => return None,
+        }
+    }
+}
+
+fn terminate_all(main: u32, own_pids: bool) {
+    sys::terminate_group(main);
+    let processes = sys::processes();
+    let own = std::process::id();
+    let all = if own_pids {
+        processes
+            .keys()
+            .copied()
+            .filter(|pid| *pid != own)
+            .collect()
+    } else {
+        tree::descendants(&processes, own)
+    };
+    for pid in all {
+        sys::ProcessHandle::open(pid).terminate();
+    }
+}

@@ -1,0 +1,10 @@
+//! What the real Claude Code, the real Codex and Anthropic's own SDKs make of it. Each suite fails where its client is missing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod agent;
+mod demo;
+#[path = "adapter/double.rs"]
+#[allow(dead_code, reason = "the gateway's own suite uses the rest")]
+mod double;
+mod real_clients;
+mod sdks;
