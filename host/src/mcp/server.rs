@@ -21,8 +21,8 @@ use super::reply::{answered, refused};
 use super::stdio::{StdioTransport, Streams};
 use super::tools::{self, INSTRUCTIONS};
 use job::{Front, Refusal};
-use settings::{Settings, Sources, Toolset};
 use redact::log::Log;
+use settings::{Settings, Sources, Toolset};
 
 /// Calls that may be in flight, waits included; a client with more of them has lost count.
 const CALLS_MAX: usize = 256;
