@@ -20,7 +20,7 @@ const HELD: &str = "correct-horse-battery-staple";
 const KEY: &str = "gateway-key-of-the-test";
 const SECRETS: [&str; 3] = [SHAPED, HELD, KEY];
 
-/// What a job keeps raw because it needs it: SECURITY.md, "What lies on disk".
+/// What a job keeps raw because it needs it: SECURITY.md, "What is on disk".
 const WORKING_MATERIAL: [&str; 4] = ["home", "tree", "source", "keep"];
 
 struct Operator {
@@ -260,7 +260,7 @@ fn what_is_secret_comes_out_nowhere() {
         );
         call(
             &mut front,
-            "read_pack",
+            "search",
             json!({ "symbols": ["token", "other"], "paths": paths }),
         );
         ids.push(result["job_id"].clone());

@@ -12,9 +12,9 @@ use super::{GlobalOptions, exit};
 use gateway::facts::Origin;
 use gateway::{Adapter, AdapterConfig, Mode, RecordSink, fresh_token};
 use plugins::{Engine, PluginSet, PluginSettings};
+use redact::log::{self, MetricsFile};
 use redact::{KnownValues, LogMask, Redactor};
 use settings::Settings;
-use redact::log::{self, MetricsFile};
 
 /// What `adapter` takes.
 #[derive(Debug, Clone, Args)]
@@ -193,8 +193,14 @@ fn config(
             })
         }
     };
-    let config = AdapterConfig::from_settings(settings, |named, base_url| plugins.choose_dialect(named, base_url), redactor, "adapter", records)
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let config = AdapterConfig::from_settings(
+        settings,
+        |named, base_url| plugins.choose_dialect(named, base_url),
+        redactor,
+        "adapter",
+        records,
+    )
+    .map_err(|error| Failure::Usage(error.to_string()))?;
     if config.mode == Mode::Relay && settings.dialect.is_some() {
         tracing::warn!("a dialect has no effect on a relay (USE_OPENAI_ADAPTER=0)");
     }

@@ -36,18 +36,18 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "SANDBOX_ROOT",
         None,
-        "Absolute directory that every job path and every analyze path must lie in; without it start and analyze refuse.",
+        "Absolute directory that must contain every path of a job and of analyze; without it start and analyze refuse.",
     ),
     plain(
         "ONEAPI_BASE_URL",
         None,
-        "Gateway URL (http or https); goes together with ONEAPI_API_KEY.",
+        "Gateway URL (http or https); used with ONEAPI_API_KEY.",
     ),
     secret("ONEAPI_API_KEY", "Key of the gateway in ONEAPI_BASE_URL."),
     plain(
         "ANTHROPIC_BASE_URL",
         None,
-        "Gateway URL when ONEAPI_BASE_URL is not set; goes together with ANTHROPIC_API_KEY, never with the other key.",
+        "Gateway URL when ONEAPI_BASE_URL is not set; used with ANTHROPIC_API_KEY, never with the other key.",
     ),
     secret(
         "ANTHROPIC_API_KEY",
@@ -86,27 +86,27 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_TOOLSETS",
         Some("jobs,analyze,reading"),
-        "Which tools the planner is offered, comma-separated: jobs (start, get, tail, wait, cancel, apply), analyze, reading (search, read_pack).",
+        "Tools that the planner gets, comma-separated: jobs (start, get, tail, wait, cancel, apply), analyze, reading (search).",
     ),
     plain(
         "WAIT_DEFAULT_MS",
         Some("240000"),
-        "Milliseconds that wait waits when the call does not say, 0 to 86400000; keep it below Codex's tool_timeout_sec.",
+        "Milliseconds that wait waits when the call has no timeout_ms, 0 to 86400000; keep it below Codex's tool_timeout_sec.",
     ),
     plain(
         "INCLUDE_DIFF_DEFAULT",
         Some("0"),
-        "1 puts the diff into results when the call does not say; it is always kept as an artifact.",
+        "1 puts the diff into results when the call has no include_diff; the diff is always an artifact.",
     ),
     plain(
         "DIFF_MAX_BYTES",
         Some("20000"),
-        "Bytes of diff in a reply, at most, together with max_diff_bytes (the smaller wins).",
+        "Most bytes of diff in a reply; max_diff_bytes counts too, and the smaller wins.",
     ),
     plain(
         "CHECK_OUTPUT_RESPONSE_MAX",
         Some("2000"),
-        "Bytes of one check's digest in a reply, at most.",
+        "Most bytes of one check's digest in a reply.",
     ),
     plain(
         "MAX_RUNNING_JOBS",
@@ -116,7 +116,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_ISOLATION",
         Some("none"),
-        "none works in your checkout, worktree in a tree of the job's own; start.isolation overrides it.",
+        "none: a job works in your checkout; worktree: in its own tree; start.isolation overrides it.",
     ),
     plain(
         "WORKER_ESCALATE_MODEL",
@@ -131,7 +131,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "FALLBACK_BASE_URL",
         None,
-        "Second gateway, used when the first one fails; goes together with FALLBACK_API_KEY.",
+        "Second gateway, used when the first one fails, with FALLBACK_API_KEY.",
     ),
     secret(
         "FALLBACK_API_KEY",
@@ -145,7 +145,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_METRICS_FILE",
         None,
-        "JSONL file that gets a line for each gateway request; the job store has them all the same.",
+        "JSONL file that gets a line for each gateway request; the job store has them too.",
     ),
     plain(
         "WORKER_PRICE_INPUT",
@@ -175,7 +175,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_GATEWAY_RETRIES",
         Some("2"),
-        "Retries of one request on one gateway, 0 to 10; Claude Code makes up to 2 more of its own.",
+        "Retries of one request on one gateway, 0 to 10; Claude Code itself makes up to 2 more.",
     ),
     plain(
         "WORKER_GATEWAY_IDLE_MS",
@@ -185,7 +185,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_ALLOWED_TOOLS",
         None,
-        "What the agent may run in acceptEdits, comma-separated; Bash(*) in a confined job when not set, else only the checks' commands.",
+        "What the agent may run in acceptEdits, comma-separated; when not set Bash(*) in a confined job, else only the checks' commands.",
     ),
     plain(
         "WORKER_SANDBOX",
@@ -205,12 +205,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_JOB_TIMEOUT_MS",
         Some("1800000"),
-        "Milliseconds for a whole job, queueing apart; start.timeout_ms overrides it.",
+        "Milliseconds for a whole job without its time in the queue; start.timeout_ms overrides it.",
     ),
     plain(
         "WORKER_STALL_MS",
         Some("300000"),
-        "Milliseconds without any event of any kind after which a job ends as timed out.",
+        "Milliseconds without any event after which a job ends as timed_out.",
     ),
     plain(
         "WORKER_CHECK_ENV",
@@ -230,17 +230,17 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_PLUGIN_MAX_BYTES",
         Some("33554432"),
-        "Largest plugin component that is taken, in bytes; one in Python has about 18 MB, one in JavaScript 12 MB.",
+        "Largest plugin component that is accepted, in bytes; one in Python has about 18 MB, one in JavaScript 12 MB.",
     ),
     plain(
         "WORKER_STATE_DIR",
         None,
-        "Where the job store lives; $XDG_STATE_HOME/mcp-codex-worker or ~/.local/state/mcp-codex-worker when not set.",
+        "Folder of the job store; $XDG_STATE_HOME/mcp-codex-worker or ~/.local/state/mcp-codex-worker when not set.",
     ),
     plain(
         "WORKER_CACHE_DIR",
         None,
-        "Where compiled plugins and the demo's clients live; $XDG_CACHE_HOME/mcp-codex-worker or ~/.cache/mcp-codex-worker when not set.",
+        "Folder of compiled plugins and the demo's clients; $XDG_CACHE_HOME/mcp-codex-worker or ~/.cache/mcp-codex-worker when not set.",
     ),
     plain(
         "WORKER_LOG",
@@ -250,12 +250,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_LOG_FILE",
         None,
-        "File that every process appends its log to, 16 MB with those moved aside (.1 to .3); logs/worker.log in the state folder when not set, off for none.",
+        "File that every process appends its log to, 16 MB with the rotated ones (.1 to .3); logs/worker.log in the state folder when not set, off for none.",
     ),
     plain(
         "WORKER_LOG_FORMAT",
         Some("text"),
-        "How lines of the log file look: text or json.",
+        "Format of the log file: text or json.",
     ),
 ];
 

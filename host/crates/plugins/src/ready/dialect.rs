@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use wasmtime::component::ResourceAny;
 
-use gateway::wire::{Outbound, Reply, Sse, Verdict};
-use gateway::facts::{
-    FactsError, Facts, Layer, Layers, Origin, Preset, Presets, recognizes,
-};
-use gateway::{Dialect, DialectError};
-use serde_json::{Value, json};
 use crate::instance::Instance;
 use crate::v0_1::bindings::dialect::DialectPlugin as Bindings;
 use crate::v0_1::plugin::Plugin;
 use crate::{Cost, Info, Limits, PluginError, Stage, limits};
+use gateway::facts::{
+    Facts, FactsError, Layer, Layers, Origin, Preset, Presets, recognizes,
+};
+use gateway::wire::{Outbound, Reply, Sse, Verdict};
+use gateway::{Dialect, DialectError};
+use serde_json::{Value, json};
 
 /// A dialect plugin.
 #[derive(Clone)]

@@ -6,9 +6,9 @@ use super::bindings::dialect::DialectPlugin;
 use super::bindings::dialect::exports::worker::plugin::dialect as wire;
 use super::bindings::types;
 use crate::convert::alike;
-use gateway::wire as dialects;
 use crate::instance::Instance;
 use crate::{Limits, PluginError};
+use gateway::wire as dialects;
 
 impl Instance<DialectPlugin> {
     pub(crate) fn recognizes(&mut self) -> Result<Vec<String>, PluginError> {
@@ -63,10 +63,7 @@ impl Instance<DialectPlugin> {
         Ok(verdict.into())
     }
 
-    pub(crate) fn translation(
-        &mut self,
-        model: &str,
-    ) -> Result<ResourceAny, PluginError> {
+    pub(crate) fn translation(&mut self, model: &str) -> Result<ResourceAny, PluginError> {
         self.call("translation", Limits::START, |bindings, store| {
             bindings
                 .worker_plugin_dialect()
