@@ -103,8 +103,7 @@ fn an_entry_replaces_a_preset_without_a_rebuild() {
 
 #[test]
 fn an_operator_teaches_a_gateway_in_a_few_lines() {
-    let set = set(
-        r#"
+    let set = set(r#"
         [declared.config.gateways.acme]
         recognizes = ["llm.acme.example"]
         like = "vllm"
@@ -113,8 +112,7 @@ fn an_operator_teaches_a_gateway_in_a_few_lines() {
         [declared.config.models.acme-coder]
         matches = ["acme-coder*"]
         thinking.efforts = ["low", "high"]
-        "#,
-    );
+        "#);
     assert_eq!(set.problems(), []);
     let (dialect, pattern) = set.dialect_for("https://llm.acme.example/v1").unwrap();
     assert_eq!(
@@ -122,14 +120,25 @@ fn an_operator_teaches_a_gateway_in_a_few_lines() {
         ("gateway preset acme", Some("llm.acme.example"))
     );
     assert_eq!(dialect.info().name, "declared");
-    assert_eq!(dialect.family("vendor/acme-coder-2:free"), Some("acme-coder"));
+    assert_eq!(
+        dialect.family("vendor/acme-coder-2:free"),
+        Some("acme-coder")
+    );
     let facts = dialect.facts("acme-coder-2").unwrap();
     assert_eq!(facts.limits.max_output, Some(16_384));
     assert_eq!(facts.thinking.efforts, ["low", "high"]);
     assert!(facts.sampling.top_k, "as vllm");
     // The family holds on another gateway too.
     let elsewhere = set.dialect("openai").unwrap();
-    assert_eq!(elsewhere.facts("acme-coder-2").unwrap().thinking.efforts.len(), 2);
+    assert_eq!(
+        elsewhere
+            .facts("acme-coder-2")
+            .unwrap()
+            .thinking
+            .efforts
+            .len(),
+        2
+    );
     assert!(set.dialect_names().contains(&"acme".to_owned()));
     assert_eq!(set.dialect("acme").unwrap().name(), "acme");
 }
@@ -164,10 +173,16 @@ fn a_preset_that_cannot_be_is_refused_by_name() {
         let problems = problems.collect::<Vec<_>>().join("\n");
         assert!(problems.contains(words), "{entries}: {problems}");
         let url = "https://me.openai.azure.com";
-        assert!(set.dialect_for(url).is_err(), "{entries}: it is not passed over");
+        assert!(
+            set.dialect_for(url).is_err(),
+            "{entries}: it is not passed over"
+        );
     }
     let error = set("").dialect("vlm").err().unwrap().to_string();
-    assert!(error.contains("there are: ") && error.contains("vllm"), "{error}");
+    assert!(
+        error.contains("there are: ") && error.contains("vllm"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -148,7 +148,13 @@ fn explain(config: &AdapterConfig) -> Result<(), Failure> {
     let stated = known.facts.explain().iter();
     let stated = stated.filter(|fact| fact.origin != Origin::Default);
     let rows = stated
-        .map(|fact| (fact.fact.as_str(), fact.value.to_string(), fact.origin.to_string()))
+        .map(|fact| {
+            (
+                fact.fact.as_str(),
+                fact.value.to_string(),
+                fact.origin.to_string(),
+            )
+        })
         .collect::<Vec<_>>();
     let width = |of: fn(&(&str, String, String)) -> usize| rows.iter().map(of).max().unwrap_or(0);
     let (first, second) = (width(|row| row.0.len()), width(|row| row.1.len()).min(48));

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::sse::{Event, Parser};
 use super::endpoint::base_url;
+use super::sse::{Event, Parser};
 use super::upstream::client;
 
 /// The longest answer that is read, in bytes.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::Value;
 
-use super::error::ApiError;
 use super::endpoint::{endpoint_url, messages_url};
+use super::error::ApiError;
 use super::upstream::Gateway;
 use super::{GatewayError, Mode, Upstream};
 use crate::facts::Auth;

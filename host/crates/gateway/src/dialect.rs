@@ -170,9 +170,10 @@ impl ActiveDialect {
             return Ok(Arc::clone(facts));
         }
         let merged = self.dialect.layers(model)?.merge(model);
-        let facts = Arc::new(merged.map_err(|error| {
-            DialectError::Broken(format!("dialect {}: {error}", self.name()))
-        })?);
+        let facts =
+            Arc::new(merged.map_err(|error| {
+                DialectError::Broken(format!("dialect {}: {error}", self.name()))
+            })?);
         if known.len() >= MODELS {
             known.clear();
         }
@@ -195,11 +196,13 @@ impl ActiveDialect {
         if facts.canonical_request {
             return Ok(canonical(body));
         }
-        self.dialect.request(&body, model).map_err(|error| match error {
-            DialectError::Refused(why) => ApiError::invalid(why),
-            DialectError::TooLarge(why) => ApiError::new(413, Kind::TooLarge, why),
-            DialectError::Broken(_) => broken(error),
-        })
+        self.dialect
+            .request(&body, model)
+            .map_err(|error| match error {
+                DialectError::Refused(why) => ApiError::invalid(why),
+                DialectError::TooLarge(why) => ApiError::new(413, Kind::TooLarge, why),
+                DialectError::Broken(_) => broken(error),
+            })
     }
 
     /// A whole reply, made canonical.

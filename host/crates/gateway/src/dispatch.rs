@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 
 use super::anthropic::Request;
 use super::collect;
+use super::endpoint::{endpoint_url, messages_url};
 use super::error::{ApiError, Kind};
 use super::ledger::Ledger;
 use super::live::{Live, WHOLE_LIMIT};
@@ -19,7 +20,6 @@ use super::request::{self, Return};
 use super::response;
 use super::shared::Shared;
 use super::stream::Machine;
-use super::endpoint::{endpoint_url, messages_url};
 use super::upstream::{ERROR_BODY_LIMIT, Outbound, Route, dialect_headers};
 use crate::facts::{Auth, Facts};
 
@@ -48,8 +48,8 @@ impl Work<'_> {
     fn facts(&self, route: &Route) -> Result<Arc<Facts>, ApiError> {
         let facts = route.gateway.dialect.facts(&route.model)?;
         let with_tools = self.request.has_tools();
-        let streamed = self.request.stream == Some(true)
-            && facts.of(true, with_tools).streaming.supported;
+        let streamed =
+            self.request.stream == Some(true) && facts.of(true, with_tools).streaming.supported;
         Ok(Arc::clone(facts.of(streamed, with_tools)))
     }
 }

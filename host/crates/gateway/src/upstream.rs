@@ -10,8 +10,8 @@ use http::{HeaderName, HeaderValue};
 use reqwest::Url;
 
 use super::dialect::ActiveDialect;
-use super::error::ApiError;
 use super::endpoint::{BaseUrlError, base_url};
+use super::error::ApiError;
 use crate::facts::Auth;
 use settings::Secret;
 

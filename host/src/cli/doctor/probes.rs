@@ -288,8 +288,12 @@ fn dialect(settings: &Settings, set: &PluginSet) -> Finding {
     }
     let gateway = settings.gateway();
     let base_url = match (&settings.dialect, &gateway) {
-        (None, Err(_)) => return Finding::ok(WHAT, "chosen by the gateway's URL, once there is one"),
-        (_, gateway) => gateway.as_ref().map_or("", |gateway| gateway.base_url.as_str()),
+        (None, Err(_)) => {
+            return Finding::ok(WHAT, "chosen by the gateway's URL, once there is one");
+        }
+        (_, gateway) => gateway
+            .as_ref()
+            .map_or("", |gateway| gateway.base_url.as_str()),
     };
     match set.dialect_of(settings.dialect.as_deref(), base_url) {
         Ok((dialect, why)) => {
@@ -298,13 +302,20 @@ fn dialect(settings: &Settings, set: &PluginSet) -> Finding {
             let family = family.map(|family| format!("; model family {family} for {model}"));
             Finding::ok(
                 WHAT,
-                format!("{}, since {why}{}", dialect.title(), family.unwrap_or_default()),
+                format!(
+                    "{}, since {why}{}",
+                    dialect.title(),
+                    family.unwrap_or_default()
+                ),
             )
         }
         Err(error) => Finding::broken(
             WHAT,
             error.to_string(),
-            format!("set WORKER_DIALECT to one of {}", set.dialect_names().join(", ")),
+            format!(
+                "set WORKER_DIALECT to one of {}",
+                set.dialect_names().join(", ")
+            ),
         ),
     }
 }

@@ -8,9 +8,7 @@ use crate::instance::Instance;
 use crate::v0_1::bindings::dialect::DialectPlugin as Bindings;
 use crate::v0_1::plugin::Plugin;
 use crate::{Cost, Info, Limits, PluginError, Stage, limits};
-use gateway::facts::{
-    Facts, FactsError, Layer, Layers, Origin, Preset, Presets, recognizes,
-};
+use gateway::facts::{Facts, FactsError, Layer, Layers, Origin, Preset, Presets, recognizes};
 use gateway::wire::{Outbound, Reply, Sse, Verdict};
 use gateway::{Dialect, DialectError};
 use serde_json::{Value, json};
@@ -195,10 +193,7 @@ impl DialectPlugin {
     }
 }
 
-fn instance(
-    plugin: &Plugin,
-    settings: Option<&Value>,
-) -> Result<Instance<Bindings>, PluginError> {
+fn instance(plugin: &Plugin, settings: Option<&Value>) -> Result<Instance<Bindings>, PluginError> {
     plugin.dialect(plugin.loaded.config(settings)?)
 }
 
