@@ -13,10 +13,13 @@ pub(super) fn asked(arguments: &Map<String, Value>) -> Result<Option<Value>, Ref
     match arguments.get("help") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(tool)) if tool == "start" => Ok(Some(start())),
-        Some(Value::String(tool)) if super::tools::find(tool).is_some() => {
-            Ok(Some(json!({ "help": format!("the schema of {tool} has all of its arguments") })))
-        }
-        Some(_) => Err(Refusal::new("help", "must be the name of a tool, such as start")),
+        Some(Value::String(tool)) if super::tools::find(tool).is_some() => Ok(Some(
+            json!({ "help": format!("the schema of {tool} has all of its arguments") }),
+        )),
+        Some(_) => Err(Refusal::new(
+            "help",
+            "must be the name of a tool, such as start",
+        )),
     }
 }
 

@@ -22,7 +22,7 @@ pub const INSTRUCTIONS: &str = "Delegate coding work to a cheap worker agent (ba
 Still running: wait {job_id}. completed = every check passed; failed names the check. Do not re-read files or re-run checks that passed. Long matter: get {job_id, artifact}. Further arguments: get {help: \"start\"}.";
 
 /// What all tools and the instructions cost the planner, in o200k tokens, about.
-pub const SURFACE_TOKENS: u64 = 1_060;
+pub const SURFACE_TOKENS: u64 = 1_030;
 
 /// What a call reports while it waits.
 pub(super) type Progress<'a> = &'a mut (dyn FnMut(&Value) + Send);
