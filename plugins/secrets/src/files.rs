@@ -2,9 +2,9 @@
 
 use crate::Out;
 use crate::anchors::BEHIND;
-use crate::memory::Class;
+use crate::class::{Class, alnum, base64};
 use crate::names::{Kind, Name, classify, classify_words};
-use crate::text::{Text, alnum, base64};
+use crate::text::Text;
 use crate::value::{
     Shape, Value, accept, head, is_placeholder, is_reference, plausible, quote_at, quoted_end,
     wordy,

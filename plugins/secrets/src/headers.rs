@@ -1,8 +1,9 @@
 //! Credentials in HTTP headers.
 
 use crate::Out;
+use crate::class::{alnum, base64};
 use crate::memory::Walk;
-use crate::text::{Text, alnum, base64};
+use crate::text::Text;
 use crate::value::{
     Place, head, is_placeholder, is_reference, quote_at, quoted_end, random, unquoted_end, wordy,
 };
@@ -145,7 +146,7 @@ pub(crate) fn basic_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) 
 
 /// base64 of `user:password`.
 pub(crate) fn holds_credentials(bytes: &[u8]) -> bool {
-    let decoded = crate::encoded::decode(bytes);
+    let decoded = crate::codec::decode(bytes);
     decoded.len() >= 4
         && decoded.contains(&b':')
         && decoded

@@ -1,7 +1,8 @@
 //! Private keys in their many wrappings, and signed tokens.
 
 use crate::Out;
-use crate::text::{Text, alnum, base64, base64url, hex};
+use crate::class::{alnum, base64, base64url, hex};
+use crate::text::Text;
 use crate::value::{Shape, quote_at};
 
 /// `PRIVATE KEY`, in a header or a footer, whole or damaged.

@@ -13,7 +13,9 @@
 
 mod anchors;
 mod assign;
+mod class;
 mod cli;
+mod codec;
 mod custom;
 mod encoded;
 mod files;
@@ -300,7 +302,7 @@ fn open_tail(bytes: &[u8], decided: usize) -> usize {
         let mut run = 0;
         let mut longest = 0;
         for &b in &bytes[line..line_end] {
-            run = if text::base64(b) { run + 1 } else { 0 };
+            run = if class::base64(b) { run + 1 } else { 0 };
             longest = longest.max(run);
         }
         candidate = line;

@@ -1,7 +1,8 @@
 //! Parameters of URLs and forms that are secrets.
 
 use crate::Out;
-use crate::text::{Text, alnum};
+use crate::class::alnum;
+use crate::text::Text;
 use crate::value::{is_placeholder, is_reference, random, wordy};
 
 /// Parameters that are secrets only in a URL or a form.

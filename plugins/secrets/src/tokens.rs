@@ -1,8 +1,8 @@
 //! Tokens that their issuers made recognisable.
 
 use crate::Out;
-use crate::memory::Class;
-use crate::text::{Text, alnum, base64, base64url, hex};
+use crate::class::{Class, alnum, base64, base64url, hex};
+use crate::text::Text;
 use crate::value::{Shape, is_placeholder, wordy};
 
 /// A kind of token: what it starts with, and what follows.

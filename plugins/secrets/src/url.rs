@@ -1,8 +1,9 @@
 //! Credentials in URLs.
 
 use crate::Out;
-use crate::memory::{Class, Sign, Walk};
-use crate::text::{Text, alnum, base64url};
+use crate::class::{Class, alnum, base64url};
+use crate::memory::{Sign, Walk};
+use crate::text::Text;
 use crate::value::{Shape, head, is_placeholder, is_reference, random, wordy};
 
 /// The longest user and password: some passwords are signed tokens.

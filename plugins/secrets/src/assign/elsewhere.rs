@@ -4,8 +4,9 @@ use super::link::Link;
 use super::member::member;
 use super::nested::element;
 use crate::Out;
+use crate::class::alnum;
 use crate::names::Name;
-use crate::text::{Text, alnum};
+use crate::text::Text;
 use crate::value::{Place, Value, accept, quote_at};
 
 /// A name that is itself a value: `name: API_TOKEN` and, next to it, `value: ...`.

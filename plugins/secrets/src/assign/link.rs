@@ -1,6 +1,7 @@
 //! What stands between a name and its value.
 
-use crate::text::{Text, alnum};
+use crate::class::alnum;
+use crate::text::Text;
 use crate::value::quote_at;
 
 /// What connects a name and its value.

@@ -9,8 +9,9 @@ mod protocol;
 mod words;
 
 use crate::Out;
+use crate::class::alnum;
 use crate::names::{Kind, Name, classify, classify_words};
-use crate::text::{Text, alnum};
+use crate::text::Text;
 use crate::value::{Place, Shape, Value, accept, quote_at, random, wordy};
 
 use elsewhere::named_elsewhere;

@@ -2,8 +2,9 @@
 
 use super::literal::{bare, quoted};
 use crate::Out;
+use crate::class::alnum;
 use crate::names::{Kind, Name, classify};
-use crate::text::{Text, alnum};
+use crate::text::Text;
 use crate::value::{Place, Value, accept, quote_at, random, unquoted_end};
 
 /// The value among the members of an object or mapping that a name holds: `{"type": "string", "value": "..."}`,

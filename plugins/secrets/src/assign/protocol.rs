@@ -39,7 +39,7 @@ pub(super) fn protocol_auth(text: &Text<'_>, start: usize, name_end: usize, out:
         text.slice(second.start, second.end),
     );
     if matches!(one, b"PLAIN" | b"LOGIN" | b"CRAM-MD5" | b"XOAUTH2") {
-        let decoded = crate::encoded::decode(two);
+        let decoded = crate::codec::decode(two);
         if two.len() >= 12 && (decoded.contains(&0) || decoded.contains(&1)) {
             out.hit(second.start, second.end, "smtp-auth");
         }
