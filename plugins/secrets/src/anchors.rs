@@ -4,48 +4,9 @@
 //! hundreds of regular expressions or an automaton would cost more than all the text that a short job shows.
 
 use crate::custom::Custom;
+use crate::rule::{AROUND, DOCUMENT, ENCODED, KEY, KEY_BLOCK, NEAR, Out, Reach, Rule};
 use crate::text::Text;
-use crate::{Out, assign, cli, encoded, files, headers, keys, query, tokens, url};
-
-/// A rule judges the anchor at `at`, whose literal is `len` bytes long.
-pub(crate) type Rule = fn(text: &Text<'_>, at: usize, len: usize, out: &mut Out);
-
-/// How far a rule looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reach {
-    /// Bytes before the anchor in which a hit may start.
-    pub(crate) back: usize,
-    /// Bytes from the start of the anchor.
-    pub(crate) ahead: usize,
-}
-
-/// Looks at most this far back for context.
-pub(crate) const BEHIND: usize = 512;
-
-const NEAR: Reach = Reach {
-    back: 0,
-    ahead: 4 * 1024,
-};
-const AROUND: Reach = Reach {
-    back: 256,
-    ahead: 4 * 1024,
-};
-const KEY_BLOCK: Reach = Reach {
-    back: 6 * 1024,
-    ahead: 40 * 1024,
-};
-const KEY: Reach = Reach {
-    back: 0,
-    ahead: 40 * 1024,
-};
-const ENCODED: Reach = Reach {
-    back: 1024,
-    ahead: 4 * 1024,
-};
-const DOCUMENT: Reach = Reach {
-    back: 0,
-    ahead: 16 * 1024,
-};
+use crate::{assign, cli, encoded, files, headers, keys, query, tokens, url};
 
 /// Who judges an anchor.
 #[derive(Clone, Copy)]

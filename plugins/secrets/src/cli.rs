@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use crate::Out;
 use crate::class::alnum;
 use crate::names::{Kind, classify};
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{
     Place, is_placeholder, is_reference, plausible, quote_at, quoted_end, unquoted_end,

@@ -1,10 +1,10 @@
 //! Secrets inside base64 and hexadecimal text, with bounds.
 
-use crate::Out;
 use crate::anchors;
 use crate::class::{Class, base64, hex};
 use crate::codec::{decode, fit_to_print, printable, unhex};
 use crate::memory::Memory;
+use crate::rule::Out;
 use crate::text::Text;
 
 /// What telling prefixes become in base64, at the three alignments, and in hexadecimal; in lower case, as anchors are. They

@@ -1,9 +1,8 @@
 //! Secrets that a file's own notation gives away: password files, SQL, tables, Kubernetes objects.
 
-use crate::Out;
-use crate::anchors::BEHIND;
 use crate::class::{Class, alnum, base64};
 use crate::names::{Kind, Name, classify, classify_words};
+use crate::rule::{BEHIND, Out};
 use crate::text::Text;
 use crate::value::{
     Shape, Value, accept, head, is_placeholder, is_reference, plausible, quote_at, quoted_end,

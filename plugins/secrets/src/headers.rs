@@ -1,8 +1,8 @@
 //! Credentials in HTTP headers.
 
-use crate::Out;
 use crate::class::{alnum, base64};
 use crate::memory::Walk;
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{
     Place, head, is_placeholder, is_reference, quote_at, quoted_end, random, unquoted_end, wordy,

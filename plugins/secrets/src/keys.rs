@@ -1,7 +1,7 @@
 //! Private keys in their many wrappings, and signed tokens.
 
-use crate::Out;
 use crate::class::{alnum, base64, base64url, hex};
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{Shape, quote_at};
 

@@ -27,20 +27,22 @@ mod lists;
 mod memory;
 mod names;
 mod query;
+mod rule;
 mod text;
 mod tokens;
 mod url;
 mod value;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use worker_plugin::{Appetite, Fault, Hit, Prefilter, Redactor, Verdicts, Window};
 
-use anchors::{Anchor, BEHIND, Own};
+use anchors::{Anchor, Own};
 use custom::Custom;
 pub use custom::{CustomRule, Settings};
 use memory::Memory;
+pub use rule::Found;
+use rule::{BEHIND, Out};
 use text::Text;
 
 /// The redactor.
@@ -115,44 +117,6 @@ impl Redactor for Secrets {
 }
 
 worker_plugin::redactor!(Secrets);
-
-/// A secret found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// First byte.
-    pub start: usize,
-    /// One past the last byte.
-    pub end: usize,
-    /// What it is.
-    pub label: Cow<'static, str>,
-}
-
-/// What the rules put their hits into.
-#[derive(Default)]
-pub(crate) struct Out {
-    found: Vec<Found>,
-}
-
-impl Out {
-    pub(crate) fn hit(&mut self, start: usize, end: usize, label: impl Into<Cow<'static, str>>) {
-        if start < end {
-            self.found.push(Found {
-                start,
-                end,
-                label: label.into(),
-            });
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.found.len()
-    }
-
-    /// First byte and the one after the last of each hit.
-    pub(crate) fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.found.iter().map(|found| (found.start, found.end))
-    }
-}
 
 impl Secrets {
     /// The secrets in `bytes` whose anchors start at or after `decided`, and up to where that is final.

@@ -1,7 +1,7 @@
 //! Parameters of URLs and forms that are secrets.
 
-use crate::Out;
 use crate::class::alnum;
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{is_placeholder, is_reference, random, wordy};
 

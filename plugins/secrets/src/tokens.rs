@@ -1,7 +1,7 @@
 //! Tokens that their issuers made recognisable.
 
-use crate::Out;
 use crate::class::{Class, alnum, base64, base64url, hex};
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{Shape, is_placeholder, wordy};
 

@@ -1,8 +1,8 @@
 //! Credentials in URLs.
 
-use crate::Out;
 use crate::class::{Class, alnum, base64url};
 use crate::memory::{Sign, Walk};
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{Shape, head, is_placeholder, is_reference, random, wordy};
 

@@ -1,9 +1,9 @@
 //! Where a value starts and ends, and whether it can be a secret.
 
-use crate::Out;
 use crate::lists::{Heads, Words};
 use crate::memory::Walk;
 use crate::names::{Kind, Name};
+use crate::rule::Out;
 use crate::text::Text;
 
 /// A value found behind an operator.

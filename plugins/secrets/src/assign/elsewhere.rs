@@ -3,9 +3,9 @@
 use super::link::Link;
 use super::member::member;
 use super::nested::element;
-use crate::Out;
 use crate::class::alnum;
 use crate::names::Name;
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{Place, Value, accept, quote_at};
 

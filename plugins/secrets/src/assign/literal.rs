@@ -1,9 +1,9 @@
 //! Values as literals of a language: quoted, bare, put together from several, inside a constructor.
 
-use crate::Out;
 use crate::class::alnum;
 use crate::lists::Heads;
 use crate::names::Name;
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{Place, Value, accept, plausible, quote_at, quoted_end, unquoted_end, wordy};
 

@@ -3,10 +3,10 @@
 use super::link::Link;
 use super::literal::{bare, joined, quoted, wrapped};
 use super::nested::{below, document, here_document, holder, list};
-use crate::Out;
 use crate::class::alnum;
 use crate::memory::Walk;
 use crate::names::{Kind, Name};
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{LONGEST_BARE, Place, Value, accept};
 

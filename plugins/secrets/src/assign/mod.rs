@@ -8,9 +8,9 @@ mod nested;
 mod protocol;
 mod words;
 
-use crate::Out;
 use crate::class::alnum;
 use crate::names::{Kind, Name, classify, classify_words};
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{Place, Shape, Value, accept, quote_at, random, wordy};
 

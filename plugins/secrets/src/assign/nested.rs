@@ -1,9 +1,9 @@
 //! Values that stand within something, or on the lines below: objects, lists, elements, block scalars, here-documents.
 
 use super::literal::{bare, quoted};
-use crate::Out;
 use crate::class::alnum;
 use crate::names::{Kind, Name, classify};
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{Place, Value, accept, quote_at, random, unquoted_end};
 

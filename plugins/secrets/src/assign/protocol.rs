@@ -1,8 +1,8 @@
 //! Log-ins of line protocols: FTP, POP3, Redis, SMTP.
 
 use super::literal::bare;
-use crate::Out;
 use crate::names::{Kind, Name};
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{Place, accept};
 

@@ -2,10 +2,10 @@
 
 use super::literal::{bare, quoted};
 use super::member::scheme;
-use crate::Out;
 use crate::class::alnum;
 use crate::lists::{Heads, Words};
 use crate::names::{Kind, Name};
+use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{Place, Shape, Value, accept, is_placeholder, random, wordy};
 
