@@ -4,11 +4,12 @@ use std::sync::OnceLock;
 
 use crate::class::alnum;
 use crate::names::{Kind, classify};
+use crate::quoting::{Place, quote_at, quoted_end, unquoted_end};
 use crate::rule::Out;
+use crate::shape::wordy;
+use crate::stand_in::{is_placeholder, is_reference};
 use crate::text::Text;
-use crate::value::{
-    Place, is_placeholder, is_reference, plausible, quote_at, quoted_end, unquoted_end,
-};
+use crate::value::{plausible, random};
 
 /// Commands as they are found; [`TABLE`] says what their options mean.
 pub(crate) const COMMANDS: &[&str] = &[
@@ -748,7 +749,7 @@ fn here(text: &Text<'_>, at: usize, out: &mut Out) {
         i = next;
     }
     if let Some(word) = alone.filter(|_| !ftp && !pairs)
-        && !crate::value::wordy(text.slice(word.start, word.end))
+        && !wordy(text.slice(word.start, word.end))
     {
         secret(text, word, Form::Next, out);
     }
@@ -761,7 +762,7 @@ fn typed(text: &Text<'_>, from: usize, out: &mut Out) {
     if text.at(end) == b'\\'
         && matches!(text.at(end + 1), b'r' | b'n' | b'\\')
         && bytes.iter().any(u8::is_ascii_digit)
-        && !crate::value::wordy(bytes)
+        && !wordy(bytes)
     {
         let word = Word {
             start: from,
@@ -865,12 +866,12 @@ fn secret(text: &Text<'_>, word: Word, form: Form, out: &mut Out) {
         start += at + 1;
         // `-u token:` is a token.
         if start == word.end {
-            if user.len() >= 12 && crate::value::random(user) {
+            if user.len() >= 12 && random(user) {
                 out.hit(word.start, word.end - 1, "cli-credentials");
             }
             return;
         }
-        if user.len() >= 20 && crate::value::random(user) {
+        if user.len() >= 20 && random(user) {
             out.hit(word.start, word.start + user.len(), "cli-credentials");
         }
     }
@@ -922,7 +923,7 @@ fn cookies(text: &Text<'_>, word: Word, out: &mut Out) {
             let value = &pair[equals + 1..];
             if value.len() >= 10
                 && value.iter().any(u8::is_ascii_digit)
-                && !crate::value::wordy(value)
+                && !wordy(value)
                 && !is_reference(value, true)
                 && !is_placeholder(value)
             {

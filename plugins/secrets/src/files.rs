@@ -2,12 +2,12 @@
 
 use crate::class::{Class, alnum, base64};
 use crate::names::{Kind, Name, classify, classify_words};
+use crate::quoting::{quote_at, quoted_end};
 use crate::rule::{BEHIND, Out};
+use crate::shape::{Shape, head, wordy};
+use crate::stand_in::{is_placeholder, is_reference};
 use crate::text::Text;
-use crate::value::{
-    Shape, Value, accept, head, is_placeholder, is_reference, plausible, quote_at, quoted_end,
-    wordy,
-};
+use crate::value::{Value, accept, plausible};
 
 /// How stored password hashes begin.
 pub(crate) const HASHES: &[&str] = &[

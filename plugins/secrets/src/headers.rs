@@ -2,11 +2,12 @@
 
 use crate::class::{alnum, base64};
 use crate::memory::Walk;
+use crate::quoting::{Place, quote_at, quoted_end, unquoted_end};
 use crate::rule::Out;
+use crate::shape::{head, wordy};
+use crate::stand_in::{is_placeholder, is_reference};
 use crate::text::Text;
-use crate::value::{
-    Place, head, is_placeholder, is_reference, quote_at, quoted_end, random, unquoted_end, wordy,
-};
+use crate::value::random;
 
 /// `Authorization: Scheme credentials`, as header, member, or argument.
 pub(crate) fn authorization_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {

@@ -1,9 +1,10 @@
 //! Private keys in their many wrappings, and signed tokens.
 
 use crate::class::{alnum, base64, base64url, hex};
+use crate::quoting::quote_at;
 use crate::rule::Out;
+use crate::shape::{Shape, wordy};
 use crate::text::Text;
-use crate::value::{Shape, quote_at};
 
 /// `PRIVATE KEY`, in a header or a footer, whole or damaged.
 pub(crate) fn pem_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
@@ -151,7 +152,7 @@ fn chunk(text: &Text<'_>, line: usize, inside: bool) -> Option<(usize, usize)> {
     let length = end - line;
     let shape = Shape::of(text.slice(line, end));
     let number = shape.digits == shape.len && shape.len < 8;
-    let words = crate::value::wordy(text.slice(line, end));
+    let words = wordy(text.slice(line, end));
     if length >= 40 && !words
         || (inside
             && !number
@@ -185,7 +186,7 @@ fn chunk(text: &Text<'_>, line: usize, inside: bool) -> Option<(usize, usize)> {
     let end = run(last);
     (last > line
         && (end - last >= 40 || inside && end - last >= 8 && text.at(end - 1) == b'=')
-        && !crate::value::wordy(text.slice(last, end))
+        && !wordy(text.slice(last, end))
         && Shape::of(text.slice(last, end)).upper > 0)
         .then_some((last, end))
 }
@@ -254,7 +255,7 @@ fn headless(text: &Text<'_>, footer: usize, out: &mut Out) {
         }
         let length = line_end - line;
         if length < if lines.is_empty() { 1 } else { 40 }
-            || crate::value::wordy(text.slice(line, line_end)) && length < 60
+            || wordy(text.slice(line, line_end)) && length < 60
         {
             break;
         }

@@ -2,8 +2,10 @@
 
 use crate::class::{Class, alnum, base64, base64url, hex};
 use crate::rule::Out;
+use crate::shape::{Shape, head, wordy};
+use crate::stand_in::is_placeholder;
 use crate::text::Text;
-use crate::value::{Shape, is_placeholder, wordy};
+use crate::value::random;
 
 /// A kind of token: what it starts with, and what follows.
 pub(crate) struct Token {
@@ -688,7 +690,7 @@ fn exact_length(token: &Token) -> Option<usize> {
 
 /// Whether the part behind the prefix is random, not words or a stand-in.
 fn telling(body: &[u8], token: &Token) -> bool {
-    let body = crate::value::head(body);
+    let body = head(body);
     let shape = Shape::of(body);
     if shape.distinct < 5.min(shape.len as u32) || is_placeholder(body) {
         return false;
@@ -855,14 +857,14 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
         // Yandex S3: YC and 38 more.
         [b'Y', b'C', _] if starts_here(text, at) => {
             let end = text.run_of(at, 41, Class::Url);
-            if end - at == 40 && crate::value::random(text.slice(at, end)) {
+            if end - at == 40 && random(text.slice(at, end)) {
                 out.hit(at, end, "yandex-secret-key");
             }
         }
         b".acc-" | b".acc_" => {
             let start = text.run_back(at, 64, |b| base64url(b) || b == b'.');
             let end = text.run_of(at + 5, usize::MAX, Class::Dotted64);
-            if at - start >= 9 && end - at >= 40 && crate::value::random(text.slice(at + 5, end)) {
+            if at - start >= 9 && end - at >= 40 && random(text.slice(at + 5, end)) {
                 out.hit(start, end, "authress-key");
             }
         }
@@ -930,7 +932,7 @@ pub(crate) fn suffix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
             } else {
                 start
             };
-            if end - start >= 50 && crate::value::random(text.slice(start, end)) {
+            if end - start >= 50 && random(text.slice(start, end)) {
                 out.hit(start, end, "azure-key");
             }
         }

@@ -3,8 +3,10 @@
 use crate::class::{Class, alnum, base64url};
 use crate::memory::{Sign, Walk};
 use crate::rule::Out;
+use crate::shape::{Shape, head, word_like, wordy};
+use crate::stand_in::{is_placeholder, is_reference};
 use crate::text::Text;
-use crate::value::{Shape, head, is_placeholder, is_reference, random, wordy};
+use crate::value::random;
 
 /// The longest user and password: some passwords are signed tokens.
 const LONGEST: usize = 3072;
@@ -163,7 +165,7 @@ fn is_secret(password: &[u8], user: &[u8]) -> bool {
             && shape.special == 0
             && shape.len <= 6
             && shape.upper == 0
-            && crate::value::word_like(password))
+            && word_like(password))
 }
 
 /// `user:password@tcp(host)/db`, and `user/password@//host` of Oracle.

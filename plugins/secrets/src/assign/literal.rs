@@ -3,9 +3,11 @@
 use crate::class::alnum;
 use crate::lists::Heads;
 use crate::names::Name;
+use crate::quoting::{Place, quote_at, quoted_end, unquoted_end};
 use crate::rule::Out;
+use crate::shape::wordy;
 use crate::text::Text;
-use crate::value::{Place, Value, accept, plausible, quote_at, quoted_end, unquoted_end, wordy};
+use crate::value::{Value, accept, plausible};
 
 /// The quoted string at `from`, behind the letters and signs that languages put before a quote.
 pub(super) fn quoted(text: &Text<'_>, from: usize) -> Option<Value> {

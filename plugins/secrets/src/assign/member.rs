@@ -6,9 +6,10 @@ use super::nested::{below, document, here_document, holder, list};
 use crate::class::alnum;
 use crate::memory::Walk;
 use crate::names::{Kind, Name};
+use crate::quoting::{LONGEST_BARE, Place};
 use crate::rule::Out;
 use crate::text::Text;
-use crate::value::{LONGEST_BARE, Place, Value, accept};
+use crate::value::{Value, accept};
 
 /// The value behind `=` or `:`.
 pub(super) fn member(

@@ -10,9 +10,11 @@ mod words;
 
 use crate::class::alnum;
 use crate::names::{Kind, Name, classify, classify_words};
+use crate::quoting::{Place, quote_at};
 use crate::rule::Out;
+use crate::shape::{Shape, wordy};
 use crate::text::Text;
-use crate::value::{Place, Shape, Value, accept, quote_at, random, wordy};
+use crate::value::{Value, accept, random};
 
 use elsewhere::named_elsewhere;
 use link::{Link, link};

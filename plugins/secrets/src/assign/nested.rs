@@ -3,9 +3,10 @@
 use super::literal::{bare, quoted};
 use crate::class::alnum;
 use crate::names::{Kind, Name, classify};
+use crate::quoting::{Place, quote_at, unquoted_end};
 use crate::rule::Out;
 use crate::text::Text;
-use crate::value::{Place, Value, accept, quote_at, random, unquoted_end};
+use crate::value::{Value, accept, random};
 
 /// The value among the members of an object or mapping that a name holds: `{"type": "string", "value": "..."}`,
 /// `Type: String`, `Default: ...`.

@@ -2,9 +2,10 @@
 
 use super::literal::bare;
 use crate::names::{Kind, Name};
+use crate::quoting::Place;
 use crate::rule::Out;
 use crate::text::Text;
-use crate::value::{Place, accept};
+use crate::value::accept;
 
 /// `PASS ...` of FTP and POP3: only with its `USER ...` before it.
 pub(super) fn greeted(text: &Text<'_>, start: usize, name_end: usize, out: &mut Out) {
