@@ -4,9 +4,11 @@
 //! hundreds of regular expressions or an automaton would cost more than all the text that a short job shows.
 
 use crate::custom::Custom;
+use crate::encoded;
+use crate::lists::same;
 use crate::rule::{AROUND, DOCUMENT, ENCODED, KEY, KEY_BLOCK, NEAR, Out, Reach, Rule};
+use crate::rules::{assign, cli, files, headers, keys, query, tokens, url};
 use crate::text::Text;
-use crate::{assign, cli, encoded, files, headers, keys, query, tokens, url};
 
 /// Who judges an anchor.
 #[derive(Clone, Copy)]
@@ -228,7 +230,7 @@ impl Builtin {
         let mut i = self.heads[slot(literal)];
         while i != 0 {
             let anchor = &self.all[i as usize - 1];
-            if !anchor.in_decoded && tokens::same(anchor.literal, literal) {
+            if !anchor.in_decoded && same(anchor.literal, literal) {
                 return true;
             }
             i = self.next[i as usize - 1];

@@ -12,28 +12,22 @@
 )]
 
 mod anchors;
-mod assign;
+mod boundary;
 mod class;
-mod cli;
 mod codec;
 mod custom;
 mod encoded;
-mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod headers;
-mod keys;
 mod lists;
 mod memory;
 mod names;
-mod query;
 mod quoting;
 mod rule;
+mod rules;
 mod shape;
 mod stand_in;
 mod text;
-mod tokens;
-mod url;
 mod value;
 
 use std::collections::BTreeMap;

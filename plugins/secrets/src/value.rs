@@ -1,5 +1,6 @@
 //! Whether a value can be a secret.
 
+use crate::codec::decode;
 use crate::names::{Kind, Name};
 use crate::rule::Out;
 use crate::shape::{Shape, has_odd_special, head, word_like, wordy};
@@ -148,6 +149,16 @@ pub(crate) fn random(value: &[u8]) -> bool {
     }
     shape.digits >= 2 && shape.letters() >= 4
         || (shape.lower >= 4 && shape.upper >= 4 && !word_like(value))
+}
+
+/// base64 of `user:password`.
+pub(crate) fn holds_credentials(bytes: &[u8]) -> bool {
+    let decoded = decode(bytes);
+    decoded.len() >= 4
+        && decoded.contains(&b':')
+        && decoded
+            .iter()
+            .all(|b| (0x20..0x7f).contains(b) || *b >= 0xc2)
 }
 
 /// An expression of some programming language rather than a value.

@@ -9,7 +9,7 @@ use crate::names::{Kind, Name};
 use crate::quoting::{LONGEST_BARE, Place};
 use crate::rule::Out;
 use crate::text::Text;
-use crate::value::{Value, accept};
+use crate::value::{Value, accept, holds_credentials};
 
 /// The value behind `=` or `:`.
 pub(super) fn member(
@@ -157,7 +157,7 @@ fn pairs(text: &Text<'_>, value: Value, name: Name, out: &mut Out) {
         }
         return;
     }
-    if name.label == "auth" && crate::headers::holds_credentials(bytes) {
+    if name.label == "auth" && holds_credentials(bytes) {
         out.hit(value.start, value.end, "auth");
     }
 }

@@ -7,7 +7,7 @@ use crate::rule::Out;
 use crate::shape::{head, wordy};
 use crate::stand_in::{is_placeholder, is_reference};
 use crate::text::Text;
-use crate::value::random;
+use crate::value::{holds_credentials, random};
 
 /// `Authorization: Scheme credentials`, as header, member, or argument.
 pub(crate) fn authorization_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
@@ -143,16 +143,6 @@ pub(crate) fn basic_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) 
     if bytes.len() >= 8 && holds_credentials(bytes) {
         out.hit(from, end, "basic-auth");
     }
-}
-
-/// base64 of `user:password`.
-pub(crate) fn holds_credentials(bytes: &[u8]) -> bool {
-    let decoded = crate::codec::decode(bytes);
-    decoded.len() >= 4
-        && decoded.contains(&b':')
-        && decoded
-            .iter()
-            .all(|b| (0x20..0x7f).contains(b) || *b >= 0xc2)
 }
 
 /// `Cookie:` and `Set-Cookie:` headers: values that look like sessions.

@@ -1,5 +1,6 @@
 //! Private keys in their many wrappings, and signed tokens.
 
+use crate::boundary::starts_here;
 use crate::class::{alnum, base64, base64url, hex};
 use crate::quoting::quote_at;
 use crate::rule::Out;
@@ -330,11 +331,7 @@ pub(crate) fn jwt_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out) {
         return;
     }
     let before = text.before(at);
-    if base64url(before)
-        && !crate::tokens::starts_here(text, at)
-        && before != b'_'
-        && before != b'-'
-    {
+    if base64url(before) && !starts_here(text, at) && before != b'_' && before != b'-' {
         return;
     }
     let header = text.run(at, base64url);

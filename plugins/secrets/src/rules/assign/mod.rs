@@ -1,0 +1,12 @@
+//! Names and their values, in every notation: assignments, members, elements, flags, calls, prose.
+
+mod elsewhere;
+mod link;
+mod literal;
+mod member;
+mod name;
+mod nested;
+mod protocol;
+mod words;
+
+pub(crate) use name::{NAMES, rule};
