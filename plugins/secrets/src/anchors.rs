@@ -5,6 +5,7 @@
 
 use crate::custom::Custom;
 use crate::encoded;
+use crate::encoded_forms::{FORMS, PREFIXES};
 use crate::lists::same;
 use crate::rule::{AROUND, DOCUMENT, ENCODED, KEY, KEY_BLOCK, NEAR, Out, Reach, Rule};
 use crate::rules::{assign, cli, files, headers, keys, query, tokens, url};
@@ -144,60 +145,11 @@ const RULES: &[(&[&str], Rule, Reach)] = &[
     (tokens::SUFFIXED, tokens::suffix_rule, AROUND),
 ];
 
-/// The most bytes of all encoded forms together.
-const POOL: usize = tokens::TOKENS.len() * 72;
 /// The most bytes of a literal.
 pub(crate) const LONGEST: usize = 64;
 /// The most anchors.
 const MOST: usize = 4096;
 const BITS: u32 = 14;
-
-/// The encoded forms of tokens and URLs, one behind the other.
-struct Forms {
-    pool: [u8; POOL],
-    used: usize,
-    /// The end of each in the pool.
-    ends: [u16; MOST],
-    count: usize,
-}
-
-#[allow(
-    long_running_const_eval,
-    reason = "some hundred literals in four encodings"
-)]
-static FORMS: Forms = {
-    let mut forms = Forms {
-        pool: [0; POOL],
-        used: 0,
-        ends: [0; MOST],
-        count: 0,
-    };
-    let mut i = 0;
-    while i < tokens::TOKENS.len() + encoded::SCHEMES.len() {
-        let literal = if i < tokens::TOKENS.len() {
-            tokens::TOKENS[i].exact
-        } else {
-            encoded::SCHEMES[i - tokens::TOKENS.len()]
-        };
-        let mut encoding = 0;
-        while encoding < encoded::ENCODINGS {
-            let (form, length) = encoded::form(literal.as_bytes(), encoding);
-            let mut k = 0;
-            while k < length {
-                forms.pool[forms.used] = form[k];
-                forms.used += 1;
-                k += 1;
-            }
-            if length > 0 {
-                forms.ends[forms.count] = forms.used as u16;
-                forms.count += 1;
-            }
-            encoding += 1;
-        }
-        i += 1;
-    }
-    forms
-};
 
 /// All anchors that the plugin brings along, indexed by the hash of their first three bytes.
 struct Builtin {
@@ -305,11 +257,11 @@ static BUILTIN: Builtin = {
         i += 1;
     }
     i = 0;
-    while i < encoded::PREFIXES.len() + FORMS.count {
-        let literal = if i < encoded::PREFIXES.len() {
-            encoded::PREFIXES[i].as_bytes()
+    while i < PREFIXES.len() + FORMS.count {
+        let literal = if i < PREFIXES.len() {
+            PREFIXES[i].as_bytes()
         } else {
-            let form = i - encoded::PREFIXES.len();
+            let form = i - PREFIXES.len();
             let start = if form == 0 { 0 } else { FORMS.ends[form - 1] };
             let (head, _) = FORMS.pool.split_at(FORMS.ends[form] as usize);
             head.split_at(start as usize).1

@@ -1,5 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-use super::*;
+use worker_plugin::Redactor as _;
+
+use crate::custom::Settings;
+use crate::redactor::Secrets;
+use crate::rule::Found;
 
 /// The text with marks, as the host cuts it.
 pub(crate) fn redacted(text: &str) -> String {
