@@ -1,6 +1,6 @@
 //! Secrets inside base64 and hexadecimal text, with bounds.
 
-use crate::anchors;
+use crate::anchors::{self, Target};
 use crate::class::{Class, base64, hex};
 use crate::codec::{decode, fit_to_print, printable, unhex};
 use crate::memory::Memory;
@@ -9,45 +9,6 @@ use crate::text::Text;
 
 /// How far back the beginning of a run is looked for.
 const LONGEST: usize = 1024;
-
-/// Decodes what is around the anchor; where the plain text holds a secret, hides the run.
-pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
-    let hexadecimal = text.slice(at, at + len).iter().all(|&b| hex(b)) && len.is_multiple_of(2);
-    if hexadecimal {
-        let start = text.run_back_of(at, LONGEST, Class::Hex);
-        let end = text.run_of(at, usize::MAX, Class::Hex);
-        // Hashes are this long; nothing telling is shorter.
-        if end - start >= 24
-            && (at - start).is_multiple_of(2)
-            && holds_secret(text, Notation::Hex, start, at, end)
-        {
-            out.hit(start, end, "hex-encoded-secret");
-        }
-    }
-    // Padding ends a run; what stands before is a name.
-    let start = text.run_back_of(at, LONGEST, Class::Body64);
-    let end = text.run_of(at + len, usize::MAX, Class::Both64);
-    if end - start < 20 {
-        return;
-    }
-    if wrapped(text, start, end, out) {
-        return;
-    }
-    // A path or an escape may run into the front.
-    let slash = text
-        .slice(start, at)
-        .iter()
-        .rposition(|&b| b == b'/')
-        .map(|slash| start + slash + 1);
-    let escape = (text.before(start) == b'\\').then_some(start + 1);
-    for start in [Some(start), slash, escape].into_iter().flatten() {
-        if start <= at && end - start >= 16 && holds_secret(text, Notation::Base64, start, at, end)
-        {
-            out.hit(start, end, "base64-encoded-secret");
-            return;
-        }
-    }
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Notation {
@@ -75,32 +36,6 @@ const PLAIN_BEHIND: usize = 1020;
 /// So many characters more are decoded at a time; whole groups of either notation.
 const MORE: usize = 1536;
 
-/// Whether what is encoded in the run from `start` to `end` holds a secret near `at`.
-fn holds_secret(text: &Text<'_>, notation: Notation, start: usize, at: usize, end: usize) -> bool {
-    let (characters, bytes) = notation.group();
-    let whole = |length: usize| length / characters * characters;
-    // Padding ends what is decoded.
-    let class = match notation {
-        Notation::Base64 => Class::Body64,
-        Notation::Hex => Class::Hex,
-    };
-    let end = text.run_of(start, end - start, class);
-    let from = start + whole((at - start).saturating_sub(BEFORE));
-    let to = end.min(at + BEHIND);
-    let context = PLAIN_BEFORE.div_ceil(bytes) * characters;
-    let before = from - (from - start).min(context);
-    let behind = start + whole(at + BEHIND - start) + PLAIN_BEHIND / bytes * characters;
-    let mut decoded = text.memory().decoded.borrow_mut();
-    let stretch = match notation {
-        Notation::Base64 => &mut decoded.base64[start % 4],
-        Notation::Hex => &mut decoded.hex[start % 2],
-    };
-    stretch.cover(notation, text, before, behind.min(end), end);
-    let plain = |i: usize| (i - stretch.from) * bytes / characters;
-    let (from, to) = (plain(from), plain(to));
-    stretch.holds_secret(from, to)
-}
-
 /// What was decoded last, and what was found in it: anchors may stand close together in one long run, and it is decoded
 /// and judged but once.
 #[derive(Default)]
@@ -110,6 +45,160 @@ pub(crate) struct Decoded {
     hex: [Stretch; 2],
     /// The lines that were put together last, and those of them that go.
     lines: Option<((usize, usize), Vec<(usize, usize)>)>,
+}
+
+impl Decoded {
+    /// Decodes what is around the anchor; where the plain text holds a secret, hides the run.
+    pub(crate) fn judge(&mut self, text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+        let hexadecimal = text.slice(at, at + len).iter().all(|&b| hex(b)) && len.is_multiple_of(2);
+        if hexadecimal {
+            let start = text.run_back_of(at, LONGEST, Class::Hex);
+            let end = text.run_of(at, usize::MAX, Class::Hex);
+            // Hashes are this long; nothing telling is shorter.
+            if end - start >= 24
+                && (at - start).is_multiple_of(2)
+                && self.holds_secret(text, Notation::Hex, start, at, end)
+            {
+                out.hit(start, end, "hex-encoded-secret");
+            }
+        }
+        // Padding ends a run; what stands before is a name.
+        let start = text.run_back_of(at, LONGEST, Class::Body64);
+        let end = text.run_of(at + len, usize::MAX, Class::Both64);
+        if end - start < 20 {
+            return;
+        }
+        if self.wrapped(text, start, end, out) {
+            return;
+        }
+        // A path or an escape may run into the front.
+        let slash = text
+            .slice(start, at)
+            .iter()
+            .rposition(|&b| b == b'/')
+            .map(|slash| start + slash + 1);
+        let escape = (text.before(start) == b'\\').then_some(start + 1);
+        for start in [Some(start), slash, escape].into_iter().flatten() {
+            if start <= at
+                && end - start >= 16
+                && self.holds_secret(text, Notation::Base64, start, at, end)
+            {
+                out.hit(start, end, "base64-encoded-secret");
+                return;
+            }
+        }
+    }
+
+    /// Whether what is encoded in the run from `start` to `end` holds a secret near `at`.
+    fn holds_secret(
+        &mut self,
+        text: &Text<'_>,
+        notation: Notation,
+        start: usize,
+        at: usize,
+        end: usize,
+    ) -> bool {
+        let (characters, bytes) = notation.group();
+        let whole = |length: usize| length / characters * characters;
+        // Padding ends what is decoded.
+        let class = match notation {
+            Notation::Base64 => Class::Body64,
+            Notation::Hex => Class::Hex,
+        };
+        let end = text.run_of(start, end - start, class);
+        let from = start + whole((at - start).saturating_sub(BEFORE));
+        let to = end.min(at + BEHIND);
+        let context = PLAIN_BEFORE.div_ceil(bytes) * characters;
+        let before = from - (from - start).min(context);
+        let behind = start + whole(at + BEHIND - start) + PLAIN_BEHIND / bytes * characters;
+        let stretch = match notation {
+            Notation::Base64 => &mut self.base64[start % 4],
+            Notation::Hex => &mut self.hex[start % 2],
+        };
+        stretch.cover(notation, text, before, behind.min(end), end);
+        let plain = |i: usize| (i - stretch.from) * bytes / characters;
+        let (from, to) = (plain(from), plain(to));
+        stretch.holds_secret(from, to)
+    }
+
+    /// Lines as mail and `base64` wrap them: what is encoded goes on over line breaks. Hides the lines that hold a secret.
+    fn wrapped(&mut self, text: &Text<'_>, start: usize, end: usize, out: &mut Out) -> bool {
+        let width = end - start;
+        let line = |i: usize| {
+            let end = text.run_most(i, 128, base64);
+            (end > i && matches!(text.at(end), 0 | b'\n' | b'\r' | b'\\')).then_some((i, end))
+        };
+        if !(57..=128).contains(&width) && !matches!(text.before(start), b'\n') {
+            return false;
+        }
+        let mut lines = vec![(start, end)];
+        // Before: lines of one width.
+        let mut first = start;
+        while lines.len() < 4 && first > 1 && text.before(first) == b'\n' {
+            let stop = text.run_back(first, 2, |b| matches!(b, b'\n' | b'\r'));
+            let begin = text.run_back(stop, 128, base64);
+            if stop - begin < 57
+                || begin > 0 && text.before(begin) != b'\n'
+                || !(stop - begin).is_multiple_of(4)
+            {
+                break;
+            }
+            lines.insert(0, (begin, stop));
+            first = begin;
+        }
+        let full = lines[0].1 - lines[0].0;
+        let mut last = end;
+        while lines.len() < 12
+            && lines[lines.len() - 1].1 - lines[lines.len() - 1].0 == full
+            && full.is_multiple_of(4)
+        {
+            let Some(next) = text.line_break(last) else {
+                break;
+            };
+            let Some((begin, stop)) = line(next) else {
+                break;
+            };
+            if stop - begin > full {
+                break;
+            }
+            lines.push((begin, stop));
+            last = stop;
+        }
+        if lines.len() < 2 {
+            return false;
+        }
+        let key = (lines[0].0, lines[lines.len() - 1].1);
+        if let Some((known, hidden)) = &self.lines
+            && *known == key
+        {
+            hide(hidden, out);
+            return !hidden.is_empty();
+        }
+        let joined: Vec<u8> = lines
+            .iter()
+            .flat_map(|&(start, end)| text.slice(start, end))
+            .copied()
+            .collect();
+        let plain = decode(&joined);
+        let mut hidden = Vec::new();
+        if printable(&plain) {
+            for (from, to) in secrets_within(&plain) {
+                let (from, to) = (from * 4 / 3, (to * 4).div_ceil(3));
+                let mut offset = 0;
+                for &(start, end) in &lines {
+                    let length = end - start;
+                    if offset < to && offset + length > from && !hidden.contains(&(start, end)) {
+                        hidden.push((start, end));
+                    }
+                    offset += length;
+                }
+            }
+        }
+        hide(&hidden, out);
+        let any = !hidden.is_empty();
+        self.lines = Some((key, hidden));
+        any
+    }
 }
 
 /// A stretch of a run in plain text.
@@ -177,10 +266,13 @@ impl Stretch {
             let (plain, secrets) = (&self.plain, &mut self.secrets);
             anchors::find(&plain[..end], unjudged, |at, anchor| {
                 // What is encoded in it once more is not looked at.
-                if at < to && anchor.in_decoded && secrets.last() != Some(&at) {
+                if at < to
+                    && secrets.last() != Some(&at)
+                    && let Target::Plain(judge) = anchor.target
+                {
                     let mut out = Out::default();
                     let text = Text::around(plain, at, PLAIN_BEFORE, PLAIN_BEHIND, true, memory);
-                    anchor.judge(&text, at, &[], &mut out);
+                    judge.judge(&text, at, anchor.literal.len(), &mut out);
                     if out.len() > 0 {
                         secrets.push(at);
                     }
@@ -198,93 +290,14 @@ fn secrets_within(plain: &[u8]) -> Vec<(usize, usize)> {
     let mut out = Out::default();
     let memory = Memory::default();
     anchors::find(plain, 0, |at, anchor| {
-        if anchor.in_decoded {
+        if let Target::Plain(judge) = anchor.target {
             let text = Text::around(plain, at, PLAIN_BEFORE, PLAIN_BEHIND, true, &memory);
-            anchor.judge(&text, at, &[], &mut out);
+            judge.judge(&text, at, anchor.literal.len(), &mut out);
         }
     });
     out.ranges()
         .map(|(start, end)| (start, end.min(plain.len())))
         .collect()
-}
-
-/// Lines as mail and `base64` wrap them: what is encoded goes on over line breaks. Hides the lines that hold a secret.
-fn wrapped(text: &Text<'_>, start: usize, end: usize, out: &mut Out) -> bool {
-    let width = end - start;
-    let line = |i: usize| {
-        let end = text.run_most(i, 128, base64);
-        (end > i && matches!(text.at(end), 0 | b'\n' | b'\r' | b'\\')).then_some((i, end))
-    };
-    if !(57..=128).contains(&width) && !matches!(text.before(start), b'\n') {
-        return false;
-    }
-    let mut lines = vec![(start, end)];
-    // Before: lines of one width.
-    let mut first = start;
-    while lines.len() < 4 && first > 1 && text.before(first) == b'\n' {
-        let stop = text.run_back(first, 2, |b| matches!(b, b'\n' | b'\r'));
-        let begin = text.run_back(stop, 128, base64);
-        if stop - begin < 57
-            || begin > 0 && text.before(begin) != b'\n'
-            || !(stop - begin).is_multiple_of(4)
-        {
-            break;
-        }
-        lines.insert(0, (begin, stop));
-        first = begin;
-    }
-    let full = lines[0].1 - lines[0].0;
-    let mut last = end;
-    while lines.len() < 12
-        && lines[lines.len() - 1].1 - lines[lines.len() - 1].0 == full
-        && full.is_multiple_of(4)
-    {
-        let Some(next) = text.line_break(last) else {
-            break;
-        };
-        let Some((begin, stop)) = line(next) else {
-            break;
-        };
-        if stop - begin > full {
-            break;
-        }
-        lines.push((begin, stop));
-        last = stop;
-    }
-    if lines.len() < 2 {
-        return false;
-    }
-    let key = (lines[0].0, lines[lines.len() - 1].1);
-    if let Some((known, hidden)) = &text.memory().decoded.borrow().lines
-        && *known == key
-    {
-        hide(hidden, out);
-        return !hidden.is_empty();
-    }
-    let joined: Vec<u8> = lines
-        .iter()
-        .flat_map(|&(start, end)| text.slice(start, end))
-        .copied()
-        .collect();
-    let plain = decode(&joined);
-    let mut hidden = Vec::new();
-    if printable(&plain) {
-        for (from, to) in secrets_within(&plain) {
-            let (from, to) = (from * 4 / 3, (to * 4).div_ceil(3));
-            let mut offset = 0;
-            for &(start, end) in &lines {
-                let length = end - start;
-                if offset < to && offset + length > from && !hidden.contains(&(start, end)) {
-                    hidden.push((start, end));
-                }
-                offset += length;
-            }
-        }
-    }
-    hide(&hidden, out);
-    let any = !hidden.is_empty();
-    text.memory().decoded.borrow_mut().lines = Some((key, hidden));
-    any
 }
 
 fn hide(lines: &[(usize, usize)], out: &mut Out) {

@@ -1,10 +1,9 @@
 //! What one pass over a text remembers: of each question whose answer does not depend on who asks, the last answer. So
 //! text in which anchors stand close together costs about what it is long, not that times how far the rules look.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use crate::class::{CLASSES, Class};
-use crate::encoded::Decoded;
 
 /// Walks over text that anything may follow, up to a place that only what stands there decides about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +53,6 @@ pub(crate) struct Memory {
     absent: [Cell<(usize, usize)>; SIGNS],
     /// Behind the first place and up to the second no line begins.
     line: Cell<(usize, usize)>,
-    /// What was decoded last.
-    pub(crate) decoded: RefCell<Decoded>,
 }
 
 impl Memory {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use worker_plugin::{Appetite, Fault, Hit, Prefilter, Redactor, Verdicts, Window};
 
-use crate::anchors::{self, Anchor, Own};
+use crate::anchors::{self, Anchor, Own, Target};
 use crate::class::base64;
 use crate::custom::{Custom, Settings};
+use crate::encoded::Decoded;
 use crate::marks::{MARK, Marks};
 use crate::memory::Memory;
 use crate::rule::{BEHIND, Found, Out};
@@ -97,6 +98,7 @@ impl Secrets {
         // Anchors with hits, and where the last of those begins.
         let mut causes: Vec<(usize, usize)> = Vec::new();
         let memory = Memory::default();
+        let mut decoded = Decoded::default();
         let marks = Marks::of(bytes);
         let mut judge = |at: usize, anchor: &Anchor<'_>| {
             if marks.around(bytes, at) {
@@ -111,7 +113,16 @@ impl Secrets {
                 &memory,
             );
             let before = out.len();
-            anchor.judge(&text, at, &self.custom, &mut out);
+            let len = anchor.literal.len();
+            match anchor.target {
+                Target::Plain(judge) => judge.judge(&text, at, len, &mut out),
+                Target::Encoded => decoded.judge(&text, at, len, &mut out),
+                Target::Custom(index) => {
+                    if let Some(custom) = self.custom.get(index) {
+                        custom.judge(&text, at, len, &mut out);
+                    }
+                }
+            }
             // A rule that runs into the end of the text may point behind it.
             for found in &mut out.found[before..] {
                 found.end = found.end.min(bytes.len());

@@ -4,8 +4,67 @@ use std::borrow::Cow;
 
 use crate::text::Text;
 
-/// A rule judges the anchor at `at`, whose literal is `len` bytes long.
+/// A rule: judges the literal of `len` bytes at `at`.
 pub(crate) type Rule = fn(text: &Text<'_>, at: usize, len: usize, out: &mut Out);
+
+/// A rule with a table of its own: judges the literal of `len` bytes at `at` by a row of the table.
+pub(crate) type RowRule = fn(text: &Text<'_>, at: usize, len: usize, row: usize, out: &mut Out);
+
+/// The function that judges a literal.
+#[derive(Clone, Copy)]
+pub(crate) enum Judge {
+    /// A rule.
+    Rule(Rule),
+    /// A rule with a table, and the literal's row of it.
+    Row(RowRule, u16),
+}
+
+impl Judge {
+    /// Judges the literal of `len` bytes at `at`.
+    #[inline]
+    pub(crate) fn judge(self, text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+        match self {
+            Self::Rule(rule) => rule(text, at, len, out),
+            Self::Row(rule, row) => rule(text, at, len, usize::from(row), out),
+        }
+    }
+}
+
+/// Literals that one function judges: the only way in which a rule is registered. A file of rules
+/// lists its families in a constant `RULES`, and `rules/mod.rs` lists those.
+#[derive(Clone, Copy)]
+pub(crate) struct Family {
+    /// In lower case; the text may have either case.
+    pub(crate) literals: &'static [&'static str],
+    pub(crate) judge: Judge,
+    pub(crate) reach: Reach,
+}
+
+impl Family {
+    /// Literals of a rule.
+    pub(crate) const fn new(literals: &'static [&'static str], rule: Rule, reach: Reach) -> Self {
+        Self {
+            literals,
+            judge: Judge::Rule(rule),
+            reach,
+        }
+    }
+
+    /// Literals of a row of a rule's table.
+    pub(crate) const fn row(
+        literals: &'static [&'static str],
+        rule: RowRule,
+        row: usize,
+        reach: Reach,
+    ) -> Self {
+        assert!(row <= u16::MAX as usize, "at most 65,536 rows");
+        Self {
+            literals,
+            judge: Judge::Row(rule, row as u16),
+            reach,
+        }
+    }
+}
 
 /// How far a rule looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

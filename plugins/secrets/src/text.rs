@@ -39,11 +39,6 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// What the pass over the text remembers.
-    pub(crate) fn memory(&self) -> &'a Memory {
-        self.memory
-    }
-
     /// Whether a rule wanted to see what has not come yet.
     pub(crate) fn was_cut(&self) -> bool {
         self.cut.get()

@@ -3,11 +3,30 @@
 use crate::class::{alnum, base64};
 use crate::memory::Walk;
 use crate::quoting::{Place, quote_at, quoted_end, unquoted_end};
-use crate::rule::Out;
+use crate::rule::{Family, NEAR, Out};
 use crate::shape::{head, wordy};
 use crate::stand_in::{is_placeholder, is_reference};
 use crate::text::Text;
 use crate::value::{holds_credentials, random};
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[
+    Family::new(&["authorization"], authorization_rule, NEAR),
+    Family::new(&["bearer "], bearer_rule, NEAR),
+    Family::new(&["basic "], basic_rule, NEAR),
+    Family::new(
+        &[
+            "cookie:",
+            "cookie\":",
+            "cookie\\\":",
+            "cookie = \"",
+            "cookie='",
+            "cookies={",
+        ],
+        cookie_rule,
+        NEAR,
+    ),
+];
 
 /// `Authorization: Scheme credentials`, as header, member, or argument.
 pub(crate) fn authorization_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {

@@ -3,9 +3,40 @@
 use crate::boundary::starts_here;
 use crate::class::{alnum, base64, base64url, hex};
 use crate::quoting::quote_at;
-use crate::rule::Out;
+use crate::rule::{Family, KEY, KEY_BLOCK, NEAR, Out};
 use crate::shape::{Shape, wordy};
 use crate::text::Text;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[
+    Family::new(
+        &["private key", "private%20key", "private+key"],
+        pem_rule,
+        KEY_BLOCK,
+    ),
+    Family::new(&["openvpn static key"], static_key_rule, NEAR),
+    Family::new(&["private-lines:"], ppk_rule, KEY),
+    Family::new(&["private-mac:"], ppk_mac_rule, NEAR),
+    Family::new(
+        &[
+            "mii",
+            "mhcca",
+            "migka",
+            "migha",
+            "mc4ca",
+            "b3blbnnzac1rzxktdj",
+        ],
+        bare_key_rule,
+        KEY,
+    ),
+    Family::new(&["eyj"], jwt_rule, NEAR),
+    Family::new(JWK_MEMBERS, jwk_rule, NEAR),
+    Family::new(
+        &["<d>", "<p>", "<q>", "<dp>", "<dq>", "<inverseq>"],
+        xml_key_rule,
+        NEAR,
+    ),
+];
 
 /// `PRIVATE KEY`, in a header or a footer, whole or damaged.
 pub(crate) fn pem_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {

@@ -1,10 +1,31 @@
-//! The rules, a module a family.
+//! The rules, a module a family, and the list of them all.
 
-pub(crate) mod assign;
-pub(crate) mod cli;
-pub(crate) mod files;
-pub(crate) mod headers;
-pub(crate) mod keys;
-pub(crate) mod query;
+mod assign;
+mod cli;
+mod files;
+mod headers;
+mod keys;
+mod query;
 pub(crate) mod tokens;
-pub(crate) mod url;
+mod url;
+
+use crate::rule::Family;
+
+/// All rules, by file. Where several judge one place, the last of them is first.
+pub(crate) const ALL: &[&[Family]] = &[
+    assign::name::RULES,
+    query::RULES,
+    headers::RULES,
+    url::RULES,
+    files::sql::RULES,
+    files::table::RULES,
+    files::hashes::RULES,
+    files::notations::RULES,
+    files::printed::RULES,
+    keys::RULES,
+    files::kubernetes::RULES,
+    tokens::inside::RULES,
+    cli::options::RULES,
+    tokens::prefixed::RULES,
+    tokens::discord::RULES,
+];

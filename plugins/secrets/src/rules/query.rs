@@ -1,11 +1,14 @@
 //! Parameters of URLs and forms that are secrets.
 
 use crate::class::alnum;
-use crate::rule::Out;
+use crate::rule::{Family, NEAR, Out};
 use crate::shape::{Shape, wordy};
 use crate::stand_in::{is_placeholder, is_reference};
 use crate::text::Text;
 use crate::value::random;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[Family::new(QUERY_NAMES, query_rule, NEAR)];
 
 /// Parameters that are secrets only in a URL or a form.
 pub(crate) const QUERY_NAMES: &[&str] = &[

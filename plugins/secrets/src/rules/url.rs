@@ -2,11 +2,18 @@
 
 use crate::class::{Class, alnum, base64url};
 use crate::memory::{Sign, Walk};
-use crate::rule::Out;
+use crate::rule::{AROUND, Family, NEAR, Out};
 use crate::shape::{Shape, head, word_like, wordy};
 use crate::stand_in::{is_placeholder, is_reference};
 use crate::text::Text;
 use crate::value::random;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[
+    Family::new(&["://", ":\\/\\/", "%3a%2f%2f"], rule, NEAR),
+    Family::new(&["@tcp(", "@unix(", "@udp("], go_dsn_rule, AROUND),
+    Family::new(WEBHOOKS, webhook_rule, NEAR),
+];
 
 /// The longest user and password: some passwords are signed tokens.
 const LONGEST: usize = 3072;

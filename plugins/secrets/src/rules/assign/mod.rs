@@ -4,9 +4,7 @@ mod elsewhere;
 mod link;
 mod literal;
 mod member;
-mod name;
+pub(super) mod name;
 mod nested;
 mod protocol;
 mod words;
-
-pub(crate) use name::{NAMES, rule};

@@ -3,8 +3,8 @@
 use crate::class::alnum;
 use crate::names::{Kind, Name, classify, classify_words};
 use crate::quoting::{Place, quote_at};
-use crate::rule::Out;
-use crate::rules::files::table_rule;
+use crate::rule::{Family, NEAR, Out};
+use crate::rules::files::table::table_rule;
 use crate::shape::{Shape, wordy};
 use crate::text::Text;
 use crate::value::{Value, accept, random};
@@ -16,6 +16,9 @@ use super::member::member;
 use super::nested::{element, list};
 use super::protocol::{greeted, protocol_auth};
 use super::words::blank;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[Family::new(NAMES, rule, NEAR)];
 
 /// What may stand in a secret's name. Every hit is part of an identifier that [`classify`] judges.
 pub(crate) const NAMES: &[&str] = &[

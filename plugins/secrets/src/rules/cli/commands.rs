@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 /// Commands as they are found; [`TABLE`] says what their options mean.
-pub(crate) const COMMANDS: &[&str] = &[
+pub(super) const COMMANDS: &[&str] = &[
     "docker login",
     "podman login",
     "buildah login",

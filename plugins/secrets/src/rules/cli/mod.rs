@@ -3,8 +3,5 @@
 mod commands;
 mod input;
 mod line;
-mod options;
+pub(super) mod options;
 mod secret;
-
-pub(crate) use commands::COMMANDS;
-pub(crate) use options::rule;

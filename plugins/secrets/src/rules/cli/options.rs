@@ -1,5 +1,7 @@
 //! Options of well-known commands.
 
+use std::slice;
+
 use super::commands::{COMMANDS, Form, rows};
 use super::input::{here, imap, piped, typed};
 use super::line::{Line, Word};
@@ -7,11 +9,22 @@ use super::secret::secret;
 use crate::class::alnum;
 use crate::names::classify;
 use crate::quoting::{quote_at, quoted_end};
-use crate::rule::Out;
+use crate::rule::{Family, NEAR, Out};
 use crate::text::Text;
 
+/// Commands, each with its place in [`COMMANDS`].
+pub(crate) const RULES: &[Family] = &{
+    let mut families = [Family::new(&[], |_, _, _, _| (), NEAR); COMMANDS.len()];
+    let mut i = 0;
+    while i < COMMANDS.len() {
+        families[i] = Family::row(slice::from_ref(&COMMANDS[i]), rule, i, NEAR);
+        i += 1;
+    }
+    families
+};
+
 /// A command's name; `index` is its place in [`COMMANDS`].
-pub(crate) fn rule(text: &Text<'_>, at: usize, index: usize, out: &mut Out) {
+fn rule(text: &Text<'_>, at: usize, _len: usize, index: usize, out: &mut Out) {
     let before = text.before(at);
     let command = COMMANDS[index].as_bytes();
     if command[0] != b' '

@@ -1,9 +1,15 @@
 //! Stored password hashes.
 
 use crate::class::alnum;
-use crate::rule::Out;
+use crate::rule::{AROUND, Family, NEAR, Out};
 use crate::shape::{Shape, head, wordy};
 use crate::text::Text;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[
+    Family::new(HASHES, hash_rule, NEAR),
+    Family::new(DUMPS, dump_rule, AROUND),
+];
 
 /// How stored password hashes begin.
 pub(crate) const HASHES: &[&str] = &[

@@ -2,9 +2,33 @@
 
 use crate::class::{Class, alnum, base64};
 use crate::quoting::{quote_at, quoted_end};
-use crate::rule::Out;
+use crate::rule::{DOCUMENT, Family, Out};
 use crate::stand_in::{is_placeholder, is_reference};
 use crate::text::Text;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[
+    Family::new(
+        &[
+            "kind: secret",
+            "\"kind\":\"secret\"",
+            "\"kind\": \"secret\"",
+        ],
+        kube_secret_rule,
+        DOCUMENT,
+    ),
+    Family::new(&["apiversion: v1"], kube_document_rule, DOCUMENT),
+    Family::new(
+        &[
+            "\"data\":",
+            "\"stringdata\":",
+            "\"data\\\":",
+            "\"stringdata\\\":",
+        ],
+        kube_json_rule,
+        DOCUMENT,
+    ),
+];
 
 /// `kind: Secret` with its data behind it.
 pub(crate) fn kube_secret_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {

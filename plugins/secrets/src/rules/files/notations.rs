@@ -2,9 +2,19 @@
 
 use crate::class::alnum;
 use crate::names::Kind;
-use crate::rule::Out;
+use crate::rule::{Family, NEAR, Out};
 use crate::text::Text;
 use crate::value::plausible;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[
+    Family::new(NOTATIONS, notation_rule, NEAR),
+    Family::new(
+        &[":543", ":6432:", ":*:", ":25060:", ":26257:"],
+        pgpass_rule,
+        NEAR,
+    ),
+];
 
 /// `host:5432:database:user:password` of a .pgpass.
 pub(crate) fn pgpass_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {

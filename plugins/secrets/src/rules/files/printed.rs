@@ -1,10 +1,13 @@
 //! Secrets that a command printed.
 
 use crate::names::Kind;
-use crate::rule::Out;
+use crate::rule::{Family, NEAR, Out};
 use crate::shape::wordy;
 use crate::text::Text;
 use crate::value::plausible;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[Family::new(PRINTERS, printed_rule, NEAR)];
 
 /// Commands that print a secret and nothing else.
 pub(crate) const PRINTERS: &[&str] = &[

@@ -4,11 +4,28 @@ use super::table::MAX_COLUMNS;
 use crate::class::alnum;
 use crate::names::{Kind, Name, classify};
 use crate::quoting::{quote_at, quoted_end};
-use crate::rule::Out;
+use crate::rule::{DOCUMENT, Family, NEAR, Out};
 use crate::shape::wordy;
 use crate::stand_in::{is_placeholder, is_reference};
 use crate::text::Text;
 use crate::value::{Value, accept};
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[
+    Family::new(
+        &[
+            "identified by",
+            "identified with",
+            " password '",
+            " password \"",
+            "encrypted password",
+            "set password for",
+        ],
+        sql_rule,
+        NEAR,
+    ),
+    Family::new(&["insert into", "csv header"], insert_rule, DOCUMENT),
+];
 
 /// `IDENTIFIED BY '...'`, `PASSWORD '...'`.
 pub(crate) fn sql_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {

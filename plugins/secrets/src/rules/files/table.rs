@@ -3,9 +3,12 @@
 use crate::class::alnum;
 use crate::names::classify_words;
 use crate::quoting::{quote_at, quoted_end};
-use crate::rule::{BEHIND, Out};
+use crate::rule::{BEHIND, DOCUMENT, Family, Out};
 use crate::text::Text;
 use crate::value::{Value, accept};
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[Family::new(COLUMNS, table_rule, DOCUMENT)];
 
 /// The most columns that are looked at.
 pub(super) const MAX_COLUMNS: usize = 48;

@@ -2,22 +2,39 @@
 
 use crate::boundary::starts_here;
 use crate::class::Class;
-use crate::rule::Out;
+use crate::rule::{Family, NEAR, Out};
 use crate::text::Text;
 
-/// Discord bot tokens begin with the bot's number in base64: these are the possible beginnings.
-pub(crate) static DISCORD_BEGINNINGS: [[u8; 3]; 120] = {
-    let mut beginnings = [[0; 3]; 120];
+/// Beginnings of tokens.
+pub(crate) const RULES: &[Family] = &[Family::new(&BEGINNINGS, rule, NEAR)];
+
+/// The number of a bot in base64: its possible first three characters, in lower case.
+static NUMBERS: [[u8; 3]; 120] = {
+    let mut numbers = [[0; 3]; 120];
     let mut i = 0;
     while i < 120 {
-        beginnings[i] = [b"mno"[i / 40], b"dtjz"[i / 10 % 4], b"aeimquycgk"[i % 10]];
+        numbers[i] = [b"mno"[i / 40], b"dtjz"[i / 10 % 4], b"aeimquycgk"[i % 10]];
+        i += 1;
+    }
+    numbers
+};
+
+/// The same as literals.
+static BEGINNINGS: [&str; 120] = {
+    let mut beginnings = [""; 120];
+    let mut i = 0;
+    while i < 120 {
+        beginnings[i] = match str::from_utf8(&NUMBERS[i]) {
+            Ok(beginning) => beginning,
+            Err(_) => panic!("letters"),
+        };
         i += 1;
     }
     beginnings
 };
 
 /// The bot's number, six characters of time, the signature.
-pub(crate) fn discord_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out) {
+fn rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out) {
     let number = text.run_of(at, 31, Class::Word);
     if !(20..=30).contains(&(number - at)) || text.at(number) != b'.' || !starts_here(text, at) {
         return;

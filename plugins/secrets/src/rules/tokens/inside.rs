@@ -2,9 +2,12 @@
 
 use crate::boundary::starts_here;
 use crate::class::{Class, alnum, base64, base64url, hex};
-use crate::rule::Out;
+use crate::rule::{AROUND, Family, Out};
 use crate::text::Text;
 use crate::value::random;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[Family::new(SUFFIXED, suffix_rule, AROUND)];
 
 /// Anchors inside or at the end of a token.
 pub(crate) const SUFFIXED: &[&str] = &[

@@ -1,16 +1,31 @@
 //! Tokens by their prefixes.
 
-use super::table::{NEXT, TOKENS, Token};
+use std::slice;
+
+use super::table::{NEXT, TOKENS, Token, is_first};
 use crate::boundary::starts_here;
 use crate::class::{Class, base64url};
-use crate::rule::Out;
+use crate::rule::{Family, NEAR, Out};
 use crate::shape::{Shape, head, wordy};
 use crate::stand_in::is_placeholder;
 use crate::text::Text;
 
+/// Prefixes, each with the first token that has it.
+pub(crate) const RULES: &[Family] = &{
+    let mut families = [Family::new(&[], |_, _, _, _| (), NEAR); TOKENS.len()];
+    let mut i = 0;
+    while i < TOKENS.len() {
+        if is_first(i) {
+            families[i] = Family::row(slice::from_ref(&TOKENS[i].prefix), rule, i, NEAR);
+        }
+        i += 1;
+    }
+    families
+};
+
 /// A prefix hit: takes what follows, checks length and that it reads like no word. `first` is the first token with this
 /// prefix.
-pub(crate) fn rule(text: &Text<'_>, at: usize, first: usize, out: &mut Out) {
+fn rule(text: &Text<'_>, at: usize, _len: usize, first: usize, out: &mut Out) {
     let mut i = first;
     while !judge(text, at, &TOKENS[i], out) {
         let next = usize::from(NEXT[i]);

@@ -6,7 +6,7 @@ use crate::lists::same;
 /// A kind of token: what it starts with, and what follows.
 pub(crate) struct Token {
     /// In lower case, as an anchor is.
-    pub(crate) prefix: &'static str,
+    pub(super) prefix: &'static str,
     /// As issued.
     pub(crate) exact: &'static str,
     pub(super) class: Class,
@@ -532,7 +532,7 @@ pub(super) static NEXT: [u16; TOKENS.len()] = {
 };
 
 /// Whether no token before this one has its prefix.
-pub(crate) const fn is_first(index: usize) -> bool {
+pub(super) const fn is_first(index: usize) -> bool {
     let mut i = 0;
     while i < index {
         if NEXT[i] as usize == index {
