@@ -4,7 +4,7 @@
 //! hundreds of regular expressions or an automaton would cost more than all the text that a short job shows.
 
 use crate::custom::Custom;
-use crate::encoded_forms::{FORMS, PREFIXES};
+use crate::encoded_forms::{FORMS, TOKEN_HEADERS};
 use crate::lists::same;
 use crate::rule::{ENCODED, Family, Judge, NEAR, Reach};
 use crate::rules;
@@ -114,14 +114,11 @@ static BUILTIN: Builtin = {
         file += 1;
     }
     let mut i = 0;
-    while i < PREFIXES.len() + FORMS.count {
-        let literal = if i < PREFIXES.len() {
-            PREFIXES[i].as_bytes()
+    while i < TOKEN_HEADERS.len() + FORMS.len() {
+        let literal = if i < TOKEN_HEADERS.len() {
+            TOKEN_HEADERS[i].as_bytes()
         } else {
-            let form = i - PREFIXES.len();
-            let start = if form == 0 { 0 } else { FORMS.ends[form - 1] };
-            let (head, _) = FORMS.pool.split_at(FORMS.ends[form] as usize);
-            head.split_at(start as usize).1
+            FORMS.get(i - TOKEN_HEADERS.len())
         };
         if !builtin.has_encoded(literal) {
             builtin.add(Anchor {
