@@ -127,10 +127,10 @@ pub(super) fn imap(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
 }
 
 /// `echo SECRET | command`, `command <<< SECRET`.
-pub(super) fn piped(text: &Text<'_>, at: usize, command: &[u8], out: &mut Out) {
+pub(super) fn piped(text: &Text<'_>, at: usize, end: usize, form: Form, out: &mut Out) {
     let line = text.line_start(at);
     let before = text.slice(line, at);
-    let here = text.blanks(at + command.len());
+    let here = text.blanks(end);
     if text.starts(here, b"<<<") {
         if let Some(word) = word(text, here + 3) {
             secret(text, word, Form::Next, out);
@@ -149,10 +149,9 @@ pub(super) fn piped(text: &Text<'_>, at: usize, command: &[u8], out: &mut Out) {
     while let Some(word) = word(text, from).filter(|word| word.start < at) {
         let bytes = text.slice(word.start, word.end);
         if !bytes.starts_with(b"-") && !matches!(bytes, b"%s" | b"%s\\n") {
-            let form = if command.ends_with(b"chpasswd") || command == b"sudo chpasswd" {
-                Form::Pair(b':')
-            } else {
-                Form::Next
+            let form = match form {
+                Form::PipedPair => Form::Pair(b':'),
+                _ => Form::Next,
             };
             secret(text, word, form, out);
             return;

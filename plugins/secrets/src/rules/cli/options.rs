@@ -1,8 +1,6 @@
 //! Options of well-known commands.
 
-use std::slice;
-
-use super::commands::{COMMANDS, Form, rows};
+use super::commands::{COMMANDS, Form};
 use super::input::{here, imap, piped, typed};
 use super::line::{Line, Word};
 use super::secret::secret;
@@ -12,55 +10,46 @@ use crate::quoting::{quote_at, quoted_end};
 use crate::rule::{Family, NEAR, Out};
 use crate::text::Text;
 
-/// Commands, each with its place in [`COMMANDS`].
+/// The table of commands, a family a row.
 pub(crate) const RULES: &[Family] = &{
     let mut families = [Family::new(&[], |_, _, _, _| (), NEAR); COMMANDS.len()];
     let mut i = 0;
     while i < COMMANDS.len() {
-        families[i] = Family::row(slice::from_ref(&COMMANDS[i]), rule, i, NEAR);
+        families[i] = Family::row(COMMANDS[i].names, rule, i, NEAR);
         i += 1;
     }
     families
 };
 
-/// A command's name; `index` is its place in [`COMMANDS`].
-fn rule(text: &Text<'_>, at: usize, _len: usize, index: usize, out: &mut Out) {
+/// A command of the row `index` of [`COMMANDS`], whose name of `len` bytes is at `at`.
+fn rule(text: &Text<'_>, at: usize, len: usize, index: usize, out: &mut Out) {
     let before = text.before(at);
-    let command = COMMANDS[index].as_bytes();
-    if command[0] != b' '
-        && command[0] != b'<'
-        && (alnum(before) || matches!(before, b'_' | b'.') && command[0] != b'-')
+    let first = text.at(at);
+    if first != b' '
+        && first != b'<'
+        && (alnum(before) || matches!(before, b'_' | b'.') && first != b'-')
         && !(matches!(before, b'n' | b't') && text.at(at.wrapping_sub(2)) == b'\\')
     {
         return;
     }
-    let end = at + command.len();
-    if command.ends_with(b"curl ") && text.at(end) == 0 {
-        return;
-    }
-    // `ab -A`: the anchor took the dash along.
-    let mut line = Line::new(text, end - usize::from(command.ends_with(b" -")));
-    for &&(_, option, form) in rows(index) {
+    let end = at + len;
+    // `ab -A`: the name took the dash along.
+    let dash = text.slice(at, end).ends_with(b" -");
+    let mut line = Line::new(text, end - usize::from(dash));
+    for &(option, form) in COMMANDS[index].rows {
         match form {
-            Form::Piped => piped(text, at, command, out),
+            Form::Piped | Form::PipedPair => piped(text, at, end, form, out),
             Form::Here => here(text, at, out),
             Form::Typed => typed(text, end, out),
-            Form::Imap => imap(text, at, command.len(), out),
+            Form::Imap => imap(text, at, len, out),
             Form::Share => share(text, end, out),
-            _ => words(text, &mut line, command, option, form, out),
+            _ => words(text, &mut line, option, form, out),
         }
     }
 }
 
 /// Goes through the words of a command for one of its options.
-fn words(
-    text: &Text<'_>,
-    line: &mut Line<'_>,
-    command: &[u8],
-    option: &str,
-    form: Form,
-    out: &mut Out,
-) {
+fn words(text: &Text<'_>, line: &mut Line<'_>, option: &str, form: Form, out: &mut Out) {
     let option = option.as_bytes();
     let mut plain = 0;
     let mut seen_option = option.is_empty();
@@ -115,10 +104,10 @@ fn words(
                     }
                 }
             }
-            Form::Slash => {
+            Form::Slash | Form::SlashAt => {
                 let slash = bytes.iter().position(|&b| b == b'/');
                 let mark = bytes.iter().position(|&b| b == b'@');
-                let strict = matches!(command[0], b'j' | b'c');
+                let strict = form == Form::SlashAt;
                 let found = slash.filter(|&slash| {
                     slash > 0 && mark.is_none_or(|mark| slash < mark) && !bytes.starts_with(b"-")
                 });
