@@ -152,3 +152,27 @@ fn a_key_without_its_header_is_found_across_empty_lines_wherever_the_text_is_cut
         }
     }
 }
+
+#[test]
+fn of_an_option_only_the_value_goes() {
+    for (text, expected) in [
+        (
+            "docker login -u joe -p='tr0ut-Lake' r.example.org",
+            "docker login -u joe -p='[redacted:cli-password]' r.example.org",
+        ),
+        (
+            "docker login -u joe -p=\"tr0ut-Lake\" r.example.org",
+            "docker login -u joe -p=\"[redacted:cli-password]\" r.example.org",
+        ),
+        (
+            "mysql -h db -p'tr0ut-Lake' shop",
+            "mysql -h db -p'[redacted:cli-password]' shop",
+        ),
+        (
+            "curl --user='joe:tr0ut-Lake' https://example.org/a",
+            "curl --user='joe:[redacted:cli-password]' https://example.org/a",
+        ),
+    ] {
+        assert_eq!(redacted(text), expected);
+    }
+}

@@ -42,14 +42,18 @@ pub(super) fn word(text: &Text<'_>, i: usize) -> Option<Word> {
             after: start + 1,
         });
     }
-    // `-p'value'`
+    // `-p'value'`, of which an unquoted value ends before the first quote, or before the second.
     let mut after = end;
     let mut stop = end;
-    if matches!(text.at(end), b'\'' | b'"')
+    let mark = text.at(end);
+    if matches!(mark, b'\'' | b'"')
         && text.at(end.wrapping_sub(1)) != b' '
         && let Some(quote) = quote_at(text, end)
     {
-        stop = quoted_end(text, end + quote.length, quote);
+        let marks = text.slice(start, end).iter().filter(|&&b| b == mark);
+        if marks.count().is_multiple_of(2) {
+            stop = quoted_end(text, end + quote.length, quote);
+        }
         after = stop + 1;
     }
     Some(Word {

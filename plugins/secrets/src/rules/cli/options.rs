@@ -79,6 +79,8 @@ fn words(text: &Text<'_>, line: &mut Line<'_>, option: &str, form: Form, out: &m
             }
             Form::Next | Form::Pair(_) | Form::Cookie if begins && bytes[option.len()] == b'=' => {
                 let start = word.start + option.len() + 1;
+                let quote = quote_at(text, start).map_or(0, |quote| quote.length);
+                let start = (start + quote).min(word.end);
                 secret(text, Word { start, ..word }, form, out);
             }
             // `-uname:password`
