@@ -2,8 +2,8 @@
 
 use crate::lists::same;
 use Form::{
-    After, Attached, Cookie, Here, Imap, Login, Named, Next, Pair, Piped, PipedPair, Second, Share,
-    Slash, SlashAt, Typed, Word,
+    After, Attached, Cookie, Here, Imap, Login, Named, Next, Operand, Pair, Piped, PipedPair,
+    Printed, Second, Share, Slash, SlashAt, Typed, Word,
 };
 
 /// The place of a secret in a command line.
@@ -19,6 +19,10 @@ pub(super) enum Form {
     Word(usize),
     /// The word after one that begins like the option: `/user:joe PASSWORD`.
     After,
+    /// The first word that is neither an option nor the value of one.
+    Operand,
+    /// The last word of `echo VALUE`: the option names a command that prints the secret.
+    Printed,
     /// `user/password@host`, also without a host.
     Slash,
     /// `user/password@host`, in the first word.
@@ -220,6 +224,10 @@ pub(super) const COMMANDS: &[Command] = &[
             "luksformat",
             "luksopen",
             "elasticsearch-keystore",
+            "| passwd ",
+            "| sudo passwd ",
+            "| cryptsetup ",
+            "| sudo cryptsetup ",
             "secrets versions add",
         ],
         &[("", Piped)],
@@ -244,7 +252,10 @@ pub(super) const COMMANDS: &[Command] = &[
         &["influx ", "codecov ", "codecov.io/bash", "doctl auth init"],
         &[("-t", Next)],
     ),
-    command(&["keytool "], &[("-storepass", Next), ("-keypass", Next)]),
+    command(
+        &["keytool ", "jarsigner "],
+        &[("-storepass", Next), ("-keypass", Next)],
+    ),
     command(&["nmcli ", "pppd "], &[("password", Next)]),
     command(&["snmpwalk ", "snmpget "], &[("-A", Next), ("-X", Next)]),
     command(
@@ -344,7 +355,54 @@ pub(super) const COMMANDS: &[Command] = &[
         &["jdbc:oracle:thin:", "jdbc:oracle:oci:", "connect "],
         &[("", SlashAt)],
     ),
-    command(&["<<<"], &[("", Here)]),
+    command(
+        &[
+            "<<<", "<<e", "<<'e", "<<\"e", "<<_e", "<< e", "<< 'e", "<< \"e", "<<-e", "<<-'e",
+            "<<-\"e", "<<~e",
+        ],
+        &[("", Here)],
+    ),
+    command(&["ansible-vault "], &[("encrypt_string", Operand)]),
+    command(
+        &["aria2c "],
+        &[
+            ("--http-passwd", Next),
+            ("--ftp-passwd", Next),
+            ("--all-proxy-passwd", Next),
+            ("--rpc-secret", Next),
+        ],
+    ),
+    command(
+        &["clickhouse-client ", "clickhouse ", "svn "],
+        &[("--password", Next)],
+    ),
+    command(&["fastlane "], &[("password:", Attached)]),
+    command(&["gcloud auth"], &[("activate-refresh-token", Word(1))]),
+    command(
+        &["git config"],
+        &[
+            ("sendemail.smtppass", After),
+            ("imap.pass", After),
+            ("github.token", After),
+            ("gitlab.token", After),
+            ("hub.oauthtoken", After),
+            ("user.password", After),
+            ("user.token", After),
+        ],
+    ),
+    command(&["gpg "], &[("--passphrase", Next)]),
+    command(&["impala-shell "], &[("--ldap_password_cmd", Printed)]),
+    command(
+        &["kcat ", "kafkacat "],
+        &[
+            ("sasl.password=", Attached),
+            ("-Xsasl.password=", Attached),
+            ("ssl.key.password=", Attached),
+        ],
+    ),
+    command(&["restic "], &[("--password-command", Printed)]),
+    command(&["wmic "], &[("/password:", Attached)]),
+    command(&["x11vnc "], &[("-passwd", Next), ("-viewpasswd", Next)]),
     command(&["send \"", "send -- \""], &[("", Typed)]),
     command(&[" login "], &[("-p", Next), ("", Imap)]),
 ];

@@ -33,12 +33,22 @@ const ASKS: &[&[u8]] = &[
     b"gpg",
 ];
 
-/// `command <<< SECRET`, and `command <<EOF` with the secret on a line of its own, where the line says that it asks for one.
+/// `command <<< SECRET`, and `command <<EOF` with the secret on a line of its own, where the line
+/// says that it asks for one.
 pub(super) fn here(text: &Text<'_>, at: usize, out: &mut Out) {
     let marks = text.run(at, |b| b == b'<') - at;
     if text.before(at) == b'<' || text.at(at + 2) == b'<' && marks != 3 {
         return;
     }
+    // Most of what begins like a here-document is none, which is cheaper to see than its line.
+    let body = if marks == 3 {
+        None
+    } else {
+        match document(text, at + marks) {
+            Some(body) => Some(body),
+            None => return,
+        }
+    };
     let line = text.line_start(at).max(at.saturating_sub(240));
     let before = text.slice(line, at).to_ascii_lowercase();
     let says = |needle: &[u8]| before.windows(needle.len()).any(|part| part == needle);
@@ -56,17 +66,12 @@ pub(super) fn here(text: &Text<'_>, at: usize, out: &mut Out) {
     if !ftp && (says(b">") || says(b"tee ") || !ASKS.iter().any(|word| says(word))) {
         return;
     }
-    let mark = text.run(at + 2, |b| matches!(b, b'-' | b'~' | b' ' | b'\'' | b'"'));
-    let mark_end = text.run(mark, |b| alnum(b) || b == b'_');
-    let rest = text.run_most(mark_end, 80, |b| !matches!(b, 0 | b'\n' | b'\r' | b'\\'));
-    let Some(mut i) = text.line_break(rest).filter(|_| mark_end > mark) else {
-        return;
-    };
+    let Some((mark, mut i)) = body else { return };
     let mut alone = None;
     for count in 0..24 {
         let Some(word) = word(text, i) else { return };
         let bytes = text.slice(word.start, word.end);
-        if bytes == text.slice(mark, mark_end) {
+        if bytes == mark {
             break;
         }
         let next = super::line::word(text, word.after);
@@ -93,6 +98,15 @@ pub(super) fn here(text: &Text<'_>, at: usize, out: &mut Out) {
     {
         secret(text, word, Form::Next, out);
     }
+}
+
+/// The mark that ends a here-document, and where its first line begins.
+fn document<'a>(text: &Text<'a>, from: usize) -> Option<(&'a [u8], usize)> {
+    let mark = text.run(from, |b| matches!(b, b'-' | b'~' | b' ' | b'\'' | b'"'));
+    let end = text.run(mark, |b| alnum(b) || b == b'_');
+    let rest = text.run_most(end, 80, |b| !matches!(b, 0 | b'\n' | b'\r' | b'\\'));
+    let first = text.line_break(rest).filter(|_| end > mark)?;
+    Some((text.slice(mark, end), first))
 }
 
 /// `send "PASSWORD\\r"` of expect.

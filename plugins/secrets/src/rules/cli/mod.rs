@@ -5,3 +5,6 @@ mod input;
 mod line;
 pub(super) mod options;
 mod secret;
+
+#[cfg(test)]
+mod tests;

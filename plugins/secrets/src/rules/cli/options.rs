@@ -1,5 +1,7 @@
 //! Options of well-known commands.
 
+use std::mem;
+
 use super::commands::{COMMANDS, Form};
 use super::input::{here, imap, piped, typed};
 use super::line::{Line, Word};
@@ -22,7 +24,7 @@ pub(crate) const RULES: &[Family] = &{
 };
 
 /// A command of the row `index` of [`COMMANDS`], whose name of `len` bytes is at `at`.
-fn rule(text: &Text<'_>, at: usize, len: usize, index: usize, out: &mut Out) {
+pub(super) fn rule(text: &Text<'_>, at: usize, len: usize, index: usize, out: &mut Out) {
     let before = text.before(at);
     let first = text.at(at);
     if first != b' '
@@ -53,6 +55,8 @@ fn words(text: &Text<'_>, line: &mut Line<'_>, option: &str, form: Form, out: &m
     let option = option.as_bytes();
     let mut plain = 0;
     let mut seen_option = option.is_empty();
+    // The word before is an option, which may take this one as its value.
+    let mut valued = false;
     // How many words to go to the value that an option announced.
     let mut awaited: Option<usize> = None;
     for index in 0..Line::MOST {
@@ -72,12 +76,14 @@ fn words(text: &Text<'_>, line: &mut Line<'_>, option: &str, form: Form, out: &m
         }
         let begins = bytes.len() > option.len() && bytes.starts_with(option);
         match form {
-            Form::Next | Form::Pair(_) | Form::Cookie | Form::Login
+            Form::Next | Form::Pair(_) | Form::Cookie | Form::Login | Form::Printed
                 if !option.is_empty() && bytes == option =>
             {
                 awaited = Some(0)
             }
-            Form::Next | Form::Pair(_) | Form::Cookie if begins && bytes[option.len()] == b'=' => {
+            Form::Next | Form::Pair(_) | Form::Cookie | Form::Printed
+                if begins && bytes[option.len()] == b'=' =>
+            {
                 let start = word.start + option.len() + 1;
                 let quote = quote_at(text, start).map_or(0, |quote| quote.length);
                 let start = (start + quote).min(word.end);
@@ -137,6 +143,16 @@ fn words(text: &Text<'_>, line: &mut Line<'_>, option: &str, form: Form, out: &m
                     end = quoted_end(text, start, quote);
                 }
                 secret(text, Word { start, end, ..word }, form, out);
+            }
+            Form::Operand => {
+                if !seen_option {
+                    seen_option = bytes == option;
+                } else if bytes.starts_with(b"-") {
+                    valued = !bytes.contains(&b'=');
+                } else if !mem::take(&mut valued) {
+                    secret(text, word, form, out);
+                    return;
+                }
             }
             Form::Word(index) => {
                 if !seen_option && bytes == option {

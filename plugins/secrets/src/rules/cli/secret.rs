@@ -9,11 +9,13 @@ use crate::stand_in::{is_placeholder, is_reference};
 use crate::text::Text;
 use crate::value::{plausible, random};
 
+/// Reports the secret in a word, if it can be one.
 pub(super) fn secret(text: &Text<'_>, word: Word, form: Form, out: &mut Out) {
     let mut start = word.start;
     match form {
         Form::Login => return login(text, word, out),
         Form::Cookie => return cookies(text, word, out),
+        Form::Printed => return printed(text, word, out),
         _ => {}
     }
     if let Form::Pair(separator) = form {
@@ -90,5 +92,27 @@ fn cookies(text: &Text<'_>, word: Word, out: &mut Out) {
             }
         }
         start += pair.len() + 1;
+    }
+}
+
+/// `echo -n VALUE`, `printf VALUE`, also with quotes around it.
+fn printed(text: &Text<'_>, word: Word, out: &mut Out) {
+    let start = text.run_most(word.start, 1, |b| matches!(b, b'"' | b'\''));
+    let command = text.slice(start, word.end);
+    if !(command.starts_with(b"echo ") || command.starts_with(b"printf ")) {
+        return;
+    }
+    let last = command
+        .iter()
+        .rposition(|&b| b == b' ')
+        .map_or(0, |at| at + 1);
+    let quoted = |b: u8| matches!(b, b'"' | b'\'' | b'\\');
+    let value = Word {
+        start: text.run(start + last, quoted),
+        end: text.run_back(word.end, 2, quoted),
+        ..word
+    };
+    if value.start < value.end {
+        secret(text, value, Form::Next, out);
     }
 }
