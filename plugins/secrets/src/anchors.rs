@@ -5,7 +5,6 @@
 
 use crate::custom::Custom;
 use crate::encoded_forms::{FORMS, TOKEN_HEADERS};
-use crate::lists::same;
 use crate::rule::{ENCODED, Family, Judge, NEAR, Reach};
 use crate::rules;
 
@@ -20,7 +19,7 @@ pub(crate) enum Target {
     Custom(usize),
 }
 
-/// A literal (lower case; the text may have either case), and what judges it.
+/// A literal, which the text may have in either case, and what judges it.
 #[derive(Clone, Copy)]
 pub(crate) struct Anchor<'a> {
     pub(crate) literal: &'a [u8],
@@ -65,7 +64,9 @@ impl Builtin {
         let mut i = self.heads[slot(literal)];
         while i != 0 {
             let anchor = &self.all[i as usize - 1];
-            if matches!(anchor.target, Target::Encoded) && same(anchor.literal, literal) {
+            if matches!(anchor.target, Target::Encoded)
+                && anchor.literal.eq_ignore_ascii_case(literal)
+            {
                 return true;
             }
             i = self.next[i as usize - 1];

@@ -55,9 +55,13 @@ pub(crate) enum Class {
     Dotted64,
     /// base64url, dots and `~`.
     Tilde,
+    /// Upper case letters, digits and `-`.
+    Dashed,
+    /// Digits and `/`.
+    Number,
 }
 
-pub(crate) const CLASSES: usize = Class::Tilde as usize + 1;
+pub(crate) const CLASSES: usize = Class::Number as usize + 1;
 
 /// By byte: the classes that take it, a bit each.
 static TAKES: [u32; 256] = {
@@ -88,7 +92,10 @@ static TAKES: [u32; 256] = {
                 )) as u32)
                 << Class::Path as u32
             | ((both || b == b'.') as u32) << Class::Dotted64 as u32
-            | ((base64url(b) || matches!(b, b'.' | b'~')) as u32) << Class::Tilde as u32;
+            | ((base64url(b) || matches!(b, b'.' | b'~')) as u32) << Class::Tilde as u32
+            | ((b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') as u32)
+                << Class::Dashed as u32
+            | ((b.is_ascii_digit() || b == b'/') as u32) << Class::Number as u32;
         i += 1;
     }
     takes

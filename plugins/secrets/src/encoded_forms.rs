@@ -119,7 +119,7 @@ pub(crate) static FORMS: Forms = {
     let mut i = 0;
     while i < tokens::TOKENS.len() + TELLING.len() {
         let literal = if i < tokens::TOKENS.len() {
-            tokens::TOKENS[i].exact
+            tokens::TOKENS[i].prefix
         } else {
             TELLING[i - tokens::TOKENS.len()]
         };

@@ -113,17 +113,6 @@ impl<const N: usize> Heads<N> {
     }
 }
 
-/// `==` for constants.
-pub(crate) const fn same(a: &[u8], b: &[u8]) -> bool {
-    let mut equal = a.len() == b.len();
-    let mut i = 0;
-    while equal && i < a.len() {
-        equal = a[i] == b[i];
-        i += 1;
-    }
-    equal
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,7 +54,7 @@ impl Redactor for Secrets {
             groups
                 .entry(margins)
                 .or_default()
-                .push(String::from_utf8_lossy(anchor.literal).into_owned());
+                .push(String::from_utf8_lossy(anchor.literal).to_ascii_lowercase());
         }
         Appetite {
             lookahead: LOOKAHEAD as u32 + 1024,

@@ -34,7 +34,7 @@ impl Judge {
 /// lists its families in a constant `RULES`, and `rules/mod.rs` lists those.
 #[derive(Clone, Copy)]
 pub(crate) struct Family {
-    /// In lower case; the text may have either case.
+    /// The text may have them in either case.
     pub(crate) literals: &'static [&'static str],
     pub(crate) judge: Judge,
     pub(crate) reach: Reach,

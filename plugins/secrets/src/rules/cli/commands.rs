@@ -1,6 +1,5 @@
 //! Well-known commands, and their options that carry a secret under a short or unusual name.
 
-use crate::lists::same;
 use Form::{
     After, Attached, Cookie, Here, Imap, Login, Named, Next, Operand, Pair, Piped, PipedPair,
     Printed, Second, Share, Slash, SlashAt, Typed, Word,
@@ -426,7 +425,7 @@ const fn count(name: &str) -> usize {
     while i < COMMANDS.len() {
         let mut k = 0;
         while k < COMMANDS[i].names.len() {
-            count += same(COMMANDS[i].names[k].as_bytes(), name.as_bytes()) as usize;
+            count += COMMANDS[i].names[k].eq_ignore_ascii_case(name) as usize;
             k += 1;
         }
         i += 1;

@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use super::table::{NEXT, TOKENS, Token, is_first};
+use super::table::{Form, NEXT, TOKENS, Token, is_first};
 use crate::boundary::starts_here;
 use crate::class::{Class, base64url};
 use crate::rule::{Family, NEAR, Out};
@@ -37,13 +37,13 @@ fn rule(text: &Text<'_>, at: usize, _len: usize, first: usize, out: &mut Out) {
 }
 
 fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
-    if !text.starts(at, token.exact.as_bytes()) {
+    if !text.starts(at, token.prefix.as_bytes()) {
         return false;
     }
     if token.bounded && !starts_here(text, at) {
         return false;
     }
-    let from = at + token.exact.len();
+    let from = at + token.prefix.len();
     let mut end = text.run_of(from, 2048, token.class);
     // A sentence ends with a dot, an assignment in a query with a per cent sign.
     while end > from && matches!(text.at(end - 1), b'.' | b'-' | b'%') {
@@ -59,98 +59,51 @@ fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
             end = from + stop;
         }
     }
-    if token.exact == "AAAA" {
-        // Firebase: AAAA, seven more, a colon, and a long rest.
-        if end - from != 7 || text.at(end) != b':' {
-            return false;
-        }
-        let rest = text.run_of(end + 1, usize::MAX, Class::Url);
-        if rest - end < 60 {
-            return false;
-        }
-        out.hit(at, rest, "firebase-server-key");
-        return true;
-    }
-    if token.exact == "00D" {
-        // Salesforce: organisation, an exclamation mark (also encoded), and the session.
-        let (end, bang) = match text.slice(from, end).iter().position(|&b| b == b'%') {
-            Some(escape) if text.starts(from + escape, b"%21") => {
-                (from + escape, from + escape + 3)
+    match token.form {
+        Form::Joined {
+            first,
+            signs,
+            class,
+            least,
+        } => {
+            if !(first.0..=first.1).contains(&(end - from)) {
+                return false;
             }
-            None if text.at(end) == b'!' => (end, end + 1),
-            _ => return false,
-        };
-        let rest = text.run_of(bang, usize::MAX, Class::Dotted);
-        if !(10..=20).contains(&(end - at)) || rest - bang < 40 {
-            return false;
+            let Some(sign) = signs.iter().find(|sign| text.starts(end, sign.as_bytes())) else {
+                return false;
+            };
+            let second = end + sign.len();
+            end = text.run_of(second, usize::MAX, class);
+            if end - second < least {
+                return false;
+            }
+            out.hit(at, end, token.label);
+            return true;
         }
-        out.hit(at, rest, token.label);
-        return true;
-    }
-    if token.exact == "pk_" {
-        // ClickUp: pk_, a user id, an underscore, 32 capitals and digits.
-        if text.at(end) != b'_' {
-            return false;
+        Form::Inside => {
+            let start = text.run_back(at, 128, base64url);
+            if at - start < 7 || end - from < token.least {
+                return false;
+            }
+            out.hit(start, end, token.label);
+            return true;
         }
-        let rest = text.run_of(end + 1, usize::MAX, Class::Upper);
-        if rest - end < 30 {
-            return false;
+        Form::Exactly(length) => {
+            if end - from > length && text.at(from + length).is_ascii_alphanumeric() {
+                return false;
+            }
         }
-        out.hit(at, rest, token.label);
-        return true;
-    }
-    if token.exact == "A3-" {
-        let rest = text.run(end, |b| {
-            b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-'
-        });
-        if rest - at < 34 {
-            return false;
-        }
-        out.hit(at, rest, token.label);
-        return true;
-    }
-    if token.exact == "1/1" || token.exact == "2/1" {
-        // Asana: the user, in newer ones the token's number too, a colon, the token.
-        let end = text.run(from, |b| b.is_ascii_digit() || b == b'/');
-        let rest = text.run_of(end + 1, usize::MAX, Class::Hex);
-        if text.at(end) != b':' || rest - end < 30 {
-            return false;
-        }
-        out.hit(at, rest, token.label);
-        return true;
-    }
-    if token.exact == "T3BlbkFJ" || token.exact == ":APA91b" || token.exact == ".atlasv1." {
-        let start = text.run_back(at, 128, base64url);
-        if at - start < 7 || end - from < token.least {
-            return false;
-        }
-        out.hit(start, end, token.label);
-        return true;
-    }
-    let exactly = exact_length(token);
-    // Fixed-length upper case identifiers: more characters make it something else.
-    if exactly.is_some_and(|exactly| {
-        end - from > exactly && text.at(from + exactly).is_ascii_alphanumeric()
-    }) {
-        return false;
+        Form::Plain | Form::Letters | Form::Sure => {}
     }
     let body = text.slice(from, end);
-    if body.len() < token.least || !telling(body, token) {
+    if body.len() < token.least || token.form != Form::Sure && !telling(body, token) {
         return false;
     }
-    if let Some(exactly) = exactly {
-        end = end.min(from + exactly);
+    if let Form::Exactly(length) = token.form {
+        end = end.min(from + length);
     }
     out.hit(at, end, token.label);
     true
-}
-
-fn exact_length(token: &Token) -> Option<usize> {
-    match token.exact {
-        "AKIA" | "ASIA" | "ABIA" | "ACCA" | "AROA" | "AIDA" => Some(16),
-        _ if token.label == "twilio-key" => Some(31),
-        _ => None,
-    }
 }
 
 /// Whether the part behind the prefix is random, not words or a stand-in.
@@ -160,23 +113,20 @@ fn telling(body: &[u8], token: &Token) -> bool {
     if shape.distinct < 5.min(shape.len as u32) || is_placeholder(body) {
         return false;
     }
-    if matches!(
-        token.exact,
-        "AKIA" | "ASIA" | "ABIA" | "ACCA" | "AROA" | "AIDA"
-    ) {
+    if matches!(token.form, Form::Exactly(_)) && token.class == Class::Upper {
         return shape.digits > 0 || shape.distinct >= 8;
     }
     // Behind a long prefix, what has all three kinds of characters is no word, however it is put together.
     let mixed = shape.digits > 1 && shape.lower > 1 && shape.upper > 1;
     let issued = token.class == Class::Upper && shape.digits >= 2 && shape.distinct >= 9;
-    if wordy(body) && !issued && !(mixed && !token.bounded && token.exact.len() > 4) {
+    if wordy(body) && !issued && !(mixed && !token.bounded && token.prefix.len() > 4) {
         return false;
     }
-    if token.bounded || token.exact.len() <= 4 {
+    if token.bounded || token.prefix.len() <= 4 {
         return shape.digits >= 2 && (shape.letters() >= 2 || token.class == Class::Digits)
             || shape.lower >= 4 && shape.upper >= 4
             || token.class == Class::Upper && shape.digits == 1 && shape.distinct >= 9
-            || token.exact == "sk-" && shape.lower >= 40 && shape.distinct >= 16;
+            || token.form == Form::Letters && shape.lower >= 40 && shape.distinct >= 16;
     }
     shape.digits >= 1 || (shape.lower > 0 && shape.upper > 0)
 }

@@ -1,40 +1,70 @@
 //! Kinds of tokens by prefix.
 
-use crate::class::Class;
-use crate::lists::same;
+use Form::{Exactly, Inside, Joined, Letters, Sure};
 
-/// A kind of token: what it starts with, and what follows.
+use crate::class::Class;
+
+/// The form of a token behind its prefix.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Characters of one class, which must not read like words.
+    Plain,
+    /// The same, or lower-case letters only where there are very many.
+    Letters,
+    /// So many characters of the class: followed by more it is something else.
+    Exactly(usize),
+    /// Characters of one class, whatever they read like.
+    Sure,
+    /// The prefix is inside: what is before it belongs to the token.
+    Inside,
+    /// Characters of the class, a sign, and characters of a second class.
+    Joined {
+        /// The fewest and the most characters before the sign.
+        first: (usize, usize),
+        /// The sign, also as a URL has it.
+        signs: &'static [&'static str],
+        /// The second class, and the fewest characters of it.
+        class: Class,
+        least: usize,
+    },
+}
+
+/// No upper limit.
+const MANY: usize = usize::MAX;
+
+/// A kind of token: its prefix, and what follows.
 pub(crate) struct Token {
-    /// In lower case, as an anchor is.
-    pub(super) prefix: &'static str,
     /// As issued.
-    pub(crate) exact: &'static str,
+    pub(crate) prefix: &'static str,
     pub(super) class: Class,
     /// The fewest characters after the prefix.
     pub(super) least: usize,
     pub(super) label: &'static str,
-    /// The prefix is short or common: something else than a letter or digit must stand before it.
+    /// The prefix is short or common: a word must be able to begin with it.
     pub(super) bounded: bool,
+    pub(super) form: Form,
 }
 
 macro_rules! tokens {
-    ($( $prefix:literal $(= $exact:literal)? $class:ident $least:literal $label:literal $($bounded:ident)? ;)*) => {
+    ($( $prefix:literal $class:ident $least:literal $label:literal $($bounded:ident)? $(, $form:expr)? ;)*) => {
         &[$( Token {
             prefix: $prefix,
-            exact: tokens!(@exact $prefix $($exact)?),
             class: Class::$class,
             least: $least,
             label: $label,
             bounded: tokens!(@bounded $($bounded)?),
+            form: tokens!(@form $($form)?),
         } ),*]
     };
-    (@exact $prefix:literal $exact:literal) => { $exact };
-    (@exact $prefix:literal) => { $prefix };
     (@bounded bounded) => { true };
     (@bounded) => { false };
+    (@form $form:expr) => { $form };
+    (@form) => { Form::Plain };
 }
 
-/// Minimum lengths are a little below what is issued: formats grow and shrink, and the prefixes tell enough.
+/// Prefix, class and fewest number of what follows, label; `bounded`; the form, where it is not plain.
+/// The numbers are a little below what is issued: formats grow and shrink, and the prefixes tell
+/// enough.
 pub(crate) const TOKENS: &[Token] = tokens! {
     // Code hosting and CI.
     "ghp_" Word 30 "github-token";
@@ -56,32 +86,32 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "glsoat-" Dotted 18 "gitlab-token";
     "glffct-" Dotted 18 "gitlab-token";
     "glwt-" Dotted 18 "gitlab-token";
-    "gr1348941" = "GR1348941" Url 18 "gitlab-runner-token";
+    "GR1348941" Url 18 "gitlab-runner-token";
     "_gitlab_session=" Word 24 "gitlab-session";
-    "_gitlab_session%3d" = "_gitlab_session%3D" Word 24 "gitlab-session";
-    "atbb" = "ATBB" Word 24 "bitbucket-token" bounded;
-    "atctt3xff" = "ATCTT3xFf" Any64 20 "bitbucket-token";
-    "atatt3xff" = "ATATT3xFf" Any64 30 "atlassian-token";
-    "atstt3x" = "ATSTT3x" Any64 30 "atlassian-token";
-    "atoatt3x" = "ATOATT3x" Any64 30 "atlassian-token";
+    "_gitlab_session%3D" Word 24 "gitlab-session";
+    "ATBB" Word 24 "bitbucket-token" bounded;
+    "ATCTT3xFf" Any64 20 "bitbucket-token";
+    "ATATT3xFf" Any64 30 "atlassian-token";
+    "ATSTT3x" Any64 30 "atlassian-token";
+    "ATOATT3x" Any64 30 "atlassian-token";
     "bkua_" Hex 36 "buildkite-token";
     "bkaj_" Hex 36 "buildkite-token";
     "bkat_" Word 30 "buildkite-token";
     "bkct_" Word 30 "buildkite-token";
     "ccipat_" Url 30 "circleci-token";
-    "cciprj_" = "CCIPRJ_" Url 30 "circleci-token";
-    "ccipat_" = "CCIPAT_" Url 30 "circleci-token";
+    "CCIPRJ_" Url 30 "circleci-token";
+    "CCIPAT_" Url 30 "circleci-token";
     "hvs." Url 20 "vault-token";
     "hvb." Url 20 "vault-token";
     "hvr." Url 20 "vault-token";
     "hcp." Dotted 20 "hashicorp-token";
-    ".atlasv1." Any64 50 "terraform-token";
+    ".atlasv1." Any64 50 "terraform-token", Inside;
     "tfp_" Dotted 40 "typeform-token";
     "aio_" Word 24 "adafruit-key";
     "dnkey-" Any64 40 "defined-networking-key";
     "tk-us-" Url 40 "scalingo-token";
     "tk-eu-" Url 40 "scalingo-token";
-    "eyjrijoi" = "eyJrIjoi" Any64 60 "grafana-key";
+    "eyJrIjoi" Any64 60 "grafana-key";
     "pul-" Hex 36 "pulumi-token";
     "sgp_" Dotted 36 "sourcegraph-token";
     "slk_" Hex 40 "sourcegraph-token";
@@ -96,79 +126,79 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "figu_" Url 30 "figma-token";
     "figr_" Url 30 "figma-token";
     "snyk_" Url 24 "snyk-token";
-    "cfpat-" = "CFPAT-" Url 36 "contentful-token";
+    "CFPAT-" Url 36 "contentful-token";
     "dckr_pat_" Url 20 "docker-token";
     "dckr_oat_" Url 20 "docker-token";
     "dt0c01." Dotted 60 "dynatrace-token";
     "dt0s" Dotted 60 "dynatrace-token";
-    "akcp" = "AKCp" Word 55 "artifactory-token";
-    "cmvmdgtu" = "cmVmdGtu" Word 40 "artifactory-token";
+    "AKCp" Word 55 "artifactory-token";
+    "cmVmdGtu" Word 40 "artifactory-token";
     "npm_" Word 30 "npm-token";
     "npms_" Word 30 "npm-token";
     "pypi-" Url 60 "pypi-token";
-    "pypi-ageichlwas5vcmc" = "pypi-AgEIcHlwaS5vcmc" Any64 20 "pypi-token";
+    "pypi-AgEIcHlwaS5vcmc" Any64 20 "pypi-token";
     "rubygems_" Hex 40 "rubygems-token";
-    "clojars_" = "CLOJARS_" Word 50 "clojars-token";
+    "CLOJARS_" Word 50 "clojars-token";
     "oy2" Lower 40 "nuget-token" bounded;
     "hex_" Hex 30 "hex-token";
     // Clouds.
-    "akia" = "AKIA" Upper 16 "aws-access-key";
-    "asia" = "ASIA" Upper 16 "aws-access-key";
-    "abia" = "ABIA" Upper 16 "aws-access-key";
-    "acca" = "ACCA" Upper 16 "aws-access-key";
-    "a3t" = "A3T" Upper 17 "aws-access-key" bounded;
-    "aroa" = "AROA" Upper 16 "aws-access-key" bounded;
-    "aida" = "AIDA" Upper 16 "aws-access-key" bounded;
-    "absk" = "ABSK" Base64 40 "aws-bedrock-key";
+    "AKIA" Upper 16 "aws-access-key", Exactly(16);
+    "ASIA" Upper 16 "aws-access-key", Exactly(16);
+    "ABIA" Upper 16 "aws-access-key", Exactly(16);
+    "ACCA" Upper 16 "aws-access-key", Exactly(16);
+    "A3T" Upper 17 "aws-access-key" bounded;
+    "AROA" Upper 16 "aws-access-key" bounded, Exactly(16);
+    "AIDA" Upper 16 "aws-access-key" bounded, Exactly(16);
+    "ABSK" Base64 40 "aws-bedrock-key";
     "bedrock-api-key-" Any64 20 "aws-bedrock-key";
-    "iqoj" = "IQoJ" Any64 60 "aws-session-token";
-    "fwogzx" = "FwoGZX" Any64 60 "aws-session-token";
-    "fqogzx" = "FQoGZX" Any64 60 "aws-session-token";
+    "IQoJ" Any64 60 "aws-session-token";
+    "FwoGZX" Any64 60 "aws-session-token";
+    "FQoGZX" Any64 60 "aws-session-token";
     "amzn.mws." Uuid 30 "amazon-mws-token";
     "amzn1.oa2-cs." Dotted 30 "amazon-oauth-secret";
-    "atza|" = "Atza|" Any64 30 "amazon-oauth-token";
-    "atzr|" = "Atzr|" Any64 30 "amazon-oauth-token";
+    "Atza|" Any64 30 "amazon-oauth-token";
+    "Atzr|" Any64 30 "amazon-oauth-token";
     "da2-" Lower 24 "aws-appsync-key";
-    "aiza" = "AIza" Url 30 "google-api-key";
+    "AIza" Url 30 "google-api-key";
     "ya29." Dotted 20 "google-oauth-token";
     "ya29_" Dotted 20 "google-oauth-token";
-    "gocspx-" = "GOCSPX-" Url 20 "google-oauth-secret";
+    "GOCSPX-" Url 20 "google-oauth-secret";
     "1//0" Url 30 "google-refresh-token" bounded;
-    "4/0a" = "4/0A" Url 30 "google-oauth-code" bounded;
-    "4%2f0a" = "4%2F0A" Url 30 "google-oauth-code" bounded;
-    "aaaa" = "AAAA" Url 7 "firebase-server-key" bounded;
-    ":apa91b" = ":APA91b" Url 60 "firebase-token";
-    "goog1" = "GOOG1" Word 50 "google-hmac-key" bounded;
-    "goog" = "GOOG" Upper 20 "google-hmac-key" bounded;
-    "aq.ab" = "AQ.Ab" Url 30 "google-api-key" bounded;
-    "ltai" = "LTAI" Word 12 "alibaba-access-key" bounded;
-    "akid" = "AKID" Word 28 "tencent-secret-id" bounded;
-    "aklt" = "AKLT" Url 30 "volcengine-key" bounded;
-    "jdc_" = "JDC_" Upper 24 "jdcloud-key" bounded;
-    "scw" = "SCW" Upper 17 "scaleway-key" bounded;
+    "4/0A" Url 30 "google-oauth-code" bounded;
+    "4%2F0A" Url 30 "google-oauth-code" bounded;
+    "AAAA" Url 7 "firebase-server-key" bounded, Joined { first: (7, 7), signs: &[":"], class: Class::Url, least: 59 };
+    ":APA91b" Url 60 "firebase-token", Inside;
+    "GOOG1" Word 50 "google-hmac-key" bounded;
+    "GOOG" Upper 20 "google-hmac-key" bounded;
+    "AQ.Ab" Url 30 "google-api-key" bounded;
+    "LTAI" Word 12 "alibaba-access-key" bounded;
+    "AKID" Word 28 "tencent-secret-id" bounded;
+    "AKLT" Url 30 "volcengine-key" bounded;
+    "JDC_" Upper 24 "jdcloud-key" bounded;
+    "SCW" Upper 17 "scaleway-key" bounded;
     "dop_v1_" Hex 40 "digitalocean-token";
     "doo_v1_" Hex 40 "digitalocean-token";
     "dor_v1_" Hex 40 "digitalocean-token";
-    "do00" = "DO00" Upper 14 "digitalocean-spaces-key" bounded;
-    "do80" = "DO80" Upper 14 "digitalocean-spaces-key" bounded;
-    "aqvn" = "AQVN" Url 30 "yandex-api-key" bounded;
+    "DO00" Upper 14 "digitalocean-spaces-key" bounded;
+    "DO80" Upper 14 "digitalocean-spaces-key" bounded;
+    "AQVN" Url 30 "yandex-api-key" bounded;
     "t1." Dotted 60 "yandex-iam-token" bounded;
     "y0_" Url 30 "yandex-oauth-token" bounded;
     "y1_" Url 30 "yandex-oauth-token" bounded;
     "y3_" Url 30 "yandex-oauth-token" bounded;
-    "ycaj" = "YCAJ" Url 16 "yandex-access-key" bounded;
-    "ycaj" = "YCAJE" Url 16 "yandex-access-key" bounded;
-    "ycm" = "YCM" Url 30 "yandex-secret-key" bounded;
-    "ycn" = "YCN" Url 30 "yandex-secret-key" bounded;
-    "yco" = "YCO" Url 30 "yandex-secret-key" bounded;
-    "ycp" = "YCP" Url 30 "yandex-secret-key" bounded;
+    "YCAJ" Url 16 "yandex-access-key" bounded;
+    "YCAJE" Url 16 "yandex-access-key" bounded;
+    "YCM" Url 30 "yandex-secret-key" bounded;
+    "YCN" Url 30 "yandex-secret-key" bounded;
+    "YCO" Url 30 "yandex-secret-key" bounded;
+    "YCP" Url 30 "yandex-secret-key" bounded;
     "fm1_" Any64 30 "fly-token";
     "fm1r_" Any64 30 "fly-token";
     "fm1a_" Any64 30 "fly-token";
     "fm2_" Any64 30 "fly-token";
     "fo1_" Url 30 "fly-token";
-    "flyv1 " = "FlyV1 " Any64 30 "fly-token";
-    "hrku-" = "HRKU-" Url 30 "heroku-token";
+    "FlyV1 " Any64 30 "fly-token";
+    "HRKU-" Url 30 "heroku-token";
     "vercel_" Url 20 "vercel-token";
     "vca_" Word 24 "vercel-token" bounded;
     "vcp_" Word 24 "vercel-token" bounded;
@@ -181,14 +211,14 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "nfb_" Word 30 "netlify-token";
     "nfu_" Word 30 "netlify-token";
     "rnd_" Word 26 "render-token";
-    "fe26.2*" = "Fe26.2*" Sealed 60 "sealed-session";
+    "Fe26.2*" Sealed 60 "sealed-session";
     "v1.0-" Url 120 "cloudflare-origin-ca-key";
     "cfut_" Word 36 "cloudflare-token";
     "cfat_" Word 36 "cloudflare-token";
     "cfk_" Word 36 "cloudflare-token";
     "ovhcloud_" Word 24 "ovh-token";
     "nvapi-" Url 50 "nvidia-api-key";
-    "exo" = "EXO" Hex 20 "exoscale-key" bounded;
+    "EXO" Hex 20 "exoscale-key" bounded;
     "ocid1.credential." Dotted 24 "oracle-credential";
     "tskey-" Url 16 "tailscale-key";
     "upk" Word 40 "upcloud-token" bounded;
@@ -201,12 +231,12 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "sk-proj-" Url 20 "openai-key";
     "sk-svcacct-" Url 20 "openai-key";
     "sk-admin-" Url 20 "openai-key";
-    "sk-none-" = "sk-None-" Url 20 "openai-key";
+    "sk-None-" Url 20 "openai-key";
     "sk-or-" Url 24 "openrouter-key";
     "sk-lf-" Uuid 30 "langfuse-key";
-    "sk-" Url 20 "api-key" bounded;
+    "sk-" Url 20 "api-key" bounded, Letters;
     "sess-" Word 36 "openai-session" bounded;
-    "t3blbkfj" = "T3BlbkFJ" Url 16 "openai-key";
+    "T3BlbkFJ" Url 16 "openai-key", Inside;
     "ek_" Word 30 "openai-ephemeral-key" bounded;
     "gsk_" Word 40 "groq-key";
     "xai-" Word 40 "xai-key";
@@ -251,12 +281,12 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "sq0atp-" Url 18 "square-token";
     "sq0csp-" Url 36 "square-secret";
     "sq0idp-" Url 18 "square-id";
-    "eaaa" = "EAAA" Url 50 "square-token" bounded;
+    "EAAA" Url 50 "square-token" bounded;
     "access_token$production$" Word 20 "braintree-token";
     "access_token$sandbox$" Word 20 "braintree-token";
-    "flwseck_test-" = "FLWSECK_TEST-" Word 12 "flutterwave-key";
-    "flwseck-" = "FLWSECK-" Word 12 "flutterwave-key";
-    "flwpubk" = "FLWPUBK_TEST-" Word 12 "flutterwave-key";
+    "FLWSECK_TEST-" Word 12 "flutterwave-key";
+    "FLWSECK-" Word 12 "flutterwave-key";
+    "FLWPUBK_TEST-" Word 12 "flutterwave-key";
     "rzp_live_" Word 12 "razorpay-key";
     "rzp_test_" Word 12 "razorpay-key";
     "live_" Hex 35 "lob-key" bounded;
@@ -273,8 +303,8 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "shpua_" Hex 30 "shopify-token";
     "shptka_" Hex 30 "shopify-token";
     "shpatf_" Hex 30 "shopify-token";
-    "ezak" = "EZAK" Word 50 "easypost-key" bounded;
-    "eztk" = "EZTK" Word 50 "easypost-key" bounded;
+    "EZAK" Word 50 "easypost-key" bounded;
+    "EZTK" Word 50 "easypost-key" bounded;
     "shippo_live_" Hex 30 "shippo-token";
     "shippo_test_" Hex 30 "shippo-token";
     "gc_live_" Word 24 "gocardless-token";
@@ -286,7 +316,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "xnd_production_" Word 30 "xendit-key";
     "xnd_development_" Word 30 "xendit-key";
     "monzo_" Any64 30 "monzo-token";
-    "aqe" = "AQE" Any64 90 "adyen-key" bounded;
+    "AQE" Any64 90 "adyen-key" bounded;
     // Messages.
     "xoxb-" Url 20 "slack-token";
     "xoxp-" Url 20 "slack-token";
@@ -300,7 +330,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "xoxd-" Any64 20 "slack-token";
     "xapp-" Url 20 "slack-token";
     "xwfp-" Url 20 "slack-token";
-    "sg." = "SG." Dotted 40 "sendgrid-key" bounded;
+    "SG." Dotted 40 "sendgrid-key" bounded;
     "key-" Hex 30 "mailgun-key" bounded;
     "pubkey-" Hex 30 "mailgun-key" bounded;
     "xkeysib-" Url 60 "brevo-key";
@@ -308,34 +338,34 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "re_" Url 24 "resend-key" bounded;
     "mlsn." Hex 40 "mailersend-key";
     "md-" Url 20 "mandrill-key" bounded;
-    "sk0" = "SK0" Hex 31 "twilio-key" bounded;
-    "sk1" = "SK1" Hex 31 "twilio-key" bounded;
-    "sk2" = "SK2" Hex 31 "twilio-key" bounded;
-    "sk3" = "SK3" Hex 31 "twilio-key" bounded;
-    "sk4" = "SK4" Hex 31 "twilio-key" bounded;
-    "sk5" = "SK5" Hex 31 "twilio-key" bounded;
-    "sk6" = "SK6" Hex 31 "twilio-key" bounded;
-    "sk7" = "SK7" Hex 31 "twilio-key" bounded;
-    "sk8" = "SK8" Hex 31 "twilio-key" bounded;
-    "sk9" = "SK9" Hex 31 "twilio-key" bounded;
-    "ska" = "SKa" Hex 31 "twilio-key" bounded;
-    "skb" = "SKb" Hex 31 "twilio-key" bounded;
-    "skc" = "SKc" Hex 31 "twilio-key" bounded;
-    "skd" = "SKd" Hex 31 "twilio-key" bounded;
-    "ske" = "SKe" Hex 31 "twilio-key" bounded;
-    "skf" = "SKf" Hex 31 "twilio-key" bounded;
-    "eaacedeose0cba" = "EAACEdEose0cBA" Word 10 "facebook-token";
-    "eaab" = "EAAB" Word 40 "facebook-token" bounded;
-    "eaac" = "EAAC" Word 40 "facebook-token" bounded;
-    "eaag" = "EAAG" Word 40 "facebook-token" bounded;
-    "eaam" = "EAAM" Word 40 "facebook-token" bounded;
-    "eaaj" = "EAAJ" Word 40 "facebook-token" bounded;
-    "igqv" = "IGQV" Url 40 "instagram-token" bounded;
-    "igqw" = "IGQW" Url 40 "instagram-token" bounded;
-    "aaaaaaaaaaaaaaaaaaaaa" = "AAAAAAAAAAAAAAAAAAAAA" Any64 40 "twitter-token" bounded;
+    "SK0" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SK1" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SK2" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SK3" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SK4" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SK5" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SK6" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SK7" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SK8" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SK9" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SKa" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SKb" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SKc" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SKd" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SKe" Hex 31 "twilio-key" bounded, Exactly(31);
+    "SKf" Hex 31 "twilio-key" bounded, Exactly(31);
+    "EAACEdEose0cBA" Word 10 "facebook-token";
+    "EAAB" Word 40 "facebook-token" bounded;
+    "EAAC" Word 40 "facebook-token" bounded;
+    "EAAG" Word 40 "facebook-token" bounded;
+    "EAAM" Word 40 "facebook-token" bounded;
+    "EAAJ" Word 40 "facebook-token" bounded;
+    "IGQV" Url 40 "instagram-token" bounded;
+    "IGQW" Url 40 "instagram-token" bounded;
+    "AAAAAAAAAAAAAAAAAAAAA" Any64 40 "twitter-token" bounded;
     "mfa." Url 60 "discord-token" bounded;
     "ol_api_" Word 30 "outline-token";
-    "dg9roj" = "dG9rOj" Any64 30 "intercom-token";
+    "dG9rOj" Any64 30 "intercom-token";
     "vk1.a." Url 60 "vk-token";
     "syt_" Any64 24 "matrix-token";
     "mct_" Any64 20 "matrix-token" bounded;
@@ -346,19 +376,19 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "pat-na2-" Uuid 30 "hubspot-token";
     "pat-na3-" Uuid 30 "hubspot-token";
     "pat-ap1-" Uuid 30 "hubspot-token";
-    "pat" = "pat" Dotted 70 "airtable-token" bounded;
-    "00d" = "00D" Any64 11 "salesforce-token" bounded;
-    "3mvg9" = "3MVG9" Dotted 60 "salesforce-key";
-    "5aep861" = "5Aep861" Dotted 40 "salesforce-token";
-    "atta" = "ATTA" Hex 60 "trello-token";
+    "pat" Dotted 70 "airtable-token" bounded;
+    "00D" Both64 0 "salesforce-token" bounded, Joined { first: (7, 17), signs: &["!", "%21"], class: Class::Dotted, least: 40 };
+    "3MVG9" Dotted 60 "salesforce-key";
+    "5Aep861" Dotted 40 "salesforce-token";
+    "ATTA" Hex 60 "trello-token";
     "fio-u-" Any64 40 "frameio-token";
     "rdme_" Lower 60 "readme-key";
     "p8e-" Word 28 "adobe-secret" bounded;
     "p8e-" Url 28 "adobe-secret" bounded;
-    "eyjraw" = "eyJraW" Any64 400 "adobe-token";
-    "1/1" = "1/1" Digits 10 "asana-token" bounded;
-    "2/1" Digits 10 "asana-token" bounded;
-    "pk_" Digits 6 "clickup-token" bounded;
+    "eyJraW" Any64 400 "adobe-token";
+    "1/1" Number 0 "asana-token" bounded, Joined { first: (0, MANY), signs: &[":"], class: Class::Hex, least: 29 };
+    "2/1" Number 0 "asana-token" bounded, Joined { first: (0, MANY), signs: &[":"], class: Class::Hex, least: 29 };
+    "pk_" Digits 0 "clickup-token" bounded, Joined { first: (0, MANY), signs: &["_"], class: Class::Upper, least: 29 };
     // Data and operations.
     "pscale_tkn_" Dotted 30 "planetscale-token";
     "pscale_oauth_" Dotted 30 "planetscale-token";
@@ -368,15 +398,15 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "sb_secret_" Url 20 "supabase-key";
     "napi_" Word 40 "neon-key";
     "npg_" Word 10 "neon-password";
-    "avns_" = "AVNS_" Url 16 "aiven-password";
+    "AVNS_" Url 16 "aiven-password";
     "aivenv1" Any64 40 "aiven-token";
-    "astracs:" = "AstraCS:" Any64 20 "astra-token";
+    "AstraCS:" Any64 20 "astra-token";
     "mdb_sa_sk_" Url 30 "mongodb-secret";
     "mdb_sa_id_" Url 20 "mongodb-secret";
     "4b1d" Word 34 "clickhouse-key" bounded;
-    "ccdb1_" = "CCDB1_" Url 30 "cockroach-key";
-    "fna" = "fnA" Url 36 "fauna-secret" bounded;
-    "fne" = "fnE" Url 36 "fauna-secret" bounded;
+    "CCDB1_" Url 30 "cockroach-key";
+    "fnA" Url 36 "fauna-secret" bounded;
+    "fnE" Url 36 "fauna-secret" bounded;
     "xau_" Word 24 "xata-key";
     "apify_api_" Word 30 "apify-token";
     "apify_proxy_" Word 30 "apify-token";
@@ -388,15 +418,15 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "dp.sa." Dotted 30 "doppler-token";
     "dp.scim." Dotted 30 "doppler-token";
     "dp.audit." Dotted 30 "doppler-token";
-    "ops_eyj" = "ops_eyJ" Any64 40 "1password-token";
-    "a3-" = "A3-" Upper 6 "1password-key" bounded;
-    "st." = "st." Dotted 60 "infisical-token" bounded;
-    "nrak-" = "NRAK-" Upper 20 "new-relic-key";
-    "nraa-" = "NRAA-" Hex 20 "new-relic-key";
-    "nrii-" = "NRII-" Url 20 "new-relic-key";
-    "nriq-" = "NRIQ-" Url 20 "new-relic-key";
-    "nrra-" = "NRRA-" Hex 20 "new-relic-key";
-    "nrjs-" = "NRJS-" Hex 15 "new-relic-key";
+    "ops_eyJ" Any64 40 "1password-token";
+    "A3-" Dashed 31 "1password-key" bounded, Sure;
+    "st." Dotted 60 "infisical-token" bounded;
+    "NRAK-" Upper 20 "new-relic-key";
+    "NRAA-" Hex 20 "new-relic-key";
+    "NRII-" Url 20 "new-relic-key";
+    "NRIQ-" Url 20 "new-relic-key";
+    "NRRA-" Hex 20 "new-relic-key";
+    "NRJS-" Hex 15 "new-relic-key";
     "eu01xx" Hex 24 "new-relic-license";
     "sntrys_" Any64 30 "sentry-token";
     "sntryu_" Hex 40 "sentry-token";
@@ -419,38 +449,38 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "mob-" Uuid 34 "launchdarkly-key" bounded;
     "xaat-" Uuid 30 "axiom-token";
     "xapt-" Uuid 30 "axiom-token";
-    "sk.eyj" = "sk.eyJ" Dotted 60 "mapbox-token";
-    "tk.eyj" = "tk.eyJ" Dotted 60 "mapbox-token";
-    "age-secret-key-1" = "AGE-SECRET-KEY-1" Upper 50 "age-key";
-    "age-secret-key-pq-1" = "AGE-SECRET-KEY-PQ-1" Upper 50 "age-key";
+    "sk.eyJ" Dotted 60 "mapbox-token";
+    "tk.eyJ" Dotted 60 "mapbox-token";
+    "AGE-SECRET-KEY-1" Upper 50 "age-key";
+    "AGE-SECRET-KEY-PQ-1" Upper 50 "age-key";
     "base64:" Base64 40 "laravel-key" bounded;
     "xprv" Word 100 "wallet-key";
     "nsec1" Lower 50 "nostr-key";
-    "sua" = "SUA" Upper 54 "nats-seed" bounded;
-    "saa" = "SAA" Upper 54 "nats-seed" bounded;
-    "soa" = "SOA" Upper 54 "nats-seed" bounded;
-    "sna" = "SNA" Upper 54 "nats-seed" bounded;
-    "suc" = "SUC" Upper 54 "nats-seed" bounded;
+    "SUA" Upper 54 "nats-seed" bounded;
+    "SAA" Upper 54 "nats-seed" bounded;
+    "SOA" Upper 54 "nats-seed" bounded;
+    "SNA" Upper 54 "nats-seed" bounded;
+    "SUC" Upper 54 "nats-seed" bounded;
     "edsk" Word 50 "tezos-key" bounded;
-    "pmak-" = "PMAK-" Url 40 "postman-key";
-    "pmat-" = "PMAT-" Word 20 "postman-key";
+    "PMAK-" Url 40 "postman-key";
+    "PMAT-" Word 20 "postman-key";
     "sm_pat_" Word 14 "settlemint-token";
     "sm_aat_" Word 14 "settlemint-token";
     "sm_sat_" Word 14 "settlemint-token";
     "oauth2v2_" Hex 24 "clerk-token";
     "ddo_" Word 30 "deno-token";
-    "sl." = "sl." Url 100 "dropbox-token" bounded;
-    "sl.u." = "sl.u." Url 60 "dropbox-token" bounded;
+    "sl." Url 100 "dropbox-token" bounded;
+    "sl.u." Url 60 "dropbox-token" bounded;
     "bb_live_" Word 24 "browserbase-key";
     "ser." Word 18 "flagsmith-key" bounded;
     "kag_" Url 30 "kagi-key" bounded;
-    "bsa" = "BSA" Url 27 "brave-key" bounded;
-    "pat." = "pat." Dotted 50 "harness-token" bounded;
-    "sat." = "sat." Dotted 50 "harness-token" bounded;
-    "api-" = "API-" Upper 25 "octopus-key" bounded;
+    "BSA" Url 27 "brave-key" bounded;
+    "pat." Dotted 50 "harness-token" bounded;
+    "sat." Dotted 50 "harness-token" bounded;
+    "API-" Upper 25 "octopus-key" bounded;
     "ops_" Any64 200 "1password-token";
     "endr+" Any64 16 "endor-key";
-    "ico-" = "ico-" Word 30 "intra42-key";
+    "ico-" Word 30 "intra42-key";
     "s-s4t2ud-" Hex 50 "intra42-secret";
     "s-s4t2af-" Hex 50 "intra42-secret";
     "u-s4t2ud-" Hex 50 "intra42-secret";
@@ -467,7 +497,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "ddp_" Word 30 "deno-token";
     "sktsec_" Url 30 "socket-key";
     "ptr_" Any64 40 "portainer-key" bounded;
-    "swmtkn-" = "SWMTKN-" Url 60 "swarm-token";
+    "SWMTKN-" Url 60 "swarm-token";
     "v1.local." Dotted 60 "paseto";
     "v2.local." Dotted 60 "paseto";
     "v3.local." Dotted 60 "paseto";
@@ -489,9 +519,9 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "cio" Word 32 "cargo-token" bounded;
     "oauth:" Lower 28 "twitch-token" bounded;
     "ver:1-hint:" Any64 40 "snowflake-token";
-    "m.r3_bay." = "M.R3_BAY." Sealed 60 "microsoft-token";
-    "m.c5" = "M.C5" Sealed 80 "microsoft-token" bounded;
-    "eyjvc2vysuqioi" = "eyJVc2VySUQiOi" Any64 40 "upstash-token";
+    "M.R3_BAY." Sealed 60 "microsoft-token";
+    "M.C5" Sealed 80 "microsoft-token" bounded;
+    "eyJVc2VySUQiOi" Any64 40 "upstash-token";
     "cflt" Base64 50 "confluent-secret" bounded;
     "pat_" Word 60 "api-token" bounded;
     "evervault_" Word 30 "evervault-key";
@@ -508,7 +538,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "spat_" Url 30 "konnect-token";
     "shpit_" Hex 30 "shopify-token";
     "sk_car_" Word 20 "cartesia-key";
-    "bbff-" = "BBFF-" Word 24 "ubidots-token" bounded;
+    "BBFF-" Word 24 "ubidots-token" bounded;
     "civo_" Word 30 "civo-token";
 };
 
@@ -520,7 +550,7 @@ pub(super) static NEXT: [u16; TOKENS.len()] = {
         next[i] = i as u16;
         let mut other = i + 1;
         while other < TOKENS.len() {
-            if same(TOKENS[i].prefix.as_bytes(), TOKENS[other].prefix.as_bytes()) {
+            if TOKENS[i].prefix.eq_ignore_ascii_case(TOKENS[other].prefix) {
                 next[i] = other as u16;
                 break;
             }
