@@ -3,9 +3,6 @@
 #[path = "adapter/double.rs"]
 #[allow(dead_code, reason = "the gateway's own suite uses the rest")]
 mod double;
-#[path = "plugin_platform/guests.rs"]
-#[allow(dead_code, reason = "the plugin platform's suite uses the rest")]
-mod guests;
 #[path = "adapter/message.rs"]
 #[allow(dead_code, reason = "the gateway's own suite uses the rest")]
 mod message;
@@ -16,3 +13,5 @@ mod alone;
 mod components;
 #[path = "adapter/plugins.rs"]
 mod plugins;
+
+use crate::plugin_platform::guests;

@@ -233,14 +233,7 @@ fn what_a_planner_must_know_stands_in_the_first_250_characters() {
         .chars()
         .take(250)
         .collect();
-    for word in [
-        "start",
-        "prompt",
-        "worker",
-        "checks",
-        "wait_ms",
-        "verified",
-    ] {
+    for word in ["start", "prompt", "worker", "checks", "wait_ms", "verified"] {
         assert!(head.contains(word), "{word} is not in: {head}");
     }
 }

@@ -91,7 +91,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &DoctorArguments) -> ExitCo
             if arguments.settings {
                 return show_settings(&settings, arguments.json);
             }
-            findings.extend(probes::all(&settings));
+            findings.extend(probes::all(&settings, arguments.json));
             if arguments.network {
                 findings.extend(network::probe(&settings));
             }

@@ -76,7 +76,7 @@ pub(super) fn settings_files(sources: &Sources) -> Vec<Finding> {
 }
 
 /// Everything that needs settings.
-pub(super) fn all(settings: &Settings) -> Vec<Finding> {
+pub(super) fn all(settings: &Settings, quiet: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     for warning in &settings.warnings {
         findings.push(Finding::warn(
@@ -88,7 +88,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Finding> {
     findings.push(git());
     findings.push(root(settings));
     findings.extend(gateway(settings));
-    findings.extend(plugins(settings));
+    findings.extend(plugins(settings, quiet));
     findings.extend(checks(settings));
     findings.extend(store(settings));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -204,7 +204,7 @@ fn is_local(url: &str) -> bool {
     })
 }
 
-fn plugins(settings: &Settings) -> Vec<Finding> {
+fn plugins(settings: &Settings, quiet: bool) -> Vec<Finding> {
     const WHAT: &str = "plugins";
     let engine = match Engine::shared(&settings.cache_dir) {
         Ok(engine) => engine,
@@ -220,7 +220,7 @@ fn plugins(settings: &Settings) -> Vec<Finding> {
     let set = PluginSet::load(&engine, &configured);
     let mut findings = Vec::new();
     let mut bundled = Vec::new();
-    let mut progress = Progress::stderr(false);
+    let mut progress = Progress::stderr(quiet);
     for plugin in set.list() {
         let what = format!("plugin {}", plugin.name);
         if !plugin.enabled {
