@@ -290,38 +290,37 @@ fn dialect(settings: &Settings, set: &PluginSet) -> Finding {
     if !settings.use_openai_adapter {
         return Finding::ok(WHAT, "none: USE_OPENAI_ADAPTER=0 relays Anthropic messages");
     }
-    if let Some(name) = &settings.dialect {
-        return match set.dialect(name) {
-            Ok(_) => Finding::ok(WHAT, format!("{name}, since WORKER_DIALECT says so")),
-            Err(error) => Finding::fail(
-                WHAT,
-                error.to_string(),
-                format!(
-                    "set WORKER_DIALECT to one of {}",
-                    set.names(Kind::Dialect).join(", ")
-                ),
-            ),
-        };
-    }
-    let Ok(gateway) = settings.gateway() else {
-        return Finding::ok(WHAT, "chosen by the gateway's URL, once there is one");
+    let gateway = settings.gateway();
+    let base_url = match (&settings.dialect, &gateway) {
+        (None, Err(_)) => {
+            return Finding::ok(WHAT, "chosen by the gateway's URL, once there is one");
+        }
+        (_, gateway) => gateway
+            .as_ref()
+            .map_or("", |gateway| gateway.base_url.as_str()),
     };
-    match set.dialect_for(&gateway.base_url) {
-        Ok((dialect, Some(pattern))) => Finding::ok(
+    match set.dialect_of(settings.dialect.as_deref(), base_url) {
+        Ok((dialect, why)) => {
+            let model = settings.model.as_deref().unwrap_or_default();
+            let family = dialect.family(model);
+            let family = family.map(|family| format!("; model family {family} for {model}"));
+            Finding::ok(
+                WHAT,
+                format!(
+                    "{}, since {why}{}",
+                    dialect.title(),
+                    family.unwrap_or_default()
+                ),
+            )
+        }
+        Err(error) => Finding::fail(
             WHAT,
+            error.to_string(),
             format!(
-                "{}, since the gateway's URL matches {pattern}",
-                dialect.name()
+                "set WORKER_DIALECT to one of {}",
+                set.dialect_names().join(", ")
             ),
         ),
-        Ok((dialect, None)) => Finding::ok(
-            WHAT,
-            format!(
-                "{}, since no dialect knows the gateway's URL",
-                dialect.name()
-            ),
-        ),
-        Err(error) => Finding::fail(WHAT, error.to_string(), "set WORKER_DIALECT"),
     }
 }
 
