@@ -1,7 +1,6 @@
 //! Codex -> `serve` -> Claude Code -> adapter -> gateway, all real but the two models.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

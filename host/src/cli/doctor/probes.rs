@@ -9,7 +9,7 @@ use super::{Finding, codex};
 use crate::cli::progress::Progress;
 use job::agent::Claude;
 use job::{Store, settle_all};
-use plugins::{Engine, Kind, PluginSet, PluginSettings};
+use plugins::{Engine, PluginSet, PluginSettings};
 use process::{self, LevelWord};
 use settings::{SandboxMode, Settings, Sources};
 use workspace::Root;
