@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::protocol::{self, Order, Report, Stage, Started, Task};
-use super::sys::{self, Namespaces, Restrictions, StartError};
-use super::{INIT_SUBCOMMAND, tree};
+use crate::protocol::{self, INIT_SUBCOMMAND, Order, Report, Stage, Started, Task};
+use crate::sys::{self, Namespaces, Restrictions, StartError};
+use crate::tree;
 
 /// Programs that call [`init_main`].
 const HELPERS: [&str; 2] = ["mcp-codex-worker", "worker-init"];
@@ -71,7 +71,7 @@ pub fn init_main(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
 
 /// The program to run as the helper. In another program than ours (a test binary that uses this library) it is one of
 /// those that cargo puts beside it: the worker, or this crate's own helper, whichever was built last.
-pub(super) fn program() -> Result<PathBuf, String> {
+pub(crate) fn program() -> Result<PathBuf, String> {
     if IS_WORKER.load(Ordering::Relaxed) {
         return Ok(sys::own_program());
     }

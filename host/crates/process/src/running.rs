@@ -9,12 +9,15 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc as async_mpsc, oneshot, watch};
 
-use super::protocol::{self, Order, Report, Stage, Started, Task};
-use super::tree::{self, ProcessIdentity};
-use super::{
-    Command, Ending, Exit, INIT_SUBCOMMAND, Level, LevelWord, MARK_VARIABLE, Network, Output,
-    ProcessError, SandboxMode, Stdin, helper, sys,
-};
+use crate::command::{Command, Network, Stdin};
+use crate::ending::{Ending, Exit};
+use crate::error::ProcessError;
+use crate::level::{Level, LevelWord};
+use crate::output::Output;
+use crate::protocol::{self, INIT_SUBCOMMAND, MARK_VARIABLE, Order, Report, Stage, Started, Task};
+use crate::tree::{self, ProcessIdentity};
+use crate::{helper, sys};
+use settings::SandboxMode;
 
 /// How long the helper may take to get a program running. Generous: the machine may be swapping.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -62,7 +65,7 @@ impl Running {
     }
 
     /// The helper's identity, to be recorded for whoever has to clean up after the runner; see
-    /// [`end_recorded`](super::end_recorded).
+    /// [`end_recorded`](crate::end_recorded).
     pub fn identity(&self) -> Option<&ProcessIdentity> {
         self.handle.identity.as_ref()
     }

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use super::{Namespaces, Process, Restrictions};
+use crate::sys::types::{Namespaces, Process, Restrictions, StartError};
 
 /// The process group that a pid leads.
 #[derive(Debug)]
@@ -92,13 +92,6 @@ pub(crate) fn furnish(
 
 pub(crate) fn raise_loopback() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Why a program was not started.
-#[derive(Debug)]
-pub(crate) enum StartError {
-    Refused(String),
-    Exec(io::Error),
 }
 
 pub(crate) fn start_restricted(

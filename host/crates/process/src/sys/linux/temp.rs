@@ -13,7 +13,7 @@ use rustix::fs::{CWD, FileType};
 use rustix::io;
 use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
-use super::linux::remount_read_only;
+use super::remount::remount_read_only;
 
 /// The folders that programs use for temporary files without asking any variable.
 const SHARED: [&str; 2] = ["/tmp", "/var/tmp"];

@@ -9,7 +9,7 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
-use super::Restrictions;
+use crate::sys::types::Restrictions;
 
 /// The newest ABI whose every right is asked for; older kernels enforce the part they know.
 const NEWEST: ABI = ABI::V7;

@@ -1,0 +1,25 @@
+//! The reasons for which a task is not started.
+
+/// Why a task could not be started. Nothing of it runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The helper could not be started or did not answer.
+    #[error("cannot start the process helper: {0}")]
+    Helper(String),
+    /// The program does not exist, or is not executable.
+    #[error("cannot run {program}: {reason}")]
+    Exec {
+        /// The program as it was asked for.
+        program: String,
+        /// The system's reason.
+        reason: String,
+        /// Whether there is no such program (else it cannot be executed).
+        not_found: bool,
+    },
+    /// WORKER_SANDBOX=required, and the kernel does not offer it.
+    #[error("WORKER_SANDBOX=required, but this machine cannot confine a job: {0}")]
+    Confinement(String),
+    /// The network was to be off, and that cannot be had.
+    #[error("`network: off` cannot be had on this machine: {0}")]
+    Network(String),
+}
