@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use settings::SandboxMode;
 
+use crate::grants::Grants;
+
 /// A program to run: nothing of the caller's environment is passed on but what stands here.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -47,6 +49,11 @@ pub struct Confinement {
     pub temp: Option<PathBuf>,
     /// Whether it may use the network.
     pub network: Network,
+    /// The grants of the job that the task belongs to. All tasks of a job share them: a path then means to each of them
+    /// what it meant to the first.
+    pub grants: Grants,
+    /// Leaves the view out, as if mount namespaces were refused: for tests of what Landlock holds alone.
+    pub landlock_only: bool,
 }
 
 impl Confinement {
@@ -58,6 +65,8 @@ impl Confinement {
             write: Vec::new(),
             temp: None,
             network: Network::On,
+            grants: Grants::default(),
+            landlock_only: false,
         }
     }
 }

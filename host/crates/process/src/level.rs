@@ -14,8 +14,11 @@ pub struct Level {
     pub word: LevelWord,
     /// What was had and what was not, and why not.
     pub detail: Vec<String>,
-    /// Whether file access was held by Landlock.
+    /// Whether file access was held, by the view or by Landlock.
     pub files_confined: bool,
+    /// Whether the task saw a root of its own, in which nothing is but its grants.
+    #[serde(default)]
+    pub view: bool,
     /// Whether the processes had a PID namespace of their own.
     pub own_pids: bool,
 }
@@ -24,11 +27,11 @@ pub struct Level {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LevelWord {
-    /// Neither.
+    /// None of the three.
     Unconfined,
-    /// One of the two.
+    /// Not all of the three; the detail says which is missing, and why.
     Partial,
-    /// A PID namespace of its own and a Landlock allowlist.
+    /// A view of its own, a PID namespace of its own, and a Landlock allowlist.
     Confined,
 }
 
@@ -87,6 +90,7 @@ pub async fn probe() -> Capabilities {
                 word: LevelWord::Unconfined,
                 detail: Vec::new(),
                 files_confined: false,
+                view: false,
                 own_pids: false,
             },
             problem: Some(error.to_string()),

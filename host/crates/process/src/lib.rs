@@ -13,6 +13,7 @@
 mod command;
 mod ending;
 mod error;
+mod grants;
 mod helper;
 mod level;
 mod lines;
@@ -26,6 +27,7 @@ mod tree;
 pub use command::{Command, Confinement, Network, Stdin};
 pub use ending::{Ending, Exit};
 pub use error::ProcessError;
+pub use grants::{GrantError, Grants};
 pub use helper::init_main;
 pub use level::{Capabilities, Level, LevelWord, probe};
 pub use lines::{Line, Lines};

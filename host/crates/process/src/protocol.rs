@@ -8,6 +8,8 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::grants::Grant;
+
 /// The hidden subcommand under which the helper runs.
 pub const INIT_SUBCOMMAND: &str = "__init";
 
@@ -30,9 +32,13 @@ pub(crate) struct Task {
     pub confine: bool,
     /// Whether anything less than full confinement is a refusal.
     pub required: bool,
-    pub read: Vec<OsString>,
-    pub write: Vec<OsString>,
+    /// The outermost grants, the temporary folder among them.
+    pub grants: Vec<Grant>,
+    /// Notes on grants that are not given.
+    pub notes: Vec<String>,
     pub temp: Option<OsString>,
+    /// The view of the machine is left out.
+    pub landlock_only: bool,
     pub network_off: bool,
 }
 
@@ -68,6 +74,8 @@ pub(crate) enum Report {
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Started {
     pub own_pids: bool,
+    /// The task sees a root of its own, in which nothing is but its grants.
+    pub view: bool,
     /// The Landlock ABI in force.
     pub landlock: Option<u8>,
     pub detail: Vec<String>,
@@ -78,6 +86,7 @@ pub(crate) struct Started {
 pub(crate) enum Stage {
     Helper,
     Confinement,
+    Grant,
     Network,
     Exec,
 }

@@ -14,4 +14,4 @@ mod portable;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::*;
 
-pub(crate) use types::{Namespaces, Process, Restrictions, StartError};
+pub(crate) use types::{Furnished, Namespaces, OpenGrant, Process, Restrictions, StartError};

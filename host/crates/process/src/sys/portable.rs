@@ -12,7 +12,7 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use crate::sys::types::{Namespaces, Process, Restrictions, StartError};
+use crate::sys::types::{Furnished, Namespaces, OpenGrant, Process, Restrictions, StartError};
 
 /// The process group that a pid leads.
 #[derive(Debug)]
@@ -82,12 +82,13 @@ pub(crate) fn enter_namespaces(_want_pids: bool, _want_network: bool) -> Namespa
 }
 
 pub(crate) fn furnish(
+    _grants: &[OpenGrant],
     _temp: Option<&Path>,
-    _read: &[&Path],
-    _write: &[&Path],
+    _network: bool,
+    _view: bool,
     _detail: &mut Vec<String>,
-) -> (bool, bool) {
-    (false, false)
+) -> io::Result<Furnished> {
+    Ok(Furnished::default())
 }
 
 pub(crate) fn raise_loopback() -> io::Result<()> {

@@ -1,5 +1,8 @@
 //! The terms in which every operating system answers.
 
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
 /// One process, as far as its supervision goes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Process {
@@ -21,14 +24,33 @@ pub(crate) struct Namespaces {
     pub(crate) detail: Vec<String>,
 }
 
+/// A grant that was opened, and is what it was when the job first used it.
+#[derive(Debug)]
+pub(crate) struct OpenGrant {
+    /// Its real path.
+    pub(crate) path: PathBuf,
+    /// Links on the way to it, with their targets.
+    pub(crate) links: Vec<(PathBuf, PathBuf)>,
+    pub(crate) file: OwnedFd,
+    pub(crate) folder: bool,
+    pub(crate) write: bool,
+}
+
+/// The mounts that a task has for itself.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Furnished {
+    /// Its root holds nothing but its grants.
+    pub(crate) view: bool,
+    /// `/dev/shm` is a private mount.
+    pub(crate) own_shared_memory: bool,
+}
+
 /// Restrictions for the main process of a task.
 #[derive(Debug)]
 pub(crate) struct Restrictions<'a> {
     pub(crate) confine: bool,
-    pub(crate) read: &'a [std::ffi::OsString],
-    pub(crate) write: Vec<std::ffi::OsString>,
-    /// `/dev/shm` is a private mount.
-    pub(crate) own_shared_memory: bool,
+    pub(crate) grants: &'a [OpenGrant],
+    pub(crate) furnished: Furnished,
     /// The main process gets a parent-death signal: there is no namespace whose end would end it.
     pub(crate) die_with_parent: bool,
 }

@@ -9,93 +9,40 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
+use super::system;
 use crate::sys::types::Restrictions;
 
 /// The newest ABI whose every right is asked for; older kernels enforce the part they know.
 const NEWEST: ABI = ABI::V7;
 
-/// Folders of the system: programs, libraries, their configuration. No user's data lies in them.
-const SYSTEM: &[&str] = &[
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/opt",
-    "/nix",
-    "/gnu",
-    "/snap",
-    "/home/linuxbrew/.linuxbrew",
-    "/run/current-system",
-    "/run/opengl-driver",
-    "/var/lib/dpkg",
-    "/var/lib/ca-certificates",
-    "/var/cache/fontconfig",
-    // Name resolution: /etc/resolv.conf is often a link into these.
-    "/run/systemd/resolve",
-    "/run/resolvconf",
-    "/run/NetworkManager/resolv.conf",
-    "/run/nscd",
-    "/mnt/wsl/resolv.conf",
-    "/proc",
-    // Processor and memory layout, control group limits: runtimes size themselves by them.
-    "/sys/devices/system",
-    "/sys/fs/cgroup",
-    "/sys/kernel/mm",
-];
+/// The first ABI that keeps a task from signals and abstract sockets of others.
+pub(super) const SCOPES_SINCE: u8 = 6;
 
-/// Entries of /etc that hold secrets only root can read. A task of root does not get them either.
-const SECRET_ETC: &[&str] = &[
-    "shadow",
-    "shadow-",
-    "gshadow",
-    "gshadow-",
-    "sudoers",
-    "sudoers.d",
-    "ssh",
-    "NetworkManager",
-    "wireguard",
-    "krb5.keytab",
-    "rancher",
-    "kubernetes",
-    "docker",
-    "letsencrypt",
-    "ppp",
-    "security",
-    "vpnc",
-    "openvpn",
-    "ipsec.secrets",
-];
-
-/// Devices that programs take for granted.
-const DEVICES: &[&str] = &[
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/tty",
-    "/dev/ptmx",
-    "/dev/pts",
-    "/dev/fd",
-];
+/// A reason for which Landlock is not in force.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LandlockError {
+    #[error("{0}")]
+    Ruleset(#[from] landlock::RulesetError),
+    #[error(
+        "the kernel has it, but it is not enabled; add it to the `lsm=` of the kernel's command line"
+    )]
+    NotEnabled,
+    #[error("the kernel does not have it")]
+    Missing,
+    #[error("the kernel does not say which")]
+    UnknownAbi,
+}
 
 /// Restricts the calling thread, for good, and everything it starts. Returns the ABI in force.
-pub(super) fn restrict(restrictions: &Restrictions<'_>) -> Result<u8, String> {
-    let say = |error: landlock::RulesetError| error.to_string();
+pub(super) fn restrict(restrictions: &Restrictions<'_>) -> Result<u8, LandlockError> {
     let reading = AccessFs::from_read(NEWEST);
     let everything = AccessFs::from_all(NEWEST) & !AccessFs::MakeBlock & !AccessFs::MakeChar;
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(NEWEST))
-        .map_err(say)?
-        .scope(Scope::Signal)
-        .map_err(say)?
-        .create()
-        .map_err(say)?;
-    let mut allow = |path: &Path, access: BitFlags<AccessFs>| -> Result<(), String> {
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .scope(Scope::Signal | Scope::AbstractUnixSocket)?
+        .create()?;
+    let mut allow = |path: &Path, access: BitFlags<AccessFs>| -> Result<(), LandlockError> {
         // What is not there needs no rule, and cannot come to be under a name that nothing allows.
         let Ok(folder) = std::fs::metadata(path).map(|found| found.is_dir()) else {
             return Ok(());
@@ -110,39 +57,49 @@ pub(super) fn restrict(restrictions: &Restrictions<'_>) -> Result<u8, String> {
         };
         (&mut ruleset)
             .add_rule(PathBeneath::new(handle, access))
-            .map(|_| ())
-            .map_err(say)
+            .map(|_| ())?;
+        Ok(())
     };
-    for path in SYSTEM {
+    for path in system::FOLDERS
+        .iter()
+        .chain(system::RESOLVERS)
+        .chain(&["/proc"])
+    {
         allow(Path::new(path), reading)?;
     }
     for path in configuration() {
         allow(&path, reading)?;
     }
     allow(Path::new("/etc"), AccessFs::ReadDir.into())?;
-    for path in DEVICES {
-        allow(
-            Path::new(path),
-            AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir | AccessFs::IoctlDev,
-        )?;
+    let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir | AccessFs::IoctlDev;
+    for path in system::DEVICES.iter().chain(&["/dev/fd", "/dev/ptmx"]) {
+        allow(Path::new(path), device)?;
     }
-    if restrictions.own_shared_memory {
+    if restrictions.furnished.view {
+        // Its own; the machine's are the terminals that its users sit at.
+        allow(Path::new("/dev/pts"), device)?;
+        for path in ["/tmp", "/var/tmp"] {
+            allow(Path::new(path), everything)?;
+        }
+    }
+    if restrictions.furnished.own_shared_memory {
         allow(Path::new("/dev/shm"), everything)?;
     }
-    for path in restrictions.read {
-        allow(Path::new(path), reading)?;
+    for grant in restrictions.grants {
+        let access = if grant.write { everything } else { reading };
+        let access = if grant.folder {
+            access
+        } else {
+            access & AccessFs::from_file(NEWEST)
+        };
+        ruleset = ruleset.add_rule(PathBeneath::new(&grant.file, access))?;
     }
-    for path in &restrictions.write {
-        allow(Path::new(path), everything)?;
-    }
-    let status = ruleset.restrict_self().map_err(say)?;
+    let status = ruleset.restrict_self()?;
     match (status.ruleset, status.landlock) {
-        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
-            Err("the kernel has it, but it is not enabled".into())
-        }
-        (RulesetStatus::NotEnforced, _) => Err("the kernel does not have it".into()),
+        (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => Err(LandlockError::NotEnabled),
+        (RulesetStatus::NotEnforced, _) => Err(LandlockError::Missing),
         (_, LandlockStatus::Available { effective_abi, .. }) => Ok(effective_abi as u8),
-        _ => Err("the kernel does not say which".into()),
+        _ => Err(LandlockError::UnknownAbi),
     }
 }
 
@@ -154,7 +111,7 @@ fn configuration() -> Vec<PathBuf> {
     entries
         .filter_map(Result::ok)
         .filter(|entry| {
-            !SECRET_ETC
+            !system::SECRET_ETC
                 .iter()
                 .any(|secret| entry.file_name().as_os_str() == *secret)
         })

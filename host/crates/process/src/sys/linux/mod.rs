@@ -1,14 +1,15 @@
-//! Linux: namespaces, `/proc`, pidfds, subreapers, Landlock.
+//! Linux: namespaces, views, `/proc`, pidfds, subreapers, Landlock.
 
+mod furnish;
 mod landlock;
-mod mounts;
 mod namespaces;
+mod privileges;
 mod processes;
-mod remount;
 mod start;
-mod temp;
+mod system;
+mod view;
 
-pub(crate) use mounts::furnish;
+pub(crate) use furnish::furnish;
 pub(crate) use namespaces::{enter_namespaces, raise_loopback};
 pub(crate) use processes::*;
 pub(crate) use start::*;

@@ -1,6 +1,7 @@
 //! The namespaces of a task, and what has to be done in each of them before they are of use.
 
 use std::io;
+use std::path::Path;
 
 use rustix::thread::{CapabilitySet, UnshareFlags};
 
@@ -126,4 +127,29 @@ pub(crate) fn raise_loopback() -> io::Result<()> {
         (Some(NLMSG_ERROR), Some(error)) => Err(io::Error::from_raw_os_error(-error)),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
+}
+
+/// Tasks (threads included) that may live in one PID namespace at a time: room for a parallel build on a big machine,
+/// but an end for a fork bomb.
+const PID_LIMIT: usize = 16_384;
+
+/// Bounds the processes of this PID namespace, whose `/proc` is at `proc`.
+pub(super) fn limit_processes(proc: &Path) {
+    // Per PID namespace since Linux 6.14; before that the write would be to everybody's limit.
+    if kernel_at_least(6, 14) {
+        // The count of processes by the helper holds without it.
+        let _ = std::fs::write(proc.join("sys/kernel/pid_max"), PID_LIMIT.to_string());
+    }
+}
+
+fn kernel_at_least(major: u32, minor: u32) -> bool {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse::<u32>().ok());
+    numbers
+        .next()
+        .zip(numbers.next())
+        .is_some_and(|version| version >= (major, minor))
 }

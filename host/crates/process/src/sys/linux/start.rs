@@ -10,9 +10,8 @@ use std::process::Command;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Signal;
-use rustix::thread::CapabilitySet;
 
-use super::landlock;
+use super::{landlock, privileges};
 use crate::sys::types::{Restrictions, StartError};
 
 /// Where this very program can be executed from, also after its file was replaced.
@@ -49,33 +48,6 @@ pub(crate) fn die_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
 }
 
-/// Capabilities that a task of root keeps: what package managers and test suites use on files and own processes. What
-/// reaches the kernel, devices, or other users' processes is gone.
-const KEPT: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::SYS_CHROOT);
-
-fn drop_capabilities() -> io::Result<()> {
-    rustix::thread::clear_ambient_capability_set()?;
-    let own = rustix::thread::capabilities(None)?;
-    if own.effective.contains(CapabilitySet::SETPCAP) {
-        for bit in 0..64 {
-            let capability = CapabilitySet::from_bits_retain(1 << bit);
-            if !KEPT.contains(capability) {
-                // Beyond the kernel's last capability this fails, and nothing is lost.
-                let _ = rustix::thread::remove_capability_from_bounding_set(capability);
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Restricts the calling thread for good and starts `command` from it. The thread must then live as long as the program
 /// does. Returns the program's pid and the Landlock ABI in force; `allow` may still refuse what was had.
 pub(crate) fn start_restricted(
@@ -86,15 +58,23 @@ pub(crate) fn start_restricted(
 ) -> Result<(u32, Option<u8>), StartError> {
     let mut abi = None;
     if restrictions.confine {
-        if let Err(error) = drop_capabilities() {
+        if let Err(error) = privileges::drop_capabilities(restrictions.grants) {
             detail.push(format!("capabilities are kept: {error}"));
+        }
+        if let Err(error) = privileges::join_own_keyring() {
+            detail.push(format!("the session keyring is shared: {error}"));
         }
         match landlock::restrict(restrictions) {
             Ok(in_force) => {
                 detail.push(format!("Landlock ABI {in_force}"));
+                if in_force < landlock::SCOPES_SINCE {
+                    detail.push(
+                        "abstract sockets are open: Landlock has no scopes before ABI 6".into(),
+                    );
+                }
                 abi = Some(in_force);
             }
-            Err(reason) => detail.push(format!("no Landlock: {reason}")),
+            Err(fault) => detail.push(format!("no Landlock: {fault}")),
         }
         // Landlock sets it by itself; set-user-ID programs must not lead out without it either.
         let _ = rustix::thread::set_no_new_privs(true);
