@@ -1,5 +1,4 @@
 //! The adapter with the components that speak gateways' dialects, and the adapter as a program of its own.
-#![allow(unreachable_pub, clippy::indexing_slicing)]
 
 #[path = "adapter/double.rs"]
 #[allow(dead_code, reason = "the gateway's own suite uses the rest")]

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use worker_plugin::Fault;
 
-use crate::Out;
+use crate::rule::Out;
 use crate::text::Text;
 
 /// The operator's settings.

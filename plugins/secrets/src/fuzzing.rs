@@ -9,7 +9,9 @@
 
 use worker_plugin::Redactor;
 
-use crate::{Found, Secrets, Settings};
+use crate::custom::Settings;
+use crate::redactor::Secrets;
+use crate::rule::Found;
 
 /// Which bytes are hidden.
 fn hidden(found: &[Found], length: usize, from: usize) -> Vec<bool> {

@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use crate::memory::{Class, Memory, Sign, Walk};
+use crate::class::Class;
+use crate::memory::{Memory, Sign, Walk};
 
 /// A window on the text in which a rule may look. Bytes outside it read as 0, which no rule takes for part of a secret.
 ///
@@ -36,11 +37,6 @@ impl<'a> Text<'a> {
             cut: Cell::new(false),
             memory,
         }
-    }
-
-    /// What the pass over the text remembers.
-    pub(crate) fn memory(&self) -> &'a Memory {
-        self.memory
     }
 
     /// Whether a rule wanted to see what has not come yet.
@@ -227,22 +223,4 @@ impl<'a> Text<'a> {
             _ => None,
         }
     }
-}
-
-pub(crate) const fn alnum(b: u8) -> bool {
-    b.is_ascii_alphanumeric()
-}
-
-/// base64 in the usual alphabet, padding included.
-pub(crate) const fn base64(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')
-}
-
-/// base64url without padding, which is also what most token alphabets are.
-pub(crate) const fn base64url(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')
-}
-
-pub(crate) const fn hex(b: u8) -> bool {
-    b.is_ascii_hexdigit()
 }

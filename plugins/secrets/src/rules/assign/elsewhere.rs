@@ -3,10 +3,12 @@
 use super::link::Link;
 use super::member::member;
 use super::nested::element;
-use crate::Out;
+use crate::class::alnum;
 use crate::names::Name;
-use crate::text::{Text, alnum};
-use crate::value::{Place, Value, accept, quote_at};
+use crate::quoting::{Place, quote_at};
+use crate::rule::Out;
+use crate::text::Text;
+use crate::value::{Value, accept};
 
 /// A name that is itself a value: `name: API_TOKEN` and, next to it, `value: ...`.
 pub(super) fn named_elsewhere(

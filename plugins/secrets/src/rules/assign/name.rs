@@ -1,25 +1,24 @@
-//! Names and their values, in every notation: assignments, members, elements, flags, calls, prose.
+//! A name that says that its value is a secret, and the notation behind it.
 
-mod elsewhere;
-mod link;
-mod literal;
-mod member;
-mod nested;
-mod protocol;
-mod words;
-
-use crate::Out;
+use crate::class::alnum;
 use crate::names::{Kind, Name, classify, classify_words};
-use crate::text::{Text, alnum};
-use crate::value::{Place, Shape, Value, accept, quote_at, random, wordy};
+use crate::quoting::{Place, quote_at};
+use crate::rule::{Family, NEAR, Out};
+use crate::rules::files::table::table_rule;
+use crate::shape::{Shape, wordy};
+use crate::text::Text;
+use crate::value::{Value, accept, random};
 
-use elsewhere::named_elsewhere;
-use link::{Link, link};
-use literal::{bare, quoted, wrapped};
-use member::member;
-use nested::{element, list};
-use protocol::{greeted, protocol_auth};
-use words::blank;
+use super::elsewhere::named_elsewhere;
+use super::link::{Link, link};
+use super::literal::{bare, quoted, wrapped};
+use super::member::member;
+use super::nested::{element, list};
+use super::protocol::{greeted, protocol_auth};
+use super::words::blank;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[Family::new(NAMES, rule, NEAR)];
 
 /// What may stand in a secret's name. Every hit is part of an identifier that [`classify`] judges.
 pub(crate) const NAMES: &[&str] = &[
@@ -211,7 +210,7 @@ fn column(text: &Text<'_>, at: usize, start: usize, name_end: usize, out: &mut O
     let separator = |b: u8| matches!(b, b',' | b';' | b'\t' | b'|');
     let edge = |b: u8| matches!(b, 0 | b'\n' | b'\r' | b'\\' | b' ');
     if separator(before) && (separator(after) || edge(after)) || separator(after) && edge(before) {
-        crate::files::table_rule(text, at, 0, out);
+        table_rule(text, at, 0, out);
     }
 }
 

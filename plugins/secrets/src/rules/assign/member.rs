@@ -3,11 +3,13 @@
 use super::link::Link;
 use super::literal::{bare, joined, quoted, wrapped};
 use super::nested::{below, document, here_document, holder, list};
-use crate::Out;
+use crate::class::alnum;
 use crate::memory::Walk;
 use crate::names::{Kind, Name};
-use crate::text::{Text, alnum};
-use crate::value::{LONGEST_BARE, Place, Value, accept};
+use crate::quoting::{LONGEST_BARE, Place};
+use crate::rule::Out;
+use crate::text::Text;
+use crate::value::{Value, accept, holds_credentials};
 
 /// The value behind `=` or `:`.
 pub(super) fn member(
@@ -155,7 +157,7 @@ fn pairs(text: &Text<'_>, value: Value, name: Name, out: &mut Out) {
         }
         return;
     }
-    if name.label == "auth" && crate::headers::holds_credentials(bytes) {
+    if name.label == "auth" && holds_credentials(bytes) {
         out.hit(value.start, value.end, "auth");
     }
 }

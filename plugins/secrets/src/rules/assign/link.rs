@@ -1,7 +1,8 @@
 //! What stands between a name and its value.
 
-use crate::text::{Text, alnum};
-use crate::value::quote_at;
+use crate::class::alnum;
+use crate::quoting::quote_at;
+use crate::text::Text;
 
 /// What connects a name and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

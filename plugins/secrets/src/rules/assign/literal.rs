@@ -1,10 +1,13 @@
 //! Values as literals of a language: quoted, bare, put together from several, inside a constructor.
 
-use crate::Out;
+use crate::class::alnum;
 use crate::lists::Heads;
 use crate::names::Name;
-use crate::text::{Text, alnum};
-use crate::value::{Place, Value, accept, plausible, quote_at, quoted_end, unquoted_end, wordy};
+use crate::quoting::{Place, quote_at, quoted_end, unquoted_end};
+use crate::rule::Out;
+use crate::shape::wordy;
+use crate::text::Text;
+use crate::value::{Value, accept, plausible};
 
 /// The quoted string at `from`, behind the letters and signs that languages put before a quote.
 pub(super) fn quoted(text: &Text<'_>, from: usize) -> Option<Value> {

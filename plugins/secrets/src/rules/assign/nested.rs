@@ -1,10 +1,12 @@
 //! Values that stand within something, or on the lines below: objects, lists, elements, block scalars, here-documents.
 
 use super::literal::{bare, quoted};
-use crate::Out;
+use crate::class::alnum;
 use crate::names::{Kind, Name, classify};
-use crate::text::{Text, alnum};
-use crate::value::{Place, Value, accept, quote_at, random, unquoted_end};
+use crate::quoting::{Place, quote_at, unquoted_end};
+use crate::rule::Out;
+use crate::text::Text;
+use crate::value::{Value, accept, random};
 
 /// The value among the members of an object or mapping that a name holds: `{"type": "string", "value": "..."}`,
 /// `Type: String`, `Default: ...`.

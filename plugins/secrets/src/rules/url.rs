@@ -1,9 +1,19 @@
 //! Credentials in URLs.
 
-use crate::Out;
-use crate::memory::{Class, Sign, Walk};
-use crate::text::{Text, alnum, base64url};
-use crate::value::{Shape, head, is_placeholder, is_reference, random, wordy};
+use crate::class::{Class, alnum, base64url};
+use crate::memory::{Sign, Walk};
+use crate::rule::{AROUND, Family, NEAR, Out};
+use crate::shape::{Shape, head, word_like, wordy};
+use crate::stand_in::{is_placeholder, is_reference};
+use crate::text::Text;
+use crate::value::random;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[
+    Family::new(&["://", ":\\/\\/", "%3a%2f%2f"], rule, NEAR),
+    Family::new(&["@tcp(", "@unix(", "@udp("], go_dsn_rule, AROUND),
+    Family::new(WEBHOOKS, webhook_rule, NEAR),
+];
 
 /// The longest user and password: some passwords are signed tokens.
 const LONGEST: usize = 3072;
@@ -162,7 +172,7 @@ fn is_secret(password: &[u8], user: &[u8]) -> bool {
             && shape.special == 0
             && shape.len <= 6
             && shape.upper == 0
-            && crate::value::word_like(password))
+            && word_like(password))
 }
 
 /// `user:password@tcp(host)/db`, and `user/password@//host` of Oracle.

@@ -1,8 +1,42 @@
 //! Private keys in their many wrappings, and signed tokens.
 
-use crate::Out;
-use crate::text::{Text, alnum, base64, base64url, hex};
-use crate::value::{Shape, quote_at};
+use crate::boundary::starts_here;
+use crate::class::{alnum, base64, base64url, hex};
+use crate::quoting::quote_at;
+use crate::rule::{Family, KEY, KEY_BLOCK, NEAR, Out};
+use crate::shape::{Shape, wordy};
+use crate::text::Text;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[
+    Family::new(
+        &["private key", "private%20key", "private+key"],
+        pem_rule,
+        KEY_BLOCK,
+    ),
+    Family::new(&["openvpn static key"], static_key_rule, NEAR),
+    Family::new(&["private-lines:"], ppk_rule, KEY),
+    Family::new(&["private-mac:"], ppk_mac_rule, NEAR),
+    Family::new(
+        &[
+            "mii",
+            "mhcca",
+            "migka",
+            "migha",
+            "mc4ca",
+            "b3blbnnzac1rzxktdj",
+        ],
+        bare_key_rule,
+        KEY,
+    ),
+    Family::new(&["eyj"], jwt_rule, NEAR),
+    Family::new(JWK_MEMBERS, jwk_rule, NEAR),
+    Family::new(
+        &["<d>", "<p>", "<q>", "<dp>", "<dq>", "<inverseq>"],
+        xml_key_rule,
+        NEAR,
+    ),
+];
 
 /// `PRIVATE KEY`, in a header or a footer, whole or damaged.
 pub(crate) fn pem_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
@@ -150,7 +184,7 @@ fn chunk(text: &Text<'_>, line: usize, inside: bool) -> Option<(usize, usize)> {
     let length = end - line;
     let shape = Shape::of(text.slice(line, end));
     let number = shape.digits == shape.len && shape.len < 8;
-    let words = crate::value::wordy(text.slice(line, end));
+    let words = wordy(text.slice(line, end));
     if length >= 40 && !words
         || (inside
             && !number
@@ -184,7 +218,7 @@ fn chunk(text: &Text<'_>, line: usize, inside: bool) -> Option<(usize, usize)> {
     let end = run(last);
     (last > line
         && (end - last >= 40 || inside && end - last >= 8 && text.at(end - 1) == b'=')
-        && !crate::value::wordy(text.slice(last, end))
+        && !wordy(text.slice(last, end))
         && Shape::of(text.slice(last, end)).upper > 0)
         .then_some((last, end))
 }
@@ -253,7 +287,7 @@ fn headless(text: &Text<'_>, footer: usize, out: &mut Out) {
         }
         let length = line_end - line;
         if length < if lines.is_empty() { 1 } else { 40 }
-            || crate::value::wordy(text.slice(line, line_end)) && length < 60
+            || wordy(text.slice(line, line_end)) && length < 60
         {
             break;
         }
@@ -328,11 +362,7 @@ pub(crate) fn jwt_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out) {
         return;
     }
     let before = text.before(at);
-    if base64url(before)
-        && !crate::tokens::starts_here(text, at)
-        && before != b'_'
-        && before != b'-'
-    {
+    if base64url(before) && !starts_here(text, at) && before != b'_' && before != b'-' {
         return;
     }
     let header = text.run(at, base64url);

@@ -1,10 +1,11 @@
 //! Log-ins of line protocols: FTP, POP3, Redis, SMTP.
 
 use super::literal::bare;
-use crate::Out;
 use crate::names::{Kind, Name};
+use crate::quoting::Place;
+use crate::rule::Out;
 use crate::text::Text;
-use crate::value::{Place, accept};
+use crate::value::accept;
 
 /// `PASS ...` of FTP and POP3: only with its `USER ...` before it.
 pub(super) fn greeted(text: &Text<'_>, start: usize, name_end: usize, out: &mut Out) {
@@ -39,7 +40,7 @@ pub(super) fn protocol_auth(text: &Text<'_>, start: usize, name_end: usize, out:
         text.slice(second.start, second.end),
     );
     if matches!(one, b"PLAIN" | b"LOGIN" | b"CRAM-MD5" | b"XOAUTH2") {
-        let decoded = crate::encoded::decode(two);
+        let decoded = crate::codec::decode(two);
         if two.len() >= 12 && (decoded.contains(&0) || decoded.contains(&1)) {
             out.hit(second.start, second.end, "smtp-auth");
         }

@@ -2,11 +2,15 @@
 
 use super::literal::{bare, quoted};
 use super::member::scheme;
-use crate::Out;
+use crate::class::alnum;
 use crate::lists::{Heads, Words};
 use crate::names::{Kind, Name};
-use crate::text::{Text, alnum};
-use crate::value::{Place, Shape, Value, accept, is_placeholder, random, wordy};
+use crate::quoting::Place;
+use crate::rule::Out;
+use crate::shape::{Shape, wordy};
+use crate::stand_in::is_placeholder;
+use crate::text::Text;
+use crate::value::{Value, accept, random};
 
 /// A name, blanks, a value: flags, netrc, SQL, Cisco, `set NAME value`.
 pub(super) fn blank(

@@ -1,11 +1,32 @@
 //! Credentials in HTTP headers.
 
-use crate::Out;
+use crate::class::{alnum, base64};
 use crate::memory::Walk;
-use crate::text::{Text, alnum, base64};
-use crate::value::{
-    Place, head, is_placeholder, is_reference, quote_at, quoted_end, random, unquoted_end, wordy,
-};
+use crate::quoting::{Place, quote_at, quoted_end, unquoted_end};
+use crate::rule::{Family, NEAR, Out};
+use crate::shape::{head, wordy};
+use crate::stand_in::{is_placeholder, is_reference};
+use crate::text::Text;
+use crate::value::{holds_credentials, random};
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[
+    Family::new(&["authorization"], authorization_rule, NEAR),
+    Family::new(&["bearer "], bearer_rule, NEAR),
+    Family::new(&["basic "], basic_rule, NEAR),
+    Family::new(
+        &[
+            "cookie:",
+            "cookie\":",
+            "cookie\\\":",
+            "cookie = \"",
+            "cookie='",
+            "cookies={",
+        ],
+        cookie_rule,
+        NEAR,
+    ),
+];
 
 /// `Authorization: Scheme credentials`, as header, member, or argument.
 pub(crate) fn authorization_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
@@ -141,16 +162,6 @@ pub(crate) fn basic_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) 
     if bytes.len() >= 8 && holds_credentials(bytes) {
         out.hit(from, end, "basic-auth");
     }
-}
-
-/// base64 of `user:password`.
-pub(crate) fn holds_credentials(bytes: &[u8]) -> bool {
-    let decoded = crate::encoded::decode(bytes);
-    decoded.len() >= 4
-        && decoded.contains(&b':')
-        && decoded
-            .iter()
-            .all(|b| (0x20..0x7f).contains(b) || *b >= 0xc2)
 }
 
 /// `Cookie:` and `Set-Cookie:` headers: values that look like sessions.

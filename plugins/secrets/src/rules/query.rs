@@ -1,8 +1,14 @@
 //! Parameters of URLs and forms that are secrets.
 
-use crate::Out;
-use crate::text::{Text, alnum};
-use crate::value::{is_placeholder, is_reference, random, wordy};
+use crate::class::alnum;
+use crate::rule::{Family, NEAR, Out};
+use crate::shape::{Shape, wordy};
+use crate::stand_in::{is_placeholder, is_reference};
+use crate::text::Text;
+use crate::value::random;
+
+/// Literals, the rule that judges them, and how far it looks.
+pub(crate) const RULES: &[Family] = &[Family::new(QUERY_NAMES, query_rule, NEAR)];
 
 /// Parameters that are secrets only in a URL or a form.
 pub(crate) const QUERY_NAMES: &[&str] = &[
@@ -82,7 +88,7 @@ pub(crate) fn query_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) 
             .any(|part| part.eq_ignore_ascii_case(word))
     });
     let short_name = !sends && (literal.len() <= 3 || literal == b"&hash=" || literal == b"?st=");
-    if short_name && (bytes.len() < 24 || crate::value::Shape::of(bytes).hex) {
+    if short_name && (bytes.len() < 24 || Shape::of(bytes).hex) {
         return;
     }
     if signature || random(bytes) {
