@@ -448,14 +448,14 @@ async fn what_is_not_granted_does_not_exist() {
         "chmod 0666 /usr/bin/env".to_owned(),
         "chmod 0666 /dev/null".to_owned(),
         "touch -d yesterday /usr/bin/env".to_owned(),
-        "chown 65534 $HOME".to_owned(),
+        "chown 1 $HOME".to_owned(),
         "mkdir /new".to_owned(),
         "mount --bind /usr /tmp".to_owned(),
         "umount /etc/shadow".to_owned(),
         "unshare -Urm umount /proc".to_owned(),
         "cat /etc/shadow /etc/sudoers /etc/ssh/*".to_owned(),
         "nsenter --target 1 --mount true".to_owned(),
-        "cd /proc/1/root/../.. && ls | grep -x work".to_owned(),
+        "ls -d /proc/1/root/boot /proc/1/cwd/boot".to_owned(),
     ];
     let lines: Vec<&str> = gone.iter().map(String::as_str).collect();
     let all: Vec<usize> = (0..lines.len()).collect();
