@@ -25,31 +25,12 @@ use gateway::wire::Sse;
 use plugin_kit::build::encode;
 use plugins::check::{self, ChangedFile, Output, ReadError, Snapshot};
 use plugins::summarizer::{Content, Request};
-use plugins::{Engine, PluginSet, PluginSettings};
+use plugins::{BUNDLED, Bundled, Engine, Kind, PluginSet, PluginSettings};
 use redact::{ScannerSource as _, Window};
 use serde_json::json;
 
 #[path = "../../tests/plugin_platform/guests.rs"]
 mod guests;
-
-/// The bundled components, as the host embeds them.
-struct Bundled {
-    name: &'static str,
-    kind: Kind,
-    #[allow(dead_code)]
-    sha256: &'static str,
-    component: &'static [u8],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    Check,
-    Summarizer,
-    Redactor,
-    Dialect,
-}
-
-static BUNDLED: &[Bundled] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 fn bundled(name: &str) -> &'static Bundled {
     BUNDLED

@@ -9,7 +9,7 @@ use super::work::{Cut, Job};
 use crate::agent::Session;
 use crate::id::JobId;
 use crate::lock::Hold;
-use process::Confinement;
+use process::{Confinement, Grants};
 use redact::Redactor;
 use settings::Isolation;
 use workspace::{
@@ -50,6 +50,8 @@ pub(super) struct Site {
     ports: Option<PortBase>,
     /// The snapshot of the tree as it was made, where the job before ended without recording what it had changed.
     renewed: Option<Base>,
+    /// What the job's tasks are given, as it was when the job began.
+    grants: Grants,
     /// The agent's HOME.
     pub(super) home: PathBuf,
     /// The agent's session.
@@ -91,6 +93,7 @@ impl Site {
             mode: settings.sandbox,
             read,
             write,
+            grants: self.grants.clone(),
             ..Confinement::off()
         }
     }
@@ -186,11 +189,16 @@ impl Job {
             isolated: None,
             ports: None,
             renewed: None,
+            grants: self.grants(),
             home,
             session,
             began_with,
             _alone: Some(alone),
         })
+    }
+
+    fn grants(&self) -> Grants {
+        Grants::beside(self.settings.sandbox_root.iter().cloned().collect())
     }
 
     fn continued(&self) -> Option<Continuation> {
@@ -260,6 +268,7 @@ impl Job {
             isolated: Some(isolated),
             ports: Some(ports),
             renewed,
+            grants: self.grants(),
             home: earlier.home,
             session: Session::Resume(earlier.session),
             began_with: earlier.began_with,
@@ -324,6 +333,7 @@ impl Job {
             isolated: Some(isolated),
             ports: Some(ports),
             renewed: None,
+            grants: self.grants(),
             home,
             session: fresh_session()?,
             began_with: Some(self.spec.prompt.clone()),
