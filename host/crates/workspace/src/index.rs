@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::handles::{Kind, Stamp};
+use crate::handles::{Kind, Stamp};
 
 /// What the index says about one file.
 #[derive(Debug, Clone, Copy)]

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::handles::{self, Kind};
-use super::path;
+use crate::handles::{self, Kind};
+use crate::path;
 
 /// Puts files into the tree below a directory.
 pub(crate) struct Placer<'a> {

@@ -12,9 +12,16 @@ use std::path::{Path, PathBuf};
 
 use git2::Oid;
 
-use super::isolated::{check_out, submodules};
-use super::{Base, Isolated, IsolatedRecord, Limits, Root, Workspace, WorkspaceError};
+use crate::base::Base;
+use crate::checkout::{check_out, submodules};
+use crate::contents::Limits;
+use crate::error::WorkspaceError;
 use crate::folder;
+use crate::isolated::Isolated;
+use crate::record::IsolatedRecord;
+use crate::root::Root;
+use crate::source::open_source;
+use crate::workspace::Workspace;
 
 /// The folder, in that of the tree, that holds the files meanwhile.
 const ASIDE: &str = "aside";
@@ -73,7 +80,7 @@ impl Isolated {
             commit,
         )?;
         {
-            let user = super::isolated::open_source(source.top())?;
+            let user = open_source(source.top())?;
             let tree = user.find_commit(commit)?.tree()?;
             // What could not be done was told when the tree was made.
             submodules(&source, &tree, &aside.tree, &mut record.clone())?;

@@ -6,12 +6,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::handles::{self, Bytes, Kind};
-use super::index::Index;
-use super::root::Root;
-use super::rules::{Attributes, IgnoreRules};
-use super::tamper::{self, DotGit, GitState};
-use super::{WorkspaceError, path};
+use crate::error::WorkspaceError;
+use crate::handles::{self, Bytes, Kind};
+use crate::index::Index;
+use crate::path;
+use crate::root::Root;
+use crate::rules::{Attributes, IgnoreRules};
+use crate::tamper::{self, DotGit, GitState};
 
 /// Where a repository keeps what.
 #[derive(Debug)]

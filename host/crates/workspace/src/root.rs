@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::WorkspaceError;
-use super::handles::{self, Links};
+use crate::error::WorkspaceError;
+use crate::handles::{self, Links};
 
 /// SANDBOX_ROOT, opened once as a directory handle. Every path a caller names is resolved beneath that handle, so that
 /// neither `..`, nor a symbolic link, nor a race between looking and using leads out of it. Cheap to clone.

@@ -10,9 +10,9 @@ use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 use sha2::Digest as _;
 
-use super::handles::{self, Bytes, Kind};
-use super::index::Index;
-use super::path::FilePath;
+use crate::handles::{self, Bytes, Kind};
+use crate::index::Index;
+use crate::path::{self, FilePath};
 
 /// Something that a job changed in git rather than in the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -271,7 +271,7 @@ impl GitState {
                 // git runs hooks by their exact names; samples are inert until renamed.
                 if !name.to_bytes().ends_with(b".sample") {
                     let digest = fingerprint(hooks.as_fd(), &name).unwrap_or_default();
-                    settings.insert(super::path::join(b"hooks", name.to_bytes()), digest);
+                    settings.insert(path::join(b"hooks", name.to_bytes()), digest);
                 }
             }
         }
@@ -460,7 +460,7 @@ fn collect_below(
         if into.len() >= MOST_REFS || depth > 64 {
             return;
         }
-        let full = super::path::join(path, name.to_bytes());
+        let full = path::join(path, name.to_bytes());
         let Ok(Some(stamp)) = handles::stamp_at(dir, &*name) else {
             continue;
         };

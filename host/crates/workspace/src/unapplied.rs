@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository};
 
-use super::apply::changed_paths;
-use super::{ApplyHow, Isolated, IsolatedRecord, WorkspaceError};
+use crate::error::WorkspaceError;
+use crate::isolated::Isolated;
+use crate::record::{ApplyHow, IsolatedRecord};
+use crate::seal::changed_paths;
 
 /// Work that stands in a job's own tree and nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
