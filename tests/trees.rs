@@ -3,4 +3,5 @@
 
 mod changes;
 mod confinement_paths;
+mod field;
 mod isolated;

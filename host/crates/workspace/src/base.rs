@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use git2::Oid;
 
 use crate::contents::{Contents, Limits, blob_id};
+use crate::conversion::Effect;
 use crate::directory::{Directory, Entry};
 use crate::earlier::Earlier;
 use crate::error::WorkspaceError;
@@ -18,7 +19,6 @@ use crate::index::IndexEntry;
 use crate::instructions::instructions;
 use crate::path;
 use crate::repository::{self, Repository, UserRules};
-use crate::rules::Conversion;
 use crate::site::Site;
 use crate::state::{Content, States};
 use crate::walk::{Here, Listed, Visited, walk};
@@ -130,6 +130,24 @@ impl Base {
     /// The workspace that was captured.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
+    }
+
+    /// The rules that a path of the job's own repository lies under.
+    pub(crate) fn site_of(&self, path: &[u8]) -> Option<&Site> {
+        let mut dir = path::split(path).0;
+        loop {
+            if let Some(known) = self
+                .by_path
+                .get(dir)
+                .and_then(|at| self.directories.get(*at))
+            {
+                return Some(&known.site);
+            }
+            if dir.is_empty() {
+                return None;
+            }
+            dir = path::split(dir).0;
+        }
     }
 
     /// How many files are in the base, ignored ones in directories of their own left out.
@@ -276,21 +294,19 @@ impl Capture<'_> {
         if let (Some(entry), Some(blob)) = (tracked, blob)
             && site.repository.index.proves(entry, &stamp)
         {
-            let conversion = match (stamp.kind(), &site.attributes) {
-                (Kind::File, Some(attributes)) => {
-                    attributes.conversion(&path::join(dir_path, name.to_bytes()))
-                }
-                _ => Conversion::None,
+            let effect = match stamp.kind() {
+                Kind::File => site.effect(dir_path, name.to_bytes()),
+                _ => Effect::None,
             };
-            let proven = match conversion {
-                Conversion::None => true,
-                Conversion::LineEnds => {
+            let proven = match effect {
+                Effect::None => true,
+                Effect::LineEnds => {
                     let header = worker
                         .odb(self.contents)
                         .and_then(|odb| odb.read_header(blob).ok());
                     header.is_some_and(|(size, _)| size as u64 == stamp.size)
                 }
-                Conversion::Anything => false,
+                Effect::Anything => false,
             };
             if proven {
                 return Ok((Content::Known(blob), stamp));

@@ -104,6 +104,8 @@ pub struct Changes {
     /// Directories that cannot be listed any more, relative to the working directory: what is in them is not known, so
     /// they count as changed.
     pub unreadable_dirs: Vec<FilePath>,
+    /// The same paths relative to the top.
+    pub(crate) ignored_top_paths: Vec<FilePath>,
     pub(crate) contents: Arc<Contents>,
     pub(crate) work_prefix: Vec<u8>,
 }

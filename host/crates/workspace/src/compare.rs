@@ -20,8 +20,12 @@ use crate::renames::renames;
 use crate::site::Site;
 use crate::state::{Content, FileState};
 use crate::tamper::{DotGit, DotGitChange, GitChange};
+use crate::tree_rules::IgnoreTree;
 use crate::walk::{Here, Listed, Visited, walk};
 use crate::worker::{self, Worker};
+
+/// A longer file of rules is not read.
+const LONGEST_RULES: u64 = 4 << 20;
 
 /// What one directory's visit found.
 #[derive(Default)]
@@ -149,6 +153,10 @@ impl Base {
             }
         }
         self.see_earlier(looked.as_ref().map(|top| top.as_fd()), &mut raw)?;
+        if let Some(top) = &looked {
+            let unhidden = self.take_unignored(top.as_fd(), &mut raw, &mut ignored_files)?;
+            ignored -= unhidden;
+        }
         self.leave_out_settled(&mut raw);
         let files = self.classify(raw);
         git.extend(self.git_changes(&files));
@@ -161,6 +169,10 @@ impl Base {
             files,
             ignored,
             ignored_files: ignored_files.iter().map(|path| shown(path)).collect(),
+            ignored_top_paths: ignored_files
+                .iter()
+                .map(|path| FilePath::new(path.as_slice()))
+                .collect(),
             git,
             unreadable_dirs: unreadable.iter().map(|path| shown(path)).collect(),
             contents: Arc::clone(&self.contents),
@@ -377,18 +389,53 @@ impl Base {
         count().ok().filter(|count| *count > 0)
     }
 
+    /// The places that a repository pins a submodule at, relative to the top.
+    pub(crate) fn submodules(&self) -> BTreeSet<Vec<u8>> {
+        let places = self.repositories.iter().flat_map(|repository| {
+            let links = repository.index.gitlinks();
+            links.map(|(below, _)| path::join(&repository.place, below))
+        });
+        places.collect()
+    }
+
+    /// Takes in the files that were touched, that the base's rules ignore and that the rules of now do not: a job that
+    /// takes a folder out of `.gitignore` and fills it made them. Returns how many.
+    fn take_unignored(
+        &self,
+        top: BorrowedFd<'_>,
+        raw: &mut BTreeMap<Vec<u8>, (Option<FileState>, Option<FileState>)>,
+        ignored: &mut Vec<Vec<u8>>,
+    ) -> Result<u64, WorkspaceError> {
+        let moved = raw.keys().any(|path| path::split(path).1 == b".gitignore");
+        let Some(main) = self.repositories.first().filter(|_| moved) else {
+            return Ok(0);
+        };
+        let placer = Placer::new(top);
+        let mut rules = IgnoreTree::new(main, |path| match placer.look(path, LONGEST_RULES) {
+            Ok(Some((mode, text))) if mode & 0o170_000 == 0o100_000 => Some(text),
+            _ => None,
+        });
+        let mut unhidden = Vec::new();
+        ignored.retain(|path| {
+            let hidden = self.nested_of(path).is_some() || rules.ignores(path);
+            if !hidden {
+                unhidden.push(path.clone());
+            }
+            hidden
+        });
+        let mut count = 0;
+        for path in unhidden {
+            count += 1;
+            if let Some(now) = self.state_at(top, &path)? {
+                raw.insert(path, (None, Some(now)));
+            }
+        }
+        Ok(count)
+    }
+
     /// A submodule that is at another commit shows as git shows it, beside the files that differ in it.
     fn add_submodules(&self, changes: &mut Changes) {
-        let pinned: BTreeSet<Vec<u8>> = self
-            .repositories
-            .iter()
-            .flat_map(|repository| {
-                repository
-                    .index
-                    .gitlinks()
-                    .map(|(below, _)| path::join(&repository.place, below))
-            })
-            .collect();
+        let pinned = self.submodules();
         for repository in self
             .repositories
             .iter()

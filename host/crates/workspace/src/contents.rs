@@ -203,6 +203,13 @@ fn open(folders: &[PathBuf]) -> Result<Odb<'static>, WorkspaceError> {
     Ok(odb)
 }
 
+/// A folder of objects, and all that its `info/alternates` name, in the order that git asks them.
+pub(crate) fn with_alternates(objects: &Path) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    add_with_alternates(&mut folders, objects, 0);
+    folders
+}
+
 /// git's own depth for alternates of alternates.
 const DEEPEST_ALTERNATE: u32 = 5;
 

@@ -15,7 +15,7 @@ use crate::handles::{self, Bytes, Kind};
 use crate::path;
 use crate::put::Placer;
 use crate::repository::{self, Repository, UserRules};
-use crate::rules::IgnoreRules;
+use crate::rules::{IgnoreRules, Scope};
 use crate::site::Site;
 use crate::walk::{Here, Listed, Visited, walk};
 use crate::worker::{self, Worker};
@@ -35,11 +35,16 @@ pub(crate) fn include(
     else {
         return Ok(0);
     };
-    let Some(wanted) = IgnoreRules::parse(&text, b"", None) else {
-        return Ok(0);
-    };
     let Some(git_dir) = repository::git_dir_of(source.root(), source.handle(), source.top())?
     else {
+        return Ok(0);
+    };
+    let repository = Repository::read(Vec::new(), git_dir, rules);
+    let scope = Scope {
+        dir: b"",
+        case: repository.case,
+    };
+    let Some(wanted) = IgnoreRules::parse(&text, scope, None) else {
         return Ok(0);
     };
     let top = handles::open_dir(tree).map_err(|source| WorkspaceError::Io {
@@ -53,7 +58,7 @@ pub(crate) fn include(
         bytes: AtomicU64::new(0),
         skipped: AtomicU64::new(0),
     };
-    let site = Site::of(Arc::new(Repository::read(Vec::new(), git_dir, rules)));
+    let site = Site::of(Arc::new(repository));
     let first = IncludeTask {
         site: Some(site),
         named: false,

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 use crate::base::Base;
-use crate::checkout::{check_out, keep_objects, submodules};
-use crate::contents::Limits;
+use crate::checkout::{Origin, check_out, keep_objects, submodules};
+use crate::contents::{Limits, with_alternates};
 use crate::earlier::Earlier;
 use crate::error::WorkspaceError;
 use crate::handles;
@@ -115,6 +115,7 @@ impl Isolated {
             results: Vec::new(),
             compared_with: None,
             tampered: false,
+            stores: Vec::new(),
         };
         let objects = source.git_dir().join("objects");
         let kept = keep_objects(&objects, &request.folder.join("keep/objects"))?;
@@ -123,18 +124,17 @@ impl Isolated {
                 "the base's objects could not be hard-linked (another file system): a gc in the repository may take them".to_owned(),
             );
         }
-        let stores = if kept {
-            vec![request.folder.join("keep/objects"), objects]
-        } else {
-            vec![objects]
-        };
-        check_out(
-            &tree,
-            &stores,
-            source.git_dir(),
-            &record.branch,
-            base_commit,
-        )?;
+        let origin = Origin::of(source);
+        let own = with_alternates(&objects);
+        let kept = kept.then(|| request.folder.join("keep/objects"));
+        let stores: Vec<_> = kept.into_iter().chain(own.iter().cloned()).collect();
+        record.stores = own;
+        check_out(&tree, &stores, &origin, &record.branch, base_commit)?;
+        if let Some((form, way)) = source.index().and_then(|index| index.unwritable()) {
+            record.notes.push(format!(
+                "the checkout has {form}: apply with how: patch, or run `{way}` before another apply"
+            ));
+        }
         let has_files = commit.tree()?.iter().next().is_some();
         let came_out = fs::read_dir(&tree)
             .map_err(|error| made(&tree, error))?
@@ -210,10 +210,13 @@ impl Isolated {
     /// Folders outside the tree that the agent's git must be able to read: the kept objects, and the repository's own,
     /// wherever they lie (the checkout may itself be a linked worktree).
     pub fn read_paths(&self) -> Vec<PathBuf> {
-        vec![
-            self.folder.join("keep"),
-            source::source_objects(&self.record.source),
-        ]
+        let mut paths = vec![self.folder.join("keep")];
+        match self.record.stores.is_empty() {
+            // Recorded by an earlier version.
+            true => paths.push(source::source_objects(&self.record.source)),
+            false => paths.extend(self.record.stores.iter().cloned()),
+        }
+        paths
     }
 
     /// What the jobs before this one changed here; none when it is the first.

@@ -30,6 +30,10 @@ pub struct IsolatedRecord {
     pub included_files: u64,
     /// What could not be done, a sentence each.
     pub notes: Vec<String>,
+    /// Folders of objects that git in the tree reads: those of the checkout and of its submodules, with all that their
+    /// `objects/info/alternates` name.
+    #[serde(default)]
+    pub stores: Vec<PathBuf>,
     /// What the jobs made that worked here, oldest first; each is set when its job is over.
     #[serde(default)]
     pub results: Vec<Sealed>,
@@ -51,6 +55,77 @@ pub struct Sealed {
     /// How it was brought into the checkout, once it was.
     #[serde(default)]
     pub applied: Option<ApplyHow>,
+    /// What each file that differs from the base was when it was verified.
+    #[serde(default)]
+    pub files: Vec<SealedFile>,
+    /// What the job changed and the commit does not hold.
+    #[serde(default)]
+    pub not_carried: Vec<NotCarried>,
+}
+
+/// One file of a result, as it was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedFile {
+    /// Relative to the tree's top; names may hold any bytes.
+    pub path: Vec<u8>,
+    /// The SHA-256 of the bytes that the checks saw (a link's target); none when the file is gone.
+    pub sha256: Option<String>,
+}
+
+/// A change that a result cannot hold, and that is only in the job's tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotCarried {
+    /// Relative to the tree's top, readable; of many files in one ignored directory, the directory.
+    pub path: String,
+    /// How many files.
+    pub files: u64,
+    /// Why.
+    pub reason: NotCarriedReason,
+}
+
+/// Why a result cannot hold a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotCarriedReason {
+    /// A file of a submodule, or the commit it is at.
+    Submodule,
+    /// A file of another repository inside the tree.
+    OtherRepository,
+    /// The repository's rules ignore it.
+    Ignored,
+    /// As `Ignored`, in a folder that tools make again (`target`, `node_modules`).
+    Rebuilt,
+    /// A FIFO, a socket, a device.
+    Special,
+    /// It is too long to be kept.
+    TooLong,
+    /// git refuses to convert it.
+    Unconvertible,
+}
+
+impl NotCarried {
+    /// Returns true if deleting the job's tree loses work with it.
+    pub fn is_work(&self) -> bool {
+        self.reason != NotCarriedReason::Rebuilt
+    }
+}
+
+impl std::fmt::Display for NotCarried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let why = match self.reason {
+            NotCarriedReason::Submodule => "in a submodule",
+            NotCarriedReason::OtherRepository => "in another repository",
+            NotCarriedReason::Ignored => "ignored",
+            NotCarriedReason::Rebuilt => "ignored build output",
+            NotCarriedReason::Special => "no plain file",
+            NotCarriedReason::TooLong => "too long",
+            NotCarriedReason::Unconvertible => "not convertible by its attributes",
+        };
+        match self.files {
+            1 => write!(f, "{} ({why})", self.path),
+            files => write!(f, "{} ({files} files, {why})", self.path),
+        }
+    }
 }
 
 /// How the result comes into the checkout.

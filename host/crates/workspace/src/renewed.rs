@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use git2::Oid;
 
 use crate::base::Base;
-use crate::checkout::{check_out, submodules};
-use crate::contents::Limits;
+use crate::checkout::{Origin, check_out, submodules};
+use crate::contents::{Limits, with_alternates};
 use crate::error::WorkspaceError;
 use crate::folder;
 use crate::isolated::Isolated;
@@ -68,14 +68,14 @@ impl Isolated {
         };
         aside.take().map_err(failed)?;
         let kept = folder.join("keep/objects");
-        let stores: Vec<PathBuf> = [kept, source.git_dir().join("objects")]
-            .into_iter()
+        let stores: Vec<PathBuf> = std::iter::once(kept)
+            .chain(with_alternates(&source.git_dir().join("objects")))
             .filter(|store| store.is_dir())
             .collect();
         check_out(
             &aside.tree,
             &stores,
-            source.git_dir(),
+            &Origin::of(&source),
             &record.branch,
             commit,
         )?;

@@ -1,7 +1,10 @@
 //! Keeping what an isolated job made, out of the agent's reach.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
+
+use sha2::Digest as _;
 
 use git2::{Index, IndexEntry, IndexTime, Oid, Repository, RepositoryInitOptions, Signature};
 
@@ -9,12 +12,13 @@ use crate::base::Base;
 use crate::changes::Changes;
 use crate::earlier::Earlier;
 use crate::error::WorkspaceError;
-use crate::handles::Kind;
+use crate::handles::{Kind, Stamp};
 use crate::isolated::Isolated;
-use crate::path::FilePath;
-use crate::record::Sealed;
+use crate::path::{self, FilePath};
+use crate::record::{NotCarried, NotCarriedReason, Sealed, SealedFile};
 use crate::source::{Uncommitted, signature, source_objects, uncommitted};
 use crate::tamper::GitChange;
+use crate::tree_rules::TreeRules;
 
 impl Isolated {
     /// Keeps what the job made, out of the agent's reach: one commit on the base with the changes as they were taken. To be
@@ -65,33 +69,73 @@ impl Isolated {
         let mut index = Index::new()?;
         index.read_tree(&compared)?;
         for file in &changes.files {
-            for path in file
+            let gone = file
                 .previous_top_path
                 .iter()
-                .chain(file.now.is_none().then_some(&file.top_path))
-            {
+                .chain(file.now.is_none().then_some(&file.top_path));
+            for path in gone {
                 let _ = index.remove(path.as_path(), 0);
             }
         }
+        let mut not_carried = not_carried(base, changes);
+        let left: HashSet<FilePath> = not_carried.iter().map(|(path, _)| path.clone()).collect();
+        let mut files = Vec::new();
+        let mut unconvertible = Vec::new();
+        let now_there = |path: &[u8]| -> Option<Vec<u8>> {
+            let changed = changes
+                .files
+                .iter()
+                .find(|file| file.top_path.as_bytes() == path);
+            match changed {
+                Some(file) => changes.contents.read(file.now?.id()?).ok(),
+                None => committed(&repository, &compared, path),
+            }
+        };
+        let own = base
+            .repositories
+            .first()
+            .ok_or_else(|| WorkspaceError::Isolation {
+                what: "the snapshot holds no repository".to_owned(),
+            })?;
+        let mut rules = TreeRules::new(own, now_there);
         for file in &changes.files {
-            let Some(now) = &file.now else { continue };
-            // What lies in a nested repository is that one's to commit.
-            if file.nested_repository.is_some() || now.kind() == Kind::Special {
+            let path = file.top_path.as_bytes();
+            let gone = file
+                .previous_top_path
+                .iter()
+                .chain(file.now.is_none().then_some(&file.top_path));
+            files.extend(
+                gone.filter(|path| !left.contains(path))
+                    .map(|path| SealedFile {
+                        path: path.as_bytes().to_vec(),
+                        sha256: None,
+                    }),
+            );
+            let Some((now, id)) = file.now.and_then(|now| Some((now, now.id()?))) else {
+                continue;
+            };
+            if left.contains(&file.top_path) {
                 continue;
             }
-            let id = now.id().ok_or_else(|| WorkspaceError::NotKept {
-                path: file.path.clone(),
-                why: "it is too long to be part of a result",
-            })?;
-            let bytes = as_committed(
-                &repository,
-                &compared,
-                file.top_path.as_bytes(),
-                changes.contents.read(id)?,
-            );
-            let blob = repository.blob(&bytes)?;
-            index.add(&entry(file.top_path.as_bytes(), now.mode, blob))?;
+            let bytes = changes.contents.read(id)?;
+            let made = match now.kind() {
+                Kind::File => rules
+                    .conversion(path)
+                    .to_git(&bytes, || committed(&repository, &compared, path)),
+                _ => Ok(Cow::Borrowed(bytes.as_slice())),
+            };
+            let Ok(made) = made else {
+                unconvertible.push((file.top_path.clone(), NotCarriedReason::Unconvertible));
+                continue;
+            };
+            let blob = repository.blob(&made)?;
+            index.add(&entry(path, now.mode, blob))?;
+            files.push(SealedFile {
+                path: path.to_vec(),
+                sha256: Some(sha256(&bytes)),
+            });
         }
+        not_carried.extend(unconvertible);
         let result = repository.find_tree(index.write_tree_to(&repository)?)?;
         // On what the jobs before it made, so that whoever merged that merges only what came after.
         let parent = match self.record().results.last() {
@@ -106,6 +150,8 @@ impl Isolated {
             job: self.job().to_owned(),
             commit: id.to_string(),
             applied: None,
+            files,
+            not_carried: folded(not_carried),
         };
         let tampered = changes.git.iter().any(GitChange::is_tampering);
         self.update(|record| {
@@ -150,6 +196,20 @@ impl Isolated {
     }
 }
 
+/// Takes the stamp of the file that an index entry is about.
+pub(crate) fn stamped(entry: &mut IndexEntry, stamp: &Stamp) {
+    let time = |time: i64| {
+        IndexTime::new(
+            time.div_euclid(1_000_000_000) as i32,
+            time.rem_euclid(1_000_000_000) as u32,
+        )
+    };
+    entry.mtime = time(stamp.mtime);
+    entry.ctime = time(stamp.ctime);
+    entry.ino = stamp.inode as u32;
+    entry.file_size = stamp.size as u32;
+}
+
 pub(crate) fn entry(path: &[u8], mode: u32, id: Oid) -> IndexEntry {
     let mode = match mode & 0o170_000 {
         0o120_000 => 0o120_000,
@@ -172,36 +232,106 @@ pub(crate) fn entry(path: &[u8], mode: u32, id: Oid) -> IndexEntry {
     }
 }
 
-/// Line ends as the repository keeps them, where it keeps them other than the checkout does.
-fn as_committed(
-    repository: &Repository,
-    before: &git2::Tree<'_>,
-    path: &[u8],
-    bytes: Vec<u8>,
-) -> Vec<u8> {
-    let known = before
-        .get_path(FilePath::new(path).as_path())
-        .ok()
-        .and_then(|entry| repository.find_blob(entry.id()).ok());
-    match known {
-        Some(known)
-            if !known.is_binary() && !known.content().windows(2).any(|pair| pair == b"\r\n") =>
-        {
-            without_carriage_returns(&bytes)
-        }
-        _ => bytes,
-    }
+/// The bytes of a file in a commit's tree.
+fn committed(repository: &Repository, tree: &git2::Tree<'_>, path: &[u8]) -> Option<Vec<u8>> {
+    let entry = tree.get_path(FilePath::new(path).as_path()).ok()?;
+    let blob = repository.find_blob(entry.id()).ok()?;
+    Some(blob.content().to_vec())
 }
 
-pub(crate) fn without_carriage_returns(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.iter().peekable();
-    while let Some(byte) = rest.next() {
-        if !(*byte == b'\r' && rest.peek() == Some(&&b'\n')) {
-            out.push(*byte);
-        }
+/// The SHA-256 of a file's bytes.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    let digest: [u8; 32] = sha2::Sha256::digest(bytes).into();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Folders that tools fill and make again.
+const REBUILT: &[&[u8]] = &[
+    b"target",
+    b"node_modules",
+    b"__pycache__",
+    b".venv",
+    b"venv",
+    b".pytest_cache",
+    b".mypy_cache",
+    b".ruff_cache",
+    b".tox",
+    b".gradle",
+    b".next",
+    b".turbo",
+    b".cache",
+    b"coverage",
+];
+
+/// The changes that no commit of this repository can hold, each with its reason.
+fn not_carried(base: &Base, changes: &Changes) -> Vec<(FilePath, NotCarriedReason)> {
+    let submodules = base.submodules();
+    let is_submodule = |place: &FilePath| submodules.contains(place.as_bytes());
+    let mut found = Vec::new();
+    for file in &changes.files {
+        let reason = match (&file.submodule, &file.nested_repository, &file.now) {
+            (Some(_), _, _) => NotCarriedReason::Submodule,
+            (None, Some(place), _) if is_submodule(place) => NotCarriedReason::Submodule,
+            (None, Some(_), _) => NotCarriedReason::OtherRepository,
+            (None, None, Some(now)) if now.kind() == Kind::Special => NotCarriedReason::Special,
+            (None, None, Some(now)) if now.id().is_none() => NotCarriedReason::TooLong,
+            _ => continue,
+        };
+        found.push((file.top_path.clone(), reason));
     }
-    out
+    for path in &changes.ignored_top_paths {
+        let (dirs, _) = path::split(path.as_bytes());
+        let rebuilt = dirs
+            .split(|byte| *byte == b'/')
+            .any(|part| REBUILT.contains(&part));
+        let reason = match rebuilt {
+            true => NotCarriedReason::Rebuilt,
+            false => NotCarriedReason::Ignored,
+        };
+        found.push((path.clone(), reason));
+    }
+    found
+}
+
+/// One line for the many files of one directory.
+fn folded(all: Vec<(FilePath, NotCarriedReason)>) -> Vec<NotCarried> {
+    const MOST: usize = 4;
+    let mut by_place: BTreeMap<(Vec<u8>, u8), (NotCarriedReason, Vec<FilePath>)> = BTreeMap::new();
+    for (path, reason) in all {
+        let place = match reason {
+            NotCarriedReason::Rebuilt => {
+                let mut parts = path.as_bytes().split(|byte| *byte == b'/');
+                let mut place = Vec::new();
+                for part in parts.by_ref() {
+                    place = path::join(&place, part);
+                    if REBUILT.contains(&part) {
+                        break;
+                    }
+                }
+                place
+            }
+            _ => path::split(path.as_bytes()).0.to_vec(),
+        };
+        let group = by_place.entry((place, reason as u8));
+        group.or_insert_with(|| (reason, Vec::new())).1.push(path);
+    }
+    let mut folded = Vec::new();
+    for ((place, _), (reason, paths)) in by_place {
+        if paths.len() > MOST || reason == NotCarriedReason::Rebuilt {
+            folded.push(NotCarried {
+                path: FilePath::new(path::join(&place, b"")).to_string(),
+                files: paths.len() as u64,
+                reason,
+            });
+            continue;
+        }
+        folded.extend(paths.into_iter().map(|path| NotCarried {
+            path: path.to_string(),
+            files: 1,
+            reason,
+        }));
+    }
+    folded
 }
 
 pub(crate) fn changed_paths(

@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
+use crate::conversion::{Conversion, Effect};
 use crate::handles::{self, Bytes};
 use crate::index::IndexEntry;
 use crate::path;
 use crate::repository::Repository;
-use crate::rules::{Attributes, IgnoreRules};
+use crate::rules::{AttributeSet, AttributeStack, Attributes, IgnoreRules, Scope};
 use crate::walk::Listed;
 
 /// Where a directory stands: in which repository, and under which rules.
@@ -16,7 +17,7 @@ use crate::walk::Listed;
 pub(crate) struct Site {
     pub(crate) repository: Arc<Repository>,
     ignore: Option<Arc<IgnoreRules>>,
-    pub(crate) attributes: Option<Arc<Attributes>>,
+    attributes: AttributeStack,
     /// The entries of the repository's index that lie below.
     pub(crate) tracked: Range<usize>,
     /// A directory above is ignored: then only what is tracked counts.
@@ -39,23 +40,27 @@ impl Site {
     /// Takes in the rules that stand in the directory itself.
     pub(crate) fn enter(&mut self, dir: BorrowedFd<'_>, path: &[u8], names: &Listed) {
         const LONGEST: u64 = 4 << 20;
-        if self.ignored {
-            return;
-        }
-        if names.has(b".gitignore")
+        let scope = Scope {
+            dir: path,
+            case: self.repository.case,
+        };
+        if !self.ignored
+            && names.has(b".gitignore")
             && let Ok(Bytes::Whole(text, _)) = handles::read_at(dir, ".gitignore", LONGEST)
         {
-            self.ignore = IgnoreRules::parse(&text, path, self.ignore.take());
+            self.ignore = IgnoreRules::parse(&text, scope, self.ignore.take());
         }
         if names.has(b".gitattributes")
             && let Ok(Bytes::Whole(text, _)) = handles::read_at(dir, ".gitattributes", LONGEST)
         {
-            self.attributes = Attributes::parse(&text, path, self.attributes.take());
+            let macros = path == self.repository.place;
+            self.attributes.tree =
+                Attributes::parse(&text, scope, macros, self.attributes.tree.take());
         }
     }
 
     /// What the index says about the file `name` in the directory `dir`.
-    fn tracked(&self, dir: &[u8], name: &[u8]) -> Option<&IndexEntry> {
+    pub(crate) fn tracked(&self, dir: &[u8], name: &[u8]) -> Option<&IndexEntry> {
         let below = self.repository.below(dir);
         let prefix = if below.is_empty() { 0 } else { below.len() + 1 };
         self.repository
@@ -82,6 +87,22 @@ impl Site {
         let at = index.position(name, prefix, self.tracked.clone())?;
         *cursor = at + 1;
         index.at(at)
+    }
+
+    /// What git does with the bytes of the file at `path`.
+    pub(crate) fn conversion(&self, path: &[u8]) -> Conversion {
+        self.repository.conversion(&self.attributes.of(path))
+    }
+
+    /// The most that git may do to the bytes of the file `name` in `dir`.
+    pub(crate) fn effect(&self, dir: &[u8], name: &[u8]) -> Effect {
+        if self.attributes.is_empty() {
+            return self
+                .repository
+                .conversion(&AttributeSet::default())
+                .effect();
+        }
+        self.conversion(&path::join(dir, name)).effect()
     }
 
     pub(crate) fn ignores(&self, path: &[u8], is_dir: bool) -> bool {

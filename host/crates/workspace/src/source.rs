@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use git2::{ObjectType, Oid, Signature, TreeWalkMode, TreeWalkResult};
 
 use crate::base::Base;
+use crate::contents::blob_id;
+use crate::conversion::Effect;
+use crate::directory::Entry;
 use crate::error::WorkspaceError;
 use crate::handles::Kind;
 use crate::path;
-use crate::state::Content;
+use crate::site::Site;
+use crate::state::{Content, FileState};
 
 /// Opens the user's repository for reading its refs and commits; libgit2 runs nothing of what it brings along.
 pub(crate) fn open_source(top: &Path) -> Result<git2::Repository, WorkspaceError> {
@@ -79,18 +83,17 @@ pub(crate) fn uncommitted(
                 Content::Unread => None,
                 Content::Ignored | Content::Special => continue,
             };
-            let git_mode = match entry.stamp.kind() {
-                Kind::Symlink => 0o120_000,
-                _ if entry.stamp.mode & 0o100 != 0 => 0o100_755,
-                _ => 0o100_644,
-            };
-            let same = match (known, id) {
-                (Some((blob, mode)), Some(id)) => {
-                    mode == git_mode
-                        && (blob == id || only_line_ends(snapshot, repository, blob, id))
-                }
-                _ => false,
-            };
+            let state = FileState::of(&entry.stamp, entry.content);
+            let site = &directory.site;
+            let same = known.is_some_and(|(blob, mode)| {
+                let modes = mode == state.git_mode()
+                    || (!site.repository.file_mode
+                        && state.kind() == Kind::File
+                        && mode != 0o120_000);
+                modes
+                    && (id == Some(blob)
+                        || is_clean(snapshot, repository, site, &path, entry, blob))
+            });
             if !same {
                 found.push(Uncommitted {
                     path,
@@ -108,20 +111,44 @@ pub(crate) fn uncommitted(
     Ok(found)
 }
 
-/// Whether a checked-out file differs from its blob by line ends alone, as git's conversion makes it.
-fn only_line_ends(snapshot: &Base, repository: &git2::Repository, blob: Oid, id: Oid) -> bool {
-    let plain = |bytes: &[u8]| -> Vec<u8> {
-        let mut out = Vec::with_capacity(bytes.len());
-        let mut rest = bytes.iter().peekable();
-        while let Some(byte) = rest.next() {
-            if !(*byte == b'\r' && rest.peek() == Some(&&b'\n')) {
-                out.push(*byte);
-            }
-        }
-        out
-    };
-    let (Ok(blob), Ok(bytes)) = (repository.find_blob(blob), snapshot.contents.read(id)) else {
+/// Returns true if git takes the file for that of the object: by the index, or by what it makes of the file.
+fn is_clean(
+    snapshot: &Base,
+    repository: &git2::Repository,
+    site: &Site,
+    path: &[u8],
+    entry: &Entry,
+    blob: Oid,
+) -> bool {
+    if entry.stamp.kind() != Kind::File {
+        return false;
+    }
+    let (dir, name) = path::split(path);
+    let conversion = site.conversion(path);
+    // What an external program would tell is what it told when the index was written.
+    if conversion.filter().is_some()
+        && let Some(known) = site.tracked(dir, name)
+        && known.oid == blob.as_bytes()
+        && site.repository.index.says_unchanged(known, &entry.stamp)
+    {
+        return true;
+    }
+    if conversion.effect() == Effect::None {
+        return false;
+    }
+    let Content::Known(id) = entry.content else {
         return false;
     };
-    bytes.windows(2).any(|pair| pair == b"\r\n") && plain(&bytes) == plain(blob.content())
+    let committed = || {
+        let blob = repository.find_blob(blob).ok()?;
+        Some(blob.content().to_vec())
+    };
+    let Ok(bytes) = snapshot.contents.read(id) else {
+        return false;
+    };
+    let made = conversion
+        .to_git(&bytes, committed)
+        .ok()
+        .and_then(|bytes| blob_id(&bytes).ok());
+    made == Some(blob)
 }

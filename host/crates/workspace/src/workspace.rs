@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::WorkspaceError;
+use crate::index::Index;
 use crate::path::{self, FilePath};
 use crate::root::Root;
 use crate::{handles, repository, tamper};
@@ -116,6 +117,26 @@ impl Workspace {
         &self.0.git_dir.common
     }
 
+    /// The folders that git in this tree reads objects from: the repository's own, those that alternates name (clones
+    /// made with `--shared` or `--reference`), and those of the submodules that are checked out.
+    pub fn object_stores(&self) -> Vec<PathBuf> {
+        let mut stores = self.0.git_dir.object_stores();
+        let index = self.index();
+        for (place, _) in index.iter().flat_map(Index::gitlinks) {
+            let place = self.top().join(FilePath::new(place).as_path());
+            let opened = self
+                .root()
+                .open_resolved_dir(&place)
+                .and_then(|dir| repository::git_dir_of(self.root(), dir.as_fd(), &place));
+            if let Ok(Some(git_dir)) = opened {
+                stores.extend(git_dir.object_stores());
+            }
+        }
+        stores.sort();
+        stores.dedup();
+        stores
+    }
+
     /// The commit that HEAD was at when the workspace was opened.
     pub fn head_commit(&self) -> String {
         self.0
@@ -155,6 +176,16 @@ impl Workspace {
             path: self.top().to_path_buf(),
             source,
         })
+    }
+
+    /// The git directory as it was when the workspace was opened.
+    pub(crate) fn git_state(&self) -> &tamper::GitState {
+        &self.0.head
+    }
+
+    /// The index as it is now; none where it is not understood.
+    pub(crate) fn index(&self) -> Option<Index> {
+        tamper::read_index(self.0.git_dir.handle.as_fd())
     }
 
     pub(crate) fn handle(&self) -> std::os::fd::BorrowedFd<'_> {
