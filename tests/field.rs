@@ -779,7 +779,7 @@ fn neither_notes_nor_a_git_file_lead_elsewhere() {
     symlink(secret.join(".env"), top.join("AGENTS.md")).unwrap();
     symlink("sub/CLAUDE.md", top.join("CLAUDE.md")).unwrap();
     let base = field.capture(&field.open(&top).unwrap(), "j");
-    assert_eq!(base.instructions(), []);
+    assert!(base.instructions().is_empty());
 
     let thief = field.at("thief");
     fs::create_dir(&thief).unwrap();
