@@ -1,7 +1,8 @@
 //! The search for the literals that rules hang on.
 //!
-//! One pass, one table of three-byte hashes, made when the plugin is compiled: an instance starts without any work, where
-//! hundreds of regular expressions or an automaton would cost more than all the text that a short job shows.
+//! One pass, one table of three-byte hashes, made when the plugin is compiled: an instance starts
+//! without any work, where hundreds of regular expressions or an automaton would cost more than all
+//! the text of a short job.
 
 use crate::custom::Custom;
 use crate::encoded_forms::{FORMS, TOKEN_HEADERS};
@@ -138,7 +139,7 @@ pub(crate) fn builtin() -> &'static [Anchor<'static>] {
     &BUILTIN.all[..BUILTIN.count]
 }
 
-/// By hash of three bytes: whether an anchor begins so.
+/// By hash of three bytes: a bit that is set if an anchor begins so.
 type Present = [u64; 1 << (BITS - 6)];
 
 #[inline]
@@ -151,7 +152,7 @@ const fn fold(b: u8) -> u32 {
     (b | 0x20) as u32
 }
 
-/// Where a literal of at least three bytes is found.
+/// The slot of a literal of at least three bytes.
 const fn slot(literal: &[u8]) -> usize {
     hash(fold(literal[0]) << 16 | fold(literal[1]) << 8 | fold(literal[2]))
 }
@@ -171,7 +172,8 @@ const fn key(literal: &[u8]) -> (u64, u64) {
     (u64::from_le_bytes(bytes), u64::from_le_bytes(mask))
 }
 
-/// Calls `candidate` for each place at or after `from` where an anchor of `present` may begin, with the hash.
+/// Calls `candidate` for each place at or after `from` where an anchor of `present` may begin, with
+/// the hash.
 #[inline]
 fn sweep(bytes: &[u8], from: usize, present: &Present, mut candidate: impl FnMut(usize, usize)) {
     let Some(tail @ [first, second, rest @ ..]) = bytes.get(from..) else {
@@ -187,15 +189,15 @@ fn sweep(bytes: &[u8], from: usize, present: &Present, mut candidate: impl FnMut
     }
 }
 
-/// Whether `literal` stands at `at`, in either case.
+/// Returns true if `literal` is at `at`, in either case.
 fn stands(bytes: &[u8], at: usize, literal: &[u8]) -> bool {
     bytes
         .get(at..at + literal.len())
         .is_some_and(|text| text.eq_ignore_ascii_case(literal))
 }
 
-/// Calls `found` for each anchor of the plugin's own that starts at or after `from`, in order of places. A literal that
-/// the text cuts off is not found.
+/// Calls `found` for each anchor of the plugin that starts at or after `from`, in order of places.
+/// A literal that the text cuts off is not found.
 #[inline]
 pub(crate) fn find(bytes: &[u8], from: usize, mut found: impl FnMut(usize, &Anchor<'static>)) {
     sweep(bytes, from, &BUILTIN.present, |at, slot| {
@@ -266,7 +268,7 @@ impl Own {
             })
     }
 
-    /// As [`find`].
+    /// Calls `found` as [`find`] does.
     pub(crate) fn find<'a>(
         &'a self,
         bytes: &[u8],

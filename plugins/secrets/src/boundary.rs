@@ -4,7 +4,8 @@ use crate::class::{alnum, hex};
 use crate::shape::wordy;
 use crate::text::Text;
 
-/// Whether a word can start at `at`: nothing word-like before it, or the end of an escape sequence.
+/// Returns true if a word can begin at `at`: nothing word-like is before it, or the end of an
+/// escape sequence.
 pub(crate) fn starts_here(text: &Text<'_>, at: usize) -> bool {
     let b = text.before(at);
     if !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b'+' | b'.')) {
@@ -27,7 +28,7 @@ pub(crate) fn starts_here(text: &Text<'_>, at: usize) -> bool {
     at >= 3 && text.at(at - 3) == b'%' && hex(text.at(at - 2)) && hex(b)
 }
 
-/// Whether `at` begins a segment of a URL's path, of which base64 with its slashes is none.
+/// Returns true if `at` begins a segment of a URL's path; base64 with its slashes is none.
 fn in_path(text: &Text<'_>, at: usize) -> bool {
     let start = text.run_back(at, 240, |b| {
         alnum(b) || matches!(b, b'/' | b'-' | b'_' | b'.' | b':' | b'~' | b'@' | b'%')

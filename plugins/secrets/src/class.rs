@@ -18,7 +18,7 @@ pub(crate) const fn hex(b: u8) -> bool {
     b.is_ascii_hexdigit()
 }
 
-/// What the characters of a token may be.
+/// A class of characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// Letters and digits.
@@ -49,7 +49,7 @@ pub(crate) enum Class {
     Sealed,
     /// Anything within a line.
     Line,
-    /// What the path of a URL is made of.
+    /// The characters of a path of a URL.
     Path,
     /// base64, base64url and dots.
     Dotted64,
@@ -59,9 +59,13 @@ pub(crate) enum Class {
     Dashed,
     /// Digits and `/`.
     Number,
+    /// Letters, digits and `$`.
+    Dollar,
+    /// Hexadecimal, `x` and `u`.
+    Licence,
 }
 
-pub(crate) const CLASSES: usize = Class::Number as usize + 1;
+pub(crate) const CLASSES: usize = Class::Licence as usize + 1;
 
 /// By byte: the classes that take it, a bit each.
 static TAKES: [u32; 256] = {
@@ -95,14 +99,16 @@ static TAKES: [u32; 256] = {
             | ((base64url(b) || matches!(b, b'.' | b'~')) as u32) << Class::Tilde as u32
             | ((b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') as u32)
                 << Class::Dashed as u32
-            | ((b.is_ascii_digit() || b == b'/') as u32) << Class::Number as u32;
+            | ((b.is_ascii_digit() || b == b'/') as u32) << Class::Number as u32
+            | ((alnum(b) || b == b'$') as u32) << Class::Dollar as u32
+            | ((hex(b) || matches!(b, b'x' | b'u')) as u32) << Class::Licence as u32;
         i += 1;
     }
     takes
 };
 
 impl Class {
-    /// Whether a byte is of this class.
+    /// Returns true if a byte is of this class.
     #[inline]
     pub(crate) fn takes(self, b: u8) -> bool {
         TAKES[usize::from(b)] >> self as u32 & 1 != 0

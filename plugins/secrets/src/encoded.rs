@@ -7,7 +7,7 @@ use crate::memory::Memory;
 use crate::rule::Out;
 use crate::text::Text;
 
-/// How far back the beginning of a run is looked for.
+/// The most bytes back to the beginning of a run.
 const LONGEST: usize = 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,18 +26,18 @@ impl Notation {
     }
 }
 
-/// What stands around the anchor tells, so many characters before and behind it.
+/// The characters before and behind an anchor that decide about it.
 const BEFORE: usize = 512;
 const BEHIND: usize = 1024;
-/// What a rule sees of the plain text around an anchor in it.
+/// The plain text that a rule sees before and behind an anchor in it.
 const PLAIN_BEFORE: usize = 256;
 const PLAIN_BEHIND: usize = 1020;
 
-/// So many characters more are decoded at a time; whole groups of either notation.
+/// The characters that are decoded ahead; whole groups of either notation.
 const MORE: usize = 1536;
 
-/// What was decoded last, and what was found in it: anchors may stand close together in one long run, and it is decoded
-/// and judged but once.
+/// The text decoded last, and the secrets found in it: anchors may be close together in one long
+/// run, which is decoded and judged once.
 #[derive(Default)]
 pub(crate) struct Decoded {
     /// By the place where groups begin, modulo their length.
@@ -48,7 +48,7 @@ pub(crate) struct Decoded {
 }
 
 impl Decoded {
-    /// Decodes what is around the anchor; where the plain text holds a secret, hides the run.
+    /// Decodes the text around the anchor; hides the run if its plain text holds a secret.
     pub(crate) fn judge(&mut self, text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
         let hexadecimal = text.slice(at, at + len).iter().all(|&b| hex(b)) && len.is_multiple_of(2);
         if hexadecimal {
@@ -62,7 +62,7 @@ impl Decoded {
                 out.hit(start, end, "hex-encoded-secret");
             }
         }
-        // Padding ends a run; what stands before is a name.
+        // Padding ends a run; the text before it is a name.
         let start = text.run_back_of(at, LONGEST, Class::Body64);
         let end = text.run_of(at + len, usize::MAX, Class::Both64);
         if end - start < 20 {
@@ -89,7 +89,7 @@ impl Decoded {
         }
     }
 
-    /// Whether what is encoded in the run from `start` to `end` holds a secret near `at`.
+    /// Returns true if the text encoded in the run from `start` to `end` holds a secret near `at`.
     fn holds_secret(
         &mut self,
         text: &Text<'_>,
@@ -121,7 +121,7 @@ impl Decoded {
         stretch.holds_secret(from, to)
     }
 
-    /// Lines as mail and `base64` wrap them: what is encoded goes on over line breaks. Hides the lines that hold a secret.
+    /// Joins lines as mail and `base64` wrap them, and hides those that hold a secret.
     fn wrapped(&mut self, text: &Text<'_>, start: usize, end: usize, out: &mut Out) -> bool {
         let width = end - start;
         let line = |i: usize| {
@@ -204,23 +204,24 @@ impl Decoded {
 /// A stretch of a run in plain text.
 #[derive(Default)]
 struct Stretch {
-    /// Where in the text it begins and ends.
+    /// The first byte in the text and the one after the last.
     from: usize,
     to: usize,
     plain: Vec<u8>,
-    /// By byte of `plain`: how many before it are fit to print.
+    /// By byte of `plain`: the number of printable bytes before it.
     printable: Vec<u32>,
-    /// Up to here anchors in `plain` have been judged.
+    /// The place in `plain` up to which anchors have been judged.
     judged: usize,
     /// Anchors in `plain` that are secrets.
     secrets: Vec<usize>,
-    /// Of `plain`, as it is now.
+    /// The memory of the pass over `plain`.
     memory: Option<Box<Memory>>,
 }
 
 impl Stretch {
-    /// Decodes on, so that all from `from` to `to` is there, and some more of what goes on to `end`; `from` and `to` are
-    /// whole groups away from where groups begin, but for the end of a run.
+    /// Decodes on, so that all from `from` to `to` is there, and some more of a run that goes on to
+    /// `end`; `from` and `to` are whole groups away from where groups begin, but for the end of a
+    /// run.
     fn cover(&mut self, notation: Notation, text: &Text<'_>, from: usize, to: usize, end: usize) {
         if !(self.from <= from && from < self.to) {
             *self = Self {
@@ -249,7 +250,8 @@ impl Stretch {
         self.to = to;
     }
 
-    /// Whether there is a secret whose anchor stands between `from` and `to`, in text that is fit to print.
+    /// Returns true if there is a secret whose anchor is between `from` and `to`, in printable
+    /// text.
     fn holds_secret(&mut self, from: usize, to: usize) -> bool {
         let to = to.min(self.plain.len());
         if from >= to {

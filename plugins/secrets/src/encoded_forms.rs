@@ -1,4 +1,4 @@
-//! What telling literals become in base64 and hexadecimal.
+//! Telling literals in base64 and hexadecimal.
 
 use crate::rules::tokens;
 

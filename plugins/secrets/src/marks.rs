@@ -1,6 +1,6 @@
 //! Marks that an earlier pass left behind.
 
-/// How a mark begins.
+/// The beginning of a mark.
 pub(crate) const MARK: &[u8] = b"[redacted:";
 
 /// The marks that an earlier pass left behind; most texts have none.
@@ -23,7 +23,7 @@ impl Marks {
         self.0
     }
 
-    /// Whether `at` lies in a mark.
+    /// Returns true if `at` is in a mark.
     pub(crate) fn around(&self, bytes: &[u8], at: usize) -> bool {
         if !self.0 {
             return false;

@@ -1,16 +1,17 @@
-//! What one pass over a text remembers: of each question whose answer does not depend on who asks, the last answer. So
-//! text in which anchors stand close together costs about what it is long, not that times how far the rules look.
+//! The memory of one pass over a text: of each question whose answer does not depend on who asks,
+//! the last answer. A text in which anchors are close together costs about its length, not its
+//! length times the reach of the rules.
 
 use std::cell::Cell;
 
 use crate::class::{CLASSES, Class};
 
-/// Walks over text that anything may follow, up to a place that only what stands there decides about.
+/// Walks over text that anything may follow, up to a place that only the bytes there decide about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Walk {
     /// To the end of an unquoted value.
     Unquoted,
-    /// To the end of the line or of the string that a header stands in.
+    /// To the end of the line or of the string that holds a header.
     Header,
     /// To the end of the line.
     LineEnd,
@@ -99,7 +100,7 @@ impl Memory {
         start.max(floor)
     }
 
-    /// From where on a walk that begins at `from` may end: what lies before is known.
+    /// The place from which on a walk that begins at `from` may end: the text before it is known.
     pub(crate) fn walked(&self, walk: Walk, from: usize) -> usize {
         let (start, to) = self.walks[walk as usize].get();
         if start <= from && from < to { to } else { from }
@@ -116,7 +117,7 @@ impl Memory {
         }
     }
 
-    /// Whether a sign does not begin in `bytes` from `from` to `to`.
+    /// Returns true if a sign does not begin in `bytes` from `from` to `to`.
     pub(crate) fn lacks(&self, bytes: &[u8], from: usize, to: usize, sign: Sign) -> bool {
         let known = &self.absent[sign as usize];
         let (start, end) = known.get();
@@ -133,7 +134,8 @@ impl Memory {
         i >= to
     }
 
-    /// Where the line that holds `i` begins, not before `floor`; `begins` says where one does.
+    /// The start of the line that holds `i`, not before `floor`; `begins` returns true where a line
+    /// begins.
     pub(crate) fn line_start(
         &self,
         i: usize,

@@ -1,9 +1,9 @@
-//! Where a value begins and ends: quotes in any notation, and what ends a value without them.
+//! The extent of a value: quotes in any notation, and the ends of a value without quotes.
 
 use crate::memory::Walk;
 use crate::text::Text;
 
-/// A quote: its character and the number of backslashes in front of it, which tells how deep in strings it stands.
+/// A quote: its character, and the number of backslashes before it, which is its depth in strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quote {
     pub(crate) mark: u8,
@@ -11,7 +11,7 @@ pub(crate) struct Quote {
     pub(crate) length: usize,
 }
 
-/// The quote at `i`, with its backslashes; also written as an HTML entity, percent-encoded, or `\u0022`.
+/// The quote at `i`, with its backslashes; also as an HTML entity, percent-encoded, or `\u0022`.
 pub(crate) fn quote_at(text: &Text<'_>, i: usize) -> Option<Quote> {
     let b = text.at(i);
     match b {
@@ -78,7 +78,7 @@ pub(crate) fn quote_at(text: &Text<'_>, i: usize) -> Option<Quote> {
     }
 }
 
-/// Where the string that `quote` opened, with its first character at `from`, ends.
+/// The end of the string that `quote` opened, with its first character at `from`.
 pub(crate) fn quoted_end(text: &Text<'_>, from: usize, quote: Quote) -> usize {
     let mut i = from;
     loop {
@@ -144,7 +144,7 @@ fn ends_a_value(b: u8) -> bool {
     )
 }
 
-/// How an unquoted value is delimited.
+/// The place of an unquoted value, which decides about its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Inside a URL or a form body: `&` ends it.
@@ -156,7 +156,7 @@ pub(crate) enum Place {
 /// The longest unquoted value.
 pub(crate) const LONGEST_BARE: usize = 1536;
 
-/// Where the unquoted value at `from` ends.
+/// The end of the unquoted value at `from`.
 pub(crate) fn unquoted_end(text: &Text<'_>, from: usize, place: Place) -> usize {
     let step = |i: usize| {
         let b = text.at(i);
@@ -215,7 +215,7 @@ pub(crate) fn unquoted_end(text: &Text<'_>, from: usize, place: Place) -> usize 
     i
 }
 
-/// Whether `=`, or a colon and a blank, follows the next word: `a=1,b=2`.
+/// Returns true if `=`, or a colon and a blank, follows the next word: `a=1,b=2`.
 fn starts_next_member(text: &Text<'_>, i: usize) -> bool {
     if ends_a_value(text.at(i)) || matches!(text.at(i), b'"' | b'\'' | b'\\') {
         return true;
@@ -229,7 +229,7 @@ fn starts_next_member(text: &Text<'_>, i: usize) -> bool {
         && (text.at(end) == b'=' && text.at(end + 1) != b'=' || text.starts(end, b": "))
 }
 
-/// Whether the bracket at `i` and what follows ends the value.
+/// Returns true if the bracket at `i` and the bytes behind it end the value.
 fn closes(text: &Text<'_>, i: usize) -> bool {
     let end = text.run_most(i, 64, |b| {
         matches!(

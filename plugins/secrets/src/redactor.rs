@@ -87,7 +87,8 @@ impl Redactor for Secrets {
 worker_plugin::redactor!(Secrets);
 
 impl Secrets {
-    /// The secrets in `bytes` whose anchors start at or after `decided`, and up to where that is final.
+    /// The secrets in `bytes` whose anchors start at or after `decided`, and the place up to which
+    /// that is final.
     pub fn find(&self, bytes: &[u8], decided: usize, last: bool) -> (Vec<Found>, usize) {
         let mut out = Out::default();
         let mut settled = if last {
@@ -128,7 +129,7 @@ impl Secrets {
                 found.end = found.end.min(bytes.len());
                 found.start = found.start.min(found.end);
             }
-            // What an earlier pass left behind is no part of a secret: a second pass changes nothing.
+            // The mark of an earlier pass is no part of a secret: a second pass changes nothing.
             if marks.any() {
                 let mut kept = before;
                 for i in before..out.found.len() {
@@ -161,8 +162,8 @@ impl Secrets {
             own.find(bytes, decided, &mut judge);
         }
         if !last {
-            // Never between an anchor and the beginning of its hits. Where a hit ends does not matter: what begins in
-            // decided text is final.
+            // Never between an anchor and the beginning of its hits. The end of a hit does not
+            // matter: what begins in decided text is final.
             causes.sort_unstable();
             for &(at, start) in causes.iter().rev() {
                 if at < settled && start >= settled {
@@ -186,8 +187,8 @@ impl Secrets {
     }
 }
 
-/// From where on more text may still change what is found: a line without its end, and lines of base64 that may turn
-/// out to be a key when its footer comes.
+/// The place from which on more text may still change the verdict: a line without its end, and
+/// lines of base64 that may turn out to be a key when its footer comes.
 fn open_tail(bytes: &[u8], decided: usize) -> usize {
     let floor = bytes.len().saturating_sub(LOOKBEHIND).max(decided);
     let mut start = bytes.len();

@@ -1,4 +1,4 @@
-//! What every rule is made of: how it is called, how far it looks, and what it finds.
+//! The parts of every rule: its call, its reach, and its hits.
 
 use std::borrow::Cow;
 
@@ -66,7 +66,24 @@ impl Family {
     }
 }
 
-/// How far a rule looks.
+/// Makes a family of each row of a table: the literals of the row of an index, the rule that judges
+/// them, and its reach.
+macro_rules! families {
+    ($table:expr, |$row:ident| $literals:expr, $rule:expr, $reach:expr) => {
+        &{
+            let mut families = [Family::new(&[], |_, _, _, _| (), $reach); $table.len()];
+            let mut $row = 0;
+            while $row < $table.len() {
+                families[$row] = Family::row($literals, $rule, $row, $reach);
+                $row += 1;
+            }
+            families
+        }
+    };
+}
+pub(crate) use families;
+
+/// The reach of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reach {
     /// Bytes before the anchor in which a hit may start.
@@ -75,7 +92,7 @@ pub(crate) struct Reach {
     pub(crate) ahead: usize,
 }
 
-/// Looks at most this far back for context.
+/// The most bytes back that a rule looks for context.
 pub(crate) const BEHIND: usize = 512;
 
 pub(crate) const NEAR: Reach = Reach {
@@ -110,11 +127,11 @@ pub struct Found {
     pub start: usize,
     /// One past the last byte.
     pub end: usize,
-    /// What it is.
+    /// The kind of secret.
     pub label: Cow<'static, str>,
 }
 
-/// What the rules put their hits into.
+/// The hits of the rules.
 #[derive(Default)]
 pub(crate) struct Out {
     pub(crate) found: Vec<Found>,

@@ -1,6 +1,6 @@
-//! What a value consists of, and whether it reads like words.
+//! The composition of a value, and the words in it.
 
-/// What a value is made of.
+/// The composition of a value.
 pub(crate) struct Shape {
     pub(crate) len: usize,
     pub(crate) digits: usize,
@@ -57,8 +57,8 @@ impl Shape {
     }
 }
 
-/// As much of a value as tells what it is: what is random, or no value, shows it early. Values may stand close together,
-/// each in the one before.
+/// The head of a value, which tells what it is: a random value shows it early. Values may be close
+/// together, each in the one before.
 pub(crate) fn head(value: &[u8]) -> &[u8] {
     &value[..value.len().min(256)]
 }
@@ -87,8 +87,8 @@ pub(crate) fn has_odd_special(value: &[u8]) -> bool {
     })
 }
 
-/// Whether the parts read like words, numbers or abbreviations: `my-app-config`, `getUserName`, `rc-2`. Of many parts
-/// a few may be odd, as in `bn_mul4x_mont_gather`.
+/// Returns true if the parts read like words, numbers or abbreviations: `my-app-config`,
+/// `getUserName`, `rc-2`. Of many parts a few may be odd, as in `bn_mul4x_mont_gather`.
 pub(crate) fn wordy(value: &[u8]) -> bool {
     let (mut letters, mut parts, mut odd, mut odd_length) = (0, 0, 0, 0);
     for part in value.split(|b| !b.is_ascii_alphanumeric()) {
@@ -147,13 +147,13 @@ fn words_with_digits(part: &[u8], digits: usize) -> bool {
                 && part[0].is_ascii_uppercase())
 }
 
-/// Whether letters look like a word or several words run together in some usual way.
+/// Returns true if letters look like a word or several words run together in some usual way.
 pub(crate) fn word_like(letters: &[u8]) -> bool {
     if letters.len() <= 4 {
         return letters.iter().all(u8::is_ascii_alphabetic);
     }
-    // Upper case letters; changes from lower to upper case, and capitals behind capitals; the consonants of now and the
-    // most in a row.
+    // Upper case letters; changes from lower to upper case, and capitals behind capitals; the
+    // consonants of now and the most in a row.
     let (mut upper, mut humps, mut drops) = (0, 0, 0);
     let (mut vowels, mut rare, mut run, mut longest) = (0, 0, 0, 0);
     let mut previous = 0;
@@ -175,7 +175,7 @@ pub(crate) fn word_like(letters: &[u8]) -> bool {
                 rare += usize::from(matches!(other, b'q' | b'x' | b'z' | b'j'));
                 run += 1;
                 longest = longest.max(run);
-                // No word, however it goes on; only a short abbreviation in capitals may be so.
+                // No word, whatever follows; only a short abbreviation in capitals may be so.
                 if run > 4 && letters.len() > 5 {
                     return false;
                 }

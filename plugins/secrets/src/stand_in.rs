@@ -3,7 +3,7 @@
 use crate::lists::{Heads, Words};
 use crate::shape::{Shape, head, wordy};
 
-/// Something that stands for a value kept elsewhere.
+/// Returns true if a value stands for one kept elsewhere.
 pub(crate) fn is_reference(value: &[u8], quoted: bool) -> bool {
     let starts = |with: &str| {
         value
@@ -215,7 +215,7 @@ fn is_time_or_version(value: &[u8]) -> bool {
     seps >= 2 && digits + seps == value.len() && digits >= 3 && value.len() <= 32
 }
 
-/// An e-mail address or a host name with a port.
+/// Returns true for an e-mail address.
 fn is_address(value: &[u8]) -> bool {
     let Some(at) = value.iter().position(|&b| b == b'@') else {
         return false;
@@ -234,7 +234,7 @@ fn is_address(value: &[u8]) -> bool {
         })
 }
 
-/// A value that says it is none.
+/// Returns true if a value says that it is none.
 pub(crate) fn is_placeholder(value: &[u8]) -> bool {
     static WHOLE: Words = Words::new(&[
         "password",

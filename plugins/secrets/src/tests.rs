@@ -70,7 +70,7 @@ fn ordinary_text_of_the_samples_stays_as_it_is() {
     judge("own-negatives.jsonl");
 }
 
-/// What is found when the text comes in two pieces, the first one without its end in sight.
+/// The secrets found in a text that comes in two pieces, the first one without its end in sight.
 fn in_two(secrets: &Secrets, text: &[u8], cut: usize) -> Vec<Found> {
     let (mut found, settled) = secrets.find(&text[..cut], 0, false);
     found.retain(|found| found.start < settled);

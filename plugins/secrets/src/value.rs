@@ -1,4 +1,4 @@
-//! Whether a value can be a secret.
+//! The verdict on a value.
 
 use crate::codec::decode;
 use crate::names::{Kind, Name};
@@ -25,7 +25,7 @@ impl Value {
         }
     }
 
-    /// The same where what stands around it leaves no doubt.
+    /// The same value where the text around it leaves no doubt.
     pub(crate) fn sure(self) -> Self {
         Self::quoted(self.start, self.end)
     }
@@ -48,7 +48,7 @@ pub(crate) fn accept(text: &Text<'_>, value: Value, name: Name, out: &mut Out) -
     true
 }
 
-/// Whether a value under a name of this kind can be a secret.
+/// Returns true if a value under a name of this kind can be a secret.
 pub(crate) fn plausible(value: &[u8], kind: Kind, quoted: bool) -> bool {
     if value.len() > 8192 {
         return false;
@@ -140,7 +140,7 @@ fn telling(value: &[u8], kind: Kind, quoted: bool) -> bool {
     }
 }
 
-/// Whether a bare string, without a name, looks random enough to be a credential.
+/// Returns true if a string without a name looks random enough to be a credential.
 pub(crate) fn random(value: &[u8]) -> bool {
     let value = head(value);
     let shape = Shape::of(value);

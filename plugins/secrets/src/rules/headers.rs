@@ -131,7 +131,7 @@ fn line_end_of(text: &Text<'_>, from: usize) -> usize {
     j
 }
 
-/// `Bearer xyz`, wherever it stands.
+/// `Bearer xyz`, anywhere.
 pub(crate) fn bearer_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     if alnum(text.before(at)) {
         return;

@@ -1,9 +1,11 @@
 //! Private keys in their many wrappings, and signed tokens.
 
+use std::slice;
+
 use crate::boundary::starts_here;
 use crate::class::{alnum, base64, base64url, hex};
 use crate::quoting::quote_at;
-use crate::rule::{Family, KEY, KEY_BLOCK, NEAR, Out};
+use crate::rule::{Family, KEY, KEY_BLOCK, NEAR, Out, families};
 use crate::shape::{Shape, wordy};
 use crate::text::Text;
 
@@ -17,18 +19,6 @@ pub(crate) const RULES: &[Family] = &[
     Family::new(&["openvpn static key"], static_key_rule, NEAR),
     Family::new(&["private-lines:"], ppk_rule, KEY),
     Family::new(&["private-mac:"], ppk_mac_rule, NEAR),
-    Family::new(
-        &[
-            "mii",
-            "mhcca",
-            "migka",
-            "migha",
-            "mc4ca",
-            "b3blbnnzac1rzxktdj",
-        ],
-        bare_key_rule,
-        KEY,
-    ),
     Family::new(&["eyj"], jwt_rule, NEAR),
     Family::new(JWK_MEMBERS, jwk_rule, NEAR),
     Family::new(
@@ -81,7 +71,7 @@ fn body(text: &Text<'_>, from: usize, out: &mut Out) {
             break;
         }
         let Some((chunk, chunk_end)) = chunk(text, line, lines > 0) else {
-            // `Proc-Type: 4,ENCRYPTED`, `Comment: ...`: headers of the body; a few at its beginning.
+            // `Proc-Type: 4,ENCRYPTED`, `Comment: ...`: a few headers at the body's beginning.
             if lines < 8
                 && start.is_none()
                 && let Some(next) = header_line(text, line)
@@ -159,7 +149,7 @@ fn separators(text: &Text<'_>, from: usize) -> usize {
     }
 }
 
-/// A run of base64 at `line`, or as the last word of the line: a log may put a time before each line.
+/// A run of base64 at `line`, or as the last word of the line: a log may put a time before it.
 fn chunk(text: &Text<'_>, line: usize, inside: bool) -> Option<(usize, usize)> {
     // Written in JSON, a slash may be escaped; in a URL, plus, slash and equals.
     let run = |from: usize| {
@@ -333,25 +323,68 @@ pub(crate) fn ppk_mac_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out
     }
 }
 
+/// A beginning of a private key in base64, without a header.
+struct Beginning {
+    /// The literal as it is written.
+    literal: &'static str,
+    /// The bytes that follow at a distance from the literal's start: any of these.
+    then: (usize, &'static [&'static str]),
+}
+
+const BEGINNINGS: &[Beginning] = &[
+    // DER: SEQUENCE, then INTEGER 0 (PKCS#1: 0 and the modulus; PKCS#8: 0 and the algorithm).
+    Beginning {
+        literal: "MII",
+        then: (6, &["IBAA", "IBAD"]),
+    },
+    Beginning {
+        literal: "MHcCA",
+        then: (0, &["MHcCAQEE"]),
+    },
+    Beginning {
+        literal: "MIGkA",
+        then: (0, &["MIGkAgEB"]),
+    },
+    Beginning {
+        literal: "MIGHA",
+        then: (0, &["MIGHAgEA"]),
+    },
+    Beginning {
+        literal: "MC4CA",
+        then: (0, &["MC4CAQAw"]),
+    },
+    // OpenSSH.
+    Beginning {
+        literal: "b3BlbnNzaC1rZXktdj",
+        then: (0, &["b3BlbnNzaC1rZXktdj"]),
+    },
+];
+
+/// The beginnings of keys, a family a row.
+pub(crate) const BARE: &[Family] = families!(
+    BEGINNINGS,
+    |row| slice::from_ref(&BEGINNINGS[row].literal),
+    bare_key_rule,
+    KEY
+);
+
 /// The first bytes of a DER or OpenSSH private key, in base64, without a header.
-pub(crate) fn bare_key_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+fn bare_key_rule(text: &Text<'_>, at: usize, _len: usize, row: usize, out: &mut Out) {
     if base64(text.before(at))
         && !(matches!(text.before(at), b'n' | b'r') && text.at(at.wrapping_sub(2)) == b'\\')
         && text.before(at) != b'='
     {
         return;
     }
-    let literal = text.slice(at, at + len);
-    let private = match literal {
-        // SEQUENCE, then INTEGER 0 (PKCS#1: 0 and the modulus; PKCS#8: 0 and the algorithm).
-        b"MII" => text.starts(at + 6, b"IBAA") || text.starts(at + 6, b"IBAD"),
-        b"MHcCA" => text.starts(at, b"MHcCAQEE"),
-        b"MIGkA" => text.starts(at, b"MIGkAgEB"),
-        b"MIGHA" => text.starts(at, b"MIGHAgEA"),
-        b"MC4CA" => text.starts(at, b"MC4CAQAw"),
-        _ => literal == b"b3BlbnNzaC1rZXktdj",
-    };
-    if private {
+    let Beginning {
+        literal,
+        then: (distance, then),
+    } = BEGINNINGS[row];
+    if text.starts(at, literal.as_bytes())
+        && then
+            .iter()
+            .any(|then| text.starts(at + distance, then.as_bytes()))
+    {
         body(text, at, out);
     }
 }

@@ -23,6 +23,7 @@ pub(crate) const ALL: &[&[Family]] = &[
     files::notations::RULES,
     files::printed::RULES,
     keys::RULES,
+    keys::BARE,
     files::kubernetes::RULES,
     tokens::inside::RULES,
     cli::options::RULES,

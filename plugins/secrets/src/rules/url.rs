@@ -32,7 +32,7 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     if text.lacks(from, LONGEST, sign) {
         return;
     }
-    // The authority with all that can be part of a sloppy password, up to the last `@` before the path.
+    // The authority with all parts of a sloppy password, up to the last `@` before the path.
     let mut colon = None;
     let mut mark = None;
     let mut slash = None;

@@ -40,7 +40,7 @@ pub fn rows(file: &str) -> Vec<Row> {
         .collect()
 }
 
-/// What the host makes of hits: one mark where several overlap, with the label of the first.
+/// Makes marks of hits, as the host does: one where several overlap, with the label of the first.
 pub fn marks(mut hits: Vec<Mark>) -> Vec<Mark> {
     hits.sort_by_key(|hit| (hit.start, Reverse(hit.end)));
     let mut marks: Vec<Mark> = Vec::new();

@@ -1,10 +1,10 @@
-//! What stands between a name and its value.
+//! The link between a name and its value.
 
 use crate::class::alnum;
 use crate::quoting::quote_at;
 use crate::text::Text;
 
-/// What connects a name and its value.
+/// The connection of a name and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
     Assign,
@@ -17,7 +17,7 @@ pub(super) enum Link {
     Cell,
 }
 
-/// What follows a name, and where the value starts.
+/// The link behind a name, and the first byte of the value.
 pub(super) fn link(text: &Text<'_>, start: usize, name_end: usize) -> Option<(Link, usize)> {
     let mut i = name_end;
     let name_quote = quote_at(text, i);
@@ -107,7 +107,7 @@ pub(super) fn link(text: &Text<'_>, start: usize, name_end: usize) -> Option<(Li
     }
 }
 
-/// `: &str =`, `: string =`, `: Option<String> =`: where the value starts behind a type.
+/// The first byte of the value behind a type: `: &str =`, `: string =`, `: Option<String> =`.
 fn annotated(text: &Text<'_>, from: usize) -> Option<usize> {
     let i = text.blanks(from);
     let end = text.run(i, |b| {

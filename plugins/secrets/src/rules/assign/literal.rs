@@ -50,8 +50,8 @@ pub(super) fn bare(text: &Text<'_>, from: usize, place: Place) -> Value {
     }
 }
 
-/// A string that is put together from several literals: `"abc" + "def"`, `"abc" "def"`, over lines as well. They are
-/// judged as one.
+/// A string that is put together from several literals: `"abc" + "def"`, `"abc" "def"`, over lines
+/// as well. They are judged as one.
 pub(super) fn joined(text: &Text<'_>, first: Value, name: Name, out: &mut Out) -> bool {
     let mut pieces = [(0, 0); 16];
     pieces[0] = (first.start, first.end);
@@ -110,7 +110,8 @@ pub(super) fn joined(text: &Text<'_>, first: Value, name: Name, out: &mut Out) -
     true
 }
 
-/// A literal inside a constructor, or the fallback behind a reference: `String::from("...")`, `process.env.X || "..."`.
+/// A literal inside a constructor, or the fallback behind a reference: `String::from("...")`,
+/// `process.env.X || "..."`.
 pub(super) fn wrapped(text: &Text<'_>, from: usize, name: Name, out: &mut Out) {
     // Beyond this nothing is looked at.
     const REACH: usize = 240;

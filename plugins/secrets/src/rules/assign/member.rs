@@ -142,7 +142,8 @@ fn shell_default(text: &Text<'_>, value: Value, name: Name, out: &mut Out) -> bo
     accept(text, Value::quoted(start, end), name, out)
 }
 
-/// A quoted value that holds more than the secret: `"auth": "user:password"` in base64, `"Bearer xyz"`.
+/// A quoted value that holds more than the secret: `"auth": "user:password"` in base64, `"Bearer
+/// xyz"`.
 fn pairs(text: &Text<'_>, value: Value, name: Name, out: &mut Out) {
     let bytes = text.slice(value.start, value.end);
     if let Some(space) = bytes.iter().position(|&b| b == b' ') {

@@ -20,7 +20,7 @@ use super::words::blank;
 /// Literals, the rule that judges them, and how far it looks.
 pub(crate) const RULES: &[Family] = &[Family::new(NAMES, rule, NEAR)];
 
-/// What may stand in a secret's name. Every hit is part of an identifier that [`classify`] judges.
+/// The literals of names of secrets. Every hit is part of an identifier that [`classify`] judges.
 pub(crate) const NAMES: &[&str] = &[
     "pass",
     "pwd",
@@ -169,7 +169,8 @@ pub(crate) fn rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     }
 }
 
-/// A name of several words in prose or a form: `API key: ...`, `the client key is ...`. The value must look random.
+/// A name of several words in prose or a form: `API key: ...`, `the client key is ...`. The value
+/// must look random.
 fn spaced(text: &Text<'_>, start: usize, name_end: usize, out: &mut Out) {
     if text.before(start) != b' ' {
         return;

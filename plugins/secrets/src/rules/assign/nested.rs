@@ -1,4 +1,5 @@
-//! Values that stand within something, or on the lines below: objects, lists, elements, block scalars, here-documents.
+//! Values within something, or on the lines below: objects, lists, elements, block scalars,
+//! here-documents.
 
 use super::literal::{bare, quoted};
 use crate::class::alnum;
@@ -8,8 +9,8 @@ use crate::rule::Out;
 use crate::text::Text;
 use crate::value::{Value, accept, random};
 
-/// The value among the members of an object or mapping that a name holds: `{"type": "string", "value": "..."}`,
-/// `Type: String`, `Default: ...`.
+/// The value among the members of an object or mapping that a name holds: `{"type": "string",
+/// "value": "..."}`, `Type: String`, `Default: ...`.
 pub(super) fn holder(text: &Text<'_>, from: usize, name: Name, out: &mut Out) -> bool {
     const MEMBERS: &[&str] = &[
         "value",
@@ -194,7 +195,8 @@ pub(super) fn below(text: &Text<'_>, from: usize, name: Name, block: bool, out: 
     }
 }
 
-/// Where the body of a here-document begins: `<<EOF`, `<<-'EOF'`, `$(cat <<EOF`, `<<<EOT` of PHP, `<<~EOS` of Ruby.
+/// The body of a here-document, and the extent of its mark: `<<EOF`, `<<-'EOF'`, `$(cat <<EOF`,
+/// `<<<EOT` of PHP, `<<~EOS` of Ruby.
 pub(super) fn document(text: &Text<'_>, from: usize) -> Option<(usize, usize, usize)> {
     let mut i = from;
     if text.at(i) == b'"' {

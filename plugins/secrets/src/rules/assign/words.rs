@@ -128,7 +128,8 @@ fn valued(text: &Text<'_>, option: Value, name: Name, out: &mut Out) {
     }
 }
 
-/// Whether the words before a name say that a value follows it: `login joe password x`, `set X y`, `ENV X y`.
+/// Returns true if the words before a name say that a value follows it: `login joe password x`,
+/// `set X y`, `ENV X y`.
 fn before_word(text: &Text<'_>, name_start: usize) -> bool {
     let line = text
         .line_start(name_start)

@@ -62,7 +62,7 @@ const fn command(names: &'static [&'static str], rows: &'static [(&'static str, 
     Command { names, rows }
 }
 
-/// All commands: the one table. A name stands in it once.
+/// All commands: the one table, which has each name once.
 pub(super) const COMMANDS: &[Command] = &[
     command(
         &[

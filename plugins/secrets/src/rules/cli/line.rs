@@ -67,7 +67,7 @@ pub(super) fn word(text: &Text<'_>, i: usize) -> Option<Word> {
 pub(super) struct Line<'a> {
     text: &'a Text<'a>,
     words: Vec<Word>,
-    /// Where the next word is looked for; none behind the last.
+    /// The place where the next word is looked for; none behind the last.
     next: Option<usize>,
 }
 

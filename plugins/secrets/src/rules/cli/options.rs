@@ -9,19 +9,11 @@ use super::secret::secret;
 use crate::class::alnum;
 use crate::names::classify;
 use crate::quoting::{quote_at, quoted_end};
-use crate::rule::{Family, NEAR, Out};
+use crate::rule::{Family, NEAR, Out, families};
 use crate::text::Text;
 
 /// The table of commands, a family a row.
-pub(crate) const RULES: &[Family] = &{
-    let mut families = [Family::new(&[], |_, _, _, _| (), NEAR); COMMANDS.len()];
-    let mut i = 0;
-    while i < COMMANDS.len() {
-        families[i] = Family::row(COMMANDS[i].names, rule, i, NEAR);
-        i += 1;
-    }
-    families
-};
+pub(crate) const RULES: &[Family] = families!(COMMANDS, |row| COMMANDS[row].names, rule, NEAR);
 
 /// A command of the row `index` of [`COMMANDS`], whose name of `len` bytes is at `at`.
 pub(super) fn rule(text: &Text<'_>, at: usize, len: usize, index: usize, out: &mut Out) {
@@ -57,7 +49,7 @@ fn words(text: &Text<'_>, line: &mut Line<'_>, option: &str, form: Form, out: &m
     let mut seen_option = option.is_empty();
     // The word before is an option, which may take this one as its value.
     let mut valued = false;
-    // How many words to go to the value that an option announced.
+    // The number of words before the value that an option announced.
     let mut awaited: Option<usize> = None;
     for index in 0..Line::MOST {
         let Some(word) = line.word(index) else { return };
@@ -178,7 +170,7 @@ fn long_option(bytes: &[u8]) -> bool {
         || bytes.starts_with(b"-p=")
 }
 
-/// `net use Z: \\\\server\\share PASSWORD /user:joe`: the word that is no option, no drive, and no share.
+/// `net use Z: \\\\server\\share PASSWORD /user:joe`: the word that is no option, drive or share.
 fn share(text: &Text<'_>, from: usize, out: &mut Out) {
     let mut i = from;
     for _ in 0..16 {

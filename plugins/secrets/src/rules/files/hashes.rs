@@ -11,7 +11,7 @@ pub(crate) const RULES: &[Family] = &[
     Family::new(DUMPS, dump_rule, AROUND),
 ];
 
-/// How stored password hashes begin.
+/// Beginnings of stored password hashes.
 pub(crate) const HASHES: &[&str] = &[
     "$1$",
     "$5$",

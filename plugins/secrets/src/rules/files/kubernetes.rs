@@ -40,7 +40,7 @@ pub(crate) fn kube_secret_rule(text: &Text<'_>, at: usize, len: usize, out: &mut
 
 /// A document that says only at its end that it is a Secret, as `kubectl get -o yaml` prints it.
 pub(crate) fn kube_document_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
-    // An item of a list stands deeper.
+    // An item of a list is indented.
     let depth = at - text.line_start(at);
     if !text
         .slice(at - depth, at)

@@ -8,7 +8,15 @@ use crate::value::plausible;
 
 /// Literals, the rule that judges them, and how far it looks.
 pub(crate) const RULES: &[Family] = &[
-    Family::new(NOTATIONS, notation_rule, NEAR),
+    Family::new(&["unseal key"], unseal_key_rule, NEAR),
+    Family::new(&["community "], community_rule, NEAR),
+    Family::new(&[": eap \"", ": xauth \""], ipsec_rule, NEAR),
+    Family::new(&[" on >"], redis_user_rule, NEAR),
+    Family::new(&["]:587 ", "]:465 ", "]:25 "], postfix_rule, NEAR),
+    Family::new(&["\"md5"], pgbouncer_rule, NEAR),
+    Family::new(&["x-honeycomb-team", "jfrog-art-api"], header_rule, NEAR),
+    Family::new(&["secret ip"], chap_rule, NEAR),
+    Family::new(&["chpasswd:"], cloud_init_rule, NEAR),
     Family::new(
         &[":543", ":6432:", ":*:", ":25060:", ":26257:"],
         pgpass_rule,
@@ -17,7 +25,7 @@ pub(crate) const RULES: &[Family] = &[
 ];
 
 /// `host:5432:database:user:password` of a .pgpass.
-pub(crate) fn pgpass_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+fn pgpass_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
     let mut i = at + len;
     // `:543`: one of the ports that servers side by side use.
     if text.before(i) != b':' {
@@ -44,142 +52,132 @@ pub(crate) fn pgpass_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out)
     }
 }
 
-/// What gives the value behind it away in one notation only.
-pub(crate) const NOTATIONS: &[&str] = &[
-    "unseal key",
-    "community ",
-    ": eap \"",
-    ": xauth \"",
-    " on >",
-    "]:587 ",
-    "]:465 ",
-    "]:25 ",
-    "\"md5",
-    "x-honeycomb-team",
-    "jfrog-art-api",
-    "secret ip",
-    "chpasswd:",
-];
+/// The end of the word at `i`.
+fn word(text: &Text<'_>, i: usize) -> usize {
+    text.run(i, |b| !matches!(b, 0..=b' ' | b'"' | b'\'' | b'\\' | b','))
+}
 
-/// Values of single notations.
-pub(crate) fn notation_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
-    let literal = text.slice(at, at + len).to_ascii_lowercase();
-    let word = |i: usize| text.run(i, |b| !matches!(b, 0..=b' ' | b'"' | b'\'' | b'\\' | b','));
-    let mut password = |start: usize, end: usize, label: &'static str| {
-        let bytes = text.slice(start, end);
-        if !bytes.is_empty() && plausible(bytes, Kind::Password, true) {
-            out.hit(start, end, label);
+/// Reports a value that can be a password.
+fn password(text: &Text<'_>, start: usize, end: usize, label: &'static str, out: &mut Out) {
+    let bytes = text.slice(start, end);
+    if !bytes.is_empty() && plausible(bytes, Kind::Password, true) {
+        out.hit(start, end, label);
+    }
+}
+
+/// `Unseal Key 1: ...` of Vault.
+fn unseal_key_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let i = text.run(at + len, |b| {
+        b.is_ascii_digit() || matches!(b, b' ' | b'(' | b')')
+    });
+    if text.at(i) == b':' {
+        let start = text.blanks(i + 1);
+        let end = word(text, start);
+        if end - start >= 24 {
+            password(text, start, end, "unseal-key", out);
         }
-    };
-    match literal.as_slice() {
-        // Vault: `Unseal Key 1: ...`
-        b"unseal key" => {
-            let i = text.run(at + len, |b| {
-                b.is_ascii_digit() || matches!(b, b' ' | b'(' | b')')
-            });
-            if text.at(i) == b':' {
-                let start = text.blanks(i + 1);
-                let end = word(start);
-                if end - start >= 24 {
-                    password(start, end, "unseal-key");
-                }
+    }
+}
+
+/// `snmp-server community NAME RO`, `rocommunity NAME` of SNMP.
+fn community_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let line = text.slice(text.line_start(at), at).to_ascii_lowercase();
+    let start = text.blanks(at + len);
+    let end = word(text, start);
+    let bytes = text.slice(start, end);
+    let told =
+        line.windows(4).any(|part| part == b"snmp") || matches!(line.as_slice(), b"ro" | b"rw");
+    if told && bytes.iter().any(u8::is_ascii_digit) {
+        password(text, start, end, "snmp-community", out);
+    }
+}
+
+/// `joe : EAP "PASSWORD"` of ipsec.secrets.
+fn ipsec_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let start = at + len;
+    let end = text.run(start, |b| !matches!(b, 0 | b'"' | b'\n' | b'\r'));
+    password(text, start, end, "password", out);
+}
+
+/// `user joe on >PASSWORD ~* +@all` of Redis.
+fn redis_user_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let line = text.slice(text.line_start(at), at);
+    if line
+        .windows(4)
+        .any(|part| part.eq_ignore_ascii_case(b"user"))
+    {
+        password(text, at + len, word(text, at + len), "password", out);
+    }
+}
+
+/// `[host]:587 user:PASSWORD` of Postfix.
+fn postfix_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let end = word(text, at + len);
+    let pair = text.slice(at + len, end);
+    if let Some(colon) = pair.iter().position(|&b| b == b':') {
+        password(text, at + len + colon + 1, end, "password", out);
+    }
+}
+
+/// `"joe" "md5..."` of pgbouncer's list of users.
+fn pgbouncer_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let end = text.run(at + len, |b| b.is_ascii_hexdigit());
+    if end - at - len == 32 && text.at(end) == b'"' {
+        out.hit(at + 1, end, "password-hash");
+    }
+}
+
+/// Headers whose name alone says that the value is a key.
+fn header_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let i = text.run(at + len, |b| {
+        matches!(b, b' ' | b'"' | b'\'' | b'\\' | b':' | b'=' | b',' | b')')
+    });
+    let end = text.run_back(word(text, i), 3, |b| matches!(b, b')' | b';' | b'}'));
+    if i > at + len && end >= i + 16 {
+        password(text, i, end, "api-key", out);
+    }
+}
+
+/// The head of pppd's chap-secrets, and lines of client, server, secret, addresses below it.
+fn chap_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let mut i = at + len;
+    for _ in 0..8 {
+        let line = text.run_most(i, 200, |b| !matches!(b, 0 | b'\n' | b'\r' | b'\\'));
+        let Some(next) = text.line_break(line) else {
+            return;
+        };
+        i = next;
+        for column in 0..3 {
+            let start = text.run(i, |b| matches!(b, b' ' | b'\t' | b'"'));
+            let end = word(text, start);
+            if column == 2 {
+                password(text, start, end, "password", out);
             }
+            i = end + usize::from(text.at(end) == b'"');
         }
-        // SNMP: `snmp-server community NAME RO`, `rocommunity NAME`
-        b"community " => {
-            let line = text.slice(text.line_start(at), at).to_ascii_lowercase();
-            let start = text.blanks(at + len);
-            let end = word(start);
-            let bytes = text.slice(start, end);
-            let told = line.windows(4).any(|part| part == b"snmp")
-                || matches!(line.as_slice(), b"ro" | b"rw");
-            if told && bytes.iter().any(u8::is_ascii_digit) {
-                password(start, end, "snmp-community");
-            }
+    }
+}
+
+/// `chpasswd:` of cloud-init, and lines `user:password` below it.
+fn cloud_init_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+    let mut i = at + len;
+    for _ in 0..16 {
+        let Some(next) = text.line_break(text.blanks(i)) else {
+            return;
+        };
+        let start = text.blanks(next);
+        let end = word(text, start);
+        if start == next || end == start {
+            return;
         }
-        // IPsec secrets.
-        b": eap \"" | b": xauth \"" => {
-            let start = at + len;
-            let end = text.run(start, |b| !matches!(b, 0 | b'"' | b'\n' | b'\r'));
-            password(start, end, "password");
+        let pair = text.slice(start, end);
+        if let Some(colon) = pair
+            .iter()
+            .position(|&b| b == b':')
+            .filter(|&colon| colon > 0 && colon + 1 < pair.len())
+        {
+            password(text, start + colon + 1, end, "password", out);
         }
-        // Redis: `user joe on >PASSWORD ~* +@all`
-        b" on >" => {
-            let line = text.slice(text.line_start(at), at);
-            if line
-                .windows(4)
-                .any(|part| part.eq_ignore_ascii_case(b"user"))
-            {
-                password(at + len, word(at + len), "password");
-            }
-        }
-        // Postfix: `[host]:587 user:PASSWORD`
-        b"]:587 " | b"]:465 " | b"]:25 " => {
-            let end = word(at + len);
-            let pair = text.slice(at + len, end);
-            if let Some(colon) = pair.iter().position(|&b| b == b':') {
-                password(at + len + colon + 1, end, "password");
-            }
-        }
-        // pgbouncer's userlist.
-        b"\"md5" => {
-            let end = text.run(at + len, |b| b.is_ascii_hexdigit());
-            if end - at - len == 32 && text.at(end) == b'"' {
-                out.hit(at + 1, end, "password-hash");
-            }
-        }
-        b"x-honeycomb-team" | b"jfrog-art-api" => {
-            let i = text.run(at + len, |b| {
-                matches!(b, b' ' | b'"' | b'\'' | b'\\' | b':' | b'=' | b',' | b')')
-            });
-            let end = word(i);
-            let end = text.run_back(end, 3, |b| matches!(b, b')' | b';' | b'}'));
-            if i > at + len && end >= i + 16 {
-                password(i, end, "api-key");
-            }
-        }
-        // The head of pppd's chap-secrets: client, server, secret, addresses.
-        b"secret ip" => {
-            let mut i = at + len;
-            for _ in 0..8 {
-                let line = text.run_most(i, 200, |b| !matches!(b, 0 | b'\n' | b'\r' | b'\\'));
-                let Some(next) = text.line_break(line) else {
-                    return;
-                };
-                i = next;
-                for column in 0..3 {
-                    let start = text.run(i, |b| matches!(b, b' ' | b'\t' | b'"'));
-                    let end = word(start);
-                    if column == 2 {
-                        password(start, end, "password");
-                    }
-                    i = end + usize::from(text.at(end) == b'"');
-                }
-            }
-        }
-        // cloud-init: the lines `user:password` below `chpasswd:`.
-        b"chpasswd:" => {
-            let mut i = at + len;
-            for _ in 0..16 {
-                let Some(next) = text.line_break(text.blanks(i)) else {
-                    return;
-                };
-                let start = text.blanks(next);
-                let end = word(start);
-                if start == next || end == start {
-                    return;
-                }
-                let pair = text.slice(start, end);
-                if let Some(colon) = pair
-                    .iter()
-                    .position(|&b| b == b':')
-                    .filter(|&colon| colon > 0 && colon + 1 < pair.len())
-                {
-                    password(start + colon + 1, end, "password");
-                }
-                i = text.run_most(end, 200, |b| !matches!(b, 0 | b'\n' | b'\r' | b'\\'));
-            }
-        }
-        _ => {}
+        i = text.run_most(end, 200, |b| !matches!(b, 0 | b'\n' | b'\r' | b'\\'));
     }
 }

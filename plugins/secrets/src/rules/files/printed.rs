@@ -1,53 +1,62 @@
 //! Secrets that a command printed.
 
 use crate::names::Kind;
-use crate::rule::{Family, NEAR, Out};
+use crate::rule::{Family, NEAR, Out, families};
 use crate::shape::wordy;
 use crate::text::Text;
 use crate::value::plausible;
 
-/// Literals, the rule that judges them, and how far it looks.
-pub(crate) const RULES: &[Family] = &[Family::new(PRINTERS, printed_rule, NEAR)];
-
 /// Commands that print a secret and nothing else.
-pub(crate) const PRINTERS: &[&str] = &[
-    "jsonpath=",
-    "go-template=",
-    "vault kv get -field",
-    "vault read -field",
-    "op read ",
-    "get-secret-value",
-    "secrets versions access",
-    "keyvault secret show",
-    "pass show ",
-    "find-generic-password",
-    "gh auth token",
-    "print-access-token",
-    "print-identity-token",
-    "get-login-password",
-    "/run/secrets/",
-    "master.key",
-    ".vault-token",
-    "auth:token",
-    "bw get password",
-    "secrets get ",
-    "create token ",
-    "token create",
+struct Printer {
+    literals: &'static [&'static str],
+    /// A piece that the line before the literal must hold, in either case; none if empty.
+    says: &'static str,
+}
+
+const PRINTERS: &[Printer] = &[
+    Printer {
+        literals: &["jsonpath=", "go-template="],
+        says: "secret",
+    },
+    Printer {
+        literals: &["/run/secrets/", "master.key", ".vault-token"],
+        says: "cat ",
+    },
+    Printer {
+        literals: &[
+            "vault kv get -field",
+            "vault read -field",
+            "op read ",
+            "get-secret-value",
+            "secrets versions access",
+            "keyvault secret show",
+            "pass show ",
+            "find-generic-password",
+            "gh auth token",
+            "print-access-token",
+            "print-identity-token",
+            "get-login-password",
+            "auth:token",
+            "bw get password",
+            "secrets get ",
+            "create token ",
+            "token create",
+        ],
+        says: "",
+    },
 ];
 
-/// The one word on the line below a command that prints a secret.
-pub(crate) fn printed_rule(text: &Text<'_>, at: usize, len: usize, out: &mut Out) {
+/// The table, a family a row.
+pub(crate) const RULES: &[Family] = families!(PRINTERS, |row| PRINTERS[row].literals, rule, NEAR);
+
+/// The one word on the line below a command of the row `row`.
+fn rule(text: &Text<'_>, at: usize, len: usize, row: usize, out: &mut Out) {
+    let says = PRINTERS[row].says.as_bytes();
     let line = text.slice(text.line_start(at), at);
-    let literal = text.slice(at, at + len);
-    if matches!(literal, b"jsonpath=" | b"go-template=")
+    if !says.is_empty()
         && !line
-            .windows(6)
-            .any(|part| part.eq_ignore_ascii_case(b"secret"))
-    {
-        return;
-    }
-    if matches!(literal, b"master.key" | b".vault-token" | b"/run/secrets/")
-        && !line.windows(4).any(|part| part == b"cat ")
+            .windows(says.len())
+            .any(|part| part.eq_ignore_ascii_case(says))
     {
         return;
     }

@@ -43,7 +43,7 @@ pub(crate) const COLUMNS: &[&str] = &[
 /// A line of column names, and the rows below it.
 pub(crate) fn table_rule(text: &Text<'_>, at: usize, _len: usize, out: &mut Out) {
     let line = text.line_start(at);
-    // The beginning of the line is out of sight, and with it what stands in which column.
+    // The beginning of the line is out of sight, and with it the order of the columns.
     if at - line >= BEHIND {
         return;
     }

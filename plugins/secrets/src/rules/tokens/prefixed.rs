@@ -5,26 +5,25 @@ use std::slice;
 use super::table::{Form, NEXT, TOKENS, Token, is_first};
 use crate::boundary::starts_here;
 use crate::class::{Class, base64url};
-use crate::rule::{Family, NEAR, Out};
+use crate::rule::{Family, NEAR, Out, families};
 use crate::shape::{Shape, head, wordy};
 use crate::stand_in::is_placeholder;
 use crate::text::Text;
 
 /// Prefixes, each with the first token that has it.
-pub(crate) const RULES: &[Family] = &{
-    let mut families = [Family::new(&[], |_, _, _, _| (), NEAR); TOKENS.len()];
-    let mut i = 0;
-    while i < TOKENS.len() {
-        if is_first(i) {
-            families[i] = Family::row(slice::from_ref(&TOKENS[i].prefix), rule, i, NEAR);
-        }
-        i += 1;
-    }
-    families
-};
+pub(crate) const RULES: &[Family] = families!(
+    TOKENS,
+    |row| if is_first(row) {
+        slice::from_ref(&TOKENS[row].prefix)
+    } else {
+        &[]
+    },
+    rule,
+    NEAR
+);
 
-/// A prefix hit: takes what follows, checks length and that it reads like no word. `first` is the first token with this
-/// prefix.
+/// A prefix: takes what follows, checks its length and that it reads like no word. `first` is the
+/// first token with this prefix.
 fn rule(text: &Text<'_>, at: usize, _len: usize, first: usize, out: &mut Out) {
     let mut i = first;
     while !judge(text, at, &TOKENS[i], out) {
@@ -106,7 +105,7 @@ fn judge(text: &Text<'_>, at: usize, token: &Token, out: &mut Out) -> bool {
     true
 }
 
-/// Whether the part behind the prefix is random, not words or a stand-in.
+/// Returns true if the part behind the prefix is random, not words or a stand-in.
 fn telling(body: &[u8], token: &Token) -> bool {
     let body = head(body);
     let shape = Shape::of(body);
@@ -116,7 +115,7 @@ fn telling(body: &[u8], token: &Token) -> bool {
     if matches!(token.form, Form::Exactly(_)) && token.class == Class::Upper {
         return shape.digits > 0 || shape.distinct >= 8;
     }
-    // Behind a long prefix, what has all three kinds of characters is no word, however it is put together.
+    // Behind a long prefix, a mixture of all three kinds of characters is no word.
     let mixed = shape.digits > 1 && shape.lower > 1 && shape.upper > 1;
     let issued = token.class == Class::Upper && shape.digits >= 2 && shape.distinct >= 9;
     if wordy(body) && !issued && !(mixed && !token.bounded && token.prefix.len() > 4) {

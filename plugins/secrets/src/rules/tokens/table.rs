@@ -11,7 +11,7 @@ pub(super) enum Form {
     Plain,
     /// The same, or lower-case letters only where there are very many.
     Letters,
-    /// So many characters of the class: followed by more it is something else.
+    /// This number of characters of the class: with more it is something else.
     Exactly(usize),
     /// Characters of one class, whatever they read like.
     Sure,
@@ -34,7 +34,7 @@ const MANY: usize = usize::MAX;
 
 /// A kind of token: its prefix, and what follows.
 pub(crate) struct Token {
-    /// As issued.
+    /// The prefix as issued.
     pub(crate) prefix: &'static str,
     pub(super) class: Class,
     /// The fewest characters after the prefix.
@@ -46,7 +46,10 @@ pub(crate) struct Token {
 }
 
 macro_rules! tokens {
-    ($( $prefix:literal $class:ident $least:literal $label:literal $($bounded:ident)? $(, $form:expr)? ;)*) => {
+    ($(
+        $prefix:literal $class:ident $least:literal $label:literal $($bounded:ident)?
+        $(, $form:expr)? ;
+    )*) => {
         &[$( Token {
             prefix: $prefix,
             class: Class::$class,
@@ -62,9 +65,9 @@ macro_rules! tokens {
     (@form) => { Form::Plain };
 }
 
-/// Prefix, class and fewest number of what follows, label; `bounded`; the form, where it is not plain.
-/// The numbers are a little below what is issued: formats grow and shrink, and the prefixes tell
-/// enough.
+/// Kinds of tokens: prefix, class and fewest characters behind it, label, `bounded`, and the form
+/// if it is not plain. The numbers are a little below what is issued: formats grow and shrink, and
+/// the prefixes tell enough.
 pub(crate) const TOKENS: &[Token] = tokens! {
     // Code hosting and CI.
     "ghp_" Word 30 "github-token";
@@ -166,7 +169,8 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "1//0" Url 30 "google-refresh-token" bounded;
     "4/0A" Url 30 "google-oauth-code" bounded;
     "4%2F0A" Url 30 "google-oauth-code" bounded;
-    "AAAA" Url 7 "firebase-server-key" bounded, Joined { first: (7, 7), signs: &[":"], class: Class::Url, least: 59 };
+    "AAAA" Url 7 "firebase-server-key" bounded,
+        Joined { first: (7, 7), signs: &[":"], class: Class::Url, least: 59 };
     ":APA91b" Url 60 "firebase-token", Inside;
     "GOOG1" Word 50 "google-hmac-key" bounded;
     "GOOG" Upper 20 "google-hmac-key" bounded;
@@ -377,7 +381,8 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "pat-na3-" Uuid 30 "hubspot-token";
     "pat-ap1-" Uuid 30 "hubspot-token";
     "pat" Dotted 70 "airtable-token" bounded;
-    "00D" Both64 0 "salesforce-token" bounded, Joined { first: (7, 17), signs: &["!", "%21"], class: Class::Dotted, least: 40 };
+    "00D" Both64 0 "salesforce-token" bounded,
+        Joined { first: (7, 17), signs: &["!", "%21"], class: Class::Dotted, least: 40 };
     "3MVG9" Dotted 60 "salesforce-key";
     "5Aep861" Dotted 40 "salesforce-token";
     "ATTA" Hex 60 "trello-token";
@@ -386,9 +391,12 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "p8e-" Word 28 "adobe-secret" bounded;
     "p8e-" Url 28 "adobe-secret" bounded;
     "eyJraW" Any64 400 "adobe-token";
-    "1/1" Number 0 "asana-token" bounded, Joined { first: (0, MANY), signs: &[":"], class: Class::Hex, least: 29 };
-    "2/1" Number 0 "asana-token" bounded, Joined { first: (0, MANY), signs: &[":"], class: Class::Hex, least: 29 };
-    "pk_" Digits 0 "clickup-token" bounded, Joined { first: (0, MANY), signs: &["_"], class: Class::Upper, least: 29 };
+    "1/1" Number 0 "asana-token" bounded,
+        Joined { first: (0, MANY), signs: &[":"], class: Class::Hex, least: 29 };
+    "2/1" Number 0 "asana-token" bounded,
+        Joined { first: (0, MANY), signs: &[":"], class: Class::Hex, least: 29 };
+    "pk_" Digits 0 "clickup-token" bounded,
+        Joined { first: (0, MANY), signs: &["_"], class: Class::Upper, least: 29 };
     // Data and operations.
     "pscale_tkn_" Dotted 30 "planetscale-token";
     "pscale_oauth_" Dotted 30 "planetscale-token";
@@ -542,7 +550,7 @@ pub(crate) const TOKENS: &[Token] = tokens! {
     "civo_" Word 30 "civo-token";
 };
 
-/// By token: the next one with the same prefix; itself for none.
+/// By token: the next one with the same prefix; the token itself for none.
 pub(super) static NEXT: [u16; TOKENS.len()] = {
     let mut next = [0; TOKENS.len()];
     let mut i = 0;
@@ -561,7 +569,7 @@ pub(super) static NEXT: [u16; TOKENS.len()] = {
     next
 };
 
-/// Whether no token before this one has its prefix.
+/// Returns true if no token before this one has its prefix.
 pub(super) const fn is_first(index: usize) -> bool {
     let mut i = 0;
     while i < index {
