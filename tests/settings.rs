@@ -1,6 +1,8 @@
 //! Settings: where they come from, what is refused, and that the documents say what the table in code says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+extern crate mcp_codex_worker_settings as settings;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -44,8 +46,10 @@ impl User {
 }
 
 fn root() -> PathBuf {
+    // `host/crates/settings`, below the repository.
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
+        .ancestors()
+        .nth(3)
         .unwrap()
         .to_owned()
 }
