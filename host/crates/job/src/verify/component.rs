@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -14,17 +14,15 @@ use serde_json::Value;
 use super::verdict::{Cause, CheckVerdict, Outcome};
 use super::{Evidence, Place, made};
 use crate::checks::{CommandCheck, CommandLine};
-use plugins::PluginSet;
+use plugins::{Limits, PluginSet};
 use plugins::check::{
-    Change, ChangedFile, Command, Finding, Output, ReadError, Report, Severity, Snapshot,
+    Change, ChangedFile, Command, Finding, LinePage, Output, ReadError, Report, Severity, Side,
+    Snapshot,
 };
 use process::Exit;
 use redact::Redactor;
 use redact::text;
-use workspace::{ChangeKind, Changes, FilePath, Root, Selection};
-
-/// The most that a diff gives a component.
-const DIFF_BYTES: u64 = 16 << 20;
+use workspace::{ChangeKind, ChangedLines, Changes, FilePath, LineSide, Root, Selection};
 
 /// The files that `find` gives, and those that it looks at.
 const FOUND: usize = 10_000;
@@ -62,6 +60,7 @@ pub(super) async fn run(
         root: place.root.clone(),
         work_dir: place.work_dir.clone(),
         commands: ran.commands.clone(),
+        lines: Mutex::default(),
     };
     // Loading compiles the component when it is not cached: not on a thread that serves others.
     let (set, plugin, settings) = (
@@ -222,9 +221,47 @@ struct View {
     root: Root,
     work_dir: PathBuf,
     commands: Vec<(Command, Arc<str>)>,
+    /// The lines that were asked for last: pages of one file come one after the other.
+    lines: Mutex<Option<(FilePath, LineSide, Arc<ChangedLines>)>>,
 }
 
+/// Where git looks for the NUL byte of a binary file.
+const BINARY_WITHIN: u64 = 8000;
+
 impl View {
+    /// Whether a file is no text. One that was too long to be kept is so where its beginning says it: the rest of it is
+    /// for the checks to miss, and to fail for.
+    fn is_binary(&self, file: &workspace::ChangedFile) -> bool {
+        if !file.unreadable || file.kind == ChangeKind::Deleted {
+            return file.binary;
+        }
+        let beginning = self.tree().and_then(|tree| {
+            tree.read_at(file.path.as_path(), 0, BINARY_WITHIN)
+                .map_err(|error| ReadError::Io(error.to_string()))
+        });
+        beginning.is_ok_and(|bytes| bytes.contains(&0))
+    }
+
+    fn lines_of(
+        &self,
+        file: &workspace::ChangedFile,
+        side: LineSide,
+    ) -> Result<Arc<ChangedLines>, ReadError> {
+        let mut last = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, lines)) = last
+            .as_ref()
+            .filter(|(path, of, _)| *path == file.path && *of == side)
+        {
+            return Ok(Arc::clone(lines));
+        }
+        // Only one at a time: they may be long.
+        *last = None;
+        let lines = self.changes.changed_lines(file.path.as_bytes(), side);
+        let lines = Arc::new(lines.map_err(|error| ReadError::Io(error.to_string()))?);
+        *last = Some((file.path.clone(), side, Arc::clone(&lines)));
+        Ok(lines)
+    }
+
     fn file(&self, path: &str) -> Result<&workspace::ChangedFile, ReadError> {
         self.changes
             .files
@@ -259,7 +296,7 @@ impl Snapshot for View {
                 },
                 previous_path: file.previous_path.as_ref().map(shown),
                 size: file.size,
-                binary: file.binary,
+                binary: self.is_binary(file),
                 allowed: file.allowed,
             })
             .collect()
@@ -276,15 +313,41 @@ impl Snapshot for View {
         self.changes.diff(Selection::All, u64::MAX).bytes.len() as u64
     }
 
-    fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
-        let diff = match path {
-            None => self.changes.diff(Selection::All, DIFF_BYTES),
-            Some(path) => {
-                let file = self.file(path)?;
-                self.changes
-                    .diff(Selection::Path(file.path.as_bytes()), DIFF_BYTES)
-            }
+    fn changed_lines(
+        &self,
+        path: &str,
+        side: Side,
+        after: u64,
+        max_bytes: u32,
+    ) -> Result<LinePage, ReadError> {
+        let file = self.file(path)?;
+        let side = match side {
+            Side::Added => LineSide::Added,
+            Side::Removed => LineSide::Removed,
         };
+        LinePage::of(self.lines_of(file, side)?.after(after), max_bytes)
+    }
+
+    fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
+        let selection = match path {
+            None => Selection::All,
+            Some(path) => Selection::Path(self.file(path)?.path.as_bytes()),
+        };
+        let diff = self.changes.diff(selection, Limits::READ);
+        let omitted = diff.omitted.iter();
+        let omitted = omitted.filter_map(|omitted| self.changes.find(omitted.path.as_bytes()));
+        for file in omitted {
+            if self.is_binary(file) || file.special || file.kind == ChangeKind::ModeChanged {
+                // Without lines that the check would miss.
+            } else if file.unreadable {
+                return Err(ReadError::Io(format!(
+                    "the content of {} was not kept: it is too long, or cannot be read",
+                    file.path
+                )));
+            } else {
+                return Err(ReadError::TooLarge(Limits::READ));
+            }
+        }
         Ok(diff.text().into_owned())
     }
 
