@@ -798,7 +798,8 @@ fn a_dialect_is_chosen_by_its_gateways_url() {
         let (dialect, why) = set.choose_dialect(None, url).unwrap();
         assert_eq!(dialect.name(), want, "{url}: {why}");
     }
-    let error = set.choose_dialect(Some("klingon"), "https://x")
+    let error = set
+        .choose_dialect(Some("klingon"), "https://x")
         .unwrap_err()
         .to_string();
     assert!(

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gateway::{
-    ActiveDialect, Adapter, AdapterConfig, Budget, Mode, ModelMap, RecordSink, RequestRecord, Upstream,
+    ActiveDialect, Adapter, AdapterConfig, Budget, Mode, ModelMap, RecordSink, RequestRecord,
+    Upstream,
 };
 use redact::{KnownValues, Redactor};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::{Adapter, ActiveDialect, AdapterConfig};
+use gateway::{ActiveDialect, Adapter, AdapterConfig};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -17,7 +17,9 @@ use super::message::assemble;
 fn moody() -> ActiveDialect {
     let limits = "limits = { deadline = \"200ms\" }";
     let set = set_with("moody", "moody-dialect", limits);
-    let (dialect, _) = set.choose_dialect(Some("moody"), "http://gateway.invalid").unwrap();
+    let (dialect, _) = set
+        .choose_dialect(Some("moody"), "http://gateway.invalid")
+        .unwrap();
     dialect
 }
 

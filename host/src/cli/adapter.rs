@@ -11,9 +11,9 @@ use super::signals::Signals;
 use super::{GlobalOptions, exit};
 use gateway::{Adapter, AdapterConfig, Mode, RecordSink, fresh_token};
 use plugins::{Engine, PluginSet, PluginSettings};
+use redact::log::{self, MetricsFile};
 use redact::{KnownValues, LogMask, Redactor};
 use settings::Settings;
-use redact::log::{self, MetricsFile};
 
 /// What `adapter` takes.
 #[derive(Debug, Clone, Args)]
@@ -159,8 +159,14 @@ fn config(
             })
         }
     };
-    let config = AdapterConfig::from_settings(settings, |named, base_url| plugins.choose_dialect(named, base_url), redactor, "adapter", records)
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let config = AdapterConfig::from_settings(
+        settings,
+        |named, base_url| plugins.choose_dialect(named, base_url),
+        redactor,
+        "adapter",
+        records,
+    )
+    .map_err(|error| Failure::Usage(error.to_string()))?;
     if config.mode == Mode::Relay && settings.dialect.is_some() {
         tracing::warn!("a dialect has no effect on a relay (USE_OPENAI_ADAPTER=0)");
     }

@@ -11,9 +11,9 @@ use clap::Args;
 use super::terminal::{Terminal, age};
 use super::{GlobalOptions, exit};
 use job::{JobId, JobRow, Store, StoreError, settle_all};
+use redact::log;
 use settings::Settings;
 use workspace::Unapplied;
-use redact::log;
 use workspace::folder;
 
 /// What `gc` takes.

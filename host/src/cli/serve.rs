@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{GlobalOptions, exit};
 use crate::mcp;
+use redact::log::{self, Mask};
 use redact::{KnownValues, Redactor};
 use settings::{SETTINGS, Sources};
-use redact::log::{self, Mask};
 
 /// Serves until the client is gone.
 pub(super) fn run(global: &GlobalOptions) -> ExitCode {

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::terminal::{Terminal, Tone};
 use super::{GlobalOptions, exit};
-use settings::Settings;
 use crate::smoke::{self, Step};
+use settings::Settings;
 
 /// What `smoke` takes.
 #[derive(Debug, Args)]

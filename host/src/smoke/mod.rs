@@ -17,11 +17,11 @@ use std::{env, fs, io};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use ::plugins::{Engine, PluginSet, PluginSettings};
 use demo::gateway::{Script, ScriptedGateway, Turn};
 use demo::mcp_client::McpClient;
 use demo::{Folder, repository};
 use gateway::{Adapter, AdapterConfig, Caller, RecordSink, RequestRecord, fresh_token};
-use ::plugins::{Engine, PluginSet, PluginSettings};
 use redact::{KnownValues, Redactor};
 use settings::{Settings, Sources, Toolset};
 

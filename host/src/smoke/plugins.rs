@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use ::plugins::{Kind, PluginSet};
 use plugins::check::{Change, ChangedFile, Command, LinePage, Output, ReadError, Side, Snapshot};
 use plugins::summarizer::{Content, Request};
-use ::plugins::{Kind, PluginSet};
 use redact::{KnownValues, Redactor};
 
 /// Tries all plugins of one kind; answers their names, or those that failed and why.

@@ -42,11 +42,7 @@ pub(super) fn create(top: &Path) -> Result<(), ProjectError> {
 }
 
 /// Makes a repository at `top` with these files in one commit.
-pub fn repository(
-    top: &Path,
-    files: &[(&str, &str)],
-    message: &str,
-) -> Result<(), ProjectError> {
+pub fn repository(top: &Path, files: &[(&str, &str)], message: &str) -> Result<(), ProjectError> {
     for (path, content) in files {
         let path = top.join(path);
         if let Some(folder) = path.parent() {

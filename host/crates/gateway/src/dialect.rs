@@ -251,19 +251,13 @@ impl DialectStream {
             return Ok(Vec::new());
         }
         let events = std::mem::take(&mut self.events);
-        self.translation
-            .push(&events)
-            .map_err(broken)
+        self.translation.push(&events).map_err(broken)
     }
 
     /// The stream ended.
     pub(crate) fn finish(&mut self, complete: bool) -> Result<Vec<String>, ApiError> {
         let mut chunks = self.push()?;
-        chunks.extend(
-            self.translation
-                .finish(complete)
-                .map_err(broken)?,
-        );
+        chunks.extend(self.translation.finish(complete).map_err(broken)?);
         Ok(chunks)
     }
 }

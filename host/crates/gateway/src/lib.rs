@@ -5,8 +5,6 @@
 //! a gateway (`upstream`) answers. The way back: `live` reads the answer (`gathering` says what of it is sent together), `sse` frames it, `stream` turns chunks into events
 //! (`response` a whole completion into a message, `collect` a stream that nobody asked for), `ledger` closes the account, whoever ended it.
 
-#[cfg(any(test, fuzzing))]
-pub mod fuzzing;
 pub(crate) mod anthropic;
 mod budget;
 mod caller;
@@ -20,6 +18,8 @@ mod dialect;
 mod dispatch;
 mod error;
 pub mod facts;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gathering;
 mod json_text;
 mod ledger;

@@ -119,7 +119,12 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(model: String, dialect: ActiveDialect, facts: Arc<Facts>, back: Return) -> Self {
+    pub(crate) fn new(
+        model: String,
+        dialect: ActiveDialect,
+        facts: Arc<Facts>,
+        back: Return,
+    ) -> Self {
         Self {
             model,
             dialect,

@@ -4,8 +4,6 @@
 //! (`launch`). The runner ([`runner`]) waits for its turn (`slots`), goes through the steps of a job and writes its end. From
 //! then on the front only reads (`view`). A job whose runner vanished is ended by whoever looks at it next (`recovery`).
 
-#[cfg(any(test, fuzzing))]
-pub mod fuzzing;
 pub mod agent;
 mod analyze;
 mod arguments;
@@ -13,6 +11,8 @@ pub mod artifacts;
 pub mod checks;
 mod defaults;
 mod front;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod id;
 mod launch;
 mod lock;

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use wit_component::ComponentEncoder;
 
+use super::lock;
 use plugins::engine::digest;
 use plugins::manifest::{self, Manifest};
-use super::lock;
 
 /// Rust's target for components without WASI.
 const TARGET: &str = "wasm32-unknown-unknown";

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use plugins::check::{Change, ChangedFile, Command, Output, ReadError, Snapshot};
 use gateway::wire::{Reply, Sse};
+use plugins::check::{Change, ChangedFile, Command, Output, ReadError, Snapshot};
 use plugins::loaded::Cost;
 use plugins::manifest::Manifest;
 use plugins::summarizer::{Content, Request};

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::{VENDORED, lock};
 use plugins::Kind;
 use plugins::settings::is_name;
-use super::{VENDORED, lock};
 
 /// What a plugin is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,6 @@
 //! name. Calls are synchronous and end by a deadline. Names of the wire types and conversions stand in [`v0_1`] alone, so
 //! that a next version of `wit/` can be served beside this one.
 
-#[cfg(any(test, fuzzing))]
-pub mod fuzzing;
 mod bundled;
 mod cache;
 pub mod check;
@@ -15,6 +13,8 @@ mod config;
 mod convert;
 pub mod engine;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod grants;
 mod host;
 mod instance;

@@ -84,7 +84,13 @@ pub(super) fn program() -> Result<PathBuf, String> {
         .filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file)))
         .max()
         .map(|(_, file)| file)
-        .ok_or_else(|| format!("there is no {} beside {}; build it first", HELPERS[0], own.display()))
+        .ok_or_else(|| {
+            format!(
+                "there is no {} beside {}; build it first",
+                HELPERS[0],
+                own.display()
+            )
+        })
 }
 
 fn outer(control: UnixStream, want_namespaces: bool, network_off: bool) -> Result<u8, String> {

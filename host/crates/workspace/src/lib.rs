@@ -8,8 +8,6 @@
 //! It never runs git and never asks git's index what changed: assume-unchanged bits, exclude rules, filters, commits and a
 //! rewritten `.git` hide a change from `git status`, not from here.
 
-#[cfg(any(test, fuzzing))]
-pub mod fuzzing;
 mod apply;
 mod base;
 mod changes;
@@ -17,6 +15,8 @@ mod contents;
 mod diff;
 mod earlier;
 pub mod folder;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handles;
 mod index;
 mod isolated;

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::terminal::{Terminal, age, shorten};
 use super::{GlobalOptions, exit};
 use job::{self, Front, JobId, JobRow, Refusal, State, Store, StoreError, now_ms};
-use settings::Settings;
 use redact::text::printable;
+use settings::Settings;
 use workspace::Unapplied;
 
 /// How often a display is drawn again.

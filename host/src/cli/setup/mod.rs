@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::{GlobalOptions, exit};
-use settings::{Settings, Sources, setting};
 use questions::Values;
+use settings::{Settings, Sources, setting};
 
 /// What to put into AGENTS.md, so that Codex delegates what is worth it.
 const AGENTS_TEXT: &str = include_str!("agents.md");

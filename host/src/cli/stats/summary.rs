@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::{By, day};
+use crate::mcp;
 use gateway::RequestRecord;
 use job::{CallRecord, JobRow, State};
-use crate::mcp;
 use settings::{Prices, Toolset};
 
 /// Bytes of JSON and of English that make a token, about.

@@ -20,9 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use process::{
-    self, Command, Confinement, Exit, Level, Line, Lines, ProcessError, Running, Stdin,
-};
+use process::{self, Command, Confinement, Exit, Level, Line, Lines, ProcessError, Running, Stdin};
 use settings::{PermissionMode, Profile, Secret};
 
 pub use claude::Claude;

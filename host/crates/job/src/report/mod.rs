@@ -6,8 +6,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::artifacts::{self, diff};
-use redact::text;
 use crate::verify::{Cause, CheckVerdict, Verdicts};
+use redact::text;
 
 /// The evidence of a passing job, diff apart.
 pub const PASSING_BYTES: usize = 600;

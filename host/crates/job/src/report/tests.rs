@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use redact::Redacted;
 use crate::verify::{Cause, Outcome};
+use redact::Redacted;
 
 const JOB: &str = "0123456789abcdef0123456789abcdef";
 

@@ -98,8 +98,13 @@ impl Equipment {
         records: RecordSink,
     ) -> Result<AdapterConfig, Refusal> {
         let redactor = self.redactor.clone();
-        let config =
-            AdapterConfig::from_settings(&self.settings, |named, base_url| self.plugins.choose_dialect(named, base_url), redactor, route, records);
+        let config = AdapterConfig::from_settings(
+            &self.settings,
+            |named, base_url| self.plugins.choose_dialect(named, base_url),
+            redactor,
+            route,
+            records,
+        );
         let mut config = config.map_err(|fault| Refusal::new("gateway", fault))?;
         config.token = Some(self.token.expose().to_owned());
         Ok(config)

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use plugins::summarizer::{Content, Request};
 use plugins::{PluginSet, Stage};
-use redact::{Redacted, Redactor};
 use redact::text;
+use redact::{Redacted, Redactor};
 
 /// Where an output comes from.
 pub(super) struct Origin {

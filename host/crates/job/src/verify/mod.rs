@@ -26,8 +26,8 @@ use crate::artifacts::{self, Artifacts};
 use crate::checks::{CheckSpec, CommandCheck, CommandLine, Origin, ScopedPatch};
 use plugins::PluginSet;
 use process::Toolchains;
-use redact::{Redacted, Redactor};
 use redact::text;
+use redact::{Redacted, Redactor};
 use workspace::Changes;
 
 /// The check component that holds the change against `scoped_patch`, and the name of its line in the result.

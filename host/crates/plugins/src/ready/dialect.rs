@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::component::ResourceAny;
 
-use gateway::wire::{Outbound, Reply, Sse, Verdict};
-use gateway::{Dialect, DialectError, Facts};
 use crate::instance::Instance;
 use crate::v0_1::bindings::dialect::DialectPlugin as Bindings;
 use crate::v0_1::plugin::Plugin;
 use crate::{Cost, Info, Limits, PluginError, Stage, limits};
+use gateway::wire::{Outbound, Reply, Sse, Verdict};
+use gateway::{Dialect, DialectError, Facts};
 
 /// Models whose facts are kept.
 const MODELS: usize = 64;

@@ -6,10 +6,10 @@ use super::bindings::dialect::DialectPlugin;
 use super::bindings::dialect::exports::worker::plugin::dialect as wire;
 use super::bindings::types;
 use crate::convert::{alike, each};
-use gateway::wire as dialects;
-use gateway::facts;
 use crate::instance::Instance;
 use crate::{Limits, PluginError};
+use gateway::facts;
+use gateway::wire as dialects;
 
 impl Instance<DialectPlugin> {
     pub(crate) fn recognises(&mut self) -> Result<Vec<String>, PluginError> {
@@ -65,10 +65,7 @@ impl Instance<DialectPlugin> {
         Ok(verdict.into())
     }
 
-    pub(crate) fn translation(
-        &mut self,
-        model: &str,
-    ) -> Result<ResourceAny, PluginError> {
+    pub(crate) fn translation(&mut self, model: &str) -> Result<ResourceAny, PluginError> {
         self.call("translation", Limits::START, |bindings, store| {
             bindings
                 .worker_plugin_dialect()

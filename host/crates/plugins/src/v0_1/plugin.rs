@@ -23,10 +23,7 @@ pub(crate) struct Plugin {
 macro_rules! start {
     ($name:ident, $Kind:ident, $Plugin:ident) => {
         /// An instance of a plugin of this kind, with these settings.
-        pub(crate) fn $name(
-            &self,
-            config: Arc<str>,
-        ) -> Result<Instance<$Plugin>, PluginError> {
+        pub(crate) fn $name(&self, config: Arc<str>) -> Result<Instance<$Plugin>, PluginError> {
             match &*self.pre {
                 Pre::$Kind(pre) => {
                     Instance::start(&self.loaded, config, |store| pre.instantiate(store))
