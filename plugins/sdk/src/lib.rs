@@ -71,7 +71,7 @@ pub use dialect::{
 };
 pub use lines::{DiffLine, Lines};
 pub use paths::{matches, matches_any};
-pub use redactor::{Appetite, Hit, Prefilter, Redactor, Verdicts, Window};
+pub use redactor::{Hit, Prefilter, Redactor, ScanNeeds, Verdicts, Window};
 pub use settings::{Fault, NoSettings, settings_from};
 pub use summarizer::{Content, Request, Summarizer, Summary};
 

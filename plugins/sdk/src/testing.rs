@@ -426,8 +426,8 @@ pub fn redact_in_pieces<'a, R: Redactor>(
     redactor: &mut R,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Vec<Span> {
-    let appetite = redactor.appetite();
-    let (lookahead, context) = (appetite.lookahead as usize, appetite.context as usize);
+    let needs = redactor.needs();
+    let (lookahead, context) = (needs.lookahead as usize, needs.context as usize);
     // The text so far, and how much of it is decided. A window shows the context before that.
     let (mut text, mut decided, mut spans) = (Vec::new(), 0_usize, Vec::<Span>::new());
     let mut show = |text: &[u8], last: bool| {

@@ -33,7 +33,7 @@ mod value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use worker_plugin::{Appetite, Fault, Hit, Prefilter, Redactor, Verdicts, Window};
+use worker_plugin::{ScanNeeds, Fault, Hit, Prefilter, Redactor, Verdicts, Window};
 
 use anchors::{Anchor, BEHIND, Own};
 use custom::Custom;
@@ -74,7 +74,7 @@ impl Redactor for Secrets {
         })
     }
 
-    fn appetite(&self) -> Appetite {
+    fn needs(&self) -> ScanNeeds {
         let mut groups: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
         let own = self.own.iter().flat_map(Own::all);
         for anchor in anchors::builtin().iter().copied().chain(own) {
@@ -84,7 +84,7 @@ impl Redactor for Secrets {
                 .or_default()
                 .push(String::from_utf8_lossy(anchor.literal).into_owned());
         }
-        Appetite {
+        ScanNeeds {
             lookahead: LOOKAHEAD as u32 + 1024,
             context: LOOKBEHIND as u32,
             prefilters: groups

@@ -107,7 +107,7 @@ pub mod exports {
                 }
                 /// What a redactor needs to see.
                 #[derive(Clone)]
-                pub struct Appetite {
+                pub struct ScanNeeds {
                     /// The most bytes from the start of what may be a hit to the last byte that decides about it; bounds what the host
                     /// holds back. At most 49,152.
                     pub lookahead: u32,
@@ -116,12 +116,12 @@ pub mod exports {
                     /// Empty: `scan` sees every byte.
                     pub prefilters: _rt::Vec<Prefilter>,
                 }
-                impl ::core::fmt::Debug for Appetite {
+                impl ::core::fmt::Debug for ScanNeeds {
                     fn fmt(
                         &self,
                         f: &mut ::core::fmt::Formatter<'_>,
                     ) -> ::core::fmt::Result {
-                        f.debug_struct("Appetite")
+                        f.debug_struct("ScanNeeds")
                             .field("lookahead", &self.lookahead)
                             .field("context", &self.context)
                             .field("prefilters", &self.prefilters)
@@ -135,7 +135,7 @@ pub mod exports {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
                         let result0 = { T_::needs() };
                         let ptr1 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        let Appetite {
+                        let ScanNeeds {
                             lookahead: lookahead2,
                             context: context2,
                             prefilters: prefilters2,
@@ -458,7 +458,7 @@ pub mod exports {
                 pub trait Guest {
                     /// Asked before the first `scan`; what the first instance answers stands for the others with the same settings.
                     #[allow(async_fn_in_trait)]
-                    fn needs() -> Appetite;
+                    fn needs() -> ScanNeeds;
                     /// Looks at one window. The answer is a function of the text alone, not of how it was cut into windows, and nothing is
                     /// remembered between calls: an instance sees windows of several texts of one job. That holds for a redactor that
                     /// skips what begins before `decided`, judges each candidate by at most `context` bytes before and `lookahead` bytes
@@ -626,9 +626,9 @@ macro_rules! __export_redactor_export_impl {
         =
         "component-type:wit-bindgen:0.63.0:worker:sdk:redactor-export:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 692] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 694] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xae\x04\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb0\x04\x01A\x02\x01\
 A\x06\x01B\x08\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05leve\
 l\x03\0\0\x01q\x03\x0bunsupported\x01s\0\x0abad-config\x01s\0\x06failed\x01s\0\x04\
 \0\x05fault\x03\0\x02\x01r\x02\x05starty\x03endy\x04\0\x04span\x03\0\x04\x01r\x02\
@@ -639,11 +639,11 @@ l\x03\0\0\x01q\x03\x0bunsupported\x01s\0\x0abad-config\x01s\0\x06failed\x01s\0\x
 last\x7f\x04\0\x06window\x03\0\x07\x01p\x05\x01r\x02\x04hits\x09\x07settledy\x04\
 \0\x08verdicts\x03\0\x0a\x01ps\x01r\x04\x08literals\x0c\x0bignore-case\x7f\x06be\
 forey\x05aftery\x04\0\x09prefilter\x03\0\x0d\x01p\x0e\x01r\x03\x09lookaheady\x07\
-contexty\x0aprefilters\x0f\x04\0\x08appetite\x03\0\x10\x01@\0\0\x11\x04\0\x05nee\
-ds\x01\x12\x01j\x01\x0b\x01\x01\x01@\x01\x06window\x08\0\x13\x04\0\x04scan\x01\x14\
-\x04\0\x1cworker:plugin/redactor@0.1.0\x05\x03\x04\0\x1aworker:sdk/redactor-expo\
-rt\x04\0\x0b\x15\x01\0\x0fredactor-export\x03\0\0\0G\x09producers\x01\x0cprocess\
-ed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+contexty\x0aprefilters\x0f\x04\0\x0ascan-needs\x03\0\x10\x01@\0\0\x11\x04\0\x05n\
+eeds\x01\x12\x01j\x01\x0b\x01\x01\x01@\x01\x06window\x08\0\x13\x04\0\x04scan\x01\
+\x14\x04\0\x1cworker:plugin/redactor@0.1.0\x05\x03\x04\0\x1aworker:sdk/redactor-\
+export\x04\0\x0b\x15\x01\0\x0fredactor-export\x03\0\0\0G\x09producers\x01\x0cpro\
+cessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }

@@ -14,11 +14,11 @@ use serde_json::Value;
 use super::verdict::{Cause, CheckVerdict, Outcome};
 use super::{Evidence, Place, made};
 use crate::checks::{CommandCheck, CommandLine};
-use plugins::{Limits, PluginSet};
 use plugins::check::{
     Change, ChangedFile, Command, Finding, LinePage, Output, ReadError, Report, Severity, Side,
     Snapshot,
 };
+use plugins::{Limits, PluginSet};
 use process::Exit;
 use redact::Redactor;
 use redact::text;
@@ -41,7 +41,7 @@ pub(super) struct Component<'a> {
     pub(super) settings: Value,
 }
 
-/// Runs one. Never fails: what goes wrong is a verdict that is no pass.
+/// Runs one, and answers what it found. Never fails: what goes wrong is a verdict that is no pass.
 pub(super) async fn run(
     check: &Component<'_>,
     evidence: &Evidence<'_>,
@@ -50,7 +50,7 @@ pub(super) async fn run(
     plugins: &PluginSet,
     redactor: &Redactor,
     digest_bytes: usize,
-) -> CheckVerdict {
+) -> (CheckVerdict, Vec<Finding>) {
     let began = Instant::now();
     let view = View {
         id: evidence.job_id.to_owned(),
@@ -70,8 +70,13 @@ pub(super) async fn run(
     );
     let call =
         tokio::task::spawn_blocking(move || set.check(&plugin)?.run(Arc::new(view), &settings));
+    let mut findings = Vec::new();
     let mut verdict = match call.await {
-        Ok(Ok(report)) => reported(check.name, &report, redactor, digest_bytes),
+        Ok(Ok(report)) => {
+            let verdict = reported(check.name, &report, redactor, digest_bytes);
+            findings = report.findings;
+            verdict
+        }
         Ok(Err(error)) => broken(check.name, error.to_string(), redactor),
         Err(_) => broken(
             check.name,
@@ -80,7 +85,7 @@ pub(super) async fn run(
         ),
     };
     verdict.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    verdict
+    (verdict, findings)
 }
 
 fn broken(name: &str, message: String, redactor: &Redactor) -> CheckVerdict {
@@ -89,9 +94,15 @@ fn broken(name: &str, message: String, redactor: &Redactor) -> CheckVerdict {
 
 /// A report's words are the plugin's own: made printable, cut, and redacted like everything else.
 fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usize) -> CheckVerdict {
-    let summary = text::one_line(&text::printable(&report.summary), 200);
+    let mut summary = text::one_line(&text::printable(&report.summary), 200);
     let findings = listed(&report.findings, digest_bytes);
     let mut verdict = if report.passed {
+        if let Some(more) = not_failing(&report.findings) {
+            summary = match summary.as_str() {
+                "" => more,
+                summary => format!("{summary}; {more}"),
+            };
+        }
         CheckVerdict {
             name: name.to_owned(),
             outcome: Outcome::Passed,
@@ -119,6 +130,36 @@ fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usiz
         verdict.digest = Some(redactor.text(&findings)).filter(|digest| !digest.is_empty());
     }
     verdict
+}
+
+/// What a check found and does not fail for, in a few words: `2 warnings, 1 note, first: src/a.rs:3: ...`.
+fn not_failing(findings: &[Finding]) -> Option<String> {
+    let mut counts = Vec::new();
+    for (severity, word) in [(Severity::Warning, "warning"), (Severity::Note, "note")] {
+        let of_it = findings
+            .iter()
+            .filter(|finding| finding.severity == severity);
+        match of_it.count() {
+            0 => {}
+            1 => counts.push(format!("1 {word}")),
+            many => counts.push(format!("{many} {word}s")),
+        }
+    }
+    // Of equal ones `min_by_key` takes the first.
+    let first = findings
+        .iter()
+        .min_by_key(|finding| std::cmp::Reverse(finding.severity))?;
+    let first = text::one_line(&text::printable(&line(first)), 120);
+    Some(format!("{}, first: {first}", counts.join(", ")))
+}
+
+/// `src/a.rs:12: message`.
+fn line(finding: &Finding) -> String {
+    match (&finding.path, finding.line) {
+        (Some(path), Some(number)) => format!("{path}:{number}: {}", finding.message),
+        (Some(path), None) => format!("{path}: {}", finding.message),
+        (None, _) => finding.message.clone(),
+    }
 }
 
 fn counted(findings: &[Finding]) -> String {
@@ -463,4 +504,38 @@ fn shown(path: &FilePath) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(severity: Severity, line: u32) -> Finding {
+        Finding {
+            rule: "todo".to_owned(),
+            severity,
+            path: Some("src/a.rs".to_owned()),
+            line: Some(line),
+            message: "look at this".to_owned(),
+            hint: None,
+        }
+    }
+
+    #[test]
+    fn what_does_not_fail_is_counted_and_the_first_of_the_worst_is_told() {
+        use Severity::{Note, Warning};
+        for (findings, expected) in [
+            (vec![], None),
+            (
+                vec![finding(Note, 1), finding(Warning, 2), finding(Warning, 3)],
+                Some("2 warnings, 1 note, first: src/a.rs:2: look at this"),
+            ),
+            (
+                vec![finding(Note, 4)],
+                Some("1 note, first: src/a.rs:4: look at this"),
+            ),
+        ] {
+            assert_eq!(not_failing(&findings).as_deref(), expected);
+        }
+    }
 }

@@ -113,7 +113,10 @@ pub async fn run(
     let toolchains = OnceLock::new();
     let standing = standing(plan.checks, plugins.standing_checks());
     if let Some(scope) = scope {
-        let verdict = run_component(&scope, plan, evidence, &ran, plugins, redactor).await;
+        let verdict = run_component(
+            &scope, plan, evidence, &mut ran, plugins, redactor, artifacts,
+        )
+        .await;
         progress(Progress::Ended(verdict.line()));
         verdicts.checks.push(verdict);
     }
@@ -147,7 +150,10 @@ pub async fn run(
                     plugin: &check.plugin,
                     settings: check.settings.clone(),
                 };
-                run_component(&check, plan, evidence, &ran, plugins, redactor).await
+                run_component(
+                    &check, plan, evidence, &mut ran, plugins, redactor, artifacts,
+                )
+                .await
             }
         };
         tell_apart(&mut verdict, check, &standing);
@@ -161,7 +167,10 @@ pub async fn run(
             plugin: name,
             settings: serde_json::Value::Null,
         };
-        let verdict = run_component(&check, plan, evidence, &ran, plugins, redactor).await;
+        let verdict = run_component(
+            &check, plan, evidence, &mut ran, plugins, redactor, artifacts,
+        )
+        .await;
         let verdict = wanted_by(Origin::Required, verdict, redactor);
         progress(Progress::Ended(verdict.line()));
         verdicts.checks.push(verdict);
@@ -213,11 +222,12 @@ async fn run_component(
     check: &component::Component<'_>,
     plan: &Plan<'_>,
     evidence: &Evidence<'_>,
-    ran: &component::Ran,
+    ran: &mut component::Ran,
     plugins: &PluginSet,
     redactor: &Redactor,
+    artifacts: &Artifacts,
 ) -> CheckVerdict {
-    component::run(
+    let (mut verdict, findings) = component::run(
         check,
         evidence,
         &plan.place,
@@ -226,7 +236,17 @@ async fn run_component(
         redactor,
         plan.digest_bytes,
     )
-    .await
+    .await;
+    if !findings.is_empty() {
+        // All of them, each with its rule, severity and place: the result has room for a few words.
+        let name = ran.unused(artifacts::check_name(check.name, plan.pass));
+        let text = redactor.json(serde_json::json!(findings)).to_text();
+        match artifacts.write(&name, &text) {
+            Ok(_) => verdict.artifact = Some(name),
+            Err(fault) => tracing::warn!(check = check.name, "its findings are not kept: {fault}"),
+        }
+    }
+    verdict
 }
 
 fn signals(plan: &Plan<'_>, evidence: &Evidence<'_>) -> Vec<(&'static str, Cause)> {
