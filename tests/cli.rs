@@ -145,17 +145,20 @@ fn the_readme_names_every_command_and_explains_every_cause_of_failure() {
     let mut causes = std::collections::BTreeSet::new();
     for (file, marks) in [
         (
-            "job/runner/pipeline.rs",
+            "job/src/runner/pipeline.rs",
             &["Cut::fault(\"", "Cut::Fault(\""][..],
         ),
-        ("job/runner/site.rs", &["Cut::fault(\"", "Cut::Fault(\""]),
         (
-            "job/runner/ending.rs",
+            "job/src/runner/site.rs",
+            &["Cut::fault(\"", "Cut::Fault(\""],
+        ),
+        (
+            "job/src/runner/ending.rs",
             &["fault(\n                \"", "\"cause\": \""],
         ),
-        ("agent/judgement.rs", &["failed(\"", "cause: \""]),
+        ("job/src/agent/judgement.rs", &["failed(\"", "cause: \""]),
         (
-            "gateway/mod.rs",
+            "gateway/src/lib.rs",
             &[
                 "Self::Auth => \"",
                 "Self::Credit => \"",
@@ -163,7 +166,7 @@ fn the_readme_names_every_command_and_explains_every_cause_of_failure() {
             ],
         ),
     ] {
-        let source = repository_file(&format!("host/src/{file}"));
+        let source = repository_file(&format!("host/crates/{file}"));
         for mark in marks {
             let found = source.split(mark).skip(1);
             causes.extend(found.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
@@ -327,7 +330,7 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     let findings = user.doctor();
     for what in ["SANDBOX_ROOT", "gateway"] {
-        assert_eq!(verdict(&findings, what), "broken");
+        assert_eq!(verdict(&findings, what), "fail");
     }
     for finding in &findings {
         assert!(
@@ -358,8 +361,8 @@ fn doctor_finds_and_mends_files_that_others_can_read() {
     std::fs::set_permissions(&env_file, std::fs::Permissions::from_mode(0o644)).unwrap();
     std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).unwrap();
     let findings = user.doctor();
-    assert_eq!(verdict(&findings, ".env"), "broken");
-    assert_eq!(verdict(&findings, "job store"), "broken");
+    assert_eq!(verdict(&findings, ".env"), "fail");
+    assert_eq!(verdict(&findings, "job store"), "fail");
 
     user.run(&["doctor", "--fix"]);
     assert_eq!((mode(&env_file), mode(&state)), (0o600, 0o700));
@@ -389,7 +392,7 @@ fn doctor_tells_of_jobs_whose_database_was_lost() {
             && told.contains("put the former jobs.db back"),
         "{told}"
     );
-    assert_eq!(verdict(&user.doctor(), "job store"), "doubtful");
+    assert_eq!(verdict(&user.doctor(), "job store"), "warn");
 }
 
 #[test]

@@ -93,7 +93,7 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
         ),
         Kind::Redactor => say!("all text goes through it from now on"),
         Kind::Dialect => {
-            say!("it is used for the gateways that it recognises, or with WORKER_DIALECT={name}")
+            say!("it is used for the gateways that it recognizes, or with WORKER_DIALECT={name}")
         }
         Kind::Summarizer => say!("it is asked first to shorten the output of checks that fail"),
     }

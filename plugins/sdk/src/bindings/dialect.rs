@@ -12,8 +12,9 @@ pub mod exports {
             /// Maps canonical chat completions, which the host speaks, to what one gateway speaks, and back.
             ///
             /// Canonical is OpenAI's chat-completions form. The block machine, SSE bytes, event order, credentials, retries and
-            /// cancellation are the host's. Most gateways need no more than `facts`: with the four `canonical-...` marks set, the
-            /// host calls none of the functions that transform.
+            /// cancellation are the host's. Most gateways need no component at all: their facts are a preset of the component
+            /// `declared`, in the operator's configuration. A component is for a gateway with a form of its own, and says by the
+            /// `canonical-...` facts which of the functions that transform the host calls.
             #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
             pub mod dialect {
                 #[used]
@@ -22,707 +23,12 @@ pub mod exports {
                 use super::super::super::super::_rt;
                 pub type Fault = super::super::super::super::__with_name0::Fault;
                 pub type Header = super::super::super::super::__with_name0::Header;
-                /// How the key goes into a request. The plugin never sees the key.
-                #[derive(Clone)]
-                pub enum Auth {
-                    /// `Authorization: Bearer KEY`.
-                    Bearer,
-                    /// A header of this name with the key as its value.
-                    Header(_rt::String),
-                    /// A parameter of this name in the query string.
-                    Query(_rt::String),
-                    /// The gateway wants none.
-                    None,
-                }
-                impl ::core::fmt::Debug for Auth {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        match self {
-                            Auth::Bearer => f.debug_tuple("Auth::Bearer").finish(),
-                            Auth::Header(e) => {
-                                f.debug_tuple("Auth::Header").field(e).finish()
-                            }
-                            Auth::Query(e) => {
-                                f.debug_tuple("Auth::Query").field(e).finish()
-                            }
-                            Auth::None => f.debug_tuple("Auth::None").finish(),
-                        }
-                    }
-                }
-                /// Where requests go.
-                #[derive(Clone)]
-                pub struct Endpoint {
-                    /// Joined to the gateway's base URL: `/chat/completions`. `{model}` stands for the model's name.
-                    pub path: _rt::String,
-                    /// Added to the query string, as in `api-version`.
-                    pub query: _rt::Vec<Header>,
-                    pub auth: Auth,
-                    /// Added to each request. Never credentials.
-                    pub headers: _rt::Vec<Header>,
-                    /// Largest request body that the gateway takes, in bytes.
-                    pub max_body: ::core::option::Option<u64>,
-                }
-                impl ::core::fmt::Debug for Endpoint {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        f.debug_struct("Endpoint")
-                            .field("path", &self.path)
-                            .field("query", &self.query)
-                            .field("auth", &self.auth)
-                            .field("headers", &self.headers)
-                            .field("max-body", &self.max_body)
-                            .finish()
-                    }
-                }
-                /// Field that limits the reply.
-                #[repr(u8)]
-                #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-                pub enum TokenField {
-                    MaxTokens,
-                    MaxCompletionTokens,
-                }
-                impl ::core::fmt::Debug for TokenField {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        match self {
-                            TokenField::MaxTokens => {
-                                f.debug_tuple("TokenField::MaxTokens").finish()
-                            }
-                            TokenField::MaxCompletionTokens => {
-                                f.debug_tuple("TokenField::MaxCompletionTokens").finish()
-                            }
-                        }
-                    }
-                }
-                impl TokenField {
-                    #[doc(hidden)]
-                    pub unsafe fn _lift(val: u8) -> TokenField {
-                        if !cfg!(debug_assertions) {
-                            return unsafe { ::core::mem::transmute(val) };
-                        }
-                        match val {
-                            0 => TokenField::MaxTokens,
-                            1 => TokenField::MaxCompletionTokens,
-                            _ => panic!("invalid enum discriminant"),
-                        }
-                    }
-                }
-                /// How long replies and prompts may be.
-                #[repr(C)]
-                #[derive(Clone, Copy)]
-                pub struct Limits {
-                    /// Which field the host writes.
-                    pub token_field: TokenField,
-                    /// A larger `max_tokens` is lowered to this.
-                    pub max_output: ::core::option::Option<u32>,
-                    /// Tokens of prompt and reply together, where it is known.
-                    pub context: ::core::option::Option<u32>,
-                }
-                impl ::core::fmt::Debug for Limits {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        f.debug_struct("Limits")
-                            .field("token-field", &self.token_field)
-                            .field("max-output", &self.max_output)
-                            .field("context", &self.context)
-                            .finish()
-                    }
-                }
-                /// How the system prompt is given.
-                #[repr(u8)]
-                #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-                pub enum SystemRole {
-                    System,
-                    Developer,
-                    /// No such role: at the front of the first user message.
-                    User,
-                }
-                impl ::core::fmt::Debug for SystemRole {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        match self {
-                            SystemRole::System => {
-                                f.debug_tuple("SystemRole::System").finish()
-                            }
-                            SystemRole::Developer => {
-                                f.debug_tuple("SystemRole::Developer").finish()
-                            }
-                            SystemRole::User => {
-                                f.debug_tuple("SystemRole::User").finish()
-                            }
-                        }
-                    }
-                }
-                impl SystemRole {
-                    #[doc(hidden)]
-                    pub unsafe fn _lift(val: u8) -> SystemRole {
-                        if !cfg!(debug_assertions) {
-                            return unsafe { ::core::mem::transmute(val) };
-                        }
-                        match val {
-                            0 => SystemRole::System,
-                            1 => SystemRole::Developer,
-                            2 => SystemRole::User,
-                            _ => panic!("invalid enum discriminant"),
-                        }
-                    }
-                }
-                /// What stands in `content` of an assistant message that has only tool calls.
-                #[repr(u8)]
-                #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-                pub enum EmptyContent {
-                    Null,
-                    EmptyString,
-                    Omitted,
-                }
-                impl ::core::fmt::Debug for EmptyContent {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        match self {
-                            EmptyContent::Null => {
-                                f.debug_tuple("EmptyContent::Null").finish()
-                            }
-                            EmptyContent::EmptyString => {
-                                f.debug_tuple("EmptyContent::EmptyString").finish()
-                            }
-                            EmptyContent::Omitted => {
-                                f.debug_tuple("EmptyContent::Omitted").finish()
-                            }
-                        }
-                    }
-                }
-                impl EmptyContent {
-                    #[doc(hidden)]
-                    pub unsafe fn _lift(val: u8) -> EmptyContent {
-                        if !cfg!(debug_assertions) {
-                            return unsafe { ::core::mem::transmute(val) };
-                        }
-                        match val {
-                            0 => EmptyContent::Null,
-                            1 => EmptyContent::EmptyString,
-                            2 => EmptyContent::Omitted,
-                            _ => panic!("invalid enum discriminant"),
-                        }
-                    }
-                }
-                /// Where images may stand.
-                #[repr(u8)]
-                #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-                pub enum Images {
-                    None,
-                    /// In user messages.
-                    User,
-                    /// In tool messages too.
-                    UserAndTool,
-                }
-                impl ::core::fmt::Debug for Images {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        match self {
-                            Images::None => f.debug_tuple("Images::None").finish(),
-                            Images::User => f.debug_tuple("Images::User").finish(),
-                            Images::UserAndTool => {
-                                f.debug_tuple("Images::UserAndTool").finish()
-                            }
-                        }
-                    }
-                }
-                impl Images {
-                    #[doc(hidden)]
-                    pub unsafe fn _lift(val: u8) -> Images {
-                        if !cfg!(debug_assertions) {
-                            return unsafe { ::core::mem::transmute(val) };
-                        }
-                        match val {
-                            0 => Images::None,
-                            1 => Images::User,
-                            2 => Images::UserAndTool,
-                            _ => panic!("invalid enum discriminant"),
-                        }
-                    }
-                }
-                /// The form of messages.
-                #[repr(C)]
-                #[derive(Clone, Copy)]
-                pub struct Messages {
-                    /// How the system prompt is given.
-                    pub system_role: SystemRole,
-                    /// `content` may be a list of parts. Otherwise always a string; images need lists.
-                    pub content_parts: bool,
-                    /// What stands in `content` of an assistant message that has only tool calls.
-                    pub empty_content: EmptyContent,
-                    /// Neighbours of the same role become one message.
-                    pub merge_same_role: bool,
-                    /// A user message may stand directly after a tool message.
-                    pub user_after_tool: bool,
-                    /// Where images may stand.
-                    pub images: Images,
-                    /// The most images in one request; the oldest beyond it become a note.
-                    pub max_images: ::core::option::Option<u32>,
-                    /// PDF documents as `file` parts; otherwise a note stands in their place.
-                    pub documents: bool,
-                    /// Keeps `cache_control` on parts and tools.
-                    pub cache_control: bool,
-                    /// A user field (a hash of the caller's id) is accepted.
-                    pub user: bool,
-                }
-                impl ::core::fmt::Debug for Messages {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        f.debug_struct("Messages")
-                            .field("system-role", &self.system_role)
-                            .field("content-parts", &self.content_parts)
-                            .field("empty-content", &self.empty_content)
-                            .field("merge-same-role", &self.merge_same_role)
-                            .field("user-after-tool", &self.user_after_tool)
-                            .field("images", &self.images)
-                            .field("max-images", &self.max_images)
-                            .field("documents", &self.documents)
-                            .field("cache-control", &self.cache_control)
-                            .field("user", &self.user)
-                            .finish()
-                    }
-                }
-                /// What `tool_choice` may be.
-                #[repr(u8)]
-                #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-                pub enum ToolChoice {
-                    /// `auto`, `none`, `required` and a named function.
-                    Full,
-                    /// No named function: becomes `required`.
-                    NoNamed,
-                    /// Only `auto` and `none`: anything else becomes `auto`.
-                    AutoOnly,
-                    /// The field itself is refused.
-                    None,
-                }
-                impl ::core::fmt::Debug for ToolChoice {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        match self {
-                            ToolChoice::Full => {
-                                f.debug_tuple("ToolChoice::Full").finish()
-                            }
-                            ToolChoice::NoNamed => {
-                                f.debug_tuple("ToolChoice::NoNamed").finish()
-                            }
-                            ToolChoice::AutoOnly => {
-                                f.debug_tuple("ToolChoice::AutoOnly").finish()
-                            }
-                            ToolChoice::None => {
-                                f.debug_tuple("ToolChoice::None").finish()
-                            }
-                        }
-                    }
-                }
-                impl ToolChoice {
-                    #[doc(hidden)]
-                    pub unsafe fn _lift(val: u8) -> ToolChoice {
-                        if !cfg!(debug_assertions) {
-                            return unsafe { ::core::mem::transmute(val) };
-                        }
-                        match val {
-                            0 => ToolChoice::Full,
-                            1 => ToolChoice::NoNamed,
-                            2 => ToolChoice::AutoOnly,
-                            3 => ToolChoice::None,
-                            _ => panic!("invalid enum discriminant"),
-                        }
-                    }
-                }
-                /// What the id of a tool call may be.
-                #[derive(Clone, Copy)]
-                pub enum ToolId {
-                    Any,
-                    /// At most this many characters.
-                    AtMost(u32),
-                    /// Exactly this many letters and digits (Mistral: 9).
-                    Alphanumeric(u32),
-                }
-                impl ::core::fmt::Debug for ToolId {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        match self {
-                            ToolId::Any => f.debug_tuple("ToolId::Any").finish(),
-                            ToolId::AtMost(e) => {
-                                f.debug_tuple("ToolId::AtMost").field(e).finish()
-                            }
-                            ToolId::Alphanumeric(e) => {
-                                f.debug_tuple("ToolId::Alphanumeric").field(e).finish()
-                            }
-                        }
-                    }
-                }
-                /// The form of tools and their calls.
-                #[derive(Clone)]
-                pub struct Tools {
-                    /// The gateway takes tools at all.
-                    pub supported: bool,
-                    /// What `tool_choice` may be.
-                    pub choice: ToolChoice,
-                    /// The word for "some tool": `required`, or `any`.
-                    pub required_word: _rt::String,
-                    /// A forced choice is refused while the model thinks, so it becomes `auto` then.
-                    pub forced_while_thinking: bool,
-                    /// `parallel_tool_calls` is accepted.
-                    pub parallel_field: bool,
-                    /// What the id of a call may be; others are exchanged and restored by the host.
-                    pub id: ToolId,
-                    /// Longest function name; a longer one is shortened and restored by the host.
-                    pub name_limit: u32,
-                    /// JSON Schema keywords that the gateway refuses, removed at any depth.
-                    pub refused_keywords: _rt::Vec<_rt::String>,
-                    /// Values of the keyword `format` that it takes; none: all.
-                    pub accepted_formats: ::core::option::Option<_rt::Vec<_rt::String>>,
-                    /// Takes `$ref` and `$defs`; otherwise they are written out.
-                    pub references: bool,
-                    /// Fields of a streamed or whole tool call that the gateway wants back unchanged with that call in later requests
-                    /// (Gemini: `extra_content`). The host carries them.
-                    pub returned_fields: _rt::Vec<_rt::String>,
-                    /// A JSON object merged into the first call of a turn that has none of the returned fields, because another gateway
-                    /// made it.
-                    pub missing_field_body: ::core::option::Option<_rt::String>,
-                }
-                impl ::core::fmt::Debug for Tools {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        f.debug_struct("Tools")
-                            .field("supported", &self.supported)
-                            .field("choice", &self.choice)
-                            .field("required-word", &self.required_word)
-                            .field("forced-while-thinking", &self.forced_while_thinking)
-                            .field("parallel-field", &self.parallel_field)
-                            .field("id", &self.id)
-                            .field("name-limit", &self.name_limit)
-                            .field("refused-keywords", &self.refused_keywords)
-                            .field("accepted-formats", &self.accepted_formats)
-                            .field("references", &self.references)
-                            .field("returned-fields", &self.returned_fields)
-                            .field("missing-field-body", &self.missing_field_body)
-                            .finish()
-                    }
-                }
-                /// What becomes of a sampling parameter.
-                #[derive(Clone, Copy)]
-                pub enum Sampling {
-                    /// As the caller gave it.
-                    Pass,
-                    /// Left out.
-                    Drop,
-                    /// Lowered to this.
-                    AtMost(f64),
-                    /// Always this value, also where the caller gave none.
-                    Fixed(f64),
-                }
-                impl ::core::fmt::Debug for Sampling {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        match self {
-                            Sampling::Pass => f.debug_tuple("Sampling::Pass").finish(),
-                            Sampling::Drop => f.debug_tuple("Sampling::Drop").finish(),
-                            Sampling::AtMost(e) => {
-                                f.debug_tuple("Sampling::AtMost").field(e).finish()
-                            }
-                            Sampling::Fixed(e) => {
-                                f.debug_tuple("Sampling::Fixed").field(e).finish()
-                            }
-                        }
-                    }
-                }
-                /// What becomes of the sampling parameters.
-                #[repr(C)]
-                #[derive(Clone, Copy)]
-                pub struct SamplingRules {
-                    /// `temperature`.
-                    pub temperature: Sampling,
-                    /// `top_p`.
-                    pub top_p: Sampling,
-                    /// `top_k`, which OpenAI's form does not have.
-                    pub top_k: bool,
-                    /// The most stop sequences; 0: the field is refused.
-                    pub stop_limit: u32,
-                }
-                impl ::core::fmt::Debug for SamplingRules {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        f.debug_struct("SamplingRules")
-                            .field("temperature", &self.temperature)
-                            .field("top-p", &self.top_p)
-                            .field("top-k", &self.top_k)
-                            .field("stop-limit", &self.stop_limit)
-                            .finish()
-                    }
-                }
-                /// Which assistant messages of the history carry the model's reasoning.
-                #[repr(u8)]
-                #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-                pub enum ReasoningTurns {
-                    Never,
-                    /// Those with tool calls.
-                    ToolCalls,
-                    All,
-                }
-                impl ::core::fmt::Debug for ReasoningTurns {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        match self {
-                            ReasoningTurns::Never => {
-                                f.debug_tuple("ReasoningTurns::Never").finish()
-                            }
-                            ReasoningTurns::ToolCalls => {
-                                f.debug_tuple("ReasoningTurns::ToolCalls").finish()
-                            }
-                            ReasoningTurns::All => {
-                                f.debug_tuple("ReasoningTurns::All").finish()
-                            }
-                        }
-                    }
-                }
-                impl ReasoningTurns {
-                    #[doc(hidden)]
-                    pub unsafe fn _lift(val: u8) -> ReasoningTurns {
-                        if !cfg!(debug_assertions) {
-                            return unsafe { ::core::mem::transmute(val) };
-                        }
-                        match val {
-                            0 => ReasoningTurns::Never,
-                            1 => ReasoningTurns::ToolCalls,
-                            2 => ReasoningTurns::All,
-                            _ => panic!("invalid enum discriminant"),
-                        }
-                    }
-                }
-                /// A wish for thinking, and what it puts into the request.
-                #[derive(Clone)]
-                pub struct Effort {
-                    /// `minimal`, `low`, `medium`, `high` or `max`. The host takes the nearest one.
-                    pub level: _rt::String,
-                    /// A JSON object merged into the request.
-                    pub body: _rt::String,
-                }
-                impl ::core::fmt::Debug for Effort {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        f.debug_struct("Effort")
-                            .field("level", &self.level)
-                            .field("body", &self.body)
-                            .finish()
-                    }
-                }
-                /// The model's reasoning, in and out.
-                #[derive(Clone)]
-                pub struct Thinking {
-                    /// Fields with the model's reasoning in a delta or message, the first that is there: `reasoning_content`,
-                    /// `reasoning`.
-                    pub fields: _rt::Vec<_rt::String>,
-                    /// Field that takes it back in the history.
-                    pub history_field: ::core::option::Option<_rt::String>,
-                    /// In which assistant messages it takes it back.
-                    pub history_turns: ReasoningTurns,
-                    /// The field must be there, as an empty string where there is no reasoning to give back.
-                    pub history_required: bool,
-                    /// Fields of an assistant message that the gateway wants back unchanged (OpenRouter: `reasoning_details`).
-                    pub returned_fields: _rt::Vec<_rt::String>,
-                    /// Reasoning inline in the text, between `<TAG>` and `</TAG>`.
-                    pub inline_tag: ::core::option::Option<_rt::String>,
-                    /// JSON object merged into a request that wants thinking.
-                    pub on: ::core::option::Option<_rt::String>,
-                    /// JSON object merged into a request that wants none.
-                    pub off: ::core::option::Option<_rt::String>,
-                    /// With `on`; empty: no such switch.
-                    pub efforts: _rt::Vec<Effort>,
-                    /// The model thinks when nothing is said.
-                    pub by_default: bool,
-                }
-                impl ::core::fmt::Debug for Thinking {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        f.debug_struct("Thinking")
-                            .field("fields", &self.fields)
-                            .field("history-field", &self.history_field)
-                            .field("history-turns", &self.history_turns)
-                            .field("history-required", &self.history_required)
-                            .field("returned-fields", &self.returned_fields)
-                            .field("inline-tag", &self.inline_tag)
-                            .field("on", &self.on)
-                            .field("off", &self.off)
-                            .field("efforts", &self.efforts)
-                            .field("by-default", &self.by_default)
-                            .finish()
-                    }
-                }
-                /// What `response_format` may be.
-                #[repr(u8)]
-                #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-                pub enum StructuredOutput {
-                    None,
-                    JsonObject,
-                    JsonSchema,
-                }
-                impl ::core::fmt::Debug for StructuredOutput {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        match self {
-                            StructuredOutput::None => {
-                                f.debug_tuple("StructuredOutput::None").finish()
-                            }
-                            StructuredOutput::JsonObject => {
-                                f.debug_tuple("StructuredOutput::JsonObject").finish()
-                            }
-                            StructuredOutput::JsonSchema => {
-                                f.debug_tuple("StructuredOutput::JsonSchema").finish()
-                            }
-                        }
-                    }
-                }
-                impl StructuredOutput {
-                    #[doc(hidden)]
-                    pub unsafe fn _lift(val: u8) -> StructuredOutput {
-                        if !cfg!(debug_assertions) {
-                            return unsafe { ::core::mem::transmute(val) };
-                        }
-                        match val {
-                            0 => StructuredOutput::None,
-                            1 => StructuredOutput::JsonObject,
-                            2 => StructuredOutput::JsonSchema,
-                            _ => panic!("invalid enum discriminant"),
-                        }
-                    }
-                }
-                /// How the gateway streams.
-                #[repr(C)]
-                #[derive(Clone, Copy)]
-                pub struct Streaming {
-                    /// The gateway can stream. Otherwise the host asks for a whole reply, and makes a stream of it.
-                    pub supported: bool,
-                    /// `stream_options.include_usage` is accepted.
-                    pub usage_option: bool,
-                    /// Whole seconds without a byte after which the stream counts as broken; none: the host's default.
-                    pub idle_seconds: ::core::option::Option<u32>,
-                }
-                impl ::core::fmt::Debug for Streaming {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        f.debug_struct("Streaming")
-                            .field("supported", &self.supported)
-                            .field("usage-option", &self.usage_option)
-                            .field("idle-seconds", &self.idle_seconds)
-                            .finish()
-                    }
-                }
-                /// Where counts stand in `usage`, as JSON pointers, the first that is there. Empty: OpenAI's places.
-                #[derive(Clone)]
-                pub struct UsageFields {
-                    /// Prompt tokens that came from the gateway's cache.
-                    pub cached: _rt::Vec<_rt::String>,
-                    /// Prompt tokens that were written to it.
-                    pub cache_written: _rt::Vec<_rt::String>,
-                    /// Tokens of reasoning among those of the reply.
-                    pub reasoning: _rt::Vec<_rt::String>,
-                    /// USD for this request.
-                    pub cost: _rt::Vec<_rt::String>,
-                }
-                impl ::core::fmt::Debug for UsageFields {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        f.debug_struct("UsageFields")
-                            .field("cached", &self.cached)
-                            .field("cache-written", &self.cache_written)
-                            .field("reasoning", &self.reasoning)
-                            .field("cost", &self.cost)
-                            .finish()
-                    }
-                }
-                /// What is true of a gateway and one model on it. The host acts on it natively.
-                #[derive(Clone)]
-                pub struct Facts {
-                    pub endpoint: Endpoint,
-                    pub limits: Limits,
-                    pub messages: Messages,
-                    pub tools: Tools,
-                    pub sampling: SamplingRules,
-                    pub thinking: Thinking,
-                    pub streaming: Streaming,
-                    pub usage: UsageFields,
-                    pub structured_output: StructuredOutput,
-                    /// A JSON object merged into every request, last.
-                    pub extra_body: ::core::option::Option<_rt::String>,
-                    /// With the facts applied the request is the gateway's own form: the host does not call `request`.
-                    pub canonical_request: bool,
-                    /// A whole reply is canonical: the host does not call `response`.
-                    pub canonical_response: bool,
-                    /// The stream is canonical: the host makes no `translation`.
-                    pub canonical_stream: bool,
-                    /// Errors have one of the usual shapes: the host does not call `classify`.
-                    pub canonical_errors: bool,
-                }
-                impl ::core::fmt::Debug for Facts {
-                    fn fmt(
-                        &self,
-                        f: &mut ::core::fmt::Formatter<'_>,
-                    ) -> ::core::fmt::Result {
-                        f.debug_struct("Facts")
-                            .field("endpoint", &self.endpoint)
-                            .field("limits", &self.limits)
-                            .field("messages", &self.messages)
-                            .field("tools", &self.tools)
-                            .field("sampling", &self.sampling)
-                            .field("thinking", &self.thinking)
-                            .field("streaming", &self.streaming)
-                            .field("usage", &self.usage)
-                            .field("structured-output", &self.structured_output)
-                            .field("extra-body", &self.extra_body)
-                            .field("canonical-request", &self.canonical_request)
-                            .field("canonical-response", &self.canonical_response)
-                            .field("canonical-stream", &self.canonical_stream)
-                            .field("canonical-errors", &self.canonical_errors)
-                            .finish()
-                    }
-                }
                 /// A request in the gateway's own form.
                 #[derive(Clone)]
                 pub struct Outbound {
-                    /// Instead of the path in `endpoint`.
+                    /// Instead of the path in the facts.
                     pub path: ::core::option::Option<_rt::String>,
-                    /// Beside those of `endpoint`. Never credentials: the host adds them after this call.
+                    /// Beside those in the facts. Never credentials: the host adds them after this call.
                     pub headers: _rt::Vec<Header>,
                     /// The bytes that are sent, at most 32 MiB.
                     pub body: _rt::Vec<u8>,
@@ -1046,10 +352,10 @@ pub mod exports {
                 }
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
-                pub unsafe fn _export_recognises_cabi<T_: Guest>() -> *mut u8 {
+                pub unsafe fn _export_recognizes_cabi<T_: Guest>() -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result0 = { T_::recognises() };
+                        let result0 = { T_::recognizes() };
                         let ptr1 = (&raw mut _RET_AREA.0).cast::<u8>();
                         let vec3 = result0;
                         let len3 = vec3.len();
@@ -1085,7 +391,7 @@ pub mod exports {
                 }
                 #[doc(hidden)]
                 #[allow(non_snake_case)]
-                pub unsafe fn __post_return_recognises<T_: Guest>(arg0: *mut u8) {
+                pub unsafe fn __post_return_recognizes<T_: Guest>(arg0: *mut u8) {
                     unsafe {
                         let l0 = *arg0.add(0).cast::<*mut u8>();
                         let l1 = *arg0
@@ -1113,7 +419,7 @@ pub mod exports {
                 }
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
-                pub unsafe fn _export_declare_cabi<T_: Guest>(
+                pub unsafe fn _export_facts_cabi<T_: Guest>(
                     arg0: *mut u8,
                     arg1: usize,
                 ) -> *mut u8 {
@@ -1126,1489 +432,126 @@ pub mod exports {
                                 len0,
                                 len0,
                             );
-                            T_::declare(_rt::string_lift(bytes0))
+                            T_::facts(_rt::string_lift(bytes0))
                         };
                         let ptr2 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        let Facts {
-                            endpoint: endpoint3,
-                            limits: limits3,
-                            messages: messages3,
-                            tools: tools3,
-                            sampling: sampling3,
-                            thinking: thinking3,
-                            streaming: streaming3,
-                            usage: usage3,
-                            structured_output: structured_output3,
-                            extra_body: extra_body3,
-                            canonical_request: canonical_request3,
-                            canonical_response: canonical_response3,
-                            canonical_stream: canonical_stream3,
-                            canonical_errors: canonical_errors3,
-                        } = result1;
-                        let Endpoint {
-                            path: path4,
-                            query: query4,
-                            auth: auth4,
-                            headers: headers4,
-                            max_body: max_body4,
-                        } = endpoint3;
-                        let vec5 = (path4.into_bytes()).into_boxed_slice();
-                        let ptr5 = vec5.as_ptr().cast::<u8>();
-                        let len5 = vec5.len();
-                        ::core::mem::forget(vec5);
-                        *ptr2.add(::core::mem::size_of::<*const u8>()).cast::<usize>() = len5;
-                        *ptr2.add(0).cast::<*mut u8>() = ptr5.cast_mut();
-                        let vec9 = query4;
-                        let len9 = vec9.len();
-                        let layout9 = _rt::alloc::Layout::from_size_align(
-                                vec9.len() * (4 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            )
-                            .unwrap();
-                        let (result9, _cleanup9) = wit_bindgen::rt::Cleanup::new(
-                            layout9,
-                        );
-                        if let Some(cleanup) = _cleanup9 {
-                            cleanup.forget();
-                        }
-                        for (i, e) in vec9.into_iter().enumerate() {
-                            let base = result9
-                                .add(i * (4 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let super::super::super::super::__with_name0::Header {
-                                    name: name6,
-                                    value: value6,
-                                } = e;
-                                let vec7 = (name6.into_bytes()).into_boxed_slice();
-                                let ptr7 = vec7.as_ptr().cast::<u8>();
-                                let len7 = vec7.len();
-                                ::core::mem::forget(vec7);
-                                *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len7;
-                                *base.add(0).cast::<*mut u8>() = ptr7.cast_mut();
-                                let vec8 = (value6.into_bytes()).into_boxed_slice();
-                                let ptr8 = vec8.as_ptr().cast::<u8>();
-                                let len8 = vec8.len();
-                                ::core::mem::forget(vec8);
-                                *base
-                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len8;
-                                *base
+                        match result1 {
+                            Ok(e) => {
+                                *ptr2.add(0).cast::<u8>() = (0i32) as u8;
+                                let vec3 = (e.into_bytes()).into_boxed_slice();
+                                let ptr3 = vec3.as_ptr().cast::<u8>();
+                                let len3 = vec3.len();
+                                ::core::mem::forget(vec3);
+                                *ptr2
                                     .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr8.cast_mut();
-                            }
-                        }
-                        *ptr2
-                            .add(3 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len9;
-                        *ptr2
-                            .add(2 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result9;
-                        match auth4 {
-                            Auth::Bearer => {
+                                    .cast::<usize>() = len3;
                                 *ptr2
-                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                            Auth::Header(e) => {
-                                *ptr2
-                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                let vec10 = (e.into_bytes()).into_boxed_slice();
-                                let ptr10 = vec10.as_ptr().cast::<u8>();
-                                let len10 = vec10.len();
-                                ::core::mem::forget(vec10);
-                                *ptr2
-                                    .add(6 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len10;
-                                *ptr2
-                                    .add(5 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr10.cast_mut();
-                            }
-                            Auth::Query(e) => {
-                                *ptr2
-                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (2i32) as u8;
-                                let vec11 = (e.into_bytes()).into_boxed_slice();
-                                let ptr11 = vec11.as_ptr().cast::<u8>();
-                                let len11 = vec11.len();
-                                ::core::mem::forget(vec11);
-                                *ptr2
-                                    .add(6 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len11;
-                                *ptr2
-                                    .add(5 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr11.cast_mut();
-                            }
-                            Auth::None => {
-                                *ptr2
-                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (3i32) as u8;
-                            }
-                        }
-                        let vec15 = headers4;
-                        let len15 = vec15.len();
-                        let layout15 = _rt::alloc::Layout::from_size_align(
-                                vec15.len() * (4 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            )
-                            .unwrap();
-                        let (result15, _cleanup15) = wit_bindgen::rt::Cleanup::new(
-                            layout15,
-                        );
-                        if let Some(cleanup) = _cleanup15 {
-                            cleanup.forget();
-                        }
-                        for (i, e) in vec15.into_iter().enumerate() {
-                            let base = result15
-                                .add(i * (4 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let super::super::super::super::__with_name0::Header {
-                                    name: name12,
-                                    value: value12,
-                                } = e;
-                                let vec13 = (name12.into_bytes()).into_boxed_slice();
-                                let ptr13 = vec13.as_ptr().cast::<u8>();
-                                let len13 = vec13.len();
-                                ::core::mem::forget(vec13);
-                                *base
                                     .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len13;
-                                *base.add(0).cast::<*mut u8>() = ptr13.cast_mut();
-                                let vec14 = (value12.into_bytes()).into_boxed_slice();
-                                let ptr14 = vec14.as_ptr().cast::<u8>();
-                                let len14 = vec14.len();
-                                ::core::mem::forget(vec14);
-                                *base
-                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len14;
-                                *base
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr14.cast_mut();
+                                    .cast::<*mut u8>() = ptr3.cast_mut();
                             }
-                        }
-                        *ptr2
-                            .add(8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len15;
-                        *ptr2
-                            .add(7 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result15;
-                        match max_body4 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(8 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                *ptr2
-                                    .add(16 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<i64>() = _rt::as_i64(e);
-                            }
-                            None => {
-                                *ptr2
-                                    .add(8 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                        };
-                        let Limits {
-                            token_field: token_field16,
-                            max_output: max_output16,
-                            context: context16,
-                        } = limits3;
-                        *ptr2
-                            .add(24 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (token_field16.clone() as i32) as u8;
-                        match max_output16 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(28 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                *ptr2
-                                    .add(32 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<i32>() = _rt::as_i32(e);
-                            }
-                            None => {
-                                *ptr2
-                                    .add(28 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                        };
-                        match context16 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(36 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                *ptr2
-                                    .add(40 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<i32>() = _rt::as_i32(e);
-                            }
-                            None => {
-                                *ptr2
-                                    .add(36 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                        };
-                        let Messages {
-                            system_role: system_role17,
-                            content_parts: content_parts17,
-                            empty_content: empty_content17,
-                            merge_same_role: merge_same_role17,
-                            user_after_tool: user_after_tool17,
-                            images: images17,
-                            max_images: max_images17,
-                            documents: documents17,
-                            cache_control: cache_control17,
-                            user: user17,
-                        } = messages3;
-                        *ptr2
-                            .add(44 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (system_role17.clone() as i32) as u8;
-                        *ptr2
-                            .add(45 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match content_parts17 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(46 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (empty_content17.clone() as i32) as u8;
-                        *ptr2
-                            .add(47 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match merge_same_role17 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(48 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match user_after_tool17 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(49 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (images17.clone() as i32) as u8;
-                        match max_images17 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(52 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                *ptr2
-                                    .add(56 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<i32>() = _rt::as_i32(e);
-                            }
-                            None => {
-                                *ptr2
-                                    .add(52 + 8 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                        };
-                        *ptr2
-                            .add(60 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match documents17 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(61 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match cache_control17 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(62 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match user17 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        let Tools {
-                            supported: supported18,
-                            choice: choice18,
-                            required_word: required_word18,
-                            forced_while_thinking: forced_while_thinking18,
-                            parallel_field: parallel_field18,
-                            id: id18,
-                            name_limit: name_limit18,
-                            refused_keywords: refused_keywords18,
-                            accepted_formats: accepted_formats18,
-                            references: references18,
-                            returned_fields: returned_fields18,
-                            missing_field_body: missing_field_body18,
-                        } = tools3;
-                        *ptr2
-                            .add(64 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match supported18 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(65 + 8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (choice18.clone() as i32) as u8;
-                        let vec19 = (required_word18.into_bytes()).into_boxed_slice();
-                        let ptr19 = vec19.as_ptr().cast::<u8>();
-                        let len19 = vec19.len();
-                        ::core::mem::forget(vec19);
-                        *ptr2
-                            .add(64 + 10 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len19;
-                        *ptr2
-                            .add(64 + 9 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = ptr19.cast_mut();
-                        *ptr2
-                            .add(64 + 11 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match forced_while_thinking18 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(65 + 11 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match parallel_field18 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        match id18 {
-                            ToolId::Any => {
-                                *ptr2
-                                    .add(68 + 11 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                            ToolId::AtMost(e) => {
-                                *ptr2
-                                    .add(68 + 11 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                *ptr2
-                                    .add(72 + 11 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<i32>() = _rt::as_i32(e);
-                            }
-                            ToolId::Alphanumeric(e) => {
-                                *ptr2
-                                    .add(68 + 11 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (2i32) as u8;
-                                *ptr2
-                                    .add(72 + 11 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<i32>() = _rt::as_i32(e);
-                            }
-                        }
-                        *ptr2
-                            .add(76 + 11 * ::core::mem::size_of::<*const u8>())
-                            .cast::<i32>() = _rt::as_i32(name_limit18);
-                        let vec21 = refused_keywords18;
-                        let len21 = vec21.len();
-                        let layout21 = _rt::alloc::Layout::from_size_align(
-                                vec21.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            )
-                            .unwrap();
-                        let (result21, _cleanup21) = wit_bindgen::rt::Cleanup::new(
-                            layout21,
-                        );
-                        if let Some(cleanup) = _cleanup21 {
-                            cleanup.forget();
-                        }
-                        for (i, e) in vec21.into_iter().enumerate() {
-                            let base = result21
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let vec20 = (e.into_bytes()).into_boxed_slice();
-                                let ptr20 = vec20.as_ptr().cast::<u8>();
-                                let len20 = vec20.len();
-                                ::core::mem::forget(vec20);
-                                *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len20;
-                                *base.add(0).cast::<*mut u8>() = ptr20.cast_mut();
-                            }
-                        }
-                        *ptr2
-                            .add(80 + 12 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len21;
-                        *ptr2
-                            .add(80 + 11 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result21;
-                        match accepted_formats18 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(80 + 13 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                let vec23 = e;
-                                let len23 = vec23.len();
-                                let layout23 = _rt::alloc::Layout::from_size_align(
-                                        vec23.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                        ::core::mem::size_of::<*const u8>(),
-                                    )
-                                    .unwrap();
-                                let (result23, _cleanup23) = wit_bindgen::rt::Cleanup::new(
-                                    layout23,
-                                );
-                                if let Some(cleanup) = _cleanup23 {
-                                    cleanup.forget();
-                                }
-                                for (i, e) in vec23.into_iter().enumerate() {
-                                    let base = result23
-                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                                    {
-                                        let vec22 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr22 = vec22.as_ptr().cast::<u8>();
-                                        let len22 = vec22.len();
-                                        ::core::mem::forget(vec22);
-                                        *base
+                            Err(e) => {
+                                *ptr2.add(0).cast::<u8>() = (1i32) as u8;
+                                use super::super::super::super::__with_name0::Fault as V7;
+                                match e {
+                                    V7::Unsupported(e) => {
+                                        *ptr2
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len22;
-                                        *base.add(0).cast::<*mut u8>() = ptr22.cast_mut();
+                                            .cast::<u8>() = (0i32) as u8;
+                                        let vec4 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr4 = vec4.as_ptr().cast::<u8>();
+                                        let len4 = vec4.len();
+                                        ::core::mem::forget(vec4);
+                                        *ptr2
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len4;
+                                        *ptr2
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr4.cast_mut();
+                                    }
+                                    V7::BadConfig(e) => {
+                                        *ptr2
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (1i32) as u8;
+                                        let vec5 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr5 = vec5.as_ptr().cast::<u8>();
+                                        let len5 = vec5.len();
+                                        ::core::mem::forget(vec5);
+                                        *ptr2
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len5;
+                                        *ptr2
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr5.cast_mut();
+                                    }
+                                    V7::Failed(e) => {
+                                        *ptr2
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<u8>() = (2i32) as u8;
+                                        let vec6 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr6 = vec6.as_ptr().cast::<u8>();
+                                        let len6 = vec6.len();
+                                        ::core::mem::forget(vec6);
+                                        *ptr2
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len6;
+                                        *ptr2
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr6.cast_mut();
                                     }
                                 }
-                                *ptr2
-                                    .add(80 + 15 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len23;
-                                *ptr2
-                                    .add(80 + 14 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = result23;
-                            }
-                            None => {
-                                *ptr2
-                                    .add(80 + 13 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
                             }
                         };
-                        *ptr2
-                            .add(80 + 16 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match references18 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        let vec25 = returned_fields18;
-                        let len25 = vec25.len();
-                        let layout25 = _rt::alloc::Layout::from_size_align(
-                                vec25.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            )
-                            .unwrap();
-                        let (result25, _cleanup25) = wit_bindgen::rt::Cleanup::new(
-                            layout25,
-                        );
-                        if let Some(cleanup) = _cleanup25 {
-                            cleanup.forget();
-                        }
-                        for (i, e) in vec25.into_iter().enumerate() {
-                            let base = result25
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let vec24 = (e.into_bytes()).into_boxed_slice();
-                                let ptr24 = vec24.as_ptr().cast::<u8>();
-                                let len24 = vec24.len();
-                                ::core::mem::forget(vec24);
-                                *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len24;
-                                *base.add(0).cast::<*mut u8>() = ptr24.cast_mut();
-                            }
-                        }
-                        *ptr2
-                            .add(80 + 18 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len25;
-                        *ptr2
-                            .add(80 + 17 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result25;
-                        match missing_field_body18 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(80 + 19 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                let vec26 = (e.into_bytes()).into_boxed_slice();
-                                let ptr26 = vec26.as_ptr().cast::<u8>();
-                                let len26 = vec26.len();
-                                ::core::mem::forget(vec26);
-                                *ptr2
-                                    .add(80 + 21 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len26;
-                                *ptr2
-                                    .add(80 + 20 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr26.cast_mut();
-                            }
-                            None => {
-                                *ptr2
-                                    .add(80 + 19 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                        };
-                        let SamplingRules {
-                            temperature: temperature27,
-                            top_p: top_p27,
-                            top_k: top_k27,
-                            stop_limit: stop_limit27,
-                        } = sampling3;
-                        match temperature27 {
-                            Sampling::Pass => {
-                                *ptr2
-                                    .add(80 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                            Sampling::Drop => {
-                                *ptr2
-                                    .add(80 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                            }
-                            Sampling::AtMost(e) => {
-                                *ptr2
-                                    .add(80 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (2i32) as u8;
-                                *ptr2
-                                    .add(88 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<f64>() = _rt::as_f64(e);
-                            }
-                            Sampling::Fixed(e) => {
-                                *ptr2
-                                    .add(80 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (3i32) as u8;
-                                *ptr2
-                                    .add(88 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<f64>() = _rt::as_f64(e);
-                            }
-                        }
-                        match top_p27 {
-                            Sampling::Pass => {
-                                *ptr2
-                                    .add(96 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                            Sampling::Drop => {
-                                *ptr2
-                                    .add(96 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                            }
-                            Sampling::AtMost(e) => {
-                                *ptr2
-                                    .add(96 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (2i32) as u8;
-                                *ptr2
-                                    .add(104 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<f64>() = _rt::as_f64(e);
-                            }
-                            Sampling::Fixed(e) => {
-                                *ptr2
-                                    .add(96 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (3i32) as u8;
-                                *ptr2
-                                    .add(104 + 22 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<f64>() = _rt::as_f64(e);
-                            }
-                        }
-                        *ptr2
-                            .add(112 + 22 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match top_k27 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(116 + 22 * ::core::mem::size_of::<*const u8>())
-                            .cast::<i32>() = _rt::as_i32(stop_limit27);
-                        let Thinking {
-                            fields: fields28,
-                            history_field: history_field28,
-                            history_turns: history_turns28,
-                            history_required: history_required28,
-                            returned_fields: returned_fields28,
-                            inline_tag: inline_tag28,
-                            on: on28,
-                            off: off28,
-                            efforts: efforts28,
-                            by_default: by_default28,
-                        } = thinking3;
-                        let vec30 = fields28;
-                        let len30 = vec30.len();
-                        let layout30 = _rt::alloc::Layout::from_size_align(
-                                vec30.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            )
-                            .unwrap();
-                        let (result30, _cleanup30) = wit_bindgen::rt::Cleanup::new(
-                            layout30,
-                        );
-                        if let Some(cleanup) = _cleanup30 {
-                            cleanup.forget();
-                        }
-                        for (i, e) in vec30.into_iter().enumerate() {
-                            let base = result30
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let vec29 = (e.into_bytes()).into_boxed_slice();
-                                let ptr29 = vec29.as_ptr().cast::<u8>();
-                                let len29 = vec29.len();
-                                ::core::mem::forget(vec29);
-                                *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len29;
-                                *base.add(0).cast::<*mut u8>() = ptr29.cast_mut();
-                            }
-                        }
-                        *ptr2
-                            .add(120 + 23 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len30;
-                        *ptr2
-                            .add(120 + 22 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result30;
-                        match history_field28 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(120 + 24 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                let vec31 = (e.into_bytes()).into_boxed_slice();
-                                let ptr31 = vec31.as_ptr().cast::<u8>();
-                                let len31 = vec31.len();
-                                ::core::mem::forget(vec31);
-                                *ptr2
-                                    .add(120 + 26 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len31;
-                                *ptr2
-                                    .add(120 + 25 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr31.cast_mut();
-                            }
-                            None => {
-                                *ptr2
-                                    .add(120 + 24 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                        };
-                        *ptr2
-                            .add(120 + 27 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (history_turns28.clone() as i32) as u8;
-                        *ptr2
-                            .add(121 + 27 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match history_required28 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        let vec33 = returned_fields28;
-                        let len33 = vec33.len();
-                        let layout33 = _rt::alloc::Layout::from_size_align(
-                                vec33.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            )
-                            .unwrap();
-                        let (result33, _cleanup33) = wit_bindgen::rt::Cleanup::new(
-                            layout33,
-                        );
-                        if let Some(cleanup) = _cleanup33 {
-                            cleanup.forget();
-                        }
-                        for (i, e) in vec33.into_iter().enumerate() {
-                            let base = result33
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let vec32 = (e.into_bytes()).into_boxed_slice();
-                                let ptr32 = vec32.as_ptr().cast::<u8>();
-                                let len32 = vec32.len();
-                                ::core::mem::forget(vec32);
-                                *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len32;
-                                *base.add(0).cast::<*mut u8>() = ptr32.cast_mut();
-                            }
-                        }
-                        *ptr2
-                            .add(120 + 29 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len33;
-                        *ptr2
-                            .add(120 + 28 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result33;
-                        match inline_tag28 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(120 + 30 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                let vec34 = (e.into_bytes()).into_boxed_slice();
-                                let ptr34 = vec34.as_ptr().cast::<u8>();
-                                let len34 = vec34.len();
-                                ::core::mem::forget(vec34);
-                                *ptr2
-                                    .add(120 + 32 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len34;
-                                *ptr2
-                                    .add(120 + 31 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr34.cast_mut();
-                            }
-                            None => {
-                                *ptr2
-                                    .add(120 + 30 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                        };
-                        match on28 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(120 + 33 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                let vec35 = (e.into_bytes()).into_boxed_slice();
-                                let ptr35 = vec35.as_ptr().cast::<u8>();
-                                let len35 = vec35.len();
-                                ::core::mem::forget(vec35);
-                                *ptr2
-                                    .add(120 + 35 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len35;
-                                *ptr2
-                                    .add(120 + 34 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr35.cast_mut();
-                            }
-                            None => {
-                                *ptr2
-                                    .add(120 + 33 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                        };
-                        match off28 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(120 + 36 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                let vec36 = (e.into_bytes()).into_boxed_slice();
-                                let ptr36 = vec36.as_ptr().cast::<u8>();
-                                let len36 = vec36.len();
-                                ::core::mem::forget(vec36);
-                                *ptr2
-                                    .add(120 + 38 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len36;
-                                *ptr2
-                                    .add(120 + 37 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr36.cast_mut();
-                            }
-                            None => {
-                                *ptr2
-                                    .add(120 + 36 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                        };
-                        let vec40 = efforts28;
-                        let len40 = vec40.len();
-                        let layout40 = _rt::alloc::Layout::from_size_align(
-                                vec40.len() * (4 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            )
-                            .unwrap();
-                        let (result40, _cleanup40) = wit_bindgen::rt::Cleanup::new(
-                            layout40,
-                        );
-                        if let Some(cleanup) = _cleanup40 {
-                            cleanup.forget();
-                        }
-                        for (i, e) in vec40.into_iter().enumerate() {
-                            let base = result40
-                                .add(i * (4 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let Effort { level: level37, body: body37 } = e;
-                                let vec38 = (level37.into_bytes()).into_boxed_slice();
-                                let ptr38 = vec38.as_ptr().cast::<u8>();
-                                let len38 = vec38.len();
-                                ::core::mem::forget(vec38);
-                                *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len38;
-                                *base.add(0).cast::<*mut u8>() = ptr38.cast_mut();
-                                let vec39 = (body37.into_bytes()).into_boxed_slice();
-                                let ptr39 = vec39.as_ptr().cast::<u8>();
-                                let len39 = vec39.len();
-                                ::core::mem::forget(vec39);
-                                *base
-                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len39;
-                                *base
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr39.cast_mut();
-                            }
-                        }
-                        *ptr2
-                            .add(120 + 40 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len40;
-                        *ptr2
-                            .add(120 + 39 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result40;
-                        *ptr2
-                            .add(120 + 41 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match by_default28 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        let Streaming {
-                            supported: supported41,
-                            usage_option: usage_option41,
-                            idle_seconds: idle_seconds41,
-                        } = streaming3;
-                        *ptr2
-                            .add(120 + 42 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match supported41 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(121 + 42 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match usage_option41 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        match idle_seconds41 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(124 + 42 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                *ptr2
-                                    .add(128 + 42 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<i32>() = _rt::as_i32(e);
-                            }
-                            None => {
-                                *ptr2
-                                    .add(124 + 42 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                        };
-                        let UsageFields {
-                            cached: cached42,
-                            cache_written: cache_written42,
-                            reasoning: reasoning42,
-                            cost: cost42,
-                        } = usage3;
-                        let vec44 = cached42;
-                        let len44 = vec44.len();
-                        let layout44 = _rt::alloc::Layout::from_size_align(
-                                vec44.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            )
-                            .unwrap();
-                        let (result44, _cleanup44) = wit_bindgen::rt::Cleanup::new(
-                            layout44,
-                        );
-                        if let Some(cleanup) = _cleanup44 {
-                            cleanup.forget();
-                        }
-                        for (i, e) in vec44.into_iter().enumerate() {
-                            let base = result44
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let vec43 = (e.into_bytes()).into_boxed_slice();
-                                let ptr43 = vec43.as_ptr().cast::<u8>();
-                                let len43 = vec43.len();
-                                ::core::mem::forget(vec43);
-                                *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len43;
-                                *base.add(0).cast::<*mut u8>() = ptr43.cast_mut();
-                            }
-                        }
-                        *ptr2
-                            .add(128 + 44 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len44;
-                        *ptr2
-                            .add(128 + 43 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result44;
-                        let vec46 = cache_written42;
-                        let len46 = vec46.len();
-                        let layout46 = _rt::alloc::Layout::from_size_align(
-                                vec46.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            )
-                            .unwrap();
-                        let (result46, _cleanup46) = wit_bindgen::rt::Cleanup::new(
-                            layout46,
-                        );
-                        if let Some(cleanup) = _cleanup46 {
-                            cleanup.forget();
-                        }
-                        for (i, e) in vec46.into_iter().enumerate() {
-                            let base = result46
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let vec45 = (e.into_bytes()).into_boxed_slice();
-                                let ptr45 = vec45.as_ptr().cast::<u8>();
-                                let len45 = vec45.len();
-                                ::core::mem::forget(vec45);
-                                *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len45;
-                                *base.add(0).cast::<*mut u8>() = ptr45.cast_mut();
-                            }
-                        }
-                        *ptr2
-                            .add(128 + 46 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len46;
-                        *ptr2
-                            .add(128 + 45 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result46;
-                        let vec48 = reasoning42;
-                        let len48 = vec48.len();
-                        let layout48 = _rt::alloc::Layout::from_size_align(
-                                vec48.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            )
-                            .unwrap();
-                        let (result48, _cleanup48) = wit_bindgen::rt::Cleanup::new(
-                            layout48,
-                        );
-                        if let Some(cleanup) = _cleanup48 {
-                            cleanup.forget();
-                        }
-                        for (i, e) in vec48.into_iter().enumerate() {
-                            let base = result48
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let vec47 = (e.into_bytes()).into_boxed_slice();
-                                let ptr47 = vec47.as_ptr().cast::<u8>();
-                                let len47 = vec47.len();
-                                ::core::mem::forget(vec47);
-                                *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len47;
-                                *base.add(0).cast::<*mut u8>() = ptr47.cast_mut();
-                            }
-                        }
-                        *ptr2
-                            .add(128 + 48 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len48;
-                        *ptr2
-                            .add(128 + 47 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result48;
-                        let vec50 = cost42;
-                        let len50 = vec50.len();
-                        let layout50 = _rt::alloc::Layout::from_size_align(
-                                vec50.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                ::core::mem::size_of::<*const u8>(),
-                            )
-                            .unwrap();
-                        let (result50, _cleanup50) = wit_bindgen::rt::Cleanup::new(
-                            layout50,
-                        );
-                        if let Some(cleanup) = _cleanup50 {
-                            cleanup.forget();
-                        }
-                        for (i, e) in vec50.into_iter().enumerate() {
-                            let base = result50
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let vec49 = (e.into_bytes()).into_boxed_slice();
-                                let ptr49 = vec49.as_ptr().cast::<u8>();
-                                let len49 = vec49.len();
-                                ::core::mem::forget(vec49);
-                                *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len49;
-                                *base.add(0).cast::<*mut u8>() = ptr49.cast_mut();
-                            }
-                        }
-                        *ptr2
-                            .add(128 + 50 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>() = len50;
-                        *ptr2
-                            .add(128 + 49 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>() = result50;
-                        *ptr2
-                            .add(128 + 51 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (structured_output3.clone() as i32) as u8;
-                        match extra_body3 {
-                            Some(e) => {
-                                *ptr2
-                                    .add(128 + 52 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (1i32) as u8;
-                                let vec51 = (e.into_bytes()).into_boxed_slice();
-                                let ptr51 = vec51.as_ptr().cast::<u8>();
-                                let len51 = vec51.len();
-                                ::core::mem::forget(vec51);
-                                *ptr2
-                                    .add(128 + 54 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len51;
-                                *ptr2
-                                    .add(128 + 53 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr51.cast_mut();
-                            }
-                            None => {
-                                *ptr2
-                                    .add(128 + 52 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<u8>() = (0i32) as u8;
-                            }
-                        };
-                        *ptr2
-                            .add(128 + 55 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match canonical_request3 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(129 + 55 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match canonical_response3 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(130 + 55 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match canonical_stream3 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
-                        *ptr2
-                            .add(131 + 55 * ::core::mem::size_of::<*const u8>())
-                            .cast::<u8>() = (match canonical_errors3 {
-                            true => 1,
-                            false => 0,
-                        }) as u8;
                         ptr2
                     }
                 }
                 #[doc(hidden)]
                 #[allow(non_snake_case)]
-                pub unsafe fn __post_return_declare<T_: Guest>(arg0: *mut u8) {
+                pub unsafe fn __post_return_facts<T_: Guest>(arg0: *mut u8) {
                     unsafe {
-                        let l0 = *arg0.add(0).cast::<*mut u8>();
-                        let l1 = *arg0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        _rt::cabi_dealloc(l0, l1, 1);
-                        let l2 = *arg0
-                            .add(2 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l3 = *arg0
-                            .add(3 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base8 = l2;
-                        let len8 = l3;
-                        for i in 0..len8 {
-                            let base = base8
-                                .add(i * (4 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let l4 = *base.add(0).cast::<*mut u8>();
-                                let l5 = *base
+                        let l0 = i32::from(*arg0.add(0).cast::<u8>());
+                        match l0 {
+                            0 => {
+                                let l1 = *arg0
                                     .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l4, l5, 1);
-                                let l6 = *base
+                                    .cast::<*mut u8>();
+                                let l2 = *arg0
                                     .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l7 = *base
-                                    .add(3 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                _rt::cabi_dealloc(l6, l7, 1);
+                                _rt::cabi_dealloc(l1, l2, 1);
                             }
-                        }
-                        _rt::cabi_dealloc(
-                            base8,
-                            len8 * (4 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let l9 = i32::from(
-                            *arg0
-                                .add(4 * ::core::mem::size_of::<*const u8>())
-                                .cast::<u8>(),
-                        );
-                        match l9 {
-                            0 => {}
-                            1 => {
-                                let l10 = *arg0
-                                    .add(5 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l11 = *arg0
-                                    .add(6 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l10, l11, 1);
-                            }
-                            2 => {
-                                let l12 = *arg0
-                                    .add(5 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l13 = *arg0
-                                    .add(6 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l12, l13, 1);
-                            }
-                            _ => {}
-                        }
-                        let l14 = *arg0
-                            .add(7 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l15 = *arg0
-                            .add(8 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base20 = l14;
-                        let len20 = l15;
-                        for i in 0..len20 {
-                            let base = base20
-                                .add(i * (4 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let l16 = *base.add(0).cast::<*mut u8>();
-                                let l17 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l16, l17, 1);
-                                let l18 = *base
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l19 = *base
-                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l18, l19, 1);
-                            }
-                        }
-                        _rt::cabi_dealloc(
-                            base20,
-                            len20 * (4 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let l21 = *arg0
-                            .add(64 + 9 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l22 = *arg0
-                            .add(64 + 10 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        _rt::cabi_dealloc(l21, l22, 1);
-                        let l23 = *arg0
-                            .add(80 + 11 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l24 = *arg0
-                            .add(80 + 12 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base27 = l23;
-                        let len27 = l24;
-                        for i in 0..len27 {
-                            let base = base27
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let l25 = *base.add(0).cast::<*mut u8>();
-                                let l26 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l25, l26, 1);
-                            }
-                        }
-                        _rt::cabi_dealloc(
-                            base27,
-                            len27 * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let l28 = i32::from(
-                            *arg0
-                                .add(80 + 13 * ::core::mem::size_of::<*const u8>())
-                                .cast::<u8>(),
-                        );
-                        match l28 {
-                            0 => {}
                             _ => {
-                                let l29 = *arg0
-                                    .add(80 + 14 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l30 = *arg0
-                                    .add(80 + 15 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let base33 = l29;
-                                let len33 = l30;
-                                for i in 0..len33 {
-                                    let base = base33
-                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                                    {
-                                        let l31 = *base.add(0).cast::<*mut u8>();
-                                        let l32 = *base
-                                            .add(::core::mem::size_of::<*const u8>())
+                                let l3 = i32::from(
+                                    *arg0.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                match l3 {
+                                    0 => {
+                                        let l4 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l5 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
-                                        _rt::cabi_dealloc(l31, l32, 1);
+                                        _rt::cabi_dealloc(l4, l5, 1);
+                                    }
+                                    1 => {
+                                        let l6 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l7 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l6, l7, 1);
+                                    }
+                                    _ => {
+                                        let l8 = *arg0
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l9 = *arg0
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        _rt::cabi_dealloc(l8, l9, 1);
                                     }
                                 }
-                                _rt::cabi_dealloc(
-                                    base33,
-                                    len33 * (2 * ::core::mem::size_of::<*const u8>()),
-                                    ::core::mem::size_of::<*const u8>(),
-                                );
-                            }
-                        }
-                        let l34 = *arg0
-                            .add(80 + 17 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l35 = *arg0
-                            .add(80 + 18 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base38 = l34;
-                        let len38 = l35;
-                        for i in 0..len38 {
-                            let base = base38
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let l36 = *base.add(0).cast::<*mut u8>();
-                                let l37 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l36, l37, 1);
-                            }
-                        }
-                        _rt::cabi_dealloc(
-                            base38,
-                            len38 * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let l39 = i32::from(
-                            *arg0
-                                .add(80 + 19 * ::core::mem::size_of::<*const u8>())
-                                .cast::<u8>(),
-                        );
-                        match l39 {
-                            0 => {}
-                            _ => {
-                                let l40 = *arg0
-                                    .add(80 + 20 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l41 = *arg0
-                                    .add(80 + 21 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l40, l41, 1);
-                            }
-                        }
-                        let l42 = *arg0
-                            .add(120 + 22 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l43 = *arg0
-                            .add(120 + 23 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base46 = l42;
-                        let len46 = l43;
-                        for i in 0..len46 {
-                            let base = base46
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let l44 = *base.add(0).cast::<*mut u8>();
-                                let l45 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l44, l45, 1);
-                            }
-                        }
-                        _rt::cabi_dealloc(
-                            base46,
-                            len46 * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let l47 = i32::from(
-                            *arg0
-                                .add(120 + 24 * ::core::mem::size_of::<*const u8>())
-                                .cast::<u8>(),
-                        );
-                        match l47 {
-                            0 => {}
-                            _ => {
-                                let l48 = *arg0
-                                    .add(120 + 25 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l49 = *arg0
-                                    .add(120 + 26 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l48, l49, 1);
-                            }
-                        }
-                        let l50 = *arg0
-                            .add(120 + 28 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l51 = *arg0
-                            .add(120 + 29 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base54 = l50;
-                        let len54 = l51;
-                        for i in 0..len54 {
-                            let base = base54
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let l52 = *base.add(0).cast::<*mut u8>();
-                                let l53 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l52, l53, 1);
-                            }
-                        }
-                        _rt::cabi_dealloc(
-                            base54,
-                            len54 * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let l55 = i32::from(
-                            *arg0
-                                .add(120 + 30 * ::core::mem::size_of::<*const u8>())
-                                .cast::<u8>(),
-                        );
-                        match l55 {
-                            0 => {}
-                            _ => {
-                                let l56 = *arg0
-                                    .add(120 + 31 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l57 = *arg0
-                                    .add(120 + 32 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l56, l57, 1);
-                            }
-                        }
-                        let l58 = i32::from(
-                            *arg0
-                                .add(120 + 33 * ::core::mem::size_of::<*const u8>())
-                                .cast::<u8>(),
-                        );
-                        match l58 {
-                            0 => {}
-                            _ => {
-                                let l59 = *arg0
-                                    .add(120 + 34 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l60 = *arg0
-                                    .add(120 + 35 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l59, l60, 1);
-                            }
-                        }
-                        let l61 = i32::from(
-                            *arg0
-                                .add(120 + 36 * ::core::mem::size_of::<*const u8>())
-                                .cast::<u8>(),
-                        );
-                        match l61 {
-                            0 => {}
-                            _ => {
-                                let l62 = *arg0
-                                    .add(120 + 37 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l63 = *arg0
-                                    .add(120 + 38 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l62, l63, 1);
-                            }
-                        }
-                        let l64 = *arg0
-                            .add(120 + 39 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l65 = *arg0
-                            .add(120 + 40 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base70 = l64;
-                        let len70 = l65;
-                        for i in 0..len70 {
-                            let base = base70
-                                .add(i * (4 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let l66 = *base.add(0).cast::<*mut u8>();
-                                let l67 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l66, l67, 1);
-                                let l68 = *base
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l69 = *base
-                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l68, l69, 1);
-                            }
-                        }
-                        _rt::cabi_dealloc(
-                            base70,
-                            len70 * (4 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let l71 = *arg0
-                            .add(128 + 43 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l72 = *arg0
-                            .add(128 + 44 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base75 = l71;
-                        let len75 = l72;
-                        for i in 0..len75 {
-                            let base = base75
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let l73 = *base.add(0).cast::<*mut u8>();
-                                let l74 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l73, l74, 1);
-                            }
-                        }
-                        _rt::cabi_dealloc(
-                            base75,
-                            len75 * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let l76 = *arg0
-                            .add(128 + 45 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l77 = *arg0
-                            .add(128 + 46 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base80 = l76;
-                        let len80 = l77;
-                        for i in 0..len80 {
-                            let base = base80
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let l78 = *base.add(0).cast::<*mut u8>();
-                                let l79 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l78, l79, 1);
-                            }
-                        }
-                        _rt::cabi_dealloc(
-                            base80,
-                            len80 * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let l81 = *arg0
-                            .add(128 + 47 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l82 = *arg0
-                            .add(128 + 48 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base85 = l81;
-                        let len85 = l82;
-                        for i in 0..len85 {
-                            let base = base85
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let l83 = *base.add(0).cast::<*mut u8>();
-                                let l84 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l83, l84, 1);
-                            }
-                        }
-                        _rt::cabi_dealloc(
-                            base85,
-                            len85 * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let l86 = *arg0
-                            .add(128 + 49 * ::core::mem::size_of::<*const u8>())
-                            .cast::<*mut u8>();
-                        let l87 = *arg0
-                            .add(128 + 50 * ::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base90 = l86;
-                        let len90 = l87;
-                        for i in 0..len90 {
-                            let base = base90
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            {
-                                let l88 = *base.add(0).cast::<*mut u8>();
-                                let l89 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l88, l89, 1);
-                            }
-                        }
-                        _rt::cabi_dealloc(
-                            base90,
-                            len90 * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let l91 = i32::from(
-                            *arg0
-                                .add(128 + 52 * ::core::mem::size_of::<*const u8>())
-                                .cast::<u8>(),
-                        );
-                        match l91 {
-                            0 => {}
-                            _ => {
-                                let l92 = *arg0
-                                    .add(128 + 53 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l93 = *arg0
-                                    .add(128 + 54 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                _rt::cabi_dealloc(l92, l93, 1);
                             }
                         }
                     }
@@ -3643,13 +1586,18 @@ pub mod exports {
                 }
                 pub trait Guest {
                     type Translation: GuestTranslation;
-                    /// Gateways that this dialect is for: host names with an optional path, as in `api.deepseek.com`, `*.openai.azure.com`,
-                    /// `generativelanguage.googleapis.com/v1beta/openai`. The longest match wins.
+                    /// Gateways that this dialect is for: host names with an optional path, each with any text for a `*`, as in
+                    /// `api.deepseek.com`, `*.openai.azure.com`, `*:11434`, `generativelanguage.googleapis.com/v1beta/openai`. The pattern
+                    /// that fixes most of a URL wins.
                     #[allow(async_fn_in_trait)]
-                    fn recognises() -> _rt::Vec<_rt::String>;
-                    /// What holds for this model. Asked once a model, so the answer must not change.
+                    fn recognizes() -> _rt::Vec<_rt::String>;
+                    /// What is true of the gateway, and of this model on it: a JSON object as `facts.schema.json` beside this file
+                    /// describes it. What is left out is as with a plain OpenAI-compatible gateway; what the model demands wherever it is
+                    /// served, the host knows itself. Asked once a model, so the answer must not change.
                     #[allow(async_fn_in_trait)]
-                    fn declare(model: _rt::String) -> Facts;
+                    fn facts(
+                        model: _rt::String,
+                    ) -> ::core::result::Result<_rt::String, Fault>;
                     /// `body`: a canonical chat-completions request, to which the facts have been applied.
                     #[allow(async_fn_in_trait)]
                     fn request(
@@ -3765,25 +1713,24 @@ pub mod exports {
                 macro_rules! __export_worker_plugin_dialect_0_1_0_cabi {
                     ($ty:ident with_types_in $($path_to_types:tt)*) => {
                         const _ : () = { #[unsafe (export_name =
-                        "worker:plugin/dialect@0.1.0#recognises")] unsafe extern "C" fn
-                        export_recognises() -> * mut u8 { unsafe { $($path_to_types)*::
-                        _export_recognises_cabi::<$ty > () } } #[unsafe (export_name =
-                        "cabi_post_worker:plugin/dialect@0.1.0#recognises")] unsafe
-                        extern "C" fn _post_return_recognises(arg0 : * mut u8,) { unsafe
-                        { $($path_to_types)*:: __post_return_recognises::<$ty > (arg0) }
-                        } #[unsafe (export_name = "worker:plugin/dialect@0.1.0#declare")]
-                        unsafe extern "C" fn export_declare(arg0 : * mut u8, arg1 :
-                        usize,) -> * mut u8 { unsafe { $($path_to_types)*::
-                        _export_declare_cabi::<$ty > (arg0, arg1) } } #[unsafe
-                        (export_name = "cabi_post_worker:plugin/dialect@0.1.0#declare")]
-                        unsafe extern "C" fn _post_return_declare(arg0 : * mut u8,) {
-                        unsafe { $($path_to_types)*:: __post_return_declare::<$ty >
-                        (arg0) } } #[unsafe (export_name =
-                        "worker:plugin/dialect@0.1.0#request")] unsafe extern "C" fn
-                        export_request(arg0 : * mut u8, arg1 : usize, arg2 : * mut u8,
-                        arg3 : usize,) -> * mut u8 { unsafe { $($path_to_types)*::
-                        _export_request_cabi::<$ty > (arg0, arg1, arg2, arg3) } }
-                        #[unsafe (export_name =
+                        "worker:plugin/dialect@0.1.0#recognizes")] unsafe extern "C" fn
+                        export_recognizes() -> * mut u8 { unsafe { $($path_to_types)*::
+                        _export_recognizes_cabi::<$ty > () } } #[unsafe (export_name =
+                        "cabi_post_worker:plugin/dialect@0.1.0#recognizes")] unsafe
+                        extern "C" fn _post_return_recognizes(arg0 : * mut u8,) { unsafe
+                        { $($path_to_types)*:: __post_return_recognizes::<$ty > (arg0) }
+                        } #[unsafe (export_name = "worker:plugin/dialect@0.1.0#facts")]
+                        unsafe extern "C" fn export_facts(arg0 : * mut u8, arg1 : usize,)
+                        -> * mut u8 { unsafe { $($path_to_types)*::
+                        _export_facts_cabi::<$ty > (arg0, arg1) } } #[unsafe (export_name
+                        = "cabi_post_worker:plugin/dialect@0.1.0#facts")] unsafe extern
+                        "C" fn _post_return_facts(arg0 : * mut u8,) { unsafe {
+                        $($path_to_types)*:: __post_return_facts::<$ty > (arg0) } }
+                        #[unsafe (export_name = "worker:plugin/dialect@0.1.0#request")]
+                        unsafe extern "C" fn export_request(arg0 : * mut u8, arg1 :
+                        usize, arg2 : * mut u8, arg3 : usize,) -> * mut u8 { unsafe {
+                        $($path_to_types)*:: _export_request_cabi::<$ty > (arg0, arg1,
+                        arg2, arg3) } } #[unsafe (export_name =
                         "cabi_post_worker:plugin/dialect@0.1.0#request")] unsafe extern
                         "C" fn _post_return_request(arg0 : * mut u8,) { unsafe {
                         $($path_to_types)*:: __post_return_request::<$ty > (arg0) } }
@@ -3847,11 +1794,11 @@ pub mod exports {
                 struct _RetArea(
                     [::core::mem::MaybeUninit<
                         u8,
-                    >; 128 + 56 * ::core::mem::size_of::<*const u8>()],
+                    >; 56 + 2 * ::core::mem::size_of::<*const u8>()],
                 );
                 static mut _RET_AREA: _RetArea = _RetArea(
-                    [::core::mem::MaybeUninit::uninit(); 128
-                        + 56 * ::core::mem::size_of::<*const u8>()],
+                    [::core::mem::MaybeUninit::uninit(); 56
+                        + 2 * ::core::mem::size_of::<*const u8>()],
                 );
             }
         }
@@ -3980,82 +1927,6 @@ mod _rt {
             self as i64
         }
     }
-    pub fn as_i32<T: AsI32>(t: T) -> i32 {
-        t.as_i32()
-    }
-    pub trait AsI32 {
-        fn as_i32(self) -> i32;
-    }
-    impl<'a, T: Copy + AsI32> AsI32 for &'a T {
-        fn as_i32(self) -> i32 {
-            (*self).as_i32()
-        }
-    }
-    impl AsI32 for i32 {
-        #[inline]
-        fn as_i32(self) -> i32 {
-            self as i32
-        }
-    }
-    impl AsI32 for u32 {
-        #[inline]
-        fn as_i32(self) -> i32 {
-            self as i32
-        }
-    }
-    impl AsI32 for i16 {
-        #[inline]
-        fn as_i32(self) -> i32 {
-            self as i32
-        }
-    }
-    impl AsI32 for u16 {
-        #[inline]
-        fn as_i32(self) -> i32 {
-            self as i32
-        }
-    }
-    impl AsI32 for i8 {
-        #[inline]
-        fn as_i32(self) -> i32 {
-            self as i32
-        }
-    }
-    impl AsI32 for u8 {
-        #[inline]
-        fn as_i32(self) -> i32 {
-            self as i32
-        }
-    }
-    impl AsI32 for char {
-        #[inline]
-        fn as_i32(self) -> i32 {
-            self as i32
-        }
-    }
-    impl AsI32 for usize {
-        #[inline]
-        fn as_i32(self) -> i32 {
-            self as i32
-        }
-    }
-    pub fn as_f64<T: AsF64>(t: T) -> f64 {
-        t.as_f64()
-    }
-    pub trait AsF64 {
-        fn as_f64(self) -> f64;
-    }
-    impl<'a, T: Copy + AsF64> AsF64 for &'a T {
-        fn as_f64(self) -> f64 {
-            (*self).as_f64()
-        }
-    }
-    impl AsF64 for f64 {
-        #[inline]
-        fn as_f64(self) -> f64 {
-            self as f64
-        }
-    }
     pub unsafe fn invalid_enum_discriminant<T>() -> T {
         if cfg!(debug_assertions) {
             panic!("invalid enum discriminant")
@@ -4108,62 +1979,33 @@ macro_rules! __export_dialect_export_impl {
         =
         "component-type:wit-bindgen:0.63.0:worker:sdk:dialect-export:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2596] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1134] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x9f\x13\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe9\x07\x01A\x02\x01\
 A\x06\x01B\x08\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05leve\
 l\x03\0\0\x01q\x03\x0bunsupported\x01s\0\x0abad-config\x01s\0\x06failed\x01s\0\x04\
 \0\x05fault\x03\0\x02\x01r\x02\x05starty\x03endy\x04\0\x04span\x03\0\x04\x01r\x02\
 \x04names\x05values\x04\0\x06header\x03\0\x06\x03\0\x19worker:plugin/types@0.1.0\
-\x05\0\x02\x03\0\0\x05fault\x02\x03\0\0\x06header\x01BU\x02\x03\x02\x01\x01\x04\0\
-\x05fault\x03\0\0\x02\x03\x02\x01\x02\x04\0\x06header\x03\0\x02\x01q\x04\x06bear\
-er\0\0\x06header\x01s\0\x05query\x01s\0\x04none\0\0\x04\0\x04auth\x03\0\x04\x01p\
-\x03\x01kw\x01r\x05\x04paths\x05query\x06\x04auth\x05\x07headers\x06\x08max-body\
-\x07\x04\0\x08endpoint\x03\0\x08\x01m\x02\x0amax-tokens\x15max-completion-tokens\
-\x04\0\x0btoken-field\x03\0\x0a\x01ky\x01r\x03\x0btoken-field\x0b\x0amax-output\x0c\
-\x07context\x0c\x04\0\x06limits\x03\0\x0d\x01m\x03\x06system\x09developer\x04use\
-r\x04\0\x0bsystem-role\x03\0\x0f\x01m\x03\x04null\x0cempty-string\x07omitted\x04\
-\0\x0dempty-content\x03\0\x11\x01m\x03\x04none\x04user\x0duser-and-tool\x04\0\x06\
-images\x03\0\x13\x01r\x0a\x0bsystem-role\x10\x0dcontent-parts\x7f\x0dempty-conte\
-nt\x12\x0fmerge-same-role\x7f\x0fuser-after-tool\x7f\x06images\x14\x0amax-images\
-\x0c\x09documents\x7f\x0dcache-control\x7f\x04user\x7f\x04\0\x08messages\x03\0\x15\
-\x01m\x04\x04full\x08no-named\x09auto-only\x04none\x04\0\x0btool-choice\x03\0\x17\
-\x01q\x03\x03any\0\0\x07at-most\x01y\0\x0calphanumeric\x01y\0\x04\0\x07tool-id\x03\
-\0\x19\x01ps\x01k\x1b\x01ks\x01r\x0c\x09supported\x7f\x06choice\x18\x0drequired-\
-words\x15forced-while-thinking\x7f\x0eparallel-field\x7f\x02id\x1a\x0aname-limit\
-y\x10refused-keywords\x1b\x10accepted-formats\x1c\x0areferences\x7f\x0freturned-\
-fields\x1b\x12missing-field-body\x1d\x04\0\x05tools\x03\0\x1e\x01q\x04\x04pass\0\
-\0\x04drop\0\0\x07at-most\x01u\0\x05fixed\x01u\0\x04\0\x08sampling\x03\0\x20\x01\
-r\x04\x0btemperature!\x05top-p!\x05top-k\x7f\x0astop-limity\x04\0\x0esampling-ru\
-les\x03\0\"\x01m\x03\x05never\x0atool-calls\x03all\x04\0\x0freasoning-turns\x03\0\
-$\x01r\x02\x05levels\x04bodys\x04\0\x06effort\x03\0&\x01p'\x01r\x0a\x06fields\x1b\
-\x0dhistory-field\x1d\x0dhistory-turns%\x10history-required\x7f\x0freturned-fiel\
-ds\x1b\x0ainline-tag\x1d\x02on\x1d\x03off\x1d\x07efforts(\x0aby-default\x7f\x04\0\
-\x08thinking\x03\0)\x01m\x03\x04none\x0bjson-object\x0bjson-schema\x04\0\x11stru\
-ctured-output\x03\0+\x01r\x03\x09supported\x7f\x0cusage-option\x7f\x0cidle-secon\
-ds\x0c\x04\0\x09streaming\x03\0-\x01r\x04\x06cached\x1b\x0dcache-written\x1b\x09\
-reasoning\x1b\x04cost\x1b\x04\0\x0cusage-fields\x03\0/\x01r\x0e\x08endpoint\x09\x06\
-limits\x0e\x08messages\x16\x05tools\x1f\x08sampling#\x08thinking*\x09streaming.\x05\
-usage0\x11structured-output,\x0aextra-body\x1d\x11canonical-request\x7f\x12canon\
-ical-response\x7f\x10canonical-stream\x7f\x10canonical-errors\x7f\x04\0\x05facts\
-\x03\01\x01p}\x01r\x03\x04path\x1d\x07headers\x06\x04body3\x04\0\x08outbound\x03\
-\04\x01r\x03\x06status{\x07headers\x06\x04body3\x04\0\x05reply\x03\06\x01r\x02\x05\
-event\x1d\x04datas\x04\0\x03sse\x03\08\x01m\x0d\x0crate-limited\x0aoverloaded\x0c\
-server-error\x07timeout\x10context-too-long\x11request-too-large\x0finvalid-requ\
-est\x0frefused-content\x0cunauthorized\x09forbidden\x0dout-of-credit\x09not-foun\
-d\x07unknown\x04\0\x07failure\x03\0:\x01r\x06\x07failure;\x05retry\x7f\x0eretry-\
-after-ms\x07\x06tokens\x07\x0btoken-limit\x07\x07messages\x04\0\x07verdict\x03\0\
-<\x04\0\x0btranslation\x03\x01\x01i>\x01@\x01\x05models\0?\x04\0\x18[constructor\
-]translation\x01@\x01h>\x01p9\x01j\x01\x1b\x01\x01\x01@\x02\x04self\xc1\0\x06eve\
-nts\xc2\0\0\xc3\0\x04\0\x18[method]translation.push\x01D\x01@\x02\x04self\xc1\0\x08\
-complete\x7f\0\xc3\0\x04\0\x1a[method]translation.finish\x01E\x01@\0\0\x1b\x04\0\
-\x0arecognises\x01F\x01@\x01\x05models\02\x04\0\x07declare\x01G\x01j\x015\x01\x01\
-\x01@\x02\x04body3\x05models\0\xc8\0\x04\0\x07request\x01I\x01j\x013\x01\x01\x01\
-@\x02\x05reply7\x05models\0\xca\0\x04\0\x08response\x01K\x01@\x01\x05reply7\0=\x04\
-\0\x08classify\x01L\x04\0\x1bworker:plugin/dialect@0.1.0\x05\x03\x04\0\x19worker\
-:sdk/dialect-export\x04\0\x0b\x14\x01\0\x0edialect-export\x03\0\0\0G\x09producer\
-s\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.6\
-3.0";
+\x05\0\x02\x03\0\0\x05fault\x02\x03\0\0\x06header\x01B+\x02\x03\x02\x01\x01\x04\0\
+\x05fault\x03\0\0\x02\x03\x02\x01\x02\x04\0\x06header\x03\0\x02\x01ks\x01p\x03\x01\
+p}\x01r\x03\x04path\x04\x07headers\x05\x04body\x06\x04\0\x08outbound\x03\0\x07\x01\
+r\x03\x06status{\x07headers\x05\x04body\x06\x04\0\x05reply\x03\0\x09\x01r\x02\x05\
+event\x04\x04datas\x04\0\x03sse\x03\0\x0b\x01m\x0d\x0crate-limited\x0aoverloaded\
+\x0cserver-error\x07timeout\x10context-too-long\x11request-too-large\x0finvalid-\
+request\x0frefused-content\x0cunauthorized\x09forbidden\x0dout-of-credit\x09not-\
+found\x07unknown\x04\0\x07failure\x03\0\x0d\x01kw\x01r\x06\x07failure\x0e\x05ret\
+ry\x7f\x0eretry-after-ms\x0f\x06tokens\x0f\x0btoken-limit\x0f\x07messages\x04\0\x07\
+verdict\x03\0\x10\x04\0\x0btranslation\x03\x01\x01i\x12\x01@\x01\x05models\0\x13\
+\x04\0\x18[constructor]translation\x01\x14\x01h\x12\x01p\x0c\x01ps\x01j\x01\x17\x01\
+\x01\x01@\x02\x04self\x15\x06events\x16\0\x18\x04\0\x18[method]translation.push\x01\
+\x19\x01@\x02\x04self\x15\x08complete\x7f\0\x18\x04\0\x1a[method]translation.fin\
+ish\x01\x1a\x01@\0\0\x17\x04\0\x0arecognizes\x01\x1b\x01j\x01s\x01\x01\x01@\x01\x05\
+models\0\x1c\x04\0\x05facts\x01\x1d\x01j\x01\x08\x01\x01\x01@\x02\x04body\x06\x05\
+models\0\x1e\x04\0\x07request\x01\x1f\x01j\x01\x06\x01\x01\x01@\x02\x05reply\x0a\
+\x05models\0\x20\x04\0\x08response\x01!\x01@\x01\x05reply\x0a\0\x11\x04\0\x08cla\
+ssify\x01\"\x04\0\x1bworker:plugin/dialect@0.1.0\x05\x03\x04\0\x19worker:sdk/dia\
+lect-export\x04\0\x0b\x14\x01\0\x0edialect-export\x03\0\0\0G\x09producers\x01\x0c\
+processed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }
