@@ -66,7 +66,11 @@ fn bring(
     let names = |files: &[workspace::FilePath]| -> Vec<String> {
         files.iter().map(ToString::to_string).collect()
     };
-    let not_carried = applied.not_carried.iter().map(ToString::to_string).collect();
+    let not_carried = applied
+        .not_carried
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     for (name, list) in [
         ("converted", names(&applied.converted)),
         ("merged", names(&applied.merged)),
