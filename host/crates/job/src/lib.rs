@@ -10,6 +10,7 @@ mod arguments;
 pub mod artifacts;
 pub mod checks;
 mod defaults;
+mod end_cause;
 mod front;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -29,12 +30,11 @@ pub mod verify;
 mod view;
 
 pub use defaults::problems as default_check_problems;
+pub use end_cause::EndCause;
 pub use front::Front;
 pub use id::{JobId, MalformedId};
-pub use launch::Leash;
-pub use launch::RUNNER_SUBCOMMAND;
+pub use launch::{AttachGuard, RUNNER_SUBCOMMAND};
 pub use recovery::settle_all;
 pub use refusal::Refusal;
 pub use state::State;
-pub use store::now_ms;
-pub use store::{CallRecord, JobRow, Store, StoreError};
+pub use store::{CallRecord, JobRow, Store, StoreError, now_ms};

@@ -13,9 +13,9 @@ use rustix::io::Errno;
 
 /// The exclusive hold on a job. Dropping the last handle (here or in a child that inherited it) ends it.
 #[derive(Debug)]
-pub struct Hold(File);
+pub struct LockGuard(File);
 
-impl Hold {
+impl LockGuard {
     /// Creates the lock file and takes the lock.
     ///
     /// # Errors
@@ -118,10 +118,10 @@ mod tests {
         let path = folder.path().join("lock");
         assert!(!is_held(&path).unwrap());
 
-        let hold = Hold::take(&path).unwrap();
-        let inherited = Hold::inherited(hold.file().try_clone().unwrap());
+        let hold = LockGuard::take(&path).unwrap();
+        let inherited = LockGuard::inherited(hold.file().try_clone().unwrap());
         assert!(is_held(&path).unwrap());
-        assert!(Hold::try_take(&path).unwrap().is_none());
+        assert!(LockGuard::try_take(&path).unwrap().is_none());
 
         drop(hold);
         assert!(is_held(&path).unwrap(), "the heir still holds it");

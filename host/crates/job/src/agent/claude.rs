@@ -92,7 +92,9 @@ impl Claude {
             }
             .checked();
         }
-        let version = ask(&path, "--version", cache_dir).await.map_err(unusable)?;
+        let version = ask(&path, "--version", cache_dir)
+            .await
+            .map_err(|error| unusable(error.to_string()))?;
         let version = version
             .split_whitespace()
             .next()
@@ -101,7 +103,9 @@ impl Claude {
         if !version.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(unusable(format!("`--version` gives {version:?}")));
         }
-        let help = ask(&path, "--help", cache_dir).await.map_err(unusable)?;
+        let help = ask(&path, "--help", cache_dir)
+            .await
+            .map_err(|error| unusable(error.to_string()))?;
         let claude = Self {
             path: path.clone(),
             version: version.clone(),
@@ -200,10 +204,29 @@ fn options(help: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// Why a binary gave no answer.
+#[derive(Debug, thiserror::Error)]
+enum ProbeError {
+    #[error("{}: {source}", path.display())]
+    Home {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Process(#[from] process::ProcessError),
+    #[error("`{option}` ends with {exit}")]
+    Failed { option: String, exit: process::Exit },
+    #[error("no answer to `{option}` within {} s", PROBE_LIMIT.as_secs())]
+    Silent { option: String },
+}
+
 /// Runs the binary with one option, with nothing of the user's: it writes files into its HOME even then.
-async fn ask(binary: &Path, option: &str, cache_dir: &Path) -> Result<String, String> {
+async fn ask(binary: &Path, option: &str, cache_dir: &Path) -> Result<String, ProbeError> {
     let home = cache_dir.join("claude-probe-home");
-    std::fs::create_dir_all(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+    std::fs::create_dir_all(&home).map_err(|source| ProbeError::Home {
+        path: home.clone(),
+        source,
+    })?;
     let toolchains = process::toolchains(&home);
     let mut env = toolchains.env;
     env.extend([
@@ -223,8 +246,7 @@ async fn ask(binary: &Path, option: &str, cache_dir: &Path) -> Result<String, St
         stdin: Stdin::Null,
         confinement: Confinement::off(),
     })
-    .await
-    .map_err(|error| error.to_string())?;
+    .await?;
     let handle = task.handle();
     let mut text = Vec::new();
     let reading = async {
@@ -234,11 +256,13 @@ async fn ask(binary: &Path, option: &str, cache_dir: &Path) -> Result<String, St
     };
     match tokio::time::timeout(PROBE_LIMIT, reading).await {
         Ok(exit) if exit.success() => Ok(String::from_utf8_lossy(&text).into_owned()),
-        Ok(exit) => Err(format!("`{option}` ends with {exit}")),
-        Err(_) => Err(format!(
-            "no answer to `{option}` within {} s",
-            PROBE_LIMIT.as_secs()
-        )),
+        Ok(exit) => Err(ProbeError::Failed {
+            option: option.to_owned(),
+            exit,
+        }),
+        Err(_) => Err(ProbeError::Silent {
+            option: option.to_owned(),
+        }),
     }
 }
 

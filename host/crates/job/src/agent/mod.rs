@@ -10,6 +10,7 @@ mod judgement;
 mod permissions;
 mod transcript;
 
+use crate::end_cause::EndCause;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -180,9 +181,8 @@ pub enum Ending {
     Success,
     /// It failed by itself.
     Failed {
-        /// A stable word: `agent_start`, `agent_crash`, `gateway_error`, `prompt_too_long`, `session_lost`,
-        /// `no_turn`, `agent_error`.
-        cause: &'static str,
+        /// The cause.
+        cause: EndCause,
         /// What it said, in a sentence or two.
         message: String,
     },

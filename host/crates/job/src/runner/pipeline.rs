@@ -1,6 +1,6 @@
 //! One job, step by step: its turn, the base, the agent, what it changed, whether that holds, and again where it does not.
 //!
-//! A step either hands on to the next one or cuts the job short ([`Cut`]); what was found out until then is kept
+//! A step either hands on to the next one or cuts the job short ([`EarlyExit`]); what was found out until then is kept
 //! ([`Findings`]), so that a job that was cut short still tells what it did.
 
 use std::ffi::OsString;
@@ -13,19 +13,20 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::equipment::{Equipment, LOOPBACK};
 use super::hangup::hung_up;
 use super::journal::Journal;
 use super::metering::Metering;
+use super::resources::{JobResources, LOOPBACK};
+use super::running_job::{EarlyExit, Findings, Job};
 use super::site::Site;
-use super::stop::{Cause, Stop};
-use super::work::{Cut, Findings, Job};
+use super::stop::{Stop, StopCause};
 use super::{ending, log};
 use crate::agent::{self, AgentOutcome, AgentRun, Claude, Ending, Session};
 use crate::artifacts::Artifacts;
 use crate::checks::{CheckSpec, OnViolation};
+use crate::end_cause::EndCause;
 use crate::id::JobId;
-use crate::lock::Hold;
+use crate::lock::LockGuard;
 use crate::slots::{self, Turn};
 use crate::spec::JobSpec;
 use crate::state::State;
@@ -38,7 +39,7 @@ use workspace::{Base, ChangedFile, FilePath, Limits};
 
 /// What the agent's passes run with, the same for all of them.
 #[derive(Clone, Copy)]
-struct Surroundings<'a> {
+struct PassContext<'a> {
     claude: &'a Claude,
     site: &'a Site,
     adapter: &'a Adapter,
@@ -66,30 +67,29 @@ pub(super) async fn run(
     if let Some(front) = front {
         stop.with(hung_up(front));
     }
-    let for_equipment = Arc::clone(&settings);
+    let for_resources = Arc::clone(&settings);
     let dirs = spec.allowed_dirs.clone();
-    let loaded = tokio::task::spawn_blocking(move || Equipment::load(for_equipment, &dirs)).await;
-    let equipment = match loaded
-        .map_err(|fault| fault.to_string())
-        .and_then(|loaded| loaded)
-    {
-        Ok(equipment) => equipment,
-        Err(fault) => return ending::without_equipment(&store, &id, &fault),
+    let loaded =
+        tokio::task::spawn_blocking(move || JobResources::load(for_resources, &dirs)).await;
+    let resources = match loaded {
+        Ok(Ok(resources)) => resources,
+        Ok(Err(fault)) => return ending::without_resources(&store, &id, &fault),
+        Err(fault) => return ending::without_resources(&store, &id, &fault),
     };
-    mask.set(equipment.redactor.clone());
+    mask.set(resources.redactor.clone());
     // While the agent works there is time to compile them.
     let asked = spec.checks.iter().filter_map(|check| match check {
         CheckSpec::Plugin(check) => Some(&check.plugin),
         CheckSpec::Command(_) => None,
     });
-    let standing = equipment.plugins.standing_checks();
+    let standing = resources.plugins.standing_checks();
     let checks = asked.chain(standing).cloned().collect();
-    equipment.plugins.make_ready(checks);
-    let journal = Journal::begin(store, id, equipment.redactor.clone(), State::Queued);
+    resources.plugins.make_ready(checks);
+    let journal = Journal::begin(store, id, resources.redactor.clone(), State::Queued);
     let mut job = Job {
         settings,
         spec,
-        equipment,
+        resources,
         journal: Arc::new(Mutex::new(journal)),
         stop,
         findings: Findings::default(),
@@ -121,7 +121,7 @@ fn git_trusts(top: &Path) -> [(OsString, OsString); 3] {
 
 impl Job {
     /// The steps, in order. `Ok` is a verdict.
-    async fn work(&mut self) -> Result<(), Cut> {
+    async fn work(&mut self) -> Result<(), EarlyExit> {
         self.record_spec();
         let _slot = self.wait_for_turn().await?;
         let limit = Duration::from_millis(self.spec.timeout_ms);
@@ -136,7 +136,7 @@ impl Job {
         };
         let metering = Metering::begin(&self.settings, &self.journal, &self.stop);
         let adapter = self.start_adapter(&metering).await?;
-        let around = Surroundings {
+        let around = PassContext {
             claude: &claude,
             site: &site,
             adapter: &adapter,
@@ -158,7 +158,7 @@ impl Job {
         let summary = json!({
             "prompt": prompt,
             "allowed_dirs": spec.allowed_dirs,
-            "model": self.equipment.model(spec),
+            "model": self.resources.model(spec),
             "permission_mode": spec.permission_mode,
             "scope": spec.scoped_patch.as_ref().map(|scope| &scope.paths),
             "checks": checks,
@@ -167,7 +167,7 @@ impl Job {
             "plugins": self.operators_plugins(),
         });
         let mut journal = self.journal();
-        for listed in self.equipment.plugins.list() {
+        for listed in self.resources.plugins.list() {
             if listed.enabled && !listed.grants.is_empty() {
                 let grants = listed.grants.join(", ");
                 journal.line(&format!("plugin {} was granted {grants}", listed.name));
@@ -181,7 +181,7 @@ impl Job {
 
     /// The operator's plugins that this job may meet: which component, and what it may do.
     fn operators_plugins(&self) -> Vec<serde_json::Value> {
-        let listed = self.equipment.plugins.list().into_iter();
+        let listed = self.resources.plugins.list().into_iter();
         let own = listed.filter(|listed| listed.enabled && !listed.bundled);
         own.map(|listed| {
             json!({ "name": listed.name, "sha256": listed.sha256, "grants": listed.grants })
@@ -189,37 +189,37 @@ impl Job {
         .collect()
     }
 
-    async fn wait_for_turn(&mut self) -> Result<Hold, Cut> {
+    async fn wait_for_turn(&mut self) -> Result<LockGuard, EarlyExit> {
         // A store of its own: waiting must not hold the journal.
-        let store =
-            Store::open(&self.settings.state_dir).map_err(|fault| Cut::fault("store")(&fault))?;
+        let store = Store::open(&self.settings.state_dir)
+            .map_err(|fault| EarlyExit::fault(EndCause::Store)(&fault))?;
         let id = self.journal().id().clone();
         let turn = slots::wait_for_turn(&store, &id, self.settings.max_running_jobs);
         let turn = self
             .unless_stopped(turn)
             .await?
-            .map_err(|fault| Cut::fault("store")(&fault))?;
+            .map_err(|fault| EarlyExit::fault(EndCause::Store)(&fault))?;
         match turn {
             Turn::Slot(slot) => {
                 self.journal().entered(State::Preparing);
                 Ok(slot)
             }
             Turn::Gone => {
-                self.stop.now(Cause::Cancelled);
-                Err(Cut::Stopped)
+                self.stop.now(StopCause::Cancelled);
+                Err(EarlyExit::Stopped)
             }
         }
     }
 
-    async fn find_claude(&mut self) -> Result<Claude, Cut> {
+    async fn find_claude(&mut self) -> Result<Claude, EarlyExit> {
         let settings = Arc::clone(&self.settings);
         let located = self
             .unless_stopped(async move { Claude::locate(&settings).await })
             .await?;
-        located.map_err(|fault| Cut::fault("agent_missing")(&fault))
+        located.map_err(|fault| EarlyExit::fault(EndCause::AgentMissing)(&fault))
     }
 
-    async fn capture_base(&mut self, site: &Site) -> Result<Base, Cut> {
+    async fn capture_base(&mut self, site: &Site) -> Result<Base, EarlyExit> {
         let (workspace, earlier) = (site.workspace().clone(), site.earlier());
         self.journal().line("recording the tree as it is");
         let storage = self.folder().join("base");
@@ -232,7 +232,7 @@ impl Job {
                 }
             })
             .await?;
-        let base = captured.map_err(|fault| Cut::fault("workspace")(&fault))?;
+        let base = captured.map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         if base.unread() > 0 {
             let note = format!(
                 "{} large files are watched by their stamps only",
@@ -243,15 +243,16 @@ impl Job {
         Ok(base)
     }
 
-    async fn start_adapter(&self, metering: &Metering) -> Result<Adapter, Cut> {
-        let config = self.equipment.adapter("job", metering.sink());
-        let mut config = config.map_err(|refusal| Cut::fault("settings")(&refusal))?;
-        config.models.main = Some(self.equipment.model(&self.spec));
+    async fn start_adapter(&self, metering: &Metering) -> Result<Adapter, EarlyExit> {
+        let config = self.resources.adapter("job", metering.sink());
+        let mut config =
+            config.map_err(|refusal| EarlyExit::fault(EndCause::Settings)(&refusal))?;
+        config.models.main = Some(self.resources.model(&self.spec));
         config.job = Some(self.journal().id().to_string());
         config.budget = self.caps();
         let adapter = Adapter::bind(LOOPBACK, config)
             .await
-            .map_err(|fault| Cut::fault("adapter")(&fault))?;
+            .map_err(|fault| EarlyExit::fault(EndCause::Adapter)(&fault))?;
         metering.follow(adapter.events());
         Ok(adapter)
     }
@@ -267,17 +268,17 @@ impl Job {
     }
 
     /// Passes of the agent until the verdict stands.
-    async fn passes(&mut self, around: &Surroundings<'_>, base: &mut Base) -> Result<(), Cut> {
-        let Surroundings {
+    async fn passes(&mut self, around: &PassContext<'_>, base: &mut Base) -> Result<(), EarlyExit> {
+        let PassContext {
             site,
             adapter,
             metering,
             ..
         } = *around;
         let mut session = site.session.clone();
-        site.record_continuation(&self.folder(), session.id(), &self.equipment.redactor);
+        site.record_continuation(&self.folder(), session.id(), &self.resources.redactor);
         let mut prompt = self.spec.prompt.clone();
-        let mut model = self.equipment.model(&self.spec);
+        let mut model = self.resources.model(&self.spec);
         loop {
             let number = u32::try_from(self.findings.passes.len() + 1).unwrap_or(u32::MAX);
             let state = if number == 1 {
@@ -298,19 +299,19 @@ impl Job {
             self.findings.level = Some(outcome.level.clone());
             self.findings.agent = Some(outcome);
             match ending {
-                Ending::Cancelled | Ending::TimedOut { .. } => return Err(Cut::Stopped),
-                Ending::Stalled { last_step } => return Err(Cut::Stalled(last_step)),
+                Ending::Cancelled | Ending::TimedOut { .. } => return Err(EarlyExit::Stopped),
+                Ending::Stalled { last_step } => return Err(EarlyExit::Stalled(last_step)),
                 Ending::Success | Ending::MaxTurns | Ending::Failed { .. } => {}
             }
             if self.stop.cause().is_some() {
-                return Err(Cut::Stopped);
+                return Err(EarlyExit::Stopped);
             }
 
             self.advance(State::Verifying)?;
             let verdicts = self.verify(site, base, number, metering).await;
             if self.stop.cause().is_some() {
                 self.findings.verdicts = Some(verdicts);
-                return Err(Cut::Stopped);
+                return Err(EarlyExit::Stopped);
             }
             self.record_pass(
                 number,
@@ -357,12 +358,12 @@ impl Job {
 
     async fn agent_run(
         &self,
-        around: &Surroundings<'_>,
+        around: &PassContext<'_>,
         base: &Base,
         session: Session,
         prompt: String,
     ) -> AgentRun {
-        let Surroundings {
+        let PassContext {
             claude,
             site,
             adapter,
@@ -383,7 +384,7 @@ impl Job {
             temp: self.folder().join("tmp"),
             session,
             adapter_url: adapter.url(),
-            adapter_token: self.equipment.token.clone(),
+            adapter_token: self.resources.token.clone(),
             model_name: self.settings.claude_code_model.clone(),
             permission_mode: self.spec.permission_mode,
             allowed_tools: agent::allowed_tools(
@@ -406,7 +407,7 @@ impl Job {
 
     /// Further variables of agent and checks: WORKER_CHECK_ENV, and the ports that are this job's.
     fn extra_env(&self, site: &Site) -> Vec<(OsString, OsString)> {
-        let mut variables = self.equipment.check_env();
+        let mut variables = self.resources.check_env();
         if let Some(port) = site.port_base() {
             variables.push(("WORKER_PORT_BASE".into(), port.to_string().into()));
         }
@@ -426,20 +427,21 @@ impl Job {
         (!texts.is_empty()).then(|| texts.join("\n"))
     }
 
-    async fn run_agent(&mut self, run: AgentRun) -> Result<AgentOutcome, Cut> {
+    async fn run_agent(&mut self, run: AgentRun) -> Result<AgentOutcome, EarlyExit> {
         let journal = Arc::clone(&self.journal);
         let mut watch = log::AgentLog::new(journal);
         let outcome = agent::run(run, |event| watch.tell(&event)).await;
-        outcome.map_err(|fault| Cut::fault("agent_start")(&fault))
+        outcome.map_err(|fault| EarlyExit::fault(EndCause::AgentStart)(&fault))
     }
 
     /// Changes are taken before any check runs: what checks write is never the agent's.
-    async fn take_changes(&mut self, base: &mut Base) -> Result<(), Cut> {
+    async fn take_changes(&mut self, base: &mut Base) -> Result<(), EarlyExit> {
         // Also after a cancel: what the job did so far is part of its evidence.
         let changes = tokio::task::block_in_place(|| base.changes());
-        self.findings.changes = Some(Arc::new(
-            changes.map_err(|fault| Cut::fault("workspace")(&fault))?,
-        ));
+        self.findings.changes =
+            Some(Arc::new(changes.map_err(|fault| {
+                EarlyExit::fault(EndCause::Workspace)(&fault)
+            })?));
         Ok(())
     }
 
@@ -503,8 +505,8 @@ impl Job {
         verify::run(
             &plan,
             &evidence,
-            &self.equipment.plugins,
-            &self.equipment.redactor,
+            &self.resources.plugins,
+            &self.resources.redactor,
             &artifacts,
             tell,
         )
@@ -512,7 +514,7 @@ impl Job {
     }
 
     /// Puts the files back that were changed outside the scope, where the job asked for it.
-    fn put_back(&mut self, base: &Base) -> Result<(), Cut> {
+    fn put_back(&mut self, base: &Base) -> Result<(), EarlyExit> {
         let wanted = self
             .spec
             .scoped_patch
@@ -540,7 +542,7 @@ impl Job {
             return Ok(());
         }
         let reverted = tokio::task::block_in_place(|| base.revert(files))
-            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         let names = |files: &[FilePath]| {
             files
                 .iter()
@@ -561,12 +563,12 @@ impl Job {
         Ok(())
     }
 
-    async fn settle(&mut self, base: &mut Base) -> Result<(), Cut> {
+    async fn settle(&mut self, base: &mut Base) -> Result<(), EarlyExit> {
         let Some(changes) = &self.findings.changes else {
             return Ok(());
         };
         tokio::task::block_in_place(|| base.settle(changes))
-            .map_err(|fault| Cut::fault("workspace")(&fault))
+            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))
     }
 
     fn record_pass(
@@ -612,9 +614,9 @@ impl Job {
 /// How the agent's pass ended, for the checks: what the host saw, not what it said.
 fn agent_evidence(agent: &AgentOutcome) -> verify::AgentEvidence {
     let fault = match &agent.ending {
-        Ending::Failed { cause, message } => Some(((*cause).to_owned(), message.clone())),
+        Ending::Failed { cause, message } => Some((*cause, message.clone())),
         Ending::MaxTurns => Some((
-            "max_turns".to_owned(),
+            EndCause::MaxTurns,
             format!("the turn limit was reached after {} turns", agent.turns),
         )),
         _ => None,

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::work::{Cut, Job};
+use super::running_job::{EarlyExit, Job};
 use crate::agent::Session;
+use crate::end_cause::EndCause;
 use crate::id::JobId;
-use crate::lock::Hold;
+use crate::lock::LockGuard;
 use process::Confinement;
 use redact::Redactor;
 use settings::Isolation;
@@ -56,7 +57,7 @@ pub(super) struct Site {
     pub(super) session: Session,
     /// The task that the session began with, where that is known.
     pub(super) began_with: Option<String>,
-    _alone: Option<Hold>,
+    _alone: Option<LockGuard>,
 }
 
 impl Site {
@@ -139,28 +140,31 @@ impl Site {
         base: &Base,
         changes: &Changes,
         message: &str,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), EarlyExit> {
         let Some(isolated) = &mut self.isolated else {
             return Ok(());
         };
         let sealed = isolated.seal(base, changes, message);
         sealed
             .map(drop)
-            .map_err(|fault| Cut::fault("workspace")(&fault))
+            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))
     }
 }
 
 impl Job {
     /// Finds or makes the place to work in.
-    pub(super) async fn find_site(&mut self) -> Result<Site, Cut> {
+    pub(super) async fn find_site(&mut self) -> Result<Site, EarlyExit> {
         let Some(root) = self.settings.sandbox_root.clone() else {
-            return Err(Cut::Fault("settings", "SANDBOX_ROOT is not set".to_owned()));
+            return Err(EarlyExit::Fault(
+                EndCause::Settings,
+                "SANDBOX_ROOT is not set".to_owned(),
+            ));
         };
         let dirs = self.spec.allowed_dirs.clone();
         let opened = self
             .blocking(move || Workspace::open(&Root::open(&root)?, &dirs))
             .await?;
-        let workspace = opened.map_err(|fault| Cut::fault("workspace")(&fault))?;
+        let workspace = opened.map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         match self.spec.isolation {
             Isolation::Worktree if self.spec.resume_job_id.is_some() => self.continued_site().await,
             Isolation::Worktree => self.isolated_site(workspace).await,
@@ -168,7 +172,7 @@ impl Job {
         }
     }
 
-    async fn shared_site(&mut self, workspace: Workspace) -> Result<Site, Cut> {
+    async fn shared_site(&mut self, workspace: Workspace) -> Result<Site, EarlyExit> {
         let alone = self.have_tree_alone(&workspace.lock_name()).await?;
         let (home, session, began_with) = match self.continued() {
             Some(earlier) => (
@@ -199,8 +203,8 @@ impl Job {
     }
 
     /// The tree, the home and the session of an earlier job.
-    async fn continued_site(&mut self) -> Result<Site, Cut> {
-        let gone = || Cut::Fault("workspace", "the earlier job is gone".to_owned());
+    async fn continued_site(&mut self) -> Result<Site, EarlyExit> {
+        let gone = || EarlyExit::Fault(EndCause::Workspace, "the earlier job is gone".to_owned());
         let (Some(from), Some(earlier)) = (self.spec.resume_job_id.clone(), self.continued())
         else {
             return Err(gone());
@@ -208,7 +212,7 @@ impl Job {
         let folder = {
             let journal = self.journal();
             let row = journal.store().job(journal.id());
-            let row = row.map_err(|fault| Cut::fault("store")(&fault))?;
+            let row = row.map_err(|fault| EarlyExit::fault(EndCause::Store)(&fault))?;
             let home: JobId = row.and_then(|row| row.lives_in).ok_or_else(gone)?;
             journal.store().job_folder(&home)
         };
@@ -216,7 +220,7 @@ impl Job {
             .line(&format!("going on in the tree of job {from}"));
         let name = self.journal().id().to_string();
         let ports_folder = self.settings.state_dir.join("ports");
-        let failed = |fault: WorkspaceError| Cut::fault("workspace")(&fault);
+        let failed = |fault: WorkspaceError| EarlyExit::fault(EndCause::Workspace)(&fault);
         let lock = Isolated::lock_name(&folder).map_err(failed)?;
         let mut alone = self.have_tree_alone(&lock).await?;
         // Only now: whoever had the tree until now may have left something there.
@@ -224,8 +228,8 @@ impl Job {
         let last = record.results.last();
         let sealed = last.is_some_and(|last| last.job == from.as_str());
         if !sealed && self.went_on_since(&from)? {
-            return Err(Cut::Fault(
-                "workspace",
+            return Err(EarlyExit::Fault(
+                EndCause::Workspace,
                 format!("another job went on in the tree of job {from} meanwhile"),
             ));
         }
@@ -250,7 +254,7 @@ impl Job {
         let ports = self
             .blocking(move || PortBase::reserve(&ports_folder))
             .await?
-            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         self.findings.notes.push(format!(
             "goes on in the tree of job {from}; changes count from {}",
             base_of(&isolated)
@@ -268,7 +272,7 @@ impl Job {
     }
 
     /// Whether another job than this one came to its agent in the tree after job `from` did.
-    fn went_on_since(&self, from: &JobId) -> Result<bool, Cut> {
+    fn went_on_since(&self, from: &JobId) -> Result<bool, EarlyExit> {
         let journal = self.journal();
         let store = journal.store();
         let look = || {
@@ -282,10 +286,10 @@ impl Job {
                     && Continuation::load(&store.job_folder(&later.id)).is_some()
             }))
         };
-        look().map_err(|fault| Cut::fault("store")(&fault))
+        look().map_err(|fault| EarlyExit::fault(EndCause::Store)(&fault))
     }
 
-    async fn isolated_site(&mut self, source: Workspace) -> Result<Site, Cut> {
+    async fn isolated_site(&mut self, source: Workspace) -> Result<Site, EarlyExit> {
         self.journal().line("making a tree of the job's own");
         let folder = self.folder();
         let name = self.journal().id().to_string();
@@ -309,7 +313,7 @@ impl Job {
         });
         let (isolated, ports) = made
             .await?
-            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         let record = isolated.record();
         let mut base = format!("isolated; {}", base_of(&isolated));
         if record.dirty_included {
@@ -332,10 +336,10 @@ impl Job {
     }
 
     /// Two jobs in one tree would be blamed for each other's changes: the second waits for the first.
-    async fn have_tree_alone(&mut self, lock_name: &str) -> Result<Hold, Cut> {
+    async fn have_tree_alone(&mut self, lock_name: &str) -> Result<LockGuard, EarlyExit> {
         let path = self.journal().store().named_lock(lock_name);
-        let failed = |fault: std::io::Error| Cut::fault("store")(&fault);
-        if let Some(hold) = Hold::try_take(&path).map_err(failed)? {
+        let failed = |fault: std::io::Error| EarlyExit::fault(EndCause::Store)(&fault);
+        if let Some(hold) = LockGuard::try_take(&path).map_err(failed)? {
             return Ok(hold);
         }
         self.journal()
@@ -343,10 +347,10 @@ impl Job {
         self.journal()
             .progress("waiting_for", "another job in this tree");
         // Not among the job's own threads: it writes nothing, and nobody knows how long it waits.
-        let waited = tokio::task::spawn_blocking(move || Hold::wait(&path));
+        let waited = tokio::task::spawn_blocking(move || LockGuard::wait(&path));
         self.unless_stopped(waited)
             .await?
-            .map_err(|fault| Cut::fault("host")(&fault))?
+            .map_err(|fault| EarlyExit::fault(EndCause::Host)(&fault))?
             .map_err(failed)
     }
 }
@@ -357,6 +361,6 @@ fn base_of(isolated: &Isolated) -> String {
     format!("base {} ({short})", record.base_name)
 }
 
-fn fresh_session() -> Result<Session, Cut> {
-    Session::fresh().map_err(|fault| Cut::fault("agent")(&fault))
+fn fresh_session() -> Result<Session, EarlyExit> {
+    Session::fresh().map_err(|fault| EarlyExit::fault(EndCause::Agent)(&fault))
 }

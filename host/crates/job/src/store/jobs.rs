@@ -8,7 +8,7 @@ use super::database::{Store, parse_json};
 use super::error::StoreError;
 use super::private::make_private;
 use crate::id::JobId;
-use crate::lock::Hold;
+use crate::lock::LockGuard;
 use crate::state::State;
 use process::ProcessIdentity;
 use redact::RedactedJson;
@@ -57,11 +57,11 @@ impl Store {
     ///
     /// # Errors
     /// The folder, the lock or the row cannot be made.
-    pub fn add(&self, id: &JobId) -> Result<Hold, StoreError> {
+    pub fn add(&self, id: &JobId) -> Result<LockGuard, StoreError> {
         make_private(&self.job_folder(id))?;
         // Locked before the row is seen, or a queue behind it would take the job for dead.
         let path = self.lock_path(id);
-        let hold = Hold::take(&path).map_err(|source| StoreError::Folder { path, source })?;
+        let hold = LockGuard::take(&path).map_err(|source| StoreError::Folder { path, source })?;
         let added = self.database.execute(
             "INSERT INTO jobs (id, state, created_ms) VALUES (?1, ?2, ?3)",
             params![id.as_str(), State::Queued.as_str(), now_ms()],

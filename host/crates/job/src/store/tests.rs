@@ -11,7 +11,7 @@ use super::schema::SCHEMA_VERSION;
 use super::upkeep::STRAY_AGE;
 use super::{Store, StoreError};
 use crate::id::JobId;
-use crate::lock::Hold;
+use crate::lock::LockGuard;
 use crate::state::State;
 use redact::RedactedJson;
 
@@ -289,7 +289,7 @@ fn folders_that_no_job_came_to_are_found_and_no_others() {
     for id in &ids[1..] {
         make_private(&store.job_folder(id)).unwrap();
     }
-    let _beginning = Hold::take(&store.lock_path(&ids[1])).unwrap();
+    let _beginning = LockGuard::take(&store.lock_path(&ids[1])).unwrap();
     fs::create_dir(store.folder.join("jobs/not-ours")).unwrap();
     for id in &ids[..3] {
         age(id);

@@ -201,6 +201,7 @@ mod tests {
     #![allow(clippy::panic)]
     use super::super::verdict::{Cause, Outcome};
     use super::*;
+    use crate::end_cause::EndCause;
     use redact::Redacted;
 
     fn check(name: &str, cause: Option<Cause>, digest: &str) -> CheckVerdict {
@@ -378,7 +379,7 @@ mod tests {
                     vec![check(
                         "agent",
                         Some(Cause::Agent {
-                            cause: "max_turns".into(),
+                            cause: EndCause::MaxTurns,
                             message: "30 turns".into(),
                         }),
                         "",
@@ -394,7 +395,7 @@ mod tests {
                     vec![check(
                         "agent",
                         Some(Cause::Agent {
-                            cause: "gateway_auth".into(),
+                            cause: EndCause::GatewayAuth,
                             message: "401".into(),
                         }),
                         "",

@@ -1,5 +1,6 @@
 //! What became of each check, and why.
 
+use crate::end_cause::EndCause;
 use std::fmt;
 
 use serde::Serialize;
@@ -125,8 +126,8 @@ pub enum Cause {
     /// The agent stopped without success.
     #[error("{message}")]
     Agent {
-        /// The stable name of the cause, as in `max_turns`.
-        cause: String,
+        /// The cause.
+        cause: EndCause,
         /// One sentence.
         message: String,
     },
@@ -235,7 +236,7 @@ impl Cause {
             | Self::OutsideAllowedDirs { .. }
             | Self::CheckScriptChanged { .. }
             | Self::Denied { .. } => true,
-            Self::Agent { cause, .. } => cause == "max_turns",
+            Self::Agent { cause, .. } => *cause == EndCause::MaxTurns,
             Self::JobTimedOut
             | Self::NotFound { .. }
             | Self::NotExecutable { .. }
