@@ -148,6 +148,7 @@ impl Pass {
             additional_dirs: Vec::new(),
             home: home.path().join("home"),
             cargo_packages: false,
+            git_identity: workspace::GitIdentity::default(),
             temp: home.path().join("temp"),
             session: Session::fresh().unwrap(),
             adapter_url: url,

@@ -29,7 +29,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use worker_test_support::Repository;
-use workspace::{Base, Changes, Limits, Root, Workspace};
+use workspace::{Base, Changes, GitIdentity, Limits, Root, Workspace};
 
 /// What no output may show.
 const SECRET: &str = "correct-horse-battery-staple-42";
@@ -104,6 +104,7 @@ impl Job {
                 top: self.workspace.top().to_owned(),
                 home: self.storage.path().join("home"),
                 cargo_packages: false,
+                git_identity: GitIdentity::default(),
                 temp: self.storage.path().join("temp"),
                 extra_env: Vec::new(),
                 confinement: Confinement {

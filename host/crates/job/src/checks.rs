@@ -114,7 +114,7 @@ fn on() -> bool {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum CommandLine {
-    /// Run by `sh -c`.
+    /// Run by `bash -c`, or by `sh -c` where there is no bash.
     Shell(String),
     /// Run as it is.
     Argv(Vec<String>),

@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod id;
 mod launch;
 mod lock;
+mod private_home;
 mod reading;
 mod recovery;
 mod refusal;

@@ -18,6 +18,7 @@ mod running;
 mod sys;
 mod toolchains;
 mod tree;
+mod workload;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub use running::{Handle, Running, spawn};
 pub use settings::SandboxMode;
 pub use toolchains::{Toolchains, toolchains};
 pub use tree::{ProcessIdentity, adopt_strays, end_recorded, identity, sweep, terminate_recorded};
+pub use workload::Workload;
 
 /// The hidden subcommand under which the helper runs.
 pub const INIT_SUBCOMMAND: &str = "__init";

@@ -29,6 +29,9 @@ const PROBE_LIMIT: Duration = Duration::from_secs(60);
 /// A Claude Code binary that was asked for its version and its options.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claude {
+    /// The name under which it is run: a launcher of many programs (mise, volta) goes by it.
+    program: PathBuf,
+    /// The file, links resolved.
     path: PathBuf,
     version: String,
     options: BTreeSet<String>,
@@ -37,6 +40,7 @@ pub struct Claude {
 /// What a probe found, good for exactly this file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Probe {
+    program: PathBuf,
     path: PathBuf,
     size: u64,
     modified_ns: u64,
@@ -80,19 +84,24 @@ impl Claude {
             .ok()
             .and_then(|text| serde_json::from_slice::<Vec<Probe>>(&text).ok());
         let mut known = known.unwrap_or_default();
+        let program = std::path::absolute(binary).map_err(|error| unusable(error.to_string()))?;
         let same = |probe: &&Probe| {
-            probe.path == path && probe.size == size && probe.modified_ns == modified_ns
+            probe.program == program
+                && probe.path == path
+                && probe.size == size
+                && probe.modified_ns == modified_ns
         };
         if let Some(probe) = known.iter().find(same) {
             let (version, options) = (probe.version.clone(), probe.options.clone());
             return Self {
+                program,
                 path,
                 version,
                 options,
             }
             .checked();
         }
-        let version = ask(&path, "--version", cache_dir)
+        let version = ask(&program, "--version", cache_dir)
             .await
             .map_err(|error| unusable(error.to_string()))?;
         let version = version
@@ -103,17 +112,19 @@ impl Claude {
         if !version.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(unusable(format!("`--version` gives {version:?}")));
         }
-        let help = ask(&path, "--help", cache_dir)
+        let help = ask(&program, "--help", cache_dir)
             .await
             .map_err(|error| unusable(error.to_string()))?;
         let claude = Self {
+            program: program.clone(),
             path: path.clone(),
             version: version.clone(),
             options: options(&help),
         }
         .checked()?;
-        known.retain(|probe| probe.path != path && probe.path.is_file());
+        known.retain(|probe| probe.program != program && probe.path.is_file());
         known.push(Probe {
+            program,
             path,
             size,
             modified_ns,
@@ -143,6 +154,11 @@ impl Claude {
         })
     }
 
+    /// The name to run it by: the one that was found, which may be a link.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The binary, links resolved.
     pub fn path(&self) -> &Path {
         &self.path
@@ -158,18 +174,21 @@ impl Claude {
         self.options.contains(option)
     }
 
-    /// What a confined process must be able to read to run it: its folder, or its whole npm package.
+    /// What a confined process must be able to read to run it: the name, and its folder or its whole npm package. A folder
+    /// that holds the user's home is never among them.
     pub(super) fn read_paths(&self) -> Vec<PathBuf> {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
         let scope = self
             .path
             .ancestors()
             .find(|folder| folder.ends_with("node_modules/@anthropic-ai"));
-        let folder = scope
-            .or_else(|| self.path.parent())
-            .filter(|folder| *folder != Path::new("/"));
-        folder
-            .map(|folder| vec![folder.to_owned()])
-            .unwrap_or_default()
+        let folder = scope.or_else(|| self.path.parent()).filter(|folder| {
+            *folder != Path::new("/") && !home.as_deref().is_some_and(|home| home.starts_with(folder))
+        });
+        vec![
+            self.program.clone(),
+            folder.unwrap_or(&self.path).to_owned(),
+        ]
     }
 }
 

@@ -337,6 +337,14 @@ impl ArtifactWriter {
         Ok(())
     }
 
+    /// Notes bytes that the caller left out here: they count as left out of the middle.
+    pub fn leave_out(&mut self, bytes: u64) {
+        // Whatever stood in the tail came before them, so it lies in the middle too.
+        self.tail.dropped += bytes + self.tail.kept.len() as u64;
+        self.tail.kept.clear();
+        self.total += bytes;
+    }
+
     /// Bytes pushed so far.
     pub fn total(&self) -> u64 {
         self.total

@@ -35,7 +35,7 @@ use crate::verify::{self, Verdicts, revise};
 use gateway::{self, Adapter};
 use redact::LogMask;
 use settings::{SandboxMode, Settings};
-use workspace::{Base, ChangedFile, FilePath, Limits};
+use workspace::{Base, ChangedFile, FilePath, GitIdentity, Limits};
 
 /// What the agent's passes run with, the same for all of them.
 #[derive(Clone, Copy)]
@@ -381,6 +381,7 @@ impl Job {
             additional_dirs: workspace.additional_dirs().to_vec(),
             home: site.home.clone(),
             cargo_packages: self.uses_cargo(base),
+            git_identity: GitIdentity::of(workspace),
             temp: self.folder().join("tmp"),
             session,
             adapter_url: adapter.url(),
@@ -395,7 +396,7 @@ impl Job {
             allow_bypass: self.settings.allow_bypass,
             // The adapter holds the job to its cap, over all passes.
             max_turns: None,
-            confinement: site.confinement(self),
+            confinement: site.confinement_of_agent(&self.settings, base),
             extra_env: self.extra_env(site),
             stall: Duration::from_millis(self.settings.stall_ms),
             deadline: self.deadline,
@@ -472,9 +473,10 @@ impl Job {
                 top: workspace.top().to_owned(),
                 home: self.folder().join("check-home"),
                 cargo_packages: self.uses_cargo(base),
+                git_identity: GitIdentity::of(workspace),
                 temp: self.folder().join("check-tmp"),
                 extra_env: self.extra_env(site),
-                confinement: site.confinement(self),
+                confinement: site.confinement_of_checks(&self.settings),
             },
             deadline: self.deadline.unwrap_or_else(Instant::now),
             stop: self.stop.token().clone(),

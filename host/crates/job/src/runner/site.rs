@@ -12,7 +12,7 @@ use crate::id::JobId;
 use crate::lock::LockGuard;
 use process::Confinement;
 use redact::Redactor;
-use settings::Isolation;
+use settings::{Isolation, Settings};
 use workspace::{
     Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, Limits, PortBase, Root,
     Workspace, WorkspaceError,
@@ -76,11 +76,22 @@ impl Site {
         self.ports.as_ref().map(PortBase::base)
     }
 
-    /// What agent and checks may touch here, besides what each of them adds for itself.
-    pub(super) fn confinement(&self, job: &Job) -> Confinement {
-        let settings = &job.settings;
+    /// What the agent may touch here, besides what it adds for itself: the allowed directories, and what the base ignores,
+    /// since a build in a part of the tree writes its output at the top.
+    pub(super) fn confinement_of_agent(&self, settings: &Settings, base: &Base) -> Confinement {
         let mut write = vec![self.workspace.work_dir().to_owned()];
         write.extend(self.workspace.additional_dirs().iter().cloned());
+        write.extend(base.ignored_dirs());
+        self.confinement(settings, write)
+    }
+
+    /// What the checks may touch here, besides what each of them adds for itself: the whole tree. What they are allowed
+    /// to write and what counts as the job's change are two things.
+    pub(super) fn confinement_of_checks(&self, settings: &Settings) -> Confinement {
+        self.confinement(settings, vec![self.workspace.top().to_owned()])
+    }
+
+    fn confinement(&self, settings: &Settings, mut write: Vec<PathBuf>) -> Confinement {
         write.extend(settings.sandbox_write.iter().cloned());
         let mut read = vec![
             self.workspace.top().to_owned(),

@@ -78,12 +78,6 @@ pub enum Cause {
         /// As it was given.
         cwd: String,
     },
-    /// It wrote more than anyone could read, and was ended.
-    #[error("wrote more than {} MiB of output", .cap_bytes >> 20)]
-    Flood {
-        /// The limit.
-        cap_bytes: u64,
-    },
     /// The system did not start it.
     #[error("could not be started: {message}")]
     NotStarted {
@@ -230,7 +224,6 @@ impl Cause {
             Self::ExitCode { code } => !matches!(code, 126 | 127),
             Self::Signal { .. }
             | Self::TimedOut { .. }
-            | Self::Flood { .. }
             | Self::Findings { .. }
             | Self::NoChange
             | Self::OutsideAllowedDirs { .. }
@@ -345,9 +338,6 @@ mod tests {
                 program: "./run".into(),
             },
             Cause::NoDirectory { cwd: "web".into() },
-            Cause::Flood {
-                cap_bytes: 64 << 20,
-            },
             Cause::NotStarted {
                 message: "out of processes".into(),
             },
