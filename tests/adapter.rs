@@ -9,6 +9,8 @@
     clippy::indexing_slicing
 )]
 
+extern crate mcp_codex_worker_gateway as gateway;
+
 #[path = "adapter/double.rs"]
 mod double;
 #[path = "adapter/message.rs"]

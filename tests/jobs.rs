@@ -1082,7 +1082,7 @@ fn reading_calls_no_model_and_is_charged_to_the_planner() {
     );
     let pack = call(
         &mut front,
-        "read_pack",
+        "search",
         json!({ "symbols": ["launch"], "paths": ["project/src/*.rs"] }),
     )
     .structured;

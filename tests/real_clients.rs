@@ -269,7 +269,7 @@ fn codex_finds_and_reads_code_without_a_model_of_ours() {
             json!({"pattern": "sum", "paths": [repository.path().join("src")]}),
         ),
         Move::call(
-            "read_pack",
+            "search",
             json!({"symbols": ["sum"], "paths": [repository.path()]}),
         ),
     ]));

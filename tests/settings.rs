@@ -1,6 +1,8 @@
 //! Settings: where they come from, what is refused, and that the documents say what the table in code says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+extern crate mcp_codex_worker_settings as settings;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

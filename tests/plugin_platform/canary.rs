@@ -260,7 +260,7 @@ fn what_is_secret_comes_out_nowhere() {
         );
         call(
             &mut front,
-            "read_pack",
+            "search",
             json!({ "symbols": ["token", "other"], "paths": paths }),
         );
         ids.push(result["job_id"].clone());

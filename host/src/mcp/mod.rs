@@ -3,7 +3,10 @@
 //! This is the front (D1): it forwards. It compiles no plugin, calls no gateway and holds no job, so any number of copies
 //! may run at the same time and each may be killed at any time.
 
+mod caller;
 mod frame;
+mod help;
+mod least_call;
 mod parent;
 mod reply;
 mod server;

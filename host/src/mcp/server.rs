@@ -16,10 +16,11 @@ use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::caller::Caller;
 use super::parent;
 use super::reply::{answered, refused};
 use super::stdio::{StdioTransport, Streams};
-use super::tools::{self, INSTRUCTIONS};
+use super::tools::{self, INSTRUCTIONS, Progress, Row};
 use job::{Front, Refusal};
 use redact::log::Log;
 use settings::{Settings, Sources, Toolset};
@@ -143,25 +144,15 @@ impl Server {
 
     async fn call(
         &self,
-        tool: &'static str,
+        tool: &'static Row,
+        caller: &Caller,
         arguments: Map<String, Value>,
-        progress: impl FnMut(&Value),
+        progress: Progress<'_>,
     ) -> Result<Value, Refusal> {
         let front = self.front()?;
         let argument_bytes = json_len(&arguments);
         let job = job_id(arguments.get("job_id"));
-        let answer = match tool {
-            "start" => front.start(arguments, progress).await,
-            "get" => front.get(arguments).await,
-            "tail" => front.tail(arguments).await,
-            "wait" => front.wait(arguments, progress).await,
-            "cancel" => front.cancel(arguments).await,
-            "apply" => front.apply(arguments).await,
-            "analyze" => front.analyze(arguments).await,
-            "search" => front.search(arguments).await,
-            "read_pack" => front.read_pack(arguments).await,
-            _ => Err(Refusal::new("name", "names no tool")),
-        };
+        let answer = (tool.call)(&front, caller, arguments, progress).await;
         let (reply_bytes, job) = match &answer {
             Ok(value) => (json_len(value), job.or_else(|| job_id(value.get("job_id")))),
             Err(refusal) => (json_len(refusal), job),
@@ -169,7 +160,7 @@ impl Server {
         // What the planner pays is known only now, and must not delay what it waits for.
         tokio::spawn(async move {
             front
-                .record_call(tool, job, argument_bytes, reply_bytes)
+                .record_call(tool.name, job, argument_bytes, reply_bytes)
                 .await;
         });
         answer
@@ -210,9 +201,9 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let sets = self.toolsets();
         let tool = match tools::find(&request.name) {
-            Some((tool, set)) if sets.contains(&set) => tool,
-            Some((tool, set)) => {
-                let rule = format!("is {tool}, which WORKER_TOOLSETS switches off (set {set})");
+            Some(tool) if sets.contains(&tool.set) => tool,
+            Some(Row { name, set, .. }) => {
+                let rule = format!("is {name}, which WORKER_TOOLSETS switches off (set {set})");
                 return Ok(refused("name", &rule).into());
             }
             None => {
@@ -225,13 +216,14 @@ impl ServerHandler for Server {
             return Ok(refused("request", &rule).into());
         };
         let (seen, report) = watch::channel(None::<Value>);
-        let progress = |view: &Value| {
+        let mut progress = |view: &Value| {
             let _ = seen.send(Some(view.clone()));
         };
+        let caller = Caller::of(&context.meta);
         let arguments = request.arguments.unwrap_or_default();
         let answer = tokio::select! {
             biased;
-            answer = self.call(tool, arguments, progress) => answer,
+            answer = self.call(tool, &caller, arguments, &mut progress) => answer,
             () = forward_progress(report, &context) => Err(Refusal::internal("progress ended")),
             // Stopping a call stops the wait and never the job.
             () = context.ct.cancelled() => Err(Refusal::new("request", "the call was cancelled")),

@@ -6,111 +6,175 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
-use job::spec::{CHECK_TIMEOUT_DEFAULT_MS, PROMPT_MAX, REVISE_PASSES_MAX};
+use super::caller::Caller;
+use super::{help, least_call};
+use job::spec::PROMPT_MAX;
+use job::{Front, Refusal};
 use settings::Toolset;
 
-/// What the planner is told about this server; the first 250 characters stand for the whole in some clients.
-pub const INSTRUCTIONS: &str = "Delegate coding work to a cheap background agent instead of editing yourself: call start {prompt, allowed_dirs, checks, wait_ms: 600000}. It edits, runs the checks, repairs, and answers in that one call with verified evidence. Still running? wait {job_id}. \
-completed = every check passed; failed names the check. Do not re-read files or re-run checks that passed. Long matter: get {job_id, artifact}. Questions about many files: analyze.";
+/// What the planner is told about this server. Codex ranks tools by these words too, and the first 250 characters stand for
+/// the whole in some clients: they have the words that a planner searches for, Codex's own `spawn_agent` among them.
+pub const INSTRUCTIONS: &str = "Delegate coding work to a cheap worker agent (background jobs, a model of its own) instead of a spawned agent: start {prompt, checks, wait_ms: 600000} does an implementation task, runs the checks, repairs, answers with verified evidence in one call. \
+Still running: wait {job_id}. completed = every check passed; failed names the check. Do not re-read files or re-run checks that passed. Long matter: get {job_id, artifact}. Further arguments: get {help: \"start\"}.";
 
 /// What all tools and the instructions cost the planner, in o200k tokens, about.
-pub const SURFACE_TOKENS: u64 = 1_470;
+pub const SURFACE_TOKENS: u64 = 1_060;
 
-/// Every tool with the set it belongs to, always in the same order, so that prompt caches hold.
-const TOOLS: &[(&str, Toolset, fn() -> Tool)] = &[
-    ("start", Toolset::Jobs, start),
-    ("get", Toolset::Jobs, get),
-    ("tail", Toolset::Jobs, tail),
-    ("wait", Toolset::Jobs, wait),
-    ("cancel", Toolset::Jobs, cancel),
-    ("apply", Toolset::Jobs, apply),
-    ("analyze", Toolset::Analyze, analyze),
-    ("search", Toolset::Reading, search),
-    ("read_pack", Toolset::Reading, read_pack),
+/// What a call reports while it waits.
+pub(super) type Progress<'a> = &'a mut (dyn FnMut(&Value) + Send);
+
+/// A tool: its words, and what answers it.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) set: Toolset,
+    describe: fn() -> Tool,
+    pub(super) call: for<'a> fn(
+        &'a Front,
+        &'a Caller,
+        Map<String, Value>,
+        Progress<'a>,
+    ) -> BoxFuture<'a, Result<Value, Refusal>>,
+}
+
+/// Every tool, always in the same order, so that prompt caches hold. Eight, since Codex's search shows eight hits: with
+/// more of ours `start` can be missing among them, with fewer its own `spawn_agent` (1,404 tokens) is (measured with 0.169 to
+/// 0.171).
+const TOOLS: [Row; 8] = [
+    Row {
+        name: "start",
+        set: Toolset::Jobs,
+        describe: start,
+        call: |front, caller, arguments, progress| {
+            Box::pin(async move {
+                front
+                    .start(least_call::complete(arguments, caller)?, progress)
+                    .await
+            })
+        },
+    },
+    Row {
+        name: "get",
+        set: Toolset::Jobs,
+        describe: get,
+        call: |front, _, arguments, _| {
+            Box::pin(async move {
+                match help::asked(&arguments)? {
+                    Some(help) => Ok(help),
+                    None => front.get(arguments).await,
+                }
+            })
+        },
+    },
+    Row {
+        name: "tail",
+        set: Toolset::Jobs,
+        describe: tail,
+        call: |front, _, arguments, _| Box::pin(front.tail(arguments)),
+    },
+    Row {
+        name: "wait",
+        set: Toolset::Jobs,
+        describe: wait,
+        call: |front, _, arguments, progress| Box::pin(front.wait(arguments, progress)),
+    },
+    Row {
+        name: "cancel",
+        set: Toolset::Jobs,
+        describe: cancel,
+        call: |front, _, arguments, _| Box::pin(front.cancel(arguments)),
+    },
+    Row {
+        name: "apply",
+        set: Toolset::Jobs,
+        describe: apply,
+        call: |front, _, arguments, _| Box::pin(front.apply(arguments)),
+    },
+    Row {
+        name: "analyze",
+        set: Toolset::Analyze,
+        describe: analyze,
+        call: |front, caller, arguments, _| {
+            Box::pin(async move {
+                front
+                    .analyze(least_call::absolute_paths(arguments, caller))
+                    .await
+            })
+        },
+    },
+    Row {
+        name: "search",
+        set: Toolset::Reading,
+        describe: search,
+        call: |front, caller, arguments, _| {
+            Box::pin(async move {
+                let arguments = least_call::absolute_paths(arguments, caller);
+                match (
+                    arguments.contains_key("symbols"),
+                    arguments.contains_key("pattern"),
+                ) {
+                    (true, false) => front.read_pack(arguments).await,
+                    (true, true) => Err(Refusal::new(
+                        "symbols",
+                        "goes without pattern: give either of them",
+                    )),
+                    (false, _) => front.search(arguments).await,
+                }
+            })
+        },
+    },
 ];
 
 /// The tools of these sets.
 pub fn tools(sets: &[Toolset]) -> Vec<Tool> {
-    let offered = TOOLS.iter().filter(|(_, set, _)| sets.contains(set));
-    offered.map(|(_, _, tool)| tool()).collect()
+    let offered = TOOLS.iter().filter(|tool| sets.contains(&tool.set));
+    offered.map(|tool| (tool.describe)()).collect()
 }
 
-/// The tool of that name, and its set.
-pub(super) fn find(name: &str) -> Option<(&'static str, Toolset)> {
-    let found = TOOLS.iter().find(|(known, _, _)| *known == name);
-    found.map(|(name, set, _)| (*name, *set))
+/// The tool of that name.
+pub(super) fn find(name: &str) -> Option<&'static Row> {
+    const { &TOOLS }.iter().find(|tool| tool.name == name)
 }
 
 /// The names of the tools of these sets, for a reply.
 pub(super) fn names(sets: &[Toolset]) -> String {
-    let offered = TOOLS.iter().filter(|(_, set, _)| sets.contains(set));
-    let names: Vec<&str> = offered.map(|(name, _, _)| *name).collect();
+    let offered = TOOLS.iter().filter(|tool| sets.contains(&tool.set));
+    let names: Vec<&str> = offered.map(|tool| tool.name).collect();
     names.join(", ")
 }
 
 fn start() -> Tool {
     let string = json!({ "type": "string" });
-    let strings = json!({ "type": "array", "items": string });
     let schema = json!({
         "type": "object",
         "properties": {
-            "prompt": described("string", format!("The whole task. At most {PROMPT_MAX} bytes, not beginning with / or -.")),
-            "allowed_dirs": with(&strings, "Absolute directories it may change, in one git repository; the first is the working directory."),
-            "model": string,
-            "permission_mode": { "enum": ["default", "acceptEdits", "dontAsk", "plan", "bypassPermissions"], "description": "Default acceptEdits." },
-            "include_diff": described("boolean", "Default false; it is always an artifact."),
+            "prompt": described("string", format!("The whole task; at most {PROMPT_MAX} bytes.")),
+            "checks": described_list("What must pass: shell commands, or {name, command, timeout_ms} or {plugin, settings}."),
+            "allowed_dirs": described_items("Directories it may change; default: yours."),
             "scoped_patch": {
                 "type": "object",
                 "description": "Changes outside fail.",
                 "properties": {
-                    "paths": with(&strings, "Files, directories, globs; relative to the working directory."),
-                    "max_diff_bytes": described("integer", "Caps the returned diff."),
-                    "on_violation": { "enum": ["fail", "revert"], },
-                },
-                "required": ["paths"],
-            },
-            "checks": {
-                "type": "array",
-                "description": "What must pass: command or plugin each.",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "name": string,
-                        "command": { "type": ["string", "array"], "items": string, "description": "Shell line or argv." },
-                        "timeout_ms": described("integer", format!("Default {CHECK_TIMEOUT_DEFAULT_MS}.")),
-                        "cwd": string,
-                        "env": { "type": "object" },
-                        "network": { "enum": ["on", "off"] },
-                        "plugin": string,
-                        "settings": { "type": "object" },
-                    },
-                    "required": ["name"],
+                    "paths": described_items("Files, directories, globs."),
+                    "max_diff_bytes": { "type": "integer" },
                 },
             },
-            "expect_changes": described("boolean", "false: a job that only reads."),
-            "timeout_ms": described("integer", "Whole job; default 1800000."),
-            "wait_ms": described("integer", "Wait this long for the result; default 0, use 600000."),
-            "auto_revise": {
-                "type": "object",
-                "description": "Repairs after failed checks.",
-                "properties": { "max_passes": described("integer", format!("0-{REVISE_PASSES_MAX}; default 1 with checks.")) },
-            },
-            "isolation": { "enum": ["none", "worktree"], "description": "worktree: works in a copy. Default none." },
-            "base": described("string", "Commit the worktree starts from."),
-            "include_dirty": described("boolean", "Worktree takes uncommitted work along."),
+            "wait_ms": described("integer", "Wait so long for the result: 600000; default 0."),
+            "include_diff": described("boolean", "Default false."),
+            "model": string,
+            "permission_mode": string,
+            "isolation": described("string", "worktree: in a copy; then apply."),
             "resume_job_id": described("string", "Go on with a finished job."),
-            "max_tokens_total": { "type": "integer" },
-            "max_cost_usd": { "type": "number" },
-            "max_turns": { "type": "integer" },
+            "expect_changes": described("boolean", "false: only reads."),
         },
         "required": ["prompt"],
     });
     tool(
         "start",
-        "Run a coding task in the background with a cheap coding agent (Claude Code worker): implement a feature, fix failing tests or a bug, refactor, migrate, edit many files, run commands. Delegate here instead of spawning an agent. Verifies with your checks and repairs. Answers job_id, or the result (job_status, changed_files, checks, diff) if it ends within wait_ms.",
+        "Delegate a coding task to a cheap background worker (Claude Code agent): implement a feature, fix failing tests or a bug, refactor, migrate, edit many files. Verifies with your checks, repairs. Answers the result (job_status, changed_files, checks, diff) within wait_ms, else job_id.",
         schema,
         // Its changes stay in allowed_dirs, are reported and can be undone; without both hints `codex exec` refuses it.
         ToolAnnotations::new()
@@ -123,17 +187,17 @@ fn start() -> Tool {
 fn get() -> Tool {
     tool(
         "get",
-        "Job status, job progress or job result of a background job; or a slice of one of its artifacts (diff, check output, agent report).",
+        "Status, progress or result of a job, or a slice of an artifact (diff, check output, agent report).",
         json!({
             "type": "object",
             "properties": {
                 "job_id": { "type": "string" },
                 "include_diff": { "type": "boolean" },
-                "artifact": described("string", "A name from the result."),
-                "cursor": described("integer", "Where to go on reading."),
+                "artifact": { "type": "string" },
+                "cursor": { "type": "integer" },
                 "max_bytes": described("integer", "Default 4000, at most 24000."),
+                "help": described("string", "A tool: all its arguments."),
             },
-            "required": ["job_id"],
         }),
         reading(),
     )
@@ -142,7 +206,7 @@ fn get() -> Tool {
 fn tail() -> Tool {
     tool(
         "tail",
-        "Log of a background job: what the agent did; the newest part, or from cursor on.",
+        "Log of a job: what its agent did; the newest part, or from cursor on.",
         json!({
             "type": "object",
             "properties": {
@@ -159,14 +223,14 @@ fn tail() -> Tool {
 fn wait() -> Tool {
     tool(
         "wait",
-        "Wait for a background job to finish and get its verified result. At the time-out: its status, no error; call again.",
+        "Wait for jobs to finish and get the verified result. At the time-out: status; call again.",
         json!({
             "type": "object",
             "properties": {
                 "job_id": { "type": "string" },
-                "job_ids": described_items("Instead of job_id: returns when the first ends."),
-                "all": described("boolean", "Wait for all of job_ids."),
-                "timeout_ms": described("integer", "Default: the operator's, usually 240000."),
+                "job_ids": described_items("Returns when the first ends."),
+                "all": described("boolean", "Wait for all."),
+                "timeout_ms": { "type": "integer" },
             },
         }),
         reading(),
@@ -176,7 +240,7 @@ fn wait() -> Tool {
 fn cancel() -> Tool {
     tool(
         "cancel",
-        "Stop a background job and all its processes; the files stay as they are.",
+        "Stop a job and all its processes; files stay as they are.",
         json!({
             "type": "object",
             "properties": { "job_id": { "type": "string" } },
@@ -193,7 +257,7 @@ fn cancel() -> Tool {
 fn apply() -> Tool {
     tool(
         "apply",
-        "Bring the changes made in a worktree into the checkout; refuses on conflicts.",
+        "Bring a worktree job's changes into the checkout; refuses on conflicts.",
         json!({
             "type": "object",
             "properties": {
@@ -212,13 +276,13 @@ fn apply() -> Tool {
 fn analyze() -> Tool {
     tool(
         "analyze",
-        "Ask a cheap model a question about files (explain, summarize, find, review code) without reading them yourself. Read-only, one call.",
+        "Ask a cheap model about files (explain, summarize, find, review code) instead of reading them. One call.",
         json!({
             "type": "object",
             "properties": {
                 "question": { "type": "string" },
-                "paths": described_items("Absolute files, directories or globs; at most 64."),
-                "model": described("string", "Default: the operator's lite model."),
+                "paths": described_items("Files, directories or globs; at most 64."),
+                "model": { "type": "string" },
             },
             "required": ["question", "paths"],
         }),
@@ -229,34 +293,18 @@ fn analyze() -> Tool {
 fn search() -> Tool {
     tool(
         "search",
-        "Search code: lines that match a regex (ripgrep; .gitignore honoured), as file and line number.",
+        "Search code: lines that match a regex, or with symbols what defines and uses them, definitions first.",
         json!({
             "type": "object",
             "properties": {
                 "pattern": { "type": "string" },
+                "symbols": described_items("Instead of pattern; at most 32."),
                 "paths": described_items("As analyze."),
                 "literal": { "type": "boolean" },
                 "context": described("integer", "Lines around."),
                 "max_bytes": described("integer", "Default 7000, at most 24000."),
             },
-            "required": ["pattern", "paths"],
-        }),
-        reading(),
-    )
-}
-
-fn read_pack() -> Tool {
-    tool(
-        "read_pack",
-        "Read from many files only what defines and uses some symbols or keywords, definitions first, instead of whole files.",
-        json!({
-            "type": "object",
-            "properties": {
-                "symbols": described_items("At most 32."),
-                "paths": described_items("As analyze."),
-                "max_bytes": described("integer", "Default 7000, at most 24000."),
-            },
-            "required": ["symbols", "paths"],
+            "required": ["paths"],
         }),
         reading(),
     )
@@ -274,12 +322,8 @@ fn described_items(description: &str) -> Value {
     json!({ "type": "array", "items": { "type": "string" }, "description": description })
 }
 
-fn with(schema: &Value, description: &str) -> Value {
-    let mut schema = schema.clone();
-    if let Value::Object(schema) = &mut schema {
-        schema.insert("description".to_owned(), description.into());
-    }
-    schema
+fn described_list(description: &str) -> Value {
+    json!({ "type": "array", "description": description })
 }
 
 fn tool(

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{Repository, StandIn, clients};
-use gateway::ScriptedGateway;
+use crate::gateway::ScriptedGateway;
 
 /// How long a step with real clients may take on a busy machine before the test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(180);

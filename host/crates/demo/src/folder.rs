@@ -17,7 +17,7 @@ pub struct Folder {
 
 impl Folder {
     /// An empty one; `what` it is for stands in its name.
-    pub(crate) fn create(what: &str) -> io::Result<Self> {
+    pub fn create(what: &str) -> io::Result<Self> {
         let own = tempfile::Builder::new()
             .prefix(&format!("mcp-codex-worker-{what}-"))
             .tempdir()?;
@@ -32,7 +32,7 @@ impl Folder {
     }
 
     /// The folder itself.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
@@ -42,7 +42,7 @@ impl Folder {
     }
 
     /// Where the project goes.
-    pub(crate) fn project(&self) -> PathBuf {
+    pub fn project(&self) -> PathBuf {
         self.root().join("cart")
     }
 
@@ -71,7 +71,7 @@ impl Folder {
     }
 
     /// This program's `serve`, as Codex would start it here; with a scripted gateway nothing of the user's settings counts.
-    pub(crate) fn serve(
+    pub fn serve(
         &self,
         settings: &Settings,
         gateway: Option<&ScriptedGateway>,

@@ -121,7 +121,7 @@ pub(crate) fn millis(duration: Duration) -> f64 {
 }
 
 /// A time as RFC 3339 in UTC, to the millisecond.
-pub(crate) fn rfc3339(time: SystemTime) -> String {
+pub fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     // Days to a date, after Howard Hinnant's `civil_from_days`.

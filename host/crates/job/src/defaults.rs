@@ -54,7 +54,7 @@ pub(super) fn add(
 }
 
 /// Every rule that the configuration breaks, of every repository's checks too: for `doctor`.
-pub(crate) fn problems(settings: &Settings) -> Vec<Refusal> {
+pub fn problems(settings: &Settings) -> Vec<Refusal> {
     let (file, repositories) = lists(settings, None);
     std::iter::once(file)
         .chain(repositories)

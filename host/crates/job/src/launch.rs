@@ -28,7 +28,7 @@ use settings::Settings;
 use workspace::ApplyHow;
 
 /// The subcommand under which a runner runs.
-pub(crate) const RUNNER_SUBCOMMAND: &str = "__runner";
+pub const RUNNER_SUBCOMMAND: &str = "__runner";
 
 /// How long a runner may take to say that it has its assignment. It compiles the plugins that the job's checks name, where
 /// that was never done before.

@@ -24,7 +24,7 @@ pub(super) fn settle(store: &Store, id: &JobId) -> Result<bool, StoreError> {
 }
 
 /// Ends every job whose runner is gone as `interrupted`.
-pub(crate) fn settle_all(store: &Store) -> Result<(), StoreError> {
+pub fn settle_all(store: &Store) -> Result<(), StoreError> {
     for id in store.unfinished()? {
         settle(store, &id)?;
     }

@@ -86,7 +86,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_TOOLSETS",
         Some("jobs,analyze,reading"),
-        "Tools that the planner gets, comma-separated: jobs (start, get, tail, wait, cancel, apply), analyze, reading (search, read_pack).",
+        "Tools that the planner gets, comma-separated: jobs (start, get, tail, wait, cancel, apply), analyze, reading (search).",
     ),
     plain(
         "WAIT_DEFAULT_MS",

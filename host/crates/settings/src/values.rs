@@ -117,7 +117,7 @@ vocabulary! {
         Jobs = "jobs",
         /// Asking a cheap model about files: analyze.
         Analyze = "analyze",
-        /// Reading a few lines of many files, without a model: search, read_pack.
+        /// Reading a few lines of many files, without a model: search.
         Reading = "reading",
     }
 }

@@ -17,7 +17,7 @@ mod tests;
 mod upkeep;
 
 pub use calls::CallRecord;
-pub(crate) use clock::now_ms;
+pub use clock::now_ms;
 pub use database::Store;
 pub use error::StoreError;
 pub use jobs::JobRow;

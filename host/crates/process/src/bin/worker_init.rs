@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    process::init_main(std::env::args_os().skip(1)).unwrap_or(ExitCode::from(64))
+    mcp_codex_worker_process::init_main(std::env::args_os().skip(1)).unwrap_or(ExitCode::from(64))
 }

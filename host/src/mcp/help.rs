@@ -1,0 +1,68 @@
+//! `get {help}`: arguments that are accepted and, being rare, are not worth a place in the schema that each planner pays for.
+
+use serde_json::{Map, Value, json};
+
+use job::Refusal;
+use job::spec::{CHECK_TIMEOUT_DEFAULT_MS, REVISE_PASSES_MAX};
+
+/// The help that a call of `get` asks for, if it does.
+///
+/// # Errors
+/// It asks for help on no tool of ours.
+pub(super) fn asked(arguments: &Map<String, Value>) -> Result<Option<Value>, Refusal> {
+    match arguments.get("help") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(tool)) if tool == "start" => Ok(Some(start())),
+        Some(Value::String(tool)) if super::tools::find(tool).is_some() => {
+            Ok(Some(json!({ "help": format!("the schema of {tool} has all of its arguments") })))
+        }
+        Some(_) => Err(Refusal::new("help", "must be the name of a tool, such as start")),
+    }
+}
+
+fn start() -> Value {
+    json!({
+        "arguments": {
+            "permission_mode": "default, acceptEdits (default), dontAsk, plan, bypassPermissions",
+            "scoped_patch.on_violation": "fail (default), revert",
+            "scoped_patch.max_diff_bytes": "caps the returned diff",
+            "checks[].timeout_ms": format!("default {CHECK_TIMEOUT_DEFAULT_MS}"),
+            "checks[].command": "shell line, or list of program and arguments",
+            "checks[].cwd": "relative to the working directory",
+            "checks[].env": "object of strings",
+            "checks[].network": "on (default), off",
+            "checks[].plugin": "a check plugin instead of a command, with settings",
+            "timeout_ms": "whole job; default 1800000",
+            "auto_revise": format!("{{max_passes}}: repairs after failed checks, 0-{REVISE_PASSES_MAX}; default 1 with checks"),
+            "isolation": "none (default), worktree",
+            "base": "with worktree: commit that it starts from",
+            "include_dirty": "with worktree: takes uncommitted work along",
+            "max_tokens_total": "cap, input and output together",
+            "max_cost_usd": "cap, by the operator's prices",
+            "max_turns": "cap, model turns of a pass",
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn ask(help: Value) -> Result<Option<Value>, Refusal> {
+        asked(json!({ "help": help }).as_object().unwrap())
+    }
+
+    #[test]
+    fn help_has_what_the_schema_leaves_out() {
+        let help = ask(json!("start")).unwrap().unwrap();
+        for rare in ["auto_revise", "max_turns", "base", "checks[].network"] {
+            assert!(help["arguments"][rare].is_string(), "{rare}");
+        }
+        assert!(ask(json!("wait")).unwrap().unwrap()["help"].is_string());
+        assert!(ask(Value::Null).unwrap().is_none());
+        for wrong in [json!("stop"), json!(3)] {
+            assert_eq!(ask(wrong).unwrap_err().argument, "help");
+        }
+    }
+}
