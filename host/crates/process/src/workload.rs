@@ -107,7 +107,10 @@ fn work_of(pid: u32, main: bool) -> Option<Work> {
         // Another user's process does not tell: then its processor time counts alone.
         std::fs::read_to_string(format!("/proc/{pid}/io"))
             .ok()
-            .and_then(|io| io.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok()))
+            .and_then(|io| {
+                io.lines()
+                    .find_map(|line| line.strip_prefix("wchar: ")?.parse().ok())
+            })
             .unwrap_or_default()
     };
     Some(Work { ticks, written })

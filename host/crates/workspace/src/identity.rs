@@ -36,7 +36,8 @@ impl GitIdentity {
 
     /// The identity as a git configuration file; none where there is nothing to say.
     pub fn to_config(&self) -> Option<String> {
-        let quoted = |value: &str| format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
+        let quoted =
+            |value: &str| format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
         let lines: String = [("name", &self.name), ("email", &self.email)]
             .into_iter()
             .filter_map(|(key, value)| Some(format!("\t{key} = {}\n", quoted(value.as_deref()?))))

@@ -36,7 +36,10 @@ impl Base {
                 {
                     continue;
                 }
-                let full = self.workspace.top().join(FilePath::new(full.as_slice()).as_path());
+                let full = self
+                    .workspace
+                    .top()
+                    .join(FilePath::new(full.as_slice()).as_path());
                 if !self.is_allowed(&full) {
                     found.push(full);
                 }

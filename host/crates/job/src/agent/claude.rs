@@ -183,7 +183,8 @@ impl Claude {
             .ancestors()
             .find(|folder| folder.ends_with("node_modules/@anthropic-ai"));
         let folder = scope.or_else(|| self.path.parent()).filter(|folder| {
-            *folder != Path::new("/") && !home.as_deref().is_some_and(|home| home.starts_with(folder))
+            *folder != Path::new("/")
+                && !home.as_deref().is_some_and(|home| home.starts_with(folder))
         });
         vec![
             self.program.clone(),

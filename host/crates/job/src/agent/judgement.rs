@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(message, "HTTP 502: The gateway broke off.");
         let refused = r#"{"type":"result","subtype":"success","is_error":true,"num_turns":1,"result":"Unable to connect to API (ConnectionRefused)"}"#;
         assert_eq!(cause(1, refused, ""), EndCause::GatewayError);
-        let long = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":400,"num_turns":1,"result":"Prompt is too long","terminal_reason":EndCause::PromptTooLong}"#;
+        let long = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":400,"num_turns":1,"result":"Prompt is too long","terminal_reason":"prompt_too_long"}"#;
         assert_eq!(cause(1, long, ""), EndCause::PromptTooLong);
         let slash = r#"{"type":"result","subtype":"success","is_error":false,"num_turns":0,"result":"Unknown command: /x"}"#;
         assert_eq!(cause(0, slash, ""), EndCause::NoTurn);

@@ -21,10 +21,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::private_home;
 use process::{
     self, Command, Confinement, Exit, Level, Line, Lines, ProcessError, Running, Stdin, Workload,
 };
-use crate::private_home;
 use settings::{PermissionMode, Profile, Secret};
 use workspace::GitIdentity;
 

@@ -32,6 +32,8 @@ pub struct Ended<'a> {
     pub status: &'a str,
     /// What ended it, when that was no check: a stable name and one sentence.
     pub error: Option<(EndCause, &'a str)>,
+    /// What the reader must know first.
+    pub warning: Option<&'a str>,
     /// Paths relative to the working directory, escaped.
     pub changed_files: &'a [String],
     /// What the checks said; `None` when the job never came that far.
@@ -86,6 +88,9 @@ pub fn compose(ended: &Ended<'_>) -> Value {
 
 fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usize) -> Value {
     let mut reply = Map::new();
+    if let Some(warning) = ended.warning {
+        reply.insert("warning".into(), text::one_line(warning, 120).into());
+    }
     reply.insert("job_id".into(), ended.job_id.into());
     reply.insert("job_status".into(), ended.status.into());
     if let Some((cause, message)) = ended.error {

@@ -199,7 +199,8 @@ fn no_reply_is_ever_too_long() {
     let reply = compose(&Ended {
         job_id: JOB,
         status: "failed",
-        error: Some(("agent_error", &nasty)),
+        error: Some((EndCause::AgentError, &nasty)),
+        warning: Some(&nasty),
         changed_files: &changed,
         verdicts: Some(&verdicts),
         diff: Some(Diff {

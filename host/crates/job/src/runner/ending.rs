@@ -24,6 +24,9 @@ use workspace::Selection;
 const END_ATTEMPTS: u32 = 60;
 const END_RETRY: Duration = Duration::from_secs(1);
 
+/// The first line of a result whose checks would have passed without the job.
+const UNPROVEN: &str = "nothing here shows that the task was done";
+
 /// What ended a job, when that was no check: the cause, and one sentence.
 type Fault = Option<(EndCause, String)>;
 
@@ -73,6 +76,7 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
             .filter(|_| job.spec.include_diff)
             .map(|text| report::Diff { text, max_bytes }),
         agent_report: words.as_deref(),
+        warning: findings.unproven.then_some(UNPROVEN),
         denials: findings
             .agent
             .as_ref()

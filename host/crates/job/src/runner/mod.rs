@@ -4,6 +4,7 @@
 //! depends on nobody: the front may come and go.
 
 mod apply;
+mod before;
 mod ending;
 mod hangup;
 mod journal;

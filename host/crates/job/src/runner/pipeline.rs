@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::before::BeforeRuns;
 use super::hangup::hung_up;
 use super::journal::Journal;
 use super::metering::Metering;
@@ -143,7 +144,11 @@ impl Job {
             metering: &metering,
             files_confined: self.files_confined().await,
         };
-        let came_to = self.passes(&around, &mut base).await;
+        let mut before = self.begin_before(&site, &base).await;
+        let came_to = self.passes(&around, &mut base, &mut before).await;
+        if let Some(before) = before {
+            before.end().await;
+        }
         if let Some(changes) = &self.findings.changes {
             tokio::task::block_in_place(|| site.seal(&base, changes, &subject(&self.spec.prompt)))?;
         }
@@ -268,7 +273,12 @@ impl Job {
     }
 
     /// Passes of the agent until the verdict stands.
-    async fn passes(&mut self, around: &PassContext<'_>, base: &mut Base) -> Result<(), EarlyExit> {
+    async fn passes(
+        &mut self,
+        around: &PassContext<'_>,
+        base: &mut Base,
+        before: &mut Option<BeforeRuns>,
+    ) -> Result<(), EarlyExit> {
         let PassContext {
             site,
             adapter,
@@ -308,7 +318,16 @@ impl Job {
             }
 
             self.advance(State::Verifying)?;
-            let verdicts = self.verify(site, base, number, metering).await;
+            let verify::Verification {
+                mut verdicts,
+                stands,
+                notes,
+            } = self.verify(site, base, number, metering).await;
+            if let Some(stands) = stands {
+                self.findings.changes = Some(stands);
+            }
+            self.findings.notes.extend(notes);
+            self.compare_with_before(&mut verdicts, before).await;
             if self.stop.cause().is_some() {
                 self.findings.verdicts = Some(verdicts);
                 return Err(EarlyExit::Stopped);
@@ -349,6 +368,32 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// Says in the lines of the checks what they said before the agent began.
+    async fn compare_with_before(
+        &mut self,
+        verdicts: &mut Verdicts,
+        before: &mut Option<BeforeRuns>,
+    ) {
+        let Some(changes) = self.findings.changes.clone() else {
+            return;
+        };
+        let mut found = verify::Before::new();
+        if let Some(before) = before {
+            let took = verdicts.checks.iter().map(|check| check.duration_ms).sum();
+            found = before.within(Duration::from_millis(took)).await;
+            before
+                .with_tests(&self.spec.checks, &changes, &mut found)
+                .await;
+        }
+        self.findings.unproven = verify::compare(
+            verdicts,
+            &self.spec.checks,
+            &found,
+            &changes,
+            &self.resources.redactor,
+        );
     }
 
     /// Which commands the agent may run depends on whether the kernel holds it, so that is found out before it starts.
@@ -447,7 +492,7 @@ impl Job {
     }
 
     /// Whether somebody may want cargo's packages: there is a project of cargo's, or the agent began one.
-    fn uses_cargo(&self, base: &Base) -> bool {
+    pub(super) fn uses_cargo(&self, base: &Base) -> bool {
         const MANIFEST: &str = "Cargo.toml";
         let changes = self.findings.changes.iter();
         let mut changed = changes.flat_map(|changes| &changes.files);
@@ -455,9 +500,15 @@ impl Job {
             || changed.any(|file| file.top_path.as_path().ends_with(MANIFEST))
     }
 
-    async fn verify(&self, site: &Site, base: &Base, pass: u32, metering: &Metering) -> Verdicts {
+    async fn verify(
+        &self,
+        site: &Site,
+        base: &Base,
+        pass: u32,
+        metering: &Metering,
+    ) -> verify::Verification {
         let Some(changes) = &self.findings.changes else {
-            return Verdicts::default();
+            return verify::Verification::default();
         };
         let workspace = site.workspace();
         let agent = self.findings.agent.as_ref();
@@ -467,6 +518,7 @@ impl Job {
             expect_changes: self.spec.expect_changes,
             isolated: site.is_isolated(),
             pass,
+            base,
             place: verify::Place {
                 root: workspace.root().clone(),
                 work_dir: workspace.work_dir().to_owned(),

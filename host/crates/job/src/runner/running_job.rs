@@ -32,6 +32,8 @@ pub(super) struct Findings {
     pub(super) passes: Vec<revise::Pass>,
     pub(super) stopped: Option<revise::Reason>,
     pub(super) notes: Vec<String>,
+    /// Every check passed on the base as well, and no test changed.
+    pub(super) unproven: bool,
 }
 
 /// Why a job ends before its verdict.
@@ -96,7 +98,7 @@ impl Job {
                 self.stop.now(StopCause::Cancelled);
                 Err(EarlyExit::Stopped)
             }
-            Err(fault) => Err(EarlyExit::fault("store")(&fault)),
+            Err(fault) => Err(EarlyExit::fault(EndCause::Store)(&fault)),
         }
     }
 
@@ -121,7 +123,7 @@ impl Job {
         let work = self.threads.spawn_blocking(work);
         self.unless_stopped(work)
             .await?
-            .map_err(|fault| EarlyExit::fault("host")(&fault))
+            .map_err(|fault| EarlyExit::fault(EndCause::Host)(&fault))
     }
 
     /// Waits until no thread of the job writes any more. A thread cannot be stopped, only outlived.

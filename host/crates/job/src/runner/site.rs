@@ -350,15 +350,17 @@ impl Job {
     async fn have_tree_alone(&mut self, lock_name: &str) -> Result<LockGuard, EarlyExit> {
         let path = self.journal().store().named_lock(lock_name);
         let failed = |fault: std::io::Error| EarlyExit::fault(EndCause::Store)(&fault);
-        if let Some(hold) = LockGuard::try_take(&path).map_err(failed)? {
-            return Ok(hold);
+        if let Some(guard) = LockGuard::try_take(&path).map_err(failed)? {
+            return Ok(guard.removed_at_the_end(&path));
         }
         self.journal()
             .line("another job works in this tree: waiting for it");
         self.journal()
             .progress("waiting_for", "another job in this tree");
         // Not among the job's own threads: it writes nothing, and nobody knows how long it waits.
-        let waited = tokio::task::spawn_blocking(move || LockGuard::wait(&path));
+        let waited = tokio::task::spawn_blocking(move || {
+            LockGuard::wait(&path).map(|guard| guard.removed_at_the_end(&path))
+        });
         self.unless_stopped(waited)
             .await?
             .map_err(|fault| EarlyExit::fault(EndCause::Host)(&fault))?

@@ -141,7 +141,11 @@ fn beyond_repair(verdicts: &Verdicts) -> Option<Reason> {
         match &check.cause {
             Some(Cause::Budget { .. }) => return Some(Reason::Budget),
             Some(Cause::JobTimedOut) => return Some(Reason::Time),
-            Some(Cause::GitChanged { .. }) => return Some(Reason::NotForTheAgent),
+            Some(
+                Cause::GitChanged { .. }
+                | Cause::ChecksChangedTheWork { .. }
+                | Cause::ChecksWroteOutside { .. },
+            ) => return Some(Reason::NotForTheAgent),
             Some(cause @ Cause::Agent { .. }) if !cause.is_for_the_agent() => {
                 return Some(Reason::NotForTheAgent);
             }

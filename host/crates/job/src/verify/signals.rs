@@ -91,7 +91,7 @@ pub(super) fn read(course: &Course<'_>) -> Vec<(&'static str, Cause)> {
 /// The user's repository is outside every allowed directory: commits, branches and `.git` itself are not the job's to
 /// change. In a tree with a git directory of its own, commits are harmless; what git would run never is. Staging and the
 /// tree's own ignore rules are told in the result, and changed files are found without asking either.
-fn fails(change: &GitChange, isolated: bool) -> bool {
+pub(super) fn fails(change: &GitChange, isolated: bool) -> bool {
     match change {
         GitChange::Index { .. } | GitChange::IgnoreRules { .. } => false,
         GitChange::Head { .. } | GitChange::Commits { .. } | GitChange::Ref { .. } => !isolated,

@@ -19,6 +19,8 @@ pub enum Outcome {
     Errored,
     /// It did not end in its time, and was ended.
     TimedOut,
+    /// It failed and passed on the same tree. Never a pass.
+    Flaky,
     /// It was left out because something before it made it pointless. Never a pass.
     NotRun,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Outcome {
             Self::Failed => "failed",
             Self::Errored => "errored",
             Self::TimedOut => "timed out",
+            Self::Flaky => "flaky",
             Self::NotRun => "not run",
         })
     }
@@ -78,6 +81,20 @@ pub enum Cause {
         /// As it was given.
         cwd: String,
     },
+    /// It failed, and passed when it was run again on the same tree.
+    #[error("{failed} of {runs} runs on the same files failed")]
+    Flaky {
+        /// How often it ran.
+        runs: u32,
+        /// How often it failed.
+        failed: u32,
+    },
+    /// It was to fail without the change, and passes there too.
+    #[error("it passes without the change too, so it proves nothing")]
+    ProvesNothing,
+    /// It was to fail without the change, and could not be run there.
+    #[error("it could not be run without the change")]
+    NoBefore,
     /// The system did not start it.
     #[error("could not be started: {message}")]
     NotStarted {
@@ -114,6 +131,18 @@ pub enum Cause {
     /// A file that a check runs was changed by the job, so that the check no longer says what it was asked to say.
     #[error("the job changed {}", listed(.paths))]
     CheckScriptChanged {
+        /// Those files.
+        paths: Vec<String>,
+    },
+    /// The checks changed what the agent had left, so that they proved something else than what was shown.
+    #[error("the checks changed {}, so what they proved is not what the agent left", listed(.paths))]
+    ChecksChangedTheWork {
+        /// Those files.
+        paths: Vec<String>,
+    },
+    /// The checks wrote where the job may not.
+    #[error("the checks wrote outside the scope: {}", listed(.paths))]
+    ChecksWroteOutside {
         /// Those files.
         paths: Vec<String>,
     },
@@ -188,7 +217,7 @@ fn seconds(ms: u64) -> String {
 }
 
 /// A few of many, so that a result line stays a line.
-fn listed(items: &[String]) -> String {
+pub(super) fn listed(items: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = items
         .iter()
@@ -211,9 +240,20 @@ impl Cause {
             | Self::NotExecutable { .. }
             | Self::NoDirectory { .. }
             | Self::NotStarted { .. }
+            | Self::NoBefore
             | Self::Plugin { .. } => Outcome::Errored,
             Self::NotRun { .. } => Outcome::NotRun,
+            Self::Flaky { .. } => Outcome::Flaky,
             _ => Outcome::Failed,
+        }
+    }
+
+    /// Whether another run on the same tree may end otherwise. What ran out of time has had its time.
+    pub(super) fn is_worth_a_retry(&self) -> bool {
+        match self {
+            Self::ExitCode { code } => !matches!(code, 126 | 127),
+            Self::Signal { .. } => true,
+            _ => false,
         }
     }
 
@@ -225,6 +265,7 @@ impl Cause {
             Self::Signal { .. }
             | Self::TimedOut { .. }
             | Self::Findings { .. }
+            | Self::ProvesNothing
             | Self::NoChange
             | Self::OutsideAllowedDirs { .. }
             | Self::CheckScriptChanged { .. }
@@ -237,6 +278,10 @@ impl Cause {
             | Self::NotStarted { .. }
             | Self::Plugin { .. }
             | Self::GitChanged { .. }
+            | Self::Flaky { .. }
+            | Self::NoBefore
+            | Self::ChecksChangedTheWork { .. }
+            | Self::ChecksWroteOutside { .. }
             | Self::Budget { .. }
             | Self::NotRun { .. } => false,
         }
@@ -351,6 +396,12 @@ mod tests {
             },
             Cause::CheckScriptChanged {
                 paths: vec!["run-tests.sh".into()],
+            },
+            Cause::ChecksChangedTheWork {
+                paths: vec!["src/a.py".into()],
+            },
+            Cause::ChecksWroteOutside {
+                paths: vec!["docs/x.md".into()],
             },
             Cause::Denied {
                 tools: vec!["Bash (curl)".into()],
