@@ -161,6 +161,7 @@ impl Pass {
             },
             allow_bypass: false,
             max_turns: None,
+            max_output: None,
             confinement: Confinement {
                 mode: SandboxMode::Auto,
                 read: Vec::new(),

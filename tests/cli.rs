@@ -298,7 +298,7 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     let findings = user.doctor();
     for what in ["SANDBOX_ROOT", "gateway"] {
-        assert_eq!(verdict(&findings, what), "broken");
+        assert_eq!(verdict(&findings, what), "fail");
     }
     for finding in &findings {
         assert!(
@@ -329,8 +329,8 @@ fn doctor_finds_and_mends_files_that_others_can_read() {
     std::fs::set_permissions(&env_file, std::fs::Permissions::from_mode(0o644)).unwrap();
     std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).unwrap();
     let findings = user.doctor();
-    assert_eq!(verdict(&findings, ".env"), "broken");
-    assert_eq!(verdict(&findings, "job store"), "broken");
+    assert_eq!(verdict(&findings, ".env"), "fail");
+    assert_eq!(verdict(&findings, "job store"), "fail");
 
     user.run(&["doctor", "--fix"]);
     assert_eq!((mode(&env_file), mode(&state)), (0o600, 0o700));
@@ -360,7 +360,7 @@ fn doctor_tells_of_jobs_whose_database_was_lost() {
             && told.contains("put the former jobs.db back"),
         "{told}"
     );
-    assert_eq!(verdict(&user.doctor(), "job store"), "doubtful");
+    assert_eq!(verdict(&user.doctor(), "job store"), "warn");
 }
 
 #[test]

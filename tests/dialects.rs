@@ -1,12 +1,8 @@
 //! The adapter with the components that speak gateways' dialects, and the adapter as a program of its own.
-#![allow(unreachable_pub, clippy::indexing_slicing)]
 
 #[path = "adapter/double.rs"]
 #[allow(dead_code, reason = "the gateway's own suite uses the rest")]
 mod double;
-#[path = "plugin_platform/guests.rs"]
-#[allow(dead_code, reason = "the plugin platform's suite uses the rest")]
-mod guests;
 #[path = "adapter/message.rs"]
 #[allow(dead_code, reason = "the gateway's own suite uses the rest")]
 mod message;
@@ -17,3 +13,5 @@ mod alone;
 mod components;
 #[path = "adapter/plugins.rs"]
 mod plugins;
+
+use crate::plugin_platform::guests;

@@ -352,7 +352,7 @@ fn thirty_two_trees_are_made_at_once_from_two_processes() {
     let before = files(&scene.top(), true);
     let folder = scene.folder();
     let mut other = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "helper_makes_sixteen_trees"])
+        .args(["--exact", "isolated::helper_makes_sixteen_trees"])
         .env("WORKER_TEST_SCENE", &folder)
         .stdout(std::process::Stdio::null())
         .spawn()
@@ -396,7 +396,7 @@ fn a_tree_that_was_being_renewed_when_its_host_was_killed_keeps_every_file() {
     let folder = scene.state("job");
     let renewing = || {
         Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "helper_renews_a_tree"])
+            .args(["--exact", "isolated::helper_renews_a_tree"])
             .env("WORKER_TEST_TREE", &folder)
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())

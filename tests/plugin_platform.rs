@@ -7,7 +7,7 @@ mod authors;
 #[path = "plugin_platform/canary.rs"]
 mod canary;
 #[path = "plugin_platform/guests.rs"]
-mod guests;
+pub(crate) mod guests;
 #[path = "plugin_platform/job.rs"]
 mod job;
 #[path = "plugin_platform/jobs.rs"]

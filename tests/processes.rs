@@ -305,7 +305,7 @@ fn start_runner(
 ) -> (std::process::Child, process::ProcessIdentity) {
     let ready = folder.join(format!("ready-{mode}"));
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "a_runner_to_be_killed"]);
+    command.args(["--ignored", "--exact", "processes::a_runner_to_be_killed"]);
     command
         .env("RUNNER_MARK", mark)
         .env("RUNNER_MODE", mode.as_str())
@@ -365,7 +365,11 @@ async fn a_runner_whose_helpers_are_killed() {
 #[test]
 fn kill_9_of_the_helper_is_told_and_a_sweep_gets_the_rest() {
     let runner = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "a_runner_whose_helpers_are_killed"])
+        .args([
+            "--ignored",
+            "--exact",
+            "processes::a_runner_whose_helpers_are_killed",
+        ])
         .output()
         .unwrap();
     assert!(

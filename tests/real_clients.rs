@@ -1,7 +1,6 @@
 //! Codex -> `serve` -> Claude Code -> adapter -> gateway, all real but the two models.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -133,9 +132,7 @@ fn a_newcomer_delegates_the_first_job_with_what_setup_wrote() {
         let findings = run(&["doctor", "--json"]);
         let findings: Vec<Value> = serde_json::from_str(&findings).unwrap();
         assert!(
-            findings
-                .iter()
-                .all(|finding| finding["verdict"] != "broken"),
+            findings.iter().all(|finding| finding["verdict"] != "fail"),
             "{findings:#?}"
         );
     });
@@ -366,7 +363,7 @@ fn codex_is_told_which_argument_is_wrong_and_nothing_is_started() {
         wrong("allowed_dirs", json!([missing])),
         wrong("allowed_dirs", json!([bare_folder])),
         wrong("allowed_dirs", json!([])),
-        start(json!({"prompt": "Fix it."}), "allowed_dirs"),
+        wrong("allowed_dirs", json!(["../.."])),
         wrong("permission_mode", json!("yolo")),
         wrong("permission_mode", json!("bypassPermissions")),
         start(with("checks", json!([{"name": "x"}])), "checks[0]"),
@@ -908,7 +905,7 @@ mod endings {
 
 /// A planner finds the tools by searching for what it wants done.
 #[test]
-fn codex_finds_the_tools_by_what_a_planner_would_search_for() {
+fn codex_finds_start_and_no_other_agent_by_what_a_planner_would_search_for() {
     let queries = [
         "run coding job in background",
         "fix failing tests",
@@ -920,6 +917,26 @@ fn codex_finds_the_tools_by_what_a_planner_would_search_for() {
         "job status result",
         "cancel job",
         "run test suite until it passes",
+        "hand a task to an agent",
+        "cheap model",
+        "use another model for implementation",
+        "background agent",
+        "save tokens on a big task",
+        "worker",
+        "wait for job",
+        "run tests in a loop",
+        "code search",
+        "apply changes from worktree",
+        "migrate code base",
+        "start job",
+        "long running task",
+        "bug fix with checks",
+        "review many files cheaply",
+        "parallel jobs",
+        "verified result",
+        "log of background job",
+        "large refactoring across files",
+        "write tests",
     ];
     let worker = Worker::bare(BINARY);
     let mut codex = Codex::with_model(moves(queries.map(|query| Move::Search(query.into()))));
@@ -930,7 +947,8 @@ fn codex_finds_the_tools_by_what_a_planner_would_search_for() {
     assert!(run.status.success(), "{run:?}");
     let found = read_in_the_end(&codex).found();
     assert_eq!(found.len(), queries.len());
-    let mut first = BTreeMap::new();
+    let o200k = tiktoken_rs::o200k_base().unwrap();
+    let mut complaints = Vec::new();
     for (query, namespaces) in queries.iter().zip(&found) {
         let names: Vec<&str> = namespaces
             .as_array()
@@ -938,20 +956,16 @@ fn codex_finds_the_tools_by_what_a_planner_would_search_for() {
             .iter()
             .filter_map(|space| space["name"].as_str())
             .collect();
-        eprintln!(
-            "{:>6} bytes  {query:<40} {}",
-            namespaces.to_string().len(),
-            names.join(", ")
-        );
-        first.insert(
-            *query,
-            names.first().copied().unwrap_or_default().to_owned(),
-        );
+        let text = namespaces.to_string();
+        let tokens = o200k.encode_ordinary(&text).len();
+        eprintln!("{tokens:>6} tokens  {query:<40} {}", names.join(", "));
+        // A query for one of the other tools brings that one alone.
+        let starts = text.contains("\"start\"") || *query == "apply changes from worktree";
+        if names != ["mcp__worker"] || !starts || tokens > 900 {
+            complaints.push(format!("{query}: {tokens} tokens, {}", names.join(", ")));
+        }
     }
-    assert!(
-        first.values().all(|name| name == "mcp__worker"),
-        "{first:#?}"
-    );
+    assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
 #[test]

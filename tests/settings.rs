@@ -46,8 +46,10 @@ impl User {
 }
 
 fn root() -> PathBuf {
+    // `host/crates/settings`, below the repository.
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
+        .ancestors()
+        .nth(3)
         .unwrap()
         .to_owned()
 }

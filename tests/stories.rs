@@ -1,5 +1,11 @@
 //! What the program does, told through its binary and through the crates that it is made of.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod checks;
 mod cli;

@@ -25,31 +25,12 @@ use gateway::wire::Sse;
 use plugin_kit::build::encode;
 use plugins::check::{self, ChangedFile, Output, ReadError, Snapshot};
 use plugins::summarizer::{Content, Request};
-use plugins::{Engine, PluginSet, PluginSettings};
+use plugins::{BUNDLED, Bundled, Engine, Kind, PluginSet, PluginSettings};
 use redact::{ScannerSource as _, Window};
 use serde_json::json;
 
 #[path = "../../tests/plugin_platform/guests.rs"]
 mod guests;
-
-/// The bundled components, as the host embeds them.
-struct Bundled {
-    name: &'static str,
-    kind: Kind,
-    #[allow(dead_code)]
-    sha256: &'static str,
-    component: &'static [u8],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    Check,
-    Summarizer,
-    Redactor,
-    Dialect,
-}
-
-static BUNDLED: &[Bundled] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 fn bundled(name: &str) -> &'static Bundled {
     BUNDLED
@@ -413,25 +394,24 @@ fn fresh() {
     let goal = if scan { 10.0 } else { 25.0 };
     println!("\n## fresh: store + instance + call + drop, us (pagemap scan: {scan})\n");
     println!("| what | floor p50 | host p50 | p99 | |\n|---|---|---|---|---|");
-    let pre = floor::dialect_pre(&engine, bundled("openai").component);
+    let pre = floor::dialect_pre(&engine, bundled("declared").component);
     let bare = Runs::batched(300, 20, || {
         let mut store = floor::store(&engine);
         let instance = pre.instantiate(&mut store).unwrap();
         black_box(
             instance
                 .worker_plugin_dialect()
-                .call_declare(&mut store, "m")
+                .call_request(&mut store, b"{}", "m")
+                .unwrap()
                 .unwrap(),
         );
     });
-    let dialect = set().dialect("openai").unwrap();
-    let mut model = 0;
+    let dialect = set().dialect("declared").unwrap();
     let hosted = Runs::batched(300, 20, || {
-        model += 1;
-        black_box(dialect.facts(&format!("m{model}")).unwrap());
+        black_box(dialect.request(b"{}", "m").unwrap());
     });
     println!(
-        "| dialect openai, declare | {:.1} | {:.1} | {:.1} | {} |",
+        "| dialect declared, request | {:.1} | {:.1} | {:.1} | {} |",
         us(bare.median()),
         us(hosted.median()),
         us(hosted.at(0.99)),
@@ -662,9 +642,9 @@ fn child(arguments: &[String]) {
 /// What plugins add to the start of a process.
 fn start() {
     let names = [
-        "openai",
-        "deepseek",
-        "kimi",
+        "declared",
+        "forbidden-paths",
+        "secrets-in-diff",
         "secrets",
         "test-output",
         "scope",
@@ -724,15 +704,12 @@ fn start() {
 /// A plugin that never ends, and what others notice of it.
 fn runaway() {
     println!("\n## runaway: a check that loops for ever, deadline 200 ms\n");
-    let dialect = set().dialect("openai").unwrap();
-    let mut model = 0;
-    let mut others = |until: &dyn Fn() -> bool| {
+    let dialect = set().dialect("declared").unwrap();
+    let others = |until: &dyn Fn() -> bool| {
         let mut times = Vec::new();
         while !until() {
-            model += 1;
-            let name = format!("r{model}");
             let began = Instant::now();
-            black_box(dialect.facts(&name).unwrap());
+            black_box(dialect.request(b"{}", "m").unwrap());
             times.push(began.elapsed());
             std::thread::sleep(Duration::from_micros(200));
         }

@@ -1,4 +1,4 @@
-//! Each bundled dialect in front of a double of its gateway, which refuses what the real one refuses.
+//! Gateway presets, each in front of a double of its gateway, which refuses what the real one refuses.
 
 use std::path::Path;
 
@@ -60,7 +60,7 @@ fn cases() -> Vec<Case> {
     vec![
         Case {
             dialect: "openai",
-            model: "gpt-5.5",
+            model: "gpt-5.2",
             fields: adaptive.clone(),
             refuses: |r| match () {
                 () if has(r, "max_tokens") => Some("Unsupported parameter: 'max_tokens'"),
@@ -375,7 +375,7 @@ fn conversation(fields: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bundled_dialect_satisfies_its_gateway() {
+async fn a_preset_satisfies_its_gateway() {
     let set = plugins();
     for case in cases() {
         let (refuses, answer) = (case.refuses, stream(&case.answer));
@@ -523,7 +523,7 @@ fn written() -> Vec<(&'static str, &'static str, Value, &'static str, Value)> {
             "gpt-4.1",
             much.clone(),
             "/max_tokens",
-            json!(64_000),
+            json!(32_768),
         ),
         (
             "openai",
@@ -685,7 +685,7 @@ fn written() -> Vec<(&'static str, &'static str, Value, &'static str, Value)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_dialect_writes_what_its_gateway_takes() {
+async fn a_preset_writes_what_its_gateway_takes() {
     let set = plugins();
     for (dialect, model, fields, place, want) in written() {
         let double = Double::always(stream(&text())).await;

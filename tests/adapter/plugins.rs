@@ -76,6 +76,20 @@ async fn a_dialect_that_breaks_down_fails_its_request_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fact_that_there_is_not_is_refused_with_the_one_that_was_meant() {
+    let double = Double::always(good()).await;
+    let adapter = adapter(&double.url, |_| {}).await;
+    let got = asked(&adapter, "misspelled", true).await;
+    let (kind, message) = got.error();
+    assert_eq!((got.status, kind.as_str()), (500, "api_error"));
+    assert!(
+        message.contains("limits.max-ouput: no such fact; did you mean limits.max-output?"),
+        "{message}"
+    );
+    assert!(double.received().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dialect_that_refuses_a_request_is_the_callers_error() {
     let double = Double::always(good()).await;
     let adapter = adapter(&double.url, |_| {}).await;

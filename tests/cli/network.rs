@@ -130,14 +130,14 @@ fn what_is_wrong_with_a_gateway_is_named_with_its_remedy() {
             "a wrong key",
             script(move |_| echo.clone()),
             "completion",
-            "broken",
+            "fail",
             "ONEAPI_API_KEY (set by environment)",
         ),
         (
             "no tools",
             script(|_| Reply::Turn(Turn::say("one two three four five, report 7"))),
             "tool call",
-            "broken",
+            "fail",
             "CLAUDE_MODEL",
         ),
         (
@@ -150,35 +150,35 @@ fn what_is_wrong_with_a_gateway_is_named_with_its_remedy() {
                 })
             }),
             "tool call",
-            "doubtful",
+            "warn",
             "CLAUDE_MODEL",
         ),
         (
             "no usage",
             script(no_usage),
             "usage",
-            "doubtful",
+            "warn",
             "WORKER_DIALECT",
         ),
         (
             "a web page",
             script(|_| Reply::html(200)),
             "completion",
-            "broken",
+            "fail",
             "usually ends in /v1",
         ),
         (
             "no money",
             script(|_| Reply::error(402, "insufficient_quota", "Top up, please.")),
             "completion",
-            "broken",
+            "fail",
             "top up",
         ),
         (
             "too many requests",
             script(|_| Reply::rate_limited("60")),
             "completion",
-            "broken",
+            "fail",
             "wait",
         ),
     ];
@@ -206,7 +206,7 @@ fn a_gateway_that_is_not_there_is_one_finding_and_not_six() {
         .port();
     let findings = doctor(&worker(&format!("http://127.0.0.1:{port}/v1")));
     let models = finding(&findings, "models");
-    assert_eq!(models["verdict"], "broken", "{models}");
+    assert_eq!(models["verdict"], "fail", "{models}");
     assert!(models["remedy"].as_str().unwrap().contains("HTTPS_PROXY"));
     assert!(
         !findings
@@ -225,7 +225,7 @@ fn a_model_that_the_gateway_does_not_list_and_a_second_gateway_are_looked_at_too
         .set("FALLBACK_API_KEY", "another-key-that-is-wrong-0123");
     let findings = doctor(&worker);
     let models = finding(&findings, "models");
-    assert_eq!(models["verdict"], "doubtful", "{models}");
+    assert_eq!(models["verdict"], "warn", "{models}");
     assert!(
         models["remedy"]
             .as_str()
@@ -234,7 +234,7 @@ fn a_model_that_the_gateway_does_not_list_and_a_second_gateway_are_looked_at_too
     );
     assert_eq!(verdict(&findings, "completion"), "ok", "{findings:#?}");
     let fallback = finding(&findings, "fallback completion");
-    assert_eq!(fallback["verdict"], "broken", "{fallback}");
+    assert_eq!(fallback["verdict"], "fail", "{fallback}");
     assert!(
         fallback["remedy"]
             .as_str()
@@ -244,5 +244,5 @@ fn a_model_that_the_gateway_does_not_list_and_a_second_gateway_are_looked_at_too
 
     // Without a gateway there is nothing to ask, and that is said once more.
     let findings = doctor(&worker.unset("ONEAPI_BASE_URL").unset("ONEAPI_API_KEY"));
-    assert_eq!(verdict(&findings, "network"), "broken", "{findings:#?}");
+    assert_eq!(verdict(&findings, "network"), "fail", "{findings:#?}");
 }

@@ -28,7 +28,7 @@ fn every_bundled_plugin_loads_pure() {
         .into_iter()
         .map(|listed| listed.name)
         .collect::<Vec<_>>();
-    for name in ["openai", "scope", "secrets", "test-output"] {
+    for name in ["declared", "scope", "secrets", "test-output"] {
         assert!(names.iter().any(|listed| listed == name), "{names:?}");
     }
     for name in names {
@@ -68,7 +68,7 @@ fn scope_passes_what_lies_inside_and_fails_what_does_not() {
 }
 
 #[test]
-fn an_entry_replaces_a_bundled_dialect_without_a_rebuild() {
+fn an_entry_replaces_a_preset_without_a_rebuild() {
     assert_eq!(
         set("")
             .dialect("openai")
@@ -98,6 +98,90 @@ fn an_entry_replaces_a_bundled_dialect_without_a_rebuild() {
     assert_eq!(
         mine.dialect_for("https://elsewhere.invalid").unwrap().1,
         None
+    );
+}
+
+#[test]
+fn an_operator_teaches_a_gateway_in_a_few_lines() {
+    let set = set(r#"
+        [declared.config.gateways.acme]
+        recognizes = ["llm.acme.example"]
+        like = "vllm"
+        endpoint.auth = { header = "x-acme-key" }
+        limits.max-output = 16384
+        [declared.config.models.acme-coder]
+        matches = ["acme-coder*"]
+        thinking.efforts = ["low", "high"]
+        "#);
+    assert_eq!(set.problems(), []);
+    let (dialect, pattern) = set.dialect_for("https://llm.acme.example/v1").unwrap();
+    assert_eq!(
+        (dialect.title().as_str(), pattern.as_deref()),
+        ("gateway preset acme", Some("llm.acme.example"))
+    );
+    assert_eq!(dialect.info().name, "declared");
+    assert_eq!(
+        dialect.family("vendor/acme-coder-2:free"),
+        Some("acme-coder")
+    );
+    let facts = dialect.facts("acme-coder-2").unwrap();
+    assert_eq!(facts.limits.max_output, Some(16_384));
+    assert_eq!(facts.thinking.efforts, ["low", "high"]);
+    assert!(facts.sampling.top_k, "as vllm");
+    // The family holds on another gateway too.
+    let elsewhere = set.dialect("openai").unwrap();
+    assert_eq!(
+        elsewhere
+            .facts("acme-coder-2")
+            .unwrap()
+            .thinking
+            .efforts
+            .len(),
+        2
+    );
+    assert!(set.dialect_names().contains(&"acme".to_owned()));
+    assert_eq!(set.dialect("acme").unwrap().name(), "acme");
+}
+
+#[test]
+fn a_preset_that_cannot_be_is_refused_by_name() {
+    for (entries, words) in [
+        (
+            "[declared.config.gateways.acme]\nlimits.max-ouput = 5",
+            "gateways.acme.limits.max-ouput: no such fact; did you mean limits.max-output?; correct plugins.declared.config in ",
+        ),
+        (
+            "[declared.config.gateway.acme]\nlimits.max-output = 5",
+            "gateway: no such setting; there are gateways, models",
+        ),
+        (
+            "[declared.config.gateways.deepseek]\nmessages.images = \"all\"",
+            "gateways.deepseek.messages.images: unknown variant `all`",
+        ),
+        (
+            "[azure.config]\napi-version = \"2024-10-21\"",
+            "azure is a preset of the plugin declared: write what differs in [plugins.declared.config.gateways.azure]",
+        ),
+        (
+            "[azure]\nenabled = false",
+            "azure is a preset of the plugin declared",
+        ),
+    ] {
+        let set = set(entries);
+        let problems = set.problems();
+        let problems = problems.iter().map(ToString::to_string);
+        let problems = problems.collect::<Vec<_>>().join("\n");
+        assert!(problems.contains(words), "{entries}: {problems}");
+        let url = "https://me.openai.azure.com";
+        assert!(
+            set.dialect_for(url).is_err(),
+            "{entries}: it is not passed over"
+        );
+    }
+    let error = set("").dialect("vlm").err().unwrap().to_string();
+    assert!(
+        error.contains("there are: ") && error.contains("vllm"),
+        "{error}"
     );
 }
 
@@ -137,7 +221,7 @@ fn what_tightens_can_only_be_added_to() {
 
 #[test]
 fn another_kind_cannot_take_a_bundled_name() {
-    let error = set_with("openai", "hostile-check", "")
+    let error = set_with("declared", "hostile-check", "")
         .dialect("openai")
         .err()
         .unwrap();

@@ -4,9 +4,8 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use worker_plugin::{
-    Auth, Dialect, Facts, Failure, Fault, Header, NoSettings, Outbound, Reply, Sse, ToolChoice, Translation, Verdict,
+    Dialect, Failure, Fault, NoSettings, Outbound, Reply, Sse, Translation, Value, Verdict, json,
 };
 
 struct Acme;
@@ -19,23 +18,25 @@ impl Dialect for Acme {
         Ok(Acme)
     }
 
-    fn recognises(&self) -> Vec<String> {
+    fn recognizes(&self) -> Vec<String> {
         vec!["gateway.acme.example".to_owned(), "*.gateway.acme.example".to_owned()]
     }
 
-    fn facts(&self, model: &str) -> Facts {
-        let mut facts = Facts::default();
-        facts.endpoint.path = "/chat/v3".to_owned();
-        // The host puts the key there; a plugin never sees it.
-        facts.endpoint.auth = Auth::Header("x-acme-key".to_owned());
-        facts.endpoint.headers = vec![Header { name: "x-acme-client".to_owned(), value: "worker".to_owned() }];
-        facts.limits.max_output = Some(if model.ends_with("-mini") { 4096 } else { 16_384 });
-        facts.tools.choice = ToolChoice::AutoOnly;
-        facts.canonical_request = false;
-        facts.canonical_response = false;
-        facts.canonical_stream = false;
-        facts.canonical_errors = false;
-        facts
+    fn facts(&self, model: &str) -> Result<Value, Fault> {
+        Ok(json!({
+            "endpoint": {
+                "path": "/chat/v3",
+                // The host puts the key there; a plugin never sees it.
+                "auth": {"header": "x-acme-key"},
+                "headers": {"x-acme-client": "worker"},
+            },
+            "limits": {"max-output": if model.ends_with("-mini") { 4096 } else { 16_384 }},
+            "tools": {"choice": "auto-only"},
+            "canonical-request": false,
+            "canonical-response": false,
+            "canonical-stream": false,
+            "canonical-errors": false,
+        }))
     }
 
     fn request(&self, body: Vec<u8>, model: &str) -> Result<Outbound, Fault> {

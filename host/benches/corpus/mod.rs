@@ -105,10 +105,10 @@ fn sources(size: usize) -> String {
     }
     let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
-        .find(|folder| folder.join("host/src").is_dir());
+        .find(|folder| folder.join("host/crates").is_dir());
     let mut text = String::new();
     if let Some(workspace) = workspace {
-        gather(&workspace.join("host/src"), &mut text);
+        gather(&workspace.join("host/crates"), &mut text);
     }
     let mut text = text.repeat(size / text.len().max(1) + 1);
     text.truncate(text.floor_char_boundary(size));

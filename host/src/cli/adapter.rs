@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::signals::Signals;
 use super::{GlobalOptions, exit};
+use gateway::facts::Origin;
 use gateway::{Adapter, AdapterConfig, Mode, RecordSink, fresh_token};
 use plugins::{Engine, PluginSet, PluginSettings};
 use redact::log::{self, MetricsFile};
@@ -45,6 +46,9 @@ pub(super) struct AdapterArguments {
     /// Retries of one request on one gateway, instead of WORKER_GATEWAY_RETRIES
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
     retries: Option<u32>,
+    /// Print what is known of the gateway and the model, each fact with its source, and serve nothing
+    #[arg(long)]
+    explain: bool,
 }
 
 /// Serves until a signal.
@@ -99,6 +103,9 @@ enum Failure {
 
 fn serve(settings: &Settings, arguments: &AdapterArguments) -> Result<(), Failure> {
     let (config, mask) = config(settings, arguments)?;
+    if arguments.explain {
+        return explain(&config);
+    }
     // One thread serves hundreds of streams, and a wake-up on another core costs more than the work it brings.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -125,6 +132,39 @@ fn serve(settings: &Settings, arguments: &AdapterArguments) -> Result<(), Failur
         adapter.shutdown().await;
         Ok(())
     })
+}
+
+/// Prints where requests go, and every fact that somebody states with its source.
+fn explain(config: &AdapterConfig) -> Result<(), Failure> {
+    if config.mode == Mode::Relay {
+        let message = "--explain: USE_OPENAI_ADAPTER=0 relays Anthropic messages as they are";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let model = config.models.main.as_deref().unwrap_or_default();
+    let known = config
+        .primary
+        .explain(model)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let stated = known.facts.explain().iter();
+    let stated = stated.filter(|fact| fact.origin != Origin::Default);
+    let rows = stated
+        .map(|fact| {
+            (
+                fact.fact.as_str(),
+                fact.value.to_string(),
+                fact.origin.to_string(),
+            )
+        })
+        .collect::<Vec<_>>();
+    let width = |of: fn(&(&str, String, String)) -> usize| rows.iter().map(of).max().unwrap_or(0);
+    let (first, second) = (width(|row| row.0.len()), width(|row| row.1.len()).min(48));
+    let mut text = format!("{} for {model:?}\n", known.url);
+    for (fact, value, origin) in &rows {
+        text.push_str(&format!("{fact:<first$}  {value:<second$}  {origin}\n"));
+    }
+    io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| Failure::Work(format!("cannot write to stdout: {error}")))
 }
 
 /// The adapter's configuration, and the mask of the log that has begun.

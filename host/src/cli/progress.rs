@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Stderr, Write};
 
-use super::terminal::{Tone, colours, paint, shorten, width};
+use super::terminal::{Tone, colors, paint, shorten, width};
 use redact::text::printable;
 
 /// Where progress goes. Elsewhere than on a terminal a status is a line of its own, once for each new one.
@@ -10,7 +10,7 @@ pub(super) struct Progress {
     err: Stderr,
     quiet: bool,
     live: bool,
-    colour: bool,
+    color: bool,
     /// The live line as it stands there.
     shown: String,
     /// The last status that was told where lines cannot be rewritten.
@@ -25,7 +25,7 @@ impl Progress {
         Self {
             quiet,
             live,
-            colour: colours(live),
+            color: colors(&err),
             err,
             shown: String::new(),
             told: String::new(),
@@ -63,7 +63,7 @@ impl Progress {
             return;
         }
         self.clear();
-        let _ = write!(self.err, "{}", paint(self.colour, &line, Tone::Live));
+        let _ = write!(self.err, "{}", paint(self.color, &line, Tone::Live));
         let _ = self.err.flush();
         self.shown = line;
     }

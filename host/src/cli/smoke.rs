@@ -64,7 +64,7 @@ fn show(terminal: &mut Terminal, step: &Step) {
     let mark = if step.ok {
         terminal.paint("ok  ", Tone::Good)
     } else {
-        terminal.paint("FAIL", Tone::Bad)
+        terminal.paint("fail", Tone::Bad)
     };
     terminal.line(format!(
         "{mark}  {:<12}  {:>6} ms  {}",

@@ -1,13 +1,15 @@
-//! What people's commands share: colours where a terminal shows them, tables, ages.
+//! What people's commands share: colors where a terminal shows them, tables, ages.
 
 use std::io::{IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
 
 use job::State;
 
 /// Standard output for people. An output that is gone (`| head`) stops nothing.
 pub(super) struct Terminal {
     out: std::io::Stdout,
-    colour: bool,
+    color: bool,
     gone: bool,
 }
 
@@ -27,22 +29,22 @@ pub(super) enum Tone {
 }
 
 impl Terminal {
-    /// The standard output, with colours where it shows them.
+    /// The standard output, with colors where it shows them.
     pub(super) fn stdout() -> Self {
         let out = std::io::stdout();
         Self {
-            colour: colours(out.is_terminal()),
+            color: colors(&out),
             out,
             gone: false,
         }
     }
 
-    /// The standard output without colours.
+    /// The standard output without colors.
     #[cfg(test)]
     pub(super) fn plain() -> Self {
         Self {
             out: std::io::stdout(),
-            colour: false,
+            color: false,
             gone: false,
         }
     }
@@ -70,7 +72,7 @@ impl Terminal {
     }
 
     pub(super) fn paint(&self, text: &str, tone: Tone) -> String {
-        paint(self.colour, text, tone)
+        paint(self.color, text, tone)
     }
 
     /// The state's word, as wide as the widest.
@@ -85,25 +87,24 @@ impl Terminal {
     }
 }
 
-/// Whether colours are wanted: on a terminal that knows them, unless NO_COLOR is set (no-color.org).
-pub(super) fn colours(on_terminal: bool) -> bool {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    on_terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+/// Returns true if a stream shows colors: a terminal that knows them, unless NO_COLOR or CLICOLOR says otherwise.
+pub(super) fn colors(stream: &impl anstream::stream::RawStream) -> bool {
+    anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
 }
 
-/// A text with its tone, where colours are wanted.
-pub(super) fn paint(colour: bool, text: &str, tone: Tone) -> String {
-    if !colour {
+/// A text with its tone, where colors are wanted.
+pub(super) fn paint(color: bool, text: &str, tone: Tone) -> String {
+    if !color {
         return text.to_owned();
     }
-    let code = match tone {
-        Tone::Good => "32",
-        Tone::Doubtful => "33",
-        Tone::Bad => "31",
-        Tone::Live => "36",
-        Tone::Quiet => "2",
+    let style = match tone {
+        Tone::Good => AnsiColor::Green.on_default(),
+        Tone::Doubtful => AnsiColor::Yellow.on_default(),
+        Tone::Bad => AnsiColor::Red.on_default(),
+        Tone::Live => AnsiColor::Cyan.on_default(),
+        Tone::Quiet => Style::new().dimmed(),
     };
-    format!("\x1b[{code}m{text}\x1b[0m")
+    format!("{style}{text}{style:#}")
 }
 
 /// Columns of the terminal behind stderr; 80 where that is not to be found out.

@@ -54,12 +54,16 @@ mod tests {
     #[test]
     fn codex_says_where_it_works_and_other_clients_start_us_there() {
         let here = std::env::current_dir().ok();
-        let one = json!({"x-codex-turn-metadata": {"workspaces": {"/w/a": {"has_changes": false}}}});
+        let one =
+            json!({"x-codex-turn-metadata": {"workspaces": {"/w/a": {"has_changes": false}}}});
         let two = json!({"x-codex-turn-metadata": {"workspaces": {"/w/a": {}, "/w/b": {}}}});
         for (meta, wanted) in [
             (one, Some(PathBuf::from("/w/a"))),
             (two, None),
-            (json!({"x-codex-turn-metadata": {"workspaces": {}}}), here.clone()),
+            (
+                json!({"x-codex-turn-metadata": {"workspaces": {}}}),
+                here.clone(),
+            ),
             (json!({"x-codex-turn-metadata": 7}), here.clone()),
             (json!({}), here),
             (

@@ -13,10 +13,26 @@ pub(super) fn asked(arguments: &Map<String, Value>) -> Result<Option<Value>, Ref
     match arguments.get("help") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(tool)) if tool == "start" => Ok(Some(start())),
-        Some(Value::String(tool)) if super::tools::find(tool).is_some() => {
-            Ok(Some(json!({ "help": format!("the schema of {tool} has all of its arguments") })))
-        }
-        Some(_) => Err(Refusal::new("help", "must be the name of a tool, such as start")),
+        Some(Value::String(tool)) if tool == "get" || tool == "tail" => Ok(Some(json!({
+            "arguments": { "max_bytes": "default 4000, at most 24000" }
+        }))),
+        Some(Value::String(tool)) if tool == "analyze" => Ok(Some(json!({
+            "arguments": { "model": "default: the operator's lite model" }
+        }))),
+        Some(Value::String(tool)) if tool == "search" => Ok(Some(json!({
+            "arguments": {
+                "literal": "true: the pattern is plain text",
+                "context": "lines around, at most 20",
+                "max_bytes": "default 7000, at most 24000",
+            }
+        }))),
+        Some(Value::String(tool)) if super::tools::find(tool).is_some() => Ok(Some(
+            json!({ "help": format!("the schema of {tool} has all of its arguments") }),
+        )),
+        Some(_) => Err(Refusal::new(
+            "help",
+            "must be the name of a tool, such as start",
+        )),
     }
 }
 
@@ -24,6 +40,7 @@ fn start() -> Value {
     json!({
         "arguments": {
             "permission_mode": "default, acceptEdits (default), dontAsk, plan, bypassPermissions",
+            "expect_changes": "false: a job that only reads",
             "scoped_patch.on_violation": "fail (default), revert",
             "scoped_patch.max_diff_bytes": "caps the returned diff",
             "checks[].timeout_ms": format!("default {CHECK_TIMEOUT_DEFAULT_MS}"),

@@ -51,7 +51,10 @@ pub(super) fn complete(
 
 /// The arguments of a reading tool, `paths` counted from the caller's workspace where they begin there; the rest count from
 /// SANDBOX_ROOT, as ever.
-pub(super) fn absolute_paths(mut arguments: Map<String, Value>, caller: &Caller) -> Map<String, Value> {
+pub(super) fn absolute_paths(
+    mut arguments: Map<String, Value>,
+    caller: &Caller,
+) -> Map<String, Value> {
     if let Some(path @ Value::String(_)) = arguments.get_mut("paths") {
         *path = Value::Array(vec![path.take()]);
     }
@@ -139,10 +142,7 @@ mod tests {
                 json!({"checks": [{"command": "make\ncheck"}], "allowed_dirs": ["./src", "/elsewhere", "tests"]}),
                 json!({"checks": [{"command": "make\ncheck", "name": "make check"}], "allowed_dirs": ["/w/project/src", "/elsewhere", "/w/project/tests"]}),
             ),
-            (
-                json!({"resume_job_id": "x"}),
-                json!({"resume_job_id": "x"}),
-            ),
+            (json!({"resume_job_id": "x"}), json!({"resume_job_id": "x"})),
             (
                 json!({"allowed_dirs": null, "resume_job_id": null}),
                 json!({"allowed_dirs": ["/w/project"], "resume_job_id": null}),

@@ -18,11 +18,10 @@ use settings::Toolset;
 
 /// What the planner is told about this server. Codex ranks tools by these words too, and the first 250 characters stand for
 /// the whole in some clients: they have the words that a planner searches for, Codex's own `spawn_agent` among them.
-pub const INSTRUCTIONS: &str = "Delegate coding work to a cheap worker agent (background jobs, a model of its own) instead of a spawned agent: start {prompt, checks, wait_ms: 600000} does an implementation task, runs the checks, repairs, answers with verified evidence in one call. \
-Still running: wait {job_id}. completed = every check passed; failed names the check. Do not re-read files or re-run checks that passed. Long matter: get {job_id, artifact}. Further arguments: get {help: \"start\"}.";
+pub const INSTRUCTIONS: &str = "Delegate work: coding work, tasks, implementation, many files, parallel jobs, to a background worker agent with a cheap worker model. start {prompt, checks, wait_ms: 600000} edits, tests, repairs, answers the verified result and job status; do not re-check. Else wait {job_id}, get {help}.";
 
 /// What all tools and the instructions cost the planner, in o200k tokens, about.
-pub const SURFACE_TOKENS: u64 = 1_060;
+pub const SURFACE_TOKENS: u64 = 753;
 
 /// What a call reports while it waits.
 pub(super) type Progress<'a> = &'a mut (dyn FnMut(&Value) + Send);
@@ -152,29 +151,24 @@ fn start() -> Tool {
         "type": "object",
         "properties": {
             "prompt": described("string", format!("The whole task; at most {PROMPT_MAX} bytes.")),
-            "checks": described_list("What must pass: shell commands, or {name, command, timeout_ms} or {plugin, settings}."),
-            "allowed_dirs": described_items("Directories it may change; default: yours."),
+            "checks": described_list("Shell commands that must pass, or {name, command, timeout_ms}."),
+            "allowed_dirs": described_items("May change; default: yours."),
             "scoped_patch": {
                 "type": "object",
                 "description": "Changes outside fail.",
-                "properties": {
-                    "paths": described_items("Files, directories, globs."),
-                    "max_diff_bytes": { "type": "integer" },
-                },
+                "properties": { "paths": described_items("Files, directories, globs.") },
             },
-            "wait_ms": described("integer", "Wait so long for the result: 600000; default 0."),
+            "wait_ms": described("integer", "Default 0; use 600000."),
             "include_diff": described("boolean", "Default false."),
             "model": string,
-            "permission_mode": string,
             "isolation": described("string", "worktree: in a copy; then apply."),
             "resume_job_id": described("string", "Go on with a finished job."),
-            "expect_changes": described("boolean", "false: only reads."),
         },
         "required": ["prompt"],
     });
     tool(
         "start",
-        "Delegate a coding task to a cheap background worker (Claude Code agent): implement a feature, fix failing tests or a bug, refactor, migrate, edit many files. Verifies with your checks, repairs. Answers the result (job_status, changed_files, checks, diff) within wait_ms, else job_id.",
+        "Delegate a coding task to a cheap background worker: implement a feature, write tests, fix a bug, refactor, edit many files. Runs your checks, repairs. Answers job_id, or the result within wait_ms.",
         schema,
         // Its changes stay in allowed_dirs, are reported and can be undone; without both hints `codex exec` refuses it.
         ToolAnnotations::new()
@@ -187,7 +181,7 @@ fn start() -> Tool {
 fn get() -> Tool {
     tool(
         "get",
-        "Status, progress or result of a job, or a slice of an artifact (diff, check output, agent report).",
+        "Job status, progress, result, or a slice of an artifact.",
         json!({
             "type": "object",
             "properties": {
@@ -195,8 +189,7 @@ fn get() -> Tool {
                 "include_diff": { "type": "boolean" },
                 "artifact": { "type": "string" },
                 "cursor": { "type": "integer" },
-                "max_bytes": described("integer", "Default 4000, at most 24000."),
-                "help": described("string", "A tool: all its arguments."),
+                "help": described("string", "A tool: its other arguments."),
             },
         }),
         reading(),
@@ -206,13 +199,12 @@ fn get() -> Tool {
 fn tail() -> Tool {
     tool(
         "tail",
-        "Log of a job: what its agent did; the newest part, or from cursor on.",
+        "Log of a job, newest part or from cursor.",
         json!({
             "type": "object",
             "properties": {
                 "job_id": { "type": "string" },
                 "cursor": { "type": "integer" },
-                "max_bytes": described("integer", "Default 4000, at most 24000."),
             },
             "required": ["job_id"],
         }),
@@ -223,13 +215,13 @@ fn tail() -> Tool {
 fn wait() -> Tool {
     tool(
         "wait",
-        "Wait for jobs to finish and get the verified result. At the time-out: status; call again.",
+        "Wait for jobs to finish; answers result or status.",
         json!({
             "type": "object",
             "properties": {
                 "job_id": { "type": "string" },
-                "job_ids": described_items("Returns when the first ends."),
-                "all": described("boolean", "Wait for all."),
+                "job_ids": described_items("First to end, or all."),
+                "all": json!({ "type": "boolean" }),
                 "timeout_ms": { "type": "integer" },
             },
         }),
@@ -240,7 +232,7 @@ fn wait() -> Tool {
 fn cancel() -> Tool {
     tool(
         "cancel",
-        "Stop a job and all its processes; files stay as they are.",
+        "Stop a job; files stay.",
         json!({
             "type": "object",
             "properties": { "job_id": { "type": "string" } },
@@ -257,7 +249,7 @@ fn cancel() -> Tool {
 fn apply() -> Tool {
     tool(
         "apply",
-        "Bring a worktree job's changes into the checkout; refuses on conflicts.",
+        "Bring a worktree job's changes into the checkout.",
         json!({
             "type": "object",
             "properties": {
@@ -276,13 +268,12 @@ fn apply() -> Tool {
 fn analyze() -> Tool {
     tool(
         "analyze",
-        "Ask a cheap model about files (explain, summarize, find, review code) instead of reading them. One call.",
+        "Ask a cheap model about many files (explain, review code).",
         json!({
             "type": "object",
             "properties": {
                 "question": { "type": "string" },
-                "paths": described_items("Files, directories or globs; at most 64."),
-                "model": { "type": "string" },
+                "paths": described_items("Files, directories, globs."),
             },
             "required": ["question", "paths"],
         }),
@@ -293,16 +284,13 @@ fn analyze() -> Tool {
 fn search() -> Tool {
     tool(
         "search",
-        "Search code: lines that match a regex, or with symbols what defines and uses them, definitions first.",
+        "Search code: lines that match a regex, or what defines and uses symbols.",
         json!({
             "type": "object",
             "properties": {
                 "pattern": { "type": "string" },
-                "symbols": described_items("Instead of pattern; at most 32."),
-                "paths": described_items("As analyze."),
-                "literal": { "type": "boolean" },
-                "context": described("integer", "Lines around."),
-                "max_bytes": described("integer", "Default 7000, at most 24000."),
+                "symbols": described_items("Instead of pattern."),
+                "paths": json!({ "type": "array", "items": { "type": "string" } }),
             },
             "required": ["paths"],
         }),

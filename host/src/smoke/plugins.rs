@@ -17,7 +17,7 @@ pub(super) const KINDS: &[(&str, TryKind)] = &[
     ("checks", |set| each(set, Kind::Check, check)),
     ("summarizers", |set| each(set, Kind::Summarizer, summarizer)),
     ("redactors", |set| each(set, Kind::Redactor, redactor)),
-    ("dialects", |set| each(set, Kind::Dialect, dialect)),
+    ("dialects", dialects),
 ];
 
 fn each(
@@ -26,14 +26,37 @@ fn each(
     call: fn(&PluginSet, &str) -> Result<(), String>,
 ) -> Result<String, String> {
     let names = set.names(kind);
+    all(set, &names, call)?;
+    Ok(format!("{} called: {}", names.len(), names.join(", ")))
+}
+
+/// Calls each; the error names those that failed and why.
+fn all(
+    set: &PluginSet,
+    names: &[String],
+    call: fn(&PluginSet, &str) -> Result<(), String>,
+) -> Result<(), String> {
     let wrong: Vec<String> = names
         .iter()
         .filter_map(|name| Some(format!("{name}: {}", call(set, name).err()?)))
         .collect();
-    if !wrong.is_empty() {
-        return Err(wrong.join("; "));
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(wrong.join("; ")),
     }
-    Ok(format!("{} called: {}", names.len(), names.join(", ")))
+}
+
+/// Every dialect plugin, and `declared` with each of its presets.
+fn dialects(set: &PluginSet) -> Result<String, String> {
+    let names = set.dialect_names();
+    all(set, &names, dialect)?;
+    let plugins = set.names(Kind::Dialect);
+    Ok(format!(
+        "{} called: {}, with {} presets",
+        plugins.len(),
+        plugins.join(", "),
+        names.len() - plugins.len()
+    ))
 }
 
 fn check(set: &PluginSet, name: &str) -> Result<(), String> {

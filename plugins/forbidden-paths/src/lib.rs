@@ -2,9 +2,7 @@
 //! settings; and a lock file only together with its manifest.
 
 use serde::Deserialize;
-use worker_plugin::{
-    Change, ChangedFile, Check, Fault, Finding, Job, Report, matches, matches_any,
-};
+use worker_plugin::{ChangedFile, Check, Fault, Finding, Job, Report, matches, matches_any};
 
 /// What is forbidden.
 #[derive(Deserialize, Default)]
@@ -119,19 +117,59 @@ const LOCKS: &[(&str, &[&str])] = &[
     ("Cargo.lock", &["Cargo.toml"]),
     ("package-lock.json", &["package.json"]),
     ("npm-shrinkwrap.json", &["package.json"]),
-    ("yarn.lock", &["package.json"]),
+    ("yarn.lock", &["package.json", ".yarnrc.yml"]),
     ("pnpm-lock.yaml", &["package.json", "pnpm-workspace.yaml"]),
     ("bun.lock", &["package.json"]),
+    ("bun.lockb", &["package.json"]),
+    ("deno.lock", &["deno.json", "deno.jsonc", "package.json"]),
     ("poetry.lock", &["pyproject.toml"]),
     ("uv.lock", &["pyproject.toml"]),
     ("pdm.lock", &["pyproject.toml"]),
+    ("pylock.toml", &["pyproject.toml"]),
+    ("pixi.lock", &["pixi.toml", "pyproject.toml"]),
     ("Pipfile.lock", &["Pipfile"]),
+    ("conda-lock.yml", &["environment.yml", "environment.yaml"]),
     ("go.sum", &["go.mod"]),
+    ("go.work.sum", &["go.work", "go.mod"]),
     ("Gemfile.lock", &["Gemfile", "*.gemspec"]),
+    ("gems.locked", &["gems.rb", "*.gemspec"]),
     ("composer.lock", &["composer.json"]),
     ("mix.lock", &["mix.exs"]),
+    ("rebar.lock", &["rebar.config"]),
     ("flake.lock", &["flake.nix"]),
     ("gradle.lockfile", &["build.gradle", "build.gradle.kts"]),
+    (
+        "buildscript-gradle.lockfile",
+        &["build.gradle", "build.gradle.kts"],
+    ),
+    (
+        "packages.lock.json",
+        &[
+            "*.csproj",
+            "*.fsproj",
+            "*.vbproj",
+            "Directory.Packages.props",
+        ],
+    ),
+    ("paket.lock", &["paket.dependencies"]),
+    ("Podfile.lock", &["Podfile"]),
+    ("Package.resolved", &["Package.swift", "*.xcodeproj/"]),
+    ("Cartfile.resolved", &["Cartfile"]),
+    ("pubspec.lock", &["pubspec.yaml"]),
+    ("shard.lock", &["shard.yml"]),
+    ("stack.yaml.lock", &["stack.yaml"]),
+    ("cabal.project.freeze", &["cabal.project", "*.cabal"]),
+    ("renv.lock", &["DESCRIPTION", ".Rprofile"]),
+    ("conan.lock", &["conanfile.txt", "conanfile.py"]),
+    (
+        "vcpkg-lock.json",
+        &["vcpkg.json", "vcpkg-configuration.json"],
+    ),
+    ("MODULE.bazel.lock", &["MODULE.bazel"]),
+    ("buf.lock", &["buf.yaml"]),
+    ("Chart.lock", &["Chart.yaml"]),
+    (".terraform.lock.hcl", &["*.tf"]),
+    ("devbox.lock", &["devbox.json"]),
 ];
 
 /// The check.
@@ -154,7 +192,7 @@ impl Check for ForbiddenPaths {
         for file in &changed {
             // A rename takes a file away in one place and makes it in another.
             for path in std::iter::once(&file.path).chain(&file.previous_path) {
-                if let Some((rule, why)) = self.judge(path, file, &changed) {
+                if let Some((rule, why)) = self.judge(path, &changed) {
                     let finding =
                         Finding::error(rule, format!("{path} may not change: {why}")).in_file(path);
                     findings.push(finding.hint("put this file back as it was"));
@@ -167,12 +205,7 @@ impl Check for ForbiddenPaths {
 }
 
 impl ForbiddenPaths {
-    fn judge(
-        &self,
-        path: &str,
-        file: &ChangedFile,
-        changed: &[ChangedFile],
-    ) -> Option<(&'static str, String)> {
+    fn judge(&self, path: &str, changed: &[ChangedFile]) -> Option<(&'static str, String)> {
         if matches_any(&self.settings.allow, path) {
             return None;
         }
@@ -189,10 +222,15 @@ impl ForbiddenPaths {
         }
         let name = path.rsplit('/').next().unwrap_or(path);
         let (_, manifests) = LOCKS.iter().find(|(lock, _)| *lock == name)?;
-        let mut others = changed.iter();
-        let with_manifest = others.any(|other| matches_any(manifests, &other.path));
-        // A first lock file belongs to a first manifest, which may be older.
-        (!with_manifest && file.change != Change::Added).then(|| {
+        // A manifest beside the lock file, or below it in a workspace. A first lock file comes with its manifest too: one that
+        // appears alone pins what nobody asked for.
+        let folder = path.strip_suffix(name).unwrap_or_default();
+        let with_manifest = changed.iter().any(|other| {
+            std::iter::once(&other.path)
+                .chain(&other.previous_path)
+                .any(|other| other.starts_with(folder) && matches_any(manifests, other))
+        });
+        (!with_manifest).then(|| {
             (
                 "lock-file",
                 format!("{} did not change with it", manifests.join(" or ")),
@@ -246,12 +284,74 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_may_follow_its_manifest() {
-        let job = FakeJob::default()
-            .modified("Cargo.lock", "a", "b")
-            .modified("host/Cargo.toml", "a", "b");
-        assert!(rules("{}", &job).is_empty());
-        assert!(rules("{}", &FakeJob::default().added("yarn.lock", "x")).is_empty());
+    fn a_lock_file_follows_its_manifest_or_is_a_finding() {
+        enum How {
+            Added,
+            Modified,
+            Deleted,
+        }
+        use How::{Added, Deleted, Modified};
+        let rows: &[(&[(&str, How)], &[&str])] = &[
+            (
+                &[("Cargo.lock", Modified), ("host/Cargo.toml", Modified)],
+                &[],
+            ),
+            (&[("Cargo.lock", Added), ("Cargo.toml", Added)], &[]),
+            (&[("Cargo.lock", Deleted), ("Cargo.toml", Deleted)], &[]),
+            (&[("yarn.lock", Added)], &["lock-file yarn.lock"]),
+            (
+                &[("Cargo.lock", Added), ("src/lib.rs", Modified)],
+                &["lock-file Cargo.lock"],
+            ),
+            (
+                &[("web/pnpm-lock.yaml", Added)],
+                &["lock-file web/pnpm-lock.yaml"],
+            ),
+            (&[("go.sum", Deleted)], &["lock-file go.sum"]),
+            (
+                &[("ios/Podfile.lock", Modified), ("ios/Podfile", Modified)],
+                &[],
+            ),
+            (&[("deno.lock", Modified)], &["lock-file deno.lock"]),
+            (
+                &[
+                    ("src/App/packages.lock.json", Modified),
+                    ("src/App/App.csproj", Modified),
+                ],
+                &[],
+            ),
+            // A manifest of another project explains nothing.
+            (
+                &[
+                    ("web/package-lock.json", Modified),
+                    ("api/package.json", Modified),
+                ],
+                &["lock-file web/package-lock.json"],
+            ),
+            (
+                &[("uv.lock", Modified), ("package.json", Modified)],
+                &["lock-file uv.lock"],
+            ),
+            // What only sounds like a lock.
+            (
+                &[("src/lock.rs", Added), ("docs/Cargo.lock.md", Added)],
+                &[],
+            ),
+        ];
+        for (files, wanted) in rows {
+            let mut job = FakeJob::default();
+            for (path, how) in *files {
+                job = match how {
+                    Added => job.added(path, "a"),
+                    Modified => job.modified(path, "a", "b"),
+                    Deleted => job.deleted(path, "a"),
+                };
+            }
+            let names: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
+            assert_eq!(rules("{}", &job), *wanted, "{names:?}");
+        }
+        let renamed = FakeJob::default().added("yarn.lock", "x");
+        assert!(rules(r#"{"allow": ["yarn.lock"]}"#, &renamed).is_empty());
     }
 
     #[test]

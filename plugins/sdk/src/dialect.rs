@@ -1,26 +1,16 @@
 //! Dialects: canonical chat completions to one gateway's form, and back.
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 pub use crate::bindings::dialect::exports::worker::plugin::dialect::{
-    Auth, Effort, EmptyContent, Endpoint, Facts, Failure, Images, Limits, Messages, Outbound,
-    ReasoningTurns, Reply, Sampling, SamplingRules, Sse, Streaming, StructuredOutput, SystemRole,
-    Thinking, TokenField, ToolChoice, ToolId, Tools, UsageFields, Verdict,
+    Failure, Outbound, Reply, Sse, Verdict,
 };
 pub use crate::bindings::worker::plugin::types::Header;
 use crate::settings::Fault;
 
-impl Effort {
-    /// A wish for thinking that is OpenAI's field `reasoning_effort`: `low`, `medium`, `high` and their like.
-    pub fn reasoning(level: &str) -> Self {
-        Effort {
-            level: level.to_owned(),
-            body: format!(r#"{{"reasoning_effort":"{level}"}}"#),
-        }
-    }
-}
-
-/// A dialect. Most need no more than [`facts`](Dialect::facts). [`dialect!`](crate::dialect!) makes a component of it.
+/// A dialect, for a gateway with a form of its own. One that only has facts of its own needs no plugin: they are a few lines
+/// of the operator's configuration. [`dialect!`](crate::dialect!) makes a component of it.
 pub trait Dialect: Sized {
     /// What the operator may set; [`NoSettings`](crate::NoSettings) for nothing.
     type Settings: DeserializeOwned;
@@ -38,13 +28,17 @@ pub trait Dialect: Sized {
     fn new(settings: Self::Settings) -> Result<Self, Fault>;
 
     /// Gateways that this dialect is for: host names with an optional path, as in `*.openai.azure.com`.
-    fn recognises(&self) -> Vec<String>;
+    fn recognizes(&self) -> Vec<String>;
 
-    /// What holds for this model. `Facts::default()` is the plain case; change what differs.
-    fn facts(&self, model: &str) -> Facts;
+    /// What is true of the gateway, and of this model on it, as `facts.schema.json` in `wit/` describes it: a
+    /// [`json!`](crate::json!) object with what differs from a plain OpenAI-compatible gateway.
+    ///
+    /// # Errors
+    /// A fault becomes an error of each request for this model.
+    fn facts(&self, model: &str) -> Result<Value, Fault>;
 
     /// Rewrites a canonical request to which the facts have been applied. Called only when
-    /// `facts.canonical_request` is false.
+    /// the fact `canonical-request` is false.
     ///
     /// # Errors
     /// A fault becomes a 400 to the caller.
@@ -57,7 +51,7 @@ pub trait Dialect: Sized {
         })
     }
 
-    /// Makes a whole reply canonical. Called only when `facts.canonical_response` is false.
+    /// Makes a whole reply canonical. Called only when the fact `canonical-response` is false.
     ///
     /// # Errors
     /// A fault becomes an upstream error.
@@ -66,12 +60,12 @@ pub trait Dialect: Sized {
         Ok(reply.body)
     }
 
-    /// What an error reply means. Called only when `facts.canonical_errors` is false.
+    /// What an error reply means. Called only when the fact `canonical-errors` is false.
     fn classify(&self, reply: &Reply) -> Verdict {
         Verdict::unknown(String::from_utf8_lossy(&reply.body).into_owned())
     }
 
-    /// Makes one streamed reply canonical. Called only when `facts.canonical_stream` is false.
+    /// Makes one streamed reply canonical. Called only when the fact `canonical-stream` is false.
     fn translation(&self, model: &str) -> Box<dyn Translation> {
         let _ = model;
         Box::new(Canonical)
@@ -128,136 +122,6 @@ impl Verdict {
     }
 }
 
-impl Default for Facts {
-    /// The plain case: OpenAI's form as most gateways take it, nothing to translate.
-    fn default() -> Self {
-        Facts {
-            endpoint: Endpoint::default(),
-            limits: Limits::default(),
-            messages: Messages::default(),
-            tools: Tools::default(),
-            sampling: SamplingRules::default(),
-            thinking: Thinking::default(),
-            streaming: Streaming::default(),
-            usage: UsageFields::default(),
-            structured_output: StructuredOutput::JsonSchema,
-            extra_body: None,
-            canonical_request: true,
-            canonical_response: true,
-            canonical_stream: true,
-            canonical_errors: true,
-        }
-    }
-}
-
-impl Default for Endpoint {
-    fn default() -> Self {
-        Endpoint {
-            path: "/chat/completions".to_owned(),
-            query: Vec::new(),
-            auth: Auth::Bearer,
-            headers: Vec::new(),
-            max_body: None,
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            token_field: TokenField::MaxTokens,
-            max_output: None,
-            context: None,
-        }
-    }
-}
-
-impl Default for Messages {
-    fn default() -> Self {
-        Messages {
-            system_role: SystemRole::System,
-            content_parts: true,
-            empty_content: EmptyContent::Null,
-            merge_same_role: true,
-            user_after_tool: true,
-            images: Images::User,
-            max_images: None,
-            documents: false,
-            cache_control: false,
-            user: false,
-        }
-    }
-}
-
-impl Default for Tools {
-    fn default() -> Self {
-        Tools {
-            supported: true,
-            choice: ToolChoice::Full,
-            required_word: "required".to_owned(),
-            forced_while_thinking: true,
-            parallel_field: true,
-            id: ToolId::Any,
-            name_limit: 64,
-            refused_keywords: Vec::new(),
-            accepted_formats: None,
-            references: true,
-            returned_fields: Vec::new(),
-            missing_field_body: None,
-        }
-    }
-}
-
-impl Default for SamplingRules {
-    fn default() -> Self {
-        SamplingRules {
-            temperature: Sampling::Pass,
-            top_p: Sampling::Pass,
-            top_k: false,
-            stop_limit: 4,
-        }
-    }
-}
-
-impl Default for Thinking {
-    fn default() -> Self {
-        Thinking {
-            fields: vec!["reasoning_content".to_owned(), "reasoning".to_owned()],
-            history_field: None,
-            history_turns: ReasoningTurns::Never,
-            history_required: false,
-            returned_fields: Vec::new(),
-            inline_tag: None,
-            on: None,
-            off: None,
-            efforts: Vec::new(),
-            by_default: false,
-        }
-    }
-}
-
-impl Default for Streaming {
-    fn default() -> Self {
-        Streaming {
-            supported: true,
-            usage_option: true,
-            idle_seconds: None,
-        }
-    }
-}
-
-#[allow(clippy::derivable_impls, reason = "the type is generated from the WIT")]
-impl Default for UsageFields {
-    fn default() -> Self {
-        UsageFields {
-            cached: Vec::new(),
-            cache_written: Vec::new(),
-            reasoning: Vec::new(),
-            cost: Vec::new(),
-        }
-    }
-}
-
 /// Makes a dialect component of a type that implements [`Dialect`](trait@crate::Dialect).
 #[macro_export]
 macro_rules! dialect {
@@ -269,16 +133,16 @@ macro_rules! dialect {
             impl $crate::bindings::dialect::exports::worker::plugin::dialect::Guest for Component {
                 type Translation = $crate::glue::GuestTranslation<Component>;
 
-                fn recognises() -> Vec<String> {
-                    with_plugin(|plugin| Ok($crate::Dialect::recognises(plugin)))
+                fn recognizes() -> Vec<String> {
+                    with_plugin(|plugin| Ok($crate::Dialect::recognizes(plugin)))
                         .unwrap_or_default()
                 }
 
-                fn declare(model: String) -> $crate::Facts {
-                    match with_plugin(|plugin| Ok($crate::Dialect::facts(plugin, &model))) {
-                        Ok(facts) => facts,
-                        Err(fault) => ::std::panic!("{fault:?}"),
-                    }
+                fn facts(model: String) -> Result<String, $crate::Fault> {
+                    with_plugin(|plugin| {
+                        let facts = $crate::Dialect::facts(plugin, &model)?;
+                        Ok(::std::string::ToString::to_string(&facts))
+                    })
                 }
 
                 fn request(

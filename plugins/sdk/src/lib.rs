@@ -63,16 +63,16 @@ pub use check::{
     Change, ChangedFile, Check, Command, Finding, Job, Output, ReadError, Report, Severity, places,
 };
 pub use dialect::{
-    Auth, Canonical, Dialect, Effort, EmptyContent, Endpoint, Facts, Failure, Header, Images,
-    Limits, Messages, Outbound, ReasoningTurns, Reply, Sampling, SamplingRules, Sse, Streaming,
-    StructuredOutput, SystemRole, Thinking, TokenField, ToolChoice, ToolId, Tools, Translation,
-    UsageFields, Verdict,
+    Canonical, Dialect, Failure, Header, Outbound, Reply, Sse, Translation, Verdict,
 };
 pub use diff::DiffLine;
 pub use paths::{matches, matches_any};
 pub use redactor::{Appetite, Hit, Prefilter, Redactor, Verdicts, Window};
 pub use settings::{Fault, NoSettings, settings_from};
 pub use summarizer::{Content, Request, Summarizer, Summary};
+
+/// A JSON value, written as JSON: for a dialect's facts.
+pub use serde_json::{Value, json};
 
 /// A half-open range of bytes.
 pub use bindings::worker::plugin::types::Span;

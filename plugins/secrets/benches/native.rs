@@ -1,4 +1,5 @@
-//! The rules without WebAssembly around them, on the texts of the host's bench `redaction`: `cargo bench -p secrets`.
+//! The rules without WebAssembly around them, on the texts of the host's bench `redaction`: `cargo
+//! bench -p secrets`.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,240 +1,38 @@
 //! The search for the literals that rules hang on.
 //!
-//! One pass, one table of three-byte hashes, made when the plugin is compiled: an instance starts without any work, where
-//! hundreds of regular expressions or an automaton would cost more than all the text that a short job shows.
+//! One pass, one table of three-byte hashes, made when the plugin is compiled: an instance starts
+//! without any work, where hundreds of regular expressions or an automaton would cost more than all
+//! the text of a short job.
 
 use crate::custom::Custom;
-use crate::text::Text;
-use crate::{Out, assign, cli, encoded, files, headers, keys, query, tokens, url};
+use crate::encoded_forms::{FORMS, TOKEN_HEADERS};
+use crate::rule::{ENCODED, Family, Judge, NEAR, Reach};
+use crate::rules;
 
-/// A rule judges the anchor at `at`, whose literal is `len` bytes long.
-pub(crate) type Rule = fn(text: &Text<'_>, at: usize, len: usize, out: &mut Out);
-
-/// How far a rule looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reach {
-    /// Bytes before the anchor in which a hit may start.
-    pub(crate) back: usize,
-    /// Bytes from the start of the anchor.
-    pub(crate) ahead: usize,
-}
-
-/// Looks at most this far back for context.
-pub(crate) const BEHIND: usize = 512;
-
-const NEAR: Reach = Reach {
-    back: 0,
-    ahead: 4 * 1024,
-};
-const AROUND: Reach = Reach {
-    back: 256,
-    ahead: 4 * 1024,
-};
-const KEY_BLOCK: Reach = Reach {
-    back: 6 * 1024,
-    ahead: 40 * 1024,
-};
-const KEY: Reach = Reach {
-    back: 0,
-    ahead: 40 * 1024,
-};
-const ENCODED: Reach = Reach {
-    back: 1024,
-    ahead: 4 * 1024,
-};
-const DOCUMENT: Reach = Reach {
-    back: 0,
-    ahead: 16 * 1024,
-};
-
-/// Who judges an anchor.
+/// The part of the program that judges an anchor.
 #[derive(Clone, Copy)]
-pub(crate) enum Judge {
-    Rule(Rule),
-    /// The first token with this prefix.
-    Token(u16),
-    /// The command of this index.
-    Command(u16),
+pub(crate) enum Target {
+    /// A rule, which judges plain text.
+    Plain(Judge),
+    /// The decoder: what is around the anchor is encoded, and its plain text is judged.
+    Encoded,
     /// The operator's rule of this index.
     Custom(usize),
 }
 
-/// A literal (lower case; the text may have either case) and its rule.
+/// A literal, which the text may have in either case, and what judges it.
 #[derive(Clone, Copy)]
 pub(crate) struct Anchor<'a> {
     pub(crate) literal: &'a [u8],
-    pub(crate) judge: Judge,
+    pub(crate) target: Target,
     pub(crate) reach: Reach,
-    /// Whether it counts in decoded text too.
-    pub(crate) in_decoded: bool,
 }
 
-impl Anchor<'_> {
-    /// Judges the anchor at `at`; `own` are the operator's rules.
-    #[inline]
-    pub(crate) fn judge(&self, text: &Text<'_>, at: usize, own: &[Custom], out: &mut Out) {
-        match self.judge {
-            Judge::Rule(rule) => rule(text, at, self.literal.len(), out),
-            Judge::Token(first) => tokens::rule(text, at, usize::from(first), out),
-            Judge::Command(index) => cli::rule(text, at, usize::from(index), out),
-            Judge::Custom(index) => {
-                if let Some(custom) = own.get(index) {
-                    custom.judge(text, at, self.literal.len(), out);
-                }
-            }
-        }
-    }
-}
-
-/// Literals, the rule that judges them, and how far it looks.
-const RULES: &[(&[&str], Rule, Reach)] = &[
-    (assign::NAMES, assign::rule, NEAR),
-    (query::QUERY_NAMES, query::query_rule, NEAR),
-    (&["authorization"], headers::authorization_rule, NEAR),
-    (&["bearer "], headers::bearer_rule, NEAR),
-    (&["basic "], headers::basic_rule, NEAR),
-    (
-        &[
-            "cookie:",
-            "cookie\":",
-            "cookie\\\":",
-            "cookie = \"",
-            "cookie='",
-            "cookies={",
-        ],
-        headers::cookie_rule,
-        NEAR,
-    ),
-    (&["://", ":\\/\\/", "%3a%2f%2f"], url::rule, NEAR),
-    (&["@tcp(", "@unix(", "@udp("], url::go_dsn_rule, AROUND),
-    (url::WEBHOOKS, url::webhook_rule, NEAR),
-    (
-        &[
-            "identified by",
-            "identified with",
-            " password '",
-            " password \"",
-            "encrypted password",
-            "set password for",
-        ],
-        files::sql_rule,
-        NEAR,
-    ),
-    (&["insert into", "csv header"], files::insert_rule, DOCUMENT),
-    (files::COLUMNS, files::table_rule, DOCUMENT),
-    (files::HASHES, files::hash_rule, NEAR),
-    (files::DUMPS, files::dump_rule, AROUND),
-    (files::NOTATIONS, files::notation_rule, NEAR),
-    (files::PRINTERS, files::printed_rule, NEAR),
-    (
-        &[":543", ":6432:", ":*:", ":25060:", ":26257:"],
-        files::pgpass_rule,
-        NEAR,
-    ),
-    (
-        &["private key", "private%20key", "private+key"],
-        keys::pem_rule,
-        KEY_BLOCK,
-    ),
-    (&["openvpn static key"], keys::static_key_rule, NEAR),
-    (&["private-lines:"], keys::ppk_rule, KEY),
-    (&["private-mac:"], keys::ppk_mac_rule, NEAR),
-    (
-        &[
-            "mii",
-            "mhcca",
-            "migka",
-            "migha",
-            "mc4ca",
-            "b3blbnnzac1rzxktdj",
-        ],
-        keys::bare_key_rule,
-        KEY,
-    ),
-    (&["eyj"], keys::jwt_rule, NEAR),
-    (keys::JWK_MEMBERS, keys::jwk_rule, NEAR),
-    (
-        &["<d>", "<p>", "<q>", "<dp>", "<dq>", "<inverseq>"],
-        keys::xml_key_rule,
-        NEAR,
-    ),
-    (
-        &[
-            "kind: secret",
-            "\"kind\":\"secret\"",
-            "\"kind\": \"secret\"",
-        ],
-        files::kube_secret_rule,
-        DOCUMENT,
-    ),
-    (&["apiversion: v1"], files::kube_document_rule, DOCUMENT),
-    (
-        &[
-            "\"data\":",
-            "\"stringdata\":",
-            "\"data\\\":",
-            "\"stringdata\\\":",
-        ],
-        files::kube_json_rule,
-        DOCUMENT,
-    ),
-    (tokens::SUFFIXED, tokens::suffix_rule, AROUND),
-];
-
-/// The most bytes of all encoded forms together.
-const POOL: usize = tokens::TOKENS.len() * 72;
 /// The most bytes of a literal.
 pub(crate) const LONGEST: usize = 64;
 /// The most anchors.
 const MOST: usize = 4096;
 const BITS: u32 = 14;
-
-/// The encoded forms of tokens and URLs, one behind the other.
-struct Forms {
-    pool: [u8; POOL],
-    used: usize,
-    /// The end of each in the pool.
-    ends: [u16; MOST],
-    count: usize,
-}
-
-#[allow(
-    long_running_const_eval,
-    reason = "some hundred literals in four encodings"
-)]
-static FORMS: Forms = {
-    let mut forms = Forms {
-        pool: [0; POOL],
-        used: 0,
-        ends: [0; MOST],
-        count: 0,
-    };
-    let mut i = 0;
-    while i < tokens::TOKENS.len() + encoded::SCHEMES.len() {
-        let literal = if i < tokens::TOKENS.len() {
-            tokens::TOKENS[i].exact
-        } else {
-            encoded::SCHEMES[i - tokens::TOKENS.len()]
-        };
-        let mut encoding = 0;
-        while encoding < encoded::ENCODINGS {
-            let (form, length) = encoded::form(literal.as_bytes(), encoding);
-            let mut k = 0;
-            while k < length {
-                forms.pool[forms.used] = form[k];
-                forms.used += 1;
-                k += 1;
-            }
-            if length > 0 {
-                forms.ends[forms.count] = forms.used as u16;
-                forms.count += 1;
-            }
-            encoding += 1;
-        }
-        i += 1;
-    }
-    forms
-};
 
 /// All anchors that the plugin brings along, indexed by the hash of their first three bytes.
 struct Builtin {
@@ -262,12 +60,14 @@ impl Builtin {
         self.heads[slot] = self.count as u16;
     }
 
-    /// Whether a literal is among those that count in undecoded text only.
+    /// Returns true if there is an anchor of encoded text with this literal.
     const fn has_encoded(&self, literal: &[u8]) -> bool {
         let mut i = self.heads[slot(literal)];
         while i != 0 {
             let anchor = &self.all[i as usize - 1];
-            if !anchor.in_decoded && tokens::same(anchor.literal, literal) {
+            if matches!(anchor.target, Target::Encoded)
+                && anchor.literal.eq_ignore_ascii_case(literal)
+            {
                 return true;
             }
             i = self.next[i as usize - 1];
@@ -284,9 +84,8 @@ static BUILTIN: Builtin = {
     let mut builtin = Builtin {
         all: [Anchor {
             literal: &[],
-            judge: Judge::Custom(0),
+            target: Target::Custom(0),
             reach: NEAR,
-            in_decoded: false,
         }; MOST],
         count: 0,
         keys: [(0, 0); MOST],
@@ -294,69 +93,40 @@ static BUILTIN: Builtin = {
         heads: [0; 1 << BITS],
         next: [0; MOST],
     };
-    let mut i = 0;
-    while i < RULES.len() {
-        let (literals, rule, reach) = RULES[i];
-        let mut k = 0;
-        while k < literals.len() {
-            builtin.add(Anchor {
-                literal: literals[k].as_bytes(),
-                judge: Judge::Rule(rule),
+    let mut file = 0;
+    while file < rules::ALL.len() {
+        let mut family = 0;
+        while family < rules::ALL[file].len() {
+            let Family {
+                literals,
+                judge,
                 reach,
-                in_decoded: true,
-            });
-            k += 1;
+            } = rules::ALL[file][family];
+            let mut i = 0;
+            while i < literals.len() {
+                builtin.add(Anchor {
+                    literal: literals[i].as_bytes(),
+                    target: Target::Plain(judge),
+                    reach,
+                });
+                i += 1;
+            }
+            family += 1;
         }
-        i += 1;
+        file += 1;
     }
-    i = 0;
-    while i < cli::COMMANDS.len() {
-        builtin.add(Anchor {
-            literal: cli::COMMANDS[i].as_bytes(),
-            judge: Judge::Command(i as u16),
-            reach: NEAR,
-            in_decoded: true,
-        });
-        i += 1;
-    }
-    i = 0;
-    while i < tokens::TOKENS.len() {
-        if tokens::is_first(i) {
-            builtin.add(Anchor {
-                literal: tokens::TOKENS[i].prefix.as_bytes(),
-                judge: Judge::Token(i as u16),
-                reach: NEAR,
-                in_decoded: true,
-            });
-        }
-        i += 1;
-    }
-    i = 0;
-    while i < tokens::DISCORD_BEGINNINGS.len() {
-        builtin.add(Anchor {
-            literal: &tokens::DISCORD_BEGINNINGS[i],
-            judge: Judge::Rule(tokens::discord_rule),
-            reach: NEAR,
-            in_decoded: true,
-        });
-        i += 1;
-    }
-    i = 0;
-    while i < encoded::PREFIXES.len() + FORMS.count {
-        let literal = if i < encoded::PREFIXES.len() {
-            encoded::PREFIXES[i].as_bytes()
+    let mut i = 0;
+    while i < TOKEN_HEADERS.len() + FORMS.len() {
+        let literal = if i < TOKEN_HEADERS.len() {
+            TOKEN_HEADERS[i].as_bytes()
         } else {
-            let form = i - encoded::PREFIXES.len();
-            let start = if form == 0 { 0 } else { FORMS.ends[form - 1] };
-            let (head, _) = FORMS.pool.split_at(FORMS.ends[form] as usize);
-            head.split_at(start as usize).1
+            FORMS.get(i - TOKEN_HEADERS.len())
         };
         if !builtin.has_encoded(literal) {
             builtin.add(Anchor {
                 literal,
-                judge: Judge::Rule(encoded::rule),
+                target: Target::Encoded,
                 reach: ENCODED,
-                in_decoded: false,
             });
         }
         i += 1;
@@ -369,7 +139,7 @@ pub(crate) fn builtin() -> &'static [Anchor<'static>] {
     &BUILTIN.all[..BUILTIN.count]
 }
 
-/// By hash of three bytes: whether an anchor begins so.
+/// By hash of three bytes: a bit that is set if an anchor begins so.
 type Present = [u64; 1 << (BITS - 6)];
 
 #[inline]
@@ -382,7 +152,7 @@ const fn fold(b: u8) -> u32 {
     (b | 0x20) as u32
 }
 
-/// Where a literal of at least three bytes is found.
+/// The slot of a literal of at least three bytes.
 const fn slot(literal: &[u8]) -> usize {
     hash(fold(literal[0]) << 16 | fold(literal[1]) << 8 | fold(literal[2]))
 }
@@ -402,7 +172,8 @@ const fn key(literal: &[u8]) -> (u64, u64) {
     (u64::from_le_bytes(bytes), u64::from_le_bytes(mask))
 }
 
-/// Calls `candidate` for each place at or after `from` where an anchor of `present` may begin, with the hash.
+/// Calls `candidate` for each place at or after `from` where an anchor of `present` may begin, with
+/// the hash.
 #[inline]
 fn sweep(bytes: &[u8], from: usize, present: &Present, mut candidate: impl FnMut(usize, usize)) {
     let Some(tail @ [first, second, rest @ ..]) = bytes.get(from..) else {
@@ -418,15 +189,15 @@ fn sweep(bytes: &[u8], from: usize, present: &Present, mut candidate: impl FnMut
     }
 }
 
-/// Whether `literal` stands at `at`, in either case.
+/// Returns true if `literal` is at `at`, in either case.
 fn stands(bytes: &[u8], at: usize, literal: &[u8]) -> bool {
     bytes
         .get(at..at + literal.len())
         .is_some_and(|text| text.eq_ignore_ascii_case(literal))
 }
 
-/// Calls `found` for each anchor of the plugin's own that starts at or after `from`, in order of places. A literal that
-/// the text cuts off is not found.
+/// Calls `found` for each anchor of the plugin that starts at or after `from`, in order of places.
+/// A literal that the text cuts off is not found.
 #[inline]
 pub(crate) fn find(bytes: &[u8], from: usize, mut found: impl FnMut(usize, &Anchor<'static>)) {
     sweep(bytes, from, &BUILTIN.present, |at, slot| {
@@ -492,13 +263,12 @@ impl Own {
             .enumerate()
             .map(|(index, literal)| Anchor {
                 literal,
-                judge: Judge::Custom(index),
+                target: Target::Custom(index),
                 reach: NEAR,
-                in_decoded: false,
             })
     }
 
-    /// As [`find`].
+    /// Calls `found` as [`find`] does.
     pub(crate) fn find<'a>(
         &'a self,
         bytes: &[u8],

@@ -1,10 +1,10 @@
-//! The operator's own rules. They are prefixes with a character class and a length, not regular expressions: nothing in
-//! them can be slow.
+//! The operator's own rules: prefixes with a character class and a length, not regular expressions,
+//! so that none can be slow.
 
 use serde::Deserialize;
 use worker_plugin::Fault;
 
-use crate::Out;
+use crate::rule::Out;
 use crate::text::Text;
 
 /// The operator's settings.
@@ -21,11 +21,11 @@ pub struct Settings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CustomRule {
-    /// What the mark says, in `a-z0-9-`.
+    /// The label in the mark, in `a-z0-9-`.
     pub label: String,
-    /// What the token starts with; at least three characters.
+    /// The prefix of the token; at least three characters.
     pub prefix: String,
-    /// What follows it: characters and ranges, as in `A-Za-z0-9_`.
+    /// The characters that follow it: characters and ranges, as in `A-Za-z0-9_`.
     #[serde(default = "word_characters")]
     pub characters: String,
     /// The fewest characters after the prefix.

@@ -1,4 +1,4 @@
-//! What must hold for any text, as a function of bytes: see `tests/fuzz`.
+//! The promises that hold for any text, as functions of bytes: see `tests/fuzz`.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,9 +9,11 @@
 
 use worker_plugin::Redactor;
 
-use crate::{Found, Secrets, Settings};
+use crate::custom::Settings;
+use crate::redactor::Secrets;
+use crate::rule::Found;
 
-/// Which bytes are hidden.
+/// The bytes that are hidden.
 fn hidden(found: &[Found], length: usize, from: usize) -> Vec<bool> {
     let mut hidden = vec![false; length];
     for found in found {

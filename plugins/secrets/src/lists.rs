@@ -1,5 +1,5 @@
-//! Lists of words, indexed when the plugin is compiled: each name and value is looked up in several of them, and nothing
-//! may be left to do when an instance starts.
+//! Lists of words, indexed when the plugin is compiled: each name and value is looked up in several
+//! of them, and an instance starts without any work.
 
 /// The row or column of a byte: letters of either case share one.
 const fn letter(b: u8) -> usize {
@@ -27,7 +27,7 @@ impl Words {
         Self { list, lengths }
     }
 
-    /// Whether `word` is one of them, in either case.
+    /// Returns true if `word` is one of them, in either case.
     #[inline]
     pub(crate) fn has(&self, word: &[u8]) -> bool {
         let Some(&first) = word.first() else {
@@ -101,13 +101,13 @@ impl<const N: usize> Heads<N> {
             })
     }
 
-    /// Whether `text` begins with one of them.
+    /// Returns true if `text` begins with one of them.
     #[inline]
     pub(crate) fn begins(&self, text: &[u8]) -> bool {
         self.of(text).next().is_some()
     }
 
-    /// Whether one of them stands anywhere in `text`.
+    /// Returns true if one of them is anywhere in `text`.
     pub(crate) fn within(&self, text: &[u8]) -> bool {
         (0..text.len()).any(|at| self.begins(&text[at..]))
     }

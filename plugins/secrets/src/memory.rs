@@ -1,56 +1,17 @@
-//! What one pass over a text remembers: of each question whose answer does not depend on who asks, the last answer. So
-//! text in which anchors stand close together costs about what it is long, not that times how far the rules look.
+//! The memory of one pass over a text: of each question whose answer does not depend on who asks,
+//! the last answer. A text in which anchors are close together costs about its length, not its
+//! length times the reach of the rules.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
-use crate::encoded::Decoded;
-use crate::text::{alnum, base64, base64url, hex};
+use crate::class::{CLASSES, Class};
 
-/// What the characters of a token may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// Letters and digits.
-    Word,
-    /// Letters, digits, `-`, `_`.
-    Url,
-    /// The same and dots.
-    Dotted,
-    /// Hexadecimal.
-    Hex,
-    /// Hexadecimal and `-`.
-    Uuid,
-    /// Lower case letters and digits.
-    Lower,
-    /// Upper case letters and digits.
-    Upper,
-    /// Digits.
-    Digits,
-    /// base64.
-    Base64,
-    /// base64 and base64url.
-    Both64,
-    /// The same without padding.
-    Body64,
-    /// The same, with `%` for percent-encoded padding.
-    Any64,
-    /// base64url and the signs between the parts of a sealed value: `*`, `.`, `|`, `:`, `~`.
-    Sealed,
-    /// Anything within a line.
-    Line,
-    /// What the path of a URL is made of.
-    Path,
-    /// base64, base64url and dots.
-    Dotted64,
-    /// base64url, dots and `~`.
-    Tilde,
-}
-
-/// Walks over text that anything may follow, up to a place that only what stands there decides about.
+/// Walks over text that anything may follow, up to a place that only the bytes there decide about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Walk {
     /// To the end of an unquoted value.
     Unquoted,
-    /// To the end of the line or of the string that a header stands in.
+    /// To the end of the line or of the string that holds a header.
     Header,
     /// To the end of the line.
     LineEnd,
@@ -82,51 +43,6 @@ impl Sign {
 
 const SIGNS: usize = Sign::EncodedAt as usize + 1;
 
-const CLASSES: usize = Class::Tilde as usize + 1;
-
-/// By byte: the classes that take it, a bit each.
-static TAKES: [u32; 256] = {
-    let mut takes = [0; 256];
-    let mut i = 0;
-    while i < 256 {
-        let b = i as u8;
-        let both = base64(b) || base64url(b);
-        takes[i] = (alnum(b) as u32) << Class::Word as u32
-            | (base64url(b) as u32) << Class::Url as u32
-            | ((base64url(b) || b == b'.') as u32) << Class::Dotted as u32
-            | (hex(b) as u32) << Class::Hex as u32
-            | ((hex(b) || b == b'-') as u32) << Class::Uuid as u32
-            | ((b.is_ascii_lowercase() || b.is_ascii_digit()) as u32) << Class::Lower as u32
-            | ((b.is_ascii_uppercase() || b.is_ascii_digit()) as u32) << Class::Upper as u32
-            | (b.is_ascii_digit() as u32) << Class::Digits as u32
-            | (base64(b) as u32) << Class::Base64 as u32
-            | (both as u32) << Class::Both64 as u32
-            | ((both && b != b'=') as u32) << Class::Body64 as u32
-            | ((both || b == b'%') as u32) << Class::Any64 as u32
-            | ((both || matches!(b, b'*' | b'.' | b'|' | b':' | b'~')) as u32)
-                << Class::Sealed as u32
-            | (!matches!(b, 0 | b'\n') as u32) << Class::Line as u32
-            | ((alnum(b)
-                || matches!(
-                    b,
-                    b'/' | b'-' | b'_' | b'.' | b'~' | b'%' | b'@' | b':' | b'='
-                )) as u32)
-                << Class::Path as u32
-            | ((both || b == b'.') as u32) << Class::Dotted64 as u32
-            | ((base64url(b) || matches!(b, b'.' | b'~')) as u32) << Class::Tilde as u32;
-        i += 1;
-    }
-    takes
-};
-
-impl Class {
-    /// Whether a byte is of this class.
-    #[inline]
-    pub(crate) fn takes(self, b: u8) -> bool {
-        TAKES[usize::from(b)] >> self as u32 & 1 != 0
-    }
-}
-
 /// The memory of one pass over one text.
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -138,8 +54,6 @@ pub(crate) struct Memory {
     absent: [Cell<(usize, usize)>; SIGNS],
     /// Behind the first place and up to the second no line begins.
     line: Cell<(usize, usize)>,
-    /// What was decoded last.
-    pub(crate) decoded: RefCell<Decoded>,
 }
 
 impl Memory {
@@ -186,7 +100,7 @@ impl Memory {
         start.max(floor)
     }
 
-    /// From where on a walk that begins at `from` may end: what lies before is known.
+    /// The place from which on a walk that begins at `from` may end: the text before it is known.
     pub(crate) fn walked(&self, walk: Walk, from: usize) -> usize {
         let (start, to) = self.walks[walk as usize].get();
         if start <= from && from < to { to } else { from }
@@ -203,7 +117,7 @@ impl Memory {
         }
     }
 
-    /// Whether a sign does not begin in `bytes` from `from` to `to`.
+    /// Returns true if a sign does not begin in `bytes` from `from` to `to`.
     pub(crate) fn lacks(&self, bytes: &[u8], from: usize, to: usize, sign: Sign) -> bool {
         let known = &self.absent[sign as usize];
         let (start, end) = known.get();
@@ -220,7 +134,8 @@ impl Memory {
         i >= to
     }
 
-    /// Where the line that holds `i` begins, not before `floor`; `begins` says where one does.
+    /// The start of the line that holds `i`, not before `floor`; `begins` returns true where a line
+    /// begins.
     pub(crate) fn line_start(
         &self,
         i: usize,

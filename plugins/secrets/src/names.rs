@@ -1,8 +1,8 @@
-//! What a name says about its value.
+//! The verdict of a name on its value.
 
 use crate::lists::Words;
 
-/// How much a name alone tells.
+/// The weight of a name alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A password: nearly any value counts.
@@ -467,7 +467,7 @@ pub(crate) fn classify(identifier: &[u8]) -> Option<Name> {
     }
     let (last, rest) = words.split_last()?;
     let before = rest.last().copied().unwrap_or(&[]);
-    // In a header that an application made up, the last word tells whatever stands before it.
+    // In a header of an application, the last word decides, whatever the words before it.
     let header = identifier.len() > 6 && identifier[..2].eq_ignore_ascii_case(b"x-");
     let name = |kind, label| {
         let kind = if header && kind == Kind::Weak {

@@ -2,12 +2,14 @@
 
 use std::cell::Cell;
 
-use crate::memory::{Class, Memory, Sign, Walk};
+use crate::class::Class;
+use crate::memory::{Memory, Sign, Walk};
 
-/// A window on the text in which a rule may look. Bytes outside it read as 0, which no rule takes for part of a secret.
+/// A window on the text in which a rule may look. Bytes outside it read as 0, which no rule takes
+/// for part of a secret.
 ///
-/// Rules need no care for cut text: a look beyond the end of what has come so far is noticed, and the anchor is judged
-/// again once there is more.
+/// Rules need no care for cut text: a look beyond the end of the text so far is noticed, and the
+/// anchor is judged again once there is more.
 pub(crate) struct Text<'a> {
     bytes: &'a [u8],
     floor: usize,
@@ -18,7 +20,8 @@ pub(crate) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// What may decide about the anchor at `at`: `behind` bytes before it and `ahead` bytes after its start.
+    /// The window that decides about the anchor at `at`: `behind` bytes before it and `ahead` bytes
+    /// after its start.
     pub(crate) fn around(
         bytes: &'a [u8],
         at: usize,
@@ -38,12 +41,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// What the pass over the text remembers.
-    pub(crate) fn memory(&self) -> &'a Memory {
-        self.memory
-    }
-
-    /// Whether a rule wanted to see what has not come yet.
+    /// Returns true if a rule looked beyond the end of the text so far.
     pub(crate) fn was_cut(&self) -> bool {
         self.cut.get()
     }
@@ -66,7 +64,7 @@ impl<'a> Text<'a> {
         if i == 0 { 0 } else { self.at(i - 1) }
     }
 
-    /// Where looking back ends.
+    /// The first byte of the window.
     pub(crate) fn floor(&self) -> usize {
         self.floor
     }
@@ -89,7 +87,7 @@ impl<'a> Text<'a> {
             .all(|(k, &b)| self.at(i + k).to_ascii_lowercase() == b)
     }
 
-    /// Whether the text before `i` ends with `with` (lower case, either case in the text).
+    /// Returns true if the text before `i` ends with `with` (lower case, either case in the text).
     pub(crate) fn ends_ci(&self, i: usize, with: &[u8]) -> bool {
         i >= with.len() && self.starts_ci(i - with.len(), with)
     }
@@ -112,8 +110,8 @@ impl<'a> Text<'a> {
         end
     }
 
-    /// The same, for a class whose runs are remembered: anchors may stand close together in one long run, and it is walked
-    /// but once.
+    /// The same, for a class whose runs are remembered: anchors may be close together in one long
+    /// run, which is walked once.
     pub(crate) fn run_of(&self, i: usize, most: usize, class: Class) -> usize {
         if i < self.floor || i >= self.limit {
             if most > 0 {
@@ -154,7 +152,7 @@ impl<'a> Text<'a> {
         self.run(i, |b| b == b' ' || b == b'\t')
     }
 
-    /// Where the line that holds `i` starts; a line break written out as `\n` counts.
+    /// The start of the line that holds `i`; a line break written out as `\n` counts.
     pub(crate) fn line_start(&self, i: usize) -> usize {
         if i > self.limit {
             return i;
@@ -165,8 +163,8 @@ impl<'a> Text<'a> {
         })
     }
 
-    /// Where a walk from `from` ends, at most `most` bytes on. `step` answers the next place, or none where the walk
-    /// ends; it may look at the next 80 bytes and at nothing before.
+    /// The end of a walk from `from`, at most `most` bytes on. `step` returns the next place, or
+    /// none where the walk ends; it may look at the next 80 bytes and at nothing before.
     pub(crate) fn walk(
         &self,
         walk: Walk,
@@ -181,7 +179,7 @@ impl<'a> Text<'a> {
             let Some(next) = step(i) else { break };
             i = next;
         }
-        // What stands at the end of the window may go on.
+        // The text at the end of the window may continue.
         let known = i.min(self.limit.saturating_sub(AHEAD));
         if known > from {
             self.memory.walk(walk, from, known);
@@ -189,7 +187,8 @@ impl<'a> Text<'a> {
         i
     }
 
-    /// Whether `sign` is known not to begin within `span` bytes from `from`; false also where that cannot be known.
+    /// Returns true if `sign` is known not to begin within `span` bytes from `from`; false also
+    /// where that cannot be known.
     pub(crate) fn lacks(&self, from: usize, span: usize, sign: Sign) -> bool {
         !self.open
             && self.floor <= from
@@ -227,22 +226,4 @@ impl<'a> Text<'a> {
             _ => None,
         }
     }
-}
-
-pub(crate) const fn alnum(b: u8) -> bool {
-    b.is_ascii_alphanumeric()
-}
-
-/// base64 in the usual alphabet, padding included.
-pub(crate) const fn base64(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')
-}
-
-/// base64url without padding, which is also what most token alphabets are.
-pub(crate) const fn base64url(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')
-}
-
-pub(crate) const fn hex(b: u8) -> bool {
-    b.is_ascii_hexdigit()
 }

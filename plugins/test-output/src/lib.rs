@@ -10,7 +10,10 @@
     reason = "each branch is one form of output, in the order in which they are tried"
 )]
 
+mod applog;
+mod counts;
 mod lines;
+mod report;
 mod select;
 mod tools;
 
@@ -18,7 +21,7 @@ use std::ops::Range;
 
 use worker_plugin::{Fault, NoSettings, Request, Span, Summarizer, Summary};
 
-use lines::{Output, Rank};
+use lines::{Output, Rank, View};
 
 /// The summarizer.
 pub struct TestOutput;
@@ -67,22 +70,34 @@ pub struct Digest {
 
 /// Makes a digest of at most `max` bytes.
 pub fn digest(text: &str, max: usize) -> Digest {
-    let mut output = Output::new(text);
-    tools::recognise(&mut output);
-    let mut selection = select::select(&output, max);
-    if selection.lines.is_empty() {
-        selection = head_and_tail(&output, max);
-    }
-    let kept = spans(&output, &selection.lines);
-    let elided = output.lines.len() - selection.lines.len();
+    let digest = report::digest(text, max).unwrap_or_else(|| digest_of_lines(text, max));
     // Only a note on an input of a few bytes could be longer than the input.
-    if selection.text.len() > text.len() {
+    if digest.text.len() > text.len() {
         return Digest {
             text: text.to_owned(),
             kept: std::iter::once(0..text.len()).collect(),
             elided: 0,
         };
     }
+    digest
+}
+
+/// What a tool printed for people.
+fn digest_of_lines(text: &str, max: usize) -> Digest {
+    let mut output = Output::new(text, View::Report);
+    tools::recognise(&mut output);
+    if !output.recognised {
+        output = Output::new(text, View::Whole);
+        tools::recognise(&mut output);
+    }
+    output.restore();
+    tools::rest(&mut output);
+    let mut selection = select::select(&output, max);
+    if selection.lines.is_empty() {
+        selection = head_and_tail(&output, max);
+    }
+    let kept = spans(&output, &selection.lines);
+    let elided = text.lines().count().saturating_sub(selection.lines.len());
     Digest {
         text: selection.text,
         kept,
@@ -170,12 +185,12 @@ fn spans(output: &Output<'_>, lines: &[usize]) -> Vec<Range<usize>> {
         };
         match spans
             .last_mut()
-            .filter(|_| before.is_some_and(|before: usize| before + 1 == at))
+            .filter(|_| before.is_some_and(|before: usize| before + 1 == line.number))
         {
             Some(last) => last.end = line.span.end,
             None => spans.push(line.span.clone()),
         }
-        before = Some(at);
+        before = Some(line.number);
     }
     spans
 }

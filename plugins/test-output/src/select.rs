@@ -4,6 +4,8 @@ use crate::lines::{Line, Output, Rank};
 
 /// A longer line is cut: an assertion's first words say more than the end of a huge value.
 const LINE_BYTES: usize = 400;
+/// Bytes for what surrounds the failures.
+const CONTEXT_BYTES: usize = 400;
 /// Lines that a failing test printed, counted from its end, shown where there is room.
 const PRINTED_LINES: usize = 12;
 
@@ -19,7 +21,7 @@ pub(crate) struct Selection {
 pub(crate) fn select(output: &Output<'_>, max: usize) -> Selection {
     let worth = |at: usize| output.lines.get(at).map_or(Rank::Noise, |line| line.rank);
     let all: Vec<usize> = (0..output.lines.len())
-        .filter(|at| worth(*at) > Rank::Unknown)
+        .filter(|at| worth(*at) > Rank::Context)
         .collect();
     let essential = |at: &usize| worth(*at) > Rank::Output;
     let mut budget = Budget {
@@ -40,6 +42,7 @@ pub(crate) fn select(output: &Output<'_>, max: usize) -> Selection {
         budget.left = max.saturating_sub(NOTE);
         take_by_worth(output, &all, &mut budget, max);
     }
+    take_context(output, &mut budget, max);
     let lines: Vec<usize> = (0..output.lines.len())
         .filter(|at| budget.has(*at))
         .collect();
@@ -50,9 +53,13 @@ pub(crate) fn select(output: &Output<'_>, max: usize) -> Selection {
     let mut text = String::with_capacity(max.min(4096));
     for at in &lines {
         if let Some(line) = output.lines.get(*at) {
-            text.push_str(shown(line).0);
-            if shown(line).1 {
+            let (said, cut) = shown(line);
+            text.push_str(said);
+            if cut {
                 text.push_str("...");
+            }
+            if line.times > 1 {
+                text.push_str(&fold_note(line.times));
             }
             text.push('\n');
         }
@@ -80,11 +87,20 @@ fn shown<'a>(line: &'a Line<'_>) -> (&'a str, bool) {
     (line.text.get(..end).unwrap_or_default(), true)
 }
 
+/// Behind a line that stands for several.
+fn fold_note(times: u32) -> String {
+    format!(" [{times} such lines]")
+}
+
 fn cost(output: &Output<'_>, at: usize) -> usize {
-    output
-        .lines
-        .get(at)
-        .map_or(0, |line| line.text.len().min(LINE_BYTES) + 1)
+    output.lines.get(at).map_or(0, |line| {
+        let note = if line.times > 1 {
+            fold_note(line.times).len()
+        } else {
+            0
+        };
+        line.text.len().min(LINE_BYTES) + note + 1
+    })
 }
 
 struct Budget {
@@ -108,6 +124,23 @@ impl Budget {
             self.left -= cost;
         }
         fits
+    }
+}
+
+/// What surrounds the failures: a few lines, and never so many that the digest is longer than the output without the
+/// application's log.
+fn take_context(output: &Output<'_>, budget: &mut Budget, max: usize) {
+    let spent = max.saturating_sub(budget.left);
+    let room = max.min(output.quiet_bytes()).saturating_sub(spent);
+    budget.left = budget.left.min(room).min(CONTEXT_BYTES);
+    for at in 0..output.lines.len() {
+        let is_context = output
+            .lines
+            .get(at)
+            .is_some_and(|line| line.rank == Rank::Context);
+        if is_context {
+            budget.take(output, at);
+        }
     }
 }
 

@@ -236,6 +236,82 @@ fn a_failure_in_a_long_log_is_found() {
     );
 }
 
+/// The application's own complaints before a report: one line with a count, and the failing test in full.
+#[test]
+fn what_the_application_logs_again_and_again_is_one_line() {
+    for name in [
+        "pytest",
+        "jest",
+        "mocha",
+        "go-test",
+        "cargo-test",
+        "unittest",
+    ] {
+        let log = format!("{}{}", "ERROR payment 7 failed\n".repeat(28), fixture(name));
+        let text = digest(&log, 2_000).text;
+        assert!(
+            text.matches("payment 7 failed").count() <= 1,
+            "{name}:\n{text}"
+        );
+        let (_, wanted) = EXPLAINING.iter().find(|(row, _)| *row == name).unwrap();
+        for line in *wanted {
+            assert!(text.contains(line), "{name} lost {line:?}:\n{text}");
+        }
+    }
+    let text = digest(
+        &format!(
+            "{}{}",
+            "ERROR payment 7 failed\n".repeat(28),
+            fixture("jest")
+        ),
+        2_000,
+    )
+    .text;
+    assert!(
+        text.contains("ERROR payment 7 failed [28 such lines]"),
+        "{text}"
+    );
+}
+
+/// Nothing but an application's log: what it complains about is folded, what it says once is not.
+#[test]
+fn a_log_without_a_runner_is_folded() {
+    let mut log = String::new();
+    for n in 0..400 {
+        log.push_str(&format!("2026-01-01T10:00:00Z INFO request {n} handled\n"));
+        log.push_str(&format!("2026-01-01T10:00:00Z ERROR payment {n} failed\n"));
+    }
+    log.push_str("2026-01-01T10:00:00Z ERROR cannot open orders.db: disk is full\n");
+    let text = digest(&log, 2_000).text;
+    assert!(
+        text.contains("cannot open orders.db: disk is full"),
+        "{text}"
+    );
+    assert!(text.contains("[400 such lines]"), "{text}");
+    assert!(text.matches("payment").count() <= 4, "{text}");
+}
+
+/// An output of more bytes or lines than a plugin can hold is read from both ends.
+#[test]
+fn a_huge_output_is_read_from_its_ends() {
+    for line in ["", "all is well in the middle of the log\n", "x"] {
+        let line = if line.is_empty() { "\n" } else { line };
+        let middle = line.repeat((14 << 20) / line.len());
+        let log = format!("{}\n{middle}\n{}", fixture("rustc"), fixture("pytest"));
+        let digest = digest(&log, 2_000);
+        assert!(
+            digest.text.contains("assert -1 == 5"),
+            "{:.20}: {}",
+            line,
+            digest.text
+        );
+        assert!(digest.text.len() <= 2_000);
+        for span in &digest.kept {
+            assert!(log.get(span.clone()).is_some());
+        }
+    }
+}
+
 #[test]
 fn many_failures_share_the_budget() {
     let mut log = String::from("running 200 tests\n\nfailures:\n\n");
@@ -338,6 +414,129 @@ proptest::proptest! {
         }
     }
 }
+
+proptest::proptest! {
+    /// No text whatsoever makes it panic, spend more than it may, or say more than the text.
+    #[test]
+    fn any_text_is_survived(text in "\\PC*|(?s:.{0,400})", max in 0usize..3_000) {
+        let digest = digest(&text, max);
+        proptest::prop_assert!(digest.text.len() <= max.max(40) && digest.text.len() <= text.len());
+        for span in &digest.kept {
+            proptest::prop_assert!(text.get(span.clone()).is_some());
+        }
+    }
+
+    /// Nor do the beginnings and ends that recognisers look for, in any order and wherever they are torn.
+    #[test]
+    fn any_order_of_what_runners_print_is_survived(
+        picks in proptest::collection::vec((0..WORDS.len(), 0usize..40, 0usize..6), 0..120),
+        max in 0usize..3_000,
+    ) {
+        let mut text = String::new();
+        for (word, cut, indent) in picks {
+            let word = WORDS[word];
+            let end = (0..=cut.min(word.len())).rev().find(|end| word.is_char_boundary(*end)).unwrap_or(0);
+            let torn = if cut > 30 { word } else { &word[..end] };
+            text.push_str(&" ".repeat(indent));
+            text.push_str(torn);
+            text.push('\n');
+        }
+        let digest = digest(&text, max);
+        proptest::prop_assert!(digest.text.len() <= max.max(40) && digest.text.len() <= text.len());
+    }
+
+    /// Any bytes that a process printed, made text as the host makes them.
+    #[test]
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..2_000)) {
+        let text = String::from_utf8_lossy(&bytes);
+        let digest = digest(&text, 500);
+        proptest::prop_assert!(digest.text.len() <= 500 && digest.text.len() <= text.len());
+    }
+}
+
+/// What recognisers look for.
+const WORDS: &[&str] = &[
+    "<?xml version=\"1.0\"?>",
+    "<testsuite name=\"a\">",
+    "<testcase name=\"a\" classname=\"b\">",
+    "<failure message=\"x&#10;y\">",
+    "]]></failure>",
+    "</testcase>",
+    "{\"numFailedTests\":1,\"testResults\":[",
+    "{\"Action\":\"output\",\"Output\":\"--- FAIL: A\\n\"}",
+    "Failures:",
+    "1) Cart#total",
+    "5 examples, 2 failures",
+    "  1) Failure:",
+    "4 runs, 3 assertions, 1 failures, 1 errors, 0 skips",
+    "There was 1 error:",
+    "Tests: 6, Assertions: 5, Errors: 1, Failures: 2.",
+    "2 failed",
+    "not ok 1 - a",
+    "---",
+    "...",
+    "ok 2 - b",
+    "#   Failed test 'a'",
+    "#   at t/a.t line 3.",
+    "[ RUN      ] A.B",
+    "[  FAILED  ] A.B",
+    "a.cc:7: FAILED:",
+    "2/7 Test #2: A ....***Failed",
+    "29% tests passed, 5 tests failed out of 7",
+    "[ERROR] Tests run: 3, Failures: 1",
+    "[ERROR] a(B)  Time elapsed: 0.1 s  <<< FAILURE!",
+    "[INFO] BUILD FAILURE",
+    "a.B > c FAILED",
+    "* What went wrong:",
+    "Failures (2):",
+    "- a *** FAILED ***",
+    "*** 2 TESTS FAILED ***",
+    "  Failed A.B [5 ms]",
+    "a.swift:1: error: A.b : x",
+    "FAIL: //a:b (see x)",
+    "==================== Test output for //a:b:",
+    "(fail) a",
+    "bun test v1",
+    "ERRORS",
+    "a => ./b.ts:1:2",
+    "FAILURES",
+    "  ✘ [fail]: a",
+    "A | FAIL |",
+    "Scenario: a",
+    "Given b",
+    "1 scenario passed, 1 failed",
+    "a: b...*failed*",
+    "Failed: 2.  Skipped: 0.  Passed: 1.",
+    "Failure -> a @ 3",
+    "1 success / 1 failure / 0 error / 0 pending : 0.1 seconds",
+    "=== FAILURES ===",
+    "____ test_a ____",
+    "E   assert 1 == 2",
+    "1 failed, 2 passed in 0.1s",
+    "● a › b",
+    "Tests: 1 failed",
+    "---- a stdout ----",
+    "thread 'a' panicked at a.rs:1:1:",
+    "--- FAIL: TestA (0.00s)",
+    "FAIL\tx\t0.1s",
+    "a.py:1:2: F401 x",
+    "F401 x",
+    " --> a.py:1:2",
+    "a.js:1:2 lint/a/b ━━━",
+    "  × x",
+    "  a.py:1:2 - error: x (y)",
+    "a.ts(1,2): error TS1: x",
+    "ERROR payment 7 failed",
+    "2026-01-01T10:00:00Z ERROR x",
+    "Traceback (most recent call last):",
+    "  File \"a.py\", line 1, in b",
+    "ValueError: x",
+    "\u{1b}[31m\u{1b}[1Gx",
+    "====================",
+    "--------------------",
+    "",
+    "é",
+];
 
 /// What goes by in a log besides: progress, passing tests, servers, hooks.
 const NOISE: &[&str] = &[

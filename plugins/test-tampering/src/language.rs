@@ -1,8 +1,6 @@
 //! Where tests begin and end, language by language, by their lines alone.
 
-use worker_plugin::matches;
-
-use crate::assertions;
+use crate::{assertions, conventions};
 
 /// One test.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +19,27 @@ pub(crate) struct Test {
     pub(crate) skipped: bool,
     /// It returns before its first assertion.
     pub(crate) returns_early: bool,
+}
+
+impl Test {
+    fn named(name: String, line: usize, skipped: bool) -> Self {
+        Self {
+            name,
+            line,
+            assertions: 0,
+            strength: 0,
+            expected: Vec::new(),
+            skipped,
+            returns_early: false,
+        }
+    }
+
+    fn count(&mut self, code: &str) {
+        self.assertions += 1;
+        self.strength += assertions::strength(code);
+        self.expected
+            .push(code.chars().filter(|c| !c.is_whitespace()).collect());
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +65,6 @@ impl Language {
             "java" | "kt" | "scala" | "groovy" | "cs" => Self::Jvm,
             "rb" => Self::Ruby,
             _ => Self::Other,
-        }
-    }
-
-    pub(crate) fn is_comment(self, line: &str) -> bool {
-        let line = line.trim_start();
-        match self {
-            Self::Python | Self::Ruby => line.starts_with('#'),
-            Self::Go => line.starts_with("//") && !line.starts_with("//go:build"),
-            _ => line.starts_with("//") || line.starts_with("/*") || line.starts_with("* "),
         }
     }
 
@@ -168,88 +178,107 @@ impl Language {
             _ => false,
         }
     }
-
-    /// An annotation, or a line in the test, that keeps it from running.
-    fn skips(self, line: &str) -> bool {
-        let words: &[&str] = match self {
-            Self::Rust => &["#[ignore"],
-            Self::Python => &[
-                "@pytest.mark.skip",
-                "@unittest.skip",
-                "@skip",
-                "@pytest.mark.xfail",
-                "pytest.skip(",
-                "self.skipTest(",
-                "raise unittest.SkipTest",
-            ],
-            Self::JavaScript => &[
-                "test.skip(",
-                "it.skip(",
-                "xit(",
-                "xtest(",
-                "test.todo(",
-                "it.todo(",
-                "test.fixme(",
-                "test.fails(",
-                "it.fails(",
-                "this.skip(",
-                "t.skip(",
-                "skip: true",
-                "test.failing(",
-            ],
-            Self::Go => &["t.Skip(", "t.SkipNow(", "t.Skipf("],
-            Self::Jvm => &["@Disabled", "@Ignore", "[Ignore", "Skip ="],
-            Self::Ruby => &["xit ", "skip ", "pending "],
-            Self::Other => &[],
-        };
-        words.iter().any(|word| line.contains(word))
-    }
 }
 
 /// Files whose tests are compared. Rust has tests everywhere.
 pub(crate) fn is_test_path(path: &str) -> bool {
-    const TESTS: &[&str] = &[
-        "test/",
-        "tests/",
-        "__tests__/",
-        "spec/",
-        "specs/",
-        "testing/",
-        "e2e/",
-        "*.test.*",
-        "*.spec.*",
-        "test_*.py",
-        "*_test.*",
-        "*Test.java",
-        "*Tests.java",
-        "*Test.kt",
-        "*Tests.cs",
-        "*_spec.rb",
-        "*.rs",
-    ];
-    TESTS.iter().any(|glob| matches(glob, path))
+    path.ends_with(".rs")
+        || conventions::is_named_as_test(path)
+        || conventions::is_in_test_folder(path)
+}
+
+/// The lines of a file that are code: neither blank nor a comment, each with its number from 1.
+pub(crate) fn code_lines<'a>(path: &str, text: &'a str) -> Vec<(usize, &'a str)> {
+    let marks = conventions::of(path).map_or(&["#", "//"][..], |convention| convention.comments);
+    let mut inside: Option<&str> = None;
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let code = line.trim();
+        if let Some(end) = inside {
+            if code.contains(end) {
+                inside = None;
+            }
+            continue;
+        }
+        if code.is_empty() {
+            continue;
+        }
+        if let Some((begin, end)) = block_comment(path, code) {
+            let rest = code.get(begin.len()..).unwrap_or_default();
+            if !rest.contains(end) {
+                inside = Some(end);
+                continue;
+            }
+            // `/* x */ code` is code; a comment alone on its line is none.
+            if rest.trim_end().ends_with(end) {
+                continue;
+            }
+        }
+        if is_comment(marks, code) {
+            continue;
+        }
+        found.push((number + 1, line));
+    }
+    found
+}
+
+/// True for a line that is nothing but a comment, looked at alone.
+pub(crate) fn is_comment_line(path: &str, line: &str) -> bool {
+    let marks = conventions::of(path).map_or(&["#", "//"][..], |convention| convention.comments);
+    is_comment(marks, line.trim())
+}
+
+fn is_comment(marks: &[&str], code: &str) -> bool {
+    marks
+        .iter()
+        .any(|mark| code.starts_with(mark) || code == mark.trim_end())
+        && !code.starts_with("#[")
+        && !code.starts_with("#!")
+        && !code.starts_with("//go:build")
+        && !code.starts_with("// +build")
+}
+
+/// What opens a comment of several lines here, and what ends it.
+fn block_comment(path: &str, code: &str) -> Option<(&'static str, &'static str)> {
+    let extension = path.rsplit('.').next().unwrap_or_default();
+    let pairs: &[(&str, &str)] = match extension {
+        "py" => &[("\"\"\"", "\"\"\""), ("'''", "'''")],
+        "rb" => &[("=begin", "=end")],
+        "pl" | "pm" | "t" => &[("=pod", "=cut"), ("=begin", "=cut"), ("=for", "=cut")],
+        "hs" => &[("{-", "-}")],
+        "ml" | "mli" => &[("(*", "*)")],
+        "lua" => &[("--[[", "]]")],
+        "jl" => &[("#=", "=#")],
+        "ps1" => &[("<#", "#>")],
+        "c" | "cc" | "cpp" | "cxx" | "h" | "hpp" => &[("/*", "*/"), ("#if 0", "#endif")],
+        "sh" | "bash" | "bats" | "ex" | "exs" | "erl" | "r" | "R" | "robot" | "feature" | "nim" => {
+            &[]
+        }
+        _ => &[("/*", "*/")],
+    };
+    pairs
+        .iter()
+        .copied()
+        .find(|(begin, _)| code.starts_with(begin))
 }
 
 /// All tests of a file.
 pub(crate) fn tests(path: &str, text: &str) -> Vec<Test> {
     let language = Language::of(path);
+    let convention = conventions::of(path);
+    // Where tests are not read, the check looks for these words among the added lines.
+    let skips = |code: &str| language != Language::Other && skips(path, code);
     let mut tests: Vec<Test> = Vec::new();
+    // What a file asserts outside of all tests: plain asserts, or a language whose tests are not read.
+    let mut outside = Test::named(file_name(path), 1, false);
+    // A function that is no test asserts nothing for one: a test whose mark was taken off is such a function.
+    let (mut in_helper, mut test_indent) = (false, 0);
     let (mut marked, mut skipped, mut asserted) = (false, false, false);
-    for (number, line) in text.lines().enumerate() {
+    for (number, line) in code_lines(path, text) {
         let code = line.trim();
-        if code.is_empty() || language.is_comment(line) {
-            continue;
-        }
-        if let Some(name) = language.begins(code, marked) {
-            tests.push(Test {
-                name,
-                line: number + 1,
-                assertions: 0,
-                strength: 0,
-                expected: Vec::new(),
-                skipped: skipped || language.skips(code),
-                returns_early: false,
-            });
+        if let Some(name) = begins(language, convention, code, marked) {
+            (in_helper, test_indent) = (false, line.len() - line.trim_start().len());
+            tests.push(Test::named(name, number, skipped || skips(code)));
             (marked, skipped) = (false, false);
             if asserted {
                 // `#[should_panic]` stands before the test and asserts something about it.
@@ -266,26 +295,23 @@ pub(crate) fn tests(path: &str, text: &str) -> Vec<Test> {
             }
             continue;
         }
-        let is_annotation =
-            code.starts_with("#[") || code.starts_with('@') || code.starts_with('[');
+        let is_annotation = match language {
+            Language::Rust => code.starts_with("#["),
+            Language::Jvm => code.starts_with(['@', '[']),
+            Language::Python | Language::JavaScript => code.starts_with('@'),
+            Language::Go | Language::Ruby | Language::Other => code.starts_with("#["),
+        };
         if is_annotation {
             marked |= language.marks(code);
-            skipped |= language.skips(code);
+            skipped |= skips(code);
             asserted |= code.starts_with("#[should_panic");
             // `#[test] fn a() { assert!(x) }`
             if let Some(rest) = code.split_once("] ").map(|(_, rest)| rest)
                 && language == Language::Rust
                 && let Some(name) = language.begins(rest.trim_start_matches(|c| c != 'f'), marked)
             {
-                tests.push(Test {
-                    name,
-                    line: number + 1,
-                    assertions: 0,
-                    strength: 0,
-                    expected: Vec::new(),
-                    skipped,
-                    returns_early: false,
-                });
+                tests.push(Test::named(name, number, skipped));
+                (in_helper, test_indent) = (false, line.len() - line.trim_start().len());
                 (marked, skipped, asserted) = (false, false, false);
                 if assertions::asserts(rest) {
                     count(&mut tests, rest);
@@ -296,10 +322,28 @@ pub(crate) fn tests(path: &str, text: &str) -> Vec<Test> {
         if !code.starts_with("pub ") && !code.starts_with("async ") && !code.starts_with("const ") {
             (marked, skipped, asserted) = (marked && language == Language::Jvm, false, false);
         }
-        if assertions::asserts(code) {
+        let indent = line.len() - line.trim_start().len();
+        if is_helper(code) && tests.last().is_none_or(|_| indent <= test_indent) {
+            in_helper = true;
+            continue;
+        }
+        let at_margin = indent == 0 && !code.starts_with(['}', ')', ']']) && code != "end";
+        in_helper &= !at_margin;
+        if in_helper {
+            continue;
+        }
+        let at_margin = at_margin && language == Language::Python;
+        let asserts = assertions::asserts_in(path, code);
+        if asserts && (tests.is_empty() || at_margin) {
+            if language != Language::Rust && !assertions::defines(code) {
+                outside.count(code);
+            }
+        } else if asserts {
             count(&mut tests, code);
+        } else if tests.is_empty() {
+            outside.skipped |= skips(code) && language != Language::Rust;
         } else if let Some(test) = tests.last_mut() {
-            test.skipped |= language.skips(code) && test.assertions == 0;
+            test.skipped |= skips(code) && test.assertions == 0;
             let returns = matches!(
                 code.trim_end_matches(';'),
                 "return" | "return Ok(())" | "return None" | "return null" | "return True" | "pass"
@@ -307,15 +351,152 @@ pub(crate) fn tests(path: &str, text: &str) -> Vec<Test> {
             test.returns_early |= returns && test.assertions == 0 && code != "pass";
         }
     }
+    if outside.assertions > 0 {
+        tests.push(outside);
+    }
     tests
 }
 
+/// True for a line that begins a function or a method.
+fn is_helper(code: &str) -> bool {
+    const KEYWORDS: &[&str] = &[
+        "fn ",
+        "pub fn ",
+        "pub(crate) fn ",
+        "async fn ",
+        "pub async fn ",
+        "const fn ",
+        "unsafe fn ",
+        "def ",
+        "async def ",
+        "defp ",
+        "func ",
+        "function ",
+        "async function ",
+        "export function ",
+        "export async function ",
+        "local function ",
+        "sub ",
+        "fun ",
+        "private ",
+        "protected ",
+        "public ",
+        "internal ",
+        "override ",
+    ];
+    const CONTROL: &[&str] = &[
+        "if",
+        "for",
+        "while",
+        "switch",
+        "else",
+        "return",
+        "try",
+        "catch",
+        "do",
+        "await",
+        "new",
+        "throw",
+        "assert",
+        "with",
+        "foreach",
+        "case",
+        "when",
+        "unless",
+        "until",
+        "match",
+        "loop",
+        "synchronized",
+        "using",
+        "lock",
+        "guard",
+        "given",
+    ];
+    // A class opens no function.
+    let is_type = [
+        " class ",
+        " interface ",
+        " enum ",
+        " record ",
+        " object ",
+        " struct ",
+    ]
+    .iter()
+    .any(|word| format!(" {code}").contains(word));
+    if is_type {
+        return false;
+    }
+    if KEYWORDS.iter().any(|keyword| code.starts_with(keyword)) {
+        return code.contains('(') || code.starts_with("def ") || code.starts_with("sub ");
+    }
+    // `void adds() {`: a type and a name in front of the bracket.
+    let Some((head, _)) = code.split_once('(').filter(|_| code.ends_with('{')) else {
+        return false;
+    };
+    let words: Vec<&str> = head.split_whitespace().collect();
+    let plain = head
+        .chars()
+        .all(|c| c.is_alphanumeric() || c.is_whitespace() || "_<>[]*&:?,".contains(c));
+    words.len() >= 2 && plain && !words.first().is_some_and(|first| CONTROL.contains(first))
+}
+
+/// True for a line with a word that takes a test out.
+pub(crate) fn skips(path: &str, code: &str) -> bool {
+    let code = code.trim();
+    conventions::of(path).is_some_and(|convention| {
+        convention.skips.iter().any(|word| {
+            // A word that is a statement in itself stands at the beginning: `skip later`.
+            if word.ends_with(' ') && !word.contains('=') {
+                code.starts_with(word)
+            } else {
+                code.contains(word)
+            }
+        })
+    })
+}
+
+/// The name under which a file's plain asserts are compared.
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
+}
+
+/// The name of a test that begins here: by the language's own reading, or by the words of its convention.
+fn begins(
+    language: Language,
+    convention: Option<&conventions::Convention>,
+    code: &str,
+    marked: bool,
+) -> Option<String> {
+    if language != Language::Other && language != Language::Jvm {
+        return language.begins(code, marked);
+    }
+    if let Some(name) = language.begins(code, marked) {
+        return Some(name);
+    }
+    // Kotest's, ScalaTest's and Spock's titles stand where Java has a method.
+    let titled = |begin: &&&str| language == Language::Other || begin.ends_with('"');
+    let begin = convention?
+        .begins
+        .iter()
+        .filter(titled)
+        .find(|begin| code.starts_with(**begin))?;
+    let rest = code.get(begin.len()..)?;
+    let named = match begin.chars().next_back() {
+        // Its title follows in quotes, or as the macro's arguments.
+        Some(quote @ ('"' | '\'')) => rest.split(quote).next(),
+        Some('(') => rest.split(')').next(),
+        Some(' ' | ':') => rest.trim_end_matches(['{', ' ']).split(" do").next(),
+        _ => rest.split(['(', ' ', '{', '=']).next(),
+    };
+    named
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+}
+
 fn count(tests: &mut [Test], code: &str) {
-    let Some(test) = tests.last_mut() else { return };
-    test.assertions += 1;
-    test.strength += assertions::strength(code);
-    test.expected
-        .push(code.chars().filter(|c| !c.is_whitespace()).collect());
+    if let Some(test) = tests.last_mut() {
+        test.count(code);
+    }
 }
 
 /// What follows a keyword that is at the beginning or after modifiers.

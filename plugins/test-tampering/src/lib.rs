@@ -4,9 +4,10 @@
 //! That is a heuristic by intent: it asks for a person's look where tests got fewer or weaker, and never runs code.
 
 mod assertions;
+mod conventions;
 mod language;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
 use worker_plugin::{
@@ -86,6 +87,7 @@ impl Check for TestTampering {
     fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
         let mut before = Suite::default();
         let mut after = Suite::default();
+        let mut files = Vec::new();
         let mut report = Report::passed("");
         for file in job.changed() {
             if file.binary || matches_any(&self.settings.allow, &file.path) {
@@ -94,24 +96,29 @@ impl Check for TestTampering {
             if matches_any(RUNNER_SETTINGS, &file.path) {
                 self.runner_settings(job, &file, &mut report)?;
             }
-            if self.may_hold_tests(&file.path)
-                || file
-                    .previous_path
-                    .as_deref()
-                    .is_some_and(|path| self.may_hold_tests(path))
-            {
-                if file.change != Change::Added {
-                    let old = file.previous_path.as_deref().unwrap_or(&file.path);
-                    before.add(old, &job.base_text(old)?);
-                }
-                if file.change != Change::Deleted {
-                    let text = job.text(&file.path)?;
-                    after.add(&file.path, &text);
-                    self.whole_file(job, &file, &mut report)?;
+            let mut looked = Looked::default();
+            if file.change != Change::Added {
+                let old = file.previous_path.as_deref().unwrap_or(&file.path);
+                if self.may_hold_tests(old) {
+                    let text = job.base_text(old)?;
+                    before.add(old, &text);
+                    looked.before = Some(Side::new(old, text));
                 }
             }
+            if file.change != Change::Deleted && self.may_hold_tests(&file.path) {
+                self.whole_file(job, &file, &mut report)?;
+                if !is_out_of_sight(&file) {
+                    let text = job.text(&file.path)?;
+                    after.add(&file.path, &text);
+                    looked.after = Some(Side::new(&file.path, text));
+                }
+            }
+            if looked.before.is_some() || looked.after.is_some() {
+                files.push(looked);
+            }
         }
-        deleted(&before, &after, &mut report);
+        let told = lost_files(&files, &self.settings, &mut report);
+        deleted(&before, &after, &told, &mut report);
         for (name, (path, test)) in &after.tests {
             compare(
                 name,
@@ -150,10 +157,15 @@ impl TestTampering {
     ) -> Result<(), Fault> {
         let language = Language::of(&file.path);
         for line in job.added_lines(&file.path)? {
-            if language.is_comment(&line.text) {
+            if language::is_comment_line(&file.path, &line.text) {
                 continue;
             }
-            if let Some(what) = language.switches_off(&line.text) {
+            let read = language != Language::Other;
+            if !read && language::skips(&file.path, &line.text) {
+                let finding = Finding::error("test-skipped", "a test is skipped now")
+                    .at(&file.path, line.number);
+                report.add(finding.hint("let it run, and repair the code instead"));
+            } else if let Some(what) = language.switches_off(&line.text) {
                 let finding = Finding::error(
                     "tests-switched-off",
                     format!("{what} was added: tests no longer run"),
@@ -200,6 +212,130 @@ impl TestTampering {
     }
 }
 
+/// A file at one time.
+struct Side {
+    path: String,
+    /// Its code without blanks, line by line.
+    code: Vec<String>,
+    /// The lines of it that assert.
+    asserting: Vec<String>,
+    tests: usize,
+}
+
+impl Side {
+    fn new(path: &str, text: String) -> Self {
+        let tests = language::tests(path, &text);
+        Self {
+            path: path.to_owned(),
+            code: language::code_lines(path, &text)
+                .iter()
+                .map(|(_, line)| line.chars().filter(|c| !c.is_whitespace()).collect())
+                .collect(),
+            asserting: tests
+                .iter()
+                .flat_map(|test| test.expected.clone())
+                .collect(),
+            tests: tests.len(),
+        }
+    }
+}
+
+/// A changed file that holds tests before, after, or at both times.
+#[derive(Default)]
+struct Looked {
+    before: Option<Side>,
+    after: Option<Side>,
+}
+
+/// Languages whose runners go by a file's name alone.
+const BY_NAME: &[&str] = &["py", "go", "rb", "exs", "php", "dart", "bats", "t"];
+
+/// Finds the test files that are gone or hold nothing any more, unless what they held stands elsewhere; the answer names
+/// them, so that their tests are not reported once more.
+fn lost_files(files: &[Looked], settings: &Settings, report: &mut Report) -> HashSet<String> {
+    // How often each line of code is there before and after, over all files.
+    let mut balance: HashMap<&str, i64> = HashMap::new();
+    for file in files {
+        for line in file.before.iter().flat_map(|side| &side.code) {
+            *balance.entry(line).or_default() -= 1;
+        }
+        for line in file.after.iter().flat_map(|side| &side.code) {
+            *balance.entry(line).or_default() += 1;
+        }
+    }
+    let mut told = HashSet::new();
+    for file in files {
+        let Some(before) = &file.before else { continue };
+        let named = conventions::is_named_as_test(&before.path)
+            || matches_any(&settings.tests, &before.path);
+        let held = before.tests > 0 || !before.asserting.is_empty();
+        // Rust's tests are compared one by one; a source file without any is none of ours.
+        let looked_at = held || named && !before.path.ends_with(".rs");
+        if !looked_at || before.code.is_empty() {
+            continue;
+        }
+        let lines = if before.asserting.is_empty() {
+            &before.code
+        } else {
+            &before.asserting
+        };
+        let kept = lines
+            .iter()
+            .filter(|line| balance.get(line.as_str()).is_some_and(|count| *count >= 0))
+            .count();
+        let moved = kept * 10 >= lines.len() * 9;
+        let tests = match before.tests {
+            0 => String::new(),
+            1 => ", and 1 test with it".to_owned(),
+            count => format!(", and {count} tests with it"),
+        };
+        let message = match &file.after {
+            None if !moved => format!(
+                "the test file {} was deleted, or renamed so that no runner finds it{tests}",
+                before.path
+            ),
+            Some(after) if after.code.is_empty() && !moved => {
+                format!("the test file {} was emptied{tests}", before.path)
+            }
+            Some(after) if held && after.tests == 0 && after.asserting.is_empty() && !moved => {
+                format!("the test file {} tests nothing any more", before.path)
+            }
+            _ => continue,
+        };
+        let rule = if file
+            .after
+            .as_ref()
+            .is_some_and(|after| after.path == before.path)
+        {
+            "test-emptied"
+        } else {
+            "test-deleted"
+        };
+        report.add(
+            Finding::error(rule, message)
+                .in_file(
+                    file.after
+                        .as_ref()
+                        .map_or(&before.path, |after| &after.path),
+                )
+                .hint("put the tests back"),
+        );
+        told.insert(before.path.clone());
+    }
+    told
+}
+
+/// True for a file that has come and that its language's runners do not look into, whatever it holds: a new one, or a test
+/// under another name.
+fn is_out_of_sight(file: &ChangedFile) -> bool {
+    let extension = file.path.rsplit('.').next().unwrap_or_default();
+    let came = match &file.previous_path {
+        Some(before) => conventions::is_named_as_test(before),
+        None => file.change == Change::Added,
+    };
+    came && BY_NAME.contains(&extension) && !conventions::is_named_as_test(&file.path)
+}
+
 /// All tests of the changed files at one time.
 #[derive(Default)]
 struct Suite {
@@ -219,15 +355,40 @@ impl Suite {
             self.tests.insert(name, (path.to_owned(), test));
         }
     }
+
+    /// How often each asserting line is there.
+    fn expected(&self) -> HashMap<&str, usize> {
+        let mut lines = HashMap::new();
+        for line in self.tests.values().flat_map(|(_, test)| &test.expected) {
+            *lines.entry(line.as_str()).or_default() += 1;
+        }
+        lines
+    }
 }
 
-fn deleted(before: &Suite, after: &Suite, report: &mut Report) {
-    let gone: Vec<(&String, &String)> = before
-        .tests
-        .iter()
-        .filter(|(name, _)| !after.tests.contains_key(*name))
-        .map(|(name, (path, _))| (name, path))
-        .collect();
+fn deleted(before: &Suite, after: &Suite, told: &HashSet<String>, report: &mut Report) {
+    let (had, has) = (before.expected(), after.expected());
+    // Renamed or moved with all that it asserts: nothing is lost.
+    let moved = |test: &Test| {
+        !test.expected.is_empty()
+            && test.expected.iter().all(|line| {
+                let count =
+                    |lines: &HashMap<&str, usize>| lines.get(line.as_str()).copied().unwrap_or(0);
+                count(&has) >= count(&had)
+            })
+    };
+    let mut renamed = 0;
+    let mut gone: Vec<(&String, &String)> = Vec::new();
+    for (name, (path, test)) in &before.tests {
+        if after.tests.contains_key(name) {
+            continue;
+        }
+        if told.contains(path) || moved(test) {
+            renamed += 1;
+        } else {
+            gone.push((name, path));
+        }
+    }
     let Some((_, path)) = gone.first() else {
         return;
     };
@@ -242,8 +403,12 @@ fn deleted(before: &Suite, after: &Suite, report: &mut Report) {
     } else {
         String::new()
     };
-    if after.tests.len() < before.tests.len() {
-        let fewer = before.tests.len() - after.tests.len();
+    let stayed = before.tests.len() - gone.len() - renamed;
+    let new = after.tests.len().saturating_sub(stayed);
+    // What took over from a test that moved is no replacement of another.
+    let replaced = new.saturating_sub(renamed);
+    if replaced < gone.len() {
+        let fewer = gone.len() - replaced;
         let message = format!(
             "{fewer} test{} fewer than before; gone: {shown}{more}",
             if fewer == 1 { "" } else { "s" }

@@ -11,8 +11,8 @@ use demo::mcp_client::{McpClient, ToolReply};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Repository, StandIn, clients};
 use crate::gateway::ScriptedGateway;
+use crate::{Repository, StandIn, clients};
 
 /// How long a step with real clients may take on a busy machine before the test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(180);

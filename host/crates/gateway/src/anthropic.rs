@@ -209,6 +209,12 @@ pub(crate) struct OutputFormat<'a> {
 pub(crate) struct Invalid(pub(crate) String);
 
 impl<'a> Request<'a> {
+    /// Returns true if the request has tools that a gateway can call.
+    pub(crate) fn has_tools(&self) -> bool {
+        let mut tools = self.tools.iter().flatten();
+        tools.any(|tool| !tool.is_server_tool())
+    }
+
     /// Parses a body; says what is wrong with it in one sentence.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Invalid> {
         let text = std::str::from_utf8(body)

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::endpoint::base_url;
 use super::sse::{Event, Parser};
-use super::upstream::{base_url, client};
+use super::upstream::client;
 
 /// The longest answer that is read, in bytes.
 const ANSWER_MAX: usize = 8 << 20;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::Value;
 
+use super::endpoint::{endpoint_url, messages_url};
 use super::error::ApiError;
-use super::upstream::{Gateway, endpoint_url, messages_url};
+use super::upstream::Gateway;
 use super::{GatewayError, Mode, Upstream};
 use crate::facts::Auth;
 use redact::Redactor;
@@ -34,9 +35,16 @@ pub async fn list_models(
     let gateway = Gateway::new(upstream).map_err(super::BindError::Upstream)?;
     let (mut url, auth) = match mode {
         Mode::Translate => {
-            let endpoint = &gateway.dialect.facts(model).map_err(refused)?.endpoint;
-            let url =
-                endpoint_url(&gateway.base, &endpoint.path, endpoint, model).map_err(refused)?;
+            let facts = gateway.dialect.facts(model).map_err(refused)?;
+            let endpoint = &facts.usual().endpoint;
+            let url = endpoint_url(
+                &gateway.base,
+                &endpoint.path,
+                endpoint,
+                gateway.at_home,
+                model,
+            )
+            .map_err(refused)?;
             (url, endpoint.auth.clone())
         }
         Mode::Relay => (

@@ -1,7 +1,10 @@
 //! An adapter's configuration out of the settings: the one place where gateways, keys, dialects and models meet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::endpoint::{self, endpoint_url};
+use super::facts::ModelFacts;
 use super::{
     ActiveDialect, AdapterConfig, Budget, DialectError, Mode, ModelMap, RecordSink, Upstream,
     UpstreamError,
@@ -44,7 +47,7 @@ impl AdapterConfig {
             Mode::Relay
         };
         let upstream = |base_url: &str, api_key: &Secret| -> Result<Upstream, ConfigError> {
-            super::upstream::base_url(base_url)?;
+            endpoint::base_url(base_url).map_err(UpstreamError::from)?;
             let dialect = match mode {
                 Mode::Translate => {
                     let (dialect, why) = choose(settings.dialect.as_deref(), base_url)
@@ -85,6 +88,38 @@ impl AdapterConfig {
             route: route.to_owned(),
             job: None,
             records,
+        })
+    }
+}
+
+/// What is known of a gateway and a model, without asking the gateway.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// Where requests go.
+    pub url: String,
+    /// What holds for them, each fact with its source.
+    pub facts: Arc<ModelFacts>,
+}
+
+impl Upstream {
+    /// What is known of this gateway and a model.
+    ///
+    /// # Errors
+    ///
+    /// When the gateway's URL cannot be used, or its dialect fails to say.
+    pub fn explain(&self, model: &str) -> Result<Explanation, ConfigError> {
+        let base = endpoint::base_url(&self.base_url).map_err(UpstreamError::from)?;
+        let facts = self
+            .dialect
+            .model_facts(model)
+            .map_err(ConfigError::Dialect)?;
+        let endpoint = &facts.usual().endpoint;
+        let at_home = self.dialect.recognizes(&self.base_url);
+        let url = endpoint_url(&base, &endpoint.path, endpoint, at_home, model)
+            .map_err(|error| ConfigError::Dialect(DialectError::Broken(error.message)))?;
+        Ok(Explanation {
+            url: url.to_string(),
+            facts,
         })
     }
 }

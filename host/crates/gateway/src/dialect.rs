@@ -1,25 +1,32 @@
 //! The form of chat completions that a gateway speaks: the facts that its dialect declares, and the calls into the dialect
 //! where facts are not enough.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{ApiError, Hopeless, Kind, overflow_message, passed_on, retry_after};
-use crate::facts::Facts;
+use crate::facts::{Facts, Layer, Layers, ModelFacts, Origin};
 use crate::wire::{Failure, Outbound, Reply, Sse, Verdict};
+
+/// Models whose facts are kept.
+const MODELS: usize = 64;
 
 /// One gateway's form of chat completions. What its facts declare canonical is never asked of it.
 pub trait Dialect: Send + Sync {
     /// Its name, as in WORKER_DIALECT.
     fn name(&self) -> &str;
 
-    /// What holds for a model.
+    /// Returns true if a base URL is the gateway's own, and not that of a proxy in front of it.
+    fn recognizes(&self, base_url: &str) -> bool;
+
+    /// Everything that is stated about a model on this gateway.
     ///
     /// # Errors
     /// When the dialect fails to say.
-    fn facts(&self, model: &str) -> Result<Arc<Facts>, DialectError>;
+    fn layers(&self, model: &str) -> Result<Layers, DialectError>;
 
     /// A canonical request, facts applied, in the gateway's own form.
     ///
@@ -83,8 +90,12 @@ impl Dialect for Plain {
         "plain"
     }
 
-    fn facts(&self, _model: &str) -> Result<Arc<Facts>, DialectError> {
-        Ok(Arc::new(Facts::default()))
+    fn recognizes(&self, _base_url: &str) -> bool {
+        false
+    }
+
+    fn layers(&self, _model: &str) -> Result<Layers, DialectError> {
+        Ok(Layers::of(Layer::empty(Origin::Default)))
     }
 
     fn request(&self, body: &[u8], _model: &str) -> Result<Outbound, DialectError> {
@@ -119,27 +130,60 @@ fn canonical(body: Vec<u8>) -> Outbound {
 
 /// The dialect of one gateway, in use: asked only for what its facts do not declare canonical.
 #[derive(Clone)]
-pub struct ActiveDialect(Arc<dyn Dialect>);
+pub struct ActiveDialect {
+    dialect: Arc<dyn Dialect>,
+    /// Facts of the models that were asked for.
+    facts: Arc<Mutex<HashMap<String, Arc<ModelFacts>>>>,
+}
 
 impl ActiveDialect {
     /// A dialect, put to use.
     pub fn new(dialect: Arc<dyn Dialect>) -> Self {
-        Self(dialect)
+        Self {
+            dialect,
+            facts: Arc::default(),
+        }
     }
 
     /// Plain chat completions without any component.
     pub fn plain() -> Self {
-        Self(Arc::new(Plain))
+        Self::new(Arc::new(Plain))
     }
 
     /// Its name, as in WORKER_DIALECT.
     pub fn name(&self) -> &str {
-        self.0.name()
+        self.dialect.name()
     }
 
-    /// What is true of a model.
-    pub(crate) fn facts(&self, model: &str) -> Result<Arc<Facts>, ApiError> {
-        self.0.facts(model).map_err(broken)
+    /// Returns true if a base URL is the gateway's own.
+    pub(crate) fn recognizes(&self, base_url: &str) -> bool {
+        self.dialect.recognizes(base_url)
+    }
+
+    /// What is true of a model, merged once.
+    ///
+    /// # Errors
+    /// When the dialect fails to say, or says what cannot be.
+    pub fn model_facts(&self, model: &str) -> Result<Arc<ModelFacts>, DialectError> {
+        let mut known = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(facts) = known.get(model) {
+            return Ok(Arc::clone(facts));
+        }
+        let merged = self.dialect.layers(model)?.merge(model);
+        let facts =
+            Arc::new(merged.map_err(|error| {
+                DialectError::Broken(format!("dialect {}: {error}", self.name()))
+            })?);
+        if known.len() >= MODELS {
+            known.clear();
+        }
+        known.insert(model.to_owned(), Arc::clone(&facts));
+        Ok(facts)
+    }
+
+    /// What is true of a model, for a request.
+    pub(crate) fn facts(&self, model: &str) -> Result<Arc<ModelFacts>, ApiError> {
+        self.model_facts(model).map_err(broken)
     }
 
     /// A request in the gateway's own form.
@@ -152,11 +196,13 @@ impl ActiveDialect {
         if facts.canonical_request {
             return Ok(canonical(body));
         }
-        self.0.request(&body, model).map_err(|error| match error {
-            DialectError::Refused(why) => ApiError::invalid(why),
-            DialectError::TooLarge(why) => ApiError::new(413, Kind::TooLarge, why),
-            DialectError::Broken(_) => broken(error),
-        })
+        self.dialect
+            .request(&body, model)
+            .map_err(|error| match error {
+                DialectError::Refused(why) => ApiError::invalid(why),
+                DialectError::TooLarge(why) => ApiError::new(413, Kind::TooLarge, why),
+                DialectError::Broken(_) => broken(error),
+            })
     }
 
     /// A whole reply, made canonical.
@@ -176,7 +222,7 @@ impl ActiveDialect {
             headers: &headers,
             body: &body,
         };
-        self.0.response(reply, model).map_err(broken)
+        self.dialect.response(reply, model).map_err(broken)
     }
 
     /// A translation of one stream, where it is not canonical.
@@ -189,7 +235,7 @@ impl ActiveDialect {
             return Ok(None);
         }
         Ok(Some(DialectStream {
-            translation: self.0.translation(model).map_err(broken)?,
+            translation: self.dialect.translation(model).map_err(broken)?,
             events: Vec::new(),
         }))
     }
@@ -210,7 +256,7 @@ impl ActiveDialect {
             return usual;
         }
         let names = plain(headers);
-        match self.0.classify(Reply {
+        match self.dialect.classify(Reply {
             status: status.unwrap_or(200),
             headers: &names,
             body,

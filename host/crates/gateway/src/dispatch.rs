@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 
 use super::anthropic::Request;
 use super::collect;
+use super::endpoint::{endpoint_url, messages_url};
 use super::error::{ApiError, Kind};
 use super::ledger::Ledger;
 use super::live::{Live, WHOLE_LIMIT};
@@ -19,9 +20,7 @@ use super::request::{self, Return};
 use super::response;
 use super::shared::Shared;
 use super::stream::Machine;
-use super::upstream::{
-    ERROR_BODY_LIMIT, Outbound, Route, dialect_headers, endpoint_url, messages_url,
-};
+use super::upstream::{ERROR_BODY_LIMIT, Outbound, Route, dialect_headers};
 use crate::facts::{Auth, Facts};
 
 /// First pause before a retry; each further one is twice as long.
@@ -44,6 +43,17 @@ pub(crate) struct Work<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) body: &'a Bytes,
     pub(crate) passage: Passage<'a>,
+}
+
+impl Work<'_> {
+    /// What holds for this request on a route: facts may depend on how it is answered and on its tools.
+    fn facts(&self, route: &Route) -> Result<Arc<Facts>, ApiError> {
+        let facts = route.gateway.dialect.facts(&route.model)?;
+        let with_tools = self.request.has_tools();
+        let streamed =
+            self.request.stream == Some(true) && facts.of(true, with_tools).streaming.supported;
+        Ok(Arc::clone(facts.of(streamed, with_tools)))
+    }
 }
 
 /// How it goes through.
@@ -140,7 +150,7 @@ async fn along(
     has_next: bool,
     ledger: &mut Ledger,
 ) -> Result<Answer, ApiError> {
-    let facts = route.gateway.dialect.facts(&route.model)?;
+    let facts = work.facts(route)?;
     let cap = shared.config.budget.reply_cap(&shared.usage());
     let prepared = prepare(work, route, &facts, cap)?;
     let patience = if has_next {
@@ -251,9 +261,19 @@ fn prepare(
     }
     let path = own.path.as_deref().unwrap_or(&facts.endpoint.path);
     let mut headers = dialect_headers(&facts.endpoint.headers)?;
-    headers.extend(dialect_headers(&own.headers)?);
+    headers.extend(dialect_headers(
+        own.headers.iter().map(|(name, value)| (name, value)),
+    )?);
+    let gateway = &route.gateway;
+    let url = endpoint_url(
+        &gateway.base,
+        path,
+        &facts.endpoint,
+        gateway.at_home,
+        &route.model,
+    )?;
     let outbound = Outbound {
-        url: endpoint_url(&route.gateway.base, path, &facts.endpoint, &route.model)?,
+        url,
         auth: facts.endpoint.auth.clone(),
         headers,
         body: Bytes::from(own.body),

@@ -16,6 +16,7 @@ mod complete;
 mod config;
 mod dialect;
 mod dispatch;
+mod endpoint;
 mod error;
 pub mod facts;
 #[cfg(any(test, fuzzing))]
@@ -30,6 +31,8 @@ mod names;
 mod record;
 mod relay;
 pub(crate) mod request;
+#[cfg(test)]
+mod requests_by_presets;
 mod response;
 mod schema;
 mod server;
@@ -54,8 +57,9 @@ pub use budget::{Budget, Usage};
 pub use caller::{CallError, Caller, Said, ToolCall};
 pub use catalog::list_models;
 pub use complete::{Completion, GatewayError, Question, complete};
-pub use config::{ConfigError, fresh_token};
+pub use config::{ConfigError, Explanation, fresh_token};
 pub use dialect::{ActiveDialect, Dialect, DialectError, Translation};
+pub use endpoint::BaseUrlError;
 pub use facts::Facts;
 pub use models::ModelMap;
 pub use record::rfc3339;
@@ -219,6 +223,11 @@ impl Adapter {
     /// What happens from now on. A listener that lags loses the oldest events.
     pub fn events(&self) -> broadcast::Receiver<GatewayEvent> {
         self.shared.subscribe()
+    }
+
+    /// The longest reply, in tokens, that the main model is known to give; the caller need not ask for more.
+    pub fn reply_limit(&self) -> Option<u32> {
+        self.shared.reply_limit()
     }
 
     /// Changes the main model for the requests to come; `None`: the caller's name goes through.

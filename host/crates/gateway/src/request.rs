@@ -15,7 +15,8 @@ use super::json_text::JsonText;
 use super::names::{ToolNames, hex, open_id, open_signature, outward_id};
 use super::schema;
 use crate::facts::{
-    Facts, Images, ReasoningTurns, Sampling, StructuredOutput, SystemRole, ToolChoice,
+    BesideTools, EFFORTS, Facts, Images, ReasoningTurns, Sampling, StructuredOutput, SystemRole,
+    Thinking, ThinkingMode, ToolChoice,
 };
 
 /// Claude Code's per-run header in front of the system prompt: it would spoil every prefix cache.
@@ -59,7 +60,7 @@ pub(crate) fn translate<'a>(
     } = translation;
 
     let tools = tools(request, facts, &mut way_back.names);
-    let (thinks, further) = thinking(request, facts)?;
+    let (thinks, further) = thinking(request, facts, !tools.is_empty());
     let tool_choice = tool_choice(request, facts, &tools, thinks, &mut way_back.names);
     let wants_one = request
         .tool_choice
@@ -450,8 +451,12 @@ impl<'a> Translation<'a, '_> {
             ReasoningTurns::All => true,
         };
         if let Some(field) = rule.history_field.as_ref().filter(|_| takes_reasoning)
-            && (rule.history_required || !reasoning.is_empty())
+            // What returns unchanged has the reasoning in it.
+            && (rule.history_required || (!reasoning.is_empty() && turn.returned.is_none()))
         {
+            if reasoning.is_empty() {
+                reasoning = JsonText::escape(&rule.history_blank);
+            }
             turn.reasoning = Some((field.clone(), reasoning));
         }
         if turn.content.is_empty() && turn.calls.is_empty() && turn.reasoning.is_none() {
@@ -586,9 +591,10 @@ impl<'a> Translation<'a, '_> {
 
     /// Gives the first call of a turn what the gateway demands where nothing came back with it.
     fn mend_returned(&mut self) {
-        let Some(body) = &self.facts.tools.missing_field_body else {
+        if self.facts.tools.missing_field_body.is_empty() {
             return;
-        };
+        }
+        let body = Value::Object(self.facts.tools.missing_field_body.clone()).to_string();
         for message in &mut self.messages {
             let Message::Assistant(turn) = message else {
                 continue;
@@ -687,61 +693,141 @@ fn tool_choice(
     }
 }
 
-/// Levels of effort, least to most.
-const LEVELS: [&str; 5] = ["minimal", "low", "medium", "high", "max"];
+/// What a request says about thinking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish<'r> {
+    /// Nothing.
+    Unsaid,
+    /// It wants none.
+    Declined,
+    /// It wants some: how much, in a word of the caller's.
+    Wanted(&'r str),
+}
+
+impl<'r> Wish<'r> {
+    fn of(request: &'r anthropic::Request<'_>) -> Self {
+        let effort = request
+            .output_config
+            .as_ref()
+            .and_then(|config| config.effort.as_deref());
+        let Some(wish) = request.thinking.as_ref() else {
+            return Self::Unsaid;
+        };
+        if wish.kind == "disabled" {
+            return Self::Declined;
+        }
+        Self::Wanted(effort.unwrap_or(match wish.budget_tokens {
+            Some(0..=1_023) => "minimal",
+            Some(1_024..=4_096) => "low",
+            None | Some(4_097..=16_384) => "medium",
+            Some(_) => "high",
+        }))
+    }
+}
 
 /// Whether the model will think, and everything that the facts add to the request's body.
 fn thinking(
     request: &anthropic::Request<'_>,
     facts: &Facts,
-) -> Result<(bool, Map<String, Value>), Invalid> {
+    with_tools: bool,
+) -> (bool, Map<String, Value>) {
     let rule = &facts.thinking;
-    let effort = request
-        .output_config
-        .as_ref()
-        .and_then(|config| config.effort.as_deref());
-    let wish = request.thinking.as_ref();
-    let level = match wish.map(|wish| wish.kind.as_ref()) {
-        Some("disabled") => None,
-        Some(_) => Some(
-            effort.unwrap_or(match wish.and_then(|wish| wish.budget_tokens) {
-                Some(0..=1_023) => "minimal",
-                Some(1_024..=4_096) => "low",
-                None | Some(4_097..=16_384) => "medium",
-                Some(_) => "high",
-            }),
-        ),
-        None => None,
+    let beside_tools = match with_tools {
+        true => rule.beside_tools,
+        false => BesideTools::Free,
     };
-    let declined = wish.is_some() && level.is_none();
     let mut further = Map::new();
-    let mut add = |object: &Option<String>| {
-        if let Some(Ok(members)) = object
-            .as_deref()
-            .map(serde_json::from_str::<Map<String, Value>>)
-        {
-            merge(&mut further, members);
-        }
+    let mut add = |members: Map<String, Value>| merge(&mut further, members);
+    let effort = |word: Option<&String>| match word {
+        Some(word) if beside_tools != BesideTools::NoEffort => with_effort(&rule.effort_body, word),
+        _ => Map::new(),
     };
-    if let Some(level) = level {
-        add(&rule.on);
-        let rank = |word: &str| match LEVELS.iter().position(|known| *known == word) {
-            Some(rank) => rank,
-            None => LEVELS.len() - 1,
-        };
-        let wanted = rank(level);
-        if let Some(effort) = rule
-            .efforts
-            .iter()
-            .min_by_key(|effort| rank(&effort.level).abs_diff(wanted))
-        {
-            add(&Some(effort.body.clone()));
+    let thinks = match (rule.mode, Wish::of(request)) {
+        (ThinkingMode::Unsupported, _) => false,
+        (ThinkingMode::Never, _) => {
+            add(told_off(rule));
+            false
         }
-    } else if declined {
-        add(&rule.off);
+        _ if beside_tools == BesideTools::Off => {
+            add(told_off(rule));
+            false
+        }
+        (_, Wish::Wanted(level)) => {
+            add(with_arguments(&rule.on, &rule.template_arguments));
+            add(effort(nearest(&rule.efforts, level)));
+            true
+        }
+        // What cannot be switched off is told to do little.
+        (ThinkingMode::Always, Wish::Declined) => {
+            add(effort(nearest(&rule.efforts, "minimal")));
+            true
+        }
+        (ThinkingMode::Always, Wish::Unsaid) => true,
+        (ThinkingMode::Optional, Wish::Declined) => {
+            if beside_tools == BesideTools::Free || !rule.off.is_empty() {
+                add(told_off(rule));
+            }
+            false
+        }
+        (ThinkingMode::Optional, Wish::Unsaid) => rule.by_default,
+    };
+    add(facts.extra_body.clone());
+    (thinks, further)
+}
+
+/// Members that tell a model not to think: the switch, else the effort that is none.
+fn told_off(rule: &Thinking) -> Map<String, Value> {
+    if !rule.off.is_empty() {
+        return with_arguments(&rule.off, &rule.template_arguments);
     }
-    add(&facts.extra_body);
-    Ok((level.is_some() || (!declined && rule.by_default), further))
+    match rule.efforts.iter().any(|word| word == EFFORTS[0]) {
+        true => with_effort(&rule.effort_body, EFFORTS[0]),
+        false => Map::new(),
+    }
+}
+
+/// The word of a model's efforts that is nearest to a caller's; the lesser of two that are equally near.
+fn nearest<'f>(efforts: &'f [String], level: &str) -> Option<&'f String> {
+    let rank = |word: &str| {
+        let known = EFFORTS.iter().position(|known| *known == word);
+        known.unwrap_or(EFFORTS.len() - 1)
+    };
+    let some = efforts.iter().filter(|word| *word != EFFORTS[0]);
+    some.min_by_key(|word| (rank(word).abs_diff(rank(level)), rank(word)))
+}
+
+/// Members with `{effort}` in their texts written out.
+fn with_effort(members: &Map<String, Value>, word: &str) -> Map<String, Value> {
+    fn written(value: &Value, word: &str) -> Value {
+        match value {
+            Value::String(text) => Value::String(text.replace("{effort}", word)),
+            Value::Array(items) => items.iter().map(|item| written(item, word)).collect(),
+            Value::Object(members) => Value::Object(with_effort(members, word)),
+            other => other.clone(),
+        }
+    }
+    let members = members.iter();
+    members
+        .map(|(key, value)| (key.clone(), written(value, word)))
+        .collect()
+}
+
+/// Members with each key `{argument}` written out: one for each of the chat template's arguments.
+fn with_arguments(members: &Map<String, Value>, arguments: &[String]) -> Map<String, Value> {
+    let mut whole = Map::new();
+    for (key, value) in members {
+        let value = match value {
+            Value::Object(inner) => Value::Object(with_arguments(inner, arguments)),
+            other => other.clone(),
+        };
+        if key == "{argument}" {
+            let each = arguments.iter();
+            whole.extend(each.map(|argument| (argument.clone(), value.clone())));
+        } else {
+            whole.insert(key.clone(), value);
+        }
+    }
+    whole
 }
 
 /// Merges objects into each other, member by member.

@@ -77,6 +77,14 @@ impl Shared {
         *self.main.write().unwrap_or_else(PoisonError::into_inner) = model;
     }
 
+    /// The longest reply that the main model is known to give.
+    pub(crate) fn reply_limit(&self) -> Option<u32> {
+        let main = self.models().main?;
+        // What its dialect cannot say is said by each request.
+        let facts = self.primary.dialect.model_facts(&main).ok()?;
+        facts.usual().limits.max_output
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,8 +10,9 @@ use http::{HeaderName, HeaderValue};
 use reqwest::Url;
 
 use super::dialect::ActiveDialect;
+use super::endpoint::{BaseUrlError, base_url};
 use super::error::ApiError;
-use crate::facts::{Auth, Endpoint};
+use crate::facts::Auth;
 use settings::Secret;
 
 /// Until a connection stands.
@@ -38,13 +39,8 @@ pub struct Upstream {
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// The URL is none that requests can be sent to.
-    #[error("the gateway URL {url} {rule}")]
-    Url {
-        /// The URL, without what may be a secret in it.
-        url: String,
-        /// What is wrong with it.
-        rule: &'static str,
-    },
+    #[error(transparent)]
+    Url(#[from] BaseUrlError),
     /// The HTTP client could not be made.
     #[error("the HTTP client for {host} cannot be made: {source}")]
     Client {
@@ -62,6 +58,8 @@ pub(crate) struct Gateway {
     /// Host and port, for records and messages.
     pub(crate) host: String,
     pub(crate) dialect: ActiveDialect,
+    /// The base URL is the gateway's own, and not that of a proxy in front of it.
+    pub(crate) at_home: bool,
     key: Secret,
     client: reqwest::Client,
     circuit: Circuit,
@@ -82,6 +80,7 @@ impl Gateway {
             host,
             client,
             base,
+            at_home: upstream.dialect.recognizes(&upstream.base_url),
             dialect: upstream.dialect.clone(),
             key: upstream.api_key.clone(),
             circuit: Circuit::default(),
@@ -195,10 +194,10 @@ pub(crate) struct Outbound {
 }
 
 /// Headers that a dialect may not set: credentials and the frame of the request are the host's.
-pub(crate) fn dialect_headers(
-    given: &[(String, String)],
+pub(crate) fn dialect_headers<'a>(
+    given: impl IntoIterator<Item = (&'a String, &'a String)>,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, ApiError> {
-    let mut headers = Vec::with_capacity(given.len());
+    let mut headers = Vec::new();
     for (name, value) in given {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
             ApiError::invalid(format!("The dialect sets an impossible header: {name:?}"))
@@ -223,121 +222,6 @@ pub(crate) fn dialect_headers(
         headers.push((name, value));
     }
     Ok(headers)
-}
-
-/// Parses the operator's URL and says what is wrong with it.
-pub(crate) fn base_url(text: &str) -> Result<Url, UpstreamError> {
-    let refuse = |rule| {
-        let shown = text
-            .split_once("://")
-            .map_or_else(String::new, |(scheme, rest)| {
-                let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-                format!(
-                    "{scheme}://{}",
-                    authority.rsplit('@').next().unwrap_or_default()
-                )
-            });
-        UpstreamError::Url {
-            url: shown.escape_debug().to_string(),
-            rule,
-        }
-    };
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(refuse("has a space or a control character in it"));
-    }
-    let url = Url::parse(text).map_err(|_| refuse("is no URL"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse("must begin with http:// or https://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse(
-            "must not carry a user name or a password: give the key as ONEAPI_API_KEY",
-        ));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(refuse("has no host"));
-    }
-    Ok(url)
-}
-
-/// Where requests for a model go: base URL, version segment, the dialect's path and query.
-pub(crate) fn endpoint_url(
-    base: &Url,
-    path: &str,
-    endpoint: &Endpoint,
-    model: &str,
-) -> Result<Url, ApiError> {
-    let mut url = base.clone();
-    let base_path = base.path().trim_end_matches('/').to_owned();
-    if !base_path.ends_with("/chat/completions") {
-        let path = path.replace("{model}", &path_segment(model));
-        // `https://h/openai/v1` and the dialect's `/openai/v1/chat/completions` name the same prefix.
-        let base_path = match base_path.as_str() {
-            "" => "",
-            prefix if path.starts_with(&format!("{prefix}/")) => "",
-            prefix => prefix,
-        };
-        let (path, query) = path.split_once('?').unwrap_or((&path, ""));
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        let versioned = has_version(base_path)
-            || has_version(path)
-            || !endpoint.query.is_empty()
-            || !query.is_empty();
-        let version = if versioned { "" } else { "/v1" };
-        url.set_path(&format!("{base_path}{version}{slash}{path}"));
-        if !query.is_empty() {
-            url.set_query(Some(query));
-        }
-    }
-    for (name, value) in &endpoint.query {
-        url.query_pairs_mut().append_pair(name, value);
-    }
-    if url.host_str() != base.host_str()
-        || url.port() != base.port()
-        || url.scheme() != base.scheme()
-    {
-        return Err(ApiError::invalid(
-            "The dialect's path leads to another host",
-        ));
-    }
-    Ok(url)
-}
-
-/// Where an Anthropic-compatible gateway takes messages.
-pub(crate) fn messages_url(base: &Url, query: Option<&str>) -> Url {
-    let mut url = base.clone();
-    let path = base.path().trim_end_matches('/');
-    if !path.ends_with("/messages") {
-        let version = if has_version(path) { "" } else { "/v1" };
-        let path = format!("{path}{version}/messages");
-        url.set_path(&path);
-    }
-    url.set_query(query);
-    url
-}
-
-/// Text as one segment of a path.
-fn path_segment(text: &str) -> String {
-    use std::fmt::Write;
-    text.bytes().fold(String::new(), |mut segment, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            segment.push(char::from(byte));
-        } else {
-            let _ = write!(segment, "%{byte:02X}");
-        }
-        segment
-    })
-}
-
-/// Whether a path has a segment like `v1`, `v4` or `v1beta`.
-fn has_version(path: &str) -> bool {
-    path.split('/').any(|segment| {
-        segment.strip_prefix('v').is_some_and(|rest| {
-            rest.bytes()
-                .next()
-                .is_some_and(|byte| byte.is_ascii_digit())
-        })
-    })
 }
 
 /// Connections to a gateway that are kept for requests to come.
@@ -454,106 +338,6 @@ mod tests {
         clippy::indexing_slicing
     )]
     use super::*;
-    use crate::facts::Facts;
-
-    #[test]
-    fn the_base_url_is_taken_with_and_without_its_version() {
-        let plain = Facts::default().endpoint;
-        let azure = Endpoint {
-            query: vec![("api-version".into(), "2024-10-21".into())],
-            ..plain.clone()
-        };
-        for (base, path, endpoint, want) in [
-            (
-                "https://h",
-                "/chat/completions",
-                &plain,
-                "https://h/v1/chat/completions",
-            ),
-            (
-                "https://h/",
-                "/chat/completions",
-                &plain,
-                "https://h/v1/chat/completions",
-            ),
-            (
-                "https://h/v1",
-                "/chat/completions",
-                &plain,
-                "https://h/v1/chat/completions",
-            ),
-            (
-                "https://h/v1/",
-                "/chat/completions",
-                &plain,
-                "https://h/v1/chat/completions",
-            ),
-            (
-                "https://h/oneapi",
-                "/chat/completions",
-                &plain,
-                "https://h/oneapi/v1/chat/completions",
-            ),
-            (
-                "https://h/api/paas/v4",
-                "/chat/completions",
-                &plain,
-                "https://h/api/paas/v4/chat/completions",
-            ),
-            (
-                "https://h/v1beta/openai",
-                "/chat/completions",
-                &plain,
-                "https://h/v1beta/openai/chat/completions",
-            ),
-            (
-                "https://h/x/chat/completions",
-                "/chat/completions",
-                &plain,
-                "https://h/x/chat/completions",
-            ),
-            (
-                "https://h",
-                "/openai/deployments/{model}/chat/completions",
-                &azure,
-                "https://h/openai/deployments/m%2Fx/chat/completions?api-version=2024-10-21",
-            ),
-            (
-                "https://h",
-                "/openai/v1/chat/completions",
-                &plain,
-                "https://h/openai/v1/chat/completions",
-            ),
-            (
-                "https://h/openai/v1",
-                "/openai/v1/chat/completions",
-                &plain,
-                "https://h/openai/v1/chat/completions",
-            ),
-        ] {
-            let url = endpoint_url(&base_url(base).unwrap(), path, endpoint, "m/x").unwrap();
-            assert_eq!(url.as_str(), want, "{base} {path}");
-        }
-    }
-
-    #[test]
-    fn urls_that_could_leak_or_mislead_are_refused() {
-        for (url, rule) in [
-            ("ftp://h", "http:// or https://"),
-            ("file:///etc/passwd", "http:// or https://"),
-            ("https://user:secret@h/v1", "password"),
-            ("https://a\0.b", "control character"),
-            ("https://h/\r\nX: y", "control character"),
-            ("h:8080", "http:// or https://"),
-            ("", "no URL"),
-        ] {
-            let said = base_url(url).unwrap_err().to_string();
-            assert!(
-                said.contains(rule) && !said.contains("secret"),
-                "{url:?}: {said}"
-            );
-        }
-    }
 
     #[test]
     fn a_gateway_that_keeps_failing_rests_until_it_works_again() {
@@ -571,7 +355,7 @@ mod tests {
     #[test]
     fn a_dialect_sets_no_credentials() {
         let header =
-            |name: &str, value: &str| dialect_headers(&[(name.to_owned(), value.to_owned())]);
+            |name: &str, value: &str| dialect_headers([(&name.to_owned(), &value.to_owned())]);
         assert!(header("X-Title", "worker").is_ok());
         for (name, value) in [
             ("Authorization", "Bearer x"),

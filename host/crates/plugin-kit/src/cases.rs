@@ -173,7 +173,7 @@ struct ReplyCase {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DialectExpectation {
-    recognises: Option<String>,
+    recognizes: Option<String>,
     path: Option<String>,
     /// Field for field, what the request becomes.
     request: Option<Value>,
@@ -431,12 +431,12 @@ fn dialect(set: &PluginSet, manifest: &Manifest, folder: &Path) -> Result<Vec<St
     let plugin = set.dialect(&manifest.id)?;
     let expect = &case.expect;
     let mut wrong = Vec::new();
-    if let Some(pattern) = &expect.recognises
-        && !plugin.recognises().contains(pattern)
+    if let Some(pattern) = &expect.recognizes
+        && !plugin.patterns().contains(pattern)
     {
         wrong.push(format!(
-            "recognises: {pattern:?} is not among {:?}",
-            plugin.recognises()
+            "recognizes: {pattern:?} is not among {:?}",
+            plugin.patterns()
         ));
     }
     let facts = plugin.facts(&case.model)?;

@@ -3,19 +3,20 @@
 use super::Kind;
 
 /// A plugin that comes with the host.
-pub(crate) struct Bundled {
+#[derive(Debug)]
+pub struct Bundled {
     /// Its name, for settings and jobs.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// What it exports.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// Digest of `component` in hex.
-    pub(crate) sha256: &'static str,
+    pub sha256: &'static str,
     /// The component's bytes.
-    pub(crate) component: &'static [u8],
+    pub component: &'static [u8],
 }
 
 /// Every bundled plugin, ordered by name.
-pub(crate) static BUNDLED: &[Bundled] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+pub static BUNDLED: &[Bundled] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 impl Bundled {
     /// Whether an operator's entry of the same name may stand in for it. What tightens may only be added to.

@@ -1,4 +1,4 @@
-//! Compiled components on disk, `<cache>/plugins/<sha256>-<engine>.cwasm`, with a note about one beside it (`.json`).
+//! Compiled components on disk, `<cache>/plugins/<sha256>-<engine>.cwasm`.
 //!
 //! Such a file is native code, and loading it is trusting it. So only files are taken that this user wrote: in a folder
 //! of mode 0700, with mode 0600, owned by the user of this process, with no second name. They are never taken from a
@@ -56,28 +56,6 @@ impl Cache {
             tracing::warn!(cache = %self.folder.display(), "the compiled plugin is not kept: {error}");
         }
         Ok(component)
-    }
-
-    /// What a process before this one noted about the component of this digest.
-    pub(super) fn noted(&self, sha256: &str) -> Option<String> {
-        let file = self.note_file(sha256);
-        trusted(&file).ok()?;
-        fs::read_to_string(file).ok()
-    }
-
-    /// Notes something about a component that only its bytes and this engine decide, so that it need not be loaded to know
-    /// it. Where that cannot be written, it is asked again each time.
-    pub(super) fn note(&self, sha256: &str, text: &str) {
-        let file = self.note_file(sha256);
-        let written =
-            private_folder(&self.folder).and_then(|()| store(&self.folder, &file, text.as_bytes()));
-        if let Err(error) = written {
-            tracing::debug!(file = %file.display(), "not kept: {error}");
-        }
-    }
-
-    fn note_file(&self, sha256: &str) -> PathBuf {
-        self.folder.join(format!("{sha256}-{}.json", self.engine))
     }
 
     /// Holds back other processes that want to compile the same component.

@@ -82,6 +82,11 @@ impl Config {
             .collect()
     }
 
+    /// What each place says, the later ones over the earlier ones.
+    pub(super) fn layers(&self) -> impl Iterator<Item = (&Place, &Map<String, Value>)> {
+        self.layers.iter().map(|(place, values)| (place, values))
+    }
+
     /// Each key with its value and the place that decides it.
     pub fn keys(&self) -> Vec<(String, Value, Place)> {
         let values = self.values().into_iter();

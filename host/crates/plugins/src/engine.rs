@@ -113,16 +113,6 @@ impl Engine {
         self.pooling
     }
 
-    /// What a process before this one noted about a component.
-    pub(super) fn noted(&self, sha256: &str) -> Option<String> {
-        self.cache.noted(sha256)
-    }
-
-    /// Notes something about a component for the processes after this one.
-    pub(super) fn note(&self, sha256: &str, text: &str) {
-        self.cache.note(sha256, text);
-    }
-
     /// Compiles a component, or takes the compiled code from the cache. The error is a clause that says what is wrong.
     pub(super) fn component(&self, sha256: &str, bytes: &Bytes) -> Result<Component, String> {
         self.cache.get_or_compile(&self.wasmtime, sha256, || {

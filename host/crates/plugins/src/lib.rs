@@ -30,6 +30,7 @@ mod source;
 pub mod summarizer;
 mod v0_1;
 
+pub use bundled::{BUNDLED, Bundled};
 pub use cache::unused_compiled;
 pub use check::Snapshot;
 pub use config::{Config, Place};

@@ -19,12 +19,16 @@ use super::{
     CheckPlugin, Cost, DialectPlugin, Engine, Info, Kind, Limits, PluginError, PluginSettings,
     RedactorPlugin, Stage, SummarizerPlugin, engine,
 };
+use gateway::facts::{Presets, recognizes, weight};
 use gateway::{ActiveDialect, DialectError};
 use redact::ScannerSource;
 use settings::{RepositoryEntry, Settings};
 
 /// The bundled summarizer of checks' output; an operator's entry of this name takes its place.
 const OUTPUT_SUMMARIZER: &str = "test-output";
+
+/// The bundled dialect that speaks the gateway presets.
+const DECLARED: &str = "declared";
 
 /// Every plugin that may be used, by name. Each is read, compiled and linked when it is first asked for, and stays as it
 /// is for as long as this set lives.
@@ -39,6 +43,8 @@ struct Inner {
     slots: BTreeMap<String, Slot>,
     /// Check plugins that every job must pass: those of the settings that are not switched off.
     standing: Vec<String>,
+    /// What is known of gateways and models, read when it is first needed.
+    presets: OnceLock<Result<Arc<Presets>, PluginError>>,
     log: Arc<PluginLog>,
 }
 
@@ -98,8 +104,16 @@ impl PluginSet {
             slots.insert(bundled.name.to_owned(), Slot::new(Some(bundled), None));
         }
         for (name, entry) in &settings.entries {
+            let of_preset = Presets::bundled().gateway(name).is_some()
+                && entry.path.is_none()
+                && in_dirs(&settings.dirs, name).is_none();
+            let entry = match of_preset {
+                true if entry.says_nothing() => continue,
+                true => entry.of_a_preset(name),
+                false => entry.clone(),
+            };
             let slot = slots.entry(name.clone());
-            slot.or_insert_with(|| Slot::new(None, None)).entry = Some(entry.clone());
+            slot.or_insert_with(|| Slot::new(None, None)).entry = Some(entry);
         }
         Self::new(engine, settings.clone(), slots)
     }
@@ -112,6 +126,7 @@ impl PluginSet {
                 standing: settings.checks.iter().filter(on).cloned().collect(),
                 settings,
                 slots,
+                presets: OnceLock::new(),
                 log: Arc::default(),
             }),
         }
@@ -329,37 +344,103 @@ impl PluginSet {
         names
     }
 
-    /// A dialect.
+    /// A dialect: a plugin of that name, else the gateway preset of that name.
     ///
     /// # Errors
-    /// As for [`PluginSet::check`].
+    /// As for [`PluginSet::check`], and when the settings of `declared` cannot be understood.
     pub fn dialect(&self, name: &str) -> Result<Arc<DialectPlugin>, PluginError> {
+        let presets = self.presets()?;
+        let has_slot = self.inner.slots.contains_key(name);
+        let dialect = match presets.gateway(name) {
+            Some(preset) if !has_slot => self.component(DECLARED)?.speaking(preset),
+            _ => (*self.component(name)?).clone(),
+        };
+        Ok(Arc::new(dialect.knowing(&presets)))
+    }
+
+    /// The component of a dialect.
+    fn component(&self, name: &str) -> Result<Arc<DialectPlugin>, PluginError> {
         match self.ready(name, Kind::Dialect)? {
             Ready::Dialect(dialect) => Ok(dialect),
             other => Err(other.not_a(Kind::Dialect)),
         }
     }
 
-    /// The dialect that the operator names, else the one that recognises the gateway's URL, else `openai`; and why it was
-    /// chosen, in words for the log.
+    /// The gateway presets and model families: the bundled ones, and what the settings of `declared` say. A dialect plugin
+    /// takes the place of a preset of its name.
     ///
     /// # Errors
+    /// When the settings of `declared` cannot be understood.
+    pub fn presets(&self) -> Result<Arc<Presets>, PluginError> {
+        let read = || {
+            let mut presets = Presets::bundled().clone();
+            for (name, slot) in &self.inner.slots {
+                let entry = slot.entry.as_ref();
+                if entry.is_some_and(|entry| self.has_component(name, entry)) {
+                    presets.remove_gateway(name);
+                }
+            }
+            let slot = self.inner.slots.get(DECLARED);
+            let config = slot.and_then(|slot| slot.entry.as_ref());
+            for (place, settings) in config.iter().flat_map(|entry| entry.config.layers()) {
+                let place = place.to_string();
+                presets = presets
+                    .with(&place, settings)
+                    .map_err(|error| PluginError {
+                        plugin: DECLARED.to_owned(),
+                        version: None,
+                        kind: Some(Kind::Dialect),
+                        stage: Stage::Settings,
+                        what: error.to_string(),
+                        remedy: format!("correct {place}"),
+                    })?;
+            }
+            Ok(Arc::new(presets))
+        };
+        self.inner.presets.get_or_init(read).clone()
+    }
+
+    /// Names that WORKER_DIALECT may have: gateway presets and dialect plugins.
+    pub fn dialect_names(&self) -> Vec<String> {
+        let presets = self.presets().ok();
+        let presets = presets.iter().flat_map(|presets| presets.gateways());
+        let mut names = self.names(Kind::Dialect);
+        names.extend(presets.map(|preset| preset.name.clone()));
+        names.sort();
+        names
+    }
+
+    /// The dialect that the operator names, else the one that recognizes the gateway's URL, else `openai`; and why it was
+    /// chosen, in words.
     ///
+    /// # Errors
     /// When the named dialect is not there (the error names those that are), or the chosen one cannot be loaded.
+    pub fn dialect_of(
+        &self,
+        named: Option<&str>,
+        base_url: &str,
+    ) -> Result<(Arc<DialectPlugin>, String), PluginError> {
+        if let Some(name) = named {
+            return Ok((self.dialect(name)?, "WORKER_DIALECT names it".to_owned()));
+        }
+        let (dialect, pattern) = self.dialect_for(base_url)?;
+        let why = match pattern {
+            Some(pattern) => format!("the gateway's URL matches {pattern}"),
+            None => "nothing recognizes the gateway's URL".to_owned(),
+        };
+        Ok((dialect, why))
+    }
+
+    /// The same, to be put to use.
+    ///
+    /// # Errors
+    /// As [`PluginSet::dialect_of`].
     pub fn choose_dialect(
         &self,
         named: Option<&str>,
         base_url: &str,
     ) -> Result<(ActiveDialect, String), DialectError> {
-        if let Some(name) = named {
-            let dialect = ActiveDialect::new(self.dialect(name)?);
-            return Ok((dialect, "WORKER_DIALECT names it".to_owned()));
-        }
-        let (dialect, pattern) = self.dialect_for(base_url)?;
-        let why = match pattern {
-            Some(pattern) => format!("the gateway's URL matches {pattern}"),
-            None => "no dialect recognises the gateway's URL".to_owned(),
-        };
+        let (dialect, why) = self.dialect_of(named, base_url)?;
         Ok((ActiveDialect::new(dialect), why))
     }
 
@@ -413,8 +494,8 @@ impl PluginSet {
         names.into_iter().map(source).collect()
     }
 
-    /// The dialect for a gateway: the one whose pattern matches most of the URL, else `openai`; with the pattern that
-    /// decided.
+    /// The dialect for a gateway: the plugin or preset whose pattern fixes most of the URL, else `openai`; with the pattern
+    /// that decided.
     ///
     /// # Errors
     /// When the dialect that is to be used cannot be.
@@ -422,22 +503,24 @@ impl PluginSet {
         &self,
         base_url: &str,
     ) -> Result<(Arc<DialectPlugin>, Option<String>), PluginError> {
-        let mut best: Option<(String, String)> = None;
+        let presets = self.presets()?;
+        let known = presets.gateway_for(base_url);
+        let mut best = known.map(|(preset, pattern)| (preset.name.clone(), pattern.to_owned()));
         for name in self.names(Kind::Dialect) {
-            let patterns = match self.recognised_by(&name) {
-                Ok(patterns) => patterns,
+            let dialect = match self.component(&name) {
+                Ok(dialect) => dialect,
                 // An entry that does not say its kind may be anything; others may still be the right one.
                 Err(error) => {
                     tracing::warn!(plugin = name, "{error}");
                     continue;
                 }
             };
-            for pattern in patterns {
-                let longer = best
+            for pattern in dialect.patterns() {
+                let closer = best
                     .as_ref()
-                    .is_none_or(|(_, best)| pattern.len() > best.len());
-                if longer && recognised(&pattern, base_url) {
-                    best = Some((name.clone(), pattern));
+                    .is_none_or(|(_, best)| weight(pattern) > weight(best));
+                if closer && recognizes(pattern, base_url) {
+                    best = Some((name.clone(), pattern.clone()));
                 }
             }
         }
@@ -445,26 +528,6 @@ impl PluginSet {
             Some((name, pattern)) => Ok((self.dialect(&name)?, Some(pattern))),
             None => Ok((self.dialect("openai")?, None)),
         }
-    }
-
-    /// The gateways that a dialect is for. Of a bundled one as it comes with the host this is noted beside its compiled
-    /// code, or each start would load all of them to use one.
-    fn recognised_by(&self, name: &str) -> Result<Vec<String>, PluginError> {
-        let slot = self.inner.slots.get(name);
-        let bundled = slot
-            .filter(|slot| slot.entry.is_none() && slot.loaded.get().is_none())
-            .and_then(|slot| slot.bundled);
-        let noted = bundled
-            .and_then(|bundled| self.inner.engine.noted(bundled.sha256))
-            .and_then(|text| serde_json::from_str(&text).ok());
-        if let Some(patterns) = noted {
-            return Ok(patterns);
-        }
-        let patterns = self.dialect(name)?.recognises().to_vec();
-        if let (Some(bundled), Ok(text)) = (bundled, serde_json::to_string(&patterns)) {
-            self.inner.engine.note(bundled.sha256, &text);
-        }
-        Ok(patterns)
     }
 
     /// Names of the plugins of a kind that are enabled, by name. An entry that does not say what it is, is opened.
@@ -542,6 +605,7 @@ impl PluginSet {
         configuration
             .chain(kept)
             .chain(broken)
+            .chain(self.presets().err())
             .chain(asked)
             .collect()
     }
@@ -704,10 +768,7 @@ impl PluginSet {
 
     /// The folder of that name in `dirs` that holds a manifest.
     fn in_dirs(&self, name: &str) -> Option<PathBuf> {
-        let folders = self.inner.settings.dirs.iter().map(|dir| dir.join(name));
-        folders
-            .into_iter()
-            .find(|folder| folder.join(manifest::FILE).is_file())
+        in_dirs(&self.inner.settings.dirs, name)
     }
 
     /// Reads an operator's component and compares its digest.
@@ -781,15 +842,13 @@ impl PluginSet {
     }
 
     fn unknown(&self, name: &str, kind: Option<Kind>) -> PluginError {
+        let slots = self.inner.slots.iter();
         let known = match kind {
-            Some(kind) => self
-                .inner
-                .slots
-                .iter()
-                .filter(|(_, slot)| slot.known_kind() == Some(kind))
-                .map(|(name, _)| name.as_str())
-                .collect::<Vec<_>>(),
-            None => self.inner.slots.keys().map(String::as_str).collect(),
+            Some(Kind::Dialect) => self.dialect_names(),
+            _ => slots
+                .filter(|(_, slot)| kind.is_none() || slot.known_kind() == kind)
+                .map(|(name, _)| name.clone())
+                .collect(),
         };
         PluginError {
             plugin: name.to_owned(),
@@ -832,6 +891,12 @@ impl Slot {
     }
 }
 
+/// The folder of that name in these that holds a manifest.
+fn in_dirs(dirs: &[PathBuf], name: &str) -> Option<PathBuf> {
+    let mut folders = dirs.iter().map(|dir| dir.join(name));
+    folders.find(|folder| folder.join(manifest::FILE).is_file())
+}
+
 /// The default settings of a manifest.
 fn defaults(manifest: &Manifest) -> Config {
     let mut config = Config::default();
@@ -867,57 +932,4 @@ fn read_component(file: &Path, largest: u64) -> Result<Vec<u8>, (Stage, String, 
         .read_to_end(&mut bytes)
         .map_err(missing)?;
     Ok(bytes)
-}
-
-/// Whether a pattern such as `*.deepseek.com` or `host/path` is for this base URL.
-fn recognised(pattern: &str, base_url: &str) -> bool {
-    let rest = base_url
-        .split_once("://")
-        .map_or(base_url, |(_, rest)| rest);
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host)
-        .to_ascii_lowercase();
-    let (pattern_host, pattern_path) = pattern.split_once('/').unwrap_or((pattern, ""));
-    let host = if pattern_host.contains(':') {
-        host.as_str()
-    } else {
-        host.split(':').next().unwrap_or_default()
-    };
-    let host_fits = match pattern_host.strip_prefix("*.") {
-        Some(domain) => host
-            .strip_suffix(domain)
-            .is_some_and(|sub| sub.ends_with('.')),
-        None => host == pattern_host,
-    };
-    let pattern_path = pattern_path.trim_end_matches('/');
-    let path_fits = pattern_path.is_empty()
-        || path
-            .strip_prefix(pattern_path)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    host_fits && path_fits
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_is_for_hosts_and_paths() {
-        for (pattern, url, fits) in [
-            ("api.deepseek.com", "https://api.deepseek.com/v1", true),
-            ("api.deepseek.com", "https://API.deepseek.com:443", true),
-            ("api.deepseek.com", "https://xapi.deepseek.com", false),
-            ("*.azure.com", "https://me.openai.azure.com/openai", true),
-            ("*.azure.com", "https://azure.com", false),
-            ("*.azure.com", "https://evilazure.com", false),
-            ("g.com/v1/openai", "https://g.com/v1/openai/", true),
-            ("g.com/v1/openai", "https://g.com/v1/openaix", false),
-            ("localhost:11434", "http://localhost:11434/v1", true),
-            ("localhost:11434", "http://localhost:8000/v1", false),
-        ] {
-            assert_eq!(recognised(pattern, url), fits, "{pattern} for {url}");
-        }
-    }
 }

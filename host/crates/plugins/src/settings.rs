@@ -288,6 +288,24 @@ impl Default for Entry {
 }
 
 impl Entry {
+    /// Returns true for an entry that changes nothing.
+    pub(super) fn says_nothing(&self) -> bool {
+        self.enabled && self.broken.is_none() && self.config.values().is_empty()
+    }
+
+    /// The entry of a gateway preset, which has its settings elsewhere.
+    pub(super) fn of_a_preset(&self, name: &str) -> Self {
+        let problem = format!(
+            "[plugins.{name}]: {name} is a preset of the plugin declared: write what differs in \
+             [plugins.declared.config.gateways.{name}], or name another dialect by WORKER_DIALECT"
+        );
+        Self {
+            kind: Some(Kind::Dialect),
+            broken: self.broken.clone().or(Some(problem)),
+            ..self.clone()
+        }
+    }
+
     fn set(&mut self, key: &str, value: &toml::Value, context: &Context<'_>) -> Result<(), String> {
         let text = || value.as_str().ok_or("must be a string".to_owned());
         let here = |config_dir: Option<&Path>| {

@@ -170,7 +170,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_DIALECT",
         None,
-        "Dialect plugin for the gateway; chosen by its URL when not set, else openai.",
+        "Gateway preset or dialect plugin; chosen by the gateway's URL when not set, else openai.",
     ),
     plain(
         "WORKER_GATEWAY_RETRIES",

@@ -20,18 +20,18 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
         .map(std::path::PathBuf::from)
         .or_else(|| settings.home.as_ref().map(|home| home.join(".codex")));
     let Some(path) = folder.map(|folder| folder.join("config.toml")) else {
-        return vec![Finding::doubtful(WHAT, "no home directory", "set HOME")];
+        return vec![Finding::warn(WHAT, "no home directory", "set HOME")];
     };
     let remedy = "mcp-codex-worker setup";
     let Ok(text) = std::fs::read_to_string(&path) else {
-        return vec![Finding::doubtful(
+        return vec![Finding::warn(
             WHAT,
             format!("no config at {}", path.display()),
             remedy,
         )];
     };
     let Ok(config) = text.parse::<toml::Table>() else {
-        return vec![Finding::broken(
+        return vec![Finding::fail(
             WHAT,
             format!("{} is no valid TOML", path.display()),
             "correct it: Codex cannot read it either",
@@ -39,13 +39,13 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
     };
     let servers = servers(&config);
     let mut findings = vec![match servers.as_slice() {
-        [] => Finding::doubtful(
+        [] => Finding::warn(
             WHAT,
             format!("{} names no mcp-codex-worker", path.display()),
             remedy,
         ),
         [(name, server)] => judge(name, server, settings.wait_default_ms),
-        several => Finding::doubtful(
+        several => Finding::warn(
             WHAT,
             format!(
                 "{} names this server {} times",
@@ -80,7 +80,7 @@ fn kept_key(path: &Path, key: &str) -> Finding {
     let place =
         "keep it in mcp-codex-worker's own .env instead (setup writes it), which only you can read";
     match exposure(path) {
-        Some(mode) => Finding::broken(
+        Some(mode) => Finding::fail(
             WHAT,
             format!(
                 "{} holds {key} and can be read by other users (mode {mode:o})",
@@ -88,7 +88,7 @@ fn kept_key(path: &Path, key: &str) -> Finding {
             ),
             place,
         ),
-        None => Finding::doubtful(
+        None => Finding::warn(
             WHAT,
             format!(
                 "{} holds {key}: Codex and whatever it starts can read it there",
@@ -126,7 +126,7 @@ fn servers(config: &toml::Table) -> Vec<(&String, &toml::Table)> {
 
 fn judge(name: &str, server: &toml::Table, wait_default_ms: u64) -> Finding {
     if server.get("enabled").and_then(toml::Value::as_bool) == Some(false) {
-        return Finding::doubtful(
+        return Finding::warn(
             WHAT,
             format!("[mcp_servers.{name}] is switched off"),
             "remove `enabled = false`",
@@ -136,7 +136,7 @@ fn judge(name: &str, server: &toml::Table, wait_default_ms: u64) -> Finding {
         && Path::new(command).is_absolute()
         && !Path::new(command).is_file()
     {
-        return Finding::broken(
+        return Finding::fail(
             WHAT,
             format!("[mcp_servers.{name}] starts {command}, which is not there"),
             "mcp-codex-worker setup writes where this program lies",
@@ -159,7 +159,7 @@ fn judge(name: &str, server: &toml::Table, wait_default_ms: u64) -> Finding {
         .unwrap_or(TOOL_TIMEOUT_DEFAULT_S);
     let wait_s = wait_ms as f64 / 1_000.0;
     if wait_s >= timeout_s {
-        return Finding::broken(
+        return Finding::fail(
             WHAT,
             format!(
                 "[mcp_servers.{name}] gives a call up after {timeout_s} s, but a wait lasts {wait_s} s"
@@ -175,7 +175,7 @@ fn judge(name: &str, server: &toml::Table, wait_default_ms: u64) -> Finding {
         .and_then(toml::Value::as_bool)
         != Some(true)
     {
-        return Finding::doubtful(
+        return Finding::warn(
             WHAT,
             format!(
                 "[mcp_servers.{name}] makes calls one after another: a wait holds up everything"
@@ -203,20 +203,16 @@ mod tests {
             (
                 "tool_timeout_sec = 3600",
                 "tool_timeout_sec = 60.5",
-                Verdict::Broken,
+                Verdict::Fail,
             ),
-            ("tool_timeout_sec = 3600", "", Verdict::Broken),
+            ("tool_timeout_sec = 3600", "", Verdict::Fail),
             ("WAIT_DEFAULT_MS = \"1800000\"", "", Verdict::Ok),
-            ("supports_parallel_tool_calls = true", "", Verdict::Doubtful),
-            (
-                "startup_timeout_sec = 30",
-                "enabled = false",
-                Verdict::Doubtful,
-            ),
+            ("supports_parallel_tool_calls = true", "", Verdict::Warn),
+            ("startup_timeout_sec = 30", "enabled = false", Verdict::Warn),
             (
                 "command = \"mcp-codex-worker\"",
                 "command = \"/gone/mcp-codex-worker\"",
-                Verdict::Broken,
+                Verdict::Fail,
             ),
         ];
         for (from, to, verdict) in rows {

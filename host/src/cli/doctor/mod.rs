@@ -16,7 +16,7 @@ use settings::{SETTINGS, Settings};
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code: 0 all is well, 3 something is doubtful, 1 something is broken.")]
+#[command(after_help = "Exit code: 0 all is well, 3 a warning, 1 a failure.")]
 pub(super) struct DoctorArguments {
     /// Print JSON
     #[arg(long)]
@@ -37,8 +37,8 @@ pub(super) struct DoctorArguments {
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     Ok,
-    Doubtful,
-    Broken,
+    Warn,
+    Fail,
 }
 
 /// One thing that was looked at.
@@ -61,27 +61,19 @@ impl Finding {
         }
     }
 
-    fn doubtful(
-        what: impl Into<String>,
-        detail: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
+    fn warn(what: impl Into<String>, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             what: what.into(),
-            verdict: Verdict::Doubtful,
+            verdict: Verdict::Warn,
             detail: detail.into(),
             remedy: Some(remedy.into()),
         }
     }
 
-    fn broken(
-        what: impl Into<String>,
-        detail: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
+    fn fail(what: impl Into<String>, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
-            verdict: Verdict::Broken,
-            ..Self::doubtful(what, detail, remedy)
+            verdict: Verdict::Fail,
+            ..Self::warn(what, detail, remedy)
         }
     }
 }
@@ -99,13 +91,13 @@ pub(super) fn run(global: &GlobalOptions, arguments: &DoctorArguments) -> ExitCo
             if arguments.settings {
                 return show_settings(&settings, arguments.json);
             }
-            findings.extend(probes::all(&settings));
+            findings.extend(probes::all(&settings, arguments.json));
             if arguments.network {
                 findings.extend(network::probe(&settings));
             }
         }
         Err(error) => findings.extend(error.problems.iter().map(|problem| {
-            Finding::broken(
+            Finding::fail(
                 problem.name.clone(),
                 format!("is {}", problem.class),
                 problem.rule.clone(),
@@ -120,8 +112,8 @@ pub(super) fn run(global: &GlobalOptions, arguments: &DoctorArguments) -> ExitCo
     report(&findings, arguments.json);
     ExitCode::from(match worst {
         Verdict::Ok => exit::OK,
-        Verdict::Doubtful => exit::UNDECIDED,
-        Verdict::Broken => exit::FAILED,
+        Verdict::Warn => exit::UNDECIDED,
+        Verdict::Fail => exit::FAILED,
     })
 }
 
@@ -139,8 +131,8 @@ fn report(findings: &[Finding], json: bool) {
     for finding in findings {
         let (mark, tone) = match finding.verdict {
             Verdict::Ok => ("ok  ", Tone::Good),
-            Verdict::Doubtful => ("hm  ", Tone::Doubtful),
-            Verdict::Broken => ("FAIL", Tone::Bad),
+            Verdict::Warn => ("warn", Tone::Doubtful),
+            Verdict::Fail => ("fail", Tone::Bad),
         };
         let mark = terminal.paint(mark, tone);
         terminal.line(format!(

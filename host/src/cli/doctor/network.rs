@@ -41,7 +41,7 @@ pub(super) fn probe(settings: &Settings) -> Vec<Finding> {
     let redactor = Redactor::new(known, Vec::new());
     let mut findings = match requests(settings, &redactor) {
         Ok(findings) => findings,
-        Err(reason) => vec![Finding::broken(
+        Err(reason) => vec![Finding::fail(
             "network",
             reason,
             "`mcp-codex-worker setup` asks for gateway, key and model",
@@ -179,7 +179,7 @@ impl Gateway {
                 let records = records.lock().unwrap_or_else(PoisonError::into_inner);
                 findings.extend(self.spent(&records));
             }
-            Err(reason) => findings.push(Finding::broken(
+            Err(reason) => findings.push(Finding::fail(
                 self.what("adapter"),
                 reason,
                 "free some memory or descriptors",
@@ -224,7 +224,7 @@ impl Gateway {
             Ok(models) if models.is_empty() => Finding::ok(what, "the gateway's list is empty"),
             Ok(models) => {
                 let near = nearest(&self.model, &models);
-                Finding::doubtful(
+                Finding::warn(
                     what,
                     format!(
                         "{} listed, and {} is not among them",
@@ -247,7 +247,7 @@ impl Gateway {
     fn completion(&self, whole: &Result<Said, CallError>) -> Finding {
         let what = self.what("completion");
         match whole {
-            Ok(said) if said.text.trim().is_empty() => Finding::doubtful(
+            Ok(said) if said.text.trim().is_empty() => Finding::warn(
                 what,
                 format!(
                     "an answer without a word ({}, {} tokens)",
@@ -274,16 +274,16 @@ impl Gateway {
             self.model_setting
         );
         let call = match said.calls.as_slice() {
-            [] => Finding::broken(what, "the model talks instead of calling its tool", another),
+            [] => Finding::fail(what, "the model talks instead of calling its tool", another),
             [call, ..] if call.name == TOOL && call.input["value"] == json!(VALUE) => {
                 Finding::ok(what, "called, with the right argument")
             }
-            [call, ..] if call.input.is_object() => Finding::doubtful(
+            [call, ..] if call.input.is_object() => Finding::warn(
                 what,
                 format!("called {}, but with {}", call.name, call.input),
                 another,
             ),
-            [call, ..] => Finding::broken(
+            [call, ..] => Finding::fail(
                 what,
                 format!("called {}, but its arguments are no JSON", call.name),
                 another,
@@ -297,7 +297,7 @@ impl Gateway {
         let stream = if !held_back {
             Finding::ok(what, format!("{} pieces", said.pieces))
         } else {
-            Finding::doubtful(
+            Finding::warn(
                 what,
                 "the answer came all at once, at its end",
                 "a proxy on the way may hold answers back: long ones then run into time-outs",
@@ -316,7 +316,7 @@ impl Gateway {
             took(whole.whole)
         );
         if first > SLOW {
-            Finding::doubtful(
+            Finding::warn(
                 what,
                 detail,
                 "a job makes dozens of requests: a faster model does more in its time",
@@ -339,7 +339,7 @@ impl Gateway {
             findings.push(if estimated == 0 {
                 Finding::ok(what, "every answer says what it used")
             } else {
-                Finding::doubtful(
+                Finding::warn(
                     what,
                     format!(
                         "{estimated} of {} answers do not say what they used: counts, costs and caps are estimates",
@@ -371,7 +371,7 @@ impl Gateway {
             CallError::Refused {
                 status, message, ..
             } => self.refused(what, *status, message),
-            CallError::Broken(message) => Finding::broken(
+            CallError::Broken(message) => Finding::fail(
                 what,
                 message.clone(),
                 format!("try again; if it stays so, check {}", self.url),
@@ -406,7 +406,7 @@ impl Gateway {
                 _ => "try again later; FALLBACK_BASE_URL names a second gateway".to_owned(),
             }
         };
-        Finding::broken(what, format!("{message} ({status})"), remedy)
+        Finding::fail(what, format!("{message} ({status})"), remedy)
     }
 }
 

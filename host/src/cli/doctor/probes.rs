@@ -6,9 +6,10 @@ use std::time::SystemTime;
 
 use super::modes::{exposure, set_mode};
 use super::{Finding, codex};
+use crate::cli::progress::Progress;
 use job::agent::Claude;
 use job::{Store, settle_all};
-use plugins::{Engine, Kind, PluginSet, PluginSettings};
+use plugins::{Engine, PluginSet, PluginSettings};
 use process::{self, LevelWord};
 use settings::{SandboxMode, Settings, Sources};
 use workspace::Root;
@@ -39,7 +40,7 @@ pub(super) fn mend(sources: &Sources) -> Vec<Finding> {
                     "mended",
                     format!("{} had mode {exposed:o}, now {mode:o}", path.display()),
                 ),
-                Err(error) => Finding::broken(
+                Err(error) => Finding::fail(
                     "mended",
                     format!("{} keeps mode {exposed:o}: {error}", path.display()),
                     format!("chmod {mode:o} {}", path.display()),
@@ -59,7 +60,7 @@ pub(super) fn settings_files(sources: &Sources) -> Vec<Finding> {
         if !path.exists() {
             findings.push(Finding::ok(what, format!("none at {}", path.display())));
         } else if let Some(mode) = exposure(&path) {
-            findings.push(Finding::broken(
+            findings.push(Finding::fail(
                 what,
                 format!(
                     "{} can be read by other users (mode {mode:o})",
@@ -75,10 +76,10 @@ pub(super) fn settings_files(sources: &Sources) -> Vec<Finding> {
 }
 
 /// Everything that needs settings.
-pub(super) fn all(settings: &Settings) -> Vec<Finding> {
+pub(super) fn all(settings: &Settings, quiet: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     for warning in &settings.warnings {
-        findings.push(Finding::doubtful(
+        findings.push(Finding::warn(
             "settings",
             warning.clone(),
             "correct or remove it",
@@ -87,7 +88,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Finding> {
     findings.push(git());
     findings.push(root(settings));
     findings.extend(gateway(settings));
-    findings.extend(plugins(settings));
+    findings.extend(plugins(settings, quiet));
     findings.extend(checks(settings));
     findings.extend(store(settings));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -98,7 +99,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Finding> {
             findings.push(runtime.block_on(claude(settings)));
             findings.push(runtime.block_on(sandbox(settings)));
         }
-        Err(error) => findings.push(Finding::broken(
+        Err(error) => findings.push(Finding::fail(
             "runtime",
             error.to_string(),
             "free some memory or descriptors",
@@ -113,7 +114,7 @@ fn checks(settings: &Settings) -> Vec<Finding> {
     job::default_check_problems(settings)
         .into_iter()
         .map(|problem| {
-            Finding::broken(
+            Finding::fail(
                 "checks",
                 problem.to_string(),
                 "correct the config file; no job starts before",
@@ -128,7 +129,7 @@ fn git() -> Finding {
             "git",
             String::from_utf8_lossy(&output.stdout).trim().to_owned(),
         ),
-        _ => Finding::doubtful(
+        _ => Finding::warn(
             "git",
             "no git on PATH",
             "install git: jobs do without it, but an agent that cannot run `git diff` works worse",
@@ -139,20 +140,20 @@ fn git() -> Finding {
 fn root(settings: &Settings) -> Finding {
     const WHAT: &str = "SANDBOX_ROOT";
     let Some(path) = &settings.sandbox_root else {
-        return Finding::broken(
+        return Finding::fail(
             WHAT,
             "is not set: start and analyze refuse",
             "set it to the directory that holds your repositories",
         );
     };
     match Root::open(path) {
-        Ok(_) if path == Path::new("/") => Finding::doubtful(
+        Ok(_) if path == Path::new("/") => Finding::warn(
             WHAT,
             "is the whole file system",
             "set it to the directory that holds your repositories",
         ),
         Ok(_) => Finding::ok(WHAT, path.display().to_string()),
-        Err(error) => Finding::broken(
+        Err(error) => Finding::fail(
             WHAT,
             error.to_string(),
             "make the directory, or set SANDBOX_ROOT to another",
@@ -166,14 +167,14 @@ fn gateway(settings: &Settings) -> Vec<Finding> {
         Ok(gateway) => {
             findings.push(Finding::ok("gateway", gateway.base_url.clone()));
             if gateway.base_url.starts_with("http://") && !is_local(&gateway.base_url) {
-                findings.push(Finding::doubtful(
+                findings.push(Finding::warn(
                     "gateway",
                     "http: the key and your code cross the network in the clear",
                     "use its https URL",
                 ));
             }
         }
-        Err(reason) => findings.push(Finding::broken(
+        Err(reason) => findings.push(Finding::fail(
             "gateway",
             reason,
             "`mcp-codex-worker setup` asks for it",
@@ -181,7 +182,7 @@ fn gateway(settings: &Settings) -> Vec<Finding> {
     }
     findings.push(match &settings.model {
         Some(model) => Finding::ok("model", model.clone()),
-        None => Finding::doubtful(
+        None => Finding::warn(
             "model",
             "CLAUDE_MODEL is not set: every start must name a model",
             "set CLAUDE_MODEL to a model of your gateway",
@@ -203,12 +204,12 @@ fn is_local(url: &str) -> bool {
     })
 }
 
-fn plugins(settings: &Settings) -> Vec<Finding> {
+fn plugins(settings: &Settings, quiet: bool) -> Vec<Finding> {
     const WHAT: &str = "plugins";
     let engine = match Engine::shared(&settings.cache_dir) {
         Ok(engine) => engine,
         Err(error) => {
-            return vec![Finding::broken(
+            return vec![Finding::fail(
                 WHAT,
                 error,
                 "jobs need plugins: run on a machine that can run WebAssembly",
@@ -219,6 +220,7 @@ fn plugins(settings: &Settings) -> Vec<Finding> {
     let set = PluginSet::load(&engine, &configured);
     let mut findings = Vec::new();
     let mut bundled = Vec::new();
+    let mut progress = Progress::stderr(quiet);
     for plugin in set.list() {
         let what = format!("plugin {}", plugin.name);
         if !plugin.enabled {
@@ -226,6 +228,7 @@ fn plugins(settings: &Settings) -> Vec<Finding> {
             continue;
         }
         // Loading checks the hash, the manifest and the grants, and compiles it into the cache.
+        progress.status("loading plugins; new ones are compiled first", &plugin.name);
         match (set.info(&plugin.name), &plugin.path) {
             (Ok(_), None) => bundled.push(plugin.name),
             (Ok(info), Some(path)) => {
@@ -245,7 +248,7 @@ fn plugins(settings: &Settings) -> Vec<Finding> {
                 findings.push(if pinned {
                     Finding::ok(what, format!("{detail}, as its sha256 says"))
                 } else {
-                    Finding::doubtful(
+                    Finding::warn(
                         what,
                         format!("{detail}, without a sha256: who can write the file decides what it does"),
                         format!("mcp-codex-worker plugin add {}", path.display()),
@@ -253,10 +256,11 @@ fn plugins(settings: &Settings) -> Vec<Finding> {
                 });
             }
             (Err(error), _) => {
-                findings.push(Finding::broken(what, error.what.clone(), error.remedy));
+                findings.push(Finding::fail(what, error.what.clone(), error.remedy));
             }
         }
     }
+    progress.clear();
     let mut problems = set.problems();
     for entry in settings.repositories.all() {
         problems.extend(PluginSet::problems_in(&engine, settings, entry));
@@ -266,7 +270,7 @@ fn plugins(settings: &Settings) -> Vec<Finding> {
             .iter()
             .any(|finding| finding.detail == problem.what)
         {
-            findings.push(Finding::broken(WHAT, problem.what, problem.remedy));
+            findings.push(Finding::fail(WHAT, problem.what, problem.remedy));
         }
     }
     findings.push(Finding::ok(
@@ -286,38 +290,37 @@ fn dialect(settings: &Settings, set: &PluginSet) -> Finding {
     if !settings.use_openai_adapter {
         return Finding::ok(WHAT, "none: USE_OPENAI_ADAPTER=0 relays Anthropic messages");
     }
-    if let Some(name) = &settings.dialect {
-        return match set.dialect(name) {
-            Ok(_) => Finding::ok(WHAT, format!("{name}, since WORKER_DIALECT says so")),
-            Err(error) => Finding::broken(
-                WHAT,
-                error.to_string(),
-                format!(
-                    "set WORKER_DIALECT to one of {}",
-                    set.names(Kind::Dialect).join(", ")
-                ),
-            ),
-        };
-    }
-    let Ok(gateway) = settings.gateway() else {
-        return Finding::ok(WHAT, "chosen by the gateway's URL, once there is one");
+    let gateway = settings.gateway();
+    let base_url = match (&settings.dialect, &gateway) {
+        (None, Err(_)) => {
+            return Finding::ok(WHAT, "chosen by the gateway's URL, once there is one");
+        }
+        (_, gateway) => gateway
+            .as_ref()
+            .map_or("", |gateway| gateway.base_url.as_str()),
     };
-    match set.dialect_for(&gateway.base_url) {
-        Ok((dialect, Some(pattern))) => Finding::ok(
+    match set.dialect_of(settings.dialect.as_deref(), base_url) {
+        Ok((dialect, why)) => {
+            let model = settings.model.as_deref().unwrap_or_default();
+            let family = dialect.family(model);
+            let family = family.map(|family| format!("; model family {family} for {model}"));
+            Finding::ok(
+                WHAT,
+                format!(
+                    "{}, since {why}{}",
+                    dialect.title(),
+                    family.unwrap_or_default()
+                ),
+            )
+        }
+        Err(error) => Finding::fail(
             WHAT,
+            error.to_string(),
             format!(
-                "{}, since the gateway's URL matches {pattern}",
-                dialect.name()
+                "set WORKER_DIALECT to one of {}",
+                set.dialect_names().join(", ")
             ),
         ),
-        Ok((dialect, None)) => Finding::ok(
-            WHAT,
-            format!(
-                "{}, since no dialect knows the gateway's URL",
-                dialect.name()
-            ),
-        ),
-        Err(error) => Finding::broken(WHAT, error.to_string(), "set WORKER_DIALECT"),
     }
 }
 
@@ -330,7 +333,7 @@ fn store(settings: &Settings) -> Vec<Finding> {
         Ok((store.jobs(usize::MAX)?.len(), strays))
     });
     let mut findings = vec![match opened {
-        Ok((jobs, strays)) if strays > 0 => Finding::doubtful(
+        Ok((jobs, strays)) if strays > 0 => Finding::warn(
             WHAT,
             format!(
                 "{} with {jobs} jobs, and {strays} folders of jobs that jobs.db does not know: it was lost or replaced, or their start was cut off",
@@ -339,7 +342,7 @@ fn store(settings: &Settings) -> Vec<Finding> {
             "put the former jobs.db back if there is one; if not, keep what you need of the folders, and `mcp-codex-worker gc` removes them",
         ),
         Ok((jobs, _)) => Finding::ok(WHAT, format!("{} with {jobs} jobs", folder.display())),
-        Err(error) => Finding::broken(
+        Err(error) => Finding::fail(
             WHAT,
             error.to_string(),
             "mend its folder (doctor --fix mends permissions), or set WORKER_STATE_DIR",
@@ -350,7 +353,7 @@ fn store(settings: &Settings) -> Vec<Finding> {
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         let detail = format!("{} MB are free at {}", free >> 20, folder.display());
         findings.push(if free < SPACE_WANTED {
-            Finding::doubtful(
+            Finding::warn(
                 "disk",
                 detail,
                 "free some (`mcp-codex-worker gc`), or set WORKER_STATE_DIR to another disk",
@@ -365,7 +368,7 @@ fn store(settings: &Settings) -> Vec<Finding> {
 async fn claude(settings: &Settings) -> Finding {
     const WHAT: &str = "Claude Code";
     match Claude::locate(settings).await {
-        Ok(claude) if is_older(claude.version(), CLAUDE_SAFE_SINCE) => Finding::doubtful(
+        Ok(claude) if is_older(claude.version(), CLAUDE_SAFE_SINCE) => Finding::warn(
             WHAT,
             format!(
                 "{} at {} can be led out of its directory (CVE-2026-55607)",
@@ -378,7 +381,7 @@ async fn claude(settings: &Settings) -> Finding {
             WHAT,
             format!("{} at {}", claude.version(), claude.path().display()),
         ),
-        Err(error) => Finding::broken(
+        Err(error) => Finding::fail(
             WHAT,
             error.to_string(),
             "npm install -g @anthropic-ai/claude-code, or set WORKER_CLAUDE_BIN",
@@ -397,7 +400,7 @@ fn is_older(version: &str, than: [u64; 3]) -> bool {
 async fn sandbox(settings: &Settings) -> Finding {
     const WHAT: &str = "sandbox";
     if settings.sandbox == SandboxMode::Off {
-        return Finding::doubtful(
+        return Finding::warn(
             WHAT,
             "off: agent and checks can read and write what you can",
             "remove WORKER_SANDBOX=off",
@@ -411,12 +414,12 @@ async fn sandbox(settings: &Settings) -> Finding {
     }
     match (found.level.word, settings.sandbox) {
         (LevelWord::Confined, _) => Finding::ok(WHAT, detail),
-        (_, SandboxMode::Required) => Finding::broken(
+        (_, SandboxMode::Required) => Finding::fail(
             WHAT,
             detail,
             "WORKER_SANDBOX=required refuses every job here: allow user namespaces and Landlock, or use auto",
         ),
-        _ => Finding::doubtful(
+        _ => Finding::warn(
             WHAT,
             detail,
             "allow user namespaces and Landlock (Linux 6.7 or newer); jobs run meanwhile, and their results say so",

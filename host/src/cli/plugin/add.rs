@@ -90,7 +90,7 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
         ),
         Kind::Redactor => println!("all text goes through it from now on"),
         Kind::Dialect => println!(
-            "it is used for the gateways that it recognises, or with WORKER_DIALECT={name}"
+            "it is used for the gateways that it recognizes, or with WORKER_DIALECT={name}"
         ),
         Kind::Summarizer => println!("it is asked first to shorten the output of checks that fail"),
     }

@@ -10,6 +10,7 @@ use settings::{RepositoryEntry, Settings};
 pub(super) fn run(settings: &Settings, repository: Option<&Path>) -> Result<bool, Failure> {
     let engine = engine(settings)?;
     let set = PluginSet::load(&engine, &plugin_settings(settings, repository));
+    let spoken = spoken(settings, &set);
     for listed in set.list() {
         // Opened, so that the list is true: this is what a job would get.
         let info = listed.enabled.then(|| set.info(&listed.name));
@@ -31,6 +32,9 @@ pub(super) fn run(settings: &Settings, repository: Option<&Path>) -> Result<bool
         }
         if set.standing_checks().contains(&listed.name) {
             notes.push("for every job".to_owned());
+        }
+        if let Some(spoken) = spoken.as_ref().filter(|(name, _)| *name == listed.name) {
+            notes.push(spoken.1.clone());
         }
         if listed.path.is_some() || notes.len() > 1 {
             println!("{:<18} {}", "", notes.join("; "));
@@ -54,6 +58,15 @@ pub(super) fn run(settings: &Settings, repository: Option<&Path>) -> Result<bool
         eprintln!("(configured in {})", shown(&config_file(settings)));
     }
     Ok(problems.is_empty())
+}
+
+/// The plugin that speaks to the gateway, with what it speaks and why.
+fn spoken(settings: &Settings, set: &PluginSet) -> Option<(String, String)> {
+    let gateway = settings.gateway().ok()?;
+    let named = settings.dialect.as_deref();
+    let (dialect, why) = set.dialect_of(named, &gateway.base_url).ok()?;
+    let plugin = dialect.info().name.clone();
+    Some((plugin, format!("speaks {}, since {why}", dialect.title())))
 }
 
 /// What holds otherwise for some repositories.

@@ -1,10 +1,14 @@
 //! Everything else: lines that sound like an explanation, and what stands around them.
 
+use std::collections::HashMap;
+
 use super::place;
+use crate::applog::{Level, template};
+use crate::counts::counts;
 use crate::lines::{Output, Rank};
 
 pub(super) fn recognise(output: &mut Output<'_>) {
-    let known_tool = output.recognised;
+    let mut seen: HashMap<u64, Kind> = HashMap::new();
     let mut found = Vec::new();
     for at in 0..output.lines.len() {
         let Some(line) = output
@@ -14,25 +18,51 @@ pub(super) fn recognise(output: &mut Output<'_>) {
         else {
             continue;
         };
-        let text = line.text.to_string();
-        if let Some(noise) = noise(&text) {
-            output.claim(at, noise, 0);
-        } else if is_verdict(&text) {
-            output.claim(at, Rank::Verdict, 0);
-        } else if explains(&text) {
+        let text = line.text.as_ref();
+        let log = line.log;
+        if log.is_none() {
+            if let Some(noise) = noise(text) {
+                output.claim(at, noise, 0);
+                continue;
+            }
+            if is_verdict(text) {
+                output.claim(at, Rank::Verdict, 0);
+                continue;
+            }
+        }
+        let kind = seen.entry(template(text)).or_insert_with(|| Kind {
+            says: match log {
+                Some(Level::Mild) => false,
+                Some(Level::Loud) => true,
+                Some(Level::Plain) | None => explains(text),
+            },
+            first: at,
+            times: 0,
+        });
+        kind.times += 1;
+        if kind.says && kind.times == 1 {
             found.push(at);
         }
     }
-    if known_tool {
-        // Where a tool's own words are there, this is at most an addition.
-        for at in found {
-            output.claim(at, Rank::Detail, 0);
+    for kind in seen.values().filter(|kind| kind.says) {
+        if let Some(line) = output.lines.get_mut(kind.first) {
+            line.times = kind.times;
         }
-        return;
     }
-    if found.is_empty() {
-        return;
+    if output.recognised {
+        // Where a tool's own words are there, this is at most what surrounds them.
+        for at in found {
+            output.claim(at, Rank::Context, 0);
+        }
+    } else if !found.is_empty() {
+        explain(output, found);
     }
+}
+
+/// No tool is known: what sounds like an explanation is one, and what stands around it says what it is about.
+fn explain(output: &mut Output<'_>, found: Vec<usize>) {
+    /// A log that says the same more often complains; it does not explain.
+    const COMPLAINS: u32 = 3;
     let mut last = None;
     let mut block = 0;
     for at in &found {
@@ -40,13 +70,23 @@ pub(super) fn recognise(output: &mut Output<'_>) {
             block = output.block();
         }
         last = Some(*at);
-        output.claim(*at, Rank::Explain, block);
+        let rank = match output.lines.get(*at) {
+            Some(line) if line.log.is_some() && line.times > COMPLAINS => Rank::Detail,
+            _ => Rank::Explain,
+        };
+        output.claim(*at, rank, block);
     }
-    // What stands right before and after often says what the line is about.
     for at in found {
+        let Some(line) = output.lines.get(at) else {
+            continue;
+        };
+        let (block, folded) = (line.block, line.times > 1);
         for near in at.saturating_sub(2)..=at + 2 {
-            if !output.text(near).is_empty() {
-                let block = output.lines.get(at).map_or(0, |line| line.block);
+            let said = output
+                .lines
+                .get(near)
+                .is_some_and(|line| !(line.text.is_empty() || folded && line.log.is_some()));
+            if said {
                 output.claim(near, Rank::Detail, block);
             }
         }
@@ -60,6 +100,13 @@ pub(super) fn recognise(output: &mut Output<'_>) {
     for at in end {
         output.claim(at, Rank::Detail, 0);
     }
+}
+
+/// Lines that differ in figures alone, shown at the first of them.
+struct Kind {
+    says: bool,
+    first: usize,
+    times: u32,
 }
 
 /// npm's frame around a script, and warnings.
@@ -96,6 +143,7 @@ fn is_verdict(text: &str) -> bool {
         || line.starts_with("npm error code ")
         || line.starts_with("npm ERR! code ")
         || line.starts_with("Command failed with exit code")
+        || counts(line).is_some_and(|counts| counts.failed > 0)
 }
 
 /// Words of failure in a place where they mean it.

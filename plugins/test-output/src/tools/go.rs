@@ -1,5 +1,7 @@
 //! `go test`, `go build`, `go vet`.
 
+use std::collections::HashMap;
+
 use crate::lines::{Output, Rank};
 
 pub(super) fn recognise(output: &mut Output<'_>) {
@@ -97,7 +99,7 @@ fn frame(text: &str) -> Rank {
 
 /// With `-v` a test's lines stand before its `--- FAIL`: they are its explanation, or noise when it passed.
 fn verbose(output: &mut Output<'_>) {
-    let mut pending: Vec<(String, Vec<usize>)> = Vec::new();
+    let mut pending: HashMap<String, Vec<usize>> = HashMap::new();
     let mut current = String::new();
     for at in 0..output.lines.len() {
         let line = output.text(at).trim_start().to_owned();
@@ -112,10 +114,9 @@ fn verbose(output: &mut Output<'_>) {
         {
             let name = rest.split(' ').next().unwrap_or_default();
             let failed = line.starts_with("--- FAIL: ");
-            let Some(found) = pending.iter().position(|(test, _)| test == name) else {
+            let Some(lines) = pending.remove(name) else {
                 continue;
             };
-            let (_, lines) = pending.swap_remove(found);
             let block = if failed { output.block() } else { 0 };
             for line in lines {
                 output.claim(
@@ -132,9 +133,11 @@ fn verbose(output: &mut Output<'_>) {
             && outer(&line).is_none()
             && !line.starts_with("panic: ")
         {
-            match pending.iter_mut().find(|(test, _)| *test == current) {
-                Some((_, lines)) => lines.push(at),
-                None => pending.push((current.clone(), vec![at])),
+            match pending.get_mut(&current) {
+                Some(lines) => lines.push(at),
+                None => {
+                    pending.insert(current.clone(), vec![at]);
+                }
             }
         }
         if line.starts_with("panic: ") || line.starts_with("FAIL\t") || line.starts_with("ok  \t") {

@@ -1,5 +1,7 @@
 //! jest, vitest and mocha.
 
+use std::collections::HashSet;
+
 use super::{is_library_frame, number};
 use crate::lines::{Output, Rank};
 
@@ -15,7 +17,7 @@ fn jest(output: &mut Output<'_>) {
     {
         return;
     }
-    let mut names = Vec::new();
+    let mut names = HashSet::new();
     let mut part = Jest::Outside;
     let mut block = 0;
     for at in 0..output.lines.len() {
@@ -26,12 +28,12 @@ fn jest(output: &mut Output<'_>) {
             if name == "Console" {
                 output.claim(at, Rank::Noise, 0);
                 part = Jest::Console;
-            } else if names.iter().any(|known| known == name) {
+            } else if names.contains(name) {
                 // `Summary of all failing tests` says everything once more.
                 output.claim(at, Rank::Noise, 0);
                 part = Jest::Repeated;
             } else {
-                names.push(name.to_owned());
+                names.insert(name.to_owned());
                 block = output.block();
                 output.claim(at, Rank::Name, block);
                 part = Jest::Message;

@@ -1,25 +1,51 @@
 //! A file for each family of tools. A recogniser first makes sure that its tool is there, then claims lines.
 
+mod body;
+mod boxed;
 mod cargo;
+mod cpp;
 mod generic;
 mod go;
 mod javascript;
+mod jvm;
 mod lint;
+mod listed;
 mod node;
+mod numbered;
+mod platforms;
 mod python;
+mod runtimes;
 mod rustc;
+mod tap;
 
 use crate::lines::Output;
 
-/// Lets every recogniser claim its lines; the generic one takes what nobody claimed.
+pub(crate) use body::rank as rank_of_failure_line;
+
+/// Lets every recogniser claim its lines of an output that the application's log is set aside from.
 pub(crate) fn recognise(output: &mut Output<'_>) {
     cargo::recognise(output);
     rustc::recognise(output);
+    numbered::recognise(output);
+    boxed::recognise(output);
+    jvm::recognise(output);
+    platforms::recognise(output);
     python::recognise(output);
     javascript::recognise(output);
+    runtimes::recognise(output);
+    tap::recognise(output);
     node::recognise(output);
     go::recognise(output);
+    cpp::recognise(output);
     lint::recognise(output);
+    listed::recognise(output);
+    output.settle_loose_blocks();
+    body::quoted_sources(output);
+    body::first_places(output);
+}
+
+/// Takes what nobody claimed, the application's log among it.
+pub(crate) fn rest(output: &mut Output<'_>) {
     generic::recognise(output);
 }
 
@@ -40,6 +66,11 @@ fn is_library_frame(frame: &str) -> bool {
     .any(|library| frame.contains(library))
         || frame.starts_with("at process.")
         || frame.starts_with("at new Promise")
+}
+
+/// A path alone on its line: an extension or a slash, no blanks.
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_whitespace) && text.contains(['.', '/', '\\'])
 }
 
 /// Splits off a decimal number.

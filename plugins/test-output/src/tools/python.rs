@@ -272,7 +272,7 @@ fn tracebacks(output: &mut Output<'_>) {
             continue;
         }
         let indent = output.lines.get(at).map_or(0, crate::lines::Line::indent);
-        let block = output.block();
+        let block = output.loose_block();
         output.claim(at, Rank::Noise, block);
         at += 1;
         let mut in_message = false;

@@ -89,6 +89,10 @@ pub(super) fn environment(run: &AgentRun, toolchains: &Toolchains) -> Vec<(OsStr
     set("ANTHROPIC_BASE_URL", run.adapter_url.as_ref());
     set("ANTHROPIC_AUTH_TOKEN", run.adapter_token.expose().as_ref());
     set("CLAUDE_CODE_MAX_RETRIES", RETRIES.as_ref());
+    if let Some(most) = run.max_output {
+        // Else it asks for what Anthropic's model of that name can: 128000 with `sonnet` (2.1.332).
+        set("CLAUDE_CODE_MAX_OUTPUT_TOKENS", most.to_string().as_ref());
+    }
     for name in [
         "DISABLE_TELEMETRY",
         "DISABLE_AUTOUPDATER",

@@ -84,6 +84,8 @@ pub struct AgentRun {
     pub allow_bypass: bool,
     /// At most so many model turns.
     pub max_turns: Option<u32>,
+    /// The longest reply, in tokens, that the model is known to give.
+    pub max_output: Option<u32>,
     /// What it may touch. Its HOME, its temporary folder, its own program and the toolchains found are added here.
     pub confinement: Confinement,
     /// Further variables (WORKER_CHECK_ENV); stronger than those found on the machine, weaker than the adapter's.

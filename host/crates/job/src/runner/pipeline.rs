@@ -441,6 +441,7 @@ impl Job {
             allow_bypass: self.settings.allow_bypass,
             // The adapter holds the job to its cap, over all passes.
             max_turns: None,
+            max_output: adapter.reply_limit(),
             confinement: site.confinement_of_agent(&self.settings, base),
             extra_env: self.extra_env(site),
             stall: Duration::from_millis(self.settings.stall_ms),

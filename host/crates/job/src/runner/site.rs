@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use crate::agent::Session;
 use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::lock::LockGuard;
-use process::Confinement;
+use process::{Confinement, Grants};
 use redact::Redactor;
 use settings::{Isolation, Settings};
 use workspace::{
@@ -44,6 +45,17 @@ impl Continuation {
     }
 }
 
+/// Device and inode.
+type FolderIdentity = (u64, u64);
+
+fn folder_identity(path: &Path) -> Option<FolderIdentity> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = fs::symlink_metadata(path)
+        .ok()
+        .filter(fs::Metadata::is_dir)?;
+    Some((found.dev(), found.ino()))
+}
+
 /// Where a job works.
 pub(super) struct Site {
     workspace: Workspace,
@@ -51,6 +63,10 @@ pub(super) struct Site {
     ports: Option<PortBase>,
     /// The snapshot of the tree as it was made, where the job before ended without recording what it had changed.
     renewed: Option<Base>,
+    /// The folders that the base ignores, outside the allowed directories.
+    ignored: OnceLock<Vec<(FolderIdentity, PathBuf)>>,
+    /// What the job's tasks are given, as it was when the job began.
+    grants: Grants,
     /// The agent's HOME.
     pub(super) home: PathBuf,
     /// The agent's session.
@@ -81,7 +97,15 @@ impl Site {
     pub(super) fn confinement_of_agent(&self, settings: &Settings, base: &Base) -> Confinement {
         let mut write = vec![self.workspace.work_dir().to_owned()];
         write.extend(self.workspace.additional_dirs().iter().cloned());
-        write.extend(base.ignored_dirs());
+        let ignored = self.ignored.get_or_init(|| {
+            let dirs = base.ignored_dirs().into_iter();
+            let dirs = dirs.filter(|dir| !write.iter().any(|allowed| dir.starts_with(allowed)));
+            dirs.filter_map(|dir| Some((folder_identity(&dir)?, dir)))
+                .collect()
+        });
+        // A check may have made one of them anew: then it is not granted any more, which ends no pass.
+        let same = |(was, dir): &&(FolderIdentity, PathBuf)| folder_identity(dir) == Some(*was);
+        write.extend(ignored.iter().filter(same).map(|(_, dir)| dir.clone()));
         self.confinement(settings, write)
     }
 
@@ -103,6 +127,7 @@ impl Site {
             mode: settings.sandbox,
             read,
             write,
+            grants: self.grants.clone(),
             ..Confinement::off()
         }
     }
@@ -201,11 +226,17 @@ impl Job {
             isolated: None,
             ports: None,
             renewed: None,
+            ignored: OnceLock::new(),
+            grants: self.grants(),
             home,
             session,
             began_with,
             _alone: Some(alone),
         })
+    }
+
+    fn grants(&self) -> Grants {
+        Grants::beside(self.settings.sandbox_root.iter().cloned().collect())
     }
 
     fn continued(&self) -> Option<Continuation> {
@@ -275,6 +306,8 @@ impl Job {
             isolated: Some(isolated),
             ports: Some(ports),
             renewed,
+            ignored: OnceLock::new(),
+            grants: self.grants(),
             home: earlier.home,
             session: Session::Resume(earlier.session),
             began_with: earlier.began_with,
@@ -339,6 +372,8 @@ impl Job {
             isolated: Some(isolated),
             ports: Some(ports),
             renewed: None,
+            ignored: OnceLock::new(),
+            grants: self.grants(),
             home,
             session: fresh_session()?,
             began_with: Some(self.spec.prompt.clone()),

@@ -367,7 +367,9 @@ fn no_question_about_one_job_looks_at_every_job() {
     ] {
         let plan: String = store
             .database
-            .query_row(&format!("EXPLAIN QUERY PLAN {question}"), [], |row| row.get(3))
+            .query_row(&format!("EXPLAIN QUERY PLAN {question}"), [], |row| {
+                row.get(3)
+            })
             .unwrap();
         assert!(plan.contains(index), "{question}: {plan}");
     }

@@ -47,9 +47,7 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn hasten(&self) -> Result<(), StoreError> {
-        Ok(self
-            .database
-            .pragma_update(None, "synchronous", "NORMAL")?)
+        Ok(self.database.pragma_update(None, "synchronous", "NORMAL")?)
     }
 
     /// Forgets requests and calls from before a time (milliseconds since the epoch) that belong to no job of this store.

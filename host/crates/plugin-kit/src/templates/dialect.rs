@@ -1,6 +1,6 @@
 //! Dialect `{{name}}`: a gateway that takes chat completions at its own path, and names the reply's limit differently.
 
-use worker_plugin::{Dialect, Facts, Fault, NoSettings, TokenField};
+use worker_plugin::{Dialect, Fault, NoSettings, Value, json};
 
 struct Plugin;
 
@@ -12,18 +12,18 @@ impl Dialect for Plugin {
         Ok(Plugin)
     }
 
-    fn recognises(&self) -> Vec<String> {
+    fn recognizes(&self) -> Vec<String> {
         vec!["gateway.example".to_owned()]
     }
 
-    // Most gateways need no more than this: what differs from the plain case. A gateway whose requests or streams have
-    // another form sets `canonical_request` or `canonical_stream` to false, and implements `request` or `translation`.
-    fn facts(&self, _model: &str) -> Facts {
-        let mut facts = Facts::default();
-        facts.endpoint.path = "/api/chat".to_owned();
-        facts.limits.token_field = TokenField::MaxCompletionTokens;
-        facts.limits.max_output = Some(8192);
-        facts
+    // What differs from a plain OpenAI-compatible gateway; vendor/wit/facts.schema.json has every fact with its default. A
+    // gateway whose requests or streams have another form sets `canonical-request` or `canonical-stream` to false, and
+    // implements `request` or `translation`.
+    fn facts(&self, _model: &str) -> Result<Value, Fault> {
+        Ok(json!({
+            "endpoint": {"path": "/api/chat"},
+            "limits": {"token-field": "max-completion-tokens", "max-output": 8192},
+        }))
     }
 }
 

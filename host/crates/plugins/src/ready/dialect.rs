@@ -1,7 +1,6 @@
 //! A dialect: canonical chat completions to one gateway's form, and back.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use wasmtime::component::ResourceAny;
 
@@ -9,40 +8,86 @@ use crate::instance::Instance;
 use crate::v0_1::bindings::dialect::DialectPlugin as Bindings;
 use crate::v0_1::plugin::Plugin;
 use crate::{Cost, Info, Limits, PluginError, Stage, limits};
+use gateway::facts::{Facts, FactsError, Layer, Layers, Origin, Preset, Presets, recognizes};
 use gateway::wire::{Outbound, Reply, Sse, Verdict};
-use gateway::{Dialect, DialectError, Facts};
-
-/// Models whose facts are kept.
-const MODELS: usize = 64;
+use gateway::{Dialect, DialectError};
+use serde_json::{Value, json};
 
 /// A dialect plugin.
 #[derive(Clone)]
 pub struct DialectPlugin {
     plugin: Plugin,
-    recognises: Arc<[String]>,
-    facts: Arc<Mutex<HashMap<String, Arc<Facts>>>>,
+    /// Gateways that it is for.
+    patterns: Arc<[String]>,
+    /// What is known of gateways and models, whoever speaks to them.
+    presets: Option<Arc<Presets>>,
+    /// The preset that `declared` is to speak, and the settings that say so.
+    preset: Option<(String, Value)>,
 }
 
 impl DialectPlugin {
     pub(crate) fn new(plugin: Plugin) -> Result<Self, PluginError> {
-        let recognises = instance(&plugin)?.recognises()?;
-        if recognises.len() > 1000 || recognises.iter().any(|pattern| pattern.len() > 500) {
+        let patterns = instance(&plugin, None)?.recognizes()?;
+        if patterns.len() > 1000 || patterns.iter().any(|pattern| pattern.len() > 500) {
             return Err(plugin.loaded.error(
                 Stage::Output,
-                "recognises more than can be",
+                "recognizes more than can be",
                 "tell its author",
             ));
         }
         Ok(DialectPlugin {
             plugin,
-            recognises: recognises.into(),
-            facts: Arc::default(),
+            patterns: patterns.into(),
+            presets: None,
+            preset: None,
         })
     }
 
-    /// Its name in the configuration.
+    /// The same with what its set knows of gateways and models.
+    pub(crate) fn knowing(&self, presets: &Arc<Presets>) -> Self {
+        Self {
+            presets: Some(Arc::clone(presets)),
+            ..self.clone()
+        }
+    }
+
+    /// The same, to speak one preset. The component gets its facts as settings.
+    pub(crate) fn speaking(&self, preset: &Preset) -> Self {
+        let settings = json!({
+            "preset": preset.name,
+            "gateways": {&preset.name: preset.facts()},
+        });
+        Self {
+            patterns: preset.patterns.clone().into(),
+            preset: Some((preset.name.clone(), settings)),
+            ..self.clone()
+        }
+    }
+
+    /// Its name in the configuration, or the name of the preset that it speaks.
     pub fn name(&self) -> &str {
-        &self.plugin.loaded.info.name
+        match &self.preset {
+            Some((preset, _)) => preset,
+            None => &self.plugin.loaded.info.name,
+        }
+    }
+
+    /// Its name for people: what kind of thing it is, and its name.
+    pub fn title(&self) -> String {
+        match &self.preset {
+            Some((preset, _)) => format!("gateway preset {preset}"),
+            None => format!("plugin {}", self.name()),
+        }
+    }
+
+    /// The family of a model, as far as it is known.
+    pub fn family(&self, model: &str) -> Option<&str> {
+        let family = self.presets().family_for(model);
+        family.map(|(family, _)| family.name.as_str())
+    }
+
+    fn presets(&self) -> &Presets {
+        self.presets.as_deref().unwrap_or(Presets::bundled())
     }
 
     /// What the plugin says about itself.
@@ -56,25 +101,40 @@ impl DialectPlugin {
     }
 
     /// Gateways that it is for: host names with an optional path.
-    pub fn recognises(&self) -> &[String] {
-        &self.recognises
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
     }
 
-    /// What holds for a model; asked of the plugin once.
+    /// Everything that is stated about a model: what the plugin answers, and what is known of the model and said by the
+    /// operator.
     ///
     /// # Errors
-    /// When the plugin fails to say.
+    /// When the plugin fails to say, or states what cannot be.
+    pub fn layers(&self, model: &str) -> Result<Layers, PluginError> {
+        let stated = self.instance()?.facts(model)?;
+        let wrong = |error: FactsError| {
+            let what = format!("states facts that cannot be: {error}");
+            let remedy = "tell its author; wit/facts.schema.json has every fact";
+            self.plugin.loaded.error(Stage::Output, what, remedy)
+        };
+        let origin = Origin::Gateway(self.name().to_owned());
+        let gateway = Layer::from_json(origin, &stated).map_err(wrong)?;
+        let preset = self.preset.as_ref().map(|(preset, _)| preset.as_str());
+        let presets = self.presets();
+        presets.layers(gateway, preset, model).map_err(wrong)
+    }
+
+    /// What holds for an agent's requests to a model.
+    ///
+    /// # Errors
+    /// As [`DialectPlugin::layers`].
     pub fn facts(&self, model: &str) -> Result<Arc<Facts>, PluginError> {
-        let mut known = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(facts) = known.get(model) {
-            return Ok(Arc::clone(facts));
-        }
-        let facts = Arc::new(instance(&self.plugin)?.declare(model)?);
-        if known.len() >= MODELS {
-            known.clear();
-        }
-        known.insert(model.to_owned(), Arc::clone(&facts));
-        Ok(facts)
+        let merged = self.layers(model)?.merge(model);
+        let merged = merged.map_err(|error| {
+            let what = format!("states facts that cannot be together: {error}");
+            self.plugin.loaded.error(Stage::Output, what, "")
+        })?;
+        Ok(Arc::clone(merged.usual()))
     }
 
     /// A canonical request, facts applied, in the gateway's own form. Not to be called where the facts declare requests
@@ -84,7 +144,7 @@ impl DialectPlugin {
     /// When the plugin refuses or fails; a 400 for the caller.
     pub fn request(&self, body: &[u8], model: &str) -> Result<Outbound, PluginError> {
         self.fits(body)?;
-        instance(&self.plugin)?.request(body, model)
+        self.instance()?.request(body, model)
     }
 
     /// A whole reply, made canonical. Not to be called where the facts declare replies canonical.
@@ -93,7 +153,7 @@ impl DialectPlugin {
     /// When the plugin refuses or fails; an upstream error for the caller.
     pub fn response(&self, reply: Reply<'_>, model: &str) -> Result<Vec<u8>, PluginError> {
         self.fits(reply.body)?;
-        instance(&self.plugin)?.response(&reply, model)
+        self.instance()?.response(&reply, model)
     }
 
     /// What an error reply means. Not to be called where the facts declare errors usual.
@@ -102,7 +162,7 @@ impl DialectPlugin {
     /// When the plugin fails; the host then judges by the status.
     pub fn classify(&self, reply: Reply<'_>) -> Result<Verdict, PluginError> {
         self.fits(reply.body)?;
-        instance(&self.plugin)?.classify(&reply)
+        self.instance()?.classify(&reply)
     }
 
     /// Begins one streamed reply, in an instance of its own. Not to be called where the facts declare streams canonical.
@@ -110,9 +170,14 @@ impl DialectPlugin {
     /// # Errors
     /// When the plugin fails to start.
     pub fn translation(&self, model: &str) -> Result<Translation, PluginError> {
-        let mut instance = instance(&self.plugin)?;
+        let mut instance = self.instance()?;
         let resource = instance.translation(model)?;
         Ok(Translation { instance, resource })
+    }
+
+    fn instance(&self) -> Result<Instance<Bindings>, PluginError> {
+        let settings = self.preset.as_ref().map(|(_, settings)| settings);
+        instance(&self.plugin, settings)
     }
 
     fn fits(&self, body: &[u8]) -> Result<(), PluginError> {
@@ -128,8 +193,8 @@ impl DialectPlugin {
     }
 }
 
-fn instance(plugin: &Plugin) -> Result<Instance<Bindings>, PluginError> {
-    plugin.dialect(plugin.loaded.config(None)?)
+fn instance(plugin: &Plugin, settings: Option<&Value>) -> Result<Instance<Bindings>, PluginError> {
+    plugin.dialect(plugin.loaded.config(settings)?)
 }
 
 /// One streamed reply on its way to the canonical form.
@@ -169,8 +234,13 @@ impl Dialect for DialectPlugin {
         Self::name(self)
     }
 
-    fn facts(&self, model: &str) -> Result<Arc<Facts>, DialectError> {
-        Ok(Self::facts(self, model)?)
+    fn recognizes(&self, base_url: &str) -> bool {
+        let mut patterns = self.patterns.iter();
+        patterns.any(|pattern| recognizes(pattern, base_url))
+    }
+
+    fn layers(&self, model: &str) -> Result<Layers, DialectError> {
+        Ok(Self::layers(self, model)?)
     }
 
     fn request(&self, body: &[u8], model: &str) -> Result<Outbound, DialectError> {

@@ -2,9 +2,9 @@
 //! here.
 
 mod file;
-mod log;
 mod metrics;
+mod subscriber;
 
 pub use file::moved_aside;
-pub use log::{CONTEXT, Log, Mask, init};
 pub use metrics::MetricsFile;
+pub use subscriber::{CONTEXT, Log, Mask, init};
