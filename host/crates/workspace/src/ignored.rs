@@ -19,9 +19,9 @@ const ACTED_ON: [&[u8]; 6] = [
 ];
 
 impl Base {
-    /// Returns the folders that were there when the base was taken, that its rules ignore, and that lie in no allowed
-    /// directory, the first 256 of them by path. A build of a part of the tree writes there (`target`, `node_modules`).
-    /// Folders from which other programs run something are left out.
+    /// Returns the folders that were there when the base was taken and that its rules ignore, the first 256 of them by
+    /// path. A build of a part of the tree writes there (`target`, `node_modules`). Folders from which other programs run
+    /// something are left out.
     pub fn ignored_dirs(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for directory in &self.directories {
@@ -36,26 +36,12 @@ impl Base {
                 {
                     continue;
                 }
-                let full = self
-                    .workspace
-                    .top()
-                    .join(FilePath::new(full.as_slice()).as_path());
-                if !self.is_allowed(&full) {
-                    found.push(full);
-                }
+                found.push(self.workspace.top().join(FilePath::new(full).as_path()));
                 if found.len() == MOST {
                     return found;
                 }
             }
         }
         found
-    }
-
-    fn is_allowed(&self, path: &std::path::Path) -> bool {
-        let further = self.workspace.additional_dirs().iter();
-        further
-            .map(PathBuf::as_path)
-            .chain([self.workspace.work_dir()])
-            .any(|allowed| path.starts_with(allowed))
     }
 }
