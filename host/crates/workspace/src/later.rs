@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::changes::{ChangedFile, Changes, FileState};
+use super::changes::{ChangedFile, Changes};
 use super::path::FilePath;
+use super::state::FileState;
 use super::tamper::GitChange;
 
 /// What differs between two looks at the same tree, taken against the same base.

@@ -150,7 +150,11 @@ impl Job {
             before.end().await;
         }
         if let Some(changes) = &self.findings.changes {
-            tokio::task::block_in_place(|| site.seal(&base, changes, &subject(&self.spec.prompt)))?;
+            let sealed = tokio::task::block_in_place(|| {
+                site.seal(&base, changes, &subject(&self.spec.prompt))
+            });
+            let left = sealed?;
+            self.findings.notes.extend(left);
         }
         adapter.shutdown().await;
         came_to

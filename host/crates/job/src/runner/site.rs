@@ -121,6 +121,7 @@ impl Site {
             self.workspace.top().to_owned(),
             self.workspace.git_dir().to_owned(),
         ];
+        read.extend(self.workspace.object_stores());
         read.extend(self.isolated.iter().flat_map(Isolated::read_paths));
         read.extend(settings.sandbox_read.iter().cloned());
         Confinement {
@@ -170,20 +171,28 @@ impl Site {
         self.isolated.as_ref().and_then(Isolated::earlier)
     }
 
-    /// Keeps the result of an isolated job for `apply`.
+    /// Keeps the result of an isolated job for `apply`. Returns a note for what it cannot hold.
     pub(super) fn seal(
         &mut self,
         base: &Base,
         changes: &Changes,
         message: &str,
-    ) -> Result<(), EarlyExit> {
+    ) -> Result<Option<String>, EarlyExit> {
         let Some(isolated) = &mut self.isolated else {
-            return Ok(());
+            return Ok(None);
         };
-        let sealed = isolated.seal(base, changes, message);
-        sealed
-            .map(drop)
-            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))
+        isolated
+            .seal(base, changes, message)
+            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
+        let sealed = isolated.record().results.last();
+        let left = sealed.map(|sealed| &sealed.not_carried);
+        let left: Vec<_> = left
+            .into_iter()
+            .flatten()
+            .filter(|left| left.is_work())
+            .map(ToString::to_string)
+            .collect();
+        Ok((!left.is_empty()).then(|| format!("not_carried by apply: {}", left.join(", "))))
     }
 }
 
