@@ -339,7 +339,10 @@ async fn what_a_check_writes_is_looked_at_and_never_the_jobs_result() {
         ),
         ("echo log > src/report.xml", vec!["unit tests: passed"]),
         ("echo lock > Cargo.lock", vec!["unit tests: passed"]),
-        ("mkdir -p target && echo o > target/out", vec!["unit tests: passed"]),
+        (
+            "mkdir -p target && echo o > target/out",
+            vec!["unit tests: passed"],
+        ),
     ];
     for (script, wanted) in rows {
         let job = Job::in_repository([
