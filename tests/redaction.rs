@@ -9,7 +9,7 @@ use base64::Engine as _;
 use plugins::{Engine, PluginSet, PluginSettings};
 use proptest::prelude::*;
 use redact::{
-    Appetite, Hit, KnownValues, Prefilter, Redactor, ScanError, Scanner, ScannerSource, Verdicts,
+    Hit, KnownValues, Prefilter, Redactor, ScanError, ScanNeeds, Scanner, ScannerSource, Verdicts,
     Window,
 };
 use serde::Deserialize;
@@ -325,22 +325,22 @@ proptest! {
 /// The bundled scanners; without their prefilter, if so wished.
 fn redactor_sources(prefilter: bool) -> Vec<Arc<dyn ScannerSource>> {
     struct Plain(Arc<dyn ScannerSource>);
-    struct Whole(Box<dyn Scanner>, Appetite);
+    struct Whole(Box<dyn Scanner>, ScanNeeds);
     impl ScannerSource for Plain {
         fn name(&self) -> &str {
             self.0.name()
         }
         fn start(&self) -> Result<Box<dyn Scanner>, ScanError> {
             let scanner = self.0.start()?;
-            let appetite = Appetite {
+            let needs = ScanNeeds {
                 prefilter: Vec::new(),
-                ..scanner.appetite().clone()
+                ..scanner.needs().clone()
             };
-            Ok(Box::new(Whole(scanner, appetite)))
+            Ok(Box::new(Whole(scanner, needs)))
         }
     }
     impl Scanner for Whole {
-        fn appetite(&self) -> &Appetite {
+        fn needs(&self) -> &ScanNeeds {
             &self.1
         }
         fn scan(&mut self, window: Window<'_>) -> Result<Verdicts, ScanError> {
@@ -365,7 +365,7 @@ fn redactor_sources(prefilter: bool) -> Vec<Arc<dyn ScannerSource>> {
 struct Marks {
     starts: bool,
     fails_on: &'static [u8],
-    appetite: Appetite,
+    needs: ScanNeeds,
 }
 
 impl Marks {
@@ -373,9 +373,9 @@ impl Marks {
         Self {
             starts: true,
             fails_on,
-            appetite: Appetite {
+            needs: ScanNeeds {
                 lookahead: 3,
-                ..Appetite::default()
+                ..ScanNeeds::default()
             },
         }
     }
@@ -398,8 +398,8 @@ impl ScannerSource for Marks {
 }
 
 impl Scanner for Marks {
-    fn appetite(&self) -> &Appetite {
-        &self.appetite
+    fn needs(&self) -> &ScanNeeds {
+        &self.needs
     }
     fn scan(&mut self, window: Window<'_>) -> Result<Verdicts, ScanError> {
         if !self.fails_on.is_empty()
@@ -472,7 +472,7 @@ fn a_scanner_that_does_not_start_withholds_everything() {
 #[test]
 fn a_scanner_that_lies_about_its_progress_is_not_believed() {
     #[derive(Clone)]
-    struct Liar(Appetite);
+    struct Liar(ScanNeeds);
     impl ScannerSource for Liar {
         fn name(&self) -> &str {
             "liar"
@@ -482,7 +482,7 @@ fn a_scanner_that_lies_about_its_progress_is_not_believed() {
         }
     }
     impl Scanner for Liar {
-        fn appetite(&self) -> &Appetite {
+        fn needs(&self) -> &ScanNeeds {
             &self.0
         }
         fn scan(&mut self, window: Window<'_>) -> Result<Verdicts, ScanError> {
@@ -504,9 +504,9 @@ fn a_scanner_that_lies_about_its_progress_is_not_believed() {
     }];
     let redactor = Redactor::new(
         KnownValues::new(),
-        vec![Arc::new(Liar(Appetite {
+        vec![Arc::new(Liar(ScanNeeds {
             prefilter,
-            ..Appetite::default()
+            ..ScanNeeds::default()
         }))],
     );
     assert_eq!(redactor.text("text"), "[redacted:withheld]");

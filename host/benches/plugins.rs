@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use gateway::wire::Sse;
 use plugin_kit::build::encode;
-use plugins::check::{self, ChangedFile, Output, ReadError, Snapshot};
+use plugins::check::{self, ChangedFile, LinePage, Output, ReadError, Side, Snapshot};
 use plugins::summarizer::{Content, Request};
 use plugins::{BUNDLED, Bundled, Engine, Kind, PluginSet, PluginSettings};
 use redact::{ScannerSource as _, Window};
@@ -228,6 +228,20 @@ impl Snapshot for Work {
     }
     fn diff_size(&self) -> u64 {
         self.diff.len() as u64
+    }
+    fn changed_lines(
+        &self,
+        _: &str,
+        side: Side,
+        after: u64,
+        max_bytes: u32,
+    ) -> Result<LinePage, ReadError> {
+        let lines = self.diff.lines().zip(1..);
+        let added = lines.filter_map(|(line, number)| {
+            let text = line.strip_prefix('+').filter(|_| side == Side::Added)?;
+            (number > after).then_some((number, text.as_bytes()))
+        });
+        LinePage::of(added, max_bytes)
     }
     fn diff(&self, _: Option<&str>) -> Result<String, ReadError> {
         Ok(self.diff.clone())

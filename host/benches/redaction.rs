@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use plugins::{Engine, Kind, Limits, PluginSet, PluginSettings};
 use redact::{
-    Appetite, KnownValues, Redactor, ScanError, Scanner, ScannerSource, Verdicts, Window,
+    KnownValues, Redactor, ScanError, ScanNeeds, Scanner, ScannerSource, Verdicts, Window,
 };
 
 mod corpus;
@@ -108,7 +108,7 @@ struct WatchedSource {
 
 struct Watched {
     scanner: Box<dyn Scanner>,
-    appetite: Appetite,
+    needs: ScanNeeds,
     watch: Arc<Watch>,
 }
 
@@ -119,21 +119,21 @@ impl ScannerSource for WatchedSource {
 
     fn start(&self) -> Result<Box<dyn Scanner>, ScanError> {
         let scanner = self.source.start()?;
-        let mut appetite = scanner.appetite().clone();
+        let mut needs = scanner.needs().clone();
         if !self.prefilter {
-            appetite.prefilter.clear();
+            needs.prefilter.clear();
         }
         Ok(Box::new(Watched {
             scanner,
-            appetite,
+            needs,
             watch: Arc::clone(&self.watch),
         }))
     }
 }
 
 impl Scanner for Watched {
-    fn appetite(&self) -> &Appetite {
-        &self.appetite
+    fn needs(&self) -> &ScanNeeds {
+        &self.needs
     }
 
     fn scan(&mut self, window: Window<'_>) -> Result<Verdicts, ScanError> {

@@ -1,6 +1,6 @@
 //! A job for checks to look at.
 
-use plugins::check::{self, ChangedFile, Output, ReadError, Snapshot};
+use plugins::check::{self, ChangedFile, LinePage, Output, ReadError, Side, Snapshot};
 
 /// A job that changed `src/a.rs`, in a tree with `docs/a.md` and `src/b.rs`.
 pub(crate) struct Job;
@@ -27,6 +27,19 @@ impl Snapshot for Job {
     }
     fn diff_size(&self) -> u64 {
         10
+    }
+    fn changed_lines(
+        &self,
+        _: &str,
+        side: Side,
+        after: u64,
+        max_bytes: u32,
+    ) -> Result<LinePage, ReadError> {
+        let text: &[u8] = match side {
+            Side::Added => b"b",
+            Side::Removed => b"a",
+        };
+        LinePage::of((after == 0).then_some((1, text)).into_iter(), max_bytes)
     }
     fn diff(&self, _: Option<&str>) -> Result<String, ReadError> {
         Ok("-a\n+b\n".to_owned())

@@ -1,7 +1,7 @@
 //! Redactor `team-secrets`: tokens that only this team has, a prefix and so many letters and digits.
 
 use serde::Deserialize;
-use worker_plugin::{Appetite, Fault, Hit, Prefilter, Redactor, Verdicts, Window};
+use worker_plugin::{ScanNeeds, Fault, Hit, Prefilter, Redactor, Verdicts, Window};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,8 +38,8 @@ impl Redactor for TeamSecrets {
         Ok(TeamSecrets { settings, lookahead })
     }
 
-    fn appetite(&self) -> Appetite {
-        Appetite {
+    fn needs(&self) -> ScanNeeds {
+        ScanNeeds {
             lookahead: self.lookahead as u32,
             context: 0,
             prefilters: vec![Prefilter {

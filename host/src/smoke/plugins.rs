@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use ::plugins::{Kind, PluginSet};
-use plugins::check::{Change, ChangedFile, Command, Output, ReadError, Snapshot};
+use plugins::check::{Change, ChangedFile, Command, LinePage, Output, ReadError, Side, Snapshot};
 use plugins::summarizer::{Content, Request};
 use redact::{KnownValues, Redactor};
 
@@ -187,6 +187,21 @@ impl Snapshot for SmallChange {
 
     fn diff_size(&self) -> u64 {
         self.diff(None).map_or(0, |diff| diff.len() as u64)
+    }
+
+    fn changed_lines(
+        &self,
+        _: &str,
+        side: Side,
+        after: u64,
+        max_bytes: u32,
+    ) -> Result<LinePage, ReadError> {
+        let text = match side {
+            Side::Added => AFTER.trim_end(),
+            Side::Removed => BEFORE.trim_end(),
+        };
+        let line = (after == 0).then_some((1, text.as_bytes()));
+        LinePage::of(line.into_iter(), max_bytes)
     }
 
     fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {

@@ -1,6 +1,6 @@
 //! Check `conflict-markers`: no merge conflict is left in the change.
 
-use worker_plugin::{Change, Check, Fault, Finding, Job, NoSettings, Report};
+use worker_plugin::{Change, Check, Fault, Finding, Job, MOST_FINDINGS, NoSettings, Report};
 
 /// The check.
 pub struct ConflictMarkers;
@@ -26,11 +26,14 @@ impl Check for ConflictMarkers {
                         .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
                 })
             };
-            for line in job
-                .added_lines(&file.path)?
-                .iter()
-                .filter(|line| marked(&line.text))
-            {
+            for line in job.added(&file.path) {
+                let line = line?;
+                if findings.len() == MOST_FINDINGS {
+                    return Ok(Report::of(findings));
+                }
+                if !marked(&line.text) {
+                    continue;
+                }
                 let finding = Finding::error("conflict-marker", "a merge conflict is left")
                     .at(&file.path, line.number);
                 findings.push(finding.hint("resolve the conflict and remove the markers"));

@@ -52,8 +52,11 @@ impl Check for DiffSize {
             }
             files += 1;
             if !file.binary {
-                let count =
-                    job.added_lines(&file.path)?.len() + job.removed_lines(&file.path)?.len();
+                let mut count = 0;
+                for line in job.added(&file.path).chain(job.removed(&file.path)) {
+                    line?;
+                    count += 1;
+                }
                 lines += count;
                 biggest.push((count, file.path));
             }

@@ -2,7 +2,7 @@
 //! Only added lines count.
 
 use serde::Deserialize;
-use worker_plugin::{Change, Check, Fault, Finding, Job, Report, matches_any};
+use worker_plugin::{Change, Check, Fault, Finding, Job, MOST_FINDINGS, Report, matches_any};
 
 /// What counts as left over.
 #[derive(Deserialize)]
@@ -117,7 +117,11 @@ impl Check for Leftovers {
                 continue;
             }
             let prints = prints_of(&file.path);
-            for line in job.added_lines(&file.path)? {
+            for line in job.added(&file.path) {
+                let line = line?;
+                if findings.len() == MOST_FINDINGS {
+                    return Ok(Report::of(findings));
+                }
                 if self.settings.prints
                     && let Some(print) = prints.iter().find(|print| calls(&line.text, print))
                 {

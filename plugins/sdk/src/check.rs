@@ -3,11 +3,16 @@
 use serde::de::DeserializeOwned;
 
 pub use crate::bindings::check::exports::worker::plugin::check::{Finding, Report, Severity};
-pub use crate::bindings::worker::plugin::job::{Change, ChangedFile, Command, Output, ReadError};
+pub use crate::bindings::worker::plugin::job::{
+    Change, ChangedFile, ChangedLine, Command, LinePage, Output, ReadError, Side,
+};
 use crate::settings::Fault;
 
 /// The most bytes that the host gives in one read.
 pub(crate) const READ: u32 = 1 << 20;
+
+/// The most findings that the host takes in one report: a check that has so many looks no further.
+pub const MOST_FINDINGS: usize = 1000;
 
 /// A check. [`check!`](crate::check!) makes a component of it.
 pub trait Check: Sized {
@@ -47,10 +52,22 @@ pub trait Job {
     fn commands(&self) -> Vec<Command>;
     /// Bytes of the whole unified diff.
     fn diff_size(&self) -> u64;
-    /// Unified diff of one file, or of all.
+    /// A page of the lines that the job added to a file or removed from it, those behind the line `after_line`;
+    /// `job.added(path)` and `job.removed(path)` give all of them one by one.
     ///
     /// # Errors
-    /// When the file is not among the changed ones.
+    /// When the file is not among the changed ones, or cannot be seen.
+    fn changed_lines(
+        &self,
+        path: &str,
+        side: Side,
+        after_line: u64,
+        max_bytes: u32,
+    ) -> Result<LinePage, ReadError>;
+    /// Unified diff of one file, or of all, up to 16 MiB.
+    ///
+    /// # Errors
+    /// When the file is not among the changed ones, or the diff is longer.
     fn diff(&self, path: Option<&str>) -> Result<String, ReadError>;
     /// At most `len` bytes of a changed file as it is now.
     ///
@@ -103,7 +120,7 @@ impl dyn Job + '_ {
     /// # Errors
     /// When the file is not among the changed ones.
     pub fn text(&self, path: &str) -> Result<String, ReadError> {
-        Ok(String::from_utf8_lossy(&self.bytes(path)?).into_owned())
+        Ok(text_of(self.bytes(path)?))
     }
 
     /// A changed file as it was before the job, whole.
@@ -112,8 +129,14 @@ impl dyn Job + '_ {
     /// When the file is not among the changed ones, or was not there before.
     pub fn base_text(&self, path: &str) -> Result<String, ReadError> {
         let bytes = whole(|offset| self.read_base(path, offset, READ))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(text_of(bytes))
     }
+}
+
+/// Bytes as text; what is not UTF-8 becomes `U+FFFD`. Copies nothing where all is.
+pub(crate) fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// Reads piece by piece until a piece is short.

@@ -2,7 +2,7 @@
 //! for it (`wants = ["files:docs/**"]` in plugin.toml) and loads only where the operator grants it.
 
 use crate::bindings::worker::plugin::files as host;
-use crate::check::{Backing, READ, whole};
+use crate::check::{Backing, READ, text_of, whole};
 use crate::{Job, ReadError};
 
 /// Paths of files that match a glob (`*` within one part of a path, `**` across parts), sorted, at most 10,000; none that
@@ -34,5 +34,5 @@ pub fn read(job: &dyn Job, path: &str, offset: u64, len: u32) -> Result<Vec<u8>,
 /// When the file is not there or outside the grant.
 pub fn text(job: &dyn Job, path: &str) -> Result<String, ReadError> {
     let bytes = whole(|offset| read(job, path, offset, READ))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(text_of(bytes))
 }

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 
 use crate::bindings::dialect::exports::worker::plugin::dialect::GuestTranslation as GuestTranslationTrait;
-use crate::bindings::worker::plugin::job::{ChangedFile, Command, Output, ReadError, Snapshot};
+use crate::bindings::worker::plugin::job::{
+    ChangedFile, Command, LinePage, Output, ReadError, Side, Snapshot,
+};
 use crate::check::Backing;
 use crate::{Fault, Job, Sse, Translation};
 
@@ -25,6 +27,15 @@ impl Job for HostJob<'_> {
     }
     fn diff_size(&self) -> u64 {
         self.0.diff_size()
+    }
+    fn changed_lines(
+        &self,
+        path: &str,
+        side: Side,
+        after_line: u64,
+        max_bytes: u32,
+    ) -> Result<LinePage, ReadError> {
+        self.0.changed_lines(path, side, after_line, max_bytes)
     }
     fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
         self.0.diff(path)

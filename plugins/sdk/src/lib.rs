@@ -48,8 +48,8 @@ pub mod bindings;
 mod check;
 pub mod clock;
 mod dialect;
-mod diff;
 pub mod files;
+mod lines;
 pub mod log;
 #[cfg(any(test, all(target_arch = "wasm32", feature = "allocator")))]
 mod memory;
@@ -60,14 +60,15 @@ mod summarizer;
 pub mod testing;
 
 pub use check::{
-    Change, ChangedFile, Check, Command, Finding, Job, Output, ReadError, Report, Severity, places,
+    Change, ChangedFile, ChangedLine, Check, Command, Finding, Job, LinePage, MOST_FINDINGS,
+    Output, ReadError, Report, Severity, Side, places,
 };
 pub use dialect::{
     Canonical, Dialect, Failure, Header, Outbound, Reply, Sse, Translation, Verdict,
 };
-pub use diff::DiffLine;
+pub use lines::{DiffLine, Lines};
 pub use paths::{matches, matches_any};
-pub use redactor::{Appetite, Hit, Prefilter, Redactor, Verdicts, Window};
+pub use redactor::{Hit, Prefilter, Redactor, ScanNeeds, Verdicts, Window};
 pub use settings::{Fault, NoSettings, settings_from};
 pub use summarizer::{Content, Request, Summarizer, Summary};
 

@@ -9,7 +9,7 @@ pub fn write(level: Level, message: &str) {
     #[cfg(target_arch = "wasm32")]
     crate::bindings::worker::plugin::log::write(level, message, &[]);
     #[cfg(not(target_arch = "wasm32"))]
-    eprintln!("[{level:?}] {message}");
+    std::eprintln!("[{level:?}] {message}");
 }
 
 /// Whether anybody keeps lines of this level.
@@ -37,6 +37,20 @@ macro_rules! debug {
 #[macro_export]
 macro_rules! info {
     ($($message:tt)*) => { $crate::log::write($crate::log::Level::Info, &::std::format!($($message)*)) };
+}
+
+/// std's macro of this name prints into nothing in a component. With `use worker_plugin::println;` the line goes to the job's
+/// log.
+#[macro_export]
+macro_rules! println {
+    ($($message:tt)*) => { $crate::info!($($message)*) };
+}
+
+/// std's macro of this name prints into nothing in a component. With `use worker_plugin::eprintln;` the line goes to the
+/// job's log, as a warning.
+#[macro_export]
+macro_rules! eprintln {
+    ($($message:tt)*) => { $crate::warn!($($message)*) };
 }
 
 /// Something that should be looked at.

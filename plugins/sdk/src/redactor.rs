@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Span;
 pub use crate::bindings::redactor::exports::worker::plugin::redactor::{
-    Appetite, Hit, Prefilter, Verdicts, Window,
+    Hit, Prefilter, ScanNeeds, Verdicts, Window,
 };
 use crate::settings::Fault;
 
@@ -27,7 +27,7 @@ pub trait Redactor: Sized {
 
     /// How much context a hit can need, and whether the host may search beforehand. What the first instance answers stands
     /// for the others with the same settings.
-    fn appetite(&self) -> Appetite;
+    fn needs(&self) -> ScanNeeds;
 
     /// Looks at one window. The answer is a function of the text alone, not of how it was cut into windows: skip what
     /// begins before [`Window::decided`], and settle no more than can be judged for good.
@@ -59,9 +59,9 @@ macro_rules! redactor {
             $crate::__plugin!($plugin, $crate::Redactor);
             $crate::__describe!($plugin, $crate::Redactor);
             impl $crate::bindings::redactor::exports::worker::plugin::redactor::Guest for Component {
-                fn needs() -> $crate::Appetite {
-                    match with_plugin(|plugin| Ok($crate::Redactor::appetite(plugin))) {
-                        Ok(appetite) => appetite,
+                fn needs() -> $crate::ScanNeeds {
+                    match with_plugin(|plugin| Ok($crate::Redactor::needs(plugin))) {
+                        Ok(needs) => needs,
                         Err(fault) => ::std::panic!("{fault:?}"),
                     }
                 }

@@ -2,7 +2,7 @@
 //! out of what is shown; this keeps them out of what is committed. A finding names the kind and the place, never the value.
 
 use serde::Deserialize;
-use worker_plugin::{Change, Check, Fault, Finding, Job, Report, matches_any};
+use worker_plugin::{Change, Check, Fault, Finding, Job, MOST_FINDINGS, Report, matches_any};
 
 /// Exceptions.
 #[derive(Deserialize, Default)]
@@ -204,7 +204,11 @@ impl Check for SecretsInDiff {
             if !looked_at || matches_any(&self.settings.ignore, &file.path) {
                 continue;
             }
-            for line in job.added_lines(&file.path)? {
+            for line in job.added(&file.path) {
+                let line = line?;
+                if findings.len() == MOST_FINDINGS {
+                    return Ok(Report::of(findings));
+                }
                 let mut allowed = self.settings.allow.iter();
                 if allowed.any(|value| !value.is_empty() && line.text.contains(value.as_str())) {
                     continue;

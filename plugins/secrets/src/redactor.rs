@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use worker_plugin::{Appetite, Fault, Hit, Prefilter, Redactor, Verdicts, Window};
+use worker_plugin::{Fault, Hit, Prefilter, Redactor, ScanNeeds, Verdicts, Window};
 
 use crate::anchors::{self, Anchor, Own, Target};
 use crate::class::base64;
@@ -46,7 +46,7 @@ impl Redactor for Secrets {
         })
     }
 
-    fn appetite(&self) -> Appetite {
+    fn needs(&self) -> ScanNeeds {
         let mut groups: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
         let own = self.own.iter().flat_map(Own::all);
         for anchor in anchors::builtin().iter().copied().chain(own) {
@@ -56,7 +56,7 @@ impl Redactor for Secrets {
                 .or_default()
                 .push(String::from_utf8_lossy(anchor.literal).to_ascii_lowercase());
         }
-        Appetite {
+        ScanNeeds {
             lookahead: LOOKAHEAD as u32 + 1024,
             context: LOOKBEHIND as u32,
             prefilters: groups

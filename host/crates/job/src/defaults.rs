@@ -144,7 +144,8 @@ fn from_work_dir(top: &Path, work_dir: &Path, cwd: Option<&Path>) -> PathBuf {
     path
 }
 
-/// Whether the plugins that the checks name are there and take the settings given. Opens them.
+/// Tries whether the plugins that the checks name, and those that the operator requires, are there and take their settings.
+/// Opens them.
 ///
 /// # Errors
 /// The first one that cannot be used, by its place in the job's own list, or as the operator's.
@@ -171,6 +172,12 @@ pub(super) fn try_plugins(
         plugin
             .accepts(&check.settings)
             .map_err(|error| refuse("settings", error))?;
+    }
+    for name in plugins.standing_checks() {
+        let accepted = plugins
+            .check(name)
+            .and_then(|plugin| plugin.accepts(&serde_json::Value::Null));
+        accepted.map_err(|error| Refusal::new(format!("the operator's check {name:?}"), error))?;
     }
     Ok(())
 }

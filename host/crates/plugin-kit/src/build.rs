@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use wit_component::ComponentEncoder;
 
 use super::lock;
-use plugins::engine::digest;
+use plugins::digest;
 use plugins::manifest::{self, Manifest};
 
 /// Rust's target for components without WASI.

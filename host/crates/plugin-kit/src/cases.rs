@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use gateway::wire::{Reply, Sse};
-use plugins::check::{Change, ChangedFile, Command, Output, ReadError, Snapshot};
-use plugins::loaded::Cost;
+use plugins::check::{Change, ChangedFile, Command, LinePage, Output, ReadError, Side, Snapshot};
 use plugins::manifest::Manifest;
 use plugins::summarizer::{Content, Request};
-use plugins::{Engine, Kind, PluginError, PluginSet};
+use plugins::{Cost, Engine, Kind, PluginError, PluginSet};
 use redact::{KnownValues, Redactor, ScannerSource};
+use workspace::{ChangedLines, LineSide};
 
 /// How one case went.
 #[derive(Debug, Clone)]
@@ -556,11 +556,13 @@ impl MadeUp {
             file.after.as_deref().unwrap_or(""),
         );
         let diff = similar::TextDiff::from_lines(before, after);
-        Some(
-            diff.unified_diff()
-                .header(&format!("a/{path}"), &format!("b/{path}"))
-                .to_string(),
-        )
+        let name = |side: &str, text: &Option<String>| match text {
+            Some(_) => format!("{side}/{path}"),
+            None => "/dev/null".to_owned(),
+        };
+        let (old, new) = (name("a", &file.before), name("b", &file.after));
+        let hunks = diff.unified_diff().header(&old, &new).to_string();
+        Some(format!("diff --git a/{path} b/{path}\n{hunks}"))
     }
 }
 
@@ -619,9 +621,27 @@ impl Snapshot for MadeUp {
         self.diff(None).map_or(0, |diff| diff.len() as u64)
     }
 
+    fn changed_lines(
+        &self,
+        path: &str,
+        side: Side,
+        after: u64,
+        max_bytes: u32,
+    ) -> Result<LinePage, ReadError> {
+        let file = self.case.changed.get(path).ok_or(ReadError::NotGranted)?;
+        let bytes = |text: &Option<String>| text.clone().map(String::into_bytes);
+        let side = match side {
+            Side::Added => LineSide::Added,
+            Side::Removed => LineSide::Removed,
+        };
+        // As the host has them.
+        let lines = ChangedLines::between(bytes(&file.before), bytes(&file.after), side);
+        LinePage::of(lines.after(after), max_bytes)
+    }
+
     fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
         match path {
-            Some(path) => self.file_diff(path).ok_or(ReadError::NotFound),
+            Some(path) => self.file_diff(path).ok_or(ReadError::NotGranted),
             None => Ok(self
                 .case
                 .changed

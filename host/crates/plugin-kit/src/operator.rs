@@ -1,5 +1,6 @@
 //! The operator's part of the configuration, edited with comments kept.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, DocumentMut, Item, Table, value};
@@ -176,10 +177,14 @@ impl Operator {
         let temporary = self
             .file
             .with_extension(format!("{}.tmp", std::process::id()));
-        let written = std::fs::write(&temporary, format!("{}{}", self.lead, self.document));
-        if let (Ok(()), Ok(metadata)) = (&written, std::fs::metadata(&self.file)) {
-            let _ = std::fs::set_permissions(&temporary, metadata.permissions());
-        }
+        let written = write_private(&temporary, &format!("{}{}", self.lead, self.document));
+        // A new file is the user's alone: keys may be written into it. One that is there keeps its mode.
+        let written = match std::fs::metadata(&self.file) {
+            Ok(metadata) => {
+                written.and_then(|()| std::fs::set_permissions(&temporary, metadata.permissions()))
+            }
+            Err(_) => written,
+        };
         written
             .and_then(|()| std::fs::rename(&temporary, &self.file))
             .map_err(|error| {
@@ -224,6 +229,15 @@ impl Operator {
             what: what.to_owned(),
         }
     }
+}
+
+/// Writes a file that only this user can read.
+fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)?.write_all(text.as_bytes())
 }
 
 #[cfg(test)]
@@ -272,5 +286,24 @@ mod tests {
         assert_eq!(operator.remove("todo").unwrap(), None);
         operator.save().unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_file_is_private_and_an_old_one_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        let save = || {
+            let mut operator = Operator::open(&file).unwrap();
+            operator.enable("scope", true).unwrap();
+            operator.save().unwrap();
+        };
+        save();
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        save();
+        assert_eq!(mode(), 0o640);
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{VENDORED, lock};
 use plugins::Kind;
-use plugins::settings::is_name;
+use plugins::is_name;
 
 /// What a plugin is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

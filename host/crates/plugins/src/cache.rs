@@ -50,7 +50,8 @@ impl Cache {
         let component = compile()?;
         let stored = lock.and_then(|_lock| {
             let code = component.serialize().map_err(io::Error::other)?;
-            store(&self.folder, &file, &code)
+            store(&self.folder, &file, &code)?;
+            bound(&self.folder, &file, MOST)
         });
         if let Err(error) = stored {
             tracing::warn!(cache = %self.folder.display(), "the compiled plugin is not kept: {error}");
@@ -85,11 +86,40 @@ pub fn unused_compiled(cache_dir: &Path, before: SystemTime) -> Vec<PathBuf> {
         .map(|entry| entry.path())
         .filter(|path| {
             let kind = path.extension().and_then(|kind| kind.to_str());
-            matches!(kind, Some("cwasm" | "lock" | "tmp"))
+            matches!(kind, Some("cwasm" | "json" | "lock" | "tmp"))
         })
         .collect();
     unused.sort();
     unused
+}
+
+/// The most bytes of compiled code that are kept; the bundled plugins have about 20 MiB, an interpreter of Python 40.
+const MOST: u64 = 256 << 20;
+
+/// Removes the compiled code that was used the longest ago, until the rest has no more than `most` bytes; never `new`. What
+/// is removed while another process runs it stays until that process ends.
+fn bound(folder: &Path, new: &Path, most: u64) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)?.flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|kind| kind == "cwasm")
+            && let Ok(file) = entry.metadata()
+        {
+            // Not every system notes when a file was read.
+            let used = file.accessed().ok().max(file.modified().ok());
+            files.push((path == new, used, file.len(), path));
+        }
+    }
+    let mut size = files.iter().map(|(_, _, size, _)| size).sum::<u64>();
+    files.sort();
+    for (is_new, _, bytes, path) in files {
+        if size <= most || is_new {
+            break;
+        }
+        fs::remove_file(path)?;
+        size -= bytes;
+    }
+    Ok(())
 }
 
 /// The cached component, if there is one that may be trusted and that this engine takes.
@@ -222,5 +252,33 @@ mod tests {
             32,
             "nothing is left beside"
         );
+    }
+
+    #[test]
+    fn what_was_used_the_longest_ago_goes_first_and_what_is_new_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        for (name, age) in [
+            ("a.cwasm", 30),
+            ("b.cwasm", 20),
+            ("c.cwasm", 10),
+            ("note.json", 90),
+        ] {
+            let file = File::create(place(name)).unwrap();
+            file.set_len(100).unwrap();
+            let when = SystemTime::now() - std::time::Duration::from_secs(age);
+            let times = fs::FileTimes::new().set_accessed(when).set_modified(when);
+            file.set_times(times).unwrap();
+        }
+        let left = || {
+            let names = fs::read_dir(folder.path()).unwrap().flatten();
+            let mut names: Vec<_> = names.map(|entry| entry.file_name()).collect();
+            names.sort();
+            names
+        };
+        bound(folder.path(), &place("c.cwasm"), 200).unwrap();
+        assert_eq!(left(), ["b.cwasm", "c.cwasm", "note.json"]);
+        bound(folder.path(), &place("b.cwasm"), 0).unwrap();
+        assert_eq!(left(), ["b.cwasm", "note.json"]);
     }
 }

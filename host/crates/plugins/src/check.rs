@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::Limits;
+
 /// What a check may know about one job. Paths are relative to the job's working directory, with `/`; a change elsewhere
 /// begins with `../`; bytes that are not UTF-8 appear escaped, and the same text reads the file.
 pub trait Snapshot: Send + Sync {
@@ -20,10 +22,24 @@ pub trait Snapshot: Send + Sync {
     /// Bytes of the whole unified diff.
     fn diff_size(&self) -> u64;
 
-    /// Unified diff of one file, or of all. The host cuts it at 16 MiB.
+    /// Lines of a changed file that the job added or removed, those behind the line `after` (0: from the first one on).
+    /// [`LinePage::of`] makes a page.
     ///
     /// # Errors
-    /// [`ReadError::NotFound`] when the file did not change.
+    /// [`ReadError::NotGranted`] for a file that did not change, [`ReadError::Io`] when its content was not kept.
+    fn changed_lines(
+        &self,
+        path: &str,
+        side: Side,
+        after: u64,
+        max_bytes: u32,
+    ) -> Result<LinePage, ReadError>;
+
+    /// Unified diff of one file, or of all: whole, or not at all.
+    ///
+    /// # Errors
+    /// [`ReadError::NotFound`] when the file did not change, [`ReadError::TooLarge`] when the diff has more than
+    /// [`Limits::READ`](crate::Limits::READ) bytes.
     fn diff(&self, path: Option<&str>) -> Result<String, ReadError>;
 
     /// At most `len` bytes of a changed file as it is now, from `offset`; fewer at its end.
@@ -139,6 +155,66 @@ pub enum Output {
     Stderr,
 }
 
+/// A side of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Lines that were not there before the job.
+    Added,
+    /// Lines that are not there any more.
+    Removed,
+}
+
+/// A line of a changed file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedLine {
+    /// Counted from 1, in the file after the job for an added line, before it for a removed one.
+    pub number: u64,
+    /// Without its end.
+    pub text: Vec<u8>,
+}
+
+/// Some of the changed lines of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinePage {
+    /// In the order of the file.
+    pub lines: Vec<ChangedLine>,
+    /// There are further ones.
+    pub more: bool,
+}
+
+impl LinePage {
+    /// What a line of a page costs besides its text: the record, and what allocators add.
+    const LINE: usize = 32;
+
+    /// The first of these lines that together have about `max_bytes`, and at least one.
+    ///
+    /// # Errors
+    /// [`ReadError::TooLarge`] when the first line alone is longer than one read may give.
+    pub fn of<'a>(
+        lines: impl Iterator<Item = (u64, &'a [u8])>,
+        max_bytes: u32,
+    ) -> Result<Self, ReadError> {
+        let mut page = LinePage::default();
+        let mut left = u64::from(max_bytes).min(Limits::READ);
+        for (number, text) in lines {
+            let cost = (text.len() + Self::LINE) as u64;
+            if cost > left && !page.lines.is_empty() {
+                page.more = true;
+                break;
+            }
+            if text.len() as u64 > Limits::READ {
+                return Err(ReadError::TooLarge(Limits::READ));
+            }
+            left = left.saturating_sub(cost);
+            page.lines.push(ChangedLine {
+                number,
+                text: text.to_vec(),
+            });
+        }
+        Ok(page)
+    }
+}
+
 /// Why a check cannot read something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadError {
@@ -146,6 +222,8 @@ pub enum ReadError {
     NotFound,
     /// The check may not see it.
     NotGranted,
+    /// It is longer than one read may give; the limit in bytes.
+    TooLarge(u64),
     /// It could not be read; a clause.
     Io(String),
 }
@@ -191,4 +269,39 @@ pub struct Report {
     pub summary: String,
     /// What it found.
     pub findings: Vec<Finding>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_page_has_about_as_much_as_was_asked_for_and_at_least_a_line() {
+        let texts: [&[u8]; 3] = [b"first", &[b'x'; 200], b"last"];
+        let lines = || {
+            let numbered = texts.iter().enumerate();
+            numbered.map(|(at, text)| (at as u64 + 1, *text))
+        };
+        for (max_bytes, skip, numbers, more) in [
+            (1000, 0, vec![1, 2, 3], false),
+            (300, 0, vec![1, 2], true),
+            (0, 0, vec![1], true),
+            (0, 1, vec![2], true),
+            (0, 2, vec![3], false),
+            (0, 3, vec![], false),
+            (u32::MAX, 0, vec![1, 2, 3], false),
+        ] {
+            let page = LinePage::of(lines().skip(skip), max_bytes).unwrap();
+            let given: Vec<_> = page.lines.iter().map(|line| line.number).collect();
+            assert_eq!((given, page.more), (numbers, more), "{max_bytes} {skip}");
+        }
+        let long = vec![b'x'; usize::try_from(Limits::READ).unwrap() + 1];
+        let behind = [(1, b"short".as_slice()), (2, &long)];
+        assert!(LinePage::of(behind.into_iter(), u32::MAX).unwrap().more);
+        assert_eq!(
+            LinePage::of(behind.into_iter().skip(1), u32::MAX),
+            Err(ReadError::TooLarge(Limits::READ))
+        );
+    }
 }

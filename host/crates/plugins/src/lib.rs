@@ -11,21 +11,22 @@ pub mod check;
 mod complexity;
 mod config;
 mod convert;
-pub mod engine;
+mod engine;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod grants;
 mod host;
 mod instance;
+mod kind;
 mod limits;
-pub mod loaded;
+mod loaded;
 mod log;
 pub mod manifest;
 mod ready;
 mod schema;
 mod set;
-pub mod settings;
+mod settings;
 mod source;
 pub mod summarizer;
 mod v0_1;
@@ -34,49 +35,12 @@ pub use bundled::{BUNDLED, Bundled};
 pub use cache::unused_compiled;
 pub use check::Snapshot;
 pub use config::{Config, Place};
-pub use engine::Engine;
+pub use engine::{Engine, digest};
 pub use error::{PluginError, Stage};
+pub use kind::Kind;
 pub use limits::Limits;
 pub use loaded::{Cost, Info};
 pub use ready::{CheckPlugin, DialectPlugin, RedactorPlugin, SummarizerPlugin, Translation};
+pub use schema::faults as schema_faults;
 pub use set::{Inspection, Listed, PluginSet};
-pub use settings::{Entry, PLUGIN_MAX_BYTES, PluginSettings};
-
-/// What a plugin does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// Passes or fails a job.
-    Check,
-    /// Shortens long output.
-    Summarizer,
-    /// Finds secrets.
-    Redactor,
-    /// Speaks one gateway's form of chat completions.
-    Dialect,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Kind; 4] = [Kind::Check, Kind::Summarizer, Kind::Redactor, Kind::Dialect];
-
-    /// The word for it, in manifests, messages and the names of WIT interfaces.
-    pub fn word(self) -> &'static str {
-        match self {
-            Kind::Check => "check",
-            Kind::Summarizer => "summarizer",
-            Kind::Redactor => "redactor",
-            Kind::Dialect => "dialect",
-        }
-    }
-
-    /// The kind of that word.
-    pub fn from_word(word: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.word() == word)
-    }
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.word())
-    }
-}
+pub use settings::{Entry, PLUGIN_MAX_BYTES, PluginSettings, is_name};

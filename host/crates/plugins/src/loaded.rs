@@ -129,6 +129,11 @@ impl Loaded {
         Ok(())
     }
 
+    /// Returns true if the manifest or the operator set anything.
+    pub(super) fn has_settings(&self) -> bool {
+        !self.config.values().is_empty()
+    }
+
     /// Whether the operator's settings fit, as far as they go: what is missing may come with the job.
     pub(super) fn settings_so_far(&self) -> Result<(), PluginError> {
         self.fits(&self.config, Extent::SoFar)

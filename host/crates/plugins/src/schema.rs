@@ -1,5 +1,5 @@
 //! Settings against a plugin's JSON Schema: the keywords that settings need, each violation a sentence with the key.
-//! A keyword that is not known here is left to the plugin itself.
+//! `plugin build` refuses a schema with a keyword that is not known here ([`faults`]): it would be no rule.
 
 use serde_json::Value;
 
@@ -36,6 +36,101 @@ pub(super) enum Extent {
 /// The first violation.
 pub(super) fn check(schema: &Value, value: &Value, extent: Extent) -> Result<(), Violation> {
     at(schema, value, "", extent)
+}
+
+/// Keywords with an effect here.
+const RULES: [&str; 13] = [
+    "type",
+    "enum",
+    "const",
+    "required",
+    "properties",
+    "additionalProperties",
+    "items",
+    "minItems",
+    "maxItems",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+];
+
+/// Keywords for readers.
+const WORDS: [&str; 9] = [
+    "$schema",
+    "$id",
+    "$comment",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "deprecated",
+    "pattern",
+];
+
+/// Everything in a plugin's settings schema that would silently be no rule: a keyword that is not known here, a type that
+/// JSON does not have, a pattern that is none.
+pub fn faults(schema: &str) -> Vec<String> {
+    let schema = match serde_json::from_str(schema) {
+        Ok(schema) => schema,
+        Err(error) => return vec![format!("it is no JSON: {error}")],
+    };
+    let mut found = Vec::new();
+    faults_at(&schema, "", &mut found);
+    found
+}
+
+fn faults_at(schema: &Value, key: &str, found: &mut Vec<String>) {
+    let place = if key.is_empty() { "at the top" } else { key };
+    let rules = match schema {
+        Value::Object(rules) => rules,
+        Value::Bool(_) => return,
+        other => {
+            found.push(format!(
+                "{place}: a schema is an object, not {}",
+                kind_of(other)
+            ));
+            return;
+        }
+    };
+    for (keyword, rule) in rules {
+        if !RULES.contains(&keyword.as_str()) && !WORDS.contains(&keyword.as_str()) {
+            found.push(format!(
+                "{place}: {keyword:?} has no effect here; there are: {}, pattern",
+                RULES.join(", ")
+            ));
+        }
+        match (keyword.as_str(), rule) {
+            ("properties", Value::Object(properties)) => {
+                for (name, schema) in properties {
+                    faults_at(schema, &join(key, name), found);
+                }
+            }
+            ("items", schema) => faults_at(schema, &format!("{key}[]"), found),
+            ("additionalProperties", schema) => faults_at(schema, &join(key, "*"), found),
+            ("type", kinds) => {
+                let kinds = kinds
+                    .as_array()
+                    .map_or(std::slice::from_ref(kinds), Vec::as_slice);
+                for kind in kinds.iter().filter(|kind| !is_type(kind)) {
+                    found.push(format!("{place}: there is no type {kind}"));
+                }
+            }
+            ("pattern", Value::String(pattern)) => {
+                if let Err(error) = regex::Regex::new(pattern) {
+                    found.push(format!("{place}: pattern {pattern:?}: {error}"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_type(kind: &Value) -> bool {
+    const TYPES: [&str; 7] = [
+        "null", "boolean", "string", "array", "object", "number", "integer",
+    ];
+    kind.as_str().is_some_and(|kind| TYPES.contains(&kind))
 }
 
 fn at(schema: &Value, value: &Value, key: &str, extent: Extent) -> Result<(), Violation> {
@@ -273,5 +368,60 @@ mod tests {
             let violation = check(&schema, &settings, Extent::Whole).unwrap_err();
             assert_eq!(violation.to_string(), says);
         }
+    }
+
+    #[test]
+    fn a_keyword_without_effect_is_a_fault_of_the_schema() {
+        let rows = [
+            (
+                json!({"type": "object", "properties": {"a": {"type": "string"}}}),
+                vec![],
+            ),
+            (
+                json!({"oneOf": []}),
+                vec!["at the top: \"oneOf\" has no effect here"],
+            ),
+            (
+                json!({"properties": {"a": {"items": {"format": "uri", "type": "text"}}}}),
+                vec![
+                    "a[]: \"format\" has no effect here",
+                    "a[]: there is no type \"text\"",
+                ],
+            ),
+            (
+                json!({"additionalProperties": {"pattern": "("}}),
+                vec!["*: pattern \"(\": regex parse error"],
+            ),
+            (
+                json!({"items": 3}),
+                vec!["[]: a schema is an object, not number"],
+            ),
+        ];
+        for (schema, expected) in rows {
+            let found = faults(&schema.to_string());
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            for (found, expected) in found.iter().zip(expected) {
+                assert!(found.starts_with(expected), "{found}");
+            }
+        }
+        assert!(faults("{")[0].starts_with("it is no JSON"));
+    }
+
+    #[test]
+    fn the_bundled_schemas_have_no_fault() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../plugins");
+        let mut seen = 0;
+        for plugin in std::fs::read_dir(folder).unwrap().flatten() {
+            let file = plugin.path().join("src/settings.schema.json");
+            if let Ok(schema) = std::fs::read_to_string(&file) {
+                assert!(
+                    faults(&schema).is_empty(),
+                    "{file:?}: {:?}",
+                    faults(&schema)
+                );
+                seen += 1;
+            }
+        }
+        assert!(seen > 3);
     }
 }

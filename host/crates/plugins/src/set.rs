@@ -286,6 +286,16 @@ impl PluginSet {
         })
     }
 
+    /// The plugins that were asked for and can be used, ordered by name: which component each one is, and which bytes.
+    pub fn used(&self) -> Vec<Info> {
+        let loaded = self.inner.slots.values();
+        let loaded = loaded.filter_map(|slot| slot.loaded.get()?.as_ref().ok());
+        loaded
+            .filter(|ready| ready.cost().calls > 0)
+            .map(|ready| ready.info().clone())
+            .collect()
+    }
+
     /// What a plugin's calls cost so far.
     pub fn cost(&self, name: &str) -> Cost {
         let ready = self
@@ -455,10 +465,9 @@ impl PluginSet {
         }
     }
 
-    /// Every redactor: the bundled ones, those listed in `redact`, and every entry that is known to be one, but for those
-    /// that the operator switched off. One that cannot be used stays in the list and fails each time, so that text is
-    /// withheld.
-    pub fn redactors(&self) -> Vec<Arc<dyn ScannerSource>> {
+    /// Names of the redactors: the bundled ones, those listed in `redact`, and every entry that is known to be one, but for
+    /// those that the operator switched off.
+    fn redactor_names(&self) -> Vec<&str> {
         let bundled = BUNDLED
             .iter()
             .filter(|bundled| bundled.kind == Kind::Redactor)
@@ -482,6 +491,11 @@ impl PluginSet {
                 names.push(name);
             }
         }
+        names
+    }
+
+    /// Every redactor. One that cannot be used stays in the list and fails each time, so that text is withheld.
+    pub fn redactors(&self) -> Vec<Arc<dyn ScannerSource>> {
         let source = |name: &str| -> Arc<dyn ScannerSource> {
             match self.redactor(name) {
                 Ok(redactor) => redactor,
@@ -491,7 +505,18 @@ impl PluginSet {
                 }
             }
         };
-        names.into_iter().map(source).collect()
+        self.redactor_names().into_iter().map(source).collect()
+    }
+
+    /// Tries every redactor: one that cannot be used withholds all text, so that no job is worth beginning.
+    ///
+    /// # Errors
+    /// The first that cannot be used.
+    pub fn try_redactors(&self) -> Result<(), PluginError> {
+        for name in self.redactor_names() {
+            self.redactor(name)?.try_start()?;
+        }
+        Ok(())
     }
 
     /// The dialect for a gateway: the plugin or preset whose pattern fixes most of the URL, else `openai`; with the pattern

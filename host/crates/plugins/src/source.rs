@@ -120,11 +120,16 @@ impl Source {
             .ok_or_else(|| refuse(Stage::Start, "is still in use".to_owned(), String::new()))?
             .introduce(described)?;
         // The operator's settings are looked at here, so that a fault in them shows at once. A check may get what it needs
-        // only with the job: what is missing, and what the plugin itself says, is left until they are whole.
-        if plugin.loaded.info.kind == Kind::Check {
-            plugin.loaded.settings_so_far()?;
-        } else {
+        // only with the job: without what its schema requires, what the plugin itself says is left until they are whole.
+        if plugin.loaded.info.kind != Kind::Check {
             plugin.validate(plugin.loaded.config(None)?)?;
+        } else {
+            plugin.loaded.settings_so_far()?;
+            if plugin.loaded.has_settings()
+                && let Ok(config) = plugin.loaded.config(None)
+            {
+                plugin.validate(config)?;
+            }
         }
         Ok(plugin)
     }

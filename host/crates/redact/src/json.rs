@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Redactor;
 use super::redacted::Redacted;
+use super::stream::WITHHELD;
 
 /// A JSON value in which every string has been through redaction.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -142,7 +143,7 @@ impl Cutter<'_> {
             Value::Object(members) => {
                 let mut cut = Map::with_capacity(members.len());
                 for (name, member) in members {
-                    let mut name = self.string(name);
+                    let mut name = self.name(name);
                     // Two names may look alike once they are cut; neither member may get lost.
                     while cut.contains_key(&name) {
                         name.push('\'');
@@ -153,6 +154,22 @@ impl Cutter<'_> {
                 Value::Object(cut)
             }
         }
+    }
+
+    /// A member's name. Where text is withheld because a scanner fails, its value goes and the name stays, or nobody could
+    /// read the record; what is known to be secret goes from it all the same.
+    fn name(&mut self, name: String) -> String {
+        let place = self.leaves.clone().next().unwrap_or_default();
+        let mut ranges = self.ranges.iter();
+        let withheld = ranges.any(|(range, label)| {
+            label == WITHHELD && range.start < place.end && place.start < range.end
+        });
+        if !withheld {
+            return self.string(name);
+        }
+        self.leaves.next();
+        let known = self.redactor.without_scanners();
+        known.text(&name).to_string()
     }
 
     fn string(&mut self, string: String) -> String {

@@ -31,7 +31,7 @@ pub use known::KnownValues;
 pub use log_mask::LogMask;
 pub use marked::Marked;
 pub use redacted::Redacted;
-pub use scanner::{Appetite, Hit, Prefilter, ScanError, Scanner, ScannerSource, Verdicts, Window};
+pub use scanner::{Hit, Prefilter, ScanError, ScanNeeds, Scanner, ScannerSource, Verdicts, Window};
 pub use stream::RedactStream;
 
 use known::KnownPatterns;
@@ -66,6 +66,14 @@ impl Redactor {
         Self {
             known: Arc::new(KnownPatterns::compile(&all)),
             scanners: Arc::clone(&self.scanners),
+        }
+    }
+
+    /// The known values alone.
+    fn without_scanners(&self) -> Self {
+        Self {
+            known: Arc::clone(&self.known),
+            scanners: Arc::default(),
         }
     }
 
@@ -135,7 +143,7 @@ impl std::fmt::Debug for Redactor {
 /// A scanner's source with what is worth keeping between streams.
 struct Slot {
     source: Arc<dyn ScannerSource>,
-    /// The compiled prefilter, known once the first instance has told its appetite.
+    /// The compiled prefilter, known once the first instance has told its needs.
     windows: OnceLock<Option<Windows>>,
     /// For so many windows the prefilter is left out.
     dense: AtomicU32,
@@ -190,9 +198,9 @@ impl Slot {
         }
     }
 
-    fn windows(&self, appetite: &Appetite) -> Option<&Windows> {
+    fn windows(&self, needs: &ScanNeeds) -> Option<&Windows> {
         self.windows
-            .get_or_init(|| Windows::compile(appetite))
+            .get_or_init(|| Windows::compile(needs))
             .as_ref()
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::scanner::Appetite;
+use super::scanner::ScanNeeds;
 
 /// A compiled prefilter.
 pub(super) struct Windows {
@@ -17,10 +17,10 @@ pub(super) struct Windows {
 
 impl Windows {
     /// None where the scanner must see every byte, or declares literals that cannot be compiled.
-    pub(super) fn compile(appetite: &Appetite) -> Option<Self> {
+    pub(super) fn compile(needs: &ScanNeeds) -> Option<Self> {
         let mut patterns: Vec<&str> = Vec::new();
         let mut margins = Vec::new();
-        for group in &appetite.prefilter {
+        for group in &needs.prefilter {
             for literal in &group.literals {
                 if literal.is_empty() {
                     return None;
@@ -33,7 +33,7 @@ impl Windows {
             return None;
         }
         // One automaton for all groups: looking at more text than asked for changes nothing.
-        let ignore_case = appetite.prefilter.iter().any(|group| group.ignore_case);
+        let ignore_case = needs.prefilter.iter().any(|group| group.ignore_case);
         let literals = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
             .ascii_case_insensitive(ignore_case)

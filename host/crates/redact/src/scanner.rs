@@ -15,14 +15,14 @@ pub trait ScannerSource: Send + Sync {
 /// One instance of a scanner.
 pub trait Scanner: Send {
     /// What the scanner needs to see; does not change over the life of an instance.
-    fn appetite(&self) -> &Appetite;
+    fn needs(&self) -> &ScanNeeds;
 
     /// Finds secrets in one window.
     ///
     /// The answer must be a function of the text alone, not of how it was cut into windows, and nothing is remembered
     /// between calls. That holds for a scanner of this shape: it acts on *anchors* (the literals of its prefilter, say),
-    /// skips those that begin before [`Window::decided`], judges each by at most [`Appetite::context`] bytes before and
-    /// [`Appetite::lookahead`] bytes after its start, and puts `settled` before the first anchor that it could not judge
+    /// skips those that begin before [`Window::decided`], judges each by at most [`ScanNeeds::context`] bytes before and
+    /// [`ScanNeeds::lookahead`] bytes after its start, and puts `settled` before the first anchor that it could not judge
     /// yet, never between an anchor and the beginning of its hits.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ pub struct Hit {
 
 /// What a scanner needs to see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Appetite {
+pub struct ScanNeeds {
     /// The most bytes from the start of an anchor to the last byte that decides about it. At most 49,152: it bounds what
     /// the host holds back.
     pub lookahead: usize,
@@ -87,10 +87,10 @@ pub struct Prefilter {
     pub after: usize,
 }
 
-impl Appetite {
-    /// The most that [`Appetite::lookahead`] may be.
+impl ScanNeeds {
+    /// The most that [`ScanNeeds::lookahead`] may be.
     pub const MAX_LOOKAHEAD: usize = 48 * 1024;
-    /// The most that [`Appetite::context`] may be.
+    /// The most that [`ScanNeeds::context`] may be.
     pub const MAX_CONTEXT: usize = 16 * 1024;
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::redacted::Redacted;
-use super::scanner::{Appetite, Scanner, Verdicts, Window};
+use super::scanner::{ScanNeeds, Scanner, Verdicts, Window};
 use super::strip::{Removed, Stripper};
 use super::{Redactor, Slot};
 
@@ -125,7 +125,7 @@ const WORTH_A_PREFILTER: usize = 8 * 1024;
 /// Failures after which a scanner is not started again for this stream.
 const MAX_FAILURES: u32 = 3;
 /// Stands for text that a scanner should have seen and did not.
-const WITHHELD: &str = "withheld";
+pub(crate) const WITHHELD: &str = "withheld";
 
 /// Stripping, scanning, uniting, cutting. Offsets are those of the seen stream.
 pub(super) struct Core {
@@ -397,7 +397,7 @@ impl Core {
         if lane.scanner.is_none() && lane.failures < MAX_FAILURES {
             match slot.take() {
                 Ok(scanner) => {
-                    lane.context = scanner.appetite().context.min(Appetite::MAX_CONTEXT);
+                    lane.context = scanner.needs().context.min(ScanNeeds::MAX_CONTEXT);
                     lane.scanner = Some(scanner);
                 }
                 Err(error) => {
@@ -535,7 +535,7 @@ impl Core {
         let needed = self
             .lanes
             .iter()
-            .map(|lane| lane.settled.saturating_sub(Appetite::MAX_CONTEXT as u64))
+            .map(|lane| lane.settled.saturating_sub(ScanNeeds::MAX_CONTEXT as u64))
             .fold(self.known_settled.min(self.emitted), u64::min);
         let count = self.at(needed);
         if count >= STEP {
@@ -553,9 +553,9 @@ fn look(
     decided: usize,
     last: bool,
 ) -> Result<Verdicts, String> {
-    let lookahead = scanner.appetite().lookahead.min(Appetite::MAX_LOOKAHEAD);
+    let lookahead = scanner.needs().lookahead.min(ScanNeeds::MAX_LOOKAHEAD);
     let windows = if text.len() - decided >= WORTH_A_PREFILTER && !slot.sees_most() {
-        slot.windows(scanner.appetite())
+        slot.windows(scanner.needs())
     } else {
         None
     };

@@ -433,7 +433,7 @@ fn one(
         short(&ids.0),
         short(&ids.1)
     ));
-    let (old_lines, new_lines) = (lines(&old), lines(&new));
+    let (old_lines, new_lines) = (split_lines(&old), split_lines(&new));
     if old_lines.is_empty() && new_lines.is_empty() {
         out.head.extend(head.bytes());
         return;
@@ -495,7 +495,7 @@ fn short(id: &str) -> &str {
 }
 
 fn similarity(old: &[u8], new: &[u8]) -> usize {
-    let (old, new) = (lines(old), lines(new));
+    let (old, new) = (split_lines(old), split_lines(new));
     let mut counts = std::collections::HashMap::new();
     for line in &old {
         *counts.entry(*line).or_insert(0usize) += line.len();
@@ -512,7 +512,7 @@ fn similarity(old: &[u8], new: &[u8]) -> usize {
 }
 
 /// Lines as git has them: each ends with its newline, and nothing else ends one.
-fn lines(bytes: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn split_lines(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split_inclusive(|byte| *byte == b'\n').collect()
 }
 

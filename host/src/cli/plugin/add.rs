@@ -1,11 +1,10 @@
 //! `plugin add`, `remove`, `enable`, `disable`: the operator's entries.
-#![allow(clippy::print_stdout)]
 
 use std::path::Path;
 
 use super::{Failure, config_file, engine, plugin_settings, shown};
 use plugin_kit::operator::{NewEntry, Operator};
-use plugins::{Kind, PluginSet};
+use plugins::{Info, Kind, PluginSet};
 use settings::Settings;
 
 /// What is to be added, and how.
@@ -15,6 +14,7 @@ pub(super) struct Wish<'a> {
     pub(super) name: Option<&'a str>,
     pub(super) grants: &'a [String],
     pub(super) every_job: bool,
+    pub(super) replace: bool,
 }
 
 pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure> {
@@ -34,6 +34,9 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
         .into());
     }
     let name = wish.name.unwrap_or(&info.own_name);
+    if !wish.replace {
+        not_another(settings, name, info)?;
+    }
     let missing = seen
         .wants
         .iter()
@@ -77,24 +80,54 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
         every_job: wish.every_job,
     })?;
     operator.save()?;
-    println!(
+    say!(
         "added {name} {} ({}) to {}",
         info.version,
         info.kind,
         shown(&config)
     );
     match info.kind {
-        Kind::Check if wish.every_job => println!("every job must pass it from now on"),
-        Kind::Check => println!(
+        Kind::Check if wish.every_job => say!("every job must pass it from now on"),
+        Kind::Check => say!(
             "a job asks for it with {{\"name\": \"{name}\", \"plugin\": \"{name}\"}} in checks"
         ),
-        Kind::Redactor => println!("all text goes through it from now on"),
-        Kind::Dialect => println!(
-            "it is used for the gateways that it recognizes, or with WORKER_DIALECT={name}"
-        ),
-        Kind::Summarizer => println!("it is asked first to shorten the output of checks that fail"),
+        Kind::Redactor => say!("all text goes through it from now on"),
+        Kind::Dialect => {
+            say!("it is used for the gateways that it recognizes, or with WORKER_DIALECT={name}")
+        }
+        Kind::Summarizer => say!("it is asked first to shorten the output of checks that fail"),
     }
     Ok(true)
+}
+
+/// Refuses a name that another plugin has: a check that every job must pass would be gone without a word. A newer version
+/// of the same plugin takes its place as it should.
+fn not_another(settings: &Settings, name: &str, new: &Info) -> Result<(), Failure> {
+    let set = PluginSet::load(&engine(settings)?, &plugin_settings(settings, None));
+    let Some(listed) = set.list().into_iter().find(|listed| listed.name == name) else {
+        return Ok(());
+    };
+    let same = match set.info(name) {
+        Ok(old) => old.own_name == new.own_name && old.kind == new.kind,
+        // Of one that does not load only the names can be compared.
+        Err(_) => new.own_name == name && listed.kind.is_none_or(|kind| kind == new.kind),
+    };
+    if same {
+        return Ok(());
+    }
+    let what = match (
+        set.standing_checks().iter().any(|check| check == name),
+        listed.bundled,
+    ) {
+        (true, _) => "a check that every job must pass",
+        (false, true) => "a bundled plugin",
+        (false, false) => "an installed plugin",
+    };
+    Err(format!(
+        "{name} is the name of {what}, and {} is another; give it a name of its own with --name, or add --replace",
+        new.own_name
+    )
+    .into())
 }
 
 /// Whether a wish is among what was granted.
@@ -127,7 +160,7 @@ pub(super) fn remove(settings: &Settings, name: &str) -> Result<bool, Failure> {
                 .join(format!("{name}.wasm")),
         );
     }
-    println!("removed {name} from {}", shown(&config));
+    say!("removed {name} from {}", shown(&config));
     Ok(true)
 }
 
@@ -145,6 +178,6 @@ pub(super) fn enable(settings: &Settings, name: &str, enabled: bool) -> Result<b
     let mut operator = Operator::open(&config)?;
     operator.enable(name, enabled)?;
     operator.save()?;
-    println!("{name} is {}", if enabled { "in use" } else { "not used" });
+    say!("{name} is {}", if enabled { "in use" } else { "not used" });
     Ok(true)
 }

@@ -1,5 +1,4 @@
 //! `plugin inspect`.
-#![allow(clippy::print_stdout)]
 
 use std::path::Path;
 
@@ -32,11 +31,11 @@ fn print(seen: &Inspection) {
         limits,
         ..
     } = seen;
-    println!("{} {}: {}", info.own_name, info.version, info.summary);
-    println!("  kind      {}", info.kind);
-    println!("  made for  worker:plugin {}", info.api);
-    println!("  size      {}", size(info.size));
-    println!("  sha256    {}", info.sha256);
+    say!("{} {}: {}", info.own_name, info.version, info.summary);
+    say!("  kind      {}", info.kind);
+    say!("  made for  worker:plugin {}", info.api);
+    say!("  size      {}", size(info.size));
+    say!("  sha256    {}", info.sha256);
     let wasi = info
         .imports
         .iter()
@@ -48,13 +47,13 @@ fn print(seen: &Inspection) {
             "{count} of WASI, with nothing behind them: no files, network, environment, time"
         ),
     };
-    println!("  imports   {purity}");
+    say!("  imports   {purity}");
     for import in info
         .imports
         .iter()
         .filter(|import| !import.starts_with("wasi:"))
     {
-        println!("            {import}");
+        say!("            {import}");
     }
     let list = |words: &[String]| {
         if words.is_empty() {
@@ -63,23 +62,23 @@ fn print(seen: &Inspection) {
             words.join(", ")
         }
     };
-    println!("  wants     {}", list(wants));
+    say!("  wants     {}", list(wants));
     if let Some(grants) = grants {
-        println!("  granted   {}", list(grants));
+        say!("  granted   {}", list(grants));
     }
-    println!(
+    say!(
         "  limits    {} of memory, {} ms a call, {} of answer",
         size(limits.memory),
         limits.deadline.as_millis(),
         size(limits.output)
     );
-    println!("  loaded in {:.1} ms", seen.load_time.as_secs_f64() * 1e3);
+    say!("  loaded in {:.1} ms", seen.load_time.as_secs_f64() * 1e3);
     for (index, (key, value, place)) in seen.config.keys().iter().enumerate() {
         let head = if index == 0 { "set" } else { "" };
-        println!("  {head:<9} {key} = {value} ({place})");
+        say!("  {head:<9} {key} = {value} ({place})");
     }
     if let Some(schema) = &info.config_schema {
-        println!(
+        say!(
             "  settings  {}",
             schema.split_whitespace().collect::<Vec<_>>().join(" ")
         );

@@ -1,15 +1,28 @@
 //! `plugin list`.
-#![allow(clippy::print_stdout)]
 
 use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
 
 use super::{Failure, config_file, engine, plugin_settings, shown};
-use plugins::PluginSet;
+use plugins::{Engine, Listed, PluginError, PluginSet};
 use settings::{RepositoryEntry, Settings};
 
-pub(super) fn run(settings: &Settings, repository: Option<&Path>) -> Result<bool, Failure> {
+pub(super) fn run(
+    settings: &Settings,
+    repository: Option<&Path>,
+    as_json: bool,
+) -> Result<bool, Failure> {
     let engine = engine(settings)?;
     let set = PluginSet::load(&engine, &plugin_settings(settings, repository));
+    if as_json {
+        let plugins: Vec<Value> = set.list().iter().map(|listed| row(&set, listed)).collect();
+        let problems = problems(settings, repository, &engine, &set);
+        let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        say!("{}", json!({ "plugins": plugins, "problems": words }));
+        return Ok(problems.is_empty());
+    }
     let spoken = spoken(settings, &set);
     for listed in set.list() {
         // Opened, so that the list is true: this is what a job would get.
@@ -24,7 +37,7 @@ pub(super) fn run(settings: &Settings, repository: Option<&Path>) -> Result<bool
             Some(path) => shown(path),
             None => "bundled".to_owned(),
         };
-        println!("{:<18} {kind:<10} {version:<8} {says}", listed.name);
+        say!("{:<18} {kind:<10} {version:<8} {says}", listed.name);
         let grants = listed.grants.join(", ");
         let mut notes = vec![origin];
         if !grants.is_empty() {
@@ -37,20 +50,13 @@ pub(super) fn run(settings: &Settings, repository: Option<&Path>) -> Result<bool
             notes.push(spoken.1.clone());
         }
         if listed.path.is_some() || notes.len() > 1 {
-            println!("{:<18} {}", "", notes.join("; "));
+            say!("{:<18} {}", "", notes.join("; "));
         }
     }
-    let mut problems = set.problems();
     if repository.is_none() {
-        for entry in settings.repositories.all() {
-            print_entry(entry);
-            for problem in PluginSet::problems_in(&engine, settings, entry) {
-                if !problems.contains(&problem) {
-                    problems.push(problem);
-                }
-            }
-        }
+        settings.repositories.all().iter().for_each(print_entry);
     }
+    let problems = problems(settings, repository, &engine, &set);
     for problem in &problems {
         eprintln!("{problem}");
     }
@@ -58,6 +64,51 @@ pub(super) fn run(settings: &Settings, repository: Option<&Path>) -> Result<bool
         eprintln!("(configured in {})", shown(&config_file(settings)));
     }
     Ok(problems.is_empty())
+}
+
+/// One plugin, for programs.
+fn row(set: &PluginSet, listed: &Listed) -> Value {
+    let info = listed.enabled.then(|| set.info(&listed.name));
+    let (info, error) = match info {
+        Some(Ok(info)) => (Some(info), None),
+        Some(Err(error)) => (None, Some(error.to_string())),
+        None => (None, None),
+    };
+    let kind = info.as_ref().map(|info| info.kind).or(listed.kind);
+    let sha256 = info.as_ref().map(|info| &info.sha256);
+    json!({
+        "name": listed.name,
+        "kind": kind.map(plugins::Kind::word),
+        "version": info.as_ref().map(|info| &info.version),
+        "summary": info.as_ref().map(|info| &info.summary),
+        "bundled": listed.bundled,
+        "enabled": listed.enabled,
+        "required": set.standing_checks().contains(&listed.name),
+        "path": listed.path,
+        "sha256": sha256.or(listed.sha256.as_ref()),
+        "grants": listed.grants,
+        "error": error,
+    })
+}
+
+/// Everything that is wrong: here, and where an entry for repositories holds.
+fn problems(
+    settings: &Settings,
+    repository: Option<&Path>,
+    engine: &Arc<Engine>,
+    set: &PluginSet,
+) -> Vec<PluginError> {
+    let mut problems = set.problems();
+    if repository.is_none() {
+        for entry in settings.repositories.all() {
+            for problem in PluginSet::problems_in(engine, settings, entry) {
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+        }
+    }
+    problems
 }
 
 /// The plugin that speaks to the gateway, with what it speaks and why.
@@ -74,7 +125,7 @@ fn print_entry(entry: &RepositoryEntry) {
     if entry.plugins.is_empty() {
         return;
     }
-    println!("\nin {}:", entry.key);
+    say!("\nin {}:", entry.key);
     for (name, value) in &entry.plugins {
         let said = match value {
             toml::Value::Table(table) => {
@@ -83,6 +134,6 @@ fn print_entry(entry: &RepositoryEntry) {
             }
             value => value.to_string(),
         };
-        println!("    {name:<14} {said}");
+        say!("    {name:<14} {said}");
     }
 }

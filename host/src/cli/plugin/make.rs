@@ -1,5 +1,4 @@
 //! `plugin new`, `plugin build`, `plugin test`.
-#![allow(clippy::print_stdout)]
 
 use std::path::Path;
 
@@ -7,7 +6,7 @@ use super::{Failure, LanguageArgument, shown, size};
 use plugin_kit::template::{self, Language};
 use plugin_kit::{build as builder, cases};
 use plugins::manifest::Manifest;
-use plugins::{Engine, Kind};
+use plugins::{Engine, Kind, PluginSet, schema_faults};
 use settings::Settings;
 
 pub(super) fn new(
@@ -23,28 +22,41 @@ pub(super) fn new(
         LanguageArgument::Js => Language::JavaScript,
     };
     template::create(folder, kind, name, language)?;
-    println!(
+    say!(
         "made {}: a {kind} that works as it is. Next:",
         shown(folder)
     );
-    println!("    cd {}", shown(folder));
+    say!("    cd {}", shown(folder));
     match language {
         Language::Rust => {}
-        Language::JavaScript => println!("    npm install --ignore-scripts"),
+        Language::JavaScript => say!("    npm install --ignore-scripts"),
         Language::Python => {
-            println!("    python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1")
+            say!("    python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1")
         }
     }
-    println!("    mcp-codex-worker plugin build");
-    println!("    mcp-codex-worker plugin test");
-    println!("    mcp-codex-worker plugin add .");
+    say!("    mcp-codex-worker plugin build");
+    say!("    mcp-codex-worker plugin test");
+    say!("    mcp-codex-worker plugin add .");
     Ok(true)
 }
 
-pub(super) fn build(dir: &Path) -> Result<bool, Failure> {
+pub(super) fn build(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
     let built = builder::build(dir)?;
     let manifest = &built.manifest;
-    println!(
+    // Loaded at once: what no job could use is no success.
+    let engine = Engine::shared(&settings.cache_dir)?;
+    let info = PluginSet::inspect_file(&engine, dir, settings.plugin_max_bytes)?.info;
+    let faults = info.config_schema.as_deref().map(schema_faults);
+    let faults = faults.unwrap_or_default();
+    if !faults.is_empty() {
+        return Err(format!(
+            "the schema of the settings of {}: {}",
+            manifest.id,
+            faults.join("; ")
+        )
+        .into());
+    }
+    say!(
         "{} {} ({}): {}, {}",
         manifest.id,
         manifest.version,
@@ -52,7 +64,7 @@ pub(super) fn build(dir: &Path) -> Result<bool, Failure> {
         shown(&built.component),
         size(built.size)
     );
-    println!(
+    say!(
         "sha256 {} (written to {})",
         built.sha256,
         shown(&dir.join("plugin.toml"))
@@ -65,12 +77,12 @@ pub(super) fn test(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
     let engine = Engine::measuring(&settings.cache_dir)?;
     let outcomes = cases::run(&engine, &manifest, settings.plugin_max_bytes)?;
     if outcomes.is_empty() {
-        println!("{} has no cases; make cases/NAME/case.json", manifest.id);
+        say!("{} has no cases; make cases/NAME/case.json", manifest.id);
         return Ok(false);
     }
     for outcome in &outcomes {
         let cost = outcome.cost;
-        println!(
+        say!(
             "{} {} ({:.1} ms, {} of memory, {:.1} M fuel)",
             if outcome.wrong.is_empty() {
                 "passed"
@@ -83,17 +95,17 @@ pub(super) fn test(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
             cost.fuel as f64 / 1e6,
         );
         for line in &outcome.wrong {
-            println!("    {line}");
+            say!("    {line}");
         }
         for line in outcome.log.iter().flat_map(|text| text.lines()) {
-            println!("    log: {line}");
+            say!("    log: {line}");
         }
     }
     let failed = outcomes
         .iter()
         .filter(|outcome| !outcome.wrong.is_empty())
         .count();
-    println!(
+    say!(
         "{} of {} cases passed",
         outcomes.len() - failed,
         outcomes.len()

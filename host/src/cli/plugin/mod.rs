@@ -1,10 +1,18 @@
 //! `mcp-codex-worker plugin ...`: write, test, look at, install and remove plugins.
 
+/// Prints a line to standard output. A reader that has seen enough (`| head`) ends the command without a word.
+macro_rules! say {
+    ($($words:tt)*) => {
+        $crate::cli::plugin::print_line(format_args!($($words)*))
+    };
+}
+
 mod add;
 mod inspect;
 mod list;
 mod make;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -62,6 +70,9 @@ enum PluginCommand {
         /// As a job in this repository would get them, by [repositories] of the config file
         #[arg(long, value_name = "FOLDER")]
         repository: Option<PathBuf>,
+        /// For programs: one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Install a plugin: copy its component to the config folder and write the entry, with its sha256
     Add {
@@ -79,6 +90,9 @@ enum PluginCommand {
         /// A check that runs only where a job asks for it, and not for every job
         #[arg(long)]
         on_request: bool,
+        /// Let it take the place of another plugin that has this name
+        #[arg(long)]
+        replace: bool,
     },
     /// Take an installed plugin out
     Remove {
@@ -134,24 +148,27 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
             lang,
             dir,
         } => make::new((*kind).into(), name, *lang, dir.as_deref()),
-        PluginCommand::Build { dir } => make::build(dir),
         command => {
             let settings = match global.settings() {
                 Ok(settings) => settings,
                 Err(code) => return code,
             };
             match command {
+                PluginCommand::Build { dir } => make::build(&settings, dir),
                 PluginCommand::Test { dir } => make::test(&settings, dir),
                 PluginCommand::Inspect { plugin, repository } => {
                     inspect::run(&settings, plugin, repository.as_deref())
                 }
-                PluginCommand::List { repository } => list::run(&settings, repository.as_deref()),
+                PluginCommand::List { repository, json } => {
+                    list::run(&settings, repository.as_deref(), *json)
+                }
                 PluginCommand::Add {
                     path,
                     sha256,
                     name,
                     grants,
                     on_request,
+                    replace,
                 } => add::run(
                     &settings,
                     &add::Wish {
@@ -160,12 +177,13 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
                         name: name.as_deref(),
                         grants,
                         every_job: !on_request,
+                        replace: *replace,
                     },
                 ),
                 PluginCommand::Remove { name } => add::remove(&settings, name),
                 PluginCommand::Enable { name } => add::enable(&settings, name, true),
                 PluginCommand::Disable { name } => add::enable(&settings, name, false),
-                PluginCommand::New { .. } | PluginCommand::Build { .. } => Ok(true),
+                PluginCommand::New { .. } => Ok(true),
             }
         }
     };
@@ -175,6 +193,20 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
         Err(error) => {
             eprintln!("mcp-codex-worker: {error}");
             ExitCode::from(exit::FAILED)
+        }
+    }
+}
+
+fn print_line(line: std::fmt::Arguments<'_>) {
+    let printed = writeln!(std::io::stdout(), "{line}");
+    match printed {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            std::process::exit(exit::OK.into())
+        }
+        Err(error) => {
+            tracing::error!("standard output: {error}");
+            std::process::exit(exit::FAILED.into())
         }
     }
 }

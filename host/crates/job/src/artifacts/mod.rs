@@ -17,6 +17,8 @@ pub const DIFF: &str = "diff";
 pub const AGENT_REPORT: &str = "agent_report";
 /// What the agent did, line by line.
 pub const TRANSCRIPT: &str = "transcript";
+/// Which plugins had a part in the job, each with its version and digest.
+pub const PLUGINS: &str = "plugins";
 
 /// One file is kept up to this size: half from its beginning, half from its end.
 pub const MAX_BYTES: u64 = 8 << 20;

@@ -42,6 +42,7 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
     let diff = keep_diff(findings, &redactor, &artifacts);
     let words = keep_report(findings, &redactor, &artifacts);
     keep_transcript(&job, &redactor, &artifacts);
+    keep_plugins(&job, &redactor, &artifacts);
     let changed_files: Vec<String> = findings
         .changes
         .iter()
@@ -107,6 +108,22 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
     // Before the end is told, so that whoever waits for it finds nothing left to do, and the disk has room for it.
     drop_working_material(&job);
     record_end(&job, state, &result).await;
+}
+
+/// Keeps which plugins had a part in the job: checks, redactors, summarizers and the dialect, each with its version and the
+/// digest of its component.
+fn keep_plugins(job: &Job, redactor: &Redactor, artifacts: &Artifacts) {
+    let used = job.equipment.plugins.used();
+    let used = used.iter().map(|plugin| {
+        json!({
+            "name": plugin.name,
+            "kind": plugin.kind.word(),
+            "version": plugin.version,
+            "sha256": plugin.sha256,
+        })
+    });
+    let text = redactor.json(used.collect()).to_text();
+    keep(artifacts, artifacts::PLUGINS, &text);
 }
 
 fn drop_working_material(job: &Job) {

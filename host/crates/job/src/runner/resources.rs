@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::checks::CheckSpec;
 use crate::defaults;
 use crate::refusal::Refusal;
 use crate::spec::JobSpec;
@@ -123,19 +122,18 @@ impl JobResources {
     }
 }
 
-/// Why a job with these checks cannot be done: a plugin that is not there, or settings that it does not take. Opens the
-/// plugins that the checks name and no others.
+/// Why a job with these checks cannot be done: a redactor that cannot be used, a check plugin that is not there, or settings
+/// that it does not take. Opens the redactors, and the plugins that the checks name or the operator requires.
 pub(super) fn refusal(settings: &Settings, spec: &JobSpec) -> Option<Refusal> {
-    let names_plugins = spec
-        .checks
-        .iter()
-        .any(|check| matches!(check, CheckSpec::Plugin(_)));
-    if !names_plugins {
-        return None;
-    }
     let entries = PluginSettings::of(settings, &tops(settings, &spec.allowed_dirs));
     let engine = Engine::shared(&settings.cache_dir).ok()?;
-    defaults::try_plugins(&spec.checks, &PluginSet::load(&engine, &entries)).err()
+    let plugins = PluginSet::load(&engine, &entries);
+    let tried = plugins
+        .try_redactors()
+        .map_err(|error| Refusal::new("the operator's redactors", error));
+    tried
+        .and_then(|()| defaults::try_plugins(&spec.checks, &plugins))
+        .err()
 }
 
 /// The tops of the working trees that these paths lie in, as a job there would find them.

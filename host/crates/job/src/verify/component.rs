@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -14,17 +14,15 @@ use serde_json::Value;
 use super::verdict::{Cause, CheckVerdict, Outcome};
 use super::{Evidence, Place, made};
 use crate::checks::{CommandCheck, CommandLine};
-use plugins::PluginSet;
 use plugins::check::{
-    Change, ChangedFile, Command, Finding, Output, ReadError, Report, Severity, Snapshot,
+    Change, ChangedFile, Command, Finding, LinePage, Output, ReadError, Report, Severity, Side,
+    Snapshot,
 };
+use plugins::{Limits, PluginSet};
 use process::Exit;
 use redact::Redactor;
 use redact::text;
-use workspace::{ChangeKind, Changes, FilePath, Root, Selection};
-
-/// The most that a diff gives a component.
-const DIFF_BYTES: u64 = 16 << 20;
+use workspace::{ChangeKind, ChangedLines, Changes, FilePath, LineSide, Root, Selection};
 
 /// The files that `find` gives, and those that it looks at.
 const FOUND: usize = 10_000;
@@ -43,7 +41,7 @@ pub(super) struct Component<'a> {
     pub(super) settings: Value,
 }
 
-/// Runs one. Never fails: what goes wrong is a verdict that is no pass.
+/// Runs one, and answers what it found. Never fails: what goes wrong is a verdict that is no pass.
 pub(super) async fn run(
     check: &Component<'_>,
     evidence: &Evidence<'_>,
@@ -52,7 +50,7 @@ pub(super) async fn run(
     plugins: &PluginSet,
     redactor: &Redactor,
     digest_bytes: usize,
-) -> CheckVerdict {
+) -> (CheckVerdict, Vec<Finding>) {
     let began = Instant::now();
     let view = View {
         id: evidence.job_id.to_owned(),
@@ -62,6 +60,7 @@ pub(super) async fn run(
         root: place.root.clone(),
         work_dir: place.work_dir.clone(),
         commands: ran.commands.clone(),
+        lines: Mutex::default(),
     };
     // Loading compiles the component when it is not cached: not on a thread that serves others.
     let (set, plugin, settings) = (
@@ -71,8 +70,13 @@ pub(super) async fn run(
     );
     let call =
         tokio::task::spawn_blocking(move || set.check(&plugin)?.run(Arc::new(view), &settings));
+    let mut findings = Vec::new();
     let mut verdict = match call.await {
-        Ok(Ok(report)) => reported(check.name, &report, redactor, digest_bytes),
+        Ok(Ok(report)) => {
+            let verdict = reported(check.name, &report, redactor, digest_bytes);
+            findings = report.findings;
+            verdict
+        }
         Ok(Err(error)) => broken(check.name, error.to_string(), redactor),
         Err(_) => broken(
             check.name,
@@ -81,7 +85,7 @@ pub(super) async fn run(
         ),
     };
     verdict.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    verdict
+    (verdict, findings)
 }
 
 fn broken(name: &str, message: String, redactor: &Redactor) -> CheckVerdict {
@@ -90,9 +94,15 @@ fn broken(name: &str, message: String, redactor: &Redactor) -> CheckVerdict {
 
 /// A report's words are the plugin's own: made printable, cut, and redacted like everything else.
 fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usize) -> CheckVerdict {
-    let summary = text::one_line(&text::printable(&report.summary), 200);
+    let mut summary = text::one_line(&text::printable(&report.summary), 200);
     let findings = listed(&report.findings, digest_bytes);
     let mut verdict = if report.passed {
+        if let Some(more) = not_failing(&report.findings) {
+            summary = match summary.as_str() {
+                "" => more,
+                summary => format!("{summary}; {more}"),
+            };
+        }
         CheckVerdict {
             name: name.to_owned(),
             outcome: Outcome::Passed,
@@ -120,6 +130,36 @@ fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usiz
         verdict.digest = Some(redactor.text(&findings)).filter(|digest| !digest.is_empty());
     }
     verdict
+}
+
+/// What a check found and does not fail for, in a few words: `2 warnings, 1 note, first: src/a.rs:3: ...`.
+fn not_failing(findings: &[Finding]) -> Option<String> {
+    let mut counts = Vec::new();
+    for (severity, word) in [(Severity::Warning, "warning"), (Severity::Note, "note")] {
+        let of_it = findings
+            .iter()
+            .filter(|finding| finding.severity == severity);
+        match of_it.count() {
+            0 => {}
+            1 => counts.push(format!("1 {word}")),
+            many => counts.push(format!("{many} {word}s")),
+        }
+    }
+    // Of equal ones `min_by_key` takes the first.
+    let first = findings
+        .iter()
+        .min_by_key(|finding| std::cmp::Reverse(finding.severity))?;
+    let first = text::one_line(&text::printable(&line(first)), 120);
+    Some(format!("{}, first: {first}", counts.join(", ")))
+}
+
+/// `src/a.rs:12: message`.
+fn line(finding: &Finding) -> String {
+    match (&finding.path, finding.line) {
+        (Some(path), Some(number)) => format!("{path}:{number}: {}", finding.message),
+        (Some(path), None) => format!("{path}: {}", finding.message),
+        (None, _) => finding.message.clone(),
+    }
 }
 
 fn counted(findings: &[Finding]) -> String {
@@ -227,9 +267,47 @@ struct View {
     root: Root,
     work_dir: PathBuf,
     commands: Vec<(Command, Arc<str>)>,
+    /// The lines that were asked for last: pages of one file come one after the other.
+    lines: Mutex<Option<(FilePath, LineSide, Arc<ChangedLines>)>>,
 }
 
+/// Where git looks for the NUL byte of a binary file.
+const BINARY_WITHIN: u64 = 8000;
+
 impl View {
+    /// Whether a file is no text. One that was too long to be kept is so where its beginning says it: the rest of it is
+    /// for the checks to miss, and to fail for.
+    fn is_binary(&self, file: &workspace::ChangedFile) -> bool {
+        if !file.unreadable || file.kind == ChangeKind::Deleted {
+            return file.binary;
+        }
+        let beginning = self.tree().and_then(|tree| {
+            tree.read_at(file.path.as_path(), 0, BINARY_WITHIN)
+                .map_err(|error| ReadError::Io(error.to_string()))
+        });
+        beginning.is_ok_and(|bytes| bytes.contains(&0))
+    }
+
+    fn lines_of(
+        &self,
+        file: &workspace::ChangedFile,
+        side: LineSide,
+    ) -> Result<Arc<ChangedLines>, ReadError> {
+        let mut last = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, lines)) = last
+            .as_ref()
+            .filter(|(path, of, _)| *path == file.path && *of == side)
+        {
+            return Ok(Arc::clone(lines));
+        }
+        // Only one at a time: they may be long.
+        *last = None;
+        let lines = self.changes.changed_lines(file.path.as_bytes(), side);
+        let lines = Arc::new(lines.map_err(|error| ReadError::Io(error.to_string()))?);
+        *last = Some((file.path.clone(), side, Arc::clone(&lines)));
+        Ok(lines)
+    }
+
     fn file(&self, path: &str) -> Result<&workspace::ChangedFile, ReadError> {
         self.changes
             .files
@@ -264,7 +342,7 @@ impl Snapshot for View {
                 },
                 previous_path: file.previous_path.as_ref().map(shown),
                 size: file.size,
-                binary: file.binary,
+                binary: self.is_binary(file),
                 allowed: file.allowed,
             })
             .collect()
@@ -281,15 +359,41 @@ impl Snapshot for View {
         self.changes.diff(Selection::All, u64::MAX).bytes.len() as u64
     }
 
-    fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
-        let diff = match path {
-            None => self.changes.diff(Selection::All, DIFF_BYTES),
-            Some(path) => {
-                let file = self.file(path)?;
-                self.changes
-                    .diff(Selection::Path(file.path.as_bytes()), DIFF_BYTES)
-            }
+    fn changed_lines(
+        &self,
+        path: &str,
+        side: Side,
+        after: u64,
+        max_bytes: u32,
+    ) -> Result<LinePage, ReadError> {
+        let file = self.file(path)?;
+        let side = match side {
+            Side::Added => LineSide::Added,
+            Side::Removed => LineSide::Removed,
         };
+        LinePage::of(self.lines_of(file, side)?.after(after), max_bytes)
+    }
+
+    fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
+        let selection = match path {
+            None => Selection::All,
+            Some(path) => Selection::Path(self.file(path)?.path.as_bytes()),
+        };
+        let diff = self.changes.diff(selection, Limits::READ);
+        let omitted = diff.omitted.iter();
+        let omitted = omitted.filter_map(|omitted| self.changes.find(omitted.path.as_bytes()));
+        for file in omitted {
+            if self.is_binary(file) || file.special || file.kind == ChangeKind::ModeChanged {
+                // Without lines that the check would miss.
+            } else if file.unreadable {
+                return Err(ReadError::Io(format!(
+                    "the content of {} was not kept: it is too long, or cannot be read",
+                    file.path
+                )));
+            } else {
+                return Err(ReadError::TooLarge(Limits::READ));
+            }
+        }
         Ok(diff.text().into_owned())
     }
 
@@ -405,4 +509,38 @@ fn shown(path: &FilePath) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(severity: Severity, line: u32) -> Finding {
+        Finding {
+            rule: "todo".to_owned(),
+            severity,
+            path: Some("src/a.rs".to_owned()),
+            line: Some(line),
+            message: "look at this".to_owned(),
+            hint: None,
+        }
+    }
+
+    #[test]
+    fn what_does_not_fail_is_counted_and_the_first_of_the_worst_is_told() {
+        use Severity::{Note, Warning};
+        for (findings, expected) in [
+            (vec![], None),
+            (
+                vec![finding(Note, 1), finding(Warning, 2), finding(Warning, 3)],
+                Some("2 warnings, 1 note, first: src/a.rs:2: look at this"),
+            ),
+            (
+                vec![finding(Note, 4)],
+                Some("1 note, first: src/a.rs:4: look at this"),
+            ),
+        ] {
+            assert_eq!(not_failing(&findings).as_deref(), expected);
+        }
+    }
 }

@@ -130,22 +130,27 @@ pub async fn run(
     });
     let mut ran = component::Ran::default();
     let toolchains = OnceLock::new();
+    let standing = standing(plan.checks, plugins.standing_checks());
     if let Some(scope) = &scope {
-        let verdict = run_component(scope, plan, evidence, &ran, plugins, redactor).await;
+        let verdict = run_component(
+            scope, plan, evidence, &mut ran, plugins, redactor, artifacts,
+        )
+        .await;
         progress(Progress::Ended(verdict.line()));
         verdicts.checks.push(verdict);
     }
     for check in plan.checks {
         if plan.stop.is_cancelled() || plan.deadline <= tokio::time::Instant::now() {
             let reason = "the job ended before it".to_owned();
-            let verdict = made(check.name(), Cause::NotRun { reason }, redactor);
+            let mut verdict = made(check.name(), Cause::NotRun { reason }, redactor);
+            tell_apart(&mut verdict, check, &standing);
             verdicts
                 .checks
                 .push(wanted_by(check.origin(), verdict, redactor));
             continue;
         }
         progress(Progress::Started(check.name().to_owned()));
-        let verdict = match check {
+        let mut verdict = match check {
             CheckSpec::Command(check) => {
                 run_command(
                     check,
@@ -164,20 +169,27 @@ pub async fn run(
                     plugin: &check.plugin,
                     settings: check.settings.clone(),
                 };
-                run_component(&check, plan, evidence, &ran, plugins, redactor).await
+                run_component(
+                    &check, plan, evidence, &mut ran, plugins, redactor, artifacts,
+                )
+                .await
             }
         };
+        tell_apart(&mut verdict, check, &standing);
         let verdict = wanted_by(check.origin(), verdict, redactor);
         progress(Progress::Ended(verdict.line()));
         verdicts.checks.push(verdict);
     }
-    for name in standing(plan, plugins) {
+    for name in standing {
         let check = component::Component {
             name,
             plugin: name,
             settings: serde_json::Value::Null,
         };
-        let verdict = run_component(&check, plan, evidence, &ran, plugins, redactor).await;
+        let verdict = run_component(
+            &check, plan, evidence, &mut ran, plugins, redactor, artifacts,
+        )
+        .await;
         let verdict = wanted_by(Origin::Required, verdict, redactor);
         progress(Progress::Ended(verdict.line()));
         verdicts.checks.push(verdict);
@@ -228,7 +240,16 @@ async fn look_again(
                 changes: Arc::clone(&after),
                 ..evidence.clone()
             };
-            let verdict = run_component(scope, plan, &evidence, ran, plugins, redactor).await;
+            let (verdict, _) = component::run(
+                scope,
+                &evidence,
+                &plan.place,
+                ran,
+                plugins,
+                redactor,
+                plan.digest_bytes,
+            )
+            .await;
             if verdict.outcome == Outcome::Errored {
                 // Fails closed: nobody can say where the files lie.
                 found.verdicts.checks.push(verdict);
@@ -269,31 +290,42 @@ fn wanted_by(origin: Origin, mut verdict: CheckVerdict, redactor: &Redactor) -> 
     verdict
 }
 
-/// The check plugins that the operator wants every job to pass (`[plugins] checks`), where the job does not name them
-/// itself.
-fn standing<'a>(plan: &'a Plan<'_>, plugins: &'a PluginSet) -> impl Iterator<Item = &'a str> {
-    let given = |name: &&String| {
-        !plan
-            .checks
-            .iter()
-            .any(|check| matches!(check, CheckSpec::Plugin(check) if check.plugin == **name))
+/// The check plugins that the operator wants every job to pass (`[plugins] checks`): all of them but those that the
+/// operator requires with settings of their own (`[[checks]]`). What a job gives never takes the place of one: the job would
+/// choose the settings that it is judged by.
+fn standing<'a>(checks: &[CheckSpec], wanted: &'a [String]) -> Vec<&'a str> {
+    let required = |name: &&String| {
+        checks.iter().any(|check| {
+            matches!(check, CheckSpec::Plugin(check)
+                if check.plugin == **name && check.origin == Origin::Required)
+        })
     };
-    plugins
-        .standing_checks()
-        .iter()
-        .filter(given)
-        .map(String::as_str)
+    let standing = wanted.iter().filter(|name| !required(name));
+    standing.map(String::as_str).collect()
+}
+
+/// Gives a check that has the name of a standing one another: results are told apart by it.
+fn tell_apart(verdict: &mut CheckVerdict, check: &CheckSpec, standing: &[&str]) {
+    if standing.contains(&verdict.name.as_str()) {
+        let whose = match check.origin() {
+            Origin::Job => "the job's",
+            Origin::Default => "default",
+            Origin::Required => "required",
+        };
+        verdict.name = format!("{} ({whose})", verdict.name);
+    }
 }
 
 async fn run_component(
     check: &component::Component<'_>,
     plan: &Plan<'_>,
     evidence: &Evidence<'_>,
-    ran: &component::Ran,
+    ran: &mut component::Ran,
     plugins: &PluginSet,
     redactor: &Redactor,
+    artifacts: &Artifacts,
 ) -> CheckVerdict {
-    component::run(
+    let (mut verdict, findings) = component::run(
         check,
         evidence,
         &plan.place,
@@ -302,7 +334,17 @@ async fn run_component(
         redactor,
         plan.digest_bytes,
     )
-    .await
+    .await;
+    if !findings.is_empty() {
+        // All of them, each with its rule, severity and place: the result has room for a few words.
+        let name = ran.unused(artifacts::check_name(check.name, plan.pass));
+        let text = redactor.json(serde_json::json!(findings)).to_text();
+        match artifacts.write(&name, &text) {
+            Ok(_) => verdict.artifact = Some(name),
+            Err(fault) => tracing::warn!(check = check.name, "its findings are not kept: {fault}"),
+        }
+    }
+    verdict
 }
 
 fn signals(plan: &Plan<'_>, evidence: &Evidence<'_>) -> Vec<(&'static str, Cause)> {
@@ -512,4 +554,60 @@ fn origin(check: &CommandCheck) -> Option<String> {
         CommandLine::Argv(words) => words.join(" "),
     };
     Some(text::prefix(&words, 200).to_owned()).filter(|words| !words.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::checks::PluginCheck;
+
+    use super::*;
+
+    fn check(name: &str, plugin: &str, origin: Origin) -> CheckSpec {
+        CheckSpec::Plugin(PluginCheck {
+            name: name.to_owned(),
+            plugin: plugin.to_owned(),
+            settings: serde_json::json!({ "max_lines": 1_000_000 }),
+            origin,
+        })
+    }
+
+    #[test]
+    fn a_job_adds_a_check_to_a_required_one_and_never_takes_its_place() {
+        let wanted = ["diff-size".to_owned(), "leftovers".to_owned()];
+        for (checks, expected) in [
+            (vec![], &["diff-size", "leftovers"][..]),
+            (
+                vec![check("diff-size", "diff-size", Origin::Job)],
+                &["diff-size", "leftovers"],
+            ),
+            (
+                vec![check("lax", "diff-size", Origin::Default)],
+                &["diff-size", "leftovers"],
+            ),
+            (
+                vec![check("size", "diff-size", Origin::Required)],
+                &["leftovers"],
+            ),
+        ] {
+            assert_eq!(standing(&checks, &wanted), expected, "{checks:?}");
+        }
+    }
+
+    #[test]
+    fn a_check_with_the_name_of_a_standing_one_gets_another() {
+        let redactor = Redactor::new(redact::KnownValues::new(), Vec::new());
+        let passed = |name: &str| {
+            let reason = String::new();
+            made(name, Cause::NotRun { reason }, &redactor)
+        };
+        for (name, shown) in [("diff-size", "diff-size (the job's)"), ("lax", "lax")] {
+            let mut verdict = passed(name);
+            tell_apart(
+                &mut verdict,
+                &check(name, "diff-size", Origin::Job),
+                &["diff-size"],
+            );
+            assert_eq!(verdict.name, shown);
+        }
+    }
 }

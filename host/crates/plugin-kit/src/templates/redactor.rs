@@ -1,6 +1,6 @@
 //! Redactor `{{name}}`: tokens of this team, `acme_` and 32 letters and digits.
 
-use worker_plugin::{Appetite, Fault, Hit, NoSettings, Prefilter, Redactor, Verdicts, Window};
+use worker_plugin::{ScanNeeds, Fault, Hit, NoSettings, Prefilter, Redactor, Verdicts, Window};
 
 const PREFIX: &[u8] = b"acme_";
 const LENGTH: usize = PREFIX.len() + 32;
@@ -15,8 +15,8 @@ impl Redactor for Plugin {
         Ok(Plugin)
     }
 
-    fn appetite(&self) -> Appetite {
-        Appetite {
+    fn needs(&self) -> ScanNeeds {
+        ScanNeeds {
             // A token and the byte after it, which must not belong to it.
             lookahead: LENGTH as u32 + 1,
             context: 0,

@@ -6,7 +6,7 @@ use crate::instance::Instance;
 use crate::v0_1::bindings::redactor::RedactorPlugin as Bindings;
 use crate::v0_1::plugin::Plugin;
 use crate::{Cost, Info, Limits, PluginError, Stage};
-use redact::{Appetite, ScanError, Scanner, ScannerSource, Verdicts, Window};
+use redact::{ScanError, ScanNeeds, Scanner, ScannerSource, Verdicts, Window};
 
 /// The most hits in one window: one in four bytes.
 const MOST_HITS: usize = Limits::WINDOW / 4;
@@ -20,21 +20,21 @@ pub struct RedactorPlugin {
     plugin: Plugin,
     /// What the plugin needs to see, as its first instance told it: with thousands of literals, telling it costs more
     /// than all else that an instance does at its start, and the settings that it may depend on are the same for all.
-    appetite: Arc<OnceLock<Arc<Appetite>>>,
+    needs: Arc<OnceLock<Arc<ScanNeeds>>>,
     idle: Arc<Mutex<Vec<Live>>>,
 }
 
 /// An instance that is ready to scan.
 struct Live {
     instance: Instance<Bindings>,
-    appetite: Arc<Appetite>,
+    needs: Arc<ScanNeeds>,
 }
 
 impl RedactorPlugin {
     pub(crate) fn new(plugin: Plugin) -> Self {
         RedactorPlugin {
             plugin,
-            appetite: Arc::default(),
+            needs: Arc::default(),
             idle: Arc::default(),
         }
     }
@@ -60,26 +60,26 @@ impl RedactorPlugin {
         }
         let config = self.plugin.loaded.config(None)?;
         let mut instance = self.plugin.redactor(config)?;
-        if let Some(appetite) = self.appetite.get() {
-            let appetite = Arc::clone(appetite);
-            return Ok(Live { instance, appetite });
+        if let Some(needs) = self.needs.get() {
+            let needs = Arc::clone(needs);
+            return Ok(Live { instance, needs });
         }
-        let appetite = instance.needs()?;
-        let literals = appetite
+        let needs = instance.needs()?;
+        let literals = needs
             .prefilter
             .iter()
             .flat_map(|prefilter| &prefilter.literals);
-        let wrong = if appetite.lookahead > Appetite::MAX_LOOKAHEAD {
+        let wrong = if needs.lookahead > ScanNeeds::MAX_LOOKAHEAD {
             Some(format!(
                 "asks for a lookahead of {} bytes; at most {} are given",
-                appetite.lookahead,
-                Appetite::MAX_LOOKAHEAD
+                needs.lookahead,
+                ScanNeeds::MAX_LOOKAHEAD
             ))
-        } else if appetite.context > Appetite::MAX_CONTEXT {
+        } else if needs.context > ScanNeeds::MAX_CONTEXT {
             Some(format!(
                 "asks for {} bytes of context; at most {} are given",
-                appetite.context,
-                Appetite::MAX_CONTEXT
+                needs.context,
+                ScanNeeds::MAX_CONTEXT
             ))
         } else if literals.clone().any(String::is_empty) {
             Some("has an empty literal in its prefilter".to_owned())
@@ -94,10 +94,29 @@ impl RedactorPlugin {
                 .loaded
                 .error(Stage::Output, what, "tell its author")),
             None => {
-                let appetite = Arc::clone(self.appetite.get_or_init(|| Arc::new(appetite)));
-                Ok(Live { instance, appetite })
+                let needs = Arc::clone(self.needs.get_or_init(|| Arc::new(needs)));
+                Ok(Live { instance, needs })
             }
         }
+    }
+}
+
+impl RedactorPlugin {
+    /// Starts an instance, and asks it what it needs.
+    ///
+    /// # Errors
+    /// Why there is none to be had.
+    pub(crate) fn try_start(&self) -> Result<(), PluginError> {
+        self.start_scanner().map(drop)
+    }
+
+    fn start_scanner(&self) -> Result<PluginScanner, PluginError> {
+        let live = self.live()?;
+        Ok(PluginScanner {
+            plugin: self.clone(),
+            needs: Arc::clone(&live.needs),
+            live: Some(live),
+        })
     }
 }
 
@@ -107,15 +126,8 @@ impl ScannerSource for RedactorPlugin {
     }
 
     fn start(&self) -> Result<Box<dyn Scanner>, ScanError> {
-        match self.live() {
-            Ok(live) => {
-                let appetite = Arc::clone(&live.appetite);
-                Ok(Box::new(PluginScanner {
-                    plugin: self.clone(),
-                    live: Some(live),
-                    appetite,
-                }))
-            }
+        match self.start_scanner() {
+            Ok(scanner) => Ok(Box::new(scanner)),
             Err(error) => Err(scan_error(&error)),
         }
     }
@@ -125,12 +137,12 @@ impl ScannerSource for RedactorPlugin {
 struct PluginScanner {
     plugin: RedactorPlugin,
     live: Option<Live>,
-    appetite: Arc<Appetite>,
+    needs: Arc<ScanNeeds>,
 }
 
 impl Scanner for PluginScanner {
-    fn appetite(&self) -> &Appetite {
-        &self.appetite
+    fn needs(&self) -> &ScanNeeds {
+        &self.needs
     }
 
     fn scan(&mut self, window: Window<'_>) -> Result<Verdicts, ScanError> {
@@ -148,7 +160,7 @@ impl Scanner for PluginScanner {
                 Err(self.plugin.plugin.loaded.error(Stage::Input, what, ""))
             } else {
                 live.instance.scan(window).and_then(|verdicts| {
-                    match wrong(&verdicts, window, &self.appetite) {
+                    match wrong(&verdicts, window, &self.needs) {
                         None => Ok(verdicts),
                         Some(what) => Err(self.plugin.plugin.loaded.error(
                             Stage::Output,
@@ -167,7 +179,7 @@ impl Scanner for PluginScanner {
 }
 
 /// The rule of `scan` that an answer breaks.
-fn wrong(verdicts: &Verdicts, window: Window<'_>, appetite: &Appetite) -> Option<String> {
+fn wrong(verdicts: &Verdicts, window: Window<'_>, needs: &ScanNeeds) -> Option<String> {
     let length = window.bytes.len();
     if verdicts.hits.len() > MOST_HITS {
         return Some(format!("gave {} hits in one window", verdicts.hits.len()));
@@ -184,7 +196,9 @@ fn wrong(verdicts: &Verdicts, window: Window<'_>, appetite: &Appetite) -> Option
     }
     let label = |label: &str| {
         let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        !label.is_empty() && label.len() <= 64 && label.bytes().all(word)
+        // The host's own word for what no redactor could look at.
+        let reserved = label == "withheld";
+        !label.is_empty() && !reserved && label.len() <= 64 && label.bytes().all(word)
     };
     if verdicts.hits.iter().any(|hit| !label(&hit.label)) {
         return Some("gave a label that is not of small letters, digits and dashes".to_owned());
@@ -192,11 +206,11 @@ fn wrong(verdicts: &Verdicts, window: Window<'_>, appetite: &Appetite) -> Option
     let settled = verdicts.settled;
     if settled > length
         || (window.last && settled != length)
-        || settled.saturating_add(appetite.lookahead) < length
+        || settled.saturating_add(needs.lookahead) < length
     {
         return Some(format!(
             "settled {settled} of {length} bytes, with a lookahead of {}",
-            appetite.lookahead
+            needs.lookahead
         ));
     }
     None

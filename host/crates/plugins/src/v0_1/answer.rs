@@ -39,6 +39,15 @@ pub(super) fn refusal(loaded: &Loaded, fault: types::Fault) -> PluginError {
     }
 }
 
+/// The words of a refusal alone.
+pub(super) fn words(fault: types::Fault) -> String {
+    match fault {
+        types::Fault::Unsupported(message)
+        | types::Fault::BadConfig(message)
+        | types::Fault::Failed(message) => plain(&message),
+    }
+}
+
 /// A plugin's words as part of a sentence.
 pub(super) fn plain(message: &str) -> String {
     let message = cut(message, 1000);

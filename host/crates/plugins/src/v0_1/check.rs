@@ -17,7 +17,13 @@ impl Instance<CheckPlugin> {
         &mut self,
         job: Arc<dyn checks::Snapshot>,
     ) -> Result<checks::Report, PluginError> {
-        let limit = self.loaded.limits.call(0);
+        // Of a deleted file there is no size, and nothing that takes long.
+        let sizes = job.changed().into_iter().filter(|file| !file.binary);
+        let input = sizes.map(|file| file.size).sum::<u64>();
+        let limit = self
+            .loaded
+            .limits
+            .call(usize::try_from(input).unwrap_or(usize::MAX));
         let report = self.ask("run", limit, |bindings, store| {
             store.data_mut().job = Some(job);
             let lent = store.data_mut().table.push(Lent)?;

@@ -9,7 +9,7 @@ use super::bindings::{Lent, clock, config, files, job, log, types};
 use crate::Limits;
 use crate::check::{self as checks, ReadError};
 use crate::convert::{alike, each};
-use crate::host::{Host, cut};
+use crate::host::Host;
 
 /// What a check reads; the outer error ends the call.
 type Reading<T> = wasmtime::Result<Result<T, job::ReadError>>;
@@ -111,12 +111,29 @@ impl job::HostSnapshot for Host {
         Ok(self.lent()?.diff_size())
     }
 
+    fn changed_lines(
+        &mut self,
+        _: Resource<Lent>,
+        path: String,
+        side: job::Side,
+        after_line: u64,
+        max_bytes: u32,
+    ) -> Reading<job::LinePage> {
+        let page = self
+            .lent()?
+            .changed_lines(&path, side.into(), after_line, max_bytes);
+        Ok(page.map(Into::into).map_err(job::ReadError::from))
+    }
+
     fn diff(&mut self, _: Resource<Lent>, path: Option<String>) -> Reading<String> {
         let diff = self.lent()?.diff(path.as_deref());
-        let most = usize::try_from(Limits::READ).unwrap_or(usize::MAX);
-        Ok(diff
-            .map(|diff| cut(&diff, most).to_owned())
-            .map_err(job::ReadError::from))
+        Ok(match diff {
+            // Never a part of it, nor nothing: a check would pass what it did not see.
+            Ok(diff) if diff.len() as u64 > Limits::READ => {
+                Err(job::ReadError::TooLarge(Limits::READ))
+            }
+            diff => diff.map_err(job::ReadError::from),
+        })
     }
 
     fn read(&mut self, _: Resource<Lent>, path: String, offset: u64, len: u32) -> Reading<Vec<u8>> {
@@ -182,6 +199,7 @@ impl From<ReadError> for job::ReadError {
         match error {
             ReadError::NotFound => job::ReadError::NotFound,
             ReadError::NotGranted => job::ReadError::NotGranted,
+            ReadError::TooLarge(limit) => job::ReadError::TooLarge(limit),
             ReadError::Io(message) => job::ReadError::Io(message),
         }
     }
@@ -190,4 +208,7 @@ impl From<ReadError> for job::ReadError {
 alike!(enum checks::Change => job::Change { Added, Modified, Deleted, Renamed, TypeChanged, ModeChanged });
 alike!(struct checks::ChangedFile => job::ChangedFile { path, change, previous_path, size, binary, allowed });
 alike!(struct checks::Command => job::Command { name, argv, exit_code, timed_out, wall_ms, stdout_size, stderr_size });
+alike!(enum job::Side => checks::Side { Added, Removed });
+alike!(struct checks::ChangedLine => job::ChangedLine { number, text });
+alike!(struct checks::LinePage => job::LinePage { lines: each, more });
 alike!(enum job::Output => checks::Output { Stdout, Stderr });

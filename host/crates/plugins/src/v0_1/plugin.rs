@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::answer::{plain, refusal};
+use super::answer::{plain, words};
 use super::bindings::check::CheckPlugin;
 use super::bindings::dialect::DialectPlugin;
 use super::bindings::redactor::RedactorPlugin;
@@ -62,6 +62,9 @@ macro_rules! each_kind {
     };
 }
 
+/// The faults of wrong settings that are shown.
+const MOST_FAULTS: usize = 20;
+
 impl Plugin {
     pub(crate) fn new(loaded: Loaded, pre: Pre) -> Self {
         Plugin {
@@ -96,9 +99,15 @@ impl Plugin {
             let answer = instance.call("validate", Limits::START, |bindings, store| {
                 bindings.worker_plugin_plugin().call_validate(store)
             })?;
-            answer.map_err(|faults| match faults.into_iter().next() {
-                Some(first) => refusal(&self.loaded, first),
-                None => self.loaded.error(Stage::Settings, "its settings are wrong", ""),
+            // Settings are the user's, whatever word the plugin has for it.
+            answer.map_err(|faults| {
+                let words = faults.into_iter().take(MOST_FAULTS).map(words);
+                let words = words.filter(|words| !words.is_empty()).collect::<Vec<_>>();
+                let what = match words.is_empty() {
+                    true => "its settings are wrong".to_owned(),
+                    false => format!("its settings are wrong: {}", words.join("; ")),
+                };
+                self.loaded.error(Stage::Settings, what, self.loaded.settings_remedy())
             })
         })
     }

@@ -4,17 +4,17 @@ use super::bindings::redactor::RedactorPlugin;
 use super::bindings::redactor::exports::worker::plugin::redactor as wire;
 use crate::instance::Instance;
 use crate::{Limits, PluginError};
-use redact::{Appetite, Hit, Prefilter, Verdicts, Window};
+use redact::{Hit, Prefilter, ScanNeeds, Verdicts, Window};
 
 impl Instance<RedactorPlugin> {
-    pub(crate) fn needs(&mut self) -> Result<Appetite, PluginError> {
-        let appetite = self.call("needs", Limits::START, |bindings, store| {
+    pub(crate) fn needs(&mut self) -> Result<ScanNeeds, PluginError> {
+        let needs = self.call("needs", Limits::START, |bindings, store| {
             bindings.worker_plugin_redactor().call_needs(store)
         })?;
-        Ok(Appetite {
-            lookahead: appetite.lookahead as usize,
-            context: appetite.context as usize,
-            prefilter: appetite
+        Ok(ScanNeeds {
+            lookahead: needs.lookahead as usize,
+            context: needs.context as usize,
+            prefilter: needs
                 .prefilters
                 .into_iter()
                 .map(|prefilter| Prefilter {

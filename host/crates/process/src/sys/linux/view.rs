@@ -458,7 +458,7 @@ impl Builder {
             fs::write(&file, "")?;
             fs::create_dir(&folder)?;
             for path in [&file, &folder] {
-                let mode = std::os::unix::fs::PermissionsExt::from_mode(0);
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o0);
                 fs::set_permissions(path, mode)?;
             }
             Ok(())
