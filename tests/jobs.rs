@@ -8,6 +8,10 @@ mod chaos;
 mod follow_ups;
 #[path = "jobs/logs.rs"]
 mod logs;
+#[path = "jobs/machines.rs"]
+mod machines;
+#[path = "jobs/proof.rs"]
+mod proof;
 #[path = "jobs/queue.rs"]
 mod queue;
 #[path = "jobs/storage.rs"]

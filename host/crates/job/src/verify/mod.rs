@@ -199,16 +199,7 @@ pub async fn run(
         ..Verification::default()
     };
     if ran.any() {
-        let found = look_again(
-            plan,
-            evidence,
-            &mut ran,
-            artifacts,
-            plugins,
-            redactor,
-            scope.as_ref(),
-        )
-        .await;
+        let found = look_again(plan, evidence, &ran, plugins, redactor, scope.as_ref()).await;
         for verdict in found.verdicts.checks {
             progress(Progress::Ended(verdict.line()));
             verification.verdicts.checks.push(verdict);
@@ -223,8 +214,7 @@ pub async fn run(
 async fn look_again(
     plan: &Plan<'_>,
     evidence: &Evidence<'_>,
-    ran: &mut component::Ran,
-    artifacts: &Artifacts,
+    ran: &component::Ran,
     plugins: &PluginSet,
     redactor: &Redactor,
     scope: Option<&component::Component<'_>>,
@@ -250,8 +240,16 @@ async fn look_again(
                 changes: Arc::clone(&after),
                 ..evidence.clone()
             };
-            let verdict =
-                run_component(scope, plan, &evidence, ran, plugins, redactor, artifacts).await;
+            let (verdict, _) = component::run(
+                scope,
+                &evidence,
+                &plan.place,
+                ran,
+                plugins,
+                redactor,
+                plan.digest_bytes,
+            )
+            .await;
             if verdict.outcome == Outcome::Errored {
                 // Fails closed: nobody can say where the files lie.
                 found.verdicts.checks.push(verdict);
