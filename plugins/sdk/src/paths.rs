@@ -31,7 +31,7 @@ pub fn matches(pattern: &str, path: &str) -> bool {
     parts_match(&wanted, &parts)
 }
 
-/// Whether one of the globs matches a path, as [`matches`] does.
+/// Whether one of the globs matches a path, as [`matches()`] does.
 ///
 /// ```
 /// use worker_plugin::matches_any;
