@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use job::EndCause;
 use job::artifacts::Artifacts;
 use job::checks::{
     CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
@@ -672,7 +673,7 @@ async fn signals_fail_a_job_that_its_checks_would_let_pass() {
     let mut stopped = Job::in_repository([("a.txt", "a\n")]).check(shell("true"));
     stopped.repository.write("a.txt", "b\n");
     stopped.agent.fault = Some((
-        "max_turns".into(),
+        EndCause::MaxTurns,
         "stopped at its limit of 30 turns".into(),
     ));
     assert_eq!(

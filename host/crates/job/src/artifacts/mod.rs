@@ -188,7 +188,7 @@ impl Artifacts {
     }
 
     /// The whole of one, when it is there.
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
+    pub fn text(&self, name: &str) -> Option<String> {
         let bytes = fs::read(self.folder.join(file_name(name))).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }

@@ -113,7 +113,7 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
 /// Keeps which plugins had a part in the job: checks, redactors, summarizers and the dialect, each with its version and the
 /// digest of its component.
 fn keep_plugins(job: &Job, redactor: &Redactor, artifacts: &Artifacts) {
-    let used = job.equipment.plugins.used();
+    let used = job.resources.plugins.used();
     let used = used.iter().map(|plugin| {
         json!({
             "name": plugin.name,
