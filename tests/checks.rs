@@ -764,7 +764,14 @@ async fn what_checks_write_is_never_the_agents() {
         .check(shell("echo made > outside.txt"));
     job.repository.write("src/a.txt", "b\n");
     let verdicts = job.verify().await;
-    assert!(verdicts.passed(), "{:?}", verdicts.lines());
+    assert_eq!(
+        verdicts.lines(),
+        [
+            "scoped_patch: passed (src)",
+            "unit tests: passed",
+            "check_writes: failed (the checks wrote outside the scope: outside.txt)",
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -397,5 +397,8 @@ async fn an_outage_is_outlasted_for_as_long_as_the_patience_says() {
     let adapter = start(config).await;
     assert_eq!(messages(&adapter, &ask(json!({}))).await.status, 503);
     let took = began.elapsed();
-    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(10), "{took:?}");
+    assert!(
+        took > Duration::from_secs(1) && took < Duration::from_secs(10),
+        "{took:?}"
+    );
 }

@@ -276,12 +276,9 @@ impl Builder {
             }
         }
         for (link, target) in links {
-            // In what the task may write, a link that is gone was taken away.
-            let outer = placed
-                .iter()
-                .rev()
-                .find(|(outer, _)| link.starts_with(outer));
-            if outer.is_none_or(|(_, write)| !write) {
+            // In what was placed, a link is there already, or was taken away.
+            let lies_in_one = placed.iter().any(|(outer, _)| link.starts_with(outer));
+            if !lies_in_one {
                 self.link(&link, &target);
             }
         }
