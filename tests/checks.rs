@@ -360,6 +360,20 @@ async fn what_a_check_writes_is_looked_at_and_never_the_jobs_result() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_check_speaks_with_the_hosts_voice() {
+    for name in ["git", "verification", "scoped_patch", "check_writes"] {
+        let check = CommandCheck {
+            name: name.into(),
+            ..command(CommandLine::Shell("true".into()))
+        };
+        let job = Job::in_repository([("a.txt", "a\n")]).check(CheckSpec::Command(check));
+        job.repository.write("new.txt", "a change\n");
+        let line = only(&job.verify().await).line();
+        assert_eq!(line, format!("{name} (the job's): passed"));
+    }
+}
+
 /// A long output is kept at both ends, and a secret over the cut does not come through.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_middle_of_a_long_output_is_left_out() {

@@ -46,7 +46,7 @@ fn a_newcomer_sees_a_whole_job_and_keeps_nothing() {
         "| ",
         "\"job_status\": \"completed\"",
         "\"scoped_patch: passed (src)\"",
-        "\"unit tests: passed\"",
+        "\"unit tests: passed (failed before)\"",
         "+  for (let i = 0; i < items.length; i++) {",
         "Codex's model",
         "requests to the gateway",

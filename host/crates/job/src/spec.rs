@@ -12,7 +12,6 @@ use super::refusal::Refusal;
 use crate::checks::{
     CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
 };
-use crate::verify;
 use settings::{Isolation, PermissionMode, Settings};
 
 /// The longest prompt, in bytes. Longer matter belongs into a file of the repository.
@@ -328,15 +327,6 @@ fn checks(arguments: &mut Arguments) -> Result<Vec<CheckSpec>, Refusal> {
 /// One check, from a job's arguments or from the operator's configuration.
 pub(super) fn check(given: &mut Arguments) -> Result<CheckSpec, Refusal> {
     let name = given.word("name", 100)?;
-    if name
-        .as_deref()
-        .is_some_and(|name| verify::HOST_LINES.contains(&name))
-    {
-        return Err(given.refuse(
-            "name",
-            "is the name of a line of the host's own; choose another",
-        ));
-    }
     match (given.take("command"), given.word("plugin", 100)?) {
         (Some(command), None) => Ok(CheckSpec::Command(command_check(given, name, command)?)),
         (None, Some(plugin)) => Ok(CheckSpec::Plugin(plugin_check(given, name, plugin)?)),
@@ -597,10 +587,6 @@ mod tests {
             (
                 json!({ "checks": [{ "name": "a", "command": "x", "env": { "A=B": "" } }] }),
                 "checks[0].env",
-            ),
-            (
-                json!({ "checks": [{ "name": "git", "command": "x" }] }),
-                "checks[0].name",
             ),
             (
                 json!({ "checks": [{ "name": "a", "command": "x", "retries": 4 }] }),

@@ -91,7 +91,7 @@ pub(super) fn judge(
 }
 
 /// The names of the host's own lines, which no check may take.
-pub const HOST_LINES: [&str; 10] = [
+pub(super) const HOST_LINES: [&str; 10] = [
     SCOPE_LINE,
     VERIFICATION_LINE,
     WRITES_LINE,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::verdict::Cause;
-use super::{CheckVerdict, Outcome, Place, Verdicts, command, made, test_files};
+use super::{CheckVerdict, Outcome, Place, Verdicts, command, made, test_files, told_apart};
 use crate::artifacts::Artifacts;
 use crate::checks::{CheckSpec, CommandCheck};
 use redact::Redactor;
@@ -81,15 +81,21 @@ pub fn compare(
     let tests_changed = changed_tests(changes).next().is_some();
     let mut passed_before = 0;
     let mut commands = 0;
-    for check in checks {
-        let CheckSpec::Command(check) = check else {
+    for spec in checks {
+        let CheckSpec::Command(check) = spec else {
             continue;
         };
         commands += 1;
         let outcome = before.get(&check.name).copied();
         passed_before += usize::from(outcome == Some(BeforeOutcome::Passed));
-        let named = |verdict: &&mut CheckVerdict| verdict.name == check.name;
-        let Some(verdict) = verdicts.checks.iter_mut().find(named) else {
+        // The last one: a line of the host's own comes first.
+        let names = [told_apart(spec), check.name.clone()];
+        let named = |name: &String| verdicts.checks.iter().rposition(|made| made.name == *name);
+        let Some(verdict) = names
+            .iter()
+            .find_map(named)
+            .and_then(|at| verdicts.checks.get_mut(at))
+        else {
             continue;
         };
         compare_one(verdict, check, outcome, redactor);

@@ -21,7 +21,6 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-pub use aftermath::HOST_LINES;
 pub use before::{Before, BeforeOutcome, changed_tests, compare, try_before};
 pub use command::Place;
 pub use signals::AgentEvidence;
@@ -304,16 +303,23 @@ fn standing<'a>(checks: &[CheckSpec], wanted: &'a [String]) -> Vec<&'a str> {
     standing.map(String::as_str).collect()
 }
 
-/// Gives a check that has the name of a standing one another: results are told apart by it.
+/// Gives a check that has the name of a standing one, or of a line of the host's own, another: results are told apart by
+/// it, and no check speaks with the host's voice.
 fn tell_apart(verdict: &mut CheckVerdict, check: &CheckSpec, standing: &[&str]) {
-    if standing.contains(&verdict.name.as_str()) {
-        let whose = match check.origin() {
-            Origin::Job => "the job's",
-            Origin::Default => "default",
-            Origin::Required => "required",
-        };
-        verdict.name = format!("{} ({whose})", verdict.name);
+    let name = verdict.name.as_str();
+    if standing.contains(&name) || aftermath::HOST_LINES.contains(&name) {
+        verdict.name = told_apart(check);
     }
+}
+
+/// The name of a check whose own one is taken.
+fn told_apart(check: &CheckSpec) -> String {
+    let whose = match check.origin() {
+        Origin::Job => "the job's",
+        Origin::Default => "default",
+        Origin::Required => "required",
+    };
+    format!("{} ({whose})", check.name())
 }
 
 async fn run_component(
