@@ -18,8 +18,12 @@ mod message;
 
 #[path = "adapter/errors.rs"]
 mod errors;
+#[path = "adapter/field.rs"]
+mod field;
 #[path = "adapter/hostile.rs"]
 mod hostile;
+#[path = "adapter/lessons.rs"]
+mod lessons;
 #[path = "adapter/request.rs"]
 mod request;
 #[path = "adapter/routes.rs"]

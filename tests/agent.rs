@@ -165,8 +165,8 @@ impl Pass {
                 mode: SandboxMode::Auto,
                 read: Vec::new(),
                 write: vec![work_dir],
-                temp: None,
                 network: Network::On,
+                ..Confinement::off()
             },
             extra_env: vec![("GIVEN".into(), "to the agent".into())],
             stall: Duration::from_secs(120),

@@ -5,4 +5,5 @@ extern crate mcp_codex_worker_workspace as workspace;
 
 mod changes;
 mod confinement_paths;
+mod field;
 mod isolated;

@@ -160,6 +160,19 @@ async fn without_a_token_it_makes_one_and_prints_what_to_export() {
 }
 
 #[tokio::test]
+async fn a_gateway_named_by_hand_needs_only_its_key() {
+    let double = Double::always(good()).await;
+    let arguments = ["--base-url", &double.url, "--token", TOKEN];
+    let adapter = Alone::start(&[], &arguments);
+    assert_eq!(
+        adapter.asked(TOKEN, json!({ "stream": true })).await.status,
+        200
+    );
+    let key = double.only().header("authorization").unwrap();
+    assert_eq!(key, format!("Bearer {KEY}"));
+}
+
+#[tokio::test]
 async fn with_a_token_it_prints_no_secret() {
     let double = Double::always(good()).await;
     let arguments = [

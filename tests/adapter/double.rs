@@ -263,6 +263,7 @@ pub fn config(url: &str) -> AdapterConfig {
         route: "test".into(),
         job: Some("job_1".into()),
         records: RecordSink::none(),
+        lessons: None,
     }
 }
 

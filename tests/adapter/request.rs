@@ -229,7 +229,7 @@ fn rows() -> Vec<(&'static str, Value, &'static str, Value)> {
             "a custom tool without description",
             json!({ "tools": [{ "type": "custom", "name": "f", "description": null, "input_schema": {} }] }),
             "/tools/0/function",
-            json!({ "name": "f", "parameters": {} }),
+            json!({ "name": "f", "parameters": { "type": "object", "properties": {} } }),
         ),
         (
             "server tools are left out",
@@ -337,9 +337,9 @@ fn rows() -> Vec<(&'static str, Value, &'static str, Value)> {
         ),
         (
             "the form of the answer",
-            json!({ "output_config": { "format": { "type": "json_schema", "schema": { "type": "object" } } } }),
+            json!({ "output_config": { "format": { "type": "json_schema", "schema": { "type": "object", "properties": {}, "additionalProperties": false } } } }),
             "/response_format",
-            json!({ "type": "json_schema", "json_schema": { "name": "response", "strict": true, "schema": { "type": "object" } } }),
+            json!({ "type": "json_schema", "json_schema": { "name": "response", "strict": true, "schema": { "type": "object", "properties": {}, "additionalProperties": false } } }),
         ),
         (
             "a stream and its usage",

@@ -84,7 +84,7 @@ fn everything_works_without_a_network_a_key_or_claude_code() {
         .lines()
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert!(listed.len() > 15, "{listed:?}");
+    assert!(listed.len() >= 10, "{listed:?}");
     for name in listed {
         assert!(details.contains(name), "{name} was not tried");
     }

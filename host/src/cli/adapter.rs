@@ -66,15 +66,10 @@ pub(super) fn run(global: &GlobalOptions, arguments: &AdapterArguments) -> ExitC
     if arguments.token.as_deref().is_some_and(str::is_empty) {
         return wrong("--token must not be empty");
     }
-    if let Some(base_url) = &arguments.base_url {
-        match &mut settings.gateway {
-            Some(gateway) => gateway.base_url = base_url.trim_end_matches('/').to_owned(),
-            None => {
-                return wrong(
-                    "--base-url needs a key for that gateway: set ONEAPI_BASE_URL and ONEAPI_API_KEY",
-                );
-            }
-        }
+    if let Some(base_url) = &arguments.base_url
+        && let Err(why) = settings.use_gateway(base_url)
+    {
+        return wrong(&format!("--base-url needs a key for that gateway: {why}"));
     }
     settings.model = arguments.model.clone().or(settings.model);
     settings.dialect = arguments.dialect.clone().or(settings.dialect);
@@ -142,7 +137,6 @@ fn explain(config: &AdapterConfig) -> Result<(), Failure> {
     }
     let model = config.models.main.as_deref().unwrap_or_default();
     let known = config
-        .primary
         .explain(model)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let stated = known.facts.explain().iter();

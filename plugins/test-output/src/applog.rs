@@ -396,9 +396,9 @@ const MILD: [&str; 11] = [
 
 fn level_of(word: &str) -> Option<Level> {
     let is = |known: &&str| word.eq_ignore_ascii_case(known);
-    if LOUD.iter().any(|known| is(&known)) {
+    if LOUD.iter().any(|known| is(known)) {
         Some(Level::Loud)
-    } else if MILD.iter().any(|known| is(&known)) {
+    } else if MILD.iter().any(|known| is(known)) {
         Some(Level::Mild)
     } else {
         None

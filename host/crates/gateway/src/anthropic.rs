@@ -142,7 +142,8 @@ pub(crate) struct Source<'a> {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Tool<'a> {
-    #[serde(borrow)]
+    /// Absent for a set of tools that the API itself fetches (`mcp_toolset`).
+    #[serde(borrow, default)]
     pub(crate) name: Cow<'a, str>,
     /// Absent or `custom`: a tool of the caller. Anything else runs on Anthropic's servers.
     #[serde(borrow, default, rename = "type")]

@@ -36,7 +36,11 @@ pub(crate) struct Request<'a> {
 pub(crate) enum ResponseFormat<'a> {
     JsonObject,
     /// A JSON schema, raw.
-    JsonSchema(&'a str),
+    JsonSchema {
+        schema: Cow<'a, str>,
+        /// The answer must follow it to the letter, which not every schema allows.
+        strict: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -209,10 +213,14 @@ impl Request<'_> {
         {
             match format {
                 ResponseFormat::JsonObject => out.extend_from_slice(b"{\"type\":\"json_object\"}"),
-                ResponseFormat::JsonSchema(schema) => {
+                ResponseFormat::JsonSchema { schema, strict } => {
                     out.extend_from_slice(
-                        b"{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"response\",\"strict\":true,\"schema\":",
+                        b"{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"response\",",
                     );
+                    if *strict {
+                        out.extend_from_slice(b"\"strict\":true,");
+                    }
+                    out.extend_from_slice(b"\"schema\":");
                     out.extend_from_slice(schema.as_bytes());
                     out.extend_from_slice(b"}}");
                 }
@@ -333,11 +341,23 @@ fn write_members(out: &mut Vec<u8>, object: Option<&str>) {
     }
 }
 
+/// Writes the caller's mark of a prompt's cached beginning, without what only Anthropic's own API knows (`scope`).
 fn write_cache_control(out: &mut Vec<u8>, cache_control: Option<&RawValue>) {
-    if let Some(raw) = cache_control {
-        out.extend_from_slice(b",\"cache_control\":");
-        out.extend_from_slice(raw.get().as_bytes());
+    #[derive(serde::Deserialize)]
+    struct Mark<'m> {
+        #[serde(borrow, default)]
+        ttl: Option<&'m str>,
     }
+    let Some(raw) = cache_control else {
+        return;
+    };
+    let mark = serde_json::from_str::<Mark<'_>>(raw.get());
+    out.extend_from_slice(b",\"cache_control\":{\"type\":\"ephemeral\"");
+    if let Ok(Mark { ttl: Some(ttl) }) = mark {
+        out.extend_from_slice(b",\"ttl\":");
+        write_plain(out, ttl);
+    }
+    out.push(b'}');
 }
 
 /// Texts alone become one plain string, which every gateway takes; anything else is a list of parts.

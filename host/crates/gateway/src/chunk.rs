@@ -26,12 +26,28 @@ pub(crate) struct Chunk<'a> {
     /// `error` in error bodies of some gateways.
     #[serde(borrow)]
     pub(crate) object: Option<Loose<'a>>,
+    /// What an error says, under the names that gateways have for it.
     #[serde(borrow)]
     pub(crate) message: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) code: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) detail: Option<&'a RawValue>,
+    /// iFlow, with `status`.
+    #[serde(borrow)]
+    pub(crate) msg: Option<&'a RawValue>,
+    /// Baidu, with `error_code`.
+    #[serde(borrow)]
+    pub(crate) error_msg: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) error_code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) error_message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) errors: Option<&'a RawValue>,
+    /// MiniMax: an error unless its `status_code` is 0.
+    #[serde(borrow)]
+    pub(crate) base_resp: Option<BaseResp<'a>>,
     #[serde(borrow)]
     pub(crate) x_groq: Option<Groq<'a>>,
 }
@@ -39,11 +55,29 @@ pub(crate) struct Chunk<'a> {
 impl Chunk<'_> {
     /// Whether this is an error rather than a part of an answer.
     pub(crate) fn is_error(&self) -> bool {
+        let has_choices = self
+            .choices
+            .as_ref()
+            .is_some_and(|choices| !choices.is_empty());
+        let words = [
+            self.message,
+            self.code,
+            self.detail,
+            self.msg,
+            self.error_msg,
+            self.error_code,
+            self.error_message,
+            self.errors,
+        ];
+        let failed = self
+            .base_resp
+            .as_ref()
+            .and_then(|base| base.status_code.as_ref())
+            .is_some_and(|code| !matches!(code.0.as_ref(), "0" | "null" | ""));
         self.error
-            .is_some_and(|raw| !matches!(raw.get(), "{}" | "\"\"" | "false"))
-            || (self.choices.is_none()
-                && self.usage.is_none()
-                && (self.message.is_some() || self.code.is_some() || self.detail.is_some()))
+            .is_some_and(|raw| !matches!(raw.get(), "{}" | "\"\"" | "false" | "0" | "[]"))
+            || failed
+            || (!has_choices && self.usage.is_none() && words.iter().any(Option::is_some))
             || self
                 .object
                 .as_ref()
@@ -51,11 +85,27 @@ impl Chunk<'_> {
     }
 }
 
+/// The state of a request at MiniMax.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct BaseResp<'a> {
+    #[serde(borrow)]
+    pub(crate) status_code: Option<Loose<'a>>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Groq<'a> {
     #[serde(borrow)]
     pub(crate) usage: Option<&'a RawValue>,
+}
+
+impl Choice<'_> {
+    /// The choice's number; 0 where it has none.
+    pub(crate) fn number(&self) -> i64 {
+        let index = self.index.as_ref();
+        index.and_then(|index| index.0.parse().ok()).unwrap_or(0)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

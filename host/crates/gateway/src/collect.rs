@@ -40,8 +40,8 @@ enum Piece {
     Arguments { partial_json: String },
 }
 
-/// The message that these events of the block machine tell. Arguments that are no JSON become `{}`, as in an answer that
-/// was whole from the start.
+/// The message that these events of the block machine tell. A call that the reply's limit has cut is left out, as in an
+/// answer that was whole from the start.
 pub(crate) fn message(events: &[u8]) -> Vec<u8> {
     let mut message = Map::new();
     let mut blocks: Vec<Value> = Vec::new();
@@ -60,11 +60,14 @@ pub(crate) fn message(events: &[u8]) -> Vec<u8> {
             Piece::Arguments { partial_json } => arguments.push_str(&partial_json),
         },
         Event::ContentBlockStop => {
+            let mut block = std::mem::take(&mut block);
             if block.contains_key("input") {
-                let input = serde_json::from_str::<Map<String, Value>>(&arguments);
-                block.insert("input".into(), input.unwrap_or_default().into());
+                let Ok(input) = serde_json::from_str::<Map<String, Value>>(&arguments) else {
+                    return;
+                };
+                block.insert("input".into(), input.into());
             }
-            blocks.push(Value::Object(std::mem::take(&mut block)));
+            blocks.push(Value::Object(block));
         }
         Event::MessageDelta { delta, usage } => {
             message.extend(delta);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::endpoint::{self, endpoint_url};
 use super::facts::ModelFacts;
+use super::lessons::LessonBook;
 use super::{
     ActiveDialect, AdapterConfig, Budget, DialectError, Mode, ModelMap, RecordSink, Upstream,
     UpstreamError,
@@ -87,6 +88,7 @@ impl AdapterConfig {
             route: route.to_owned(),
             job: None,
             records,
+            lessons: Some(settings.cache_dir.join("lessons")),
         })
     }
 }
@@ -100,20 +102,22 @@ pub struct Explanation {
     pub facts: Arc<ModelFacts>,
 }
 
-impl Upstream {
-    /// What is known of this gateway and a model.
+impl AdapterConfig {
+    /// What is known of the first gateway and a model, with what its refusals taught.
     ///
     /// # Errors
     ///
     /// When the gateway's URL cannot be used, or its dialect fails to say.
     pub fn explain(&self, model: &str) -> Result<Explanation, ConfigError> {
-        let base = endpoint::base_url(&self.base_url).map_err(UpstreamError::from)?;
-        let facts = self
-            .dialect
-            .model_facts(model)
-            .map_err(ConfigError::Dialect)?;
+        let Upstream {
+            base_url, dialect, ..
+        } = &self.primary;
+        let base = endpoint::base_url(base_url).map_err(UpstreamError::from)?;
+        let facts = LessonBook::new(&base, self.lessons.clone())
+            .facts(dialect, model)
+            .map_err(|error| ConfigError::Dialect(DialectError::Broken(error.message)))?;
         let endpoint = &facts.usual().endpoint;
-        let at_home = self.dialect.recognizes(&self.base_url);
+        let at_home = dialect.recognizes(base_url);
         let url = endpoint_url(&base, &endpoint.path, endpoint, at_home, model)
             .map_err(|error| ConfigError::Dialect(DialectError::Broken(error.message)))?;
         Ok(Explanation {

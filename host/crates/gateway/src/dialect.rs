@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::error::{ApiError, Hopeless, Kind, overflow_message, passed_on, retry_after};
+use crate::error::{ApiError, Hopeless, Kind, passed_on, retry_after};
 use crate::facts::{Facts, Layer, Layers, ModelFacts, Origin};
+use crate::overflow::Counts;
 use crate::wire::{Failure, Outbound, Reply, Sse, Verdict};
 
 /// Models whose facts are kept.
@@ -179,6 +180,11 @@ impl ActiveDialect {
         }
         known.insert(model.to_owned(), Arc::clone(&facts));
         Ok(facts)
+    }
+
+    /// Everything that is stated about a model.
+    pub(crate) fn layers(&self, model: &str) -> Result<Layers, ApiError> {
+        self.dialect.layers(model).map_err(broken)
     }
 
     /// What is true of a model, for a request.
@@ -357,11 +363,15 @@ fn of_verdict(
         Failure::NotFound => (Kind::NotFound, 404, None),
         Failure::Unknown => return usual,
     };
-    let message = match verdict.failure {
+    let base = match verdict.failure {
         Failure::ContextTooLong => {
-            overflow_message(&verdict.message, verdict.tokens.zip(verdict.token_limit))
+            let counts = verdict.tokens.zip(verdict.token_limit);
+            let counts = counts.map_or(Counts::default(), |(tokens, limit)| {
+                Counts::known(tokens, limit)
+            });
+            ApiError::full_context(counts, &verdict.message)
         }
-        _ => verdict.message,
+        _ => ApiError::new(its_status, kind, verdict.message),
     };
     ApiError {
         retry: verdict.retry,
@@ -370,6 +380,6 @@ fn of_verdict(
         headers: passed_on(headers),
         hopeless,
         upstream_status: status,
-        ..ApiError::new(its_status, kind, message)
+        ..base
     }
 }

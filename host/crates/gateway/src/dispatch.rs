@@ -8,20 +8,23 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt as _;
+use serde_json::Value;
 
 use super::anthropic::Request;
 use super::collect;
 use super::endpoint::{endpoint_url, messages_url};
 use super::error::{ApiError, Kind};
 use super::ledger::Ledger;
+use super::lessons::{self, Lesson, Refusal};
 use super::live::{Live, WHOLE_LIMIT};
+use super::overflow::Asked;
 use super::relay::{self, RelayedStream};
 use super::request::{self, Return};
 use super::response;
 use super::shared::Shared;
 use super::stream::Machine;
 use super::upstream::{ERROR_BODY_LIMIT, Outbound, Route, dialect_headers};
-use crate::facts::{Auth, Facts};
+use crate::facts::{Auth, Facts, ModelFacts};
 
 /// First pause before a retry; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
@@ -46,11 +49,14 @@ pub(crate) struct Work<'a> {
 impl Work<'_> {
     /// What holds for this request on a route: facts may depend on how it is answered and on its tools.
     fn facts(&self, route: &Route) -> Result<Arc<Facts>, ApiError> {
-        let facts = route.gateway.dialect.facts(&route.model)?;
+        Ok(self.of(&*route.gateway.facts(&route.model)?))
+    }
+
+    fn of(&self, facts: &ModelFacts) -> Arc<Facts> {
         let with_tools = self.request.has_tools();
         let streamed =
             self.request.stream == Some(true) && facts.of(true, with_tools).streaming.supported;
-        Ok(Arc::clone(facts.of(streamed, with_tools)))
+        Arc::clone(facts.of(streamed, with_tools))
     }
 }
 
@@ -120,23 +126,23 @@ async fn along(
     has_next: bool,
     ledger: &mut Ledger,
 ) -> Result<Answer, ApiError> {
-    let facts = work.facts(route)?;
+    let mut facts = work.facts(route)?;
     let cap = shared.config.budget.reply_cap(&shared.usage());
-    let prepared = prepare(work, route, &facts, cap)?;
+    let mut prepared = prepare(work, route, &facts, cap)?;
+    let mut learning = Learning::default();
     let patience = if has_next {
         PATIENCE_WITH_FALLBACK
     } else {
         PATIENCE
     };
     let began = Instant::now();
-    let mut back = Some(prepared.back);
     let mut attempt = 0;
     loop {
         ledger.attempt(route);
         shared.activity();
-        let way_back = match back.take() {
+        let way_back = match prepared.back.take() {
             Some(way_back) => way_back,
-            None => prepare(work, route, &facts, cap)?.back,
+            None => prepare(work, route, &facts, cap)?.back.unwrap_or_default(),
         };
         let result = once(
             shared,
@@ -151,10 +157,18 @@ async fn along(
         let error = match result {
             Ok(answer) => {
                 route.gateway.note(true);
+                learning.helped(route);
                 return Ok(answer);
             }
-            Err(error) => error,
+            Err(error) => error.asked(prepared.asked),
         };
+        if matches!(work.passage, Passage::Translated)
+            && let Some(learned) = learning.take(route, &facts, &prepared.outbound, &error)
+        {
+            facts = work.of(&learned);
+            prepared = prepare(work, route, &facts, cap)?;
+            continue;
+        }
         let pause = error
             .retry_after
             .unwrap_or_else(|| jitter(FIRST_PAUSE * 2u32.pow(attempt.min(6))));
@@ -163,10 +177,80 @@ async fn along(
             if error.retry || error.hopeless.is_some() {
                 route.gateway.note(false);
             }
+            learning.failed(route, &error);
             return Err(error);
         }
         attempt += 1;
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// What the refusals of one request teach, until it is known to help.
+#[derive(Debug, Default)]
+struct Learning {
+    lessons: Vec<Lesson>,
+    facts: Option<Arc<ModelFacts>>,
+}
+
+impl Learning {
+    /// The most lessons that one request is changed by.
+    const MOST: usize = 8;
+
+    /// Reads a refusal; returns the facts to try next, if it teaches something that was not tried.
+    fn take(
+        &mut self,
+        route: &Route,
+        facts: &Facts,
+        outbound: &Outbound,
+        error: &ApiError,
+    ) -> Option<Arc<ModelFacts>> {
+        if !error.is_refusal() || self.lessons.len() >= Self::MOST {
+            return None;
+        }
+        let sent: Value = serde_json::from_slice(&outbound.body).ok()?;
+        let lesson = lessons::read(Refusal {
+            message: &error.message,
+            param: error.param.as_deref(),
+            sent: &sent,
+            facts,
+        })?;
+        let book = &route.gateway.lessons;
+        let tried = self.lessons.iter().any(|tried| tried.facts == lesson.facts);
+        if tried || book.is_useless(&route.model, &lesson) {
+            return None;
+        }
+        tracing::info!(
+            gateway = route.gateway.host,
+            "{} was refused, and is tried again: {}",
+            route.model,
+            lesson.words
+        );
+        self.lessons.push(lesson);
+        self.facts = book.facts_with(&route.gateway.dialect, &route.model, &self.lessons);
+        self.facts.clone()
+    }
+
+    /// Keeps what was learned: the gateway has answered.
+    fn helped(self, route: &Route) {
+        if let Some(facts) = self.facts {
+            route
+                .gateway
+                .lessons
+                .keep(&route.model, self.lessons, facts);
+        }
+    }
+
+    /// The request has failed all the same.
+    fn failed(mut self, route: &Route, error: &ApiError) {
+        if error.full_context.is_some() {
+            // The request was read as far as its length.
+            return self.helped(route);
+        }
+        if error.is_refusal()
+            && let Some(last) = self.lessons.pop()
+        {
+            route.gateway.lessons.drop_useless(&route.model, last);
+        }
     }
 }
 
@@ -180,7 +264,9 @@ fn jitter(pause: Duration) -> Duration {
 
 struct Prepared {
     outbound: Outbound,
-    back: Return,
+    /// For the first answer to it.
+    back: Option<Return>,
+    asked: Asked,
 }
 
 fn prepare(
@@ -199,12 +285,17 @@ fn prepare(
         };
         return Ok(Prepared {
             outbound,
-            back: Return::default(),
+            back: Some(Return::default()),
+            asked: Asked::default(),
         });
     }
     let (canonical, mut back) = request::translate(request, facts, &route.model, cap)
         .map_err(|invalid| ApiError::invalid(invalid.0))?;
     back.assumed_input = (size as u64).div_ceil(4);
+    let asked = Asked {
+        output: canonical.max_tokens.map(|(_, limit)| limit),
+        input: back.assumed_input,
+    };
     let own = route
         .gateway
         .dialect
@@ -239,7 +330,11 @@ fn prepare(
         headers,
         body: Bytes::from(own.body),
     };
-    Ok(Prepared { outbound, back })
+    Ok(Prepared {
+        outbound,
+        back: Some(back),
+        asked,
+    })
 }
 
 /// Sends the request once.

@@ -4,12 +4,12 @@
 //! `{"type":"error","error":{"type","message"}}`. Two wordings matter beyond the status: Claude Code compacts its history on
 //! `prompt is too long: ...`, and lowers `max_tokens` on ``input length and `max_tokens` exceed context limit: ...``.
 
-use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use regex::Regex;
 use serde_json::{Value, json};
+
+use super::overflow::{self, Asked, Counts};
 
 /// Longest error message that is passed on, in characters.
 const MESSAGE_LIMIT: usize = 4_000;
@@ -88,6 +88,10 @@ pub(crate) struct ApiError {
     /// Headers of the gateway's answer that the caller should see.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) hopeless: Option<Hopeless>,
+    /// The context is full: the numbers that the gateway gave, and its words.
+    pub(crate) full_context: Option<(Counts, String)>,
+    /// The parameter that the error names in a field of its own.
+    pub(crate) param: Option<String>,
     /// The gateway answered, and this was its status.
     pub(crate) upstream_status: Option<u16>,
 }
@@ -103,12 +107,40 @@ impl ApiError {
             retry_after: None,
             headers: Vec::new(),
             hopeless: None,
+            full_context: None,
+            param: None,
             upstream_status: None,
         }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(400, Kind::InvalidRequest, message)
+    }
+
+    /// A full context, in the words from which Claude Code recovers.
+    pub(crate) fn full_context(counts: Counts, words: &str) -> Self {
+        Self {
+            full_context: Some((counts, words.to_owned())),
+            ..Self::invalid(counts.sentence(words, Asked::default()))
+        }
+    }
+
+    /// The same error, told with what the request asked for: it decides which summand is too large.
+    pub(crate) fn asked(mut self, asked: Asked) -> Self {
+        if let Some((counts, words)) = &self.full_context {
+            self.message = counts.sentence(words, asked);
+        }
+        self
+    }
+
+    /// Returns true if the gateway refuses the request as such: it may say what to change.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.full_context.is_none()
+            && self.hopeless.is_none()
+            && (matches!(self.upstream_status, Some(400 | 415 | 416 | 422))
+                // Relays wrap a refusal in a status of their own.
+                || (self.upstream_status.is_some() && matches!(self.status, 404 | 405 | 500 | 501) && self.param.is_some())
+                || (self.upstream_status.is_none() && self.kind == Kind::InvalidRequest))
     }
 
     /// The gateway could not be understood, or broke off.
@@ -169,8 +201,7 @@ impl ApiError {
                 )
             };
         }
-        let said = Said::read(body);
-        let mut error = said.into_error(Some(status));
+        let mut error = ErrorBody::read(body).into_error(Some(status));
         error.headers = passed_on(headers);
         error.retry_after = retry_after(headers, SystemTime::now()).or(error.retry_after);
         error
@@ -178,7 +209,7 @@ impl ApiError {
 
     /// An error inside an answer with status 200: the body of a reply, or an event of a stream.
     pub(crate) fn of_body(body: &[u8]) -> Self {
-        Said::read(body).into_error(None)
+        ErrorBody::read(body).into_error(None)
     }
 
     /// The error as the body of an answer, or as the data of an `error` event.
@@ -191,16 +222,20 @@ impl ApiError {
 
 /// What an error body says, whatever its shape.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Said {
+struct ErrorBody {
     message: String,
     /// `error.code` and `error.type`, as words.
     words: Vec<String>,
     status: Option<u16>,
+    /// The parameter that is refused.
+    param: Option<String>,
+    /// The code of MiniMax's `base_resp`.
+    base_code: Option<u64>,
     tokens: Option<u64>,
     token_limit: Option<u64>,
 }
 
-impl Said {
+impl ErrorBody {
     fn read(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let trimmed = text.trim();
@@ -225,7 +260,8 @@ impl Said {
     }
 
     /// Shapes seen: `{error:{message,type,code}}`, `{error:"text"}` (Ollama), `[{error:{}}]` (Gemini), `{detail:...}` (FastAPI,
-    /// Mistral), `{code,message}` (DashScope), `{object:"error",message}` (vLLM), `{errors:[...]}`, `{msg:...}`.
+    /// Mistral), `{code,message}` (DashScope), `{object:"error",message}` (vLLM), `{errors:[...]}`, `{status,msg}` (iFlow),
+    /// `{error_code,error_msg}` (Baidu), `{base_resp:{status_code,status_msg}}` (MiniMax), `{title,detail}` (NVIDIA).
     fn value(&mut self, value: &Value, depth: u8) {
         if depth > 8 {
             return;
@@ -244,7 +280,27 @@ impl Said {
                 }
             }
             Value::Object(members) => {
-                for key in ["code", "type", "status"] {
+                // FastAPI's `loc`: ["body", "messages", 0, "name"].
+                let place = members.get("loc").and_then(Value::as_array).map(|place| {
+                    let parts = place.iter().filter(|part| *part != "body");
+                    let parts = parts.map(|part| {
+                        part.as_str()
+                            .map_or_else(|| part.to_string(), str::to_owned)
+                    });
+                    parts.collect::<Vec<_>>().join(".")
+                });
+                self.param = self.param.take().or(members
+                    .get("param")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+                    .or(place));
+                if let Some(base) = members.get("base_resp") {
+                    let code = base.get("status_code");
+                    self.base_code = code.and_then(Value::as_u64).filter(|code| *code != 0);
+                    self.words
+                        .extend(self.base_code.map(|code| code.to_string()));
+                }
+                for key in ["code", "type", "status", "error_code", "reason"] {
                     match members.get(key) {
                         Some(Value::String(word)) => {
                             self.status = self
@@ -274,6 +330,11 @@ impl Said {
                     "msg",
                     "error_msg",
                     "error_message",
+                    "errorMessage",
+                    "status_msg",
+                    "base_resp",
+                    "error_description",
+                    "title",
                 ] {
                     if let Some(inner) = members.get(key).filter(|inner| !inner.is_null()) {
                         self.value(inner, depth + 1);
@@ -305,49 +366,45 @@ impl Said {
 
     fn into_error(self, status: Option<u16>) -> ApiError {
         let upstream_status = status;
+        let message: String = self.message.chars().take(MESSAGE_LIMIT).collect();
+        let meaning = Meaning::of(&self, &message);
         let status = status
             .filter(|status| *status >= 400)
-            .or(self.status)
-            .unwrap_or_else(|| {
-                if self.has(&["rate_limit", "rate-limit", "throttling"]) {
-                    429
-                } else if self.has(&["overloaded", "unavailable"]) {
-                    503
-                } else if self.has(&["invalid_request", "invalidparameter", "bad_request"]) {
-                    400
-                } else if self.has(&[
-                    "authentication",
-                    "invalid_api_key",
-                    "invalidapikey",
-                    "unauthorized",
-                ]) {
-                    401
-                } else {
-                    500
-                }
-            });
-        let message: String = self.message.chars().take(MESSAGE_LIMIT).collect();
+            .or(self.status.filter(|status| is_usual(*status)))
+            .or(meaning.map(Meaning::status))
+            .or(self.base_code.and_then(status_of_base_code))
+            .or(self
+                .status
+                .map(|status| if status < 500 { 400 } else { 500 }))
+            .unwrap_or(500);
+        let status = match meaning {
+            Some(Meaning::Spent) => 402,
+            // A rate under the status of a body that is too large: Groq.
+            Some(Meaning::Rate) if status == 413 => 429,
+            _ => status,
+        };
+        let coded = self.has(&[
+            "context_length_exceeded",
+            "context_window_exceeded",
+            "exceed_context_size",
+            "model_max_prompt_tokens_exceeded",
+            "string_above_max_length_tokens",
+        ]);
         if (matches!(status, 400 | 413 | 422 | 500) || upstream_status.is_none())
-            && let Some(message) = overflow(&message, &self)
+            && let Some(counts) = overflow::read(&message, coded)
         {
+            let counts = match self.tokens.zip(self.token_limit) {
+                Some((tokens, limit)) => Counts::known(tokens, limit),
+                None => counts,
+            };
             return ApiError {
                 upstream_status,
-                ..ApiError::invalid(message)
+                ..ApiError::full_context(counts, &message)
             };
         }
         let (kind, status) = Kind::of_status(status);
-        let spent = self.has(&[
-            "insufficient_quota",
-            "insufficient_user_quota",
-            "insufficient_balance",
-            "arrearage",
-            "billing",
-        ]) || message
-            .to_ascii_lowercase()
-            .contains("insufficient balance");
         let hopeless = match kind {
             Kind::Billing => Some(Hopeless::Credit),
-            Kind::Permission | Kind::RateLimit if spent => Some(Hopeless::Credit),
             Kind::Authentication | Kind::Permission => Some(Hopeless::Auth),
             _ => None,
         };
@@ -368,92 +425,202 @@ impl Said {
         ApiError {
             retry,
             hopeless,
+            param: self.param,
             upstream_status,
             ..ApiError::new(status, kind, message)
         }
     }
 }
 
-/// The words that make Claude Code compact, when a message in any gateway's wording means that the context is full.
-fn overflow(message: &str, said: &Said) -> Option<String> {
-    static FULL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(concat!(
-            r"(?i)maximum context length|context[ _-]?length[ _-]?exceeded|exceed(s|ed)? (the )?(model'?s? )?(maximum |max |available )?context|",
-            r"longer than the (model'?s )?(maximum )?context|range of input length should be|prompt is too long|input is too long|",
-            r"exceed(s|ed) (the )?(maximum number of tokens|model token limit|max(imum)? (input|prompt|sequence) (length|tokens))|",
-            r"prompt (token count|exceeds|contains \d+ tokens|has \d+ tokens)|exceed_context_size|context window|too many input tokens|",
-            r"reduce the length of the (messages|prompt|input)|exceed context limit|input length .{0,60}exceed",
-        ))
-        .ok()
-    });
-    static ABOVE: LazyLock<Vec<(Regex, bool)>> = LazyLock::new(|| {
-        // Patterns with the prompt's tokens and the limit; `true`: the limit stands first.
-        [
-            (r"(?i)maximum context length (?:is|of) (\d+).*?(?:requested|resulted in|contains?(?: at least)?|has) (\d+)", true),
-            (r"(?i)input token count \(?(\d+)\)? exceeds the maximum number of tokens allowed \(?(\d+)", false),
-            (r"(?i)prompt (?:contains|has|token count of) (\d+).*?(\d{3,})", false),
-            (r"(?i)token limit: (\d+) \(requested: (\d+)", true),
-            (r"(?i)input \((\d+) tokens\) is longer than .*?\((\d+) tokens", false),
-            (r"(?i)length of (?:the )?(?:prompt|input) \(?(\d+)\)?.*?(?:than|exceeds?).*?(\d{3,})", false),
-            (r"(?i)prompt is too long: (\d+) tokens > (\d+)", false),
-        ]
-        .into_iter()
-        .filter_map(|(pattern, limit_first)| Some((Regex::new(pattern).ok()?, limit_first)))
-        .collect()
-    });
-    static PARTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"(?i)(\d+) (?:tokens )?(?:in|from|of) the (?:messages|prompt|input|text input).*?(\d+) (?:tokens )?(?:in|for|from) the (?:completion|output)").ok()
-    });
-    let coded = said.has(&[
-        "context_length_exceeded",
-        "exceed_context_size",
-        "model_max_prompt_tokens_exceeded",
-    ]);
-    let worded = FULL.as_ref().is_some_and(|full| full.is_match(message));
-    if !(coded || worded)
-        || message.starts_with("input length and `max_tokens` exceed context limit")
-    {
-        return worded.then(|| message.to_owned());
-    }
-    let number = |captures: &regex::Captures<'_>, index: usize| {
-        captures.get(index)?.as_str().parse::<u64>().ok()
-    };
-    let counts = said.tokens.zip(said.token_limit).or_else(|| {
-        ABOVE.iter().find_map(|(pattern, limit_first)| {
-            let captures = pattern.captures(message)?;
-            let (first, second) = (number(&captures, 1)?, number(&captures, 2)?);
-            Some(if *limit_first {
-                (second, first)
-            } else {
-                (first, second)
-            })
-        })
-    });
-    let Some((_, limit)) = counts.filter(|(tokens, limit)| tokens > limit) else {
-        return Some(overflow_message(message, None));
-    };
-    if let Some(parts) = PARTS.as_ref().and_then(|parts| parts.captures(message))
-        && let (Some(prompt), Some(reply)) = (number(&parts, 1), number(&parts, 2))
-        && prompt.saturating_add(1_000) < limit
-    {
-        return Some(format!(
-            "input length and `max_tokens` exceed context limit: {prompt} + {reply} > {limit}, decrease input length or `max_tokens` and try again"
-        ));
-    }
-    Some(overflow_message(message, counts))
+/// What an error means by its words and codes, whatever its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// Nothing is left on the account.
+    Spent,
+    /// Too many requests or tokens for now.
+    Rate,
+    /// The gateway has too much to do.
+    Busy,
+    /// The key is wrong.
+    Key,
+    /// The request is.
+    Request,
 }
 
-/// The message that makes Claude Code compact; the counts are the prompt's tokens and the limit.
-pub(crate) fn overflow_message(message: &str, counts: Option<(u64, u64)>) -> String {
-    match counts.filter(|(tokens, limit)| tokens > limit) {
-        Some((tokens, limit)) => {
-            format!("prompt is too long: {tokens} tokens > {limit} maximum ({message})")
+/// Codes of an account without money or quota. 1113: Zhipu. 1008: MiniMax.
+const SPENT_CODES: [&str; 14] = [
+    "1113",
+    "insufficient_quota",
+    "insufficient_user_quota",
+    "insufficient_balance",
+    "insufficient_credit",
+    "insufficient_funds",
+    "insufficientbalance",
+    "accountoverdue",
+    "overdueerror",
+    "arrearage",
+    "billing",
+    "out_of_credit",
+    "payment_required",
+    "pre_consume_token_quota_failed",
+];
+/// The same in words.
+const SPENT_WORDS: [&str; 28] = [
+    "insufficient balance",
+    "insufficient credit",
+    "insufficient fund",
+    "insufficient account balance",
+    "insufficient quota",
+    "balance is insufficient",
+    "balance insufficient",
+    "balance is not enough",
+    "balance not enough",
+    "not enough credit",
+    "not enough balance",
+    "credit balance is too low",
+    "requires more credits",
+    "out of credits",
+    "no credits",
+    "credits have been exhausted",
+    "run out of credits",
+    "used all available credits",
+    "exceeded your current quota",
+    "overdue balance",
+    "payment required",
+    "余额不足",
+    "余额已用尽",
+    "额度不足",
+    "额度已用尽",
+    "配额不足",
+    "欠费",
+    "请充值",
+];
+/// Words of a rate, which passes: some gateways say of it too that a quota is exceeded.
+const RATE_WORDS: [&str; 25] = [
+    "rate_limit",
+    "rate-limit",
+    "rate limit",
+    "ratelimit",
+    "throttl",
+    "too many requests",
+    "too many concurrent",
+    "per minute",
+    "per day",
+    "per second",
+    "retry in ",
+    "try again in",
+    "retrydelay",
+    "(tpm)",
+    "(rpm)",
+    "qps",
+    "concurrency",
+    "限流",
+    "频率",
+    "速率",
+    "并发",
+    "每分钟",
+    "请求过多",
+    "请求次数过多",
+    "resource_exhausted",
+];
+const BUSY_WORDS: [&str; 9] = [
+    "overload",
+    "unavailable",
+    "server is busy",
+    "system is busy",
+    "at capacity",
+    "high load",
+    "繁忙",
+    "负载",
+    "过载",
+];
+const KEY_WORDS: [&str; 20] = [
+    "authentication",
+    "invalid_api_key",
+    "invalidapikey",
+    "invalid api key",
+    "invalid apikey",
+    "incorrect api key",
+    "invalid token",
+    "invalid access token",
+    "access token expired",
+    "token expired",
+    "login fail",
+    "unauthorized",
+    "unauthenticated",
+    "api key not valid",
+    "no api key",
+    "鉴权",
+    "身份验证",
+    "认证失败",
+    "无效的令牌",
+    "密钥",
+];
+const REQUEST_WORDS: [&str; 9] = [
+    "invalid_request",
+    "invalidparameter",
+    "invalid_parameter",
+    "invalid param",
+    "bad_request",
+    "badrequest",
+    "invalid_argument",
+    "参数",
+    "invalid request",
+];
+
+impl Meaning {
+    fn of(body: &ErrorBody, message: &str) -> Option<Self> {
+        let message = message.to_lowercase();
+        let says =
+            |words: &[&str]| body.has(words) || words.iter().any(|word| message.contains(word));
+        let coded = body.words.iter().any(|said| {
+            SPENT_CODES
+                .iter()
+                .any(|code| said == code || (code.len() > 4 && said.contains(code)))
+        });
+        if coded || (says(&SPENT_WORDS) && !says(&RATE_WORDS)) {
+            return Some(Self::Spent);
         }
-        None => format!(
-            "prompt is too long: {}",
-            message.trim_start_matches("prompt is too long: ")
-        ),
+        [
+            (Self::Rate, RATE_WORDS.as_slice()),
+            (Self::Busy, &BUSY_WORDS),
+            (Self::Key, &KEY_WORDS),
+            (Self::Request, &REQUEST_WORDS),
+        ]
+        .into_iter()
+        .find(|(_, words)| says(words))
+        .map(|(meaning, _)| meaning)
     }
+
+    fn status(self) -> u16 {
+        match self {
+            Self::Spent => 402,
+            Self::Rate => 429,
+            Self::Busy => 503,
+            Self::Key => 401,
+            Self::Request => 400,
+        }
+    }
+}
+
+/// Statuses that mean in a body what they mean in an answer's head; gateways have numbers of their own between them.
+fn is_usual(status: u16) -> bool {
+    matches!(
+        status,
+        400..=405 | 408..=410 | 413 | 415 | 422 | 424 | 425 | 429 | 451 | 500..=504 | 520..=530
+    )
+}
+
+/// The status for a code of MiniMax, from its table of error codes.
+fn status_of_base_code(code: u64) -> Option<u16> {
+    Some(match code {
+        1001 => 504,
+        1002 | 1039 | 1041 | 2045 | 2056 => 429,
+        1004 | 2049 => 401,
+        1008 => 402,
+        1026 | 1027 | 2013 | 20132 => 400,
+        _ => return None,
+    })
 }
 
 /// The title of an HTML page, as the message that an operator can do something with.

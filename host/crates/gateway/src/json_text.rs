@@ -167,28 +167,38 @@ pub(crate) struct Completeness {
 impl Completeness {
     /// Reads the next escaped piece; a piece never ends inside an escape, since each comes out of a JSON string of its own.
     pub(crate) fn push(&mut self, escaped: &str) {
-        let bytes = escaped.as_bytes();
         let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            if byte != b'\\' {
-                self.step(byte);
-                at += 1;
-                continue;
-            }
-            let (char, width) = match bytes.get(at + 1) {
-                Some(b'u') => (
-                    unit(escaped, at)
-                        .and_then(|u| u8::try_from(u).ok())
-                        .unwrap_or(b'x'),
-                    6,
-                ),
-                Some(b'n' | b't' | b'r') => (b' ', 2),
-                Some(&other) => (other, 2),
-                None => (b'x', 1),
-            };
-            self.step(char);
-            at += width;
+        while at < escaped.len() {
+            at += self.step_at(escaped, at);
         }
+    }
+
+    /// Reads the next escaped piece as far as the value goes; returns it cut there.
+    pub(crate) fn take<'p>(&mut self, escaped: &'p str) -> (&'p str, &'p str) {
+        let mut at = 0;
+        while at < escaped.len() && !self.is_whole() {
+            at += self.step_at(escaped, at);
+        }
+        escaped.split_at_checked(at).unwrap_or((escaped, ""))
+    }
+
+    /// Reads the character at a place; returns the bytes of its escaped form.
+    fn step_at(&mut self, escaped: &str, at: usize) -> usize {
+        let bytes = escaped.as_bytes();
+        let (char, width) = match (bytes.get(at), bytes.get(at + 1)) {
+            (Some(b'\\'), Some(b'u')) => (
+                unit(escaped, at)
+                    .and_then(|u| u8::try_from(u).ok())
+                    .unwrap_or(b'x'),
+                6,
+            ),
+            (Some(b'\\'), Some(b'n' | b't' | b'r')) => (b' ', 2),
+            (Some(b'\\'), Some(&other)) => (other, 2),
+            (Some(b'\\'), None) | (None, _) => (b'x', 1),
+            (Some(&byte), _) => (byte, 1),
+        };
+        self.step(char);
+        width
     }
 
     fn step(&mut self, char: u8) {

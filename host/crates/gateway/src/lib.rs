@@ -6,6 +6,7 @@
 //! (`response` a whole completion into a message, `collect` a stream that nobody asked for), `ledger` closes the account, whoever ended it.
 
 pub(crate) mod anthropic;
+mod arguments;
 mod budget;
 mod caller;
 mod canonical;
@@ -19,15 +20,19 @@ mod dispatch;
 mod endpoint;
 mod error;
 pub mod facts;
+mod finish;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod gathering;
 mod json_text;
 mod ledger;
+pub mod lessons;
 mod live;
 mod memory;
 mod models;
 mod names;
+mod overflow;
+mod pulse;
 mod record;
 mod relay;
 pub(crate) mod request;
@@ -38,6 +43,7 @@ mod schema;
 mod server;
 mod shared;
 pub(crate) mod sse;
+mod stop_scan;
 pub(crate) mod stream;
 mod think_tags;
 mod tokens;
@@ -47,8 +53,9 @@ pub mod wire;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
@@ -81,7 +88,7 @@ pub enum Mode {
 }
 
 /// Everything an adapter needs to know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AdapterConfig {
     /// Translate or relay.
     pub mode: Mode,
@@ -109,6 +116,8 @@ pub struct AdapterConfig {
     pub job: Option<String>,
     /// Where records go.
     pub records: RecordSink,
+    /// The folder that keeps what gateways' refusals teach; none: it ends with the adapter.
+    pub lessons: Option<PathBuf>,
 }
 
 /// Why a job cannot go on.
@@ -240,51 +249,8 @@ impl Adapter {
     }
 }
 
-/// Says now and then that an answer goes on: an agent shows no sign of its own for as long as one block takes.
-#[derive(Debug, Default)]
-struct Pulse {
-    seen: usize,
-    last: Option<Instant>,
-}
-
-impl Pulse {
-    /// Whether to say so, when there is as much of the answer as this.
-    fn beats(&mut self, output: usize, now: Instant) -> bool {
-        const EVERY: Duration = Duration::from_secs(1);
-        let grew = output > std::mem::replace(&mut self.seen, output);
-        let due = self
-            .last
-            .is_none_or(|last| now.duration_since(last) >= EVERY);
-        if grew && due {
-            self.last = Some(now);
-        }
-        grew && due
-    }
-}
-
 impl Drop for Adapter {
     fn drop(&mut self) {
         self.stop.send_replace(true);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_that_grows_shows_life_once_a_second() {
-        let (mut pulse, start) = (Pulse::default(), Instant::now());
-        let beats: Vec<bool> = [
-            (0, 0),
-            (5, 100),
-            (9, 200),
-            (9, 1_200),
-            (12, 1_300),
-            (13, 1_900),
-        ]
-        .map(|(output, millis)| pulse.beats(output, start + Duration::from_millis(millis)))
-        .into();
-        assert_eq!(beats, [false, true, false, false, true, false]);
     }
 }

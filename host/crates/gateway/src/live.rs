@@ -10,11 +10,11 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Frame};
 use tokio::time::Sleep;
 
-use super::Pulse;
 use super::dialect::DialectStream;
 use super::error::ApiError;
 use super::gathering::Gathering;
 use super::ledger::Ledger;
+use super::pulse::Pulse;
 use super::sse::Parser;
 use super::stream::Machine;
 
@@ -22,6 +22,9 @@ use super::stream::Machine;
 const PING_INTERVAL: Duration = Duration::from_secs(12);
 /// How long a usage chunk may take after the finish reason.
 const USAGE_GRACE: Duration = Duration::from_secs(2);
+/// How long more may take to come after a reason to finish that came with a piece of output: some gateways give one with
+/// every chunk.
+const FINISH_GRACE: Duration = Duration::from_secs(15);
 /// How long the rest of a finished answer may take, so that its connection can be used again.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Longest whole reply that is taken.
@@ -160,7 +163,7 @@ impl Live {
                 }
                 return Ok(());
             }
-            Form::Unknown => match data.trim_ascii_start().first() {
+            Form::Unknown => match without_mark(data).first() {
                 None => return Ok(()),
                 Some(b'{' | b'[' | b'<') => {
                     self.form = Form::Whole(data.to_vec());
@@ -207,27 +210,43 @@ impl Live {
         let translated = translation
             .push()
             .and_then(|chunks| chunks_into(&mut self.machine, &chunks));
-        if let Err(error) = translated {
+        let ended = match translated {
+            Ok(()) if self.machine.is_cut() => self.end(true),
+            outcome => outcome,
+        };
+        if let Err(error) = ended {
             self.fail(error);
         }
         self.note_finish();
     }
 
     fn note_finish(&mut self) {
-        if self.finished_at.is_none() && self.machine.has_finish() {
+        if !self.machine.has_finish() {
+            self.finished_at = None;
+        } else if self.finished_at.is_none() {
             self.finished_at = Some(Instant::now());
+        }
+    }
+
+    /// How long what is left of the answer may take, once a reason to finish is there.
+    fn grace(&self) -> Duration {
+        if self.machine.finished_apart() {
+            USAGE_GRACE
+        } else {
+            FINISH_GRACE
         }
     }
 
     fn end_of_body(&mut self) -> Result<(), ApiError> {
         match std::mem::replace(&mut self.form, Form::Events) {
-            Form::Whole(whole) if whole.trim_ascii_start().starts_with(b"<") => {
+            Form::Whole(whole) if without_mark(&whole).starts_with(b"<") => {
                 Err(ApiError::of_body(&whole))
             }
             Form::Whole(whole) => {
+                let whole = without_mark(&whole);
                 match &mut self.translation {
-                    Some(translation) => translation.collect(b"", &whole),
-                    None => self.machine.chunk(b"", &whole)?,
+                    Some(translation) => translation.collect(b"", whole),
+                    None => self.machine.chunk(b"", whole)?,
                 }
                 self.end(true)
             }
@@ -279,7 +298,8 @@ impl Live {
 impl Drop for Live {
     /// Reads the little that may be left of a finished answer, so that the connection serves the next request.
     fn drop(&mut self) {
-        if !self.over || self.at_end || self.error.is_some() {
+        // What is behind a stop sequence is not waited for: the gateway may go on writing.
+        if !self.over || self.at_end || self.error.is_some() || self.machine.is_cut() {
             return;
         }
         let empty = Box::pin(reqwest::Body::from(Bytes::new()));
@@ -307,6 +327,22 @@ fn chunks_into(machine: &mut Machine, chunks: &[String]) -> Result<(), ApiError>
         .try_for_each(|chunk| machine.chunk(b"", chunk.as_bytes()))
 }
 
+/// Returns true for the end of a stream, also where it is written as a JSON string.
+fn is_done(data: &[u8]) -> bool {
+    let word = data.trim_ascii();
+    let word = word.strip_prefix(b"\"").unwrap_or(word);
+    let word = word.strip_suffix(b"\"").unwrap_or(word);
+    word.eq_ignore_ascii_case(b"[DONE]")
+}
+
+/// The body without a byte order mark and white space in front.
+fn without_mark(data: &[u8]) -> &[u8] {
+    let data = data.trim_ascii_start();
+    data.strip_prefix(b"\xEF\xBB\xBF")
+        .unwrap_or(data)
+        .trim_ascii_start()
+}
+
 /// Takes in one event; answers whether to go on.
 fn event_into(
     machine: &mut Machine,
@@ -316,7 +352,7 @@ fn event_into(
     done: &mut bool,
     failed: &mut Option<ApiError>,
 ) -> bool {
-    if data.trim_ascii() == b"[DONE]" {
+    if is_done(data) {
         *done = true;
         return false;
     }
@@ -329,6 +365,10 @@ fn event_into(
         return true;
     }
     match machine.chunk(name, data) {
+        Ok(()) if machine.is_cut() => {
+            *done = true;
+            false
+        }
         Ok(()) => true,
         Err(error) => {
             *failed = Some(error);
@@ -448,7 +488,7 @@ impl Streaming {
     fn wait_for_usage(&mut self) {
         self.timer
             .as_mut()
-            .reset(tokio::time::Instant::now() + USAGE_GRACE);
+            .reset(tokio::time::Instant::now() + self.live.grace());
     }
 
     /// The timer rang: nothing was read for a while, or nothing was sent.
@@ -457,7 +497,7 @@ impl Streaming {
         if self
             .live
             .finished_at
-            .is_some_and(|at| now.duration_since(at) >= USAGE_GRACE)
+            .is_some_and(|at| now.duration_since(at) >= self.live.grace())
         {
             self.live.end_late();
             return;

@@ -16,10 +16,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Sleep;
 
-use super::Pulse;
 use super::error::ApiError;
 use super::gathering::Gathering;
 use super::ledger::Ledger;
+use super::pulse::Pulse;
 use super::sse::Parser;
 use super::usage::{Reported, Tokens};
 

@@ -49,6 +49,7 @@ pub(crate) fn translate<'a>(
     };
     let mut system = translation.system(request)?;
     let format = response_format(request, facts, &mut system);
+    system.extend(absent_tools(request));
     translation.conversation(request)?;
     translation.place_system(system);
     translation.bound_images();
@@ -634,6 +635,27 @@ fn inner_blocks<'a>(block: &Block<'a>) -> Result<Vec<Block<'a>>, Invalid> {
     }
 }
 
+/// A word to the model on the tools that run on Anthropic's own servers: no other gateway has them.
+fn absent_tools(request: &anthropic::Request<'_>) -> Option<Part<'static>> {
+    let own = request
+        .tools
+        .iter()
+        .flatten()
+        .filter(|tool| tool.is_server_tool());
+    let names: Vec<&str> = own
+        .map(|tool| match (tool.name.as_ref(), &tool.kind) {
+            ("", Some(kind)) => kind.as_ref(),
+            (name, _) => name,
+        })
+        .collect();
+    (!names.is_empty()).then(|| {
+        note(&format!(
+            "Not available here, though it may be spoken of: {}. Do not call it; say so where it would be needed.",
+            names.join(", ")
+        ))
+    })
+}
+
 fn tools<'a>(
     request: &anthropic::Request<'a>,
     facts: &Facts,
@@ -899,7 +921,8 @@ fn response_format<'a>(
         .map(RawValue::get)
         .filter(|raw| raw.starts_with('{'))?;
     if facts.structured_output == StructuredOutput::JsonSchema {
-        return Some(ResponseFormat::JsonSchema(schema));
+        let (schema, strict) = schema::of_response(schema, &facts.tools);
+        return Some(ResponseFormat::JsonSchema { schema, strict });
     }
     system.push(note(&format!(
         "Answer with one JSON object that follows this JSON schema, and nothing else: {schema}"

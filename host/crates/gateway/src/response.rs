@@ -4,13 +4,16 @@ use http::HeaderMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::chunk::{Chunk, Delta, content};
+use super::arguments::object;
+use super::chunk::{CallDelta, Choice, Chunk, Delta, content};
 use super::dialect::ActiveDialect;
 use super::error::ApiError;
+use super::finish::{self, Finish, Stop};
 use super::json_text::{JsonText, is_blank, write_plain, write_string};
 use super::names::{close_id, close_signature, fresh_id};
 use super::request::Return;
-use super::stream::{Stop, details_text, gather, stop_sequence};
+use super::stop_scan::StopScan;
+use super::stream::{REASONING_FIELDS, details_text, gather, stop_sequence};
 use super::think_tags::{Piece, ThinkTags};
 use super::usage::{self, Reported};
 use crate::facts::Facts;
@@ -33,7 +36,7 @@ pub(crate) fn translate(
     back: &mut Return,
 ) -> Result<Whole, ApiError> {
     let text = String::from_utf8_lossy(body);
-    let trimmed = text.trim();
+    let trimmed = text.trim_start_matches('\u{feff}').trim();
     if trimmed.is_empty() {
         return Err(ApiError::bad_gateway("The gateway's answer was empty"));
     }
@@ -48,38 +51,54 @@ pub(crate) fn translate(
     if completion.is_error() {
         return Err(dialect.classify(facts, None, &HeaderMap::new(), body));
     }
-    let choice = completion
-        .choices
-        .as_deref()
-        .and_then(<[_]>::first)
-        .ok_or_else(|| ApiError::bad_gateway("The gateway's answer has no choices"))?;
-    let message = choice.message.as_ref().or(choice.delta.as_ref());
-    let message =
-        message.ok_or_else(|| ApiError::bad_gateway("The gateway's answer has no message"))?;
-    let reason = choice
-        .finish_reason
-        .as_ref()
-        .map_or("", |reason| reason.0.as_ref());
-    if reason == "error" {
-        return Err(ApiError::bad_gateway(
-            "The gateway ended the answer with an error and no reason",
-        ));
+    let choices = completion.choices.as_deref().unwrap_or_default();
+    // One answer was asked for: several choices are its parts, as Copilot's text and calls.
+    let mut parts: Vec<(&Choice<'_>, &Delta<'_>)> = choices
+        .iter()
+        .filter_map(|choice| Some((choice, choice.message.as_ref().or(choice.delta.as_ref())?)))
+        .collect();
+    parts.sort_by_key(|(choice, _)| choice.number());
+    let Some((choice, message)) = parts.first() else {
+        return Err(ApiError::bad_gateway(match choices {
+            [] => "The gateway's answer has no choices",
+            _ => "The gateway's answer has no message",
+        }));
+    };
+    let mut known = None;
+    let mut unknown = None;
+    for (choice, _) in &parts {
+        match choice
+            .finish_reason
+            .as_ref()
+            .and_then(|reason| Finish::read(&reason.0))
+        {
+            Some(Finish::Failed(word)) => return Err(finish::failed(&word)),
+            Some(Finish::Stop(stop)) => known = known.or(Some(stop)),
+            Some(Finish::Unknown(word)) => unknown = Some(word),
+            None => {}
+        }
     }
 
+    let calls = parts
+        .iter()
+        .flat_map(|(_, part)| &part.tool_calls)
+        .collect();
     let mut blocks = Vec::with_capacity(body.len());
-    let has_calls = write_blocks(&mut blocks, message, facts, back);
+    let written = write_blocks(&mut blocks, message, calls, facts, back, known)?;
+    if known.is_none() && blocks.is_empty() {
+        return Err(finish::empty(unknown.as_deref()));
+    }
     let met = [choice.stop_reason, choice.matched_stop]
         .into_iter()
         .flatten();
-    let sequence = met
+    let sequence = written.stop_sequence.clone().or(met
         .into_iter()
-        .find_map(|raw| stop_sequence(raw, &back.stop_sequences));
-    let stop = match Stop::of_finish(reason) {
-        Some(Stop::EndTurn) | None if has_calls => Stop::ToolUse,
-        Some(Stop::ToolUse) if !has_calls => Stop::EndTurn,
-        Some(Stop::EndTurn) if sequence.is_some() => Stop::Sequence,
-        Some(stop) => stop,
-        None => Stop::EndTurn,
+        .find_map(|raw| stop_sequence(raw, &back.stop_sequences)));
+    let stop = match written.stop_sequence {
+        Some(_) => Stop::Sequence,
+        None => known
+            .unwrap_or(Stop::EndTurn)
+            .fitted(written.has_calls, sequence.is_some()),
     };
     let raw_usage = completion
         .usage
@@ -123,8 +142,22 @@ pub(crate) fn translate(
     })
 }
 
-/// Writes the content: reasoning, text, calls. Answers whether there are calls.
-fn write_blocks(out: &mut Vec<u8>, message: &Delta<'_>, facts: &Facts, back: &mut Return) -> bool {
+/// The outcome of writing a message's content.
+struct Written {
+    has_calls: bool,
+    /// The caller's stop sequence at which the text was cut; nothing behind it is written.
+    stop_sequence: Option<String>,
+}
+
+/// Writes the content: reasoning, text, calls.
+fn write_blocks(
+    out: &mut Vec<u8>,
+    message: &Delta<'_>,
+    calls: Vec<&CallDelta<'_>>,
+    facts: &Facts,
+    back: &mut Return,
+    stop: Option<Stop>,
+) -> Result<Written, ApiError> {
     let mut returned = Map::new();
     for field in &facts.thinking.returned_fields {
         if let Some(value) = message
@@ -138,6 +171,8 @@ fn write_blocks(out: &mut Vec<u8>, message: &Delta<'_>, facts: &Facts, back: &mu
         .thinking
         .fields
         .iter()
+        .map(String::as_str)
+        .chain(REASONING_FIELDS)
         .find_map(|field| {
             message
                 .other(field)
@@ -179,6 +214,16 @@ fn write_blocks(out: &mut Vec<u8>, message: &Delta<'_>, facts: &Facts, back: &mu
         }
     }
 
+    let mut stop_sequence = None;
+    if let Some(mut stops) = StopScan::new(&back.stop_sequences) {
+        let mut free = stops.push(&text.unescape());
+        free.push_str(&stops.finish());
+        if let Some(met) = stops.met() {
+            stop_sequence = Some(met.to_owned());
+            text = JsonText::escape(&free);
+        }
+    }
+
     let mut separate = false;
     let mut next = |out: &mut Vec<u8>| {
         if std::mem::replace(&mut separate, true) {
@@ -201,7 +246,7 @@ fn write_blocks(out: &mut Vec<u8>, message: &Delta<'_>, facts: &Facts, back: &mu
         out.push(b'}');
     }
     let mut has_calls = false;
-    for call in &message.tool_calls {
+    for call in calls.into_iter().filter(|_| stop_sequence.is_none()) {
         let Some(function) = &call.function else {
             continue;
         };
@@ -211,6 +256,16 @@ fn write_blocks(out: &mut Vec<u8>, message: &Delta<'_>, facts: &Facts, back: &mu
             .filter(|name| !name.0.is_empty() && name.0 != "null")
         else {
             continue;
+        };
+        let arguments = match arguments(function.arguments) {
+            Some(arguments) => arguments,
+            // The limit has cut the call off: it is none.
+            None if matches!(stop, Some(Stop::MaxTokens | Stop::ContextWindow)) => continue,
+            None => {
+                return Err(ApiError::bad_gateway(
+                    "The gateway's answer has a tool call whose arguments are no JSON object",
+                ));
+            }
         };
         has_calls = true;
         let mut id = match &call.id {
@@ -238,23 +293,22 @@ fn write_blocks(out: &mut Vec<u8>, message: &Delta<'_>, facts: &Facts, back: &mu
         out.extend_from_slice(b",\"name\":");
         write_plain(out, back.names.inward(&name.0));
         out.extend_from_slice(b",\"input\":");
-        out.extend_from_slice(input(function.arguments).as_bytes());
+        out.extend_from_slice(arguments.as_bytes());
         out.push(b'}');
     }
-    has_calls
+    Ok(Written {
+        has_calls,
+        stop_sequence,
+    })
 }
 
-/// A call's arguments as an object; what is no object (cut, broken) becomes an empty one, since the type allows no other.
-fn input(arguments: Option<&RawValue>) -> String {
-    let object = |text: &str| {
-        let trimmed = text.trim();
-        (trimmed.starts_with('{') && serde_json::from_str::<&RawValue>(trimmed).is_ok())
-            .then(|| trimmed.to_owned())
-    };
-    arguments
-        .and_then(|raw| match JsonText::from_raw(raw) {
+/// A call's arguments as an object; `None` for what is none.
+fn arguments(raw: Option<&RawValue>) -> Option<String> {
+    match raw {
+        None => object(""),
+        Some(raw) => match JsonText::from_raw(raw) {
             Some(text) => object(&text.unescape()),
             None => object(raw.get()),
-        })
-        .unwrap_or_else(|| "{}".to_owned())
+        },
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -302,6 +302,13 @@ fn failure(error: &ApiError, shared: &Shared) -> Response<Reply> {
     let mut response = bytes_reply(status, Bytes::from(clean.body()));
     for (name, value) in &clean.headers {
         response.headers_mut().append(name.clone(), value.clone());
+    }
+    if clean.hopeless.is_some() {
+        // Claude Code stops at once on this, and tries again for minutes without it (measured with 2.1).
+        response.headers_mut().insert(
+            HeaderName::from_static("x-should-retry"),
+            HeaderValue::from_static("false"),
+        );
     }
     response
 }

@@ -30,9 +30,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: AdapterConfig) -> Result<Arc<Self>, BindError> {
-        let primary = Arc::new(Gateway::new(&config.primary)?);
+        let primary = Arc::new(Gateway::new(&config.primary, config.lessons.clone())?);
         let fallback = match &config.fallback {
-            Some((upstream, models)) => Some((Arc::new(Gateway::new(upstream)?), models.clone())),
+            Some((upstream, models)) => Some((
+                Arc::new(Gateway::new(upstream, config.lessons.clone())?),
+                models.clone(),
+            )),
             None => None,
         };
         if let (Some(_), Some(model)) = (config.budget.max_cost_usd, &config.models.main)
@@ -73,7 +76,7 @@ impl Shared {
     pub(crate) fn reply_limit(&self) -> Option<u32> {
         let main = self.models().main?;
         // What its dialect cannot say is said by each request.
-        let facts = self.primary.dialect.model_facts(&main).ok()?;
+        let facts = self.primary.facts(&main).ok()?;
         facts.usual().limits.max_output
     }
 

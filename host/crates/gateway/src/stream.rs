@@ -10,17 +10,24 @@ use http::HeaderMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::chunk::{CallDelta, Chunk, Delta, content};
+use super::arguments::Arguments;
+use super::chunk::{CallDelta, Choice, Chunk, Delta, content};
 use super::dialect::ActiveDialect;
 use super::error::ApiError;
-use super::json_text::{Completeness, JsonText, is_blank};
+use super::finish::{self, Finish, Stop};
+use super::json_text::{JsonText, is_blank};
 use super::names::{close_id, close_signature, fresh_id};
 use super::request::Return;
+use super::stop_scan::StopScan;
 use super::think_tags::{Piece, ThinkTags};
 use super::usage::{self, Reported, Tokens};
 use crate::facts::Facts;
 
 const DELTA_END: &[u8] = b"\"}}\n\n";
+/// Between the numbers of calls of one choice and of the next.
+const CHOICE_CALLS: i64 = 1 << 20;
+/// Fields of reasoning that no facts need to name.
+pub(crate) const REASONING_FIELDS: [&str; 1] = ["reasoning_text"];
 /// The most text that waits, in bytes, before the gateway counts as broken.
 const HELD_LIMIT: usize = 32 * 1024 * 1024;
 
@@ -32,58 +39,20 @@ enum Open {
     Tool(usize),
 }
 
-/// Why the answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    EndTurn,
-    MaxTokens,
-    ToolUse,
-    Refusal,
-    Sequence,
-}
-
-impl Stop {
-    /// The word in `stop_reason`.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::EndTurn => "end_turn",
-            Self::MaxTokens => "max_tokens",
-            Self::ToolUse => "tool_use",
-            Self::Refusal => "refusal",
-            Self::Sequence => "stop_sequence",
-        }
-    }
-
-    /// A chat-completions `finish_reason`; `None` where there is none yet.
-    pub(crate) fn of_finish(reason: &str) -> Option<Self> {
-        Some(match reason {
-            "" | "null" => return None,
-            "length" | "max_tokens" | "model_length" => Self::MaxTokens,
-            "tool_calls" | "function_call" | "tool_use" => Self::ToolUse,
-            "content_filter" | "sensitive" | "refusal" | "safety" | "SAFETY" => Self::Refusal,
-            _ => Self::EndTurn,
-        })
-    }
-}
-
 /// One tool call under way.
 #[derive(Debug, Default)]
 struct Call {
     index: Option<i64>,
     id: String,
     name: String,
-    /// Escaped pieces of arguments that have not been sent.
-    waiting: String,
-    whole: Completeness,
+    arguments: Arguments,
     returned: Map<String, Value>,
     begun: bool,
-    closed: bool,
-    sent_arguments: bool,
 }
 
 impl Call {
     fn ready(&self) -> bool {
-        !self.begun && !self.name.is_empty() && (!self.id.is_empty() || !self.waiting.is_empty())
+        !self.begun && !self.name.is_empty() && (!self.id.is_empty() || !self.arguments.is_blank())
     }
 }
 
@@ -109,9 +78,19 @@ pub(crate) struct Machine {
     held_text: String,
     held_thinking: String,
     think_tags: Option<ThinkTags>,
+    stops: Option<StopScan>,
+    /// The text so far, for a last chunk that says all of it again.
+    sent_text: SentText,
+    has_reasoning: bool,
     /// What the gateway wants back with the message, until a signature carries it.
     returned: Map<String, Value>,
     stop: Option<Stop>,
+    /// A reason to finish that nobody knows.
+    unknown_finish: Option<String>,
+    /// The reason to finish came in a chunk of its own.
+    finish_apart: bool,
+    /// Output came behind a reason to finish: this gateway gives one with every chunk.
+    finish_repeated: bool,
     stop_sequence: Option<String>,
     usage: Option<Reported>,
     upstream_model: Option<String>,
@@ -129,6 +108,9 @@ impl Machine {
             model,
             dialect,
             think_tags: facts.thinking.inline_tag.as_deref().map(ThinkTags::new),
+            stops: StopScan::new(&back.stop_sequences),
+            sent_text: SentText::default(),
+            has_reasoning: false,
             facts,
             back,
             out: BytesMut::new(),
@@ -143,6 +125,9 @@ impl Machine {
             held_thinking: String::new(),
             returned: Map::new(),
             stop: None,
+            unknown_finish: None,
+            finish_apart: false,
+            finish_repeated: false,
             stop_sequence: None,
             usage: None,
             upstream_model: None,
@@ -166,9 +151,21 @@ impl Machine {
         self.blocks > 0 || self.open != Open::Nothing
     }
 
-    /// Whether the gateway has said why it ended; what may follow is a usage chunk.
+    /// Returns true if the gateway has given a reason to finish that can be believed; what may follow is a usage chunk.
     pub(crate) fn has_finish(&self) -> bool {
-        self.stop.is_some()
+        (self.stop.is_some() || self.unknown_finish.is_some()) && !self.finish_repeated
+    }
+
+    /// Returns true if the reason to finish came in a chunk of its own, and not with the last piece of output.
+    pub(crate) fn finished_apart(&self) -> bool {
+        self.finish_apart
+    }
+
+    /// Returns true if the text was cut at one of the caller's stop sequences: nothing further is wanted.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.stops
+            .as_ref()
+            .is_some_and(|stops| stops.met().is_some())
     }
 
     pub(crate) fn usage(&self) -> Option<Reported> {
@@ -210,24 +207,43 @@ impl Machine {
             Ok(text) => text,
             Err(_) => return self.chunk(name, String::from_utf8_lossy(data).as_bytes()),
         };
-        match serde_json::from_str::<Chunk<'_>>(text) {
-            Ok(chunk) if chunk.is_error() || name == b"error" => Err(self.error(data)),
-            Ok(chunk) => self.take_chunk(&chunk),
-            Err(_) if text.trim().is_empty() => Ok(()),
-            // Gateways that forget the blank line between two events.
-            Err(_) if text.contains('\n') => text.lines().try_for_each(|line| {
-                if line.trim() == "[DONE]" {
-                    Ok(())
-                } else {
-                    self.chunk(name, line.as_bytes())
+        let whole = match serde_json::from_str::<Chunk<'_>>(text) {
+            Ok(chunk) if chunk.is_error() || name == b"error" => return Err(self.error(data)),
+            Ok(chunk) => return self.take_chunk(&chunk),
+            Err(_) if name == b"error" => return Err(self.error(data)),
+            Err(error) => error,
+        };
+        // Several chunks in one event: one a line, or one behind the other.
+        let mut rest = text.trim();
+        let mut count = 0;
+        while let Some(first) = rest.chars().next() {
+            if first != '{' {
+                let (word, behind) = rest.split_at(rest.find(['\n', '{']).unwrap_or(rest.len()));
+                if !is_noise(word.trim()) {
+                    return Err(unreadable(&whole, text));
                 }
-            }),
-            Err(_) if name == b"error" => Err(self.error(data)),
-            Err(error) => Err(ApiError::bad_gateway(format!(
-                "The gateway sent an event that is not a chat-completions chunk ({error}): {}",
-                text.chars().take(200).collect::<String>()
-            ))),
+                rest = behind.trim_start();
+                continue;
+            }
+            let mut chunks = serde_json::Deserializer::from_str(rest).into_iter::<Chunk<'_>>();
+            let chunk = match chunks.next() {
+                Some(Ok(chunk)) => chunk,
+                _ => return Err(unreadable(&whole, text)),
+            };
+            let (own, behind) = rest
+                .split_at_checked(chunks.byte_offset())
+                .unwrap_or((rest, ""));
+            if chunk.is_error() {
+                return Err(self.error(own.as_bytes()));
+            }
+            self.take_chunk(&chunk)?;
+            count += 1;
+            rest = behind.trim_start();
         }
+        if count == 0 && is_failure(text) {
+            return Err(self.error(data));
+        }
+        Ok(())
     }
 
     /// What an error in place of a chunk means.
@@ -255,43 +271,69 @@ impl Machine {
         self.take_usage(chunk.usage);
         self.take_usage(chunk.x_groq.as_ref().and_then(|groq| groq.usage));
         for choice in chunk.choices.iter().flatten() {
-            if choice
-                .index
-                .as_ref()
-                .is_some_and(|index| index.0 != "0" && index.0 != "null")
-            {
-                continue;
-            }
-            self.take_usage(choice.usage);
-            for delta in [&choice.delta, &choice.message].into_iter().flatten() {
-                self.delta(delta);
-            }
-            if let Some(reason) = choice.finish_reason.as_ref() {
-                if reason.0 == "error" {
-                    return Err(ApiError::bad_gateway(
-                        "The gateway ended the answer with an error and no reason",
-                    ));
-                }
-                if let Some(stop) = Stop::of_finish(&reason.0) {
-                    self.stop = Some(stop);
-                }
-            }
-            for met in [choice.stop_reason, choice.matched_stop]
-                .into_iter()
-                .flatten()
-            {
-                self.stop_sequence =
-                    stop_sequence(met, &self.back.stop_sequences).or(self.stop_sequence.take());
-            }
+            self.take_choice(choice)?;
         }
         if self.held_text.len()
             + self.held_thinking.len()
-            + self.calls.iter().map(|c| c.waiting.len()).sum::<usize>()
+            + self
+                .calls
+                .iter()
+                .map(|c| c.arguments.waiting())
+                .sum::<usize>()
             > HELD_LIMIT
         {
             return Err(ApiError::bad_gateway(
                 "The gateway sent more than 32 MiB out of order",
             ));
+        }
+        Ok(())
+    }
+
+    fn take_choice(&mut self, choice: &Choice<'_>) -> Result<(), ApiError> {
+        self.take_usage(choice.usage);
+        let before = self.output_bytes;
+        let number = choice.number();
+        if number == 0 {
+            let closes = choice
+                .finish_reason
+                .as_ref()
+                .is_some_and(|reason| Finish::read(&reason.0).is_some());
+            if let Some(delta) = &choice.delta {
+                self.delta(delta, closes)?;
+            }
+            if let Some(message) = &choice.message {
+                self.summary(message)?;
+            }
+        } else {
+            // One answer was asked for: Copilot puts its text into one choice and its calls into the next.
+            for delta in [&choice.delta, &choice.message].into_iter().flatten() {
+                self.calls(delta, number)?;
+            }
+        }
+        let grew = self.output_bytes > before;
+        self.finish_repeated |= grew && (self.stop.is_some() || self.unknown_finish.is_some());
+        if let Some(finish) = choice
+            .finish_reason
+            .as_ref()
+            .and_then(|reason| Finish::read(&reason.0))
+        {
+            self.finish_apart = !grew;
+            match finish {
+                Finish::Failed(word) => return Err(finish::failed(&word)),
+                // Of several choices' reasons the calls' one counts.
+                Finish::Stop(stop) if number == 0 || stop == Stop::ToolUse => {
+                    self.stop = Some(stop)
+                }
+                Finish::Stop(stop) => self.stop = self.stop.or(Some(stop)),
+                Finish::Unknown(word) => self.unknown_finish = Some(word),
+            }
+        }
+        for met in [choice.stop_reason, choice.matched_stop]
+            .into_iter()
+            .flatten()
+        {
+            self.stop_sequence =
+                stop_sequence(met, &self.back.stop_sequences).or(self.stop_sequence.take());
         }
         Ok(())
     }
@@ -302,7 +344,36 @@ impl Machine {
         }
     }
 
-    fn delta(&mut self, delta: &Delta<'_>) {
+    /// Takes the next pieces of a message; `closes`: they come with the reason to finish.
+    fn delta(&mut self, delta: &Delta<'_>, closes: bool) -> Result<(), ApiError> {
+        if self.is_cut() {
+            return Ok(());
+        }
+        self.keep_returned(delta);
+        self.reasoning(delta);
+        self.text_parts(delta, closes);
+        self.calls(delta, 0)
+    }
+
+    /// Takes a whole message behind its pieces: a summary, of which only what was not streamed is new.
+    fn summary(&mut self, message: &Delta<'_>) -> Result<(), ApiError> {
+        if self.is_cut() {
+            return Ok(());
+        }
+        self.keep_returned(message);
+        if !self.has_reasoning {
+            self.reasoning(message);
+        }
+        if self.sent_text.bytes == 0 {
+            self.text_parts(message, false);
+        }
+        if self.calls.is_empty() {
+            self.calls(message, 0)?;
+        }
+        Ok(())
+    }
+
+    fn keep_returned(&mut self, delta: &Delta<'_>) {
         let facts = Arc::clone(&self.facts);
         for field in &facts.thinking.returned_fields {
             if let Some(value) = delta
@@ -312,25 +383,32 @@ impl Machine {
                 gather(&mut self.returned, field, value);
             }
         }
-        let mut reasoned = false;
-        for field in &facts.thinking.fields {
+    }
+
+    fn reasoning(&mut self, delta: &Delta<'_>) {
+        let facts = Arc::clone(&self.facts);
+        let named = facts.thinking.fields.iter().map(String::as_str);
+        for field in named.chain(REASONING_FIELDS) {
             if let Some(text) = delta
                 .other(field)
                 .and_then(JsonText::from_raw)
                 .filter(|text| !text.is_empty())
             {
                 self.thinking(text.as_escaped());
-                reasoned = true;
-                break;
+                return;
             }
         }
-        if !reasoned && let Some(details) = delta.other("reasoning_details") {
+        if let Some(details) = delta.other("reasoning_details") {
             details_text(details)
                 .iter()
                 .for_each(|text| self.thinking(text.as_escaped()));
         }
+    }
+
+    fn text_parts(&mut self, delta: &Delta<'_>, closes: bool) {
         if let Some(raw) = delta.content {
             match JsonText::from_raw(raw) {
+                Some(text) if closes && self.sent_text.is_repeated_by(text.as_escaped()) => {}
                 Some(text) => self.content(&text),
                 None => {
                     let (reasoning, texts) = content(raw);
@@ -344,15 +422,20 @@ impl Machine {
         if let Some(refusal) = delta.refusal.and_then(JsonText::from_raw) {
             self.text(refusal.as_escaped());
         }
-        for call in &delta.tool_calls {
-            self.call(call);
-        }
+    }
+
+    fn calls(&mut self, delta: &Delta<'_>, choice: i64) -> Result<(), ApiError> {
+        delta
+            .tool_calls
+            .iter()
+            .try_for_each(|call| self.call(call, choice * CHOICE_CALLS))
     }
 
     /// Text, in which a dialect's tag may set off the reasoning.
     fn content(&mut self, text: &JsonText<'_>) {
+        self.sent_text.push(text.as_escaped());
         let Some(mut tags) = self.think_tags.take() else {
-            return self.text(text.as_escaped());
+            return self.answer(text);
         };
         for piece in tags.push(&text.unescape()) {
             self.piece(piece);
@@ -363,8 +446,22 @@ impl Machine {
     fn piece(&mut self, piece: Piece) {
         match piece {
             Piece::Reasoning(text) => self.thinking(JsonText::escape(&text).as_escaped()),
-            Piece::Text(text) => self.text(JsonText::escape(&text).as_escaped()),
+            Piece::Text(text) => self.answer(&JsonText::escape(&text)),
         }
+    }
+
+    /// Text of the answer itself, in which a stop sequence may be met.
+    fn answer(&mut self, text: &JsonText<'_>) {
+        let Some(mut stops) = self.stops.take() else {
+            return self.text(text.as_escaped());
+        };
+        let free = stops.push(&text.unescape());
+        self.text(JsonText::escape(&free).as_escaped());
+        if let Some(met) = stops.met() {
+            self.stop = Some(Stop::Sequence);
+            self.stop_sequence = Some(met.to_owned());
+        }
+        self.stops = Some(stops);
     }
 
     fn text(&mut self, escaped: &str) {
@@ -397,6 +494,7 @@ impl Machine {
         if escaped.is_empty() {
             return;
         }
+        self.has_reasoning = true;
         self.output_bytes += escaped.len();
         match self.open {
             Open::Thinking => self.extend(escaped),
@@ -426,7 +524,7 @@ impl Machine {
         }
     }
 
-    fn call(&mut self, delta: &CallDelta<'_>) {
+    fn call(&mut self, delta: &CallDelta<'_>, base: i64) -> Result<(), ApiError> {
         let id = delta
             .id
             .as_ref()
@@ -443,10 +541,18 @@ impl Machine {
                 }
             });
         let arguments = delta.function.as_ref().and_then(|f| f.arguments);
-        let at = self.place(delta.index, id, name);
+        let arguments =
+            arguments.map_or(JsonText::default(), |raw| match JsonText::from_raw(raw) {
+                Some(text) => text,
+                None if raw.get() == "null" => JsonText::default(),
+                // The object itself instead of a string.
+                None => JsonText::escape(raw.get()),
+            });
+        let index = delta.index.map(|index| index.saturating_add(base));
+        let at = self.place(index, id, name, arguments.as_escaped());
         let returned = &self.facts.tools.returned_fields;
         let Some(call) = self.calls.get_mut(at) else {
-            return;
+            return Ok(());
         };
         if call.id.is_empty() {
             call.id.push_str(id);
@@ -461,27 +567,18 @@ impl Machine {
                 call.returned.insert(key.to_string(), value);
             }
         }
-        if let Some(raw) = arguments {
-            let escaped = match JsonText::from_raw(raw) {
-                // "null" for a call without arguments.
-                Some(text) if text.as_escaped() == "null" && call.whole.is_blank() => {
-                    JsonText::default()
-                }
-                Some(text) => text,
-                // The object itself instead of a string.
-                None => JsonText::escape(raw.get()),
-            };
-            self.output_bytes += escaped.as_escaped().len();
-            call.whole.push(escaped.as_escaped());
-            if !call.closed {
-                call.waiting.push_str(escaped.as_escaped());
-            }
+        if !arguments.is_empty() {
+            self.output_bytes += arguments.as_escaped().len();
+            call.arguments
+                .push(arguments.as_escaped())
+                .map_err(|error| ApiError::bad_gateway(error.to_string()))?;
         }
         self.progress();
+        Ok(())
     }
 
     /// Which call a piece belongs to; makes a new one where it begins one.
-    fn place(&mut self, index: Option<i64>, id: &str, name: &str) -> usize {
+    fn place(&mut self, index: Option<i64>, id: &str, name: &str, arguments: &str) -> usize {
         let found = match index {
             Some(index) => self
                 .calls
@@ -506,10 +603,14 @@ impl Machine {
             && let Some(call) = self.calls.get(at)
         {
             let other_id = !id.is_empty() && !call.id.is_empty() && call.id != id;
+            // The same name again begins another call only with arguments of its own: some repeat it in each piece.
+            let own_arguments = call.name != name
+                || !(is_blank(arguments) || call.arguments.is_repeated_by(arguments));
             let next_without_id = id.is_empty()
                 && !name.is_empty()
                 && !call.name.is_empty()
-                && (call.whole.is_whole() || (index.is_none() && call.name != name));
+                && own_arguments
+                && (call.arguments.is_whole() || (index.is_none() && call.name != name));
             if !other_id && !next_without_id {
                 return at;
             }
@@ -525,7 +626,7 @@ impl Machine {
     fn may_close(&self, index: usize) -> bool {
         self.calls
             .get(index)
-            .is_some_and(|call| call.whole.is_whole())
+            .is_some_and(|call| call.arguments.is_whole())
     }
 
     /// Sends what can be sent of the calls: the open one's new pieces, then the next one once the open one is whole.
@@ -592,15 +693,10 @@ impl Machine {
         let Some(call) = self.calls.get_mut(index) else {
             return;
         };
-        if call.waiting.is_empty() {
-            return;
-        }
-        let waiting = std::mem::take(&mut call.waiting);
-        call.sent_arguments = true;
-        self.extend(&waiting);
+        let mut arguments = std::mem::take(&mut call.arguments);
+        self.extend(arguments.take_ready());
         if let Some(call) = self.calls.get_mut(index) {
-            call.waiting = waiting;
-            call.waiting.clear();
+            call.arguments = arguments;
         }
     }
 
@@ -621,16 +717,12 @@ impl Machine {
                 self.event("content_block_delta", data.as_bytes());
             }
             Open::Tool(index) => {
-                self.flush_call(index);
-                let empty = self
-                    .calls
-                    .get(index)
-                    .is_some_and(|call| !call.sent_arguments);
-                if empty {
-                    self.extend("{}");
-                }
                 if let Some(call) = self.calls.get_mut(index) {
-                    call.closed = true;
+                    let mut arguments = std::mem::take(&mut call.arguments);
+                    self.extend(arguments.seal());
+                    if let Some(call) = self.calls.get_mut(index) {
+                        call.arguments = arguments;
+                    }
                 }
             }
             Open::Text => {}
@@ -652,22 +744,38 @@ impl Machine {
         if !self.started {
             return Err(ApiError::bad_gateway("The gateway's answer was empty"));
         }
-        let cut_call = matches!(self.open, Open::Tool(index) if !self.may_close(index) && self.calls.get(index).is_some_and(|c| !c.whole.is_blank()));
-        if self.stop.is_none() && (!complete || cut_call) {
-            return Err(ApiError::bad_gateway(
-                "The gateway broke off in the middle of its answer",
-            ));
+        if !complete && self.stop.is_none() && self.unknown_finish.is_none() {
+            return Err(broken_off());
+        }
+        let cut_by_length = matches!(self.stop, Some(Stop::MaxTokens | Stop::ContextWindow));
+        if !cut_by_length && !self.calls.iter().all(|call| call.arguments.can_run()) {
+            return Err(match &self.unknown_finish {
+                Some(word) => finish::failed(word),
+                None if self.stop.is_none() => broken_off(),
+                None => ApiError::bad_gateway(
+                    "The gateway ended its answer in the middle of a tool call's arguments",
+                ),
+            });
+        }
+        if self.stop.is_none() && self.output_bytes == 0 && self.calls.is_empty() {
+            return Err(finish::empty(self.unknown_finish.as_deref()));
         }
         if let Some(mut tags) = self.think_tags.take() {
             for piece in tags.finish() {
                 self.piece(piece);
             }
         }
+        if let Some(mut stops) = self.stops.take() {
+            let held = stops.finish();
+            self.text(JsonText::escape(&held).as_escaped());
+            self.stops = Some(stops);
+        }
         self.close();
+        // A call that its limit has cut before it began is none.
         while let Some(next) = self
             .calls
             .iter()
-            .position(|call| !call.begun && !call.name.is_empty())
+            .position(|call| !call.begun && !call.name.is_empty() && call.arguments.can_run())
         {
             self.open_call(next);
             self.close();
@@ -682,13 +790,10 @@ impl Machine {
             self.open_text("");
             self.close();
         }
-        let stop = match self.stop {
-            Some(Stop::EndTurn) | None if self.tools_sent => Stop::ToolUse,
-            Some(Stop::ToolUse) if !self.tools_sent => Stop::EndTurn,
-            Some(Stop::EndTurn) if self.stop_sequence.is_some() => Stop::Sequence,
-            Some(stop) => stop,
-            None => Stop::EndTurn,
-        };
+        let stop = self
+            .stop
+            .unwrap_or(Stop::EndTurn)
+            .fitted(self.tools_sent, self.stop_sequence.is_some());
         self.stop = Some(stop);
         let tokens = self.usage.map_or(
             Tokens {
@@ -781,6 +886,54 @@ impl Machine {
         self.out.extend_from_slice(b"\n\n");
         self.tail = usize::MAX;
     }
+}
+
+/// The text of an answer so far, as far as a repetition of all of it is told by it.
+#[derive(Debug, Default)]
+struct SentText {
+    hash: u64,
+    bytes: usize,
+    pieces: u32,
+}
+
+impl SentText {
+    fn push(&mut self, escaped: &str) {
+        self.hash = Self::hash(self.hash, escaped);
+        self.bytes += escaped.len();
+        self.pieces += u32::from(!escaped.is_empty());
+    }
+
+    /// Returns true if a piece is all the text before it again: a summary at the end of a stream.
+    fn is_repeated_by(&self, escaped: &str) -> bool {
+        self.pieces > 1 && self.bytes == escaped.len() && self.hash == Self::hash(0, escaped)
+    }
+
+    /// FNV-1a: the pieces of a text give what the whole of it gives.
+    fn hash(from: u64, escaped: &str) -> u64 {
+        escaped.bytes().fold(from, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+}
+
+/// Words of an event without a chunk that say nothing: signs of life, and an end that is written otherwise.
+fn is_noise(word: &str) -> bool {
+    word.len() <= 64 && !is_failure(word)
+}
+
+fn is_failure(text: &str) -> bool {
+    matches!(Finish::read(text), Some(Finish::Failed(_)))
+}
+
+fn unreadable(error: &serde_json::Error, text: &str) -> ApiError {
+    ApiError::bad_gateway(format!(
+        "The gateway sent an event that is not a chat-completions chunk ({error}): {}",
+        text.chars().take(200).collect::<String>()
+    ))
+}
+
+fn broken_off() -> ApiError {
+    ApiError::bad_gateway("The gateway broke off in the middle of its answer")
 }
 
 /// The caller's stop sequence that was met, by vLLM's or SGLang's word.

@@ -1,5 +1,6 @@
 //! The gateway's side of the adapter: its address, its key, its connections, and whether it is worth asking at all.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +13,8 @@ use reqwest::Url;
 use super::dialect::ActiveDialect;
 use super::endpoint::{BaseUrlError, base_url};
 use super::error::ApiError;
-use crate::facts::Auth;
+use crate::facts::{Auth, ModelFacts};
+use crate::lessons::LessonBook;
 use settings::Secret;
 
 /// Until a connection stands.
@@ -60,13 +62,19 @@ pub(crate) struct Gateway {
     pub(crate) dialect: ActiveDialect,
     /// The base URL is the gateway's own, and not that of a proxy in front of it.
     pub(crate) at_home: bool,
+    /// What its refusals taught.
+    pub(crate) lessons: LessonBook,
     key: Secret,
     client: reqwest::Client,
     circuit: Circuit,
 }
 
 impl Gateway {
-    pub(crate) fn new(upstream: &Upstream) -> Result<Self, UpstreamError> {
+    /// The gateway, with the folder that keeps what its refusals teach.
+    pub(crate) fn new(
+        upstream: &Upstream,
+        lessons: Option<PathBuf>,
+    ) -> Result<Self, UpstreamError> {
         let base = base_url(&upstream.base_url)?;
         let host = match (base.host_str(), base.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
@@ -79,12 +87,18 @@ impl Gateway {
         Ok(Self {
             host,
             client,
+            lessons: LessonBook::new(&base, lessons),
             base,
             at_home: upstream.dialect.recognizes(&upstream.base_url),
             dialect: upstream.dialect.clone(),
             key: upstream.api_key.clone(),
             circuit: Circuit::default(),
         })
+    }
+
+    /// What holds for a model, lessons included.
+    pub(crate) fn facts(&self, model: &str) -> Result<Arc<ModelFacts>, ApiError> {
+        self.lessons.facts(&self.dialect, model)
     }
 
     /// Whether the gateway has failed so often that it is left alone for now.

@@ -125,6 +125,15 @@ pub(crate) fn read(raw: &str, fields: &UsageFields) -> Option<Reported> {
         .as_ref()
         .and_then(|d| d.reasoning_tokens));
     let output = usage.completion_tokens.or(usage.output_tokens);
+    // xAI counts reasoning beside the reply: the total tells.
+    let output = match (usage.prompt_tokens, output, reasoning, usage.total_tokens) {
+        (Some(prompt), Some(output), Some(reasoning), Some(total))
+            if reasoning > 0.0 && (prompt + output + reasoning - total).abs() < 0.5 =>
+        {
+            Some(output + reasoning)
+        }
+        _ => output,
+    };
     let prompt = match usage.prompt_tokens {
         Some(prompt) => Some(prompt),
         None => match (usage.input_tokens, usage.total_tokens) {
@@ -253,6 +262,14 @@ mod tests {
             (
                 r#"{"prompt_tokens":-1,"completion_tokens":2.0}"#,
                 tokens(0, 2, 0, 0, 0),
+            ),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":2,"total_tokens":42,"completion_tokens_details":{"reasoning_tokens":30}}"#,
+                tokens(10, 32, 0, 0, 30),
+            ),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":32,"total_tokens":42,"completion_tokens_details":{"reasoning_tokens":30}}"#,
+                tokens(10, 32, 0, 0, 30),
             ),
             (
                 r#"{"total_tokens":12,"completion_tokens":2}"#,

@@ -15,15 +15,52 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::protocol::{self, Order, Report, Stage, Started, Task};
-use super::sys::{self, Namespaces, Restrictions, StartError};
-use super::{INIT_SUBCOMMAND, tree};
+use crate::grants::{self, Grant};
+use crate::protocol::{self, INIT_SUBCOMMAND, Order, Report, Stage, Started, Task};
+use crate::sys::{self, Furnished, Namespaces, OpenGrant, Restrictions, StartError};
+use crate::tree;
 
 /// Programs that call [`init_main`].
 const HELPERS: [&str; 2] = ["mcp-codex-worker", "worker-init"];
 
 /// Whether this program answers to [`INIT_SUBCOMMAND`], so that it can be its own helper.
 static IS_WORKER: AtomicBool = AtomicBool::new(false);
+
+/// A reason for which a helper cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HelperError {
+    #[error("there is no {name} beside {}; build it first", .beside.display())]
+    NoProgram { name: &'static str, beside: PathBuf },
+    #[error("cannot start inside the namespaces: {0}")]
+    Inner(std::io::Error),
+    #[error("{}: {source}", .program.display())]
+    Launch {
+        program: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("a thread of it is gone")]
+    Thread,
+    #[error(transparent)]
+    System(#[from] std::io::Error),
+}
+
+/// A start that did not succeed, as the runner is told it.
+#[derive(Debug)]
+struct StartFailure {
+    stage: Stage,
+    reason: String,
+    not_found: bool,
+}
+
+impl StartFailure {
+    fn new(stage: Stage, reason: impl ToString) -> Self {
+        Self {
+            stage,
+            reason: reason.to_string(),
+            not_found: false,
+        }
+    }
+}
 
 /// To be called first thing in `main`, with the program's arguments (its own name not counted). Runs the helper and gives
 /// its exit code when this process is one; it never touches standard output then.
@@ -53,13 +90,13 @@ pub fn init_main(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     };
     Some(match ended {
         Ok(code) => ExitCode::from(code),
-        Err(reason) => {
+        Err(fault) => {
             if let Ok(control) = sys::control_socket() {
                 let _ = protocol::write(
                     &control,
                     &Report::Failed {
                         stage: Stage::Helper,
-                        reason,
+                        reason: fault.to_string(),
                         not_found: false,
                     },
                 );
@@ -71,11 +108,11 @@ pub fn init_main(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
 
 /// The program to run as the helper. In another program than ours (a test binary that uses this library) it is one of
 /// those that cargo puts beside it: the worker, or this crate's own helper, whichever was built last.
-pub(super) fn program() -> Result<PathBuf, String> {
+pub(crate) fn program() -> Result<PathBuf, HelperError> {
     if IS_WORKER.load(Ordering::Relaxed) {
         return Ok(sys::own_program());
     }
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let own = std::env::current_exe()?;
     let folders = own.ancestors().skip(1).take(2);
     let programs = folders.flat_map(|folder| {
         HELPERS.map(|name| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
@@ -84,16 +121,13 @@ pub(super) fn program() -> Result<PathBuf, String> {
         .filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file)))
         .max()
         .map(|(_, file)| file)
-        .ok_or_else(|| {
-            format!(
-                "there is no {} beside {}; build it first",
-                HELPERS[0],
-                own.display()
-            )
+        .ok_or_else(|| HelperError::NoProgram {
+            name: HELPERS[0],
+            beside: own.clone(),
         })
 }
 
-fn outer(control: UnixStream, want_namespaces: bool, network_off: bool) -> Result<u8, String> {
+fn outer(control: UnixStream, want_namespaces: bool, network_off: bool) -> Result<u8, HelperError> {
     sys::new_session();
     sys::close_stray_descriptors();
     let namespaces = sys::enter_namespaces(want_namespaces, network_off);
@@ -114,11 +148,9 @@ fn outer(control: UnixStream, want_namespaces: bool, network_off: bool) -> Resul
             .iter()
             .map(|detail| format!("detail={detail}")),
     );
-    let mut child = command
-        .spawn()
-        .map_err(|error| format!("cannot start inside the namespaces: {error}"))?;
+    let mut child = command.spawn().map_err(HelperError::Inner)?;
     drop(control);
-    let status = child.wait().map_err(|error| error.to_string())?;
+    let status = child.wait()?;
     Ok(status
         .code()
         .or_else(|| status.signal().map(|signal| 128 + signal))
@@ -137,7 +169,7 @@ enum Event {
     },
 }
 
-fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, String> {
+fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, HelperError> {
     if namespaces.pids {
         sys::die_with_parent();
     } else {
@@ -150,6 +182,7 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, String> {
     };
     let mut started = Started {
         own_pids: namespaces.pids,
+        view: false,
         landlock: None,
         detail: namespaces.detail.clone(),
     };
@@ -162,40 +195,37 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, String> {
             Some(namespaces.detail.join("; "))
         };
         if let Some(reason) = reason {
-            return refuse(&control, Stage::Network, reason, false);
+            return refuse(&control, StartFailure::new(Stage::Network, reason));
         }
         started.detail.push("network off".into());
     }
-    let mut write = task.write.clone();
-    let (mut own_shared_memory, mut own_temp) = (false, false);
+    let grants = match open_grants(&task.grants, &mut started.detail) {
+        Ok(grants) => grants,
+        Err(failure) => return refuse(&control, failure),
+    };
+    started.detail.extend(task.notes.iter().cloned());
+    let mut furnished = Furnished::default();
     if namespaces.pids {
         started.detail.insert(0, "own PID namespace".into());
-        let read: Vec<&Path> = [&task.cwd, &task.program]
-            .into_iter()
-            .chain(&task.read)
-            .map(Path::new)
-            .collect();
-        let writable: Vec<&Path> = task.write.iter().map(Path::new).collect();
-        let temp = task.temp.as_deref().map(Path::new);
-        (own_shared_memory, own_temp) = sys::furnish(temp, &read, &writable, &mut started.detail);
-    }
-    write.extend(task.temp.clone());
-    if own_temp {
-        write.extend(["/tmp".into(), "/var/tmp".into()]);
+        furnished = sys::furnish(
+            &grants,
+            task.temp.as_deref().map(Path::new),
+            !task.network_off,
+            task.confine && !task.landlock_only,
+            &mut started.detail,
+        )?;
+        started.view = furnished.view;
+    } else if task.confine {
+        started
+            .detail
+            .push("no view without a mount namespace".into());
     }
 
     let (events, inbox) = mpsc::channel();
-    let begun = begin(
-        task,
-        write,
-        own_shared_memory,
-        started,
-        input,
-        events.clone(),
-    )?;
+    let begun = begin(task, grants, furnished, started, input, events.clone())?;
     let (main, started) = match begun {
         Ok(begun) => begun,
-        Err((stage, reason, not_found)) => return refuse(&control, stage, reason, not_found),
+        Err(failure) => return refuse(&control, failure),
     };
     let own_pids = namespaces.pids;
     let ended = oversee(&control, started, main, own_pids, &events, &inbox);
@@ -225,10 +255,9 @@ fn oversee(
     own_pids: bool,
     events: &Sender<Event>,
     inbox: &Receiver<Event>,
-) -> Result<Option<(Option<i32>, Option<i32>)>, String> {
-    let say = |error: std::io::Error| error.to_string();
-    protocol::write(control, &Report::Started(started)).map_err(say)?;
-    let orders = control.try_clone().map_err(say)?;
+) -> Result<Option<(Option<i32>, Option<i32>)>, HelperError> {
+    protocol::write(control, &Report::Started(started))?;
+    let orders = control.try_clone()?;
     let (listener, counter, ending) = (events.clone(), events.clone(), events.clone());
     start_thread("orders", move || listen(&orders, &listener))?;
     start_thread("reaper", move || {
@@ -272,12 +301,46 @@ fn watch_crowd(own_pids: bool, events: &Sender<Event>) {
     }
 }
 
-fn refuse(
-    control: &UnixStream,
-    stage: Stage,
-    reason: String,
-    not_found: bool,
-) -> Result<u8, String> {
+/// Opens the grants of a task, each where it is and what it was.
+fn open_grants(grants: &[Grant], detail: &mut Vec<String>) -> Result<Vec<OpenGrant>, StartFailure> {
+    let mut open = Vec::new();
+    for grant in grants {
+        let path = PathBuf::from(&grant.path);
+        let file = grants::open_real(&path).and_then(|file| Ok((grants::identity(&file)?, file)));
+        match file {
+            Ok((identity, file)) if identity == grant.identity => open.push(OpenGrant {
+                links: grant
+                    .links
+                    .iter()
+                    .map(|(at, to)| (at.into(), to.into()))
+                    .collect(),
+                path,
+                file,
+                folder: identity.folder,
+                write: grant.write,
+            }),
+            other => {
+                let why = other.err().map_or_else(
+                    || "it was replaced since the job began".to_owned(),
+                    |error| error.to_string(),
+                );
+                let reason = format!("{}: {why}", path.display());
+                if grant.write {
+                    return Err(StartFailure::new(Stage::Grant, reason));
+                }
+                detail.push(format!("not granted: {reason}"));
+            }
+        }
+    }
+    Ok(open)
+}
+
+fn refuse(control: &UnixStream, failure: StartFailure) -> Result<u8, HelperError> {
+    let StartFailure {
+        stage,
+        reason,
+        not_found,
+    } = failure;
     protocol::write(
         control,
         &Report::Failed {
@@ -285,17 +348,15 @@ fn refuse(
             reason,
             not_found,
         },
-    )
-    .map_err(|error| error.to_string())?;
+    )?;
     Ok(70)
 }
 
-fn start_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), String> {
+fn start_thread(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name(name.into())
         .spawn(body)
-        .map(|_| ())
-        .map_err(|error| error.to_string())
+        .map(drop)
 }
 
 fn receive_task(control: &UnixStream) -> std::io::Result<(Task, Option<Vec<u8>>)> {
@@ -311,40 +372,46 @@ fn receive_task(control: &UnixStream) -> std::io::Result<(Task, Option<Vec<u8>>)
     Ok((task, Some(input)))
 }
 
-type Begun = Result<(u32, Started), (Stage, String, bool)>;
+type Begun = Result<(u32, Started), StartFailure>;
 
 /// Starts the main process from a thread that carries its restrictions and lives as long as the helper: this process
 /// itself stays unrestricted, or it could neither signal nor reap.
 fn begin(
     task: Task,
-    write: Vec<OsString>,
-    own_shared_memory: bool,
+    grants: Vec<OpenGrant>,
+    furnished: Furnished,
     mut started: Started,
     input: Option<Vec<u8>>,
     alive: Sender<Event>,
-) -> Result<Begun, String> {
+) -> Result<Begun, HelperError> {
     let (answer, begun) = mpsc::channel();
     start_thread("starter", move || {
-        let _ = answer.send(
-            begin_here(task, write, own_shared_memory, &mut started, input)
-                .map(|pid| (pid, started)),
-        );
+        let main = begin_here(task, &grants, furnished, &mut started, input);
+        let _ = answer.send(main.map(|pid| (pid, started)));
         // The parent-death signal of the main process hangs on this thread.
         let _alive = alive;
         loop {
             std::thread::park();
         }
     })?;
-    begun.recv().map_err(|error| error.to_string())
+    begun.recv().map_err(|_| HelperError::Thread)
 }
 
 fn begin_here(
-    task: Task,
-    write: Vec<OsString>,
-    own_shared_memory: bool,
+    mut task: Task,
+    grants: &[OpenGrant],
+    furnished: Furnished,
     started: &mut Started,
     input: Option<Vec<u8>>,
-) -> Result<u32, (Stage, String, bool)> {
+) -> Result<u32, StartFailure> {
+    if furnished.view
+        && let Some(temp) = &task.temp
+    {
+        // The same folder by its short name: a socket's path has room for 107 bytes.
+        for (_, value) in task.env.iter_mut().filter(|(_, value)| value == temp) {
+            *value = "/tmp".into();
+        }
+    }
     let path = task
         .env
         .iter()
@@ -352,11 +419,10 @@ fn begin_here(
         .find(|(name, _)| name == "PATH")
         .map(|(_, path)| path);
     let Some(program) = sys::find_program(&task.program, path, Path::new(&task.cwd)) else {
-        return Err((
-            Stage::Exec,
-            "there is no such program in its PATH".into(),
-            true,
-        ));
+        return Err(StartFailure {
+            not_found: true,
+            ..StartFailure::new(Stage::Exec, "there is no such program in its PATH")
+        });
     };
     let mut command = Command::new(program);
     std::os::unix::process::CommandExt::arg0(&mut command, &task.program);
@@ -372,26 +438,26 @@ fn begin_here(
         }
         Some(input) => {
             let (reader, writer) =
-                std::io::pipe().map_err(|error| (Stage::Helper, error.to_string(), false))?;
+                std::io::pipe().map_err(|error| StartFailure::new(Stage::Helper, error))?;
             command.stdin(reader);
             Some((writer, input))
         }
     };
     let restrictions = Restrictions {
         confine: task.confine,
-        read: &task.read,
-        write,
-        own_shared_memory,
+        grants,
+        furnished,
         die_with_parent: !started.own_pids,
     };
     let own_pids = started.own_pids;
     let required = task.required;
     let mut detail = std::mem::take(&mut started.detail);
-    let allow = |landlock: Option<u8>| match (own_pids, landlock) {
+    let allow = |landlock: Option<u8>| match (own_pids, furnished.view, landlock) {
         _ if !required => Ok(()),
-        (true, Some(_)) => Ok(()),
-        (_, None) => Err("no Landlock".to_owned()),
-        (false, _) => Err("no PID namespace".to_owned()),
+        (true, true, Some(_)) => Ok(()),
+        (_, _, None) => Err("no Landlock".to_owned()),
+        (false, ..) => Err("no PID namespace".to_owned()),
+        (_, false, _) => Err("no view".to_owned()),
     };
     let outcome = sys::start_restricted(&mut command, &restrictions, &mut detail, allow);
     started.detail = detail;
@@ -408,16 +474,14 @@ fn begin_here(
             }
             Ok(pid)
         }
-        Err(StartError::Refused(reason)) => Err((
-            Stage::Confinement,
-            format!("{reason} ({})", started.detail.join("; ")),
-            false,
-        )),
-        Err(StartError::Exec(error)) => Err((
-            Stage::Exec,
-            error.to_string(),
-            error.kind() == std::io::ErrorKind::NotFound,
-        )),
+        Err(StartError::Refused(reason)) => {
+            let reason = format!("{reason} ({})", started.detail.join("; "));
+            Err(StartFailure::new(Stage::Confinement, reason))
+        }
+        Err(StartError::Exec(error)) => Err(StartFailure {
+            not_found: error.kind() == std::io::ErrorKind::NotFound,
+            ..StartFailure::new(Stage::Exec, error)
+        }),
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Output {
 }
 
 impl Output {
-    pub(super) fn new(
+    pub(crate) fn new(
         pipe: impl AsyncRead + Send + 'static,
         mut over: watch::Receiver<bool>,
     ) -> Self {

@@ -9,12 +9,19 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc as async_mpsc, oneshot, watch};
 
-use super::protocol::{self, Order, Report, Stage, Started, Task};
-use super::tree::{self, ProcessIdentity};
-use super::{
-    Command, Ending, Exit, INIT_SUBCOMMAND, Level, LevelWord, MARK_VARIABLE, Network, Output,
-    ProcessError, SandboxMode, Stdin, helper, sys,
+use crate::command::{Command, Network, Stdin};
+use crate::ending::{Ending, Exit};
+use crate::error::ProcessError;
+use crate::grants::TaskGrants;
+use crate::level::{Level, LevelWord};
+use crate::output::Output;
+use crate::protocol::{self, INIT_SUBCOMMAND, MARK_VARIABLE, Order, Report, Stage, Started, Task};
+use crate::tree::{self, ProcessIdentity};
+use crate::{
+    helper::{self, HelperError},
+    sys,
 };
+use settings::SandboxMode;
 
 /// How long the helper may take to get a program running. Generous: the machine may be swapping.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -62,7 +69,7 @@ impl Running {
     }
 
     /// The helper's identity, to be recorded for whoever has to clean up after the runner; see
-    /// [`end_recorded`](super::end_recorded).
+    /// [`end_recorded`](crate::end_recorded).
     pub fn identity(&self) -> Option<&ProcessIdentity> {
         self.handle.identity.as_ref()
     }
@@ -160,7 +167,7 @@ pub async fn spawn(command: Command) -> Result<Running, ProcessError> {
         })
         .map_err(failed)?;
 
-    let (program, task, input) = task_for(command, &mark);
+    let (program, task, input) = task_for(command, &mark)?;
     ours.set_nonblocking(true).map_err(failed)?;
     let hang_up = ours.try_clone().map_err(failed)?;
     let mut control = tokio::net::UnixStream::from_std(ours).map_err(failed)?;
@@ -192,6 +199,7 @@ pub async fn spawn(command: Command) -> Result<Running, ProcessError> {
         } => {
             return Err(match stage {
                 Stage::Helper => ProcessError::Helper(reason),
+                Stage::Grant => ProcessError::Replaced(reason),
                 Stage::Confinement => ProcessError::Confinement(reason),
                 Stage::Network => ProcessError::Network(reason),
                 Stage::Exec => ProcessError::Exec {
@@ -294,7 +302,7 @@ async fn receive(mut from: impl AsyncReadExt + Unpin) -> std::io::Result<Report>
     protocol::decode(&body)
 }
 
-fn task_for(command: Command, mark: &str) -> (String, Task, Vec<u8>) {
+fn task_for(command: Command, mark: &str) -> Result<(String, Task, Vec<u8>), ProcessError> {
     let Command {
         program,
         args,
@@ -309,6 +317,13 @@ fn task_for(command: Command, mark: &str) -> (String, Task, Vec<u8>) {
         Stdin::Bytes(bytes) => (Some(bytes.len() as u64), bytes),
     };
     let name = program.to_string_lossy().into_owned();
+    let granted = if confinement.mode == SandboxMode::Off {
+        TaskGrants::default()
+    } else {
+        let mut write = confinement.write;
+        write.extend(confinement.temp.clone());
+        confinement.grants.task(&confinement.read, &write)?
+    };
     let task = Task {
         program,
         args,
@@ -317,25 +332,27 @@ fn task_for(command: Command, mark: &str) -> (String, Task, Vec<u8>) {
         stdin: length,
         confine: confinement.mode != SandboxMode::Off,
         required: confinement.mode == SandboxMode::Required,
-        read: confinement.read.into_iter().map(Into::into).collect(),
-        write: confinement.write.into_iter().map(Into::into).collect(),
+        grants: granted.grants,
+        notes: granted.notes,
         temp: confinement.temp.map(Into::into),
+        landlock_only: confinement.landlock_only,
         network_off: confinement.network == Network::Off,
     };
-    (name, task, input)
+    Ok((name, task, input))
 }
 
 fn level_of(started: Started) -> Level {
-    let files_confined = started.landlock.is_some();
-    let word = match (started.own_pids, files_confined) {
-        (true, true) => LevelWord::Confined,
-        (false, false) => LevelWord::Unconfined,
+    let landlock = started.landlock.is_some();
+    let word = match (started.view, started.own_pids, landlock) {
+        (true, true, true) => LevelWord::Confined,
+        (false, false, false) => LevelWord::Unconfined,
         _ => LevelWord::Partial,
     };
     Level {
         word,
         detail: started.detail,
-        files_confined,
+        files_confined: started.view || landlock,
+        view: started.view,
         own_pids: started.own_pids,
     }
 }
@@ -357,12 +374,12 @@ struct Launched {
     handle: sys::ProcessHandle,
 }
 
-type Request = (Launch, oneshot::Sender<Result<Launched, String>>);
+type Request = (Launch, oneshot::Sender<Result<Launched, HelperError>>);
 
 /// Starts helpers from one thread that lives as long as the runner: a parent-death signal follows the *thread* that
 /// forked, and a worker of the async runtime may end at any time.
 async fn launch(launch: Launch) -> Result<Launched, ProcessError> {
-    static LAUNCHER: OnceLock<Result<mpsc::Sender<Request>, String>> = OnceLock::new();
+    static LAUNCHER: OnceLock<std::io::Result<mpsc::Sender<Request>>> = OnceLock::new();
     let launcher = LAUNCHER.get_or_init(|| {
         let (sender, requests) = mpsc::channel::<Request>();
         std::thread::Builder::new()
@@ -373,22 +390,21 @@ async fn launch(launch: Launch) -> Result<Launched, ProcessError> {
                 }
             })
             .map(|_| sender)
-            .map_err(|error| error.to_string())
     });
     let (answer, launched) = oneshot::channel();
     let sender = launcher
         .as_ref()
-        .map_err(|reason| ProcessError::Helper(reason.clone()))?;
+        .map_err(|error| ProcessError::Helper(error.to_string()))?;
     sender
         .send((launch, answer))
         .map_err(|_| ProcessError::Helper("the launcher thread is gone".into()))?;
     launched
         .await
         .map_err(|_| ProcessError::Helper("the launcher thread is gone".into()))?
-        .map_err(ProcessError::Helper)
+        .map_err(|fault| ProcessError::Helper(fault.to_string()))
 }
 
-fn start_helper(launch: Launch) -> Result<Launched, String> {
+fn start_helper(launch: Launch) -> Result<Launched, HelperError> {
     let program = helper::program()?;
     let mut command = std::process::Command::new(&program);
     command
@@ -410,7 +426,7 @@ fn start_helper(launch: Launch) -> Result<Launched, String> {
         .stderr(Stdio::piped());
     let child = command
         .spawn()
-        .map_err(|error| format!("{}: {error}", program.display()))?;
+        .map_err(|source| HelperError::Launch { program, source })?;
     let handle = sys::ProcessHandle::open(child.id());
     Ok(Launched { child, handle })
 }

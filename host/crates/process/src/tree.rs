@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::sys::{self, ProcessHandle};
+use crate::sys::{self, ProcessHandle};
 
 /// How long a sweep goes on after it last met a process that it had not met before: what is left then does not die.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
@@ -76,8 +76,8 @@ pub fn sweep() -> usize {
 }
 
 /// Ends all processes whose environment carries `mark`, and what is below them.
-pub(super) fn end_marked(mark: &str) -> usize {
-    let needle = format!("{}={mark}", super::MARK_VARIABLE);
+pub(crate) fn end_marked(mark: &str) -> usize {
+    let needle = format!("{}={mark}", crate::protocol::MARK_VARIABLE);
     end_all(|processes| {
         let marked: Vec<u32> = processes
             .keys()
@@ -94,7 +94,7 @@ pub(super) fn end_marked(mark: &str) -> usize {
 }
 
 /// Ends everything below `root`, but not `root`.
-pub(super) fn end_below(root: u32) -> usize {
+pub(crate) fn end_below(root: u32) -> usize {
     end_all(|processes| descendants(processes, root))
 }
 
@@ -143,7 +143,7 @@ fn end_all(select: impl Fn(&BTreeMap<u32, sys::Process>) -> BTreeSet<u32>) -> us
 }
 
 /// All pids below `root`.
-pub(super) fn descendants(processes: &BTreeMap<u32, sys::Process>, root: u32) -> BTreeSet<u32> {
+pub(crate) fn descendants(processes: &BTreeMap<u32, sys::Process>, root: u32) -> BTreeSet<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for (pid, process) in processes {
         children.entry(process.parent).or_default().push(*pid);

@@ -167,6 +167,33 @@ impl Settings {
             .ok_or_else(|| self.gateway_missing.clone())
     }
 
+    /// Makes a gateway that was named by hand the one to use, with the key that is set: its own, else that of a gateway
+    /// without a URL.
+    ///
+    /// # Errors
+    /// When no key is set.
+    pub fn use_gateway(&mut self, base_url: &str) -> Result<(), String> {
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        if let Some(gateway) = &mut self.gateway {
+            gateway.base_url = base_url;
+            return Ok(());
+        }
+        let set = |key: &Secret| !key.expose().trim().is_empty();
+        let key = |name: &str| {
+            self.keys
+                .iter()
+                .find(|(known, key)| known == name && set(key))
+        };
+        let (_, api_key) = key("ONEAPI_API_KEY")
+            .or_else(|| key("ANTHROPIC_API_KEY"))
+            .ok_or("no key is set: set ONEAPI_API_KEY")?;
+        self.gateway = Some(GatewaySettings {
+            base_url,
+            api_key: api_key.clone(),
+        });
+        Ok(())
+    }
+
     /// Every value that must never be seen, each with the label it gets when it is cut out: the keys of both gateways
     /// (also of the family that is not in use) and the values of WORKER_CHECK_ENV.
     pub fn secrets(&self) -> impl Iterator<Item = (&str, &Secret)> {

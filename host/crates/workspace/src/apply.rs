@@ -2,39 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use git2::build::CheckoutBuilder;
-use git2::{
-    Index, IndexEntry, IndexTime, Odb, Oid, Repository, RepositoryInitOptions, RepositoryState,
-    Signature,
-};
-use serde::{Deserialize, Serialize};
+use git2::{Odb, Oid, Repository, RepositoryState};
+use serde::Serialize;
 
-use super::base::Base;
-use super::changes::Changes;
-use super::contents::Limits;
-use super::earlier::Earlier;
-use super::handles::Kind;
-use super::isolated::{Isolated, Sealed, Uncommitted, open_source, short, uncommitted};
-use super::path::FilePath;
-use super::put::Placer;
-use super::tamper::GitChange;
-use super::{Root, Workspace, WorkspaceError, path};
-
-/// How the result comes into the checkout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ApplyHow {
-    /// As a branch `worker/<job>` that is merged into the current one.
-    Merge,
-    /// Merged into the files and staged, not committed.
-    Squash,
-    /// Written into the files, nothing staged.
-    Patch,
-}
+use crate::base::Base;
+use crate::contents::Limits;
+use crate::delivery::{Delivery, SealedResult, Step, differing, is_here, side, stage};
+use crate::error::WorkspaceError;
+use crate::isolated::Isolated;
+use crate::path::{self, FilePath};
+use crate::record::{ApplyHow, NotCarried, Sealed};
+use crate::repository::Repository as OwnRepository;
+use crate::root::Root;
+use crate::seal::changed_paths;
+use crate::source::{Uncommitted, open_source, short, signature, uncommitted};
+use crate::tree_rules::TreeRules;
+use crate::workspace::Workspace;
 
 /// What was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,6 +29,16 @@ pub struct Applied {
     pub how: ApplyHow,
     /// The changed files, relative to the checkout's top.
     pub files: Vec<FilePath>,
+    /// Those of them whose bytes are not the verified ones, because git's rules for the path convert them (line ends,
+    /// `ident`, encodings).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub converted: Vec<FilePath>,
+    /// Those that the checkout's own commits changed as well: both were merged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<FilePath>,
+    /// What the job changed and no `apply` brings along; it is in the job's tree only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_carried: Vec<NotCarried>,
     /// The branch that was made (`merge`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
@@ -81,6 +77,22 @@ pub enum ApplyError {
     /// The user's branch has this name already, with other commits.
     #[error("the branch {0} exists already and holds something else")]
     BranchTaken(String),
+    /// Files that an external filter keeps would be committed without it.
+    #[error("{} are kept by a filter (filter=...) that the host does not run; apply with how: patch, then `git add` them", list(.0))]
+    Filtered(Vec<FilePath>),
+    /// The checkout's index has a form that cannot be written.
+    #[error(
+        "the checkout has {form}, which cannot be written here; apply with how: patch, or run `{way}` first"
+    )]
+    IndexForm {
+        /// The form.
+        form: &'static str,
+        /// The command that changes it.
+        way: &'static str,
+    },
+    /// What is in the checkout now is not what was verified; the files are as they were before.
+    #[error("{} could not be delivered as verified, and nothing was applied: the tree of the job still holds them", list(.0))]
+    Undelivered(Vec<FilePath>),
     /// The tree or the repository cannot be worked with.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
@@ -107,138 +119,6 @@ fn list(files: &[FilePath]) -> String {
 }
 
 impl Isolated {
-    /// Keeps what the job made, out of the agent's reach: one commit on the base with the changes as they were taken. To be
-    /// called when the job is over; [`Isolated::apply`] uses it, whatever happens in the tree later.
-    ///
-    /// # Errors
-    /// When the result's objects cannot be written, or a changed file was too long to be kept.
-    pub fn seal(
-        &mut self,
-        base: &Base,
-        changes: &Changes,
-        message: &str,
-    ) -> Result<String, WorkspaceError> {
-        let folder = self.folder().join("result");
-        let mut options = RepositoryInitOptions::new();
-        options.bare(true).external_template(false);
-        drop(Repository::init_opts(&folder, &options)?);
-        let failed = |source| WorkspaceError::Io {
-            action: "write",
-            path: folder.clone(),
-            source,
-        };
-        let stores = [
-            self.folder().join("keep/objects"),
-            source_objects(&self.record().source),
-        ];
-        let lines: Vec<u8> = stores
-            .iter()
-            .filter(|store| store.is_dir())
-            .flat_map(|store| {
-                [
-                    std::os::unix::ffi::OsStrExt::as_bytes(store.as_os_str()),
-                    b"\n",
-                ]
-                .concat()
-            })
-            .collect();
-        fs::create_dir_all(folder.join("objects/info"))
-            .and_then(|()| fs::write(folder.join("objects/info/alternates"), lines))
-            .map_err(failed)?;
-        let repository = Repository::open_bare(&folder)?;
-        let signature = signature(&self.record().source)?;
-        let start = match &self.record().compared_with {
-            Some(start) => repository.find_commit(Oid::from_str(start)?)?,
-            None => self.start(base, &repository, &signature)?,
-        };
-        let compared = start.tree()?;
-        let mut index = Index::new()?;
-        index.read_tree(&compared)?;
-        for file in &changes.files {
-            for path in file
-                .previous_top_path
-                .iter()
-                .chain(file.now.is_none().then_some(&file.top_path))
-            {
-                let _ = index.remove(path.as_path(), 0);
-            }
-        }
-        for file in &changes.files {
-            let Some(now) = &file.now else { continue };
-            // What lies in a nested repository is that one's to commit.
-            if file.nested_repository.is_some() || now.kind() == Kind::Special {
-                continue;
-            }
-            let id = now.id().ok_or_else(|| WorkspaceError::NotKept {
-                path: file.path.clone(),
-                why: "it is too long to be part of a result",
-            })?;
-            let bytes = as_committed(
-                &repository,
-                &compared,
-                file.top_path.as_bytes(),
-                changes.contents.read(id)?,
-            );
-            let blob = repository.blob(&bytes)?;
-            index.add(&entry(file.top_path.as_bytes(), now.mode, blob))?;
-        }
-        let result = repository.find_tree(index.write_tree_to(&repository)?)?;
-        // On what the jobs before it made, so that whoever merged that merges only what came after.
-        let parent = match self.record().results.last() {
-            Some(earlier) => repository.find_commit(Oid::from_str(&earlier.commit)?)?,
-            None => repository.find_commit(start.id())?,
-        };
-        let id = repository.commit(None, &signature, &signature, message, &result, &[&parent])?;
-        // Keeps a gc in this folder, should anybody run one, from taking it.
-        repository.reference("refs/heads/result", id, true, "result")?;
-        Earlier::keep(changes, &repository)?;
-        let sealed = Sealed {
-            job: self.job().to_owned(),
-            commit: id.to_string(),
-            applied: None,
-        };
-        let tampered = changes.git.iter().any(GitChange::is_tampering);
-        self.update(|record| {
-            record.results.push(sealed);
-            record.compared_with = Some(start.id().to_string());
-            record.tampered |= tampered;
-        })?;
-        Ok(id.to_string())
-    }
-
-    /// The base as the first agent found it: the commit, with the uncommitted work that was laid over it.
-    fn start<'r>(
-        &self,
-        base: &Base,
-        repository: &'r Repository,
-        signature: &Signature<'_>,
-    ) -> Result<git2::Commit<'r>, WorkspaceError> {
-        let commit = repository.find_commit(Oid::from_str(&self.record().base_commit)?)?;
-        let work = if self.record().dirty_included {
-            uncommitted(base, repository, &commit.tree()?)?
-        } else {
-            Vec::new()
-        };
-        if work.is_empty() {
-            return Ok(commit);
-        }
-        let mut index = Index::new()?;
-        index.read_tree(&commit.tree()?)?;
-        for Uncommitted { path, .. } in work.iter().filter(|work| work.now.is_none()) {
-            let _ = index.remove(FilePath::new(path.as_slice()).as_path(), 0);
-        }
-        for Uncommitted { path, now } in &work {
-            if let Some((mode, Some(id))) = now {
-                let blob = repository.blob(&base.contents.read(*id)?)?;
-                index.add(&entry(path, *mode, blob))?;
-            }
-        }
-        let tree = repository.find_tree(index.write_tree_to(repository)?)?;
-        let text = "Uncommitted work at the start of the job";
-        let id = repository.commit(None, signature, signature, text, &tree, &[&commit])?;
-        Ok(repository.find_commit(id)?)
-    }
-
     /// Brings the sealed result into the checkout that the tree was made from.
     ///
     /// `merge` and `squash` merge with whatever was committed there meanwhile, and refuse when both sides changed the same;
@@ -270,117 +150,82 @@ impl Isolated {
         };
         let user = open_source(&record.source)?;
         busy(&user)?;
+        let sealed = SealedResult {
+            repository: sealed,
+            earlier: commits,
+            commit: result,
+            record: record
+                .results
+                .get(own)
+                .ok_or_else(|| ApplyError::NoResult("it is gone".to_owned()))?,
+        };
         match how {
-            ApplyHow::Patch => self.patch(&sealed, &commits, result),
-            ApplyHow::Merge | ApplyHow::Squash => self.merge(how, &sealed, &user, &commits, result),
+            ApplyHow::Patch => self.patch(&sealed),
+            ApplyHow::Merge | ApplyHow::Squash => self.merge(how, &sealed, &user),
         }
     }
 
-    /// `earlier`: what the first job started with, then the results of the jobs before this one.
-    fn patch(
-        &self,
-        sealed: &Repository,
-        earlier: &[Oid],
-        result: Oid,
-    ) -> Result<Applied, ApplyError> {
-        const LONGEST: u64 = 1 << 30;
-        let top = &self.record().source;
-        let handle = super::handles::open_dir(top).map_err(|source| WorkspaceError::Io {
-            action: "open",
-            path: top.clone(),
-            source,
-        })?;
-        let placer = Placer::new(handle.as_fd());
-        let after = sealed.find_commit(result)?.tree()?;
+    /// The checkout as it is now.
+    fn snapshot(&self) -> Result<Base, ApplyError> {
+        let record = self.record();
+        let workspace = Workspace::open(
+            &Root::open(&record.root)?,
+            std::slice::from_ref(&record.source),
+        )?;
+        let storage = self.folder().join("source/apply");
+        Ok(Base::capture(&workspace, &storage, Limits::default())?)
+    }
+
+    fn patch(&self, sealed: &SealedResult<'_>) -> Result<Applied, ApplyError> {
+        let after = sealed.repository.find_commit(sealed.commit)?.tree()?;
         let mut before = Vec::new();
         let mut files = BTreeSet::new();
-        for commit in earlier {
-            before.push(sealed.find_commit(*commit)?.tree()?);
-            files.extend(changed_paths(sealed, *commit, result)?);
+        for commit in &sealed.earlier {
+            before.push(sealed.repository.find_commit(*commit)?.tree()?);
+            files.extend(changed_paths(&sealed.repository, *commit, sealed.commit)?);
         }
         if files.is_empty() {
-            return Err(nothing());
+            return Err(nothing(sealed.record));
         }
-        let side = |tree: &git2::Tree<'_>,
-                    path: &FilePath|
-         -> Result<Option<(u32, Vec<u8>)>, git2::Error> {
-            match tree.get_path(path.as_path()) {
-                Ok(found) => Ok(Some((
-                    found.filemode() as u32,
-                    sealed.find_blob(found.id())?.content().to_vec(),
-                ))),
-                Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
+        let snapshot = self.snapshot()?;
+        let main = main_repository(&snapshot)?;
+        let delivery = Delivery::new(&self.record().source, sealed)?;
         let mut differ = Vec::new();
         let mut steps = Vec::new();
+        let mut rules = TreeRules::of_tree(main, &sealed.repository, &after);
         for path in &files {
-            let new = side(&after, path)?;
-            let here = placer.look(path.as_bytes(), LONGEST);
-            let is_here = |side: &Option<(u32, Vec<u8>)>| match (side, &here) {
-                (None, Ok(None)) => true,
-                (Some((mode, bytes)), Ok(Some((now_mode, now)))) => {
-                    let link = |mode: u32| mode & 0o170_000 == 0o120_000;
-                    link(*mode) == link(*now_mode)
-                        && without_carriage_returns(bytes) == without_carriage_returns(now)
-                }
-                _ => false,
-            };
+            let new = side(&sealed.repository, &after, path)?;
+            let here = delivery.look(path);
             // As the first job found it, or as one of the jobs before this one left it, which was applied then.
             let mut old = None;
             for tree in before.iter().rev() {
-                old = Some(side(tree, path)?).filter(is_here);
-                if old.is_some() {
+                let known = side(&sealed.repository, tree, path)?;
+                if is_here(&snapshot, path, &known, &here) {
+                    old = Some(known);
                     break;
                 }
             }
-            let Some(old) = old else {
-                differ.push(path.clone());
-                continue;
-            };
-            if old == new {
-                continue;
+            match old {
+                None => differ.push(path.clone()),
+                Some(old) if old == new => {}
+                Some(_) => steps.push(Step::new(path, new, &mut rules)?),
             }
-            let crlf = matches!(&here, Ok(Some((_, now))) if now.windows(2).any(|pair| pair == b"\r\n"))
-                && old
-                    .as_ref()
-                    .is_some_and(|(_, bytes)| !bytes.windows(2).any(|pair| pair == b"\r\n"));
-            steps.push((path, new, crlf));
         }
+        let _ = fs::remove_dir_all(self.folder().join("source/apply"));
         if !differ.is_empty() {
             return Err(ApplyError::Moved(differ));
         }
         if steps.is_empty() {
-            return Err(nothing());
+            return Err(nothing(sealed.record));
         }
-        let failed = |path: &FilePath| {
-            let path = top.join(path.as_path());
-            move |source| WorkspaceError::Io {
-                action: "write",
-                path,
-                source,
-            }
-        };
-        for (path, _, _) in steps.iter().filter(|(_, new, _)| new.is_none()) {
-            placer.remove(path.as_bytes()).map_err(failed(path))?;
-            placer.prune(path.as_bytes(), |_| false);
-        }
-        for (path, new, crlf) in &steps {
-            if let Some((mode, bytes)) = new {
-                let bytes = if *crlf {
-                    with_carriage_returns(bytes)
-                } else {
-                    bytes.clone()
-                };
-                placer
-                    .put(path.as_bytes(), *mode, &bytes)
-                    .map_err(failed(path))?;
-            }
-        }
+        let written = delivery.write(&steps)?;
+        let converted = delivery.compare(&steps, &[], written)?.0;
         Ok(Applied {
             how: ApplyHow::Patch,
-            files: steps.iter().map(|(path, _, _)| (*path).clone()).collect(),
+            files: steps.into_iter().map(|step| step.path).collect(),
+            converted,
+            merged: Vec::new(),
+            not_carried: sealed.record.not_carried.clone(),
             branch: None,
             commit: None,
         })
@@ -389,20 +234,25 @@ impl Isolated {
     fn merge(
         &self,
         how: ApplyHow,
-        sealed: &Repository,
+        sealed: &SealedResult<'_>,
         user: &Repository,
-        earlier: &[Oid],
-        result: Oid,
     ) -> Result<Applied, ApplyError> {
         let record = self.record();
+        let result = sealed.commit;
         wait_for_lock(user)?;
         let head = user.head()?.peel_to_commit()?;
-        let before = brought_already(sealed, user, &head, earlier)?;
-        let files = changed_paths(sealed, before, result)?;
+        let before = brought_already(&sealed.repository, user, &head, &sealed.earlier)?;
+        let files = changed_paths(&sealed.repository, before, result)?;
         if files.is_empty() {
-            return Err(nothing());
+            return Err(nothing(sealed.record));
         }
-        let dirty = self.dirty(user, &head.tree()?, &files)?;
+        let snapshot = self.snapshot()?;
+        let main = main_repository(&snapshot)?;
+        if let Some((form, way)) = main.index.unwritable() {
+            return Err(ApplyError::IndexForm { form, way });
+        }
+        let dirty = self.dirty(&snapshot, user, &head.tree()?, &files)?;
+        let _ = fs::remove_dir_all(self.folder().join("source/apply"));
         if !dirty.is_empty() {
             return Err(ApplyError::Dirty(dirty));
         }
@@ -415,7 +265,11 @@ impl Isolated {
             return Err(ApplyError::BranchTaken(name));
         }
         // Objects alone are no change that anybody sees; what is refused below leaves them to the next gc.
-        copy_objects(&sealed.path().join("objects"), &sealed.odb()?, &user.odb()?)?;
+        copy_objects(
+            &sealed.repository.path().join("objects"),
+            &sealed.repository.odb()?,
+            &user.odb()?,
+        )?;
         let (ancestor, theirs) = (user.find_commit(before)?, user.find_commit(result)?);
         let mut merged =
             user.merge_trees(&ancestor.tree()?, &head.tree()?, &theirs.tree()?, None)?;
@@ -438,6 +292,37 @@ impl Isolated {
             });
         }
         let tree = user.find_tree(merged.write_tree_to(user)?)?;
+        let here = head.tree()?;
+        let delivery = Delivery::new(&record.source, sealed)?;
+        let mut steps = Vec::new();
+        let mut filtered = Vec::new();
+        let mut in_the_way = Vec::new();
+        let mut rules = TreeRules::of_tree(main, user, &tree);
+        for path in differing(user, &here, &tree)? {
+            let new = side(user, &tree, &path)?;
+            let step = Step::new(&path, new, &mut rules)?;
+            if step.is_filtered() {
+                filtered.push(path.clone());
+            }
+            let known = side(user, &here, &path)?;
+            if known.is_none() && !step.is_at(&delivery.look(&path)) {
+                in_the_way.push(path.clone());
+            }
+            steps.push(step);
+        }
+        if !filtered.is_empty() {
+            return Err(ApplyError::Filtered(filtered));
+        }
+        if !in_the_way.is_empty() {
+            return Err(ApplyError::Dirty(in_the_way));
+        }
+        let verified = theirs.tree()?;
+        let mut both = Vec::new();
+        for step in &steps {
+            if side(user, &verified, &step.path)? != side(user, &tree, &step.path)? {
+                both.push(step.path.clone());
+            }
+        }
         let commit = match how {
             ApplyHow::Merge if ancestor.id() == head.id() => Some(theirs.id()),
             ApplyHow::Merge => {
@@ -454,10 +339,12 @@ impl Isolated {
             }
             ApplyHow::Squash | ApplyHow::Patch => None,
         };
-        // Safe: libgit2 looks at the files once more and writes nothing when one of them is not HEAD's.
-        let mut options = CheckoutBuilder::new();
-        options.safe().disable_filters(false);
-        user.checkout_tree(tree.as_object(), Some(&mut options))?;
+        let written = delivery.write(&steps)?;
+        let (converted, written) = delivery.compare(&steps, &both, written)?;
+        if let Err(error) = stage(user, &delivery, &steps, &tree) {
+            delivery.put_back(written);
+            return Err(error);
+        }
         if let Some(commit) = commit {
             user.reference(&branch, result, true, "worker: apply")?;
             let log = format!("worker: merge {name}");
@@ -470,6 +357,9 @@ impl Isolated {
         Ok(Applied {
             how,
             files,
+            converted,
+            merged: both,
+            not_carried: sealed.record.not_carried.clone(),
             branch,
             commit: commit.map(|commit| commit.to_string()),
         })
@@ -479,19 +369,13 @@ impl Isolated {
     /// untracked files where the result has one.
     fn dirty(
         &self,
+        snapshot: &Base,
         user: &Repository,
         head: &git2::Tree<'_>,
         files: &[FilePath],
     ) -> Result<Vec<FilePath>, ApplyError> {
-        let record = self.record();
-        let workspace = Workspace::open(
-            &Root::open(&record.root)?,
-            std::slice::from_ref(&record.source),
-        )?;
-        let storage = self.folder().join("source/apply");
-        let snapshot = Base::capture(&workspace, &storage, Limits::default())?;
         let mut found = BTreeSet::new();
-        for Uncommitted { path, .. } in uncommitted(&snapshot, user, head)? {
+        for Uncommitted { path, .. } in uncommitted(snapshot, user, head)? {
             let tracked = head
                 .get_path(FilePath::new(path.as_slice()).as_path())
                 .is_ok();
@@ -513,7 +397,6 @@ impl Isolated {
                 }
             }
         }
-        let _ = fs::remove_dir_all(&storage);
         Ok(found.into_iter().collect())
     }
 }
@@ -552,106 +435,24 @@ fn brought_already(
     Ok(*start)
 }
 
-fn nothing() -> ApplyError {
-    ApplyError::NoResult("it changes nothing that is not there already".to_owned())
-}
-
-/// Where the repository of a checkout keeps its objects.
-pub(super) fn source_objects(top: &Path) -> PathBuf {
-    open_source(top).map_or_else(
-        |_| top.join(".git/objects"),
-        |user| user.commondir().join("objects"),
-    )
-}
-
-fn signature(source: &Path) -> Result<Signature<'static>, git2::Error> {
-    let user = git2::Repository::open(source);
-    user.and_then(|user| user.signature())
-        .or_else(|_| Signature::now("mcp-codex-worker", "mcp-codex-worker@localhost"))
-}
-
-fn entry(path: &[u8], mode: u32, id: Oid) -> IndexEntry {
-    let mode = match mode & 0o170_000 {
-        0o120_000 => 0o120_000,
-        _ if mode & 0o100 != 0 => 0o100_755,
-        _ => 0o100_644,
-    };
-    IndexEntry {
-        ctime: IndexTime::new(0, 0),
-        mtime: IndexTime::new(0, 0),
-        dev: 0,
-        ino: 0,
-        mode,
-        uid: 0,
-        gid: 0,
-        file_size: 0,
-        id,
-        flags: 0,
-        flags_extended: 0,
-        path: path.to_vec(),
+fn nothing(sealed: &Sealed) -> ApplyError {
+    let mut why = "it changes nothing that is not there already".to_owned();
+    if !sealed.not_carried.is_empty() {
+        let left: Vec<_> = sealed.not_carried.iter().map(ToString::to_string).collect();
+        why.push_str(&format!(
+            "; what it changed cannot be carried and is in its tree only: {}",
+            left.join(", ")
+        ));
     }
+    ApplyError::NoResult(why)
 }
 
-/// Line ends as the repository keeps them, where it keeps them other than the checkout does.
-fn as_committed(
-    repository: &Repository,
-    before: &git2::Tree<'_>,
-    path: &[u8],
-    bytes: Vec<u8>,
-) -> Vec<u8> {
-    let known = before
-        .get_path(FilePath::new(path).as_path())
-        .ok()
-        .and_then(|entry| repository.find_blob(entry.id()).ok());
-    match known {
-        Some(known)
-            if !known.is_binary() && !known.content().windows(2).any(|pair| pair == b"\r\n") =>
-        {
-            without_carriage_returns(&bytes)
-        }
-        _ => bytes,
-    }
-}
-
-fn without_carriage_returns(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.iter().peekable();
-    while let Some(byte) = rest.next() {
-        if !(*byte == b'\r' && rest.peek() == Some(&&b'\n')) {
-            out.push(*byte);
-        }
-    }
-    out
-}
-
-fn with_carriage_returns(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 20);
-    for byte in without_carriage_returns(bytes) {
-        if byte == b'\n' {
-            out.push(b'\r');
-        }
-        out.push(byte);
-    }
-    out
-}
-
-pub(super) fn changed_paths(
-    repository: &Repository,
-    before: Oid,
-    after: Oid,
-) -> Result<Vec<FilePath>, git2::Error> {
-    let (before, after) = (
-        repository.find_commit(before)?.tree()?,
-        repository.find_commit(after)?.tree()?,
-    );
-    let diff = repository.diff_tree_to_tree(Some(&before), Some(&after), None)?;
-    let mut files = BTreeSet::new();
-    for delta in diff.deltas() {
-        for side in [delta.old_file(), delta.new_file()] {
-            files.extend(side.path_bytes().map(FilePath::new));
-        }
-    }
-    Ok(files.into_iter().collect())
+fn main_repository(snapshot: &Base) -> Result<&OwnRepository, ApplyError> {
+    snapshot
+        .repositories
+        .first()
+        .map(|repository| &**repository)
+        .ok_or_else(|| ApplyError::NoResult("the checkout's repository is gone".to_owned()))
 }
 
 /// Copies the loose objects of the result; it has no others.

@@ -2,169 +2,28 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::mem::MaybeUninit;
-use std::ops::Range;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use git2::{Odb, Oid};
+use git2::Oid;
 
-use super::contents::{Contents, Limits, blob_id};
-use super::handles::{self, Bytes, Kind, Stamp};
-use super::index::IndexEntry;
-use super::repository::{self, Repository, UserRules};
-use super::rules::{Attributes, Conversion, IgnoreRules};
-use super::tamper::DotGit;
-use super::walk::{Here, Listed, Name, Visited, walk};
-use super::{Workspace, WorkspaceError, path};
-
-/// What a file held when it was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Content {
-    /// Bytes (or a link's target) that can be had again by this id.
-    Known(Oid),
-    /// Too long to be read, or not readable; only its stamp is known.
-    Unread,
-    /// Ignored by the base's rules; only its stamp is known.
-    Ignored,
-    /// A FIFO, a socket, a device.
-    Special,
-}
-
-/// One file of the base.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry {
-    name: Name,
-    pub(crate) stamp: Stamp,
-    pub(crate) content: Content,
-}
-
-/// One directory of the base, its files sorted by name.
-#[derive(Debug)]
-pub(crate) struct Directory {
-    pub(crate) path: Vec<u8>,
-    pub(crate) site: Site,
-    /// Whether a repository was nested here.
-    pub(crate) nested: bool,
-    /// It could not be listed.
-    pub(crate) unreadable: bool,
-    /// The directory's own stamp, taken before it was listed: as long as it stays, so do the names.
-    pub(crate) stamp: Option<Stamp>,
-    /// Everything in it, subdirectories and `.git` included.
-    pub(crate) listed: Listed,
-    pub(crate) entries: Vec<Entry>,
-}
-
-impl Directory {
-    pub(crate) fn name(&self, entry: &Entry) -> &[u8] {
-        self.listed.bytes(entry.name)
-    }
-}
-
-/// Where a directory stands: in which repository, and under which rules.
-#[derive(Debug, Clone)]
-pub(crate) struct Site {
-    pub(crate) repository: Arc<Repository>,
-    ignore: Option<Arc<IgnoreRules>>,
-    attributes: Option<Arc<Attributes>>,
-    /// The entries of the repository's index that lie below.
-    tracked: Range<usize>,
-    /// A directory above is ignored: then only what is tracked counts.
-    ignored: bool,
-}
-
-impl Site {
-    pub(crate) fn of(repository: Arc<Repository>) -> Self {
-        let (ignore, attributes) = (repository.ignore.clone(), repository.attributes.clone());
-        let tracked = repository.index.all();
-        Self {
-            repository,
-            ignore,
-            attributes,
-            tracked,
-            ignored: false,
-        }
-    }
-
-    /// Takes in the rules that stand in the directory itself.
-    pub(crate) fn enter(&mut self, dir: BorrowedFd<'_>, path: &[u8], names: &Listed) {
-        const LONGEST: u64 = 4 << 20;
-        if self.ignored {
-            return;
-        }
-        if names.has(b".gitignore")
-            && let Ok(Bytes::Whole(text, _)) = handles::read_at(dir, ".gitignore", LONGEST)
-        {
-            self.ignore = IgnoreRules::parse(&text, path, self.ignore.take());
-        }
-        if names.has(b".gitattributes")
-            && let Ok(Bytes::Whole(text, _)) = handles::read_at(dir, ".gitattributes", LONGEST)
-        {
-            self.attributes = Attributes::parse(&text, path, self.attributes.take());
-        }
-    }
-
-    /// What the index says about the file `name` in the directory `dir`.
-    fn tracked(&self, dir: &[u8], name: &[u8]) -> Option<&IndexEntry> {
-        let below = self.repository.below(dir);
-        let prefix = if below.is_empty() { 0 } else { below.len() + 1 };
-        self.repository
-            .index
-            .find(name, prefix, self.tracked.clone())
-    }
-
-    /// The same for names asked in order, for which the entry is mostly the next one.
-    fn tracked_next(&self, dir: &[u8], name: &[u8], cursor: &mut usize) -> Option<&IndexEntry> {
-        let index = &self.repository.index;
-        let below = self.repository.below(dir);
-        let prefix = if below.is_empty() { 0 } else { below.len() + 1 };
-        if let Some(entry) = index.at(*cursor).filter(|_| self.tracked.contains(cursor))
-            && index.path(entry).get(prefix..) == Some(name)
-        {
-            *cursor += 1;
-            return Some(entry);
-        }
-        let at = index.position(name, prefix, self.tracked.clone())?;
-        *cursor = at + 1;
-        index.at(at)
-    }
-
-    fn ignores(&self, path: &[u8], is_dir: bool) -> bool {
-        self.ignored
-            || self
-                .ignore
-                .as_ref()
-                .is_some_and(|rules| rules.ignores(path, is_dir))
-    }
-
-    /// Whether the base's rules ignore the file `name` in `dir`, and nobody tracks it.
-    pub(crate) fn ignores_file(&self, dir: &[u8], name: &[u8]) -> bool {
-        self.tracked(dir, name).is_none() && self.ignores(&path::join(dir, name), false)
-    }
-
-    /// The subdirectory `name` of `dir`; `None` when it is ignored with all that is in it.
-    pub(crate) fn child(&self, dir: &[u8], name: &[u8]) -> Option<Self> {
-        let full = path::join(dir, name);
-        let tracked = self
-            .repository
-            .index
-            .below(self.repository.below(&full), self.tracked.clone());
-        // A submodule is tracked by a single entry of the directory's own name.
-        let ignored = self.ignores(&full, true) && self.tracked(dir, name).is_none();
-        if ignored && tracked.is_empty() {
-            return None;
-        }
-        Some(Self {
-            repository: Arc::clone(&self.repository),
-            ignore: self.ignore.clone(),
-            attributes: self.attributes.clone(),
-            tracked,
-            ignored,
-        })
-    }
-}
+use crate::contents::{Contents, Limits, blob_id};
+use crate::conversion::Effect;
+use crate::directory::{Directory, Entry};
+use crate::earlier::Earlier;
+use crate::error::WorkspaceError;
+use crate::handles::{self, Kind, Stamp};
+use crate::index::IndexEntry;
+use crate::instructions::instructions;
+use crate::path;
+use crate::repository::{self, Repository, UserRules};
+use crate::site::Site;
+use crate::state::{Content, States};
+use crate::walk::{Here, Listed, Visited, walk};
+use crate::worker::{Worker, count, read, threads};
+use crate::workspace::Workspace;
 
 /// The state of a whole working tree at one moment. It keeps what it needs to tell, show and undo any later change:
 /// stamps in memory, and in the job's own folder copies of those contents that the repository's objects do not have.
@@ -181,39 +40,11 @@ pub struct Base {
     /// When it was complete.
     pub(crate) complete: i64,
     /// What checks wrote, which later looks must not take for the agent's: the state that replaces the one captured.
-    pub(crate) settled: HashMap<Vec<u8>, Option<super::changes::FileState>>,
+    pub(crate) settled: States,
     /// What files were before the jobs that worked here earlier; see [`Base::before`].
-    pub(crate) earlier: super::earlier::EarlierStates,
+    pub(crate) earlier: States,
     instructions: Vec<(path::FilePath, String)>,
     unread: u64,
-}
-
-/// Two threads are enough: the kernel's directory locks and the memory bus give no more on small machines, and a job's
-/// host shares the machine with the job.
-pub(crate) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |count| count.get().min(2))
-}
-
-/// What one thread of a walk has for itself.
-pub(crate) struct Worker {
-    pub(crate) buffer: Box<[MaybeUninit<u8>]>,
-    odb: Option<Odb<'static>>,
-}
-
-impl Worker {
-    pub(crate) fn new() -> Self {
-        Self {
-            buffer: vec![MaybeUninit::uninit(); 64 << 10].into_boxed_slice(),
-            odb: None,
-        }
-    }
-
-    fn odb(&mut self, contents: &Contents) -> Option<&Odb<'static>> {
-        if self.odb.is_none() {
-            self.odb = contents.open_odb().ok();
-        }
-        self.odb.as_ref()
-    }
 }
 
 impl Base {
@@ -244,7 +75,7 @@ impl Base {
             nested: Mutex::new(Vec::new()),
             files: AtomicU64::new(0),
         };
-        let top = open_top(workspace)?;
+        let top = workspace.open_top()?;
         let site = Site::of(Arc::clone(&main));
         let mut directories = walk(top, site, threads(), Worker::new, |worker, here, site| {
             capture.visit(worker, here, site)
@@ -285,9 +116,38 @@ impl Base {
         })
     }
 
+    /// Makes this snapshot, taken after the earlier jobs, one of the time before them: what they changed counts as
+    /// changed since.
+    ///
+    /// # Errors
+    /// When the record of what they changed is gone.
+    pub fn before(mut self, earlier: &Earlier) -> Result<Self, WorkspaceError> {
+        self.contents.add_store(&earlier.objects());
+        self.earlier.extend(earlier.states()?);
+        Ok(self)
+    }
+
     /// The workspace that was captured.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
+    }
+
+    /// The rules that a path of the job's own repository lies under.
+    pub(crate) fn site_of(&self, path: &[u8]) -> Option<&Site> {
+        let mut dir = path::split(path).0;
+        loop {
+            if let Some(known) = self
+                .by_path
+                .get(dir)
+                .and_then(|at| self.directories.get(*at))
+            {
+                return Some(&known.site);
+            }
+            if dir.is_empty() {
+                return None;
+            }
+            dir = path::split(dir).0;
+        }
     }
 
     /// How many files are in the base, ignored ones in directories of their own left out.
@@ -314,52 +174,6 @@ impl Base {
     pub fn instructions(&self) -> &[(path::FilePath, String)] {
         &self.instructions
     }
-}
-
-/// A fresh handle of the top, for listing.
-pub(crate) fn open_top(workspace: &Workspace) -> Result<std::os::fd::OwnedFd, WorkspaceError> {
-    handles::listable(workspace.handle()).map_err(|source| WorkspaceError::Io {
-        action: "open",
-        path: workspace.top().to_path_buf(),
-        source,
-    })
-}
-
-const INSTRUCTION_FILES: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
-const MOST_INSTRUCTIONS: usize = 32 << 10;
-
-fn instructions(workspace: &Workspace) -> Vec<(path::FilePath, String)> {
-    let mut found: Vec<(path::FilePath, String)> = Vec::new();
-    let mut left = MOST_INSTRUCTIONS;
-    let mut places: Vec<&Path> = workspace
-        .work_dir()
-        .ancestors()
-        .take_while(|dir| dir.starts_with(workspace.top()))
-        .collect();
-    places.reverse();
-    for place in places {
-        for name in INSTRUCTION_FILES {
-            let file = place.join(name);
-            // A link out of the root is refused there; one that stays inside is what people use to share the two.
-            let Ok(text) = workspace.root().read(&file, left as u64) else {
-                continue;
-            };
-            let text = String::from_utf8_lossy(&text.bytes).into_owned();
-            if text.trim().is_empty() || found.iter().any(|(_, known)| *known == text) {
-                continue;
-            }
-            left = left.saturating_sub(text.len());
-            let shown = file.strip_prefix(workspace.top()).unwrap_or(&file);
-            found.push((
-                path::FilePath::new(std::os::unix::ffi::OsStrExt::as_bytes(shown.as_os_str())),
-                text,
-            ));
-            if left == 0 {
-                return found;
-            }
-        }
-    }
-    found
 }
 
 struct Capture<'a> {
@@ -480,21 +294,19 @@ impl Capture<'_> {
         if let (Some(entry), Some(blob)) = (tracked, blob)
             && site.repository.index.proves(entry, &stamp)
         {
-            let conversion = match (stamp.kind(), &site.attributes) {
-                (Kind::File, Some(attributes)) => {
-                    attributes.conversion(&path::join(dir_path, name.to_bytes()))
-                }
-                _ => Conversion::None,
+            let effect = match stamp.kind() {
+                Kind::File => site.effect(dir_path, name.to_bytes()),
+                _ => Effect::None,
             };
-            let proven = match conversion {
-                Conversion::None => true,
-                Conversion::LineEnds => {
+            let proven = match effect {
+                Effect::None => true,
+                Effect::LineEnds => {
                     let header = worker
                         .odb(self.contents)
                         .and_then(|odb| odb.read_header(blob).ok());
                     header.is_some_and(|(size, _)| size as u64 == stamp.size)
                 }
-                Conversion::Anything => false,
+                Effect::Anything => false,
             };
             if proven {
                 return Ok((Content::Known(blob), stamp));
@@ -512,42 +324,4 @@ impl Capture<'_> {
             Ok((Content::Unread, stamp))
         }
     }
-}
-
-/// A file's bytes or a link's target, with the stamp they belong to; `None` when it cannot be read or is too long.
-pub(crate) fn read(
-    dir: BorrowedFd<'_>,
-    name: &std::ffi::CStr,
-    stamp: Stamp,
-    limit: u64,
-) -> Option<(Vec<u8>, Stamp)> {
-    match stamp.kind() {
-        Kind::Symlink => Some((handles::link_target(dir, name).ok()?, stamp)),
-        Kind::File => match handles::read_at(dir, name, limit) {
-            Ok(Bytes::Whole(bytes, stamp)) => Some((bytes, stamp)),
-            _ => None,
-        },
-        Kind::Directory | Kind::Special => None,
-    }
-}
-
-/// Ends a walk that meets too many files.
-pub(crate) fn count(
-    counter: &AtomicU64,
-    more: usize,
-    limits: &Limits,
-) -> Result<(), WorkspaceError> {
-    let seen = counter.fetch_add(more as u64, Ordering::Relaxed) + more as u64;
-    if seen > limits.files {
-        Err(WorkspaceError::TooManyFiles {
-            limit: limits.files,
-        })
-    } else {
-        Ok(())
-    }
-}
-
-/// Whether a repository stands in `dir`.
-pub(crate) fn holds_repository(dir: BorrowedFd<'_>) -> bool {
-    DotGit::read(dir.as_fd()) != DotGit::Missing
 }

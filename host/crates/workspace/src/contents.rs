@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use git2::{ObjectType, Odb, Oid};
 
-use super::WorkspaceError;
+use crate::error::WorkspaceError;
 
 /// How much of the user's and the agent's files the host keeps copies of.
 #[derive(Debug, Clone, Copy)]
@@ -203,6 +203,13 @@ fn open(folders: &[PathBuf]) -> Result<Odb<'static>, WorkspaceError> {
     Ok(odb)
 }
 
+/// A folder of objects, and all that its `info/alternates` name, in the order that git asks them.
+pub(crate) fn with_alternates(objects: &Path) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    add_with_alternates(&mut folders, objects, 0);
+    folders
+}
+
 /// git's own depth for alternates of alternates.
 const DEEPEST_ALTERNATE: u32 = 5;
 
@@ -214,11 +221,11 @@ fn add_with_alternates(folders: &mut Vec<PathBuf>, objects: &Path, depth: u32) {
         return;
     }
     folders.push(objects.to_path_buf());
-    let Ok(handle) = super::handles::open_dir(objects) else {
+    let Ok(handle) = crate::handles::open_dir(objects) else {
         return;
     };
-    let Ok(super::handles::Bytes::Whole(list, _)) =
-        super::handles::read_at(&handle, "info/alternates", 1 << 20)
+    let Ok(crate::handles::Bytes::Whole(list, _)) =
+        crate::handles::read_at(&handle, "info/alternates", 1 << 20)
     else {
         return;
     };

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices_deadline, group_diff_ops};
 
-use super::base::Content;
-use super::changes::{ChangeKind, ChangedFile, Changes, FileState, looks_binary};
-use super::contents::Contents;
-use super::handles::Kind;
-use super::path::{self, FilePath};
+use crate::changes::{ChangeKind, ChangedFile, Changes, looks_binary};
+use crate::contents::Contents;
+use crate::handles::Kind;
+use crate::path::{self, FilePath};
+use crate::state::{Content, FileState};
 
 /// Which files a diff is to show.
 #[derive(Debug, Clone, Copy)]

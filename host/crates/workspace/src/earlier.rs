@@ -1,19 +1,15 @@
 //! A tree that an earlier job worked in: what its files were before that one, so that a job that goes on there is held
 //! against the base that the first one began with.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 
 use git2::{Oid, Repository};
 use serde::{Deserialize, Serialize};
 
-use super::WorkspaceError;
-use super::base::{Base, Content};
-use super::changes::{Changes, FileState};
-use super::contents::blob_id;
-use super::put::Placer;
+use crate::changes::Changes;
+use crate::error::WorkspaceError;
+use crate::state::{Content, FileState, States};
 
 /// The record, in the folder of the repository that keeps an isolated job's result.
 const RECORD: &str = "before.json";
@@ -91,6 +87,28 @@ impl Earlier {
         Self { store }
     }
 
+    /// The objects of what was kept.
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.store.join("objects")
+    }
+
+    /// What each file was before.
+    pub(crate) fn states(&self) -> Result<States, WorkspaceError> {
+        let states = self.load()?.into_iter().map(|was| {
+            let state = was.state.map(|state| FileState {
+                mode: state.mode,
+                size: state.size,
+                links: state.links,
+                content: state
+                    .blob
+                    .and_then(|id| Oid::from_str(&id).ok())
+                    .map_or(Content::Unread, Content::Known),
+            });
+            (was.path, state)
+        });
+        Ok(states.collect())
+    }
+
     fn load(&self) -> Result<Vec<Was>, WorkspaceError> {
         let path = self.store.join(RECORD);
         let lost = |why: &dyn std::fmt::Display| WorkspaceError::Isolation {
@@ -103,84 +121,3 @@ impl Earlier {
         serde_json::from_slice(&text).map_err(|error| lost(&error))
     }
 }
-
-impl Base {
-    /// Makes this snapshot, taken after the earlier jobs, one of the time before them: what they changed counts as
-    /// changed since.
-    ///
-    /// # Errors
-    /// When the record of what they changed is gone.
-    pub fn before(mut self, earlier: &Earlier) -> Result<Self, WorkspaceError> {
-        self.contents.add_store(&earlier.store.join("objects"));
-        for was in earlier.load()? {
-            let state = was.state.map(|state| FileState {
-                mode: state.mode,
-                size: state.size,
-                links: state.links,
-                content: state
-                    .blob
-                    .and_then(|id| Oid::from_str(&id).ok())
-                    .map_or(Content::Unread, Content::Known),
-            });
-            self.earlier.insert(was.path, state);
-        }
-        Ok(self)
-    }
-
-    /// Lays what the files were before the earlier jobs over what differs from the snapshot itself.
-    pub(crate) fn see_earlier(
-        &self,
-        top: Option<BorrowedFd<'_>>,
-        raw: &mut BTreeMap<Vec<u8>, (Option<FileState>, Option<FileState>)>,
-    ) -> Result<(), WorkspaceError> {
-        for (path, before) in &self.earlier {
-            let now = match (raw.get(path), top) {
-                (Some((_, now)), _) => *now,
-                (None, Some(top)) => self.state_at(top, path)?,
-                (None, None) => None,
-            };
-            let same = match (before, &now) {
-                (None, None) => true,
-                (Some(before), Some(now)) => before.same(now),
-                _ => false,
-            };
-            if same {
-                raw.remove(path);
-            } else {
-                raw.insert(path.clone(), (*before, now));
-            }
-        }
-        Ok(())
-    }
-
-    /// A file as it is now, its bytes kept.
-    fn state_at(
-        &self,
-        top: BorrowedFd<'_>,
-        path: &[u8],
-    ) -> Result<Option<FileState>, WorkspaceError> {
-        let limit = self.contents.limits().file_bytes;
-        let state = |mode, size, content| FileState {
-            mode,
-            size,
-            links: 1,
-            content,
-        };
-        match Placer::new(top.as_fd()).look(path, limit) {
-            Ok(None) => Ok(None),
-            Ok(Some((mode, bytes))) => {
-                let id = blob_id(&bytes)?;
-                let content = match self.contents.keep(id, &bytes)? {
-                    true => Content::Known(id),
-                    false => Content::Unread,
-                };
-                Ok(Some(state(mode, bytes.len() as u64, content)))
-            }
-            // Something else has taken its place: there, and not to be read.
-            Err(_) => Ok(Some(state(0o100_000, 0, Content::Unread))),
-        }
-    }
-}
-
-/// What an earlier job left of each file, by path; the snapshot of a tree that nobody worked in has none.
-pub(crate) type EarlierStates = HashMap<Vec<u8>, Option<FileState>>;

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::handles::{Kind, Stamp};
+use crate::handles::{Kind, Stamp};
 
 /// What the index says about one file.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,8 @@ pub(crate) struct Index {
     entries: Vec<IndexEntry>,
     /// Directories (with their slash) that a sparse index holds as one entry each.
     sparse: Vec<Vec<u8>>,
+    /// It has the extension of a sparse index, also where no directory is left out.
+    is_sparse: bool,
     /// The index file's own mtime: an entry that is not older may have been written after it was looked at.
     written: i64,
 }
@@ -56,6 +58,7 @@ impl Index {
         }
         let count = reader.u32()? as usize;
         // An entry takes at least 62 bytes in any version but the fourth, and there 64 less the shared prefix.
+        let mut is_sparse = false;
         let mut entries = Vec::with_capacity(count.min(bytes.len() / 60));
         let mut paths = Vec::with_capacity(bytes.len() / 2);
         let mut sparse = Vec::new();
@@ -118,6 +121,7 @@ impl Index {
             if signature == b"link" {
                 return None;
             }
+            is_sparse |= signature == b"sdir";
             if reader.take(size as usize).is_none() {
                 break;
             }
@@ -126,8 +130,16 @@ impl Index {
             paths,
             entries,
             sparse,
+            is_sparse,
             written,
         })
+    }
+
+    /// Returns true if an index is understood but for being one half of a split one. Its extension names the other half by
+    /// 20 bytes and comes first (git's `write_index`), so a mere look at the few bytes of an empty half is enough; a half
+    /// with entries of its own is read to its end.
+    pub(crate) fn is_split(bytes: &[u8]) -> bool {
+        memchr::memmem::find(bytes, b"link\0\0").is_some() && Self::parse(bytes, 0).is_none()
     }
 
     pub(crate) fn path(&self, entry: &IndexEntry) -> &[u8] {
@@ -208,6 +220,16 @@ impl Index {
             && stamp.mtime < self.written
     }
 
+    /// Returns true if git takes the file for unchanged by its stamp alone, which is all there is to go by where only an
+    /// external program could tell (a filter): as [`Index::proves`], also for an entry as young as the index.
+    pub(crate) fn says_unchanged(&self, entry: &IndexEntry, stamp: &Stamp) -> bool {
+        let lasting = Self {
+            written: i64::MAX,
+            ..Self::default()
+        };
+        lasting.proves(entry, stamp)
+    }
+
     /// The commits that the parent repository wants its submodules at: path and commit.
     pub(crate) fn gitlinks(&self) -> impl Iterator<Item = (&[u8], [u8; 20])> {
         self.entries
@@ -222,6 +244,14 @@ impl Index {
             .iter()
             .filter(|entry| !entry.intended)
             .map(|entry| (self.path(entry), entry.oid.as_slice(), entry.mode))
+    }
+
+    /// What keeps libgit2 from writing this index, and the command that mends it.
+    pub(crate) fn unwritable(&self) -> Option<(&'static str, &'static str)> {
+        (self.is_sparse || !self.sparse.is_empty()).then_some((
+            "a sparse index (index.sparse)",
+            "git sparse-checkout reapply --no-sparse-index",
+        ))
     }
 
     /// Whether the file is tracked but not to be checked out (a sparse checkout).

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use similar::{Algorithm, DiffTag, capture_diff_slices_deadline};
 
 use super::WorkspaceError;
-use super::base::Content;
-use super::changes::{ChangeKind, Changes, FileState};
+use super::changes::{ChangeKind, Changes};
+use super::state::{Content, FileState};
 use super::diff::split_lines;
 use super::path::FilePath;
 

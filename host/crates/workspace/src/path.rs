@@ -114,6 +114,17 @@ fn octal(out: &mut String, bytes: &[u8]) {
     }
 }
 
+/// The directory of a path, and its last name.
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (
+            path.get(..slash).unwrap_or_default(),
+            path.get(slash + 1..).unwrap_or_default(),
+        ),
+        None => (b"", path),
+    }
+}
+
 /// `path` (relative to the tree's top) as seen from `from` (a directory relative to the top), with `..` where it lies
 /// beside or above.
 pub(crate) fn relative_to(path: &[u8], from: &[u8]) -> Vec<u8> {

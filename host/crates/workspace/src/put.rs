@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::handles::{self, Kind};
-use super::path;
+use crate::handles::{self, Kind};
+use crate::path;
 
 /// Puts files into the tree below a directory.
 pub(crate) struct Placer<'a> {
@@ -72,6 +72,27 @@ impl<'a> Placer<'a> {
                 Mode::from_raw_mode(mode & 0o7777),
             )?)
         })
+    }
+
+    /// As [`Placer::put`], with the permissions that git gives a new file: the umask decides, and whether it is executable.
+    pub(crate) fn put_as_git(&self, path: &[u8], mode: u32, bytes: &[u8]) -> io::Result<()> {
+        if mode & 0o170_000 == 0o120_000 {
+            return self.put(path, mode, bytes);
+        }
+        let mode = if mode & 0o100 == 0 { 0o666 } else { 0o777 };
+        self.place(path, |dir, draft| {
+            create_with(dir, draft, mode)?.write_all(bytes)
+        })
+    }
+
+    /// Opens the directory at `path`, made where it is missing.
+    pub(crate) fn open_dir(&self, path: &[u8]) -> io::Result<OwnedFd> {
+        Ok(self.parent(&path::join(path, b"entry"), true)?.0)
+    }
+
+    /// Makes the directory at `path`, and those above it.
+    pub(crate) fn make_dir(&self, path: &[u8]) -> io::Result<()> {
+        self.open_dir(path).map(drop)
     }
 
     /// Copies an open file, sharing its blocks where the file system can.
@@ -180,12 +201,43 @@ impl<'a> Placer<'a> {
     }
 }
 
+/// Makes the file `name` in an open directory, as git makes one: by the umask. Returns its stamp. Nothing may be there.
+pub(crate) fn create_as_git(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    mode: u32,
+    bytes: &[u8],
+) -> io::Result<handles::Stamp> {
+    if matches!(name, b"" | b"." | b"..")
+        || name.eq_ignore_ascii_case(b".git")
+        || name.contains(&b'/')
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "no name of a file in a tree",
+        ));
+    }
+    let name = OsStr::from_bytes(name);
+    if mode & 0o170_000 == 0o120_000 {
+        rustix::fs::symlinkat(OsStr::from_bytes(bytes), dir, name)?;
+        return handles::stamp_at(dir, name)?.ok_or_else(|| io::ErrorKind::NotFound.into());
+    }
+    let mode = if mode & 0o100 == 0 { 0o666 } else { 0o777 };
+    let mut file = create_with(dir, name, mode)?;
+    file.write_all(bytes)?;
+    handles::stamp_of(&file)
+}
+
 fn create(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<File> {
+    create_with(dir, name, 0o600)
+}
+
+fn create_with(dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::openat(
         dir,
         name,
         flags,
-        Mode::from_raw_mode(0o600),
+        Mode::from_raw_mode(mode),
     )?))
 }

@@ -12,9 +12,16 @@ use std::path::{Path, PathBuf};
 
 use git2::Oid;
 
-use super::isolated::{check_out, submodules};
-use super::{Base, Isolated, IsolatedRecord, Limits, Root, Workspace, WorkspaceError};
+use crate::base::Base;
+use crate::checkout::{Origin, check_out, submodules};
+use crate::contents::{Limits, with_alternates};
+use crate::error::WorkspaceError;
 use crate::folder;
+use crate::isolated::Isolated;
+use crate::record::IsolatedRecord;
+use crate::root::Root;
+use crate::source::open_source;
+use crate::workspace::Workspace;
 
 /// The folder, in that of the tree, that holds the files meanwhile.
 const ASIDE: &str = "aside";
@@ -61,19 +68,19 @@ impl Isolated {
         };
         aside.take().map_err(failed)?;
         let kept = folder.join("keep/objects");
-        let stores: Vec<PathBuf> = [kept, source.git_dir().join("objects")]
-            .into_iter()
+        let stores: Vec<PathBuf> = std::iter::once(kept)
+            .chain(with_alternates(&source.git_dir().join("objects")))
             .filter(|store| store.is_dir())
             .collect();
         check_out(
             &aside.tree,
             &stores,
-            source.git_dir(),
+            &Origin::of(&source),
             &record.branch,
             commit,
         )?;
         {
-            let user = super::isolated::open_source(source.top())?;
+            let user = open_source(source.top())?;
             let tree = user.find_commit(commit)?.tree()?;
             // What could not be done was told when the tree was made.
             submodules(&source, &tree, &aside.tree, &mut record.clone())?;

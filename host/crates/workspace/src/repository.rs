@@ -1,17 +1,24 @@
 //! Finding the repository that a directory lies in, and judging whether a job can work in it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::handles::{self, Bytes, Kind};
-use super::index::Index;
-use super::root::Root;
-use super::rules::{Attributes, IgnoreRules};
-use super::tamper::{self, DotGit, GitState};
-use super::{WorkspaceError, path};
+use gix_filter::eol::{AutoCrlf, Configuration, Mode};
+use gix_glob::pattern::Case;
+
+use crate::contents;
+use crate::conversion::Conversion;
+use crate::error::WorkspaceError;
+use crate::handles::{self, Bytes, Kind};
+use crate::index::Index;
+use crate::path;
+use crate::root::Root;
+use crate::rules::{AttributeSet, AttributeStack, Attributes, IgnoreRules, Scope};
+use crate::tamper::{self, DotGit, GitState};
 
 /// Where a repository keeps what.
 #[derive(Debug)]
@@ -30,6 +37,25 @@ impl GitDir {
     /// The folder with the objects.
     pub(crate) fn objects(&self) -> PathBuf {
         self.common.join("objects")
+    }
+
+    /// Returns true if the git directory says that it is another tree's than the one at `place`: by its back link, by
+    /// `core.worktree`, or by where it lies.
+    fn is_anothers(&self, root: &Root, place: &Path) -> bool {
+        let names = |path: &Path| root.resolve(path).ok();
+        if let Ok(Bytes::Whole(back, _)) = handles::read_at(&self.handle, "gitdir", 64 << 10) {
+            let back = self.path.join(OsStr::from_bytes(back.trim_ascii()));
+            return back.parent().and_then(names).as_deref() != Some(place);
+        }
+        if let Some(worktree) = Config::of(self).ok().and_then(|config| config.worktree) {
+            return names(&self.path.join(worktree)).as_deref() != Some(place);
+        }
+        self.path.file_name() == Some(OsStr::new(".git")) && self.path.parent() != Some(place)
+    }
+
+    /// The folders that git reads objects from: its own, and all that alternates name.
+    pub(crate) fn object_stores(&self) -> Vec<PathBuf> {
+        contents::with_alternates(&self.objects())
     }
 
     /// The git directory's state now.
@@ -91,13 +117,24 @@ pub(crate) fn git_dir_of(
     if !looks_like_git_dir(handle.as_fd(), common_handle.as_fd()) {
         return Ok(None);
     }
-    Ok(Some(GitDir {
+    let git_dir = GitDir {
         path,
         common,
         handle,
         common_handle,
         dot_git,
-    }))
+    };
+    if !matches!(git_dir.dot_git, DotGit::Directory(_)) && git_dir.is_anothers(root, place) {
+        return Err(WorkspaceError::Unsupported {
+            repository: place.to_path_buf(),
+            what: format!(
+                "its `.git` names {}, which is the git directory of another working tree; \
+                 a moved worktree is mended by `git worktree repair`",
+                git_dir.path.display()
+            ),
+        });
+    }
+    Ok(Some(git_dir))
 }
 
 fn looks_like_git_dir(git: BorrowedFd<'_>, common: BorrowedFd<'_>) -> bool {
@@ -183,6 +220,11 @@ pub(crate) fn judge(root: &Root, top: &Path, git_dir: &GitDir) -> Result<GitStat
             return Err(unsupported("its core.worktree names another folder"));
         }
     }
+    if tamper::has_split_index(git_dir.handle.as_fd()) {
+        return Err(unsupported(
+            "its index is split (core.splitIndex), which is not supported; run `git update-index --no-split-index`",
+        ));
+    }
     let state = GitState::read(git_dir.handle.as_fd(), git_dir.common_handle.as_fd());
     if state.head_commit().is_none() {
         return match state.branch() {
@@ -206,8 +248,15 @@ pub(crate) struct Config {
     worktree: Option<String>,
     object_format: Option<String>,
     ref_storage: Option<String>,
-    /// Line ends are converted without any attribute.
-    autocrlf: Option<bool>,
+    /// `core.autocrlf`: line ends are converted without any attribute.
+    autocrlf: Option<AutoCrlf>,
+    /// `core.eol`, where it names one.
+    eol: Option<Mode>,
+    ignore_case: bool,
+    /// `core.fileMode`: whether an execution bit says something.
+    file_mode: bool,
+    /// The drivers of filters that are configured.
+    filters: BTreeSet<String>,
     excludes_file: Option<PathBuf>,
     attributes_file: Option<PathBuf>,
 }
@@ -229,9 +278,19 @@ impl Config {
             }
         }
         let config = config.snapshot()?;
+        // In a linked worktree git passes over what the common file says of these two: they are the main one's.
+        let mut own = git2::Config::new()?;
+        let file = match git_dir.path == git_dir.common {
+            true => git_dir.common.join("config"),
+            false => git_dir.path.join("config.worktree"),
+        };
+        if file.is_file() {
+            own.add_file(&file, git2::ConfigLevel::Worktree, false)?;
+        }
+        let own = own.snapshot()?;
         Ok(Self {
-            bare: config.get_bool("core.bare").unwrap_or(false),
-            worktree: config.get_string("core.worktree").ok(),
+            bare: own.get_bool("core.bare").unwrap_or(false),
+            worktree: own.get_string("core.worktree").ok(),
             object_format: config.get_string("extensions.objectformat").ok(),
             ref_storage: config.get_string("extensions.refstorage").ok(),
             ..Self::user_part(&config)
@@ -240,11 +299,22 @@ impl Config {
 
     fn user_part(config: &git2::Config) -> Self {
         Self {
-            // `input` is no boolean, and converts too.
-            autocrlf: config
-                .get_string("core.autocrlf")
-                .ok()
-                .map(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0")),
+            autocrlf: match config.get_string("core.autocrlf") {
+                Ok(value) if value.eq_ignore_ascii_case("input") => Some(AutoCrlf::Input),
+                Ok(_) => config.get_bool("core.autocrlf").ok().map(|on| match on {
+                    true => AutoCrlf::Enabled,
+                    false => AutoCrlf::Disabled,
+                }),
+                Err(_) => None,
+            },
+            eol: match config.get_string("core.eol").unwrap_or_default().as_str() {
+                "lf" => Some(Mode::Lf),
+                "crlf" => Some(Mode::CrLf),
+                _ => None,
+            },
+            ignore_case: config.get_bool("core.ignorecase").unwrap_or(false),
+            file_mode: config.get_bool("core.filemode").unwrap_or(true),
+            filters: filters(config),
             excludes_file: config.get_path("core.excludesfile").ok(),
             attributes_file: config.get_path("core.attributesfile").ok(),
             ..Self::default()
@@ -257,7 +327,23 @@ impl Config {
 pub(crate) struct UserRules {
     excludes: Vec<u8>,
     attributes: Vec<u8>,
-    autocrlf: bool,
+    autocrlf: AutoCrlf,
+    eol: Option<Mode>,
+    filters: BTreeSet<String>,
+}
+
+fn filters(config: &git2::Config) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    if let Ok(mut entries) = config.entries(Some(r"^filter\..*\.(clean|smudge|process)$")) {
+        while let Some(Ok(entry)) = entries.next() {
+            let name = entry.name().ok().and_then(|name| {
+                let name = name.strip_prefix("filter.")?;
+                Some(name.rsplit_once('.')?.0.to_owned())
+            });
+            names.extend(name);
+        }
+    }
+    names
 }
 
 impl UserRules {
@@ -280,11 +366,18 @@ impl UserRules {
         };
         let mut attributes = std::fs::read("/etc/gitattributes").unwrap_or_default();
         attributes.push(b'\n');
-        attributes.extend(read(config.attributes_file.or_else(|| home("attributes"))));
+        attributes.extend(read(
+            config
+                .attributes_file
+                .clone()
+                .or_else(|| home("attributes")),
+        ));
         Self {
-            excludes: read(config.excludes_file.or_else(|| home("ignore"))),
+            excludes: read(config.excludes_file.clone().or_else(|| home("ignore"))),
             attributes,
-            autocrlf: config.autocrlf.unwrap_or(false),
+            autocrlf: config.autocrlf.unwrap_or_default(),
+            eol: config.eol,
+            filters: config.filters,
         }
     }
 }
@@ -299,7 +392,15 @@ pub(crate) struct Repository {
     pub(crate) index: Index,
     /// `info/exclude` and `core.excludesFile`, the weakest ignore rules.
     pub(crate) ignore: Option<Arc<IgnoreRules>>,
-    pub(crate) attributes: Option<Arc<Attributes>>,
+    /// `info/attributes`, and the weakest of the others: the user's and the system's.
+    pub(crate) attributes: AttributeStack,
+    /// `core.ignoreCase`.
+    pub(crate) case: Case,
+    /// `core.autocrlf` and `core.eol`.
+    pub(crate) line_ends: Configuration,
+    /// `core.fileMode`.
+    pub(crate) file_mode: bool,
+    filters: BTreeSet<String>,
 }
 
 impl Repository {
@@ -316,17 +417,22 @@ impl Repository {
             Some(path) => std::fs::read(path).unwrap_or_default(),
             None => users.to_vec(),
         };
-        let ignore = IgnoreRules::parse(&file(&config.excludes_file, &user.excludes), &place, None);
-        let ignore = IgnoreRules::parse(&info("info/exclude"), &place, ignore);
-        let mut attributes = Attributes::parse(
-            &file(&config.attributes_file, &user.attributes),
-            &place,
-            None,
-        );
-        attributes = Attributes::parse(&info("info/attributes"), &place, attributes);
-        if config.autocrlf.unwrap_or(user.autocrlf) {
-            attributes = Attributes::parse(b"* text=auto", &place, attributes);
-        }
+        let case = match config.ignore_case {
+            true => Case::Fold,
+            false => Case::Sensitive,
+        };
+        let scope = Scope { dir: &place, case };
+        let ignore = IgnoreRules::parse(&file(&config.excludes_file, &user.excludes), scope, None);
+        let ignore = IgnoreRules::parse(&info("info/exclude"), scope, ignore);
+        let attributes = AttributeStack {
+            info: Attributes::parse(&info("info/attributes"), scope, true, None),
+            tree: Attributes::parse(
+                &file(&config.attributes_file, &user.attributes),
+                scope,
+                true,
+                None,
+            ),
+        };
         Self {
             place,
             git_dir,
@@ -334,7 +440,19 @@ impl Repository {
             index: index.unwrap_or_default(),
             ignore,
             attributes,
+            case,
+            line_ends: Configuration {
+                auto_crlf: config.autocrlf.unwrap_or(user.autocrlf),
+                eol: config.eol.or(user.eol),
+            },
+            file_mode: config.file_mode,
+            filters: config.filters.union(&user.filters).cloned().collect(),
         }
+    }
+
+    /// What git does here with the bytes of a file that has these attributes.
+    pub(crate) fn conversion(&self, attributes: &AttributeSet<'_>) -> Conversion {
+        Conversion::of(attributes, self.line_ends, &self.filters)
     }
 
     /// The part of `path` (relative to the tree's top) that lies below the repository's top.

@@ -1,9 +1,12 @@
 //! Putting files back as the base had them.
 
-use super::WorkspaceError;
-use super::base::{self, Base};
-use super::changes::{ChangedFile, FileState, Reverted};
-use super::put::Placer;
+use std::os::fd::AsFd as _;
+
+use crate::base::Base;
+use crate::changes::{ChangedFile, Reverted};
+use crate::error::WorkspaceError;
+use crate::put::Placer;
+use crate::state::FileState;
 
 impl Base {
     /// Puts exactly these changed files back: what was added goes, what was changed or deleted is as before, a renamed file
@@ -15,8 +18,7 @@ impl Base {
         &self,
         files: impl IntoIterator<Item = &'a ChangedFile>,
     ) -> Result<Reverted, WorkspaceError> {
-        use std::os::fd::AsFd as _;
-        let top = base::open_top(&self.workspace)?;
+        let top = self.workspace.open_top()?;
         let placer = Placer::new(top.as_fd());
         let mut reverted = Reverted::default();
         let mut gone: Vec<(&[u8], &ChangedFile)> = Vec::new();

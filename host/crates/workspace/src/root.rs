@@ -3,13 +3,11 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-
-use super::WorkspaceError;
-use super::handles::{self, Links};
+use crate::error::WorkspaceError;
+use crate::handles::{self, Links};
 
 /// SANDBOX_ROOT, opened once as a directory handle. Every path a caller names is resolved beneath that handle, so that
 /// neither `..`, nor a symbolic link, nor a race between looking and using leads out of it. Cheap to clone.
@@ -229,96 +227,4 @@ impl Root {
         io::Read::read_to_end(&mut io::Read::take(file, len), &mut bytes).map_err(failed)?;
         Ok(bytes)
     }
-
-    /// The files that `patterns` name: files, directories (all in them) and globs, each absolute below the root or relative
-    /// to it. `.git`, what `.gitignore` ignores (unless named itself) and symbolic links are left out. At most `most` files.
-    ///
-    /// # Errors
-    /// When a pattern leads outside, is no glob, or names nothing that is there.
-    pub fn list(&self, patterns: &[String], most: usize) -> Result<Listing, WorkspaceError> {
-        let mut files = std::collections::BTreeSet::new();
-        let mut truncated = false;
-        for pattern in patterns {
-            let (start, glob) = split_glob(Path::new(pattern));
-            let (handle, start) = self.locate(&start)?;
-            let failed = |source| WorkspaceError::Io {
-                action: "list",
-                path: start.clone(),
-                source,
-            };
-            let stamp = handles::stamp_of(&handle).map_err(failed)?;
-            let matcher = match glob {
-                None if stamp.kind() == handles::Kind::File => {
-                    files.insert(start);
-                    continue;
-                }
-                None => None,
-                Some(glob) => Some(glob_set(&glob)?),
-            };
-            if stamp.kind() != handles::Kind::Directory {
-                return Err(WorkspaceError::NotADirectory { path: start });
-            }
-            let walk = ignore::WalkBuilder::new(&start)
-                .hidden(false)
-                .follow_links(false)
-                .filter_entry(|entry| entry.file_name() != ".git")
-                .sort_by_file_name(|a, b| a.cmp(b))
-                .build();
-            for entry in walk.flatten() {
-                if !entry.file_type().is_some_and(|kind| kind.is_file()) {
-                    continue;
-                }
-                let Ok(below) = entry.path().strip_prefix(&start) else {
-                    continue;
-                };
-                if matcher
-                    .as_ref()
-                    .is_some_and(|set: &GlobSet| !set.is_match(below))
-                {
-                    continue;
-                }
-                if files.len() >= most && !files.contains(entry.path()) {
-                    truncated = true;
-                    break;
-                }
-                files.insert(entry.into_path());
-            }
-        }
-        Ok(Listing {
-            files: files.into_iter().collect(),
-            truncated,
-        })
-    }
-}
-
-/// Cuts `path` before its first component with a glob's sign.
-fn split_glob(path: &Path) -> (PathBuf, Option<PathBuf>) {
-    let is_glob = |component: &Component<'_>| matches!(component, Component::Normal(name) if name.as_bytes().iter().any(|byte| b"*?[{".contains(byte)));
-    let mut start = PathBuf::new();
-    let mut components = path.components().peekable();
-    while let Some(component) = components.next_if(|component| !is_glob(component)) {
-        start.push(component);
-    }
-    let rest: PathBuf = components.collect();
-    if rest.as_os_str().is_empty() {
-        // As it stands: a slash at its end asks for a directory.
-        return (path.to_path_buf(), None);
-    }
-    (start, Some(rest))
-}
-
-fn glob_set(glob: &Path) -> Result<GlobSet, WorkspaceError> {
-    let refuse = |error: globset::Error| WorkspaceError::BadGlob {
-        glob: glob.to_path_buf(),
-        reason: error.kind().to_string(),
-    };
-    let text = glob.to_str().ok_or_else(|| WorkspaceError::BadGlob {
-        glob: glob.to_path_buf(),
-        reason: "a glob must be UTF-8".to_owned(),
-    })?;
-    let glob = GlobBuilder::new(text)
-        .literal_separator(true)
-        .build()
-        .map_err(refuse)?;
-    GlobSetBuilder::new().add(glob).build().map_err(refuse)
 }

@@ -1,6 +1,7 @@
 //! What a job did to git itself: commits, refs, `.git`, configuration, hooks. Read by handle out of the git directory that
 //! was pinned when the job started; git is never asked.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,9 +11,9 @@ use rustix::fs::{Mode, OFlags};
 use serde::Serialize;
 use sha2::Digest as _;
 
-use super::handles::{self, Bytes, Kind};
-use super::index::Index;
-use super::path::FilePath;
+use crate::handles::{self, Bytes, Kind};
+use crate::index::Index;
+use crate::path::{self, FilePath};
 
 /// Something that a job changed in git rather than in the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,6 +59,9 @@ pub enum GitChange {
         from: Option<String>,
         /// Its value now; none when it is gone.
         to: Option<String>,
+        /// It is the branch that HEAD was on.
+        #[serde(skip)]
+        current: bool,
     },
     /// The configuration, a hook, exclude rules, attributes, alternates or the like.
     Setting {
@@ -96,6 +100,30 @@ pub enum DotGitChange {
 }
 
 impl GitChange {
+    /// Returns true if others do this in the same repository while a job runs: a fetch moves remote-tracking branches and
+    /// brings tags, a commit in another worktree moves that one's branch. It is a note at most.
+    pub fn is_others(&self) -> bool {
+        let Self::Ref {
+            name,
+            from,
+            to,
+            current,
+            ..
+        } = self
+        else {
+            return false;
+        };
+        let name = name.as_bytes();
+        let gone = to.is_none();
+        if name.starts_with(b"refs/remotes/") {
+            return true;
+        }
+        if name.starts_with(b"refs/tags/") {
+            return from.is_none();
+        }
+        name.starts_with(b"refs/heads/") && !gone && !current
+    }
+
     /// Whether honest work never does this: it changes what git itself would run, read or believe.
     pub fn is_tampering(&self) -> bool {
         matches!(
@@ -150,6 +178,7 @@ impl fmt::Display for GitChange {
                 name,
                 from,
                 to,
+                ..
             } => {
                 let how = match (from, to) {
                     (None, _) => "made",
@@ -271,7 +300,7 @@ impl GitState {
                 // git runs hooks by their exact names; samples are inert until renamed.
                 if !name.to_bytes().ends_with(b".sample") {
                     let digest = fingerprint(hooks.as_fd(), &name).unwrap_or_default();
-                    settings.insert(super::path::join(b"hooks", name.to_bytes()), digest);
+                    settings.insert(path::join(b"hooks", name.to_bytes()), digest);
                 }
             }
         }
@@ -317,6 +346,17 @@ impl GitState {
         })
     }
 
+    /// The tags, branches and remote-tracking branches that name an object, ordered by name.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (Vec<u8>, Oid)> {
+        let all = self.all_refs().into_iter();
+        all.filter(|(name, _)| {
+            [&b"refs/heads/"[..], b"refs/remotes/", b"refs/tags/"]
+                .iter()
+                .any(|space| name.starts_with(space))
+        })
+        .filter_map(|(name, value)| Some((name, parse_oid(&value)?)))
+    }
+
     fn all_refs(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let mut all = BTreeMap::new();
         for line in self.packed.split(|byte| *byte == b'\n') {
@@ -354,12 +394,14 @@ impl GitState {
             for name in names {
                 let (from, to) = (before.get(name), after.get(name));
                 if from != to {
+                    let current = self.branch() == Some(name.as_slice());
                     let name = FilePath::new(name.as_slice());
                     found.push(GitChange::Ref {
                         repository: repository(),
                         name,
                         from: text(from),
                         to: text(to),
+                        current,
                     });
                 }
             }
@@ -396,6 +438,14 @@ pub(crate) fn read_index(git: BorrowedFd<'_>) -> Option<Index> {
     }
 }
 
+/// Returns true if the index keeps most of its entries in another file.
+pub(crate) fn has_split_index(git: BorrowedFd<'_>) -> bool {
+    match handles::read_at(git, "index", 2 << 30) {
+        Ok(Bytes::Whole(bytes, _)) => Index::is_split(&bytes),
+        _ => false,
+    }
+}
+
 fn parse_oid(text: &[u8]) -> Option<Oid> {
     let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     if text.len() == 40 {
@@ -420,6 +470,46 @@ fn plain(dir: BorrowedFd<'_>, name: &str, limit: u64) -> Option<Vec<u8>> {
     }
 }
 
+/// The lines of a configuration without its `[branch "..."]` sections: editors and `git push -u` write them at any time,
+/// and nothing in them runs. Where a section cannot be told from the rest by its lines alone, all lines count.
+fn without_branches(text: &[u8]) -> Cow<'_, [u8]> {
+    let lines = || text.split(|byte| *byte == b'\n');
+    let continued = lines().any(|line| line.trim_ascii_end().ends_with(b"\\"));
+    if continued || memchr::memmem::find(text, b"[branch \"").is_none() {
+        return Cow::Borrowed(text.trim_ascii_end());
+    }
+    let is_branch = |line: &[u8]| {
+        line.strip_prefix(b"[branch \"")
+            .and_then(|rest| rest.strip_suffix(b"\"]"))
+            .is_some_and(|name| !name.iter().any(|byte| b"\"\\]".contains(byte)))
+    };
+    let is_key = |line: &[u8]| {
+        let key = line.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let key = key.trim_ascii();
+        line.is_empty()
+            || (!key.is_empty()
+                && key
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-'))
+    };
+    let mut kept = Vec::with_capacity(text.len());
+    let mut inside = false;
+    for line in lines() {
+        let bare = line.trim_ascii();
+        if bare.starts_with(b"[") {
+            inside = is_branch(bare);
+        }
+        if inside && (bare.starts_with(b"[") || is_key(bare)) {
+            continue;
+        }
+        kept.extend_from_slice(line);
+        kept.push(b'\n');
+    }
+    let length = kept.trim_ascii_end().len();
+    kept.truncate(length);
+    Cow::Owned(kept)
+}
+
 /// A digest of a file with its kind and permissions, so that a link or a bit counts too.
 fn fingerprint(dir: BorrowedFd<'_>, name: impl rustix::path::Arg + Copy) -> Option<[u8; 32]> {
     let stamp = handles::stamp_at(dir, name).ok().flatten()?;
@@ -427,7 +517,7 @@ fn fingerprint(dir: BorrowedFd<'_>, name: impl rustix::path::Arg + Copy) -> Opti
     hasher.update(stamp.mode.to_be_bytes());
     match stamp.kind() {
         Kind::File => match handles::read_at(dir, name, LONGEST_SETTING) {
-            Ok(Bytes::Whole(bytes, _)) => hasher.update(bytes),
+            Ok(Bytes::Whole(bytes, _)) => hasher.update(without_branches(&bytes)),
             _ => hasher.update(stamp.mtime.to_be_bytes()),
         },
         Kind::Symlink => hasher.update(handles::link_target(dir, name).unwrap_or_default()),
@@ -460,7 +550,7 @@ fn collect_below(
         if into.len() >= MOST_REFS || depth > 64 {
             return;
         }
-        let full = super::path::join(path, name.to_bytes());
+        let full = path::join(path, name.to_bytes());
         let Ok(Some(stamp)) = handles::stamp_at(dir, &*name) else {
             continue;
         };

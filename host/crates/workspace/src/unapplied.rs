@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository};
 
-use super::apply::changed_paths;
-use super::{ApplyHow, Isolated, IsolatedRecord, WorkspaceError};
+use crate::error::WorkspaceError;
+use crate::isolated::Isolated;
+use crate::record::{ApplyHow, IsolatedRecord, NotCarried};
+use crate::seal::changed_paths;
 
 /// Work that stands in a job's own tree and nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Unapplied {
     pub tree: PathBuf,
     /// How many files the result changes; none when the job ended without taking one, so that nobody knows.
     pub files: Option<usize>,
+    /// What no `apply` carries.
+    pub not_carried: Vec<NotCarried>,
 }
 
 impl Unapplied {
@@ -28,24 +32,51 @@ impl Unapplied {
         }
         let at = record.results.iter().position(|sealed| sealed.job == job);
         let Some((at, before)) = at.zip(record.compared_with.as_ref()) else {
-            return Some(Self { tree, files: None });
+            return Some(Self {
+                tree,
+                files: None,
+                not_carried: Vec::new(),
+            });
         };
         let (earlier, from) = record.results.split_at_checked(at)?;
-        if from.iter().any(|sealed| sealed.applied.is_some()) {
-            return None;
-        }
+        let own = from.first()?;
+        let not_carried: Vec<_> = own
+            .not_carried
+            .iter()
+            .filter(|left| left.is_work())
+            .cloned()
+            .collect();
         let before = earlier.last().map_or(before, |sealed| &sealed.commit);
-        match count(folder, before, &from.first()?.commit) {
-            Some(0) => None,
-            files => Some(Self { tree, files }),
-        }
+        let files = match from.iter().any(|sealed| sealed.applied.is_some()) {
+            true => Some(0),
+            false => count(folder, before, &own.commit),
+        };
+        (files != Some(0) || !not_carried.is_empty()).then_some(Self {
+            tree,
+            files,
+            not_carried,
+        })
     }
 }
 
 impl fmt::Display for Unapplied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tree = self.tree.display();
+        let left = || {
+            const MOST: usize = 5;
+            let mut names: Vec<_> = self.not_carried.iter().map(ToString::to_string).collect();
+            let more = names.len().saturating_sub(MOST);
+            names.truncate(MOST);
+            let mut text = names.join(", ");
+            if more > 0 {
+                text.push_str(&format!(" and {more} more"));
+            }
+            text
+        };
         match self.files {
+            Some(0) => {
+                return write!(f, "what `apply` cannot carry is only in {tree}: {}", left());
+            }
             Some(1) => write!(
                 f,
                 "its change to one file was not applied and stands only in {tree}"
@@ -60,7 +91,11 @@ impl fmt::Display for Unapplied {
                 f,
                 "it ended without a result; what it did stands only in {tree}"
             ),
+        }?;
+        if self.not_carried.is_empty() {
+            return Ok(());
         }
+        write!(f, "; `apply` cannot carry {}", left())
     }
 }
 

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex};
 
-use super::handles;
+use crate::{handles, path};
 
 /// Deeper directories are not opened (each level costs an open handle); the visitor is told so.
 const DEEPEST: usize = 400;
@@ -111,7 +111,7 @@ where
                     results.push(visited.result);
                     if let Ok(dir) = opened {
                         for (name, context) in visited.next {
-                            let path = super::path::join(&job.path, name.to_bytes());
+                            let path = path::join(&job.path, name.to_bytes());
                             let depth = job.depth + 1;
                             queue.jobs.push(Job {
                                 parent: Arc::clone(&dir),

@@ -111,13 +111,16 @@ pub(super) fn applied(terminal: &Terminal, reply: &Value) -> Vec<String> {
         },
         Tone::Good,
     )];
-    for file in reply
-        .get("files")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        lines.push(field(terminal, "changed", &plain(file)));
+    for (key, label) in [
+        ("files", "changed"),
+        ("converted", "converted"),
+        ("merged", "merged"),
+        ("not_carried", "not carried"),
+    ] {
+        let list = reply.get(key).and_then(Value::as_array);
+        for file in list.into_iter().flatten() {
+            lines.push(field(terminal, label, &plain(file)));
+        }
     }
     for key in ["branch", "commit"] {
         if !text(key).is_empty() {

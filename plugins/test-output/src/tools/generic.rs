@@ -85,7 +85,7 @@ fn explain(output: &mut Output<'_>, found: Vec<usize>) {
             let said = output
                 .lines
                 .get(near)
-                .is_some_and(|line| !line.text.is_empty() && !(folded && line.log.is_some()));
+                .is_some_and(|line| !(line.text.is_empty() || folded && line.log.is_some()));
             if said {
                 output.claim(near, Rank::Detail, block);
             }

@@ -198,6 +198,8 @@ pub struct Tools {
     pub refused_keywords: Vec<String>,
     /// Values of the keyword `format` that the gateway accepts; null: all.
     pub accepted_formats: Option<Vec<String>>,
+    /// What of JSON Schema the gateway takes, beside the keywords that it refuses by name.
+    pub schema: SchemaSubset,
     /// `$ref` and `$defs` are accepted; otherwise they are written out.
     pub references: bool,
     /// Fields of a tool call that the gateway wants back unchanged with that call; the host carries
@@ -234,6 +236,25 @@ pub enum ToolId {
     AtMost(u32),
     /// Exactly this many letters and digits.
     Alphanumeric(u32),
+}
+
+/// What of JSON Schema a gateway takes in tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemaSubset {
+    /// All of it.
+    Any,
+    /// What OpenAI's function calling takes.
+    Openai,
+    /// Gemini's `Schema` message.
+    Gemini,
+    /// Kimi's "moonshot flavored json schema".
+    Moonshot,
+    /// What llama.cpp makes a grammar of.
+    LlamaCpp,
+    /// Types, properties, items and enumerations of strings.
+    Minimal,
 }
 
 /// What becomes of the sampling parameters.
@@ -464,6 +485,7 @@ impl Default for Tools {
             name_limit: 64,
             refused_keywords: Vec::new(),
             accepted_formats: None,
+            schema: SchemaSubset::Any,
             references: true,
             returned_fields: Vec::new(),
             missing_field_body: Members::new(),

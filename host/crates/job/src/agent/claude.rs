@@ -51,7 +51,10 @@ impl Claude {
     /// # Errors
     /// There is none, or it does not understand what a job needs.
     pub async fn locate(settings: &Settings) -> Result<Self, AgentError> {
-        let named = find(settings.claude_bin.as_deref())?;
+        let named = find(
+            settings.claude_bin.as_deref(),
+            settings.sandbox_root.as_deref(),
+        )?;
         Self::probe(&named, &settings.cache_dir).await
     }
 
@@ -160,16 +163,22 @@ impl Claude {
             .path
             .ancestors()
             .find(|folder| folder.ends_with("node_modules/@anthropic-ai"));
-        let folder = scope
-            .or_else(|| self.path.parent())
-            .filter(|folder| *folder != Path::new("/"));
-        folder
-            .map(|folder| vec![folder.to_owned()])
-            .unwrap_or_default()
+        // The folder of a program that lies in the user's home itself would be the home.
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let holds_home =
+            |folder: &Path| home.as_deref().is_some_and(|home| home.starts_with(folder));
+        let folder = scope.or_else(|| self.path.parent().filter(|folder| !holds_home(folder)));
+        vec![
+            folder
+                .filter(|folder| *folder != Path::new("/"))
+                .unwrap_or(&self.path)
+                .to_owned(),
+        ]
     }
 }
 
-fn find(named: Option<&Path>) -> Result<PathBuf, AgentError> {
+/// Finds Claude Code: as it was named, else on PATH, but never where a job could have put it.
+fn find(named: Option<&Path>, root: Option<&Path>) -> Result<PathBuf, AgentError> {
     if let Some(path) = named {
         return if path.is_file() {
             Ok(path.to_owned())
@@ -185,8 +194,28 @@ fn find(named: Option<&Path>) -> Result<PathBuf, AgentError> {
     std::env::split_paths(&folders)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(&name))
-        .find(|file| file.is_file())
-        .ok_or_else(|| AgentError::NotFound("there is no `claude` on PATH".into()))
+        .filter(|file| file.is_file())
+        .find(|file| {
+            let real = file.canonicalize();
+            let places = [Some(file.clone()), real.ok()];
+            !places
+                .iter()
+                .flatten()
+                .any(|place| root.is_some_and(|root| jobs_write(place, root)))
+        })
+        .ok_or_else(|| {
+            AgentError::NotFound(
+                "there is no `claude` on PATH, repositories below SANDBOX_ROOT apart".into(),
+            )
+        })
+}
+
+/// Returns true if a job could be given `path` to write: it lies in a repository below SANDBOX_ROOT.
+fn jobs_write(path: &Path, root: &Path) -> bool {
+    path.ancestors()
+        .skip(1)
+        .take_while(|folder| folder.starts_with(root))
+        .any(|folder| folder.join(".git").symlink_metadata().is_ok())
 }
 
 /// The long options of a help text.
@@ -259,6 +288,26 @@ fn keep(cache: &Path, probes: &[Probe]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_in_a_repository_below_the_root_is_never_the_hosts() -> std::io::Result<()> {
+        let root = tempfile::tempdir()?;
+        std::fs::create_dir_all(root.path().join("repo/.git"))?;
+        for (path, expected) in [
+            ("repo/node_modules/.bin/claude", true),
+            ("repo/claude", true),
+            ("tools/bin/claude", false),
+            ("claude", false),
+        ] {
+            assert_eq!(
+                jobs_write(&root.path().join(path), root.path()),
+                expected,
+                "{path}"
+            );
+        }
+        assert!(!jobs_write(Path::new("/usr/bin/claude"), root.path()));
+        Ok(())
+    }
 
     #[test]
     fn options_are_read_out_of_the_help_and_not_out_of_its_prose() {

@@ -63,6 +63,19 @@ fn bring(
     }
     let files: Vec<String> = applied.files.iter().map(ToString::to_string).collect();
     let mut reply = json!({ "job_id": id, "applied": how, "files": files });
+    let names = |files: &[workspace::FilePath]| -> Vec<String> {
+        files.iter().map(ToString::to_string).collect()
+    };
+    let not_carried = applied.not_carried.iter().map(ToString::to_string).collect();
+    for (name, list) in [
+        ("converted", names(&applied.converted)),
+        ("merged", names(&applied.merged)),
+        ("not_carried", not_carried),
+    ] {
+        if let (false, Some(fields)) = (list.is_empty(), reply.as_object_mut()) {
+            fields.insert(name.to_owned(), json!(list));
+        }
+    }
     for (name, value) in [("branch", applied.branch), ("commit", applied.commit)] {
         if let (Some(value), Some(fields)) = (value, reply.as_object_mut()) {
             fields.insert(name.to_owned(), value.into());

@@ -145,7 +145,11 @@ impl Job {
         };
         let came_to = self.passes(&around, &mut base).await;
         if let Some(changes) = &self.findings.changes {
-            tokio::task::block_in_place(|| site.seal(&base, changes, &subject(&self.spec.prompt)))?;
+            let sealed = tokio::task::block_in_place(|| {
+                site.seal(&base, changes, &subject(&self.spec.prompt))
+            });
+            let left = sealed?;
+            self.findings.notes.extend(left);
         }
         adapter.shutdown().await;
         came_to

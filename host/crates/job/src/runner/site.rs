@@ -9,7 +9,7 @@ use super::work::{Cut, Job};
 use crate::agent::Session;
 use crate::id::JobId;
 use crate::lock::Hold;
-use process::Confinement;
+use process::{Confinement, Grants};
 use redact::Redactor;
 use settings::Isolation;
 use workspace::{
@@ -50,6 +50,8 @@ pub(super) struct Site {
     ports: Option<PortBase>,
     /// The snapshot of the tree as it was made, where the job before ended without recording what it had changed.
     renewed: Option<Base>,
+    /// What the job's tasks are given, as it was when the job began.
+    grants: Grants,
     /// The agent's HOME.
     pub(super) home: PathBuf,
     /// The agent's session.
@@ -85,12 +87,14 @@ impl Site {
             self.workspace.top().to_owned(),
             self.workspace.git_dir().to_owned(),
         ];
+        read.extend(self.workspace.object_stores());
         read.extend(self.isolated.iter().flat_map(Isolated::read_paths));
         read.extend(settings.sandbox_read.iter().cloned());
         Confinement {
             mode: settings.sandbox,
             read,
             write,
+            grants: self.grants.clone(),
             ..Confinement::off()
         }
     }
@@ -133,20 +137,28 @@ impl Site {
         self.isolated.as_ref().and_then(Isolated::earlier)
     }
 
-    /// Keeps the result of an isolated job for `apply`.
+    /// Keeps the result of an isolated job for `apply`. Returns a note for what it cannot hold.
     pub(super) fn seal(
         &mut self,
         base: &Base,
         changes: &Changes,
         message: &str,
-    ) -> Result<(), Cut> {
+    ) -> Result<Option<String>, Cut> {
         let Some(isolated) = &mut self.isolated else {
-            return Ok(());
+            return Ok(None);
         };
-        let sealed = isolated.seal(base, changes, message);
-        sealed
-            .map(drop)
-            .map_err(|fault| Cut::fault("workspace")(&fault))
+        isolated
+            .seal(base, changes, message)
+            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+        let sealed = isolated.record().results.last();
+        let left = sealed.map(|sealed| &sealed.not_carried);
+        let left: Vec<_> = left
+            .into_iter()
+            .flatten()
+            .filter(|left| left.is_work())
+            .map(ToString::to_string)
+            .collect();
+        Ok((!left.is_empty()).then(|| format!("not_carried by apply: {}", left.join(", "))))
     }
 }
 
@@ -186,11 +198,16 @@ impl Job {
             isolated: None,
             ports: None,
             renewed: None,
+            grants: self.grants(),
             home,
             session,
             began_with,
             _alone: Some(alone),
         })
+    }
+
+    fn grants(&self) -> Grants {
+        Grants::beside(self.settings.sandbox_root.iter().cloned().collect())
     }
 
     fn continued(&self) -> Option<Continuation> {
@@ -260,6 +277,7 @@ impl Job {
             isolated: Some(isolated),
             ports: Some(ports),
             renewed,
+            grants: self.grants(),
             home: earlier.home,
             session: Session::Resume(earlier.session),
             began_with: earlier.began_with,
@@ -324,6 +342,7 @@ impl Job {
             isolated: Some(isolated),
             ports: Some(ports),
             renewed: None,
+            grants: self.grants(),
             home,
             session: fresh_session()?,
             began_with: Some(self.spec.prompt.clone()),

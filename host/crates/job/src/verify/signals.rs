@@ -93,6 +93,7 @@ pub(super) fn read(course: &Course<'_>) -> Vec<(&'static str, Cause)> {
 fn fails(change: &GitChange, isolated: bool) -> bool {
     match change {
         GitChange::Index { .. } | GitChange::IgnoreRules { .. } => false,
+        change if change.is_others() => false,
         GitChange::Head { .. } | GitChange::Commits { .. } | GitChange::Ref { .. } => !isolated,
         GitChange::NestedRepository { .. } => true,
         change => change.is_tampering(),

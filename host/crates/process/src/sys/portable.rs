@@ -12,7 +12,7 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use super::{Namespaces, Process, Restrictions};
+use crate::sys::types::{Furnished, Namespaces, OpenGrant, Process, Restrictions, StartError};
 
 /// The process group that a pid leads.
 #[derive(Debug)]
@@ -82,23 +82,17 @@ pub(crate) fn enter_namespaces(_want_pids: bool, _want_network: bool) -> Namespa
 }
 
 pub(crate) fn furnish(
+    _grants: &[OpenGrant],
     _temp: Option<&Path>,
-    _read: &[&Path],
-    _write: &[&Path],
+    _network: bool,
+    _view: bool,
     _detail: &mut Vec<String>,
-) -> (bool, bool) {
-    (false, false)
+) -> io::Result<Furnished> {
+    Ok(Furnished::default())
 }
 
 pub(crate) fn raise_loopback() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Why a program was not started.
-#[derive(Debug)]
-pub(crate) enum StartError {
-    Refused(String),
-    Exec(io::Error),
 }
 
 pub(crate) fn start_restricted(

@@ -1,0 +1,51 @@
+//! What a gateway's refusals teach: a 400 that names a field, a value or a limit is read once, the request is changed
+//! accordingly and sent again before anything reached the caller, and what helped is kept for this gateway and model.
+//!
+//! `grammar` reads a refusal, `book` holds what was learned while an adapter runs, `store` keeps it between runs.
+
+mod book;
+mod grammar;
+mod store;
+
+pub(crate) use book::LessonBook;
+pub(crate) use grammar::{Refusal, read};
+pub use store::{KeptLesson, LessonError, forget, list};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::facts::{FactsError, Layer, Origin};
+
+/// Facts that a refusal taught. Nothing of the request's text is in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lesson {
+    /// A sentence for people, made here.
+    pub(crate) words: String,
+    /// The facts as a preset states them.
+    pub(crate) facts: Map<String, Value>,
+}
+
+impl Lesson {
+    /// The names of the facts, with their sections.
+    fn fact_names(&self) -> Vec<String> {
+        self.facts
+            .iter()
+            .flat_map(|(section, value)| match value.as_object() {
+                Some(facts) => facts
+                    .keys()
+                    .map(|fact| format!("{section}.{fact}"))
+                    .collect(),
+                None => vec![section.clone()],
+            })
+            .collect()
+    }
+
+    /// Reads the facts.
+    ///
+    /// # Errors
+    /// When they are none: a file that others wrote.
+    pub(crate) fn layer(&self) -> Result<Layer, FactsError> {
+        Layer::new(Origin::Lesson(self.words.clone()), &self.facts)
+    }
+}

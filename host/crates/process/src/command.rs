@@ -1,0 +1,83 @@
+//! A program to run and what it may touch: the input of [`spawn`](crate::spawn).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use settings::SandboxMode;
+
+use crate::grants::Grants;
+
+/// A program to run: nothing of the caller's environment is passed on but what stands here.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// A path, or a name that is looked up in the `PATH` of `env`.
+    pub program: OsString,
+    /// Its arguments, without the program's own name.
+    pub args: Vec<OsString>,
+    /// Where it runs.
+    pub cwd: PathBuf,
+    /// Its whole environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// What it reads.
+    pub stdin: Stdin,
+    /// What it may touch.
+    pub confinement: Confinement,
+}
+
+/// What a task reads from its standard input.
+#[derive(Debug, Clone, Default)]
+pub enum Stdin {
+    /// `/dev/null`.
+    #[default]
+    Null,
+    /// These bytes, then the end.
+    Bytes(Vec<u8>),
+}
+
+/// What a task may touch, beyond the system's own folders (which it may always read).
+#[derive(Debug, Clone)]
+pub struct Confinement {
+    /// How much of it must be had.
+    pub mode: SandboxMode,
+    /// Files and folders it may read and execute.
+    pub read: Vec<PathBuf>,
+    /// Files and folders it may also change. Where one is the top of a repository, git's configuration and hooks in it
+    /// stay read-only: the user's own git would run what they say.
+    pub write: Vec<PathBuf>,
+    /// A folder of the task's own for temporary files; writable, and it stands in for `/tmp` and `/var/tmp` where mount
+    /// namespaces can be had. What is named above and lies beneath those stays where it is, and is all that is seen of them.
+    pub temp: Option<PathBuf>,
+    /// Whether it may use the network.
+    pub network: Network,
+    /// The grants of the job that the task belongs to. All tasks of a job share them: a path then means to each of them
+    /// what it meant to the first.
+    pub grants: Grants,
+    /// Leaves the view out, as if mount namespaces were refused: for tests of what Landlock holds alone.
+    pub landlock_only: bool,
+}
+
+impl Confinement {
+    /// No confinement at all, with the network on.
+    pub fn off() -> Self {
+        Self {
+            mode: SandboxMode::Off,
+            read: Vec::new(),
+            write: Vec::new(),
+            temp: None,
+            network: Network::On,
+            grants: Grants::default(),
+            landlock_only: false,
+        }
+    }
+}
+
+/// Whether a task may use the network. `Off` is a network namespace with nothing but a loopback of its own; where that
+/// cannot be had the task is refused, whatever the sandbox mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Network {
+    /// The machine's network.
+    #[default]
+    On,
+    /// A loopback of its own only.
+    Off,
+}

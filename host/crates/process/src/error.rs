@@ -1,0 +1,33 @@
+//! The reasons for which a task is not started.
+
+use crate::grants::GrantError;
+
+/// Why a task could not be started. Nothing of it runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The helper could not be started or did not answer.
+    #[error("cannot start the process helper: {0}")]
+    Helper(String),
+    /// The program does not exist, or is not executable.
+    #[error("cannot run {program}: {reason}")]
+    Exec {
+        /// The program as it was asked for.
+        program: String,
+        /// The system's reason.
+        reason: String,
+        /// Whether there is no such program (else it cannot be executed).
+        not_found: bool,
+    },
+    /// WORKER_SANDBOX=required, and the kernel does not offer it.
+    #[error("WORKER_SANDBOX=required, but this machine cannot confine a job: {0}")]
+    Confinement(String),
+    /// A folder of the job cannot be granted.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// A folder of the job was replaced while the task was being started.
+    #[error("a folder of the job is no longer what it was: {0}")]
+    Replaced(String),
+    /// The network was to be off, and that cannot be had.
+    #[error("`network: off` cannot be had on this machine: {0}")]
+    Network(String),
+}

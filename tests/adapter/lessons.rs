@@ -1,0 +1,196 @@
+//! Gateways that nobody described: their refusals teach, once, before anything reaches the caller.
+
+use std::fs;
+use std::path::Path;
+
+use gateway::lessons;
+use serde_json::{Value, json};
+
+use super::double::{Double, JSON, Play, Received, ask, config, good, http, messages, start};
+use super::message::assemble;
+
+/// A request as an agent sends it.
+fn agents() -> Value {
+    ask(json!({
+        "stream": true, "max_tokens": 64_000, "temperature": 1.0,
+        "stop_sequences": ["END"],
+        "tools": [{ "name": "Read", "description": "d", "input_schema": { "type": "object", "additionalProperties": false, "properties": { "path": { "type": "string" } } } }],
+        "tool_choice": { "type": "tool", "name": "Read" },
+    }))
+}
+
+fn refusal(message: &str) -> Option<Vec<u8>> {
+    Some(http(
+        400,
+        &[JSON],
+        &json!({ "error": { "message": message, "type": "invalid_request_error" } }).to_string(),
+    ))
+}
+
+/// A gateway with restrictions of its own, each told in its own words.
+fn restricted(request: &Received) -> Option<Vec<u8>> {
+    let body = &request.body;
+    if body.get("stream_options").is_some() {
+        return refusal("Unrecognized request argument supplied: stream_options");
+    }
+    if body.get("max_tokens").is_some() {
+        return refusal("不支持参数 max_tokens，请使用 max_completion_tokens");
+    }
+    if body["max_completion_tokens"].as_u64() > Some(4_096) {
+        return refusal("max_completion_tokens: must be between 1 and 4096");
+    }
+    if body["tool_choice"].is_object() {
+        return refusal(
+            "Invalid tool_choice type: 'object'. Supported string values: none, auto, required",
+        );
+    }
+    if body["tools"][0]["function"]["parameters"]
+        .get("additionalProperties")
+        .is_some()
+    {
+        return refusal(
+            "Unknown name \"additionalProperties\" at 'tools[0].parameters': Cannot find field.",
+        );
+    }
+    None
+}
+
+async fn a_restricted_gateway() -> Double {
+    Double::start(|_, request| Play::Pieces(vec![restricted(request).unwrap_or_else(good)])).await
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "json"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_gateway_with_five_restrictions_works_at_once_and_is_known_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let double = a_restricted_gateway().await;
+    let mut first = config(&double.url);
+    first.lessons = Some(folder.path().join("lessons"));
+    let adapter = start(first.clone()).await;
+    let got = messages(&adapter, &agents()).await;
+    assert_eq!(got.status, 200, "{}", got.text);
+    assert_eq!(assemble(&got.text).content[0]["text"], "hello");
+    assert_eq!(double.received().len(), 6);
+    // What was learned holds for the next request, and for the next adapter.
+    assert_eq!(messages(&adapter, &agents()).await.status, 200);
+    assert_eq!(double.received().len(), 7);
+    let next = start(first).await;
+    assert_eq!(messages(&next, &agents()).await.status, 200);
+    assert_eq!(double.received().len(), 8);
+
+    let folder = folder.path().join("lessons");
+    let kept = lessons::list(&folder).unwrap();
+    assert_eq!(kept.len(), 5, "{kept:#?}");
+    assert!(
+        kept.iter()
+            .all(|lesson| lesson.model == "big" && double.url.starts_with(&lesson.gateway))
+    );
+    let text = fs::read_to_string(&files(&folder)[0]).unwrap();
+    assert!(
+        !text.contains("sk-gateway") && !text.contains("Read") && !text.contains("hi\""),
+        "{text}"
+    );
+    assert_eq!(
+        lessons::forget(&folder, Some("http://elsewhere"), None).unwrap(),
+        0
+    );
+    assert_eq!(lessons::forget(&folder, None, Some("big")).unwrap(), 5);
+    assert_eq!(lessons::list(&folder).unwrap(), Vec::new());
+}
+
+#[tokio::test]
+async fn a_lesson_that_does_not_help_is_not_kept_and_not_tried_again() {
+    // It lies: the field has nothing to do with it.
+    let double = Double::start(|_, _| {
+        Play::Pieces(vec![
+            refusal("Unrecognized request argument supplied: stream_options").unwrap(),
+        ])
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&double.url);
+    config.lessons = Some(folder.path().to_owned());
+    let again = config.clone();
+    let adapter = start(config).await;
+    let got = messages(&adapter, &agents()).await;
+    assert_eq!(got.status, 400);
+    assert!(got.error().1.contains("stream_options"));
+    assert_eq!(double.received().len(), 2);
+    assert_eq!(messages(&adapter, &agents()).await.status, 400);
+    assert_eq!(double.received().len(), 3);
+    let next = start(again).await;
+    assert_eq!(messages(&next, &agents()).await.status, 400);
+    assert_eq!(double.received().len(), 4);
+    assert!(double.received()[3].body.get("stream_options").is_some());
+    assert_eq!(lessons::list(folder.path()).unwrap(), Vec::new());
+}
+
+#[tokio::test]
+async fn a_file_that_is_none_of_ours_is_ignored() {
+    let double = a_restricted_gateway().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&double.url);
+    config.lessons = Some(folder.path().to_owned());
+    let again = config.clone();
+    let third = config.clone();
+    assert_eq!(messages(&start(config).await, &agents()).await.status, 200);
+    let path = files(folder.path()).pop().unwrap();
+    let whole = fs::read_to_string(&path).unwrap();
+    for poison in [
+        "{".to_owned(),
+        "[]".to_owned(),
+        "x".repeat(100_000),
+        whole.replace("\"form\":1", "\"form\":2"),
+        // Where requests go is never learned.
+        whole.replacen(
+            "{\"streaming\":{\"usage-option\":false}}",
+            "{\"endpoint\":{\"path\":\"/evil\"}}",
+            1,
+        ),
+        whole.replacen("usage-option", "no-such-fact", 1),
+        whole.replacen("\"preset\":\"", "\"preset\":\"0", 1),
+    ] {
+        assert_ne!(poison, whole);
+        fs::write(&path, &poison).unwrap();
+        let before = double.received().len();
+        let adapter = start(again.clone()).await;
+        assert_eq!(messages(&adapter, &agents()).await.status, 200);
+        assert_eq!(double.received().len() - before, 6, "{poison:.60}");
+    }
+    // Written anew by the last of them.
+    let before = double.received().len();
+    assert_eq!(messages(&start(third).await, &agents()).await.status, 200);
+    assert_eq!(double.received().len() - before, 1);
+}
+
+#[tokio::test]
+async fn a_gateway_that_changes_its_mind_is_followed() {
+    let double = Double::start(|number, request| {
+        let modern = number < 2;
+        let body = &request.body;
+        let refused = match modern {
+            true if body.get("max_tokens").is_some() => {
+                refusal("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.")
+            }
+            false if body.get("max_completion_tokens").is_some() => {
+                refusal("[{'type': 'extra_forbidden', 'loc': ('body', 'max_completion_tokens'), 'msg': 'Extra inputs are not permitted', 'input': 64}]")
+            }
+            _ => None,
+        };
+        Play::Pieces(vec![refused.unwrap_or_else(good)])
+    })
+    .await;
+    let adapter = start(config(&double.url)).await;
+    let body = ask(json!({ "stream": true }));
+    for requests in [2, 4, 5] {
+        assert_eq!(messages(&adapter, &body).await.status, 200);
+        assert_eq!(double.received().len(), requests);
+    }
+}
