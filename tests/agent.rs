@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use job::EndCause;
 use job::agent::{
     self, Activity, AgentError, AgentEvent, AgentOutcome, AgentRun, AllowedTools, Claude, Ending,
     Session,
@@ -148,6 +149,7 @@ impl Pass {
             additional_dirs: Vec::new(),
             home: home.path().join("home"),
             cargo_packages: false,
+            git_identity: workspace::GitIdentity::default(),
             temp: home.path().join("temp"),
             session: Session::fresh().unwrap(),
             adapter_url: url,
@@ -308,7 +310,7 @@ async fn a_later_pass_goes_on_in_the_same_session() {
         matches!(
             lost.ending,
             Ending::Failed {
-                cause: "session_lost",
+                cause: EndCause::SessionLost,
                 ..
             }
         ),
@@ -400,7 +402,7 @@ async fn every_way_to_fail_has_its_own_ending() {
     let (outcome, _) = pass.go().await;
     match outcome.ending {
         Ending::Failed {
-            cause: "gateway_error",
+            cause: EndCause::GatewayError,
             message,
         } => assert!(message.contains("bad things"), "{message}"),
         other => panic!("{other:?}"),

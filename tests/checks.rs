@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use job::EndCause;
 use job::artifacts::Artifacts;
 use job::checks::{
     CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
@@ -29,7 +30,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use worker_test_support::Repository;
-use workspace::{Base, Changes, Limits, Root, Workspace};
+use workspace::{Base, Changes, GitIdentity, Limits, Root, Workspace};
 
 /// What no output may show.
 const SECRET: &str = "correct-horse-battery-staple-42";
@@ -98,12 +99,14 @@ impl Job {
             expect_changes: self.expect_changes,
             isolated: false,
             pass: 1,
+            base: &self.base,
             place: Place {
                 root: self.workspace.root().clone(),
                 work_dir: self.workspace.work_dir().to_owned(),
                 top: self.workspace.top().to_owned(),
                 home: self.storage.path().join("home"),
                 cargo_packages: false,
+                git_identity: GitIdentity::default(),
                 temp: self.storage.path().join("temp"),
                 extra_env: Vec::new(),
                 confinement: Confinement {
@@ -133,6 +136,7 @@ impl Job {
             |_| {},
         )
         .await
+        .verdicts
     }
 
     fn artifacts(&self) -> Artifacts {
@@ -159,6 +163,9 @@ fn command(command: CommandLine) -> CommandCheck {
         cwd: None,
         env: BTreeMap::new(),
         network: true,
+        retries: CommandCheck::RETRIES,
+        report: None,
+        fails_without_change: false,
         origin: Origin::Job,
     }
 }
@@ -241,9 +248,29 @@ async fn whatever_a_command_does_has_a_verdict_of_its_own() {
             "unit tests: passed",
         ),
         (
-            "floods",
-            shell("yes 0123456789012345678901234567890123456789"),
-            "unit tests: failed (wrote more than 64 MiB of output)",
+            "prints 73 MB",
+            shell("yes 0123456789012345678901234567890123456789 | head -c 76546048"),
+            "unit tests: passed",
+        ),
+        (
+            "prints 73 MB and fails",
+            shell("yes 0123456789012345678901234567890123456789 | head -c 76546048; exit 3"),
+            "unit tests: failed (exit code 3)",
+        ),
+        (
+            "prints for ever",
+            within(3_000, shell("exec yes")),
+            "unit tests: timed out (after 3 s)",
+        ),
+        (
+            "is bash",
+            shell("set -o pipefail; [[ -e data.txt ]] && ! false | true"),
+            "unit tests: passed",
+        ),
+        (
+            "fails the first time",
+            shell("test -e $HOME/was-here || { touch $HOME/was-here; exit 4; }"),
+            "unit tests: flaky (1 of 2 runs on the same files failed)",
         ),
         (
             "is ended by a signal",
@@ -282,6 +309,71 @@ async fn whatever_a_command_does_has_a_verdict_of_its_own() {
         job.repository.write("new.txt", "a change\n");
         let line = only(&job.verify().await).line();
         assert!(line.starts_with(wanted), "{story}: {line}");
+    }
+}
+
+/// Evidence is what stands at the end: a check runs what the agent wrote, and can do what the agent could not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_check_writes_is_looked_at_and_never_the_jobs_result() {
+    let rows = [
+        ("echo fine", vec!["unit tests: passed"]),
+        (
+            "echo other > src/new.txt",
+            vec![
+                "unit tests: passed",
+                "verification: failed (the checks changed src/new.txt, so what they proved is not what the agent left)",
+            ],
+        ),
+        (
+            "rm src/new.txt",
+            vec![
+                "unit tests: passed",
+                "verification: failed (the checks changed src/new.txt, so what they proved is not what the agent left)",
+            ],
+        ),
+        (
+            "echo other > docs/readme.md",
+            vec![
+                "unit tests: passed",
+                "check_writes: failed (the checks wrote outside the scope: docs/readme.md)",
+            ],
+        ),
+        ("echo log > src/report.xml", vec!["unit tests: passed"]),
+        ("echo lock > Cargo.lock", vec!["unit tests: passed"]),
+        (
+            "mkdir -p target && echo o > target/out",
+            vec!["unit tests: passed"],
+        ),
+    ];
+    for (script, wanted) in rows {
+        let job = Job::in_repository([
+            ("src/a.txt", "a\n"),
+            ("docs/readme.md", "d\n"),
+            (".gitignore", "target/\n"),
+        ])
+        .scope(&["src"])
+        .check(shell(script));
+        job.repository.write("src/new.txt", "a change\n");
+        let lines = job.verify().await.lines();
+        let lines: Vec<&str> = lines.iter().skip(1).map(String::as_str).collect();
+        assert_eq!(lines, wanted, "{script}");
+    }
+}
+
+/// A long output is kept at both ends, and a secret over the cut does not come through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_middle_of_a_long_output_is_left_out() {
+    let job = Job::in_repository([("a.txt", "a\n")]).check(shell(&format!(
+        "echo first; yes 'noise {SECRET} noise' | head -c 40000000; echo; echo last"
+    )));
+    job.repository.write("new.txt", "a change\n");
+    assert_eq!(only(&job.verify().await).line(), "unit tests: passed");
+    let whole = job.artifacts().text("check-unit-tests").unwrap();
+    assert!(whole.starts_with("first\n") && whole.ends_with("\nlast\n"));
+    assert_eq!(whole.matches("bytes left out").count(), 1);
+    assert!(!whole.contains(SECRET));
+    for part in ["correct-horse", "staple-42"] {
+        assert!(!whole.contains(part), "a half of the secret came through");
     }
 }
 
@@ -581,7 +673,7 @@ async fn signals_fail_a_job_that_its_checks_would_let_pass() {
     let mut stopped = Job::in_repository([("a.txt", "a\n")]).check(shell("true"));
     stopped.repository.write("a.txt", "b\n");
     stopped.agent.fault = Some((
-        "max_turns".into(),
+        EndCause::MaxTurns,
         "stopped at its limit of 30 turns".into(),
     ));
     assert_eq!(
@@ -672,7 +764,14 @@ async fn what_checks_write_is_never_the_agents() {
         .check(shell("echo made > outside.txt"));
     job.repository.write("src/a.txt", "b\n");
     let verdicts = job.verify().await;
-    assert!(verdicts.passed(), "{:?}", verdicts.lines());
+    assert_eq!(
+        verdicts.lines(),
+        [
+            "scoped_patch: passed (src)",
+            "unit tests: passed",
+            "check_writes: failed (the checks wrote outside the scope: outside.txt)",
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -511,7 +511,6 @@ fn objects_that_alternates_name_are_at_hand() {
             "-q",
             "--reference",
             "up",
-            "--recurse-submodules",
             up.to_str().unwrap(),
             "referenced",
         ],
@@ -618,10 +617,14 @@ fn an_index_that_cannot_be_written_is_named() {
 
     let split = field.repository("split", &[("a", "a\n")]);
     git(&split, &["update-index", "--split-index"]);
-    let refused = field.open(&split).unwrap_err().to_string();
+    let isolated = field.job(&split, "split", |tree| write(&tree.join("a"), "b\n"));
+    let refused = isolated.apply(ApplyHow::Squash).unwrap_err().to_string();
     assert!(refused.contains("--no-split-index"), "{refused}");
+    isolated.apply(ApplyHow::Patch).unwrap();
+    git(&split, &["checkout", "-q", "--", "a"]);
     git(&split, &["update-index", "--no-split-index"]);
-    field.open(&split).unwrap();
+    isolated.apply(ApplyHow::Squash).unwrap();
+    assert_eq!(git(&split, &["status", "--porcelain"]), "M  a");
 }
 
 /// F19.

@@ -8,6 +8,10 @@ mod chaos;
 mod follow_ups;
 #[path = "jobs/logs.rs"]
 mod logs;
+#[path = "jobs/machines.rs"]
+mod machines;
+#[path = "jobs/proof.rs"]
+mod proof;
 #[path = "jobs/queue.rs"]
 mod queue;
 #[path = "jobs/storage.rs"]
@@ -686,7 +690,7 @@ fn agent_and_checks_can_use_git_in_a_repository_of_another_user() {
     let worker = Worker::with_stand_in(BINARY, &repository, &agent);
     let mut asked = job(&repository);
     asked["checks"] =
-        json!([{ "name": "git", "command": "git diff --name-only | grep -q src/a.txt" }]);
+        json!([{ "name": "uses git", "command": "git diff --name-only | grep -q src/a.txt" }]);
     let result = run_job(&mut worker.serve(), asked);
     assert_eq!(result["job_status"], "completed", "{result}");
     assert!(repository.read("src/status.txt").contains(" M src/a.txt"));

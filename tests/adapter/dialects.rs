@@ -499,7 +499,7 @@ fn written() -> Vec<(&'static str, &'static str, Value, &'static str, Value)> {
         (
             "openai",
             "gpt-4.1",
-            structured,
+            json!({ "output_config": { "format": { "type": "json_schema", "schema": { "type": "object", "properties": { "a": { "type": "string" } }, "required": ["a"], "additionalProperties": false } } } }),
             "/response_format/json_schema/strict",
             json!(true),
         ),

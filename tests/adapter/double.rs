@@ -258,6 +258,7 @@ pub fn config(url: &str) -> AdapterConfig {
         budget: Budget::default(),
         prices: Prices::default(),
         retries: 2,
+        patience: std::time::Duration::ZERO,
         idle_timeout: Duration::from_secs(20),
         redactor: Redactor::new(known, Vec::new()),
         route: "test".into(),

@@ -360,3 +360,45 @@ async fn a_spent_budget_ends_the_job() {
     .await;
     assert_eq!(cause.as_str(), "budget");
 }
+
+/// Patience is time: a gateway that is down for longer than any number of quick tries is outlasted, at two requests a
+/// second at the most, and one that stays down is told after the patience and not before.
+#[tokio::test]
+async fn an_outage_is_outlasted_for_as_long_as_the_patience_says() {
+    let began = Instant::now();
+    let outage = Duration::from_secs(4);
+    let up = good();
+    for status in [503, 429] {
+        let (began, up) = (Instant::now(), up.clone());
+        let double = Double::start(move |_, _| {
+            Play::Pieces(vec![if began.elapsed() < outage {
+                http(status, &[], "{}")
+            } else {
+                up.clone()
+            }])
+        })
+        .await;
+        let mut config = config(&double.url);
+        config.patience = Duration::from_secs(60);
+        let adapter = start(config).await;
+        let got = messages(&adapter, &ask(json!({}))).await;
+        assert_eq!(got.status, 200, "{status}");
+        assert!(began.elapsed() >= outage);
+        let asked = double.received().len();
+        let most = 2 * usize::try_from(began.elapsed().as_secs()).unwrap() + 3;
+        assert!(asked <= most, "{status}: {asked} requests");
+    }
+    assert!(began.elapsed() < Duration::from_secs(60));
+
+    let double = Double::always(http(503, &[], "{}")).await;
+    let mut config = config(&double.url);
+    config.patience = Duration::from_secs(3);
+    let began = Instant::now();
+    let adapter = start(config).await;
+    assert_eq!(messages(&adapter, &ask(json!({}))).await.status, 503);
+    let took = began.elapsed();
+    assert!(
+        took > Duration::from_secs(1) && took < Duration::from_secs(10),
+        "{took:?}"
+    );
+}

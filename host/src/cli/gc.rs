@@ -104,6 +104,7 @@ fn forget_jobs(
     verb: &str,
     terminal: &mut Terminal,
 ) -> Result<(), StoreError> {
+    store.hasten()?;
     let jobs = store.jobs(usize::MAX)?;
     // Those in whose folder a job works that stays.
     let mut lived_in: BTreeSet<JobId> = jobs

@@ -150,7 +150,7 @@ impl Watch {
     async fn job(&mut self, job: Map<String, Value>) -> Result<(JobId, Value), RunError> {
         // From here on Ctrl-C ends no longer this process alone and leaves the job behind.
         let mut signals = Signals::listen().map_err(RunError::Runtime)?;
-        let (id, _leash) = self.front.start_attached(job).await?;
+        let (id, _guard) = self.front.start_attached(job).await?;
         self.progress.line(&format!("job {id}"));
         let mut cancelling = false;
         let front = self.front.clone();

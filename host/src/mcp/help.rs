@@ -44,10 +44,13 @@ fn start() -> Value {
             "scoped_patch.on_violation": "fail (default), revert",
             "scoped_patch.max_diff_bytes": "caps the returned diff",
             "checks[].timeout_ms": format!("default {CHECK_TIMEOUT_DEFAULT_MS}"),
-            "checks[].command": "shell line, or list of program and arguments",
+            "checks[].command": "bash line (sh where there is no bash), or list of program and arguments",
             "checks[].cwd": "relative to the working directory",
             "checks[].env": "object of strings",
             "checks[].network": "on (default), off",
+            "checks[].retries": "how often a failed command runs again, 0-3, default 1; two outcomes are flaky, not passed",
+            "checks[].report": "file that the command leaves (JUnit XML, TAP, JSON); explains a failure",
+            "checks[].fails_without_change": "true: it must fail on the base with the new tests",
             "checks[].plugin": "a check plugin instead of a command, with settings",
             "timeout_ms": "whole job; default 1800000",
             "auto_revise": format!("{{max_passes}}: repairs after failed checks, 0-{REVISE_PASSES_MAX}; default 1 with checks"),
@@ -73,7 +76,13 @@ mod tests {
     #[test]
     fn help_has_what_the_schema_leaves_out() {
         let help = ask(json!("start")).unwrap().unwrap();
-        for rare in ["auto_revise", "max_turns", "base", "checks[].network"] {
+        for rare in [
+            "auto_revise",
+            "max_turns",
+            "base",
+            "checks[].network",
+            "checks[].fails_without_change",
+        ] {
             assert!(help["arguments"][rare].is_string(), "{rare}");
         }
         assert!(ask(json!("wait")).unwrap().unwrap()["help"].is_string());

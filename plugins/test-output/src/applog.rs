@@ -396,9 +396,9 @@ const MILD: [&str; 11] = [
 
 fn level_of(word: &str) -> Option<Level> {
     let is = |known: &&str| word.eq_ignore_ascii_case(known);
-    if LOUD.iter().any(|known| is(known)) {
+    if LOUD.iter().any(&is) {
         Some(Level::Loud)
-    } else if MILD.iter().any(|known| is(known)) {
+    } else if MILD.iter().any(is) {
         Some(Level::Mild)
     } else {
         None

@@ -179,11 +179,11 @@ fn word(token: &str) -> Option<Word> {
         });
     }
     let is = |known: &&str| token.eq_ignore_ascii_case(known);
-    if FAILED.iter().any(|known| is(known)) {
+    if FAILED.iter().any(&is) {
         Some(Word::Failed)
-    } else if OTHER.iter().any(|known| is(known)) {
+    } else if OTHER.iter().any(&is) {
         Some(Word::Other)
-    } else if BETWEEN.iter().any(|known| is(known)) {
+    } else if BETWEEN.iter().any(is) {
         Some(Word::Between)
     } else {
         None

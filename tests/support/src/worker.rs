@@ -60,6 +60,10 @@ impl Worker {
         }
         .set("WORKER_STATE_DIR", state.display())
         .set("WORKER_CACHE_DIR", clients::shared_cache().display())
+        // A gateway that a test breaks stays broken; the stories of outages set their own.
+        .set("WORKER_GATEWAY_PATIENCE_MS", 0)
+        // Its story sets it: every other job would run its checks twice.
+        .set("WORKER_CHECK_BEFORE", 0)
     }
 
     /// Gives a setting a value.

@@ -83,6 +83,7 @@ impl AdapterConfig {
             budget: Budget::default(),
             prices: settings.prices.clone(),
             retries: settings.gateway_retries,
+            patience: Duration::from_millis(settings.gateway_patience_ms),
             idle_timeout: Duration::from_millis(settings.gateway_idle_ms),
             redactor,
             route: route.to_owned(),

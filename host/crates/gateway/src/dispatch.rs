@@ -33,6 +33,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(400);
 const PATIENCE: Duration = Duration::from_secs(15);
 /// The same where a fallback waits.
 const PATIENCE_WITH_FALLBACK: Duration = Duration::from_secs(4);
+/// The longest pause between two rounds.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long the first event of a stream may take before the caller gets its 200 and pings.
 const COMMIT_AFTER: Duration = Duration::from_secs(10);
 /// How long the rest of an error body may take.
@@ -83,8 +85,36 @@ pub(crate) enum Answer {
     Relay(Box<RelayedStream>, Duration),
 }
 
-/// Finds a gateway that answers.
+/// Finds a gateway that answers: round after round along the routes until the configured patience is over. Patience is
+/// time and not a number of tries, since an outage is, and a job that has worked for an hour outlasts a minute of it.
 pub(crate) async fn dispatch(
+    shared: &Arc<Shared>,
+    work: &Work<'_>,
+    model: &str,
+    ledger: &mut Ledger,
+) -> Result<Answer, ApiError> {
+    let began = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match round(shared, work, model, ledger).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let wait = error
+            .retry_after
+            .map_or_else(|| jitter(pause), after_retry_after);
+        let too_late = began.elapsed().saturating_add(wait) > shared.config.patience;
+        if !error.retry || shared.config.retries == 0 || too_late {
+            return Err(error);
+        }
+        tokio::time::sleep(wait).await;
+        shared.pace().await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Asks each route once, with its short retries.
+async fn round(
     shared: &Arc<Shared>,
     work: &Work<'_>,
     model: &str,
@@ -169,9 +199,10 @@ async fn along(
             prepared = prepare(work, route, &facts, cap)?;
             continue;
         }
-        let pause = error
-            .retry_after
-            .unwrap_or_else(|| jitter(FIRST_PAUSE * 2u32.pow(attempt.min(6))));
+        let pause = error.retry_after.map_or_else(
+            || jitter(FIRST_PAUSE * 2u32.pow(attempt.min(6))),
+            after_retry_after,
+        );
         let too_late = began.elapsed().saturating_add(pause) > patience;
         if !error.retry || attempt >= shared.config.retries || too_late {
             if error.retry || error.hopeless.is_some() {
@@ -182,6 +213,7 @@ async fn along(
         }
         attempt += 1;
         tokio::time::sleep(pause).await;
+        shared.pace().await;
     }
 }
 
@@ -260,6 +292,13 @@ fn jitter(pause: Duration) -> Duration {
     let _ = getrandom::fill(&mut byte);
     let [byte] = byte;
     pause.mul_f64(0.5 + f64::from(byte) / 512.0)
+}
+
+/// A gateway's own wait, and at random up to a quarter more (up to a second at the least, up to five at the most): it
+/// tells all of its callers the same.
+fn after_retry_after(wait: Duration) -> Duration {
+    let spread = (wait / 4).clamp(Duration::from_secs(1), Duration::from_secs(5));
+    wait.saturating_add(jitter(spread * 2).saturating_sub(spread))
 }
 
 struct Prepared {

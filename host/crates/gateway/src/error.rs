@@ -89,7 +89,7 @@ pub(crate) struct ApiError {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) hopeless: Option<Hopeless>,
     /// The context is full: the numbers that the gateway gave, and its words.
-    pub(crate) full_context: Option<(Counts, String)>,
+    pub(crate) full_context: Option<Box<(Counts, String)>>,
     /// The parameter that the error names in a field of its own.
     pub(crate) param: Option<String>,
     /// The gateway answered, and this was its status.
@@ -120,14 +120,14 @@ impl ApiError {
     /// A full context, in the words from which Claude Code recovers.
     pub(crate) fn full_context(counts: Counts, words: &str) -> Self {
         Self {
-            full_context: Some((counts, words.to_owned())),
+            full_context: Some(Box::new((counts, words.to_owned()))),
             ..Self::invalid(counts.sentence(words, Asked::default()))
         }
     }
 
     /// The same error, told with what the request asked for: it decides which summand is too large.
     pub(crate) fn asked(mut self, asked: Asked) -> Self {
-        if let Some((counts, words)) = &self.full_context {
+        if let Some((counts, words)) = self.full_context.as_deref() {
             self.message = counts.sentence(words, asked);
         }
         self

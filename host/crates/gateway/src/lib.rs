@@ -104,8 +104,10 @@ pub struct AdapterConfig {
     pub budget: Budget,
     /// The operator's prices.
     pub prices: Prices,
-    /// Retries of one request on one gateway.
+    /// Quick retries of one request on one gateway; 0 turns every retry off.
     pub retries: u32,
+    /// How long a request waits in all for gateways that are down or refuse for now.
+    pub patience: Duration,
     /// Silence after which an answer counts as broken.
     pub idle_timeout: Duration,
     /// Cleans what gateways say before it is passed on or logged.

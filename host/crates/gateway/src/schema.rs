@@ -206,10 +206,9 @@ fn normalize(schema: &mut Value, depth: usize) {
     }
     if !members.contains_key("type")
         && !has_any(members, &["anyOf", "oneOf", "allOf", "$ref", "not", "if"])
+        && let Some(kind) = implied_type(members)
     {
-        if let Some(kind) = implied_type(members) {
-            members.insert("type".to_owned(), kind.into());
-        }
+        members.insert("type".to_owned(), kind.into());
     }
     if has_type(members, "array") && !has_any(members, &["items", "prefixItems"]) {
         members.insert("items".to_owned(), json!({}));

@@ -1,8 +1,10 @@
 //! What all requests of one adapter share: its configuration, its gateways, the running totals, the events.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
 use super::budget::Usage;
 use super::error::{ApiError, Hopeless, Kind};
@@ -16,6 +18,9 @@ use super::{AdapterConfig, BindError, FatalCause, GatewayEvent};
 /// How many events a slow listener may lag behind.
 const EVENTS: usize = 256;
 
+/// The least time between two retries.
+const RETRY_SPACING: Duration = Duration::from_millis(500);
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: AdapterConfig,
@@ -25,6 +30,8 @@ pub(crate) struct Shared {
     main: RwLock<Option<String>>,
     usage: Mutex<Usage>,
     pub(crate) burst: Burst,
+    /// When the next retry may begin.
+    next_retry: Mutex<Instant>,
     events: broadcast::Sender<GatewayEvent>,
 }
 
@@ -51,6 +58,7 @@ impl Shared {
             fallback,
             usage: Mutex::new(Usage::default()),
             burst: Burst::default(),
+            next_retry: Mutex::new(Instant::now()),
             events: broadcast::channel(EVENTS).0,
             config,
         }))
@@ -95,6 +103,20 @@ impl Shared {
 
     pub(crate) fn activity(&self) {
         self.emit(GatewayEvent::Activity);
+    }
+
+    /// Waits for this retry's turn: all retries of one adapter together are two a second, however many requests wait.
+    pub(crate) async fn pace(&self) {
+        let turn = {
+            let mut next = self
+                .next_retry
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let turn = (*next).max(Instant::now());
+            *next = turn + RETRY_SPACING;
+            turn
+        };
+        tokio::time::sleep_until(turn).await;
     }
 
     /// Where a request for a model may go, in order. A gateway that keeps failing is skipped while there is another.

@@ -101,6 +101,16 @@ pub struct CommandCheck {
     /// Whether it may use the network.
     #[serde(default = "on")]
     pub network: bool,
+    /// How often a failed command is run once more, on the same tree. Two different outcomes are flaky, never a pass.
+    #[serde(default = "once")]
+    pub retries: u32,
+    /// A file that the command leaves with what it found (JUnit XML, TAP, JSON), relative to where it runs: explains a
+    /// failure instead of the output.
+    #[serde(default)]
+    pub report: Option<PathBuf>,
+    /// Whether it must fail on the base, so that it proves the change.
+    #[serde(default)]
+    pub fails_without_change: bool,
     /// Who wants it.
     #[serde(default)]
     pub origin: Origin,
@@ -110,11 +120,22 @@ fn on() -> bool {
     true
 }
 
+fn once() -> u32 {
+    CommandCheck::RETRIES
+}
+
+impl CommandCheck {
+    /// How often a failed command is run once more where the check does not say.
+    pub const RETRIES: u32 = 1;
+    /// The most that a check can say.
+    pub const MOST_RETRIES: u32 = 3;
+}
+
 /// A shell string, or a program with its arguments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum CommandLine {
-    /// Run by `sh -c`.
+    /// Run by `bash -c`, or by `sh -c` where there is no bash.
     Shell(String),
     /// Run as it is.
     Argv(Vec<String>),

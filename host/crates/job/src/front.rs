@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::analyze::AnalyzeSpec;
 use super::arguments::Arguments;
 use super::id::JobId;
-use super::launch::{self, Assignment, LaunchError, Leash, Question};
+use super::launch::{self, Assignment, AttachGuard, LaunchError, Question};
 use super::reading::{PackSpec, Reading, SearchSpec};
 use super::refusal::Refusal;
 use super::runner::Continuation;
@@ -102,7 +102,7 @@ impl Front {
     pub async fn start_attached(
         &self,
         arguments: Map<String, Value>,
-    ) -> Result<(JobId, Leash), Refusal> {
+    ) -> Result<(JobId, AttachGuard), Refusal> {
         let (spec, _) = spec::parse_start(arguments, &self.settings)?;
         self.require_gateway(spec.model.as_deref())?;
         let settings = Arc::clone(&self.settings);
@@ -460,7 +460,7 @@ fn launch_job(
     store: &Store,
     mut spec: JobSpec,
     attached: bool,
-) -> Result<(JobId, Leash), Refusal> {
+) -> Result<(JobId, AttachGuard), Refusal> {
     let root = root(settings)?;
     let home = go_on_where_it_was(store, &mut spec)?;
     let workspace = Workspace::open(&root, &spec.allowed_dirs)

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::analyze::AnalyzeSpec;
 use super::id::JobId;
-use super::lock::Hold;
+use super::lock::LockGuard;
 use super::reading::Reading;
 use super::refusal::Refusal;
 use super::spec::JobSpec;
@@ -47,7 +47,7 @@ pub(super) enum Assignment {
         id: JobId,
         /// What was asked.
         spec: Box<JobSpec>,
-        /// Whether the job ends with whoever started it, see [`Leash`].
+        /// Whether the job ends with whoever started it, see [`AttachGuard`].
         attached: bool,
     },
     /// Answer one question about files.
@@ -95,7 +95,7 @@ pub(super) struct Ready {
 /// runner cancels the job: nobody waits for what it would still spend.
 #[derive(Debug)]
 #[must_use = "dropping it cancels an attached job"]
-pub struct Leash {
+pub struct AttachGuard {
     _channel: UnixStream,
 }
 
@@ -105,9 +105,9 @@ pub(super) fn start_job(
     id: JobId,
     spec: JobSpec,
     attached: bool,
-    hold: Hold,
+    hold: LockGuard,
     log: &Path,
-) -> Result<Leash, LaunchError> {
+) -> Result<AttachGuard, LaunchError> {
     let lock = hold.file().try_clone().map_err(LaunchError::Spawn)?;
     let log = OpenOptions::new()
         .create(true)
@@ -131,7 +131,7 @@ pub(super) fn start_job(
         .read_until(b'\n', &mut ready)
         .map_err(LaunchError::Handover)?;
     match parse_answer::<Ready>(&ready)?.error {
-        None => Ok(Leash { _channel: channel }),
+        None => Ok(AttachGuard { _channel: channel }),
         Some(error) => Err(LaunchError::Refused(error)),
     }
 }

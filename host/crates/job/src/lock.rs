@@ -6,24 +6,26 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-/// The exclusive hold on a job. Dropping the last handle (here or in a child that inherited it) ends it.
+/// The exclusive hold on a lock file. Dropping the last handle (here or in a child that inherited it) ends it.
 #[derive(Debug)]
-pub struct Hold(File);
+pub struct LockGuard {
+    file: File,
+    /// The file, where it goes with the guard.
+    path: Option<PathBuf>,
+}
 
-impl Hold {
+impl LockGuard {
     /// Creates the lock file and takes the lock.
     ///
     /// # Errors
     /// The file cannot be created, or somebody holds it already (`WouldBlock`).
     pub fn take(path: &Path) -> io::Result<Self> {
-        let file = open(path)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Self(file))
+        Self::lock(path, FlockOperation::NonBlockingLockExclusive)
     }
 
     /// Takes the lock if nobody has it.
@@ -32,7 +34,7 @@ impl Hold {
     /// The file cannot be created or locked for another reason than that it is held.
     pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
         match Self::take(path) {
-            Ok(hold) => Ok(Some(hold)),
+            Ok(guard) => Ok(Some(guard)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
@@ -43,24 +45,59 @@ impl Hold {
     /// # Errors
     /// The file cannot be created or locked.
     pub fn wait(path: &Path) -> io::Result<Self> {
-        let file = open(path)?;
+        Self::lock(path, FlockOperation::LockExclusive)
+    }
+
+    fn lock(path: &Path, how: FlockOperation) -> io::Result<Self> {
         loop {
-            match flock(&file, FlockOperation::LockExclusive) {
+            let file = open(path)?;
+            match flock(&file, how) {
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
-                Ok(()) => return Ok(Self(file)),
+                // Whoever held it before may have taken the file away: then it locks nothing for others.
+                Ok(()) if is_at(&file, path)? => return Ok(Self { file, path: None }),
+                Ok(()) => {}
             }
         }
     }
 
+    /// The same guard, with which the file goes too: for locks that are named after something, and would stay for ever.
+    #[must_use]
+    pub fn removed_at_the_end(mut self, path: &Path) -> Self {
+        self.path = Some(path.to_owned());
+        self
+    }
+
     /// The hold on a handle that was inherited already locked.
     pub fn inherited(file: File) -> Self {
-        Self(file)
+        Self { file, path: None }
     }
 
     /// The locked handle, to be inherited by a runner.
     pub fn file(&self) -> &File {
-        &self.0
+        &self.file
+    }
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        // While it is still locked: a file that somebody else made and locked meanwhile stays.
+        if let Some(path) = self.path.take()
+            && is_at(&self.file, &path).unwrap_or(false)
+        {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Returns true if the path still leads to this very file.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(there) => Ok((own.dev(), own.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -118,15 +155,35 @@ mod tests {
         let path = folder.path().join("lock");
         assert!(!is_held(&path).unwrap());
 
-        let hold = Hold::take(&path).unwrap();
-        let inherited = Hold::inherited(hold.file().try_clone().unwrap());
+        let hold = LockGuard::take(&path).unwrap();
+        let inherited = LockGuard::inherited(hold.file().try_clone().unwrap());
         assert!(is_held(&path).unwrap());
-        assert!(Hold::try_take(&path).unwrap().is_none());
+        assert!(LockGuard::try_take(&path).unwrap().is_none());
 
         drop(hold);
         assert!(is_held(&path).unwrap(), "the heir still holds it");
         drop(inherited);
         assert!(!is_held(&path).unwrap());
         wait_until_free(&path).unwrap();
+    }
+
+    #[test]
+    fn a_named_lock_leaves_no_file_and_is_still_one_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tree-a");
+        let first = LockGuard::take(&path).unwrap().removed_at_the_end(&path);
+        let waiting = {
+            let path = path.clone();
+            std::thread::spawn(move || LockGuard::wait(&path).unwrap().removed_at_the_end(&path))
+        };
+        assert!(LockGuard::try_take(&path).unwrap().is_none());
+        drop(first);
+        let second = waiting.join().unwrap();
+        assert!(
+            LockGuard::try_take(&path).unwrap().is_none(),
+            "the second holds a file that is gone"
+        );
+        drop(second);
+        assert!(!path.exists());
     }
 }

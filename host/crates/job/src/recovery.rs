@@ -1,5 +1,6 @@
 //! Jobs whose runner is gone without a word.
 
+use crate::end_cause::EndCause;
 use serde_json::json;
 
 use super::id::JobId;
@@ -41,7 +42,7 @@ fn interrupt(store: &Store, job: &JobRow) -> Result<(), StoreError> {
         "checks": [],
         "diff": "",
         "error": {
-            "cause": "interrupted",
+            "cause": EndCause::Interrupted,
             "message": format!(
                 "the runner ended without a word while the job was {}; the tree may hold a part of its changes, and `tail` has its log",
                 job.state

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::id::JobId;
-use super::lock::{self, Hold};
+use super::lock::{self, LockGuard};
 use super::recovery;
 use super::state::State;
 use super::store::{Store, StoreError};
@@ -23,7 +23,7 @@ const PLACE_POLL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) enum Turn {
     /// The job is `preparing`, and holds a slot until this is dropped.
-    Slot(Hold),
+    Slot(LockGuard),
     /// The job was cancelled, or ended otherwise, while it waited.
     Gone,
 }
@@ -56,9 +56,9 @@ pub(super) async fn wait_for_turn(
 }
 
 /// Nobody else takes this place, but whoever waits behind may be looking at it just now.
-async fn take_place(path: PathBuf) -> Result<Hold, StoreError> {
+async fn take_place(path: PathBuf) -> Result<LockGuard, StoreError> {
     loop {
-        match Hold::try_take(&path) {
+        match LockGuard::try_take(&path) {
             Ok(Some(hold)) => return Ok(hold),
             Ok(None) => tokio::time::sleep(Duration::from_millis(1)).await,
             Err(source) => return Err(folder(&path, source)),
@@ -90,7 +90,7 @@ async fn wait_for_place(path: PathBuf) -> Result<(), StoreError> {
     }
 }
 
-async fn wait_for_slot(store: &Store, slots: usize) -> Result<Hold, StoreError> {
+async fn wait_for_slot(store: &Store, slots: usize) -> Result<LockGuard, StoreError> {
     loop {
         if let Some(slot) = free_slot(store, slots)? {
             return Ok(slot);
@@ -99,10 +99,10 @@ async fn wait_for_slot(store: &Store, slots: usize) -> Result<Hold, StoreError> 
     }
 }
 
-fn free_slot(store: &Store, slots: usize) -> Result<Option<Hold>, StoreError> {
+fn free_slot(store: &Store, slots: usize) -> Result<Option<LockGuard>, StoreError> {
     for slot in 0..slots {
         let path = store.slot_path(slot);
-        match Hold::try_take(&path) {
+        match LockGuard::try_take(&path) {
             Ok(Some(hold)) => return Ok(Some(hold)),
             Ok(None) => {}
             // The folder is made with the store: something is wrong that waiting does not mend.

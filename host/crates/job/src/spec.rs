@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use crate::checks::{
     CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
 };
+use crate::verify;
 use settings::{Isolation, PermissionMode, Settings};
 
 /// The longest prompt, in bytes. Longer matter belongs into a file of the repository.
@@ -301,6 +302,9 @@ pub(super) const CHECK_KEYS: &[&str] = &[
     "cwd",
     "env",
     "network",
+    "retries",
+    "report",
+    "fails_without_change",
     "plugin",
     "settings",
 ];
@@ -324,6 +328,15 @@ fn checks(arguments: &mut Arguments) -> Result<Vec<CheckSpec>, Refusal> {
 /// One check, from a job's arguments or from the operator's configuration.
 pub(super) fn check(given: &mut Arguments) -> Result<CheckSpec, Refusal> {
     let name = given.word("name", 100)?;
+    if name
+        .as_deref()
+        .is_some_and(|name| verify::HOST_LINES.contains(&name))
+    {
+        return Err(given.refuse(
+            "name",
+            "is the name of a line of the host's own; choose another",
+        ));
+    }
     match (given.take("command"), given.word("plugin", 100)?) {
         (Some(command), None) => Ok(CheckSpec::Command(command_check(given, name, command)?)),
         (None, Some(plugin)) => Ok(CheckSpec::Plugin(plugin_check(given, name, plugin)?)),
@@ -373,6 +386,18 @@ fn command_check(
         Some(Value::String(word)) if word == "off" => false,
         Some(_) => return Err(check.refuse("network", "must be one of on, off")),
     };
+    let retries = check
+        .number("retries", 0, u64::from(CommandCheck::MOST_RETRIES))?
+        .and_then(|retries| u32::try_from(retries).ok())
+        .unwrap_or(CommandCheck::RETRIES);
+    let report = check.string("report")?.map(PathBuf::from);
+    if report.as_deref().is_some_and(|path| !stays_inside(path)) {
+        return Err(check.refuse(
+            "report",
+            "must be relative to the directory that the command runs in and stay inside it",
+        ));
+    }
+    let fails_without_change = check.boolean("fails_without_change")?.unwrap_or(false);
     Ok(CommandCheck {
         name,
         command,
@@ -380,6 +405,9 @@ fn command_check(
         cwd,
         env,
         network,
+        retries,
+        report,
+        fails_without_change,
         origin: Origin::Job,
     })
 }
@@ -414,9 +442,17 @@ fn plugin_check(
     name: Option<String>,
     plugin: String,
 ) -> Result<PluginCheck, Refusal> {
-    if let Some(key) = ["timeout_ms", "cwd", "env", "network"]
-        .into_iter()
-        .find(|key| check.has(key))
+    if let Some(key) = [
+        "timeout_ms",
+        "cwd",
+        "env",
+        "network",
+        "retries",
+        "report",
+        "fails_without_change",
+    ]
+    .into_iter()
+    .find(|key| check.has(key))
     {
         return Err(check.refuse(key, "is for checks with a command"));
     }
@@ -561,6 +597,22 @@ mod tests {
             (
                 json!({ "checks": [{ "name": "a", "command": "x", "env": { "A=B": "" } }] }),
                 "checks[0].env",
+            ),
+            (
+                json!({ "checks": [{ "name": "git", "command": "x" }] }),
+                "checks[0].name",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x", "retries": 4 }] }),
+                "checks[0].retries",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x", "report": "/etc/passwd" }] }),
+                "checks[0].report",
+            ),
+            (
+                json!({ "checks": [{ "name": "a", "command": "x", "fails_without_change": 1 }] }),
+                "checks[0].fails_without_change",
             ),
             (
                 json!({ "checks": [{ "plugin": "scope", "timeout_ms": 5 }] }),

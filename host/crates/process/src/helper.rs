@@ -175,7 +175,7 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, HelperError>
     } else {
         sys::become_subreaper();
     }
-    let (task, input) = match receive_task(&control) {
+    let (mut task, input) = match receive_task(&control) {
         Ok(received) => received,
         // The runner is gone before it said what to do: nothing runs, nobody listens.
         Err(_) => return Ok(70),
@@ -215,6 +215,9 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, HelperError>
             &mut started.detail,
         )?;
         started.view = furnished.view;
+        if furnished.view {
+            name_temp_by_its_short_path(&mut task);
+        }
     } else if task.confine {
         started
             .detail
@@ -370,6 +373,17 @@ fn receive_task(control: &UnixStream) -> std::io::Result<(Task, Option<Vec<u8>>)
         return Err(std::io::ErrorKind::UnexpectedEof.into());
     }
     Ok((task, Some(input)))
+}
+
+/// Gives the task's own folder for temporary files the path at which it is mounted in every variable that names it. The
+/// folder's path in the job store leaves no room for the 108 bytes of a Unix socket's address: Python's
+/// multiprocessing, for one, makes its socket 33 bytes below TMPDIR.
+fn name_temp_by_its_short_path(task: &mut Task) {
+    for (_, value) in &mut task.env {
+        if task.temp.as_ref() == Some(value) {
+            *value = "/tmp".into();
+        }
+    }
 }
 
 type Begun = Result<(u32, Started), StartFailure>;

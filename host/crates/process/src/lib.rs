@@ -23,6 +23,7 @@ mod running;
 mod sys;
 mod toolchains;
 mod tree;
+mod workload;
 
 pub use command::{Command, Confinement, Network, Stdin};
 pub use ending::{Ending, Exit};
@@ -37,3 +38,4 @@ pub use running::{Handle, Running, spawn};
 pub use settings::SandboxMode;
 pub use toolchains::{Toolchains, toolchains};
 pub use tree::{ProcessIdentity, adopt_strays, end_recorded, identity, sweep, terminate_recorded};
+pub use workload::Workload;

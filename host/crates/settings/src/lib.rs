@@ -94,8 +94,12 @@ pub struct Settings {
     pub dialect: Option<String>,
     /// WORKER_GATEWAY_RETRIES.
     pub gateway_retries: u32,
+    /// WORKER_GATEWAY_PATIENCE_MS.
+    pub gateway_patience_ms: u64,
     /// WORKER_GATEWAY_IDLE_MS.
     pub gateway_idle_ms: u64,
+    /// WORKER_CHECK_BEFORE.
+    pub check_before: bool,
     /// WORKER_ALLOWED_TOOLS, one rule an item.
     pub allowed_tools: Option<Vec<String>>,
     /// WORKER_SANDBOX.

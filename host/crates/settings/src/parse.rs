@@ -96,6 +96,8 @@ impl<'a> Reader<'a> {
             }),
             gateway_retries: u32::try_from(self.number("WORKER_GATEWAY_RETRIES", 0, 10))
                 .unwrap_or(0),
+            check_before: self.switch("WORKER_CHECK_BEFORE"),
+            gateway_patience_ms: self.number("WORKER_GATEWAY_PATIENCE_MS", 0, MAX_MS),
             gateway_idle_ms: self.number("WORKER_GATEWAY_IDLE_MS", 100, MAX_MS),
             allowed_tools: self.list("WORKER_ALLOWED_TOOLS", |rule| {
                 (!rule.chars().any(char::is_control))

@@ -175,12 +175,22 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_GATEWAY_RETRIES",
         Some("2"),
-        "Retries of one request on one gateway, 0 to 10; Claude Code itself makes up to 2 more.",
+        "Quick retries of one request on one gateway, 0 to 10; 0 turns every retry off. Claude Code itself makes up to 2 more.",
+    ),
+    plain(
+        "WORKER_GATEWAY_PATIENCE_MS",
+        Some("60000"),
+        "Milliseconds that a request waits in all for a gateway that is down or answers 429 or 5xx, asking again; 600000 outlasts ten minutes.",
     ),
     plain(
         "WORKER_GATEWAY_IDLE_MS",
         Some("240000"),
         "Milliseconds without a byte after which a gateway's answer counts as broken; keep it below WORKER_STALL_MS.",
+    ),
+    plain(
+        "WORKER_CHECK_BEFORE",
+        Some("1"),
+        "1 also runs a job's command checks once on the base, in a tree of their own while the agent works, so that the result says whether they passed before; 0 does not.",
     ),
     plain(
         "WORKER_ALLOWED_TOOLS",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use crate::repository::Repository as OwnRepository;
 use crate::root::Root;
 use crate::seal::changed_paths;
 use crate::source::{Uncommitted, open_source, short, signature, uncommitted};
+use crate::tamper::unwritable;
 use crate::tree_rules::TreeRules;
 use crate::workspace::Workspace;
 
@@ -248,7 +250,7 @@ impl Isolated {
         }
         let snapshot = self.snapshot()?;
         let main = main_repository(&snapshot)?;
-        if let Some((form, way)) = main.index.unwritable() {
+        if let Some((form, way)) = unwritable(main.git_dir.handle.as_fd()) {
             return Err(ApplyError::IndexForm { form, way });
         }
         let dirty = self.dirty(&snapshot, user, &head.tree()?, &files)?;

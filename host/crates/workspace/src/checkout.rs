@@ -306,7 +306,8 @@ fn write_files(
         repository.config()?.set_bool("core.sparseCheckout", true)?;
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
-    let mut index = repository.index()?;
+    // By its file, not of the repository: that one would refuse the entries of a partial clone whose objects are promised.
+    let mut index = git2::Index::open(&own.git_dir.path.join("index"))?;
     for entry in &entries {
         index.add(entry)?;
     }

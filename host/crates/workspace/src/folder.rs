@@ -4,10 +4,12 @@ use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, Mode};
+use rustix::fs::{Mode, OFlags};
 
 use crate::handles;
 
@@ -20,6 +22,7 @@ const ATTEMPTS: u32 = 100;
 /// # Errors
 /// Something in it cannot be deleted, or it is no folder.
 pub fn remove(path: &Path) -> io::Result<()> {
+    flatten(path)?;
     let mut opened_up = false;
     for _ in 0..ATTEMPTS {
         match fs::remove_dir_all(path) {
@@ -29,11 +32,6 @@ pub fn remove(path: &Path) -> io::Result<()> {
                 }
                 // Something in it was gone before we came to it.
             }
-            // More folders in one another than handles may be open, or than a path may name.
-            Err(fault) if too_deep(&fault) => match flatten(path) {
-                Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
-                _ => {}
-            },
             // Somebody else has begun to delete what we did not see any more.
             Err(fault) if fault.kind() == io::ErrorKind::DirectoryNotEmpty => {}
             Err(fault) if fault.kind() == io::ErrorKind::PermissionDenied && !opened_up => {
@@ -49,65 +47,81 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// How many folders in one another are left as they are.
 const DEEPEST: usize = 200;
 
-fn too_deep(fault: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(
-        Errno::from_io_error(fault),
-        Some(Errno::MFILE | Errno::NFILE | Errno::NAMETOOLONG | Errno::LOOP)
-    )
-}
-
-/// Moves every folder that lies deeper than [`DEEPEST`] up to the top, so that it can be deleted with a few open handles:
-/// a job can nest 20,000 of them in a second. Names are resolved one by one beneath handles, through no link.
+/// Moves every folder that lies deeper than [`DEEPEST`] up to the top: a job nests 20,000 of them in a second, and the
+/// standard library deletes by recursion, with a handle open for each. Names are resolved one by one beneath handles,
+/// through no link.
 fn flatten(path: &Path) -> io::Result<()> {
-    let top = handles::open_dir(path)?;
-    let mut serial = 0_u64;
-    let mut pending: Vec<CString> = folders(top.as_fd())?;
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let path = std::path::absolute(path)?;
+    let top = path
+        .parent()
+        .zip(path.file_name())
+        .and_then(|(parent, name)| {
+            let parent = handles::open_dir(parent).ok()?;
+            opened(parent.as_fd(), &CString::new(name.as_bytes()).ok()?)
+        });
+    // What is no folder, or is gone, is for the deletion itself to tell.
+    let Some(top) = top else {
+        return Ok(());
+    };
+    let mut pending: Vec<CString> = folders(top.as_fd());
     while let Some(name) = pending.pop() {
-        let first = opened(top.as_fd(), &name)?;
-        let inside = folders(first.as_fd())?;
+        let Some(first) = opened(top.as_fd(), &name) else {
+            continue;
+        };
+        let inside = folders(first.as_fd());
         let mut stack = vec![(first, inside)];
         while let Some((here, inside)) = stack.last_mut() {
             let Some(next) = inside.pop() else {
                 stack.pop();
                 continue;
             };
-            let child = opened(here.as_fd(), &next)?;
+            let Some(child) = opened(here.as_fd(), &next) else {
+                continue;
+            };
+            let below = folders(child.as_fd());
             if stack.len() < DEEPEST {
-                let inside = folders(child.as_fd())?;
-                stack.push((child, inside));
+                stack.push((child, below));
                 continue;
             }
-            serial += 1;
+            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
             let moved = CString::new(format!(".worker-deep-{}-{serial}", std::process::id()))?;
-            if let Some((here, _)) = stack.last() {
-                rustix::fs::renameat(here, &next, &top, &moved)?;
+            if let Some((here, _)) = stack.last()
+                && rustix::fs::renameat(here, &next, &top, &moved).is_ok()
+            {
+                pending.push(moved);
             }
-            pending.push(moved);
         }
     }
     Ok(())
 }
 
-fn opened(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
-    handles::open_child_dir(dir, name).or_else(|fault| {
-        if fault.kind() != io::ErrorKind::PermissionDenied {
-            return Err(fault);
+/// Opens a folder in another one, whatever its mode; none when it is gone.
+fn opened(dir: BorrowedFd<'_>, name: &CStr) -> Option<OwnedFd> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match handles::open_child_dir(dir, name) {
+        Err(fault) if fault.kind() == io::ErrorKind::PermissionDenied => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let named = rustix::fs::openat(dir, name, flags, Mode::empty()).ok()?;
+            // Through the handle: a link that takes the name's place meanwhile is not followed.
+            let path = format!("/proc/self/fd/{}", named.as_raw_fd());
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).ok()?;
+            handles::open_child_dir(dir, name).ok()
         }
-        rustix::fs::chmodat(dir, name, Mode::RWXU, AtFlags::empty())?;
-        handles::open_child_dir(dir, name)
-    })
+        result => result.ok(),
+    }
 }
 
-fn folders(dir: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
+/// The folders in an open one, as far as it can be listed.
+fn folders(dir: BorrowedFd<'_>) -> Vec<CString> {
     let mut buffer = [MaybeUninit::uninit(); 8192];
     let mut found = Vec::new();
-    handles::list(dir, &mut buffer, |name, is_dir| {
+    let _ = handles::list(dir, &mut buffer, |name, is_dir| {
         if is_dir {
             found.push(name.to_owned());
         }
-    })?;
-    Ok(found)
+    });
+    found
 }
 
 /// Makes every folder writable for its owner: build tools leave read-only ones (Go's module cache), agents anything.

@@ -36,7 +36,7 @@ pub(crate) struct Index {
     /// Directories (with their slash) that a sparse index holds as one entry each.
     sparse: Vec<Vec<u8>>,
     /// It has the extension of a sparse index, also where no directory is left out.
-    is_sparse: bool,
+    has_sparse_dirs: bool,
     /// The index file's own mtime: an entry that is not older may have been written after it was looked at.
     written: i64,
 }
@@ -58,7 +58,7 @@ impl Index {
         }
         let count = reader.u32()? as usize;
         // An entry takes at least 62 bytes in any version but the fourth, and there 64 less the shared prefix.
-        let mut is_sparse = false;
+        let mut has_sparse_dirs = false;
         let mut entries = Vec::with_capacity(count.min(bytes.len() / 60));
         let mut paths = Vec::with_capacity(bytes.len() / 2);
         let mut sparse = Vec::new();
@@ -121,7 +121,7 @@ impl Index {
             if signature == b"link" {
                 return None;
             }
-            is_sparse |= signature == b"sdir";
+            has_sparse_dirs |= signature == b"sdir";
             if reader.take(size as usize).is_none() {
                 break;
             }
@@ -130,7 +130,7 @@ impl Index {
             paths,
             entries,
             sparse,
-            is_sparse,
+            has_sparse_dirs,
             written,
         })
     }
@@ -246,12 +246,9 @@ impl Index {
             .map(|entry| (self.path(entry), entry.oid.as_slice(), entry.mode))
     }
 
-    /// What keeps libgit2 from writing this index, and the command that mends it.
-    pub(crate) fn unwritable(&self) -> Option<(&'static str, &'static str)> {
-        (self.is_sparse || !self.sparse.is_empty()).then_some((
-            "a sparse index (index.sparse)",
-            "git sparse-checkout reapply --no-sparse-index",
-        ))
+    /// Returns true if a sparse checkout may leave whole directories out of it.
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.has_sparse_dirs || !self.sparse.is_empty()
     }
 
     /// Whether the file is tracked but not to be checked out (a sparse checkout).

@@ -130,7 +130,7 @@ impl Isolated {
         let stores: Vec<_> = kept.into_iter().chain(own.iter().cloned()).collect();
         record.stores = own;
         check_out(&tree, &stores, &origin, &record.branch, base_commit)?;
-        if let Some((form, way)) = source.index().and_then(|index| index.unwritable()) {
+        if let Some((form, way)) = source.unwritable_index() {
             record.notes.push(format!(
                 "the checkout has {form}: apply with how: patch, or run `{way}` before another apply"
             ));

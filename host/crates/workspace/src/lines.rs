@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use similar::{Algorithm, DiffTag, capture_diff_slices_deadline};
 
-use crate::changes::{ChangeKind, Changes};
-use crate::diff::split_lines;
-use crate::error::WorkspaceError;
-use crate::path::FilePath;
-use crate::state::{Content, FileState};
+use super::WorkspaceError;
+use super::changes::{ChangeKind, Changes};
+use super::diff::split_lines;
+use super::path::FilePath;
+use super::state::{Content, FileState};
 
 /// A side of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -220,11 +220,6 @@ pub(crate) fn judge(root: &Root, top: &Path, git_dir: &GitDir) -> Result<GitStat
             return Err(unsupported("its core.worktree names another folder"));
         }
     }
-    if tamper::has_split_index(git_dir.handle.as_fd()) {
-        return Err(unsupported(
-            "its index is split (core.splitIndex), which is not supported; run `git update-index --no-split-index`",
-        ));
-    }
     let state = GitState::read(git_dir.handle.as_fd(), git_dir.common_handle.as_fd());
     if state.head_commit().is_none() {
         return match state.branch() {

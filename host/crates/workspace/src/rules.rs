@@ -157,22 +157,26 @@ impl Attributes {
         let mut lines = Vec::new();
         let mut known = Vec::new();
         let text = as_git_reads(text);
-        // git passes over a line that it cannot read.
+        // git passes over a line that it cannot read, and over a whole line for one attribute.
         for (kind, assignments, _) in gix_attributes::parse(&text).flatten() {
-            let assignments: Vec<_> = assignments
-                .flatten()
-                .map(|assignment| Assignment {
-                    name: assignment.name.as_str().to_owned(),
-                    state: match assignment.state.to_owned() {
-                        State::Set => AttributeState::Set,
-                        State::Unset => AttributeState::Unset,
-                        State::Value(value) => {
-                            AttributeState::Value(value.as_ref().as_bstr().to_vec())
-                        }
-                        State::Unspecified => AttributeState::Unspecified,
-                    },
+            let assignments: Result<Vec<_>, _> = assignments
+                .map(|assignment| {
+                    assignment.map(|assignment| Assignment {
+                        name: assignment.name.as_str().to_owned(),
+                        state: match assignment.state.to_owned() {
+                            State::Set => AttributeState::Set,
+                            State::Unset => AttributeState::Unset,
+                            State::Value(value) => {
+                                AttributeState::Value(value.as_ref().as_bstr().to_vec())
+                            }
+                            State::Unspecified => AttributeState::Unspecified,
+                        },
+                    })
                 })
                 .collect();
+            let Ok(assignments) = assignments else {
+                continue;
+            };
             match kind {
                 // No file has the attributes of a folder.
                 Kind::Pattern(pattern) if pattern.mode.contains(Mode::MUST_BE_DIR) => {}

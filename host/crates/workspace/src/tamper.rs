@@ -438,12 +438,21 @@ pub(crate) fn read_index(git: BorrowedFd<'_>) -> Option<Index> {
     }
 }
 
-/// Returns true if the index keeps most of its entries in another file.
-pub(crate) fn has_split_index(git: BorrowedFd<'_>) -> bool {
-    match handles::read_at(git, "index", 2 << 30) {
-        Ok(Bytes::Whole(bytes, _)) => Index::is_split(&bytes),
-        _ => false,
+/// What keeps libgit2 from writing the index of a git directory, and the command that mends it.
+pub(crate) fn unwritable(git: BorrowedFd<'_>) -> Option<(&'static str, &'static str)> {
+    let Ok(Bytes::Whole(bytes, _)) = handles::read_at(git, "index", 2 << 30) else {
+        return None;
+    };
+    if Index::is_split(&bytes) {
+        return Some((
+            "a split index (core.splitIndex)",
+            "git update-index --no-split-index",
+        ));
     }
+    Index::parse(&bytes, 0)?.is_sparse().then_some((
+        "a sparse index (index.sparse)",
+        "git sparse-checkout reapply --no-sparse-index",
+    ))
 }
 
 fn parse_oid(text: &[u8]) -> Option<Oid> {

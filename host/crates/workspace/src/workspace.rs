@@ -188,6 +188,11 @@ impl Workspace {
         tamper::read_index(self.0.git_dir.handle.as_fd())
     }
 
+    /// What keeps `apply` from writing the index, and the command that mends it.
+    pub(crate) fn unwritable_index(&self) -> Option<(&'static str, &'static str)> {
+        tamper::unwritable(self.0.git_dir.handle.as_fd())
+    }
+
     pub(crate) fn handle(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.handle.as_fd()
     }

@@ -199,18 +199,14 @@ impl Jobs {
         if let Ok(id) = name.parse::<JobId>() {
             return Ok(id);
         }
-        let jobs = self.store.jobs(usize::MAX)?;
         if name == "last" {
-            return jobs
-                .first()
-                .map(|job| job.id.clone())
-                .ok_or(JobsError::None);
+            let newest = self.store.jobs(1)?.pop();
+            return newest.map(|job| job.id).ok_or(JobsError::None);
         }
-        let mut meant: Vec<JobId> = jobs
-            .into_iter()
-            .map(|job| job.id)
-            .filter(|id| !name.is_empty() && id.as_str().starts_with(name))
-            .collect();
+        let mut meant = match name {
+            "" => Vec::new(),
+            name => self.store.ids_beginning_with(name, usize::MAX)?,
+        };
         match (meant.pop(), meant.len()) {
             (Some(id), 0) => Ok(id),
             (Some(_), others) => Err(JobsError::Ambiguous {

@@ -275,13 +275,17 @@ fn delegation(
     surface: u64,
 ) -> Delegation {
     let mut total = Delegation::default();
+    let mut of_jobs: HashMap<&str, (u64, u64)> = HashMap::new();
+    for call in calls {
+        if let Some(job) = call.job.as_deref() {
+            let (count, bytes) = of_jobs.entry(job).or_default();
+            *count += 1;
+            *bytes += call.bytes();
+        }
+    }
     for job in over {
         let id = job.row.id.as_str();
-        let (mut count, mut bytes) = (0, 0);
-        for call in calls.iter().filter(|call| call.job.as_deref() == Some(id)) {
-            count += 1;
-            bytes += call.bytes();
-        }
+        let (count, bytes) = of_jobs.get(id).copied().unwrap_or_default();
         // Nobody's planner paid for a job that was started from a shell.
         if count == 0 {
             continue;

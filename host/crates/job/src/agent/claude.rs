@@ -29,6 +29,9 @@ const PROBE_LIMIT: Duration = Duration::from_secs(60);
 /// A Claude Code binary that was asked for its version and its options.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claude {
+    /// The name under which it is run: a launcher of many programs (mise, volta) goes by it.
+    program: PathBuf,
+    /// The file, links resolved.
     path: PathBuf,
     version: String,
     options: BTreeSet<String>,
@@ -37,6 +40,7 @@ pub struct Claude {
 /// What a probe found, good for exactly this file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Probe {
+    program: PathBuf,
     path: PathBuf,
     size: u64,
     modified_ns: u64,
@@ -83,19 +87,26 @@ impl Claude {
             .ok()
             .and_then(|text| serde_json::from_slice::<Vec<Probe>>(&text).ok());
         let mut known = known.unwrap_or_default();
+        let program = std::path::absolute(binary).map_err(|error| unusable(error.to_string()))?;
         let same = |probe: &&Probe| {
-            probe.path == path && probe.size == size && probe.modified_ns == modified_ns
+            probe.program == program
+                && probe.path == path
+                && probe.size == size
+                && probe.modified_ns == modified_ns
         };
         if let Some(probe) = known.iter().find(same) {
             let (version, options) = (probe.version.clone(), probe.options.clone());
             return Self {
+                program,
                 path,
                 version,
                 options,
             }
             .checked();
         }
-        let version = ask(&path, "--version", cache_dir).await.map_err(unusable)?;
+        let version = ask(&program, "--version", cache_dir)
+            .await
+            .map_err(|error| unusable(error.to_string()))?;
         let version = version
             .split_whitespace()
             .next()
@@ -104,15 +115,19 @@ impl Claude {
         if !version.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(unusable(format!("`--version` gives {version:?}")));
         }
-        let help = ask(&path, "--help", cache_dir).await.map_err(unusable)?;
+        let help = ask(&program, "--help", cache_dir)
+            .await
+            .map_err(|error| unusable(error.to_string()))?;
         let claude = Self {
+            program: program.clone(),
             path: path.clone(),
             version: version.clone(),
             options: options(&help),
         }
         .checked()?;
-        known.retain(|probe| probe.path != path && probe.path.is_file());
+        known.retain(|probe| probe.program != program && probe.path.is_file());
         known.push(Probe {
+            program,
             path,
             size,
             modified_ns,
@@ -142,6 +157,11 @@ impl Claude {
         })
     }
 
+    /// The name to run it by: the one that was found, which may be a link.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The binary, links resolved.
     pub fn path(&self) -> &Path {
         &self.path
@@ -157,7 +177,8 @@ impl Claude {
         self.options.contains(option)
     }
 
-    /// What a confined process must be able to read to run it: its folder, or its whole npm package.
+    /// What a confined process must be able to read to run it: the name, and its folder or its whole npm package. A folder
+    /// that holds the user's home is never among them.
     pub(super) fn read_paths(&self) -> Vec<PathBuf> {
         let scope = self
             .path
@@ -169,6 +190,7 @@ impl Claude {
             |folder: &Path| home.as_deref().is_some_and(|home| home.starts_with(folder));
         let folder = scope.or_else(|| self.path.parent().filter(|folder| !holds_home(folder)));
         vec![
+            self.program.clone(),
             folder
                 .filter(|folder| *folder != Path::new("/"))
                 .unwrap_or(&self.path)
@@ -229,10 +251,29 @@ fn options(help: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// Why a binary gave no answer.
+#[derive(Debug, thiserror::Error)]
+enum ProbeError {
+    #[error("{}: {source}", path.display())]
+    Home {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Process(#[from] process::ProcessError),
+    #[error("`{option}` ends with {exit}")]
+    Failed { option: String, exit: process::Exit },
+    #[error("no answer to `{option}` within {} s", PROBE_LIMIT.as_secs())]
+    Silent { option: String },
+}
+
 /// Runs the binary with one option, with nothing of the user's: it writes files into its HOME even then.
-async fn ask(binary: &Path, option: &str, cache_dir: &Path) -> Result<String, String> {
+async fn ask(binary: &Path, option: &str, cache_dir: &Path) -> Result<String, ProbeError> {
     let home = cache_dir.join("claude-probe-home");
-    std::fs::create_dir_all(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+    std::fs::create_dir_all(&home).map_err(|source| ProbeError::Home {
+        path: home.clone(),
+        source,
+    })?;
     let toolchains = process::toolchains(&home);
     let mut env = toolchains.env;
     env.extend([
@@ -252,8 +293,7 @@ async fn ask(binary: &Path, option: &str, cache_dir: &Path) -> Result<String, St
         stdin: Stdin::Null,
         confinement: Confinement::off(),
     })
-    .await
-    .map_err(|error| error.to_string())?;
+    .await?;
     let handle = task.handle();
     let mut text = Vec::new();
     let reading = async {
@@ -263,11 +303,13 @@ async fn ask(binary: &Path, option: &str, cache_dir: &Path) -> Result<String, St
     };
     match tokio::time::timeout(PROBE_LIMIT, reading).await {
         Ok(exit) if exit.success() => Ok(String::from_utf8_lossy(&text).into_owned()),
-        Ok(exit) => Err(format!("`{option}` ends with {exit}")),
-        Err(_) => Err(format!(
-            "no answer to `{option}` within {} s",
-            PROBE_LIMIT.as_secs()
-        )),
+        Ok(exit) => Err(ProbeError::Failed {
+            option: option.to_owned(),
+            exit,
+        }),
+        Err(_) => Err(ProbeError::Silent {
+            option: option.to_owned(),
+        }),
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use process::Line;
+use redact::text;
 
 /// The longest target or summary of an event, in bytes. More than a line of the log holds: what is written down is
 /// redacted before it is cut to a line, and half a secret is one that no rule knows.
@@ -518,33 +519,17 @@ fn summary(tool: &str, ok: bool, content: &Value, details: &Value) -> String {
     }
 }
 
-/// The text in one line without control characters, cut at `limit` bytes.
+/// The text in one line without control characters, at most `limit` bytes long.
 fn one_line(text: &str, limit: usize) -> String {
-    let mut line = String::new();
-    for word in text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-    {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-        if line.len() > limit {
-            break;
-        }
-    }
-    cut(&line, limit)
+    text::one_line(&text.replace(char::is_control, " "), limit)
 }
 
-fn cut(text: &str, limit: usize) -> String {
-    if text.len() <= limit {
-        return text.to_owned();
+/// The text, at most `limit` bytes of it; a cut is shown.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    match text::prefix(text, limit) {
+        whole if whole.len() == text.len() => whole.to_owned(),
+        cut => format!("{cut}..."),
     }
-    let end = (0..=limit)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0);
-    format!("{}…", text.get(..end).unwrap_or_default())
 }
 
 #[cfg(test)]

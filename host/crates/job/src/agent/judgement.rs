@@ -2,7 +2,8 @@
 //! do: an API error comes with subtype "success", an unknown slash command with exit code 0 and no turn.
 
 use super::Ending;
-use super::events::ResultEvent;
+use super::events::{ResultEvent, cut};
+use crate::end_cause::EndCause;
 use process::Exit;
 
 /// The longest message that is passed on.
@@ -11,7 +12,7 @@ const MESSAGE_LIMIT: usize = 600;
 pub(super) fn ending(exit: Exit, result: Option<&ResultEvent>, stderr: &str) -> Ending {
     let failed = |cause, message: String| Ending::Failed {
         cause,
-        message: shorten(&message),
+        message: cut(message.trim(), MESSAGE_LIMIT),
     };
     let Some(result) = result else {
         let said = if stderr.is_empty() {
@@ -20,13 +21,15 @@ pub(super) fn ending(exit: Exit, result: Option<&ResultEvent>, stderr: &str) -> 
             stderr.to_owned()
         };
         return match exit.code {
-            Some(1) if stderr.contains("No conversation found") => failed("session_lost", said),
+            Some(1) if stderr.contains("No conversation found") => {
+                failed(EndCause::SessionLost, said)
+            }
             Some(code) if code < 126 => failed(
-                "agent_start",
+                EndCause::AgentStart,
                 format!("Claude Code gave no result ({exit}): {said}"),
             ),
             _ => failed(
-                "agent_crash",
+                EndCause::AgentCrash,
                 format!("Claude Code ended by {exit} without a result: {said}"),
             ),
         };
@@ -37,26 +40,29 @@ pub(super) fn ending(exit: Exit, result: Option<&ResultEvent>, stderr: &str) -> 
     let said = result.complaint();
     if result.is_error || result.subtype.starts_with("error") {
         return if said.contains("No conversation found") {
-            failed("session_lost", said)
+            failed(EndCause::SessionLost, said)
         } else if result.terminal_reason.as_deref() == Some("prompt_too_long") {
-            failed("prompt_too_long", said)
+            failed(EndCause::PromptTooLong, said)
         } else if let Some(status) = result.api_error_status {
             failed(
-                "gateway_error",
+                EndCause::GatewayError,
                 format!("HTTP {status}: {}", words_of_the_gateway(&said, status)),
             )
         } else if said.contains("API Error") || said.contains("Unable to connect") {
-            failed("gateway_error", without_advice(&said).to_owned())
+            failed(EndCause::GatewayError, without_advice(&said).to_owned())
         } else {
-            failed("agent_error", said)
+            failed(EndCause::AgentError, said)
         };
     }
     if result.num_turns == 0 {
-        return failed("no_turn", format!("Claude Code made no request: {said}"));
+        return failed(
+            EndCause::NoTurn,
+            format!("Claude Code made no request: {said}"),
+        );
     }
     if !exit.success() {
         return failed(
-            "agent_crash",
+            EndCause::AgentCrash,
             format!("Claude Code gave a result, but ended with {exit}: {stderr}"),
         );
     }
@@ -75,19 +81,6 @@ fn words_of_the_gateway(said: &str, status: u16) -> &str {
     let words = words.strip_prefix("API Error: ").unwrap_or(words);
     let status = format!("{status} ");
     words.strip_prefix(status.as_str()).unwrap_or(words)
-}
-
-fn shorten(message: &str) -> String {
-    let mut text = message.trim().to_owned();
-    if text.len() > MESSAGE_LIMIT {
-        let end = (0..=MESSAGE_LIMIT)
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]
@@ -121,32 +114,32 @@ mod tests {
         };
         let done = r#"{"type":"result","subtype":"success","is_error":false,"api_error_status":null,"num_turns":5,"result":"All done.","permission_denials":[],"terminal_reason":"completed"}"#;
         assert_eq!(judged(0, done, ""), Ending::Success);
-        assert_eq!(cause(1, done, ""), "agent_crash");
+        assert_eq!(cause(1, done, ""), EndCause::AgentCrash);
         let api = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":500,"num_turns":1,"result":"API Error: 500 boom"}"#;
-        assert_eq!(cause(1, api, ""), "gateway_error");
-        assert_eq!(cause(0, api, ""), "gateway_error");
+        assert_eq!(cause(1, api, ""), EndCause::GatewayError);
+        assert_eq!(cause(0, api, ""), EndCause::GatewayError);
         let advised = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":502,"num_turns":1,"result":"API Error: 502 The gateway broke off. This is a server-side issue, usually temporary — try again in a moment. If it persists, check your inference gateway (127.0.0.1:45031)."}"#;
         let Ending::Failed { message, .. } = judged(1, advised, "") else {
             panic!("not failed")
         };
         assert_eq!(message, "HTTP 502: The gateway broke off.");
         let refused = r#"{"type":"result","subtype":"success","is_error":true,"num_turns":1,"result":"Unable to connect to API (ConnectionRefused)"}"#;
-        assert_eq!(cause(1, refused, ""), "gateway_error");
+        assert_eq!(cause(1, refused, ""), EndCause::GatewayError);
         let long = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":400,"num_turns":1,"result":"Prompt is too long","terminal_reason":"prompt_too_long"}"#;
-        assert_eq!(cause(1, long, ""), "prompt_too_long");
+        assert_eq!(cause(1, long, ""), EndCause::PromptTooLong);
         let slash = r#"{"type":"result","subtype":"success","is_error":false,"num_turns":0,"result":"Unknown command: /x"}"#;
-        assert_eq!(cause(0, slash, ""), "no_turn");
+        assert_eq!(cause(0, slash, ""), EndCause::NoTurn);
         let turns = r#"{"type":"result","subtype":"error_max_turns","is_error":true,"num_turns":3,"errors":["Reached maximum number of turns (2)"]}"#;
         assert_eq!(judged(1, turns, ""), Ending::MaxTurns);
         let interrupted = r#"{"type":"result","subtype":"error_during_execution","is_error":true,"num_turns":2,"errors":["aborted"]}"#;
-        assert_eq!(cause(1, interrupted, ""), "agent_error");
+        assert_eq!(cause(1, interrupted, ""), EndCause::AgentError);
         let lost = r#"{"type":"result","subtype":"error_during_execution","is_error":true,"num_turns":0,"errors":["No conversation found with session ID: 1"]}"#;
-        assert_eq!(cause(1, lost, ""), "session_lost");
+        assert_eq!(cause(1, lost, ""), EndCause::SessionLost);
         assert_eq!(
             cause(1, "", "error: unknown option '--bare'"),
-            "agent_start"
+            EndCause::AgentStart
         );
-        assert_eq!(cause(137, "", ""), "agent_crash");
+        assert_eq!(cause(137, "", ""), EndCause::AgentCrash);
         let killed = ending(
             Exit {
                 code: None,
@@ -159,7 +152,7 @@ mod tests {
             matches!(
                 killed,
                 Ending::Failed {
-                    cause: "agent_crash",
+                    cause: EndCause::AgentCrash,
                     ..
                 }
             ),

@@ -10,6 +10,7 @@ mod judgement;
 mod permissions;
 mod transcript;
 
+use crate::end_cause::EndCause;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -20,8 +21,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use process::{self, Command, Confinement, Exit, Level, Line, Lines, ProcessError, Running, Stdin};
+use crate::private_home;
+use process::{
+    self, Command, Confinement, Exit, Level, Line, Lines, ProcessError, Running, Stdin, Workload,
+};
 use settings::{PermissionMode, Profile, Secret};
+use workspace::GitIdentity;
 
 pub use claude::Claude;
 pub use events::{AgentEvent, Denial};
@@ -59,6 +64,8 @@ pub struct AgentRun {
     pub home: PathBuf,
     /// Whether the user's cargo packages are linked into HOME.
     pub cargo_packages: bool,
+    /// The name under which git commits there.
+    pub git_identity: GitIdentity,
     /// Its folder for temporary files. Made when missing.
     pub temp: PathBuf,
     /// A new session, or one that goes on.
@@ -83,7 +90,7 @@ pub struct AgentRun {
     pub confinement: Confinement,
     /// Further variables (WORKER_CHECK_ENV); stronger than those found on the machine, weaker than the adapter's.
     pub extra_env: Vec<(OsString, OsString)>,
-    /// No event of any kind for this long ends the pass.
+    /// No event of any kind, and no work of its commands, for this long ends the pass.
     pub stall: Duration,
     /// When the job's time is over.
     pub deadline: Option<Instant>,
@@ -182,9 +189,8 @@ pub enum Ending {
     Success,
     /// It failed by itself.
     Failed {
-        /// A stable word: `agent_start`, `agent_crash`, `gateway_error`, `prompt_too_long`, `session_lost`,
-        /// `no_turn`, `agent_error`.
-        cause: &'static str,
+        /// The cause.
+        cause: EndCause,
         /// What it said, in a sentence or two.
         message: String,
     },
@@ -242,10 +248,12 @@ pub async fn run(
     if run.permission_mode == PermissionMode::BypassPermissions && !run.allow_bypass {
         return Err(AgentError::BypassForbidden);
     }
-    for folder in [&run.home, &run.temp] {
-        make_private(folder)
-            .map_err(|error| AgentError::Setup(format!("{}: {error}", folder.display())))?;
-    }
+    let setup = |folder: &std::path::Path, error: std::io::Error| {
+        AgentError::Setup(format!("{}: {error}", folder.display()))
+    };
+    private_home::make_home(&run.home, &run.git_identity)
+        .map_err(|error| setup(&run.home, error))?;
+    private_home::make_private(&run.temp).map_err(|error| setup(&run.temp, error))?;
     let mut raw_log = RawLog::open(run.raw_log.as_deref()).await?;
     let (args, mut notes) = invocation::arguments(&run);
     notes.extend(run.allowed_tools.note.clone());
@@ -259,7 +267,7 @@ pub async fn run(
     confinement.write.push(run.home.clone());
     confinement.temp = Some(run.temp.clone());
     let task = process::spawn(Command {
-        program: run.claude.path().into(),
+        program: run.claude.program().into(),
         args,
         cwd: run.work_dir.clone(),
         env: invocation::environment(&run, &toolchains),
@@ -270,6 +278,7 @@ pub async fn run(
     run.activity.touch();
 
     let handle = task.handle();
+    let mut work = WorkWatch::of(task.pid(), run.stall);
     let Running { stdout, stderr, .. } = task;
     let stderr = tokio::spawn(tail(stderr));
     let mut lines = Lines::new(stdout, LINE_LIMIT);
@@ -310,6 +319,11 @@ pub async fn run(
                     watch.end(&handle, Stop::Stalled);
                 }
             }
+            () = tokio::time::sleep_until(work.next), if watch.stop.is_none() && closed.is_none() => {
+                if work.goes_on().await {
+                    run.activity.touch();
+                }
+            }
             () = at(overdue_at), if watch.stop.is_none() => watch.end(&handle, Stop::Lingering),
         }
     };
@@ -333,6 +347,47 @@ pub async fn run(
         session: run.session.id().to_owned(),
         notes,
     })
+}
+
+/// Looks whether the agent's commands work while nothing is heard of them: a cold build is silent for minutes.
+struct WorkWatch {
+    helper: u32,
+    /// None before the first look: what came before it is the start.
+    seen: Option<Workload>,
+    seen_at: Instant,
+    every: Duration,
+    next: Instant,
+}
+
+impl WorkWatch {
+    /// Four looks within the time after which an agent counts as stalled, so that work that has ended is not taken for
+    /// work that goes on much longer than that.
+    fn of(helper: u32, stall: Duration) -> Self {
+        let every = (stall / 4).clamp(Duration::from_millis(50), Duration::from_secs(15));
+        let now = Instant::now();
+        Self {
+            helper,
+            seen: None,
+            seen_at: now,
+            every,
+            next: now + every,
+        }
+    }
+
+    async fn goes_on(&mut self) -> bool {
+        let helper = self.helper;
+        let now = tokio::task::spawn_blocking(move || Workload::of(helper))
+            .await
+            .unwrap_or_default();
+        let elapsed = self.seen_at.elapsed();
+        let worked = match self.seen.replace(now.clone()) {
+            Some(before) => now.has_worked_since(&before, elapsed),
+            None => false,
+        };
+        self.seen_at = Instant::now();
+        self.next = self.seen_at + self.every;
+        worked
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -445,12 +500,4 @@ impl RawLog {
             self.left = 0;
         }
     }
-}
-
-fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }

@@ -97,6 +97,9 @@ mod tests {
             cwd: None,
             env: Default::default(),
             network: true,
+            retries: CommandCheck::RETRIES,
+            report: None,
+            fails_without_change: false,
             origin: Default::default(),
         })
     }

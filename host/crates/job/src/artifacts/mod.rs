@@ -188,7 +188,7 @@ impl Artifacts {
     }
 
     /// The whole of one, when it is there.
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
+    pub fn text(&self, name: &str) -> Option<String> {
         let bytes = fs::read(self.folder.join(file_name(name))).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -337,6 +337,14 @@ impl ArtifactWriter {
         }
         self.tail.push(rest);
         Ok(())
+    }
+
+    /// Notes bytes that the caller left out here: they count as left out of the middle.
+    pub fn leave_out(&mut self, bytes: u64) {
+        // Whatever stood in the tail came before them, so it lies in the middle too.
+        self.tail.dropped += bytes + self.tail.kept.len() as u64;
+        self.tail.kept.clear();
+        self.total += bytes;
     }
 
     /// Bytes pushed so far.

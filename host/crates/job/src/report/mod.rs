@@ -3,6 +3,7 @@
 //! Every byte here is paid for by the planner, in this call and in each later one that sends its context again. So a
 //! field is there only when it says something that no other says, and each part has a budget.
 
+use crate::end_cause::EndCause;
 use serde_json::{Map, Value, json};
 
 use crate::artifacts::{self, diff};
@@ -30,7 +31,9 @@ pub struct Ended<'a> {
     /// Its terminal state, as in `completed`.
     pub status: &'a str,
     /// What ended it, when that was no check: a stable name and one sentence.
-    pub error: Option<(&'a str, &'a str)>,
+    pub error: Option<(EndCause, &'a str)>,
+    /// What the reader must know first.
+    pub warning: Option<&'a str>,
     /// Paths relative to the working directory, escaped.
     pub changed_files: &'a [String],
     /// What the checks said; `None` when the job never came that far.
@@ -85,6 +88,9 @@ pub fn compose(ended: &Ended<'_>) -> Value {
 
 fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usize) -> Value {
     let mut reply = Map::new();
+    if let Some(warning) = ended.warning {
+        reply.insert("warning".into(), text::one_line(warning, 120).into());
+    }
     reply.insert("job_id".into(), ended.job_id.into());
     reply.insert("job_status".into(), ended.status.into());
     if let Some((cause, message)) = ended.error {
@@ -149,9 +155,9 @@ fn told(ended: &Ended<'_>, same: impl Fn(&Cause) -> bool) -> bool {
 }
 
 /// Passing lines stay bare; where something fails, the failing lines come first, so that no cap hides them.
-fn check_lines(verdicts: &Verdicts, passing: bool, error: Option<(&str, &str)>) -> Vec<String> {
+fn check_lines(verdicts: &Verdicts, passing: bool, error: Option<(EndCause, &str)>) -> Vec<String> {
     // What ended the agent is what ended the job, and stands there in full.
-    let is_the_error = |check: &CheckVerdict| matches!((&check.cause, error), (Some(Cause::Agent { cause, .. }), Some((told, _))) if cause == told);
+    let is_the_error = |check: &CheckVerdict| matches!((&check.cause, error), (Some(Cause::Agent { cause, .. }), Some((told, _))) if *cause == told);
     let line = |check: &CheckVerdict| {
         let line = if is_the_error(check) {
             check.bare_line()

@@ -95,7 +95,7 @@ fn a_job_that_a_fault_ended_names_it() {
         job_id: JOB,
         status: "failed",
         error: Some((
-            "gateway_auth",
+            EndCause::GatewayAuth,
             "the gateway answered 401: wrong key; check ONEAPI_API_KEY",
         )),
         ..Ended::default()
@@ -118,7 +118,7 @@ fn a_failing_result_says_each_thing_once() {
             of(
                 "agent",
                 Cause::Agent {
-                    cause: "gateway_error".into(),
+                    cause: EndCause::GatewayError,
                     message: words.into(),
                 },
             ),
@@ -134,7 +134,7 @@ fn a_failing_result_says_each_thing_once() {
     let reply = compose(&Ended {
         job_id: JOB,
         status: "failed",
-        error: Some(("gateway_error", words)),
+        error: Some((EndCause::GatewayError, words)),
         verdicts: Some(&verdicts),
         agent_report: Some("I will look at the code."),
         denials: 1,
@@ -199,7 +199,8 @@ fn no_reply_is_ever_too_long() {
     let reply = compose(&Ended {
         job_id: JOB,
         status: "failed",
-        error: Some(("agent_error", &nasty)),
+        error: Some((EndCause::AgentError, &nasty)),
+        warning: Some(&nasty),
         changed_files: &changed,
         verdicts: Some(&verdicts),
         diff: Some(Diff {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::equipment::Equipment;
+use super::resources::JobResources;
 use crate::id::JobId;
 use crate::launch::Outcome;
 use crate::refusal::Refusal;
@@ -39,8 +39,8 @@ fn bring(
         )
     })?;
     let source = [tree.record().source.clone()];
-    let equipment = Equipment::load(settings, &source).map_err(Refusal::internal)?;
-    mask.set(equipment.redactor.clone());
+    let resources = JobResources::load(settings, &source).map_err(Refusal::internal)?;
+    mask.set(resources.redactor.clone());
     // What went on from this job holds its changes too; brought one after the other they would be in each other's way.
     let later = store
         .lodgers(job.home())?
@@ -57,7 +57,7 @@ fn bring(
     }
     let applied = tree
         .apply(how)
-        .map_err(|fault| Refusal::new("apply", equipment.redactor.text(&fault.to_string())))?;
+        .map_err(|fault| Refusal::new("apply", resources.redactor.text(&fault.to_string())))?;
     if let Err(fault) = tree.record_applied(how) {
         tracing::warn!(%fault, "the job will still count as not applied");
     }
@@ -66,7 +66,11 @@ fn bring(
     let names = |files: &[workspace::FilePath]| -> Vec<String> {
         files.iter().map(ToString::to_string).collect()
     };
-    let not_carried = applied.not_carried.iter().map(ToString::to_string).collect();
+    let not_carried = applied
+        .not_carried
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     for (name, list) in [
         ("converted", names(&applied.converted)),
         ("merged", names(&applied.merged)),
@@ -81,5 +85,5 @@ fn bring(
             fields.insert(name.to_owned(), value.into());
         }
     }
-    Ok(equipment.redactor.json(reply).into_value())
+    Ok(resources.redactor.json(reply).into_value())
 }

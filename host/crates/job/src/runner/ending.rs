@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::stop::Cause;
-use super::work::{Cut, Findings, Job};
+use super::running_job::{EarlyExit, Findings, Job};
+use super::stop::StopCause;
 use crate::agent::Ending;
 use crate::artifacts::{self, Artifacts};
+use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::report::{self, Ended};
 use crate::state::State;
@@ -23,14 +24,17 @@ use workspace::Selection;
 const END_ATTEMPTS: u32 = 60;
 const END_RETRY: Duration = Duration::from_secs(1);
 
-/// What ended a job, when that was no check: a stable name, and one sentence.
-type Fault = Option<(String, String)>;
+/// The first line of a result whose checks would have passed without the job.
+const UNPROVEN: &str = "nothing here shows that the task was done";
+
+/// What ended a job, when that was no check: the cause, and one sentence.
+type Fault = Option<(EndCause, String)>;
 
 /// Writes the end of a job down. From then on it is over.
-pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
+pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
     let (state, fault) = judge(&job, came_to);
     let fault = blame_full_disk(&job, state, fault);
-    let redactor = job.equipment.redactor.clone();
+    let redactor = job.resources.redactor.clone();
     let folder = job.folder();
     let artifacts = Artifacts::in_job(&folder);
     let findings = &job.findings;
@@ -65,7 +69,7 @@ pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
         status: state.as_str(),
         error: fault
             .as_ref()
-            .map(|(cause, message)| (cause.as_str(), message.as_str())),
+            .map(|(cause, message)| (*cause, message.as_str())),
         changed_files: &changed_files,
         verdicts: findings.verdicts.as_ref(),
         diff: diff
@@ -73,6 +77,7 @@ pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
             .filter(|_| job.spec.include_diff)
             .map(|text| report::Diff { text, max_bytes }),
         agent_report: words.as_deref(),
+        warning: findings.unproven.then_some(UNPROVEN),
         denials: findings
             .agent
             .as_ref()
@@ -108,7 +113,7 @@ pub(super) async fn finish(job: Job, came_to: Result<(), Cut>) {
 /// Keeps which plugins had a part in the job: checks, redactors, summarizers and the dialect, each with its version and the
 /// digest of its component.
 fn keep_plugins(job: &Job, redactor: &Redactor, artifacts: &Artifacts) {
-    let used = job.equipment.plugins.used();
+    let used = job.resources.plugins.used();
     let used = used.iter().map(|plugin| {
         json!({
             "name": plugin.name,
@@ -145,14 +150,14 @@ async fn record_end(job: &Job, state: State, result: &RedactedJson) {
 }
 
 /// The end of a job that could not even begin.
-pub(super) fn without_equipment(store: &Store, id: &JobId, fault: &str) {
+pub(super) fn without_resources(store: &Store, id: &JobId, fault: &dyn std::fmt::Display) {
     let result = RedactedJson::from_record(json!({
         "job_id": id,
         "job_status": State::Failed,
         "changed_files": [],
         "checks": [],
         "diff": "",
-        "error": { "cause": "host", "message": fault },
+        "error": { "cause": EndCause::Host, "message": fault.to_string() },
     }));
     if let Err(fault) = store.finish(id, State::Failed, &result) {
         tracing::error!(%fault, "the job's end could not be recorded");
@@ -168,29 +173,29 @@ fn blame_full_disk(job: &Job, state: State, fault: Fault) -> Fault {
     let message = format!(
         "the disk of the state folder is full; `mcp-codex-worker gc` makes room, or WORKER_STATE_DIR names another place{first}"
     );
-    Some(("storage".to_owned(), message))
+    Some((EndCause::Storage, message))
 }
 
-fn judge(job: &Job, came_to: Result<(), Cut>) -> (State, Fault) {
-    let fault = |cause: &str, message: String| Some((cause.to_owned(), message));
+fn judge(job: &Job, came_to: Result<(), EarlyExit>) -> (State, Fault) {
+    let fault = |cause: EndCause, message: String| Some((cause, message));
     match came_to {
         Ok(()) if job.findings.verdicts.as_ref().is_some_and(Verdicts::passed) => {
             (State::Completed, None)
         }
         Ok(()) => (State::Failed, agent_fault(&job.findings)),
-        Err(Cut::Stalled(step)) => {
+        Err(EarlyExit::Stalled(step)) => {
             let silent = job.settings.stall_ms / 1_000;
             (
                 State::TimedOut,
                 fault(
-                    "stalled",
+                    EndCause::Stalled,
                     format!("no sign of life for {silent} s (WORKER_STALL_MS); last step: {step}"),
                 ),
             )
         }
-        Err(Cut::Fault(cause, message)) => (State::Failed, fault(cause, message)),
-        Err(Cut::Stopped) => match job.stop.cause() {
-            Some(Cause::TimedOut) => {
+        Err(EarlyExit::Fault(cause, message)) => (State::Failed, fault(cause, message)),
+        Err(EarlyExit::Stopped) => match job.stop.cause() {
+            Some(StopCause::TimedOut) => {
                 let step = match job.findings.agent.as_ref().map(|agent| &agent.ending) {
                     Some(Ending::TimedOut { last_step }) => format!("; last step: {last_step}"),
                     _ => String::new(),
@@ -198,7 +203,7 @@ fn judge(job: &Job, came_to: Result<(), Cut>) -> (State, Fault) {
                 (
                     State::TimedOut,
                     fault(
-                        "job_timeout",
+                        EndCause::JobTimeout,
                         format!(
                             "the job's {} s are over (timeout_ms){step}",
                             job.spec.timeout_ms.div_ceil(1_000)
@@ -206,15 +211,17 @@ fn judge(job: &Job, came_to: Result<(), Cut>) -> (State, Fault) {
                     ),
                 )
             }
-            Some(Cause::Gateway(cause, message)) => (State::Failed, fault(cause, message.clone())),
-            Some(Cause::Deserted) => (
+            Some(StopCause::Gateway(cause, message)) => {
+                (State::Failed, fault(*cause, message.clone()))
+            }
+            Some(StopCause::Deserted) => (
                 State::Cancelled,
                 fault(
-                    "run_gone",
+                    EndCause::RunGone,
                     "the `run` that waited for this job was killed".to_owned(),
                 ),
             ),
-            Some(Cause::Cancelled) | None => (State::Cancelled, None),
+            Some(StopCause::Cancelled) | None => (State::Cancelled, None),
         },
     }
 }
@@ -236,7 +243,7 @@ fn is_worth_telling(reason: revise::Reason, findings: &Findings) -> bool {
 /// A failed agent is the cause before any check that failed because of it.
 fn agent_fault(findings: &Findings) -> Fault {
     match findings.agent.as_ref().map(|agent| &agent.ending) {
-        Some(Ending::Failed { cause, message }) => Some(((*cause).to_owned(), message.clone())),
+        Some(Ending::Failed { cause, message }) => Some((*cause, message.clone())),
         _ => None,
     }
 }

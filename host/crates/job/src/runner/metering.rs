@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 use super::journal::Journal;
-use super::stop::{Cause, Stop};
+use super::stop::{Stop, StopCause};
 use crate::agent::Activity;
 use crate::id::JobId;
 use crate::store::Store;
@@ -93,7 +93,7 @@ impl Metering {
                 if cause == FatalCause::Budget {
                     let _ = self.budget.set(message.clone());
                 }
-                self.stop.now(Cause::Gateway(cause.as_str(), message));
+                self.stop.now(StopCause::Gateway(cause.into(), message));
             }
             // Each record went to the sink.
             GatewayEvent::Request(_) => {}

@@ -4,8 +4,8 @@
 //! depends on nobody: the front may come and go.
 
 mod apply;
+mod before;
 mod ending;
-mod equipment;
 mod hangup;
 mod journal;
 mod log;
@@ -14,9 +14,10 @@ mod metering;
 mod pipeline;
 mod question;
 mod reading;
+mod resources;
+mod running_job;
 mod site;
 mod stop;
-mod work;
 
 pub(super) use site::Continuation;
 
@@ -30,7 +31,7 @@ use tracing::Span;
 
 use super::id::JobId;
 use super::launch::{Assignment, Outcome, Ready};
-use super::lock::Hold;
+use super::lock::LockGuard;
 use super::spec::JobSpec;
 use super::store::Store;
 use redact::LogMask;
@@ -135,7 +136,7 @@ fn accept(
     channel: &mut UnixStream,
 ) -> Result<Option<Store>, BeginError> {
     process::adopt_strays();
-    if let Some(refusal) = equipment::refusal(settings, spec) {
+    if let Some(refusal) = resources::refusal(settings, spec) {
         let refused = Ready {
             error: Some(refusal),
         };
@@ -162,14 +163,14 @@ fn tell(channel: &mut UnixStream, ready: &Ready) {
 /// What a runner inherits: the locked handle as standard output, the front's socket as standard input.
 struct Inherited {
     channel: UnixStream,
-    hold: Hold,
+    hold: LockGuard,
 }
 
 impl Inherited {
     /// Takes both away from their standard places, so that no child and no stray print gets at them.
     fn take() -> io::Result<Self> {
         let channel = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let hold = Hold::inherited(File::from(io::stdout().as_fd().try_clone_to_owned()?));
+        let hold = LockGuard::inherited(File::from(io::stdout().as_fd().try_clone_to_owned()?));
         rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
         rustix::stdio::dup2_stdout(io::stderr())?;
         Ok(Self { channel, hold })

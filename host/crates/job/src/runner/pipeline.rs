@@ -1,6 +1,6 @@
 //! One job, step by step: its turn, the base, the agent, what it changed, whether that holds, and again where it does not.
 //!
-//! A step either hands on to the next one or cuts the job short ([`Cut`]); what was found out until then is kept
+//! A step either hands on to the next one or cuts the job short ([`EarlyExit`]); what was found out until then is kept
 //! ([`Findings`]), so that a job that was cut short still tells what it did.
 
 use std::ffi::OsString;
@@ -13,19 +13,21 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::equipment::{Equipment, LOOPBACK};
+use super::before::BeforeRuns;
 use super::hangup::hung_up;
 use super::journal::Journal;
 use super::metering::Metering;
+use super::resources::{JobResources, LOOPBACK};
+use super::running_job::{EarlyExit, Findings, Job};
 use super::site::Site;
-use super::stop::{Cause, Stop};
-use super::work::{Cut, Findings, Job};
+use super::stop::{Stop, StopCause};
 use super::{ending, log};
 use crate::agent::{self, AgentOutcome, AgentRun, Claude, Ending, Session};
 use crate::artifacts::Artifacts;
 use crate::checks::{CheckSpec, OnViolation};
+use crate::end_cause::EndCause;
 use crate::id::JobId;
-use crate::lock::Hold;
+use crate::lock::LockGuard;
 use crate::slots::{self, Turn};
 use crate::spec::JobSpec;
 use crate::state::State;
@@ -34,11 +36,11 @@ use crate::verify::{self, Verdicts, revise};
 use gateway::{self, Adapter};
 use redact::LogMask;
 use settings::{SandboxMode, Settings};
-use workspace::{Base, ChangedFile, FilePath, Limits};
+use workspace::{Base, ChangedFile, FilePath, GitIdentity, Limits};
 
 /// What the agent's passes run with, the same for all of them.
 #[derive(Clone, Copy)]
-struct Surroundings<'a> {
+struct PassContext<'a> {
     claude: &'a Claude,
     site: &'a Site,
     adapter: &'a Adapter,
@@ -66,30 +68,29 @@ pub(super) async fn run(
     if let Some(front) = front {
         stop.with(hung_up(front));
     }
-    let for_equipment = Arc::clone(&settings);
+    let for_resources = Arc::clone(&settings);
     let dirs = spec.allowed_dirs.clone();
-    let loaded = tokio::task::spawn_blocking(move || Equipment::load(for_equipment, &dirs)).await;
-    let equipment = match loaded
-        .map_err(|fault| fault.to_string())
-        .and_then(|loaded| loaded)
-    {
-        Ok(equipment) => equipment,
-        Err(fault) => return ending::without_equipment(&store, &id, &fault),
+    let loaded =
+        tokio::task::spawn_blocking(move || JobResources::load(for_resources, &dirs)).await;
+    let resources = match loaded {
+        Ok(Ok(resources)) => resources,
+        Ok(Err(fault)) => return ending::without_resources(&store, &id, &fault),
+        Err(fault) => return ending::without_resources(&store, &id, &fault),
     };
-    mask.set(equipment.redactor.clone());
+    mask.set(resources.redactor.clone());
     // While the agent works there is time to compile them.
     let asked = spec.checks.iter().filter_map(|check| match check {
         CheckSpec::Plugin(check) => Some(&check.plugin),
         CheckSpec::Command(_) => None,
     });
-    let standing = equipment.plugins.standing_checks();
+    let standing = resources.plugins.standing_checks();
     let checks = asked.chain(standing).cloned().collect();
-    equipment.plugins.make_ready(checks);
-    let journal = Journal::begin(store, id, equipment.redactor.clone(), State::Queued);
+    resources.plugins.make_ready(checks);
+    let journal = Journal::begin(store, id, resources.redactor.clone(), State::Queued);
     let mut job = Job {
         settings,
         spec,
-        equipment,
+        resources,
         journal: Arc::new(Mutex::new(journal)),
         stop,
         findings: Findings::default(),
@@ -121,7 +122,7 @@ fn git_trusts(top: &Path) -> [(OsString, OsString); 3] {
 
 impl Job {
     /// The steps, in order. `Ok` is a verdict.
-    async fn work(&mut self) -> Result<(), Cut> {
+    async fn work(&mut self) -> Result<(), EarlyExit> {
         self.record_spec();
         let _slot = self.wait_for_turn().await?;
         let limit = Duration::from_millis(self.spec.timeout_ms);
@@ -136,14 +137,18 @@ impl Job {
         };
         let metering = Metering::begin(&self.settings, &self.journal, &self.stop);
         let adapter = self.start_adapter(&metering).await?;
-        let around = Surroundings {
+        let around = PassContext {
             claude: &claude,
             site: &site,
             adapter: &adapter,
             metering: &metering,
             files_confined: self.files_confined().await,
         };
-        let came_to = self.passes(&around, &mut base).await;
+        let mut before = self.begin_before(&site, &base).await;
+        let came_to = self.passes(&around, &mut base, &mut before).await;
+        if let Some(before) = before {
+            before.end().await;
+        }
         if let Some(changes) = &self.findings.changes {
             let sealed = tokio::task::block_in_place(|| {
                 site.seal(&base, changes, &subject(&self.spec.prompt))
@@ -162,7 +167,7 @@ impl Job {
         let summary = json!({
             "prompt": prompt,
             "allowed_dirs": spec.allowed_dirs,
-            "model": self.equipment.model(spec),
+            "model": self.resources.model(spec),
             "permission_mode": spec.permission_mode,
             "scope": spec.scoped_patch.as_ref().map(|scope| &scope.paths),
             "checks": checks,
@@ -171,7 +176,7 @@ impl Job {
             "plugins": self.operators_plugins(),
         });
         let mut journal = self.journal();
-        for listed in self.equipment.plugins.list() {
+        for listed in self.resources.plugins.list() {
             if listed.enabled && !listed.grants.is_empty() {
                 let grants = listed.grants.join(", ");
                 journal.line(&format!("plugin {} was granted {grants}", listed.name));
@@ -185,7 +190,7 @@ impl Job {
 
     /// The operator's plugins that this job may meet: which component, and what it may do.
     fn operators_plugins(&self) -> Vec<serde_json::Value> {
-        let listed = self.equipment.plugins.list().into_iter();
+        let listed = self.resources.plugins.list().into_iter();
         let own = listed.filter(|listed| listed.enabled && !listed.bundled);
         own.map(|listed| {
             json!({ "name": listed.name, "sha256": listed.sha256, "grants": listed.grants })
@@ -193,37 +198,37 @@ impl Job {
         .collect()
     }
 
-    async fn wait_for_turn(&mut self) -> Result<Hold, Cut> {
+    async fn wait_for_turn(&mut self) -> Result<LockGuard, EarlyExit> {
         // A store of its own: waiting must not hold the journal.
-        let store =
-            Store::open(&self.settings.state_dir).map_err(|fault| Cut::fault("store")(&fault))?;
+        let store = Store::open(&self.settings.state_dir)
+            .map_err(|fault| EarlyExit::fault(EndCause::Store)(&fault))?;
         let id = self.journal().id().clone();
         let turn = slots::wait_for_turn(&store, &id, self.settings.max_running_jobs);
         let turn = self
             .unless_stopped(turn)
             .await?
-            .map_err(|fault| Cut::fault("store")(&fault))?;
+            .map_err(|fault| EarlyExit::fault(EndCause::Store)(&fault))?;
         match turn {
             Turn::Slot(slot) => {
                 self.journal().entered(State::Preparing);
                 Ok(slot)
             }
             Turn::Gone => {
-                self.stop.now(Cause::Cancelled);
-                Err(Cut::Stopped)
+                self.stop.now(StopCause::Cancelled);
+                Err(EarlyExit::Stopped)
             }
         }
     }
 
-    async fn find_claude(&mut self) -> Result<Claude, Cut> {
+    async fn find_claude(&mut self) -> Result<Claude, EarlyExit> {
         let settings = Arc::clone(&self.settings);
         let located = self
             .unless_stopped(async move { Claude::locate(&settings).await })
             .await?;
-        located.map_err(|fault| Cut::fault("agent_missing")(&fault))
+        located.map_err(|fault| EarlyExit::fault(EndCause::AgentMissing)(&fault))
     }
 
-    async fn capture_base(&mut self, site: &Site) -> Result<Base, Cut> {
+    async fn capture_base(&mut self, site: &Site) -> Result<Base, EarlyExit> {
         let (workspace, earlier) = (site.workspace().clone(), site.earlier());
         self.journal().line("recording the tree as it is");
         let storage = self.folder().join("base");
@@ -236,7 +241,7 @@ impl Job {
                 }
             })
             .await?;
-        let base = captured.map_err(|fault| Cut::fault("workspace")(&fault))?;
+        let base = captured.map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         if base.unread() > 0 {
             let note = format!(
                 "{} large files are watched by their stamps only",
@@ -247,15 +252,16 @@ impl Job {
         Ok(base)
     }
 
-    async fn start_adapter(&self, metering: &Metering) -> Result<Adapter, Cut> {
-        let config = self.equipment.adapter("job", metering.sink());
-        let mut config = config.map_err(|refusal| Cut::fault("settings")(&refusal))?;
-        config.models.main = Some(self.equipment.model(&self.spec));
+    async fn start_adapter(&self, metering: &Metering) -> Result<Adapter, EarlyExit> {
+        let config = self.resources.adapter("job", metering.sink());
+        let mut config =
+            config.map_err(|refusal| EarlyExit::fault(EndCause::Settings)(&refusal))?;
+        config.models.main = Some(self.resources.model(&self.spec));
         config.job = Some(self.journal().id().to_string());
         config.budget = self.caps();
         let adapter = Adapter::bind(LOOPBACK, config)
             .await
-            .map_err(|fault| Cut::fault("adapter")(&fault))?;
+            .map_err(|fault| EarlyExit::fault(EndCause::Adapter)(&fault))?;
         metering.follow(adapter.events());
         Ok(adapter)
     }
@@ -271,17 +277,22 @@ impl Job {
     }
 
     /// Passes of the agent until the verdict stands.
-    async fn passes(&mut self, around: &Surroundings<'_>, base: &mut Base) -> Result<(), Cut> {
-        let Surroundings {
+    async fn passes(
+        &mut self,
+        around: &PassContext<'_>,
+        base: &mut Base,
+        before: &mut Option<BeforeRuns>,
+    ) -> Result<(), EarlyExit> {
+        let PassContext {
             site,
             adapter,
             metering,
             ..
         } = *around;
         let mut session = site.session.clone();
-        site.record_continuation(&self.folder(), session.id(), &self.equipment.redactor);
+        site.record_continuation(&self.folder(), session.id(), &self.resources.redactor);
         let mut prompt = self.spec.prompt.clone();
-        let mut model = self.equipment.model(&self.spec);
+        let mut model = self.resources.model(&self.spec);
         loop {
             let number = u32::try_from(self.findings.passes.len() + 1).unwrap_or(u32::MAX);
             let state = if number == 1 {
@@ -302,19 +313,28 @@ impl Job {
             self.findings.level = Some(outcome.level.clone());
             self.findings.agent = Some(outcome);
             match ending {
-                Ending::Cancelled | Ending::TimedOut { .. } => return Err(Cut::Stopped),
-                Ending::Stalled { last_step } => return Err(Cut::Stalled(last_step)),
+                Ending::Cancelled | Ending::TimedOut { .. } => return Err(EarlyExit::Stopped),
+                Ending::Stalled { last_step } => return Err(EarlyExit::Stalled(last_step)),
                 Ending::Success | Ending::MaxTurns | Ending::Failed { .. } => {}
             }
             if self.stop.cause().is_some() {
-                return Err(Cut::Stopped);
+                return Err(EarlyExit::Stopped);
             }
 
             self.advance(State::Verifying)?;
-            let verdicts = self.verify(site, base, number, metering).await;
+            let verify::Verification {
+                mut verdicts,
+                stands,
+                notes,
+            } = self.verify(site, base, number, metering).await;
+            if let Some(stands) = stands {
+                self.findings.changes = Some(stands);
+            }
+            self.findings.notes.extend(notes);
+            self.compare_with_before(&mut verdicts, before).await;
             if self.stop.cause().is_some() {
                 self.findings.verdicts = Some(verdicts);
-                return Err(Cut::Stopped);
+                return Err(EarlyExit::Stopped);
             }
             self.record_pass(
                 number,
@@ -354,6 +374,32 @@ impl Job {
         }
     }
 
+    /// Says in the lines of the checks what they said before the agent began.
+    async fn compare_with_before(
+        &mut self,
+        verdicts: &mut Verdicts,
+        before: &mut Option<BeforeRuns>,
+    ) {
+        let Some(changes) = self.findings.changes.clone() else {
+            return;
+        };
+        let mut found = verify::Before::new();
+        if let Some(before) = before {
+            let took = verdicts.checks.iter().map(|check| check.duration_ms).sum();
+            found = before.within(Duration::from_millis(took)).await;
+            before
+                .with_tests(&self.spec.checks, &changes, &mut found)
+                .await;
+        }
+        self.findings.unproven = verify::compare(
+            verdicts,
+            &self.spec.checks,
+            &found,
+            &changes,
+            &self.resources.redactor,
+        );
+    }
+
     /// Which commands the agent may run depends on whether the kernel holds it, so that is found out before it starts.
     async fn files_confined(&self) -> bool {
         self.settings.sandbox != SandboxMode::Off && process::probe().await.level.files_confined
@@ -361,12 +407,12 @@ impl Job {
 
     async fn agent_run(
         &self,
-        around: &Surroundings<'_>,
+        around: &PassContext<'_>,
         base: &Base,
         session: Session,
         prompt: String,
     ) -> AgentRun {
-        let Surroundings {
+        let PassContext {
             claude,
             site,
             adapter,
@@ -384,10 +430,11 @@ impl Job {
             additional_dirs: workspace.additional_dirs().to_vec(),
             home: site.home.clone(),
             cargo_packages: self.uses_cargo(base),
+            git_identity: GitIdentity::of(workspace),
             temp: self.folder().join("tmp"),
             session,
             adapter_url: adapter.url(),
-            adapter_token: self.equipment.token.clone(),
+            adapter_token: self.resources.token.clone(),
             model_name: self.settings.claude_code_model.clone(),
             permission_mode: self.spec.permission_mode,
             allowed_tools: agent::allowed_tools(
@@ -399,7 +446,7 @@ impl Job {
             // The adapter holds the job to its cap, over all passes.
             max_turns: None,
             max_output: adapter.reply_limit(),
-            confinement: site.confinement(self),
+            confinement: site.confinement_of_agent(&self.settings, base),
             extra_env: self.extra_env(site),
             stall: Duration::from_millis(self.settings.stall_ms),
             deadline: self.deadline,
@@ -411,7 +458,7 @@ impl Job {
 
     /// Further variables of agent and checks: WORKER_CHECK_ENV, and the ports that are this job's.
     fn extra_env(&self, site: &Site) -> Vec<(OsString, OsString)> {
-        let mut variables = self.equipment.check_env();
+        let mut variables = self.resources.check_env();
         if let Some(port) = site.port_base() {
             variables.push(("WORKER_PORT_BASE".into(), port.to_string().into()));
         }
@@ -431,25 +478,26 @@ impl Job {
         (!texts.is_empty()).then(|| texts.join("\n"))
     }
 
-    async fn run_agent(&mut self, run: AgentRun) -> Result<AgentOutcome, Cut> {
+    async fn run_agent(&mut self, run: AgentRun) -> Result<AgentOutcome, EarlyExit> {
         let journal = Arc::clone(&self.journal);
         let mut watch = log::AgentLog::new(journal);
         let outcome = agent::run(run, |event| watch.tell(&event)).await;
-        outcome.map_err(|fault| Cut::fault("agent_start")(&fault))
+        outcome.map_err(|fault| EarlyExit::fault(EndCause::AgentStart)(&fault))
     }
 
     /// Changes are taken before any check runs: what checks write is never the agent's.
-    async fn take_changes(&mut self, base: &mut Base) -> Result<(), Cut> {
+    async fn take_changes(&mut self, base: &mut Base) -> Result<(), EarlyExit> {
         // Also after a cancel: what the job did so far is part of its evidence.
         let changes = tokio::task::block_in_place(|| base.changes());
-        self.findings.changes = Some(Arc::new(
-            changes.map_err(|fault| Cut::fault("workspace")(&fault))?,
-        ));
+        self.findings.changes =
+            Some(Arc::new(changes.map_err(|fault| {
+                EarlyExit::fault(EndCause::Workspace)(&fault)
+            })?));
         Ok(())
     }
 
     /// Whether somebody may want cargo's packages: there is a project of cargo's, or the agent began one.
-    fn uses_cargo(&self, base: &Base) -> bool {
+    pub(super) fn uses_cargo(&self, base: &Base) -> bool {
         const MANIFEST: &str = "Cargo.toml";
         let changes = self.findings.changes.iter();
         let mut changed = changes.flat_map(|changes| &changes.files);
@@ -457,9 +505,15 @@ impl Job {
             || changed.any(|file| file.top_path.as_path().ends_with(MANIFEST))
     }
 
-    async fn verify(&self, site: &Site, base: &Base, pass: u32, metering: &Metering) -> Verdicts {
+    async fn verify(
+        &self,
+        site: &Site,
+        base: &Base,
+        pass: u32,
+        metering: &Metering,
+    ) -> verify::Verification {
         let Some(changes) = &self.findings.changes else {
-            return Verdicts::default();
+            return verify::Verification::default();
         };
         let workspace = site.workspace();
         let agent = self.findings.agent.as_ref();
@@ -469,15 +523,17 @@ impl Job {
             expect_changes: self.spec.expect_changes,
             isolated: site.is_isolated(),
             pass,
+            base,
             place: verify::Place {
                 root: workspace.root().clone(),
                 work_dir: workspace.work_dir().to_owned(),
                 top: workspace.top().to_owned(),
                 home: self.folder().join("check-home"),
                 cargo_packages: self.uses_cargo(base),
+                git_identity: GitIdentity::of(workspace),
                 temp: self.folder().join("check-tmp"),
                 extra_env: self.extra_env(site),
-                confinement: site.confinement(self),
+                confinement: site.confinement_of_checks(&self.settings),
             },
             deadline: self.deadline.unwrap_or_else(Instant::now),
             stop: self.stop.token().clone(),
@@ -508,8 +564,8 @@ impl Job {
         verify::run(
             &plan,
             &evidence,
-            &self.equipment.plugins,
-            &self.equipment.redactor,
+            &self.resources.plugins,
+            &self.resources.redactor,
             &artifacts,
             tell,
         )
@@ -517,7 +573,7 @@ impl Job {
     }
 
     /// Puts the files back that were changed outside the scope, where the job asked for it.
-    fn put_back(&mut self, base: &Base) -> Result<(), Cut> {
+    fn put_back(&mut self, base: &Base) -> Result<(), EarlyExit> {
         let wanted = self
             .spec
             .scoped_patch
@@ -545,7 +601,7 @@ impl Job {
             return Ok(());
         }
         let reverted = tokio::task::block_in_place(|| base.revert(files))
-            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         let names = |files: &[FilePath]| {
             files
                 .iter()
@@ -566,12 +622,12 @@ impl Job {
         Ok(())
     }
 
-    async fn settle(&mut self, base: &mut Base) -> Result<(), Cut> {
+    async fn settle(&mut self, base: &mut Base) -> Result<(), EarlyExit> {
         let Some(changes) = &self.findings.changes else {
             return Ok(());
         };
         tokio::task::block_in_place(|| base.settle(changes))
-            .map_err(|fault| Cut::fault("workspace")(&fault))
+            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))
     }
 
     fn record_pass(
@@ -617,9 +673,9 @@ impl Job {
 /// How the agent's pass ended, for the checks: what the host saw, not what it said.
 fn agent_evidence(agent: &AgentOutcome) -> verify::AgentEvidence {
     let fault = match &agent.ending {
-        Ending::Failed { cause, message } => Some(((*cause).to_owned(), message.clone())),
+        Ending::Failed { cause, message } => Some((*cause, message.clone())),
         Ending::MaxTurns => Some((
-            "max_turns".to_owned(),
+            EndCause::MaxTurns,
             format!("the turn limit was reached after {} turns", agent.turns),
         )),
         _ => None,

@@ -3,9 +3,9 @@
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use super::equipment::Equipment;
 use super::hangup::hung_up;
 use super::metering;
+use super::resources::JobResources;
 use crate::analyze::{self, AnalyzeSpec, Answered, Material};
 use crate::launch::Outcome;
 use crate::refusal::Refusal;
@@ -49,14 +49,14 @@ async fn find_out(
         let path = path.ok_or_else(|| Refusal::new("SANDBOX_ROOT", "is not set"))?;
         let root = Root::open(path).map_err(|fault| Refusal::new("SANDBOX_ROOT", fault))?;
         let material = Material::gather(&root, &asked)?;
-        let equipment = Equipment::to_read(for_loading, &root, &asked.paths);
-        let equipment = equipment.map_err(Refusal::internal)?;
-        Ok::<_, Refusal>((material, equipment))
+        let resources = JobResources::to_read(for_loading, &root, &asked.paths);
+        let resources = resources.map_err(Refusal::internal)?;
+        Ok::<_, Refusal>((material, resources))
     });
-    let (material, equipment) = loaded.await.map_err(Refusal::internal)??;
-    mask.set(equipment.redactor.clone());
+    let (material, resources) = loaded.await.map_err(Refusal::internal)??;
+    mask.set(resources.redactor.clone());
 
-    let config = equipment.adapter("analyze", sink(&settings, &equipment))?;
+    let config = resources.adapter("analyze", sink(&settings, &resources))?;
     let user = format!("{}\nQuestion: {}", material.text, question.question);
     let asked = gateway::Question {
         system: analyze::INSTRUCTIONS,
@@ -67,7 +67,7 @@ async fn find_out(
     let completion = gateway::complete(config, asked)
         .await
         .map_err(|fault| Refusal::new("gateway", fault))?;
-    let redact = |text: &str| equipment.redactor.text(text).into_string();
+    let redact = |text: &str| resources.redactor.text(text).into_string();
     Ok(Answered {
         answer: redact(&completion.text),
         cut: completion.cut,
@@ -80,9 +80,9 @@ async fn find_out(
 }
 
 /// Records go to the store and the metrics file under no job.
-fn sink(settings: &Settings, equipment: &Equipment) -> RecordSink {
+fn sink(settings: &Settings, resources: &JobResources) -> RecordSink {
     let metrics = metering::open_metrics(settings);
-    let redactor = equipment.redactor.clone();
+    let redactor = resources.redactor.clone();
     let folder = settings.state_dir.clone();
     RecordSink::new(move |record| match Store::open(&folder) {
         Ok(store) => metering::write(&store, None, &redactor, metrics.as_deref(), record),

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::equipment::Equipment;
 use super::hangup::hung_up;
+use super::resources::JobResources;
 use crate::launch::Outcome;
 use crate::reading::{self, Reading};
 use crate::refusal::Refusal;
@@ -50,9 +50,9 @@ fn read(settings: Arc<Settings>, reading: &Reading, mask: &LogMask) -> Result<Va
     let path = settings.sandbox_root.as_deref();
     let path = path.ok_or_else(|| Refusal::new("SANDBOX_ROOT", "is not set"))?;
     let root = Root::open(path).map_err(|fault| Refusal::new("SANDBOX_ROOT", fault))?;
-    let equipment = Equipment::to_read(settings, &root, reading.paths());
-    let equipment = equipment.map_err(Refusal::internal)?;
-    mask.set(equipment.redactor.clone());
+    let resources = JobResources::to_read(settings, &root, reading.paths());
+    let resources = resources.map_err(Refusal::internal)?;
+    mask.set(resources.redactor.clone());
     let deadline = Instant::now() + reading::SOFT_LIMIT;
-    reading.run(&root, &equipment.redactor, deadline)
+    reading.run(&root, &resources.redactor, deadline)
 }

@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::work::{Cut, Job};
+use super::running_job::{EarlyExit, Job};
 use crate::agent::Session;
+use crate::end_cause::EndCause;
 use crate::id::JobId;
-use crate::lock::Hold;
+use crate::lock::LockGuard;
 use process::{Confinement, Grants};
 use redact::Redactor;
-use settings::Isolation;
+use settings::{Isolation, Settings};
 use workspace::{
     Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, Limits, PortBase, Root,
     Workspace, WorkspaceError,
@@ -43,6 +45,17 @@ impl Continuation {
     }
 }
 
+/// Device and inode.
+type FolderIdentity = (u64, u64);
+
+fn folder_identity(path: &Path) -> Option<FolderIdentity> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = fs::symlink_metadata(path)
+        .ok()
+        .filter(fs::Metadata::is_dir)?;
+    Some((found.dev(), found.ino()))
+}
+
 /// Where a job works.
 pub(super) struct Site {
     workspace: Workspace,
@@ -50,6 +63,8 @@ pub(super) struct Site {
     ports: Option<PortBase>,
     /// The snapshot of the tree as it was made, where the job before ended without recording what it had changed.
     renewed: Option<Base>,
+    /// The folders that the base ignores, outside the allowed directories.
+    ignored: OnceLock<Vec<(FolderIdentity, PathBuf)>>,
     /// What the job's tasks are given, as it was when the job began.
     grants: Grants,
     /// The agent's HOME.
@@ -58,7 +73,7 @@ pub(super) struct Site {
     pub(super) session: Session,
     /// The task that the session began with, where that is known.
     pub(super) began_with: Option<String>,
-    _alone: Option<Hold>,
+    _alone: Option<LockGuard>,
 }
 
 impl Site {
@@ -77,11 +92,30 @@ impl Site {
         self.ports.as_ref().map(PortBase::base)
     }
 
-    /// What agent and checks may touch here, besides what each of them adds for itself.
-    pub(super) fn confinement(&self, job: &Job) -> Confinement {
-        let settings = &job.settings;
+    /// What the agent may touch here, besides what it adds for itself: the allowed directories, and what the base ignores,
+    /// since a build in a part of the tree writes its output at the top.
+    pub(super) fn confinement_of_agent(&self, settings: &Settings, base: &Base) -> Confinement {
         let mut write = vec![self.workspace.work_dir().to_owned()];
         write.extend(self.workspace.additional_dirs().iter().cloned());
+        let ignored = self.ignored.get_or_init(|| {
+            let dirs = base.ignored_dirs().into_iter();
+            let dirs = dirs.filter(|dir| !write.iter().any(|allowed| dir.starts_with(allowed)));
+            dirs.filter_map(|dir| Some((folder_identity(&dir)?, dir)))
+                .collect()
+        });
+        // A check may have made one of them anew: then it is not granted any more, which ends no pass.
+        let same = |(was, dir): &&(FolderIdentity, PathBuf)| folder_identity(dir) == Some(*was);
+        write.extend(ignored.iter().filter(same).map(|(_, dir)| dir.clone()));
+        self.confinement(settings, write)
+    }
+
+    /// What the checks may touch here, besides what each of them adds for itself: the whole tree. What they are allowed
+    /// to write and what counts as the job's change are two things.
+    pub(super) fn confinement_of_checks(&self, settings: &Settings) -> Confinement {
+        self.confinement(settings, vec![self.workspace.top().to_owned()])
+    }
+
+    fn confinement(&self, settings: &Settings, mut write: Vec<PathBuf>) -> Confinement {
         write.extend(settings.sandbox_write.iter().cloned());
         let mut read = vec![
             self.workspace.top().to_owned(),
@@ -143,13 +177,13 @@ impl Site {
         base: &Base,
         changes: &Changes,
         message: &str,
-    ) -> Result<Option<String>, Cut> {
+    ) -> Result<Option<String>, EarlyExit> {
         let Some(isolated) = &mut self.isolated else {
             return Ok(None);
         };
         isolated
             .seal(base, changes, message)
-            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         let sealed = isolated.record().results.last();
         let left = sealed.map(|sealed| &sealed.not_carried);
         let left: Vec<_> = left
@@ -164,15 +198,18 @@ impl Site {
 
 impl Job {
     /// Finds or makes the place to work in.
-    pub(super) async fn find_site(&mut self) -> Result<Site, Cut> {
+    pub(super) async fn find_site(&mut self) -> Result<Site, EarlyExit> {
         let Some(root) = self.settings.sandbox_root.clone() else {
-            return Err(Cut::Fault("settings", "SANDBOX_ROOT is not set".to_owned()));
+            return Err(EarlyExit::Fault(
+                EndCause::Settings,
+                "SANDBOX_ROOT is not set".to_owned(),
+            ));
         };
         let dirs = self.spec.allowed_dirs.clone();
         let opened = self
             .blocking(move || Workspace::open(&Root::open(&root)?, &dirs))
             .await?;
-        let workspace = opened.map_err(|fault| Cut::fault("workspace")(&fault))?;
+        let workspace = opened.map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         match self.spec.isolation {
             Isolation::Worktree if self.spec.resume_job_id.is_some() => self.continued_site().await,
             Isolation::Worktree => self.isolated_site(workspace).await,
@@ -180,7 +217,7 @@ impl Job {
         }
     }
 
-    async fn shared_site(&mut self, workspace: Workspace) -> Result<Site, Cut> {
+    async fn shared_site(&mut self, workspace: Workspace) -> Result<Site, EarlyExit> {
         let alone = self.have_tree_alone(&workspace.lock_name()).await?;
         let (home, session, began_with) = match self.continued() {
             Some(earlier) => (
@@ -198,6 +235,7 @@ impl Job {
             isolated: None,
             ports: None,
             renewed: None,
+            ignored: OnceLock::new(),
             grants: self.grants(),
             home,
             session,
@@ -216,8 +254,8 @@ impl Job {
     }
 
     /// The tree, the home and the session of an earlier job.
-    async fn continued_site(&mut self) -> Result<Site, Cut> {
-        let gone = || Cut::Fault("workspace", "the earlier job is gone".to_owned());
+    async fn continued_site(&mut self) -> Result<Site, EarlyExit> {
+        let gone = || EarlyExit::Fault(EndCause::Workspace, "the earlier job is gone".to_owned());
         let (Some(from), Some(earlier)) = (self.spec.resume_job_id.clone(), self.continued())
         else {
             return Err(gone());
@@ -225,7 +263,7 @@ impl Job {
         let folder = {
             let journal = self.journal();
             let row = journal.store().job(journal.id());
-            let row = row.map_err(|fault| Cut::fault("store")(&fault))?;
+            let row = row.map_err(|fault| EarlyExit::fault(EndCause::Store)(&fault))?;
             let home: JobId = row.and_then(|row| row.lives_in).ok_or_else(gone)?;
             journal.store().job_folder(&home)
         };
@@ -233,7 +271,7 @@ impl Job {
             .line(&format!("going on in the tree of job {from}"));
         let name = self.journal().id().to_string();
         let ports_folder = self.settings.state_dir.join("ports");
-        let failed = |fault: WorkspaceError| Cut::fault("workspace")(&fault);
+        let failed = |fault: WorkspaceError| EarlyExit::fault(EndCause::Workspace)(&fault);
         let lock = Isolated::lock_name(&folder).map_err(failed)?;
         let mut alone = self.have_tree_alone(&lock).await?;
         // Only now: whoever had the tree until now may have left something there.
@@ -241,8 +279,8 @@ impl Job {
         let last = record.results.last();
         let sealed = last.is_some_and(|last| last.job == from.as_str());
         if !sealed && self.went_on_since(&from)? {
-            return Err(Cut::Fault(
-                "workspace",
+            return Err(EarlyExit::Fault(
+                EndCause::Workspace,
                 format!("another job went on in the tree of job {from} meanwhile"),
             ));
         }
@@ -267,7 +305,7 @@ impl Job {
         let ports = self
             .blocking(move || PortBase::reserve(&ports_folder))
             .await?
-            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         self.findings.notes.push(format!(
             "goes on in the tree of job {from}; changes count from {}",
             base_of(&isolated)
@@ -277,6 +315,7 @@ impl Job {
             isolated: Some(isolated),
             ports: Some(ports),
             renewed,
+            ignored: OnceLock::new(),
             grants: self.grants(),
             home: earlier.home,
             session: Session::Resume(earlier.session),
@@ -286,7 +325,7 @@ impl Job {
     }
 
     /// Whether another job than this one came to its agent in the tree after job `from` did.
-    fn went_on_since(&self, from: &JobId) -> Result<bool, Cut> {
+    fn went_on_since(&self, from: &JobId) -> Result<bool, EarlyExit> {
         let journal = self.journal();
         let store = journal.store();
         let look = || {
@@ -300,10 +339,10 @@ impl Job {
                     && Continuation::load(&store.job_folder(&later.id)).is_some()
             }))
         };
-        look().map_err(|fault| Cut::fault("store")(&fault))
+        look().map_err(|fault| EarlyExit::fault(EndCause::Store)(&fault))
     }
 
-    async fn isolated_site(&mut self, source: Workspace) -> Result<Site, Cut> {
+    async fn isolated_site(&mut self, source: Workspace) -> Result<Site, EarlyExit> {
         self.journal().line("making a tree of the job's own");
         let folder = self.folder();
         let name = self.journal().id().to_string();
@@ -327,7 +366,7 @@ impl Job {
         });
         let (isolated, ports) = made
             .await?
-            .map_err(|fault| Cut::fault("workspace")(&fault))?;
+            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         let record = isolated.record();
         let mut base = format!("isolated; {}", base_of(&isolated));
         if record.dirty_included {
@@ -342,6 +381,7 @@ impl Job {
             isolated: Some(isolated),
             ports: Some(ports),
             renewed: None,
+            ignored: OnceLock::new(),
             grants: self.grants(),
             home,
             session: fresh_session()?,
@@ -351,21 +391,23 @@ impl Job {
     }
 
     /// Two jobs in one tree would be blamed for each other's changes: the second waits for the first.
-    async fn have_tree_alone(&mut self, lock_name: &str) -> Result<Hold, Cut> {
+    async fn have_tree_alone(&mut self, lock_name: &str) -> Result<LockGuard, EarlyExit> {
         let path = self.journal().store().named_lock(lock_name);
-        let failed = |fault: std::io::Error| Cut::fault("store")(&fault);
-        if let Some(hold) = Hold::try_take(&path).map_err(failed)? {
-            return Ok(hold);
+        let failed = |fault: std::io::Error| EarlyExit::fault(EndCause::Store)(&fault);
+        if let Some(guard) = LockGuard::try_take(&path).map_err(failed)? {
+            return Ok(guard.removed_at_the_end(&path));
         }
         self.journal()
             .line("another job works in this tree: waiting for it");
         self.journal()
             .progress("waiting_for", "another job in this tree");
         // Not among the job's own threads: it writes nothing, and nobody knows how long it waits.
-        let waited = tokio::task::spawn_blocking(move || Hold::wait(&path));
+        let waited = tokio::task::spawn_blocking(move || {
+            LockGuard::wait(&path).map(|guard| guard.removed_at_the_end(&path))
+        });
         self.unless_stopped(waited)
             .await?
-            .map_err(|fault| Cut::fault("host")(&fault))?
+            .map_err(|fault| EarlyExit::fault(EndCause::Host)(&fault))?
             .map_err(failed)
     }
 }
@@ -376,6 +418,6 @@ fn base_of(isolated: &Isolated) -> String {
     format!("base {} ({short})", record.base_name)
 }
 
-fn fresh_session() -> Result<Session, Cut> {
-    Session::fresh().map_err(|fault| Cut::fault("agent")(&fault))
+fn fresh_session() -> Result<Session, EarlyExit> {
+    Session::fresh().map_err(|fault| EarlyExit::fault(EndCause::Agent)(&fault))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::store::Store;
 
@@ -13,27 +14,27 @@ const CANCEL_POLL: Duration = Duration::from_millis(500);
 
 /// Why a job was cut short. The first cause counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cause {
+pub(super) enum StopCause {
     /// Somebody cancelled it.
     Cancelled,
     /// Whoever ran it in the foreground is gone.
     Deserted,
     /// `timeout_ms` is over.
     TimedOut,
-    /// The gateway will not serve this job, however often the agent asks: a stable name, and one sentence.
-    Gateway(&'static str, String),
+    /// The gateway will not serve this job, however often the agent asks: the cause, and one sentence.
+    Gateway(EndCause, String),
 }
 
 /// The one switch that ends a job; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stop {
     token: CancellationToken,
-    cause: Arc<OnceLock<Cause>>,
+    cause: Arc<OnceLock<StopCause>>,
 }
 
 impl Stop {
     /// Ends the job, unless something else did already.
-    pub(super) fn now(&self, cause: Cause) {
+    pub(super) fn now(&self, cause: StopCause) {
         let _ = self.cause.set(cause);
         self.token.cancel();
     }
@@ -44,7 +45,7 @@ impl Stop {
     }
 
     /// Why the job is to end, if it is.
-    pub(super) fn cause(&self) -> Option<&Cause> {
+    pub(super) fn cause(&self) -> Option<&StopCause> {
         self.token
             .is_cancelled()
             .then(|| self.cause.get())
@@ -65,7 +66,7 @@ impl Stop {
                     let stop = self.clone();
                     tokio::spawn(async move {
                         signal.recv().await;
-                        stop.now(Cause::Cancelled);
+                        stop.now(StopCause::Cancelled);
                     });
                 }
                 Err(fault) => tracing::warn!(%fault, "a signal cannot be listened for"),
@@ -81,7 +82,7 @@ impl Stop {
             loop {
                 tick.tick().await;
                 match store.cancel_requested(&id) {
-                    Ok(true) => return stop.now(Cause::Cancelled),
+                    Ok(true) => return stop.now(StopCause::Cancelled),
                     Ok(false) => {}
                     Err(fault) => tracing::warn!(%fault, "cancel requests cannot be read"),
                 }
@@ -94,7 +95,7 @@ impl Stop {
         let stop = self.clone();
         tokio::spawn(async move {
             gone.await;
-            stop.now(Cause::Deserted);
+            stop.now(StopCause::Deserted);
         });
     }
 
@@ -103,7 +104,7 @@ impl Stop {
         let stop = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(limit).await;
-            stop.now(Cause::TimedOut);
+            stop.now(StopCause::TimedOut);
         });
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::error::StoreError;
 use super::private::{make_file_private, make_private};
-use super::schema::{SCHEMA_VERSION, migrate, version_of};
+use super::schema::{INDEXES, SCHEMA_VERSION, migrate, version_of};
 
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,6 +49,10 @@ impl Store {
         database.pragma_update(None, "journal_size_limit", WAL_MAX)?;
         if version < SCHEMA_VERSION {
             migrate(&mut database)?;
+        }
+        if let Err(fault) = database.execute_batch(INDEXES) {
+            // On a full disk for example, where reading still has to work.
+            tracing::warn!(%fault, "the job store has no index and is slow");
         }
         let file = fs::metadata(&path).map_err(|source| StoreError::Folder { path, source })?;
         Ok(Self {

@@ -17,6 +17,7 @@ const WORKING_MATERIAL: &[&str] = &[
     "tmp",
     "check-home",
     "check-tmp",
+    "before",
     "home/.cargo",
     "home/.cache",
     "home/.npm",

@@ -8,7 +8,7 @@ use super::database::{Store, parse_json};
 use super::error::StoreError;
 use super::private::make_private;
 use crate::id::JobId;
-use crate::lock::Hold;
+use crate::lock::LockGuard;
 use crate::state::State;
 use process::ProcessIdentity;
 use redact::RedactedJson;
@@ -57,11 +57,11 @@ impl Store {
     ///
     /// # Errors
     /// The folder, the lock or the row cannot be made.
-    pub fn add(&self, id: &JobId) -> Result<Hold, StoreError> {
+    pub fn add(&self, id: &JobId) -> Result<LockGuard, StoreError> {
         make_private(&self.job_folder(id))?;
         // Locked before the row is seen, or a queue behind it would take the job for dead.
         let path = self.lock_path(id);
-        let hold = Hold::take(&path).map_err(|source| StoreError::Folder { path, source })?;
+        let hold = LockGuard::take(&path).map_err(|source| StoreError::Folder { path, source })?;
         let added = self.database.execute(
             "INSERT INTO jobs (id, state, created_ms) VALUES (?1, ?2, ?3)",
             params![id.as_str(), State::Queued.as_str(), now_ms()],
@@ -105,21 +105,29 @@ impl Store {
     /// # Errors
     /// Another job works in its folder; or the row or the folder cannot be removed.
     pub fn remove(&self, id: &JobId) -> Result<(), StoreError> {
-        // The look and the removal are one step: no other process can begin to go on in the job in between.
-        let removed = self.database.execute(
-            "DELETE FROM jobs WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE lives_in = ?1)",
-            [id.as_str()],
-        )?;
-        if let (0, Some(lodger)) = (removed, self.lodgers(id)?.pop()) {
+        // The look and the removal are one step: no other process can begin to go on in the job in between. All of it is
+        // one transaction, since `gc` removes thousands.
+        let transaction = self.database.unchecked_transaction()?;
+        let removed = transaction
+            .prepare_cached(
+                "DELETE FROM jobs WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE lives_in = ?1)",
+            )?
+            .execute([id.as_str()])?;
+        if removed == 0
+            && let Some(lodger) = self.lodgers(id)?.pop()
+        {
             return Err(StoreError::LivedIn {
                 id: id.clone(),
                 by: lodger.id,
             });
         }
-        self.database
-            .execute("DELETE FROM requests WHERE job = ?1", [id.as_str()])?;
-        self.database
-            .execute("DELETE FROM calls WHERE job = ?1", [id.as_str()])?;
+        for forget in [
+            "DELETE FROM requests WHERE job = ?1",
+            "DELETE FROM calls WHERE job = ?1",
+        ] {
+            transaction.prepare_cached(forget)?.execute([id.as_str()])?;
+        }
+        transaction.commit()?;
         let path = self.job_folder(id);
         folder::remove(&path).map_err(|source| StoreError::Folder { path, source })
     }
@@ -152,6 +160,32 @@ impl Store {
             .query_map([limit], raw_row)?
             .map(|row| JobRow::try_from(row?))
             .collect()
+    }
+
+    /// Returns true if there is a job of that id.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn knows(&self, id: &JobId) -> Result<bool, StoreError> {
+        let mut statement = self
+            .database
+            .prepare_cached("SELECT 1 FROM jobs WHERE id = ?1")?;
+        Ok(statement.exists([id.as_str()])?)
+    }
+
+    /// The ids that begin with these characters, at most `limit` of them.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn ids_beginning_with(&self, start: &str, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        // A range and not a pattern: the index on the ids answers it, and no character has a meaning.
+        let mut statement = self.database.prepare_cached(
+            "SELECT id FROM jobs WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let end = format!("{start}{}", char::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let ids = statement.query_map(params![start, end, limit], |row| row.get::<_, String>(0))?;
+        ids.map(|id| parse_id(id?)).collect()
     }
 
     /// The jobs that wait before this one.

@@ -11,7 +11,7 @@ use super::schema::SCHEMA_VERSION;
 use super::upkeep::STRAY_AGE;
 use super::{Store, StoreError};
 use crate::id::JobId;
-use crate::lock::Hold;
+use crate::lock::LockGuard;
 use crate::state::State;
 use redact::RedactedJson;
 
@@ -108,7 +108,7 @@ fn a_store_of_the_first_schema_is_migrated_with_its_jobs() {
     let _hold = store.add(&id).unwrap();
     store
         .database
-        .execute_batch("ALTER TABLE jobs DROP COLUMN lives_in; PRAGMA user_version = 1;")
+        .execute_batch("DROP INDEX jobs_by_home; ALTER TABLE jobs DROP COLUMN lives_in; PRAGMA user_version = 1;")
         .unwrap();
     drop(store);
     let store = Store::open(&folder.path().join("state")).unwrap();
@@ -289,7 +289,7 @@ fn folders_that_no_job_came_to_are_found_and_no_others() {
     for id in &ids[1..] {
         make_private(&store.job_folder(id)).unwrap();
     }
-    let _beginning = Hold::take(&store.lock_path(&ids[1])).unwrap();
+    let _beginning = LockGuard::take(&store.lock_path(&ids[1])).unwrap();
     fs::create_dir(store.folder.join("jobs/not-ours")).unwrap();
     for id in &ids[..3] {
         age(id);
@@ -351,4 +351,46 @@ fn only_the_owner_can_read_the_store() {
             .mode();
         assert_eq!(mode & 0o077, 0, "{path}");
     }
+}
+
+#[test]
+fn no_question_about_one_job_looks_at_every_job() {
+    let (_folder, store) = store();
+    for (question, index) in [
+        ("SELECT 1 FROM jobs WHERE lives_in = 'a'", "jobs_by_home"),
+        (
+            "SELECT id FROM jobs WHERE id >= 'a' AND id < 'b' ORDER BY id LIMIT 2",
+            "autoindex",
+        ),
+        ("DELETE FROM requests WHERE job = 'a'", "requests_by_job"),
+        ("DELETE FROM calls WHERE job = 'a'", "calls_by_job"),
+    ] {
+        let plan: String = store
+            .database
+            .query_row(&format!("EXPLAIN QUERY PLAN {question}"), [], |row| {
+                row.get(3)
+            })
+            .unwrap();
+        assert!(plan.contains(index), "{question}: {plan}");
+    }
+}
+
+#[test]
+fn a_job_is_found_by_the_beginning_of_its_id() {
+    let (_folder, store) = store();
+    let mut ids: Vec<JobId> = (0..40).map(|_| JobId::random().unwrap()).collect();
+    for id in &ids {
+        store.add(id).unwrap();
+    }
+    ids.sort_by_key(ToString::to_string);
+    for start in ["", "0", "a", "f", "ff", "g", "%", "_", "*"] {
+        let wanted: Vec<&JobId> = ids
+            .iter()
+            .filter(|id| id.as_str().starts_with(start))
+            .collect();
+        let found = store.ids_beginning_with(start, usize::MAX).unwrap();
+        assert_eq!(found.iter().collect::<Vec<_>>(), wanted, "{start:?}");
+    }
+    assert!(store.knows(&ids[0]).unwrap());
+    assert!(!store.knows(&JobId::random().unwrap()).unwrap());
 }

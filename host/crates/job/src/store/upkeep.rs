@@ -33,12 +33,21 @@ impl Store {
                 continue;
             };
             // Between its folder and its row a new job is held by its front.
-            if old && self.job(&id)?.is_none() && !self.is_live(&id)? {
+            if old && !self.knows(&id)? && !self.is_live(&id)? {
                 strays.push(entry.path());
             }
         }
         strays.sort();
         Ok(strays)
+    }
+
+    /// Lets this connection's writes become durable a little later: what is forgotten may come back after a power cut, and
+    /// is forgotten again.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn hasten(&self) -> Result<(), StoreError> {
+        Ok(self.database.pragma_update(None, "synchronous", "NORMAL")?)
     }
 
     /// Forgets requests and calls from before a time (milliseconds since the epoch) that belong to no job of this store.

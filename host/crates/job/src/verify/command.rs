@@ -1,6 +1,6 @@
 //! One command check: a process tree of its own, its output redacted into an artifact, its end as a cause.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -11,14 +11,23 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::verdict::Cause;
-use crate::artifacts::{ArtifactError, ArtifactWriter, Artifacts};
+use crate::artifacts::{self, ArtifactError, ArtifactWriter, Artifacts};
 use crate::checks::{CommandCheck, CommandLine};
+use crate::private_home;
 use process::{self, Confinement, Ending, Exit, Network, ProcessError, Stdin, Toolchains};
 use redact::{RedactStream, Redacted, Redactor};
-use workspace::Root;
+use workspace::{GitIdentity, Root};
 
-/// A check that prints more is ended: nobody can read it, and redaction would go on for minutes.
-pub(super) const FLOOD_BYTES: u64 = 64 << 20;
+/// The output of a check that is redacted and written as it comes. What follows waits in memory, its end alone is
+/// kept, and that is redacted when the check is over: redaction takes 20 ms a megabyte, and nobody reads the middle.
+const HEAD_BYTES: u64 = artifacts::MAX_BYTES;
+
+/// The end of a long output that is kept.
+const TAIL_BYTES: usize = (artifacts::MAX_BYTES / 2) as usize;
+
+/// What stands before the kept end and is redacted with it, so that a secret over the cut is found, and is then left
+/// out. No rule of the redactor looks further back.
+const MARGIN_BYTES: usize = redact::MAX_HELD_BACK;
 
 /// A line that is longer is written in pieces, so that a check without line ends does not fill the memory.
 const LINE_BYTES: usize = 64 << 10;
@@ -37,6 +46,8 @@ pub struct Place {
     pub home: PathBuf,
     /// Whether the user's cargo packages are linked into HOME.
     pub cargo_packages: bool,
+    /// The name under which git commits there.
+    pub git_identity: GitIdentity,
     /// The checks' folder for temporary files, made when missing.
     pub temp: PathBuf,
     /// Further variables (WORKER_CHECK_ENV); a check's own win.
@@ -100,8 +111,15 @@ pub(super) async fn run(
         );
         return not_run(Cause::NoDirectory { cwd });
     };
-    for folder in [&place.home, &place.temp] {
-        if let Err(error) = make_private(folder) {
+    let made = [
+        (
+            &place.home,
+            private_home::make_home(&place.home, &place.git_identity),
+        ),
+        (&place.temp, private_home::make_private(&place.temp)),
+    ];
+    for (folder, made) in made {
+        if let Err(error) = made {
             return not_run(Cause::NotStarted {
                 message: format!("{}: {error}", folder.display()),
             });
@@ -144,12 +162,12 @@ pub(super) async fn run(
             read = read(&mut running.stdout, &mut out), if out_open => {
                 out_open = read > 0;
                 sink.push(Stream::Out, out.get(..read).unwrap_or_default());
-                (sink.read > FLOOD_BYTES).then_some(Cause::Flood { cap_bytes: FLOOD_BYTES })
+                None
             }
             read = read(&mut running.stderr, &mut err), if err_open => {
                 err_open = read > 0;
                 sink.push(Stream::Err, err.get(..read).unwrap_or_default());
-                (sink.read > FLOOD_BYTES).then_some(Cause::Flood { cap_bytes: FLOOD_BYTES })
+                None
             }
             () = tokio::time::sleep_until(limit), if !ended && limit <= limits.deadline => {
                 Some(Cause::TimedOut { after_ms: check.timeout_ms })
@@ -158,13 +176,8 @@ pub(super) async fn run(
             () = limits.stop.cancelled(), if !ended => Some(Cause::NotRun { reason: "the job was ended".into() }),
         };
         if let Some(cause) = over.filter(|_| !ended) {
-            let ending = if matches!(cause, Cause::Flood { .. }) {
-                Ending::NOW
-            } else {
-                Ending::CHECK
-            };
             let handle = handle.clone();
-            tokio::spawn(async move { handle.end(ending).await });
+            tokio::spawn(async move { handle.end(Ending::CHECK).await });
             cut = Some(cause);
         }
     }
@@ -202,9 +215,23 @@ fn directory(place: &Place, cwd: Option<&Path>) -> Option<PathBuf> {
     real.starts_with(top).then_some(real)
 }
 
+/// The shell of a command: planners write bash (`set -o pipefail`, `[[`), which dash refuses. Only from the system's
+/// folders, which a confined command can always read, and which no job can write.
+fn shell() -> &'static str {
+    const BASH: [&str; 5] = [
+        "/bin/bash",
+        "/usr/bin/bash",
+        "/usr/local/bin/bash",
+        "/opt/homebrew/bin/bash",
+        "/run/current-system/sw/bin/bash",
+    ];
+    let mut there = BASH.into_iter().filter(|path| Path::new(path).is_file());
+    there.next().unwrap_or("/bin/sh")
+}
+
 fn command_line(line: &CommandLine) -> (OsString, Vec<OsString>) {
     match line {
-        CommandLine::Shell(script) => ("/bin/sh".into(), vec!["-c".into(), script.into()]),
+        CommandLine::Shell(script) => (shell().into(), vec!["-c".into(), script.into()]),
         CommandLine::Argv(words) => {
             let mut words = words.iter().map(OsString::from);
             (words.next().unwrap_or_default(), words.collect())
@@ -225,7 +252,6 @@ fn environment(
         ("CARGO_TERM_COLOR", "never"),
         ("TERM", "dumb"),
         ("LANG", "C.UTF-8"),
-        ("SHELL", "/bin/sh"),
         ("PAGER", "cat"),
         ("GIT_PAGER", "cat"),
         ("GIT_TERMINAL_PROMPT", "0"),
@@ -242,6 +268,7 @@ fn environment(
             .filter_map(|name| Some((name.into(), std::env::var_os(name)?))),
     );
     env.extend(toolchains.env.iter().cloned());
+    env.insert("SHELL".into(), shell().into());
     env.insert("HOME".into(), place.home.clone().into());
     env.insert("TMPDIR".into(), place.temp.clone().into());
     env.extend(place.extra_env.iter().cloned());
@@ -252,14 +279,6 @@ fn environment(
             .map(|(name, value)| (name.into(), value.into())),
     );
     env.into_iter().collect()
-}
-
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
 }
 
 fn not_started(error: ProcessError) -> Cause {
@@ -291,7 +310,7 @@ fn cause_of(exit: Exit) -> Option<Cause> {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stream {
     Out,
     Err,
@@ -301,53 +320,66 @@ enum Stream {
 struct Sink<'a> {
     out: Side,
     err: Side,
+    redactor: &'a Redactor,
     artifacts: &'a Artifacts,
     name: &'a str,
     writer: Option<ArtifactWriter>,
     read: u64,
+    tail: Tail,
 }
 
 struct Side {
-    redaction: Option<RedactStream>,
+    redaction: RedactStream,
     line: Redacted,
 }
 
-impl<'a> Sink<'a> {
-    fn new(redactor: &Redactor, artifacts: &'a Artifacts, name: &'a str) -> Self {
-        let side = || Side {
-            redaction: Some(redactor.stream()),
-            line: Redacted::default(),
-        };
+impl Side {
+    fn new(redactor: &Redactor) -> Self {
         Self {
-            out: side(),
-            err: side(),
+            redaction: redactor.stream(),
+            line: Redacted::default(),
+        }
+    }
+}
+
+impl<'a> Sink<'a> {
+    fn new(redactor: &'a Redactor, artifacts: &'a Artifacts, name: &'a str) -> Self {
+        Self {
+            out: Side::new(redactor),
+            err: Side::new(redactor),
+            redactor,
             artifacts,
             name,
             writer: None,
             read: 0,
+            tail: Tail::default(),
         }
     }
 
     fn push(&mut self, stream: Stream, bytes: &[u8]) {
-        // What comes after the flood was called is thrown away: it is being ended.
-        let room =
-            usize::try_from((FLOOD_BYTES + 1).saturating_sub(self.read)).unwrap_or(usize::MAX);
+        let room = usize::try_from(HEAD_BYTES.saturating_sub(self.read)).unwrap_or(usize::MAX);
         self.read += bytes.len() as u64;
-        let bytes = bytes.get(..bytes.len().min(room)).unwrap_or_default();
-        let side = match stream {
-            Stream::Out => &mut self.out,
-            Stream::Err => &mut self.err,
-        };
-        let Some(redaction) = &mut side.redaction else {
-            return;
-        };
+        let (head, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+        self.write_lines(stream, head);
+        self.tail.push(stream, rest);
+    }
+
+    fn write_lines(&mut self, stream: Stream, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        let text = redaction.push(bytes);
+        let side = self.side(stream);
+        let text = side.redaction.push(bytes);
         side.line.push(&text);
         if let Some(lines) = side.whole_lines() {
             self.write(&lines);
+        }
+    }
+
+    fn side(&mut self, stream: Stream) -> &mut Side {
+        match stream {
+            Stream::Out => &mut self.out,
+            Stream::Err => &mut self.err,
         }
     }
 
@@ -370,23 +402,49 @@ impl<'a> Sink<'a> {
         }
     }
 
-    fn finish(mut self) -> Option<String> {
-        for stream in [Stream::Out, Stream::Err] {
-            let side = match stream {
-                Stream::Out => &mut self.out,
-                Stream::Err => &mut self.err,
-            };
-            let mut rest = std::mem::take(&mut side.line);
-            if let Some(redaction) = side.redaction.take() {
-                rest.push(&redaction.finish());
+    /// Redacts the kept end. Nothing was left out where all of the output came through before.
+    fn write_tail(&mut self) {
+        let tail = std::mem::take(&mut self.tail);
+        if tail.left_out == 0 {
+            for (stream, bytes) in &tail.pieces {
+                self.write_lines(*stream, bytes);
             }
-            if rest.is_empty() {
+            return;
+        }
+        // What the streams still hold back is decided by bytes that are gone: it goes with them.
+        for side in [&mut self.out, &mut self.err] {
+            *side = Side::new(self.redactor);
+        }
+        let mut margin = tail.kept.saturating_sub(TAIL_BYTES);
+        if let Some(writer) = &mut self.writer {
+            writer.leave_out(tail.left_out + margin as u64);
+        }
+        for (stream, bytes) in &tail.pieces {
+            let (before, kept) = bytes
+                .split_at_checked(margin)
+                .unwrap_or((bytes.as_slice(), &[]));
+            margin -= before.len();
+            let _ = self.side(*stream).redaction.push(before);
+            self.write_lines(*stream, kept);
+        }
+    }
+
+    fn finish(mut self) -> Option<String> {
+        self.write_tail();
+        for stream in [Stream::Out, Stream::Err] {
+            let ended = Side::new(self.redactor);
+            let Side {
+                redaction,
+                mut line,
+            } = std::mem::replace(self.side(stream), ended);
+            line.push(&redaction.finish());
+            if line.is_empty() {
                 continue;
             }
-            if !rest.ends_with('\n') {
-                rest.push_static("\n");
+            if !line.ends_with('\n') {
+                line.push_static("\n");
             }
-            self.write(&rest);
+            self.write(&line);
         }
         let kept = self.writer.take()?.finish();
         let name = kept.as_ref().ok().map(|artifact| artifact.name.clone());
@@ -406,5 +464,36 @@ impl Side {
         let lines = self.line.head(end);
         self.line = self.line.tail(self.line.len() - end);
         Some(lines)
+    }
+}
+
+/// The last bytes of both streams in the order in which they came, raw, in memory that does not grow.
+#[derive(Debug, Default)]
+struct Tail {
+    pieces: VecDeque<(Stream, Vec<u8>)>,
+    kept: usize,
+    left_out: u64,
+}
+
+impl Tail {
+    fn push(&mut self, stream: Stream, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.kept += bytes.len();
+        match self.pieces.back_mut() {
+            // Small writes do not become as many pieces.
+            Some((last, piece)) if *last == stream && piece.len() < LINE_BYTES => {
+                piece.extend_from_slice(bytes);
+            }
+            _ => self.pieces.push_back((stream, bytes.to_vec())),
+        }
+        while let Some((_, first)) = self.pieces.front()
+            && self.kept - first.len() >= TAIL_BYTES + MARGIN_BYTES
+        {
+            self.kept -= first.len();
+            self.left_out += first.len() as u64;
+            self.pieces.pop_front();
+        }
     }
 }

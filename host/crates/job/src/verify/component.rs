@@ -226,6 +226,11 @@ impl Ran {
         unused
     }
 
+    /// Returns true if any command ran.
+    pub(super) fn any(&self) -> bool {
+        !self.commands.is_empty()
+    }
+
     /// Keeps what a command said for the components that come after it. Both of its streams are one, in the order in
     /// which lines came.
     pub(super) fn add(

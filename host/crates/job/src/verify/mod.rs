@@ -4,12 +4,15 @@
 //! components one after the other in the given order, and gives each a verdict with a cause of its own. What follows from
 //! the verdicts is [`revise`]'s to decide.
 
+mod aftermath;
+mod before;
 mod command;
 mod component;
 mod digest;
 pub mod revise;
 mod scripts;
 mod signals;
+mod test_files;
 mod verdict;
 
 use std::path::PathBuf;
@@ -18,6 +21,8 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+pub use aftermath::HOST_LINES;
+pub use before::{Before, BeforeOutcome, changed_tests, compare, try_before};
 pub use command::Place;
 pub use signals::AgentEvidence;
 pub use verdict::{Cause, CheckVerdict, Outcome, Verdicts};
@@ -28,7 +33,7 @@ use plugins::PluginSet;
 use process::Toolchains;
 use redact::text;
 use redact::{Redacted, Redactor};
-use workspace::Changes;
+use workspace::{Base, Changes};
 
 /// The check component that holds the change against `scoped_patch`, and the name of its line in the result.
 const SCOPE: (&str, &str) = ("scope", SCOPE_LINE);
@@ -50,6 +55,8 @@ pub struct Plan<'a> {
     pub isolated: bool,
     /// The pass of the agent that is verified, counted from 1: later ones keep their own artifacts.
     pub pass: u32,
+    /// What the tree is held against once more after the last command.
+    pub base: &'a Base,
     /// Where commands run.
     pub place: Place,
     /// The end of the job's own time.
@@ -86,6 +93,18 @@ pub enum Progress {
     Ended(String),
 }
 
+/// What came of a verification.
+#[derive(Debug, Clone, Default)]
+pub struct Verification {
+    /// What became of each check.
+    pub verdicts: Verdicts,
+    /// What differs from the base now, where the checks changed what counts: this, and not what was found before they
+    /// ran, is what the tree holds.
+    pub stands: Option<Arc<Changes>>,
+    /// What else the reader must know, a short sentence each.
+    pub notes: Vec<String>,
+}
+
 /// Verifies one pass. Never fails as a whole: what cannot be tried is a verdict that is no pass.
 pub async fn run(
     plan: &Plan<'_>,
@@ -94,7 +113,7 @@ pub async fn run(
     redactor: &Redactor,
     artifacts: &Artifacts,
     mut progress: impl FnMut(Progress),
-) -> Verdicts {
+) -> Verification {
     let mut verdicts = Verdicts::default();
     for (name, cause) in signals(plan, evidence) {
         let verdict = made(name, cause, redactor);
@@ -112,9 +131,9 @@ pub async fn run(
     let mut ran = component::Ran::default();
     let toolchains = OnceLock::new();
     let standing = standing(plan.checks, plugins.standing_checks());
-    if let Some(scope) = scope {
+    if let Some(scope) = &scope {
         let verdict = run_component(
-            &scope, plan, evidence, &mut ran, plugins, redactor, artifacts,
+            scope, plan, evidence, &mut ran, plugins, redactor, artifacts,
         )
         .await;
         progress(Progress::Ended(verdict.line()));
@@ -175,7 +194,86 @@ pub async fn run(
         progress(Progress::Ended(verdict.line()));
         verdicts.checks.push(verdict);
     }
-    verdicts
+    let mut verification = Verification {
+        verdicts,
+        ..Verification::default()
+    };
+    if ran.any() {
+        let found = look_again(plan, evidence, &ran, plugins, redactor, scope.as_ref()).await;
+        for verdict in found.verdicts.checks {
+            progress(Progress::Ended(verdict.line()));
+            verification.verdicts.checks.push(verdict);
+        }
+        verification.stands = found.stands;
+        verification.notes = found.notes;
+    }
+    verification
+}
+
+/// Holds the tree against the base once more, after the last command that could write.
+async fn look_again(
+    plan: &Plan<'_>,
+    evidence: &Evidence<'_>,
+    ran: &component::Ran,
+    plugins: &PluginSet,
+    redactor: &Redactor,
+    scope: Option<&component::Component<'_>>,
+) -> Verification {
+    let mut found = Verification::default();
+    let after = match tokio::task::block_in_place(|| plan.base.changes()) {
+        Ok(after) => Arc::new(after),
+        Err(fault) => {
+            let reason = format!("the tree cannot be looked at after the checks: {fault}");
+            let cause = Cause::NotRun { reason };
+            let verdict = made(aftermath::VERIFICATION_LINE, cause, redactor);
+            found.verdicts.checks.push(verdict);
+            return found;
+        }
+    };
+    if after.since(&evidence.changes).is_empty() {
+        return found;
+    }
+    let outside = match scope {
+        None => Vec::new(),
+        Some(scope) => {
+            let evidence = Evidence {
+                changes: Arc::clone(&after),
+                ..evidence.clone()
+            };
+            let (verdict, _) = component::run(
+                scope,
+                &evidence,
+                &plan.place,
+                ran,
+                plugins,
+                redactor,
+                plan.digest_bytes,
+            )
+            .await;
+            if verdict.outcome == Outcome::Errored {
+                // Fails closed: nobody can say where the files lie.
+                found.verdicts.checks.push(verdict);
+                return found;
+            }
+            verdict.found_in
+        }
+    };
+    let judged = aftermath::judge(&evidence.changes, &after, plan.isolated, |path| {
+        outside.iter().any(|outside| outside == path)
+    });
+    if !judged.failing.is_empty() {
+        found.stands = Some(after);
+    }
+    for (name, cause) in judged.failing {
+        found.verdicts.checks.push(made(name, cause, redactor));
+    }
+    if !judged.written.is_empty() {
+        let files = judged.written.len();
+        let names = verdict::listed(&judged.written);
+        let note = format!("the checks wrote {files} files that are not the agent's: {names}");
+        found.notes.push(note);
+    }
+    found
 }
 
 /// Says in a check's line that it is the operator's.
@@ -347,16 +445,28 @@ async fn run_command(
         deadline: plan.deadline,
         stop: plan.stop.clone(),
     };
-    let run = command::run(
-        check,
-        &plan.place,
-        toolchains,
-        &limits,
-        redactor,
-        artifacts,
-        &name,
-    )
-    .await;
+    let mut tries = Tries::default();
+    let (run, report) = loop {
+        let started = std::time::SystemTime::now();
+        let run = command::run(
+            check,
+            &plan.place,
+            toolchains,
+            &limits,
+            redactor,
+            artifacts,
+            &name,
+        )
+        .await;
+        tries.add(run.cause.as_ref());
+        let again = run.cause.as_ref().is_some_and(Cause::is_worth_a_retry)
+            && tries.runs <= check.retries
+            && !plan.stop.is_cancelled()
+            && tokio::time::Instant::now() + began.elapsed() < plan.deadline;
+        if !again {
+            break (run, report_of(check, plan, started));
+        }
+    };
     let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let output = run
         .artifact
@@ -364,6 +474,10 @@ async fn run_command(
         .and_then(|name| artifacts.text(name))
         .unwrap_or_default();
     let mut verdict = match run.cause {
+        None if tries.failed > 0 => {
+            let Tries { runs, failed } = tries;
+            made(&check.name, Cause::Flaky { runs, failed }, redactor)
+        }
         None => CheckVerdict {
             name: check.name.clone(),
             outcome: Outcome::Passed,
@@ -376,12 +490,15 @@ async fn run_command(
         },
         Some(cause) => made(&check.name, cause, redactor),
     };
-    if !verdict.passed() && !output.trim().is_empty() {
+    let explains = report
+        .map(|report| redactor.text(&report).into_string())
+        .unwrap_or_else(|| output.clone());
+    if !verdict.passed() && !explains.trim().is_empty() {
         let origin = digest::Origin {
             command: origin(check),
             exit_code: run.exit.and_then(|exit| exit.code),
         };
-        let digest = digest::digest(&output, &origin, plan.digest_bytes, plugins, redactor).await;
+        let digest = digest::digest(&explains, &origin, plan.digest_bytes, plugins, redactor).await;
         verdict.digest = Some(digest).filter(|digest| !digest.is_empty());
     }
     verdict.artifact = run.artifact;
@@ -394,6 +511,40 @@ async fn run_command(
         output,
     );
     verdict
+}
+
+/// The runs of one check on one tree.
+#[derive(Debug, Default)]
+struct Tries {
+    runs: u32,
+    failed: u32,
+}
+
+impl Tries {
+    fn add(&mut self, cause: Option<&Cause>) {
+        self.runs += 1;
+        self.failed += u32::from(cause.is_some());
+    }
+}
+
+/// The report that a command left, where this run wrote it. Nothing outside the tree is read.
+fn report_of(
+    check: &CommandCheck,
+    plan: &Plan<'_>,
+    started: std::time::SystemTime,
+) -> Option<String> {
+    // File systems keep times more coarsely than the clock.
+    const COARSE: std::time::Duration = std::time::Duration::from_secs(2);
+    let mut path = plan.place.work_dir.clone();
+    path.extend(&check.cwd);
+    path.push(check.report.as_ref()?);
+    let written = std::fs::metadata(&path).ok()?.modified().ok()?;
+    if written + COARSE < started || !path.starts_with(&plan.place.top) {
+        return None;
+    }
+    let text = plan.place.root.read(&path, artifacts::MAX_BYTES).ok()?;
+    let text = String::from_utf8_lossy(&text.bytes).into_owned();
+    Some(text).filter(|text| !text.trim().is_empty())
 }
 
 /// The tool, as far as the command says it.

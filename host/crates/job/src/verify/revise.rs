@@ -141,7 +141,11 @@ fn beyond_repair(verdicts: &Verdicts) -> Option<Reason> {
         match &check.cause {
             Some(Cause::Budget { .. }) => return Some(Reason::Budget),
             Some(Cause::JobTimedOut) => return Some(Reason::Time),
-            Some(Cause::GitChanged { .. }) => return Some(Reason::NotForTheAgent),
+            Some(
+                Cause::GitChanged { .. }
+                | Cause::ChecksChangedTheWork { .. }
+                | Cause::ChecksWroteOutside { .. },
+            ) => return Some(Reason::NotForTheAgent),
             Some(cause @ Cause::Agent { .. }) if !cause.is_for_the_agent() => {
                 return Some(Reason::NotForTheAgent);
             }
@@ -201,6 +205,7 @@ mod tests {
     #![allow(clippy::panic)]
     use super::super::verdict::{Cause, Outcome};
     use super::*;
+    use crate::end_cause::EndCause;
     use redact::Redacted;
 
     fn check(name: &str, cause: Option<Cause>, digest: &str) -> CheckVerdict {
@@ -378,7 +383,7 @@ mod tests {
                     vec![check(
                         "agent",
                         Some(Cause::Agent {
-                            cause: "max_turns".into(),
+                            cause: EndCause::MaxTurns,
                             message: "30 turns".into(),
                         }),
                         "",
@@ -394,7 +399,7 @@ mod tests {
                     vec![check(
                         "agent",
                         Some(Cause::Agent {
-                            cause: "gateway_auth".into(),
+                            cause: EndCause::GatewayAuth,
                             message: "401".into(),
                         }),
                         "",

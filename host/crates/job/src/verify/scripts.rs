@@ -294,6 +294,9 @@ mod tests {
             cwd: None,
             env: BTreeMap::new(),
             network: true,
+            retries: CommandCheck::RETRIES,
+            report: None,
+            fails_without_change: false,
             origin: Default::default(),
         })
     }

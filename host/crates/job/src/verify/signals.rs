@@ -1,13 +1,14 @@
 //! What the job's own course says: checks that nobody has to ask for, and that are shown only when they fail.
 
 use super::verdict::Cause;
+use crate::end_cause::EndCause;
 use workspace::{Changes, GitChange};
 
 /// How the agent's pass ended, as the host saw it. What it said is no part of this.
 #[derive(Debug, Clone, Default)]
 pub struct AgentEvidence {
-    /// Why it stopped without success: a stable word, as in `max_turns` or `agent_error`, and one sentence.
-    pub fault: Option<(String, String)>,
+    /// Why it stopped without success: the cause, and one sentence.
+    pub fault: Option<(EndCause, String)>,
     /// What it asked for and was refused, as `Bash npm install`.
     pub denials: Vec<String>,
 }
@@ -41,7 +42,7 @@ pub(super) fn read(course: &Course<'_>) -> Vec<(&'static str, Cause)> {
         failing.push((
             "agent",
             Cause::Agent {
-                cause: cause.clone(),
+                cause: *cause,
                 message: message.clone(),
             },
         ));
@@ -90,7 +91,7 @@ pub(super) fn read(course: &Course<'_>) -> Vec<(&'static str, Cause)> {
 /// The user's repository is outside every allowed directory: commits, branches and `.git` itself are not the job's to
 /// change. In a tree with a git directory of its own, commits are harmless; what git would run never is. Staging and the
 /// tree's own ignore rules are told in the result, and changed files are found without asking either.
-fn fails(change: &GitChange, isolated: bool) -> bool {
+pub(super) fn fails(change: &GitChange, isolated: bool) -> bool {
     match change {
         GitChange::Index { .. } | GitChange::IgnoreRules { .. } => false,
         change if change.is_others() => false,

@@ -1,5 +1,6 @@
 //! What became of each check, and why.
 
+use crate::end_cause::EndCause;
 use std::fmt;
 
 use serde::Serialize;
@@ -18,6 +19,8 @@ pub enum Outcome {
     Errored,
     /// It did not end in its time, and was ended.
     TimedOut,
+    /// It failed and passed on the same tree. Never a pass.
+    Flaky,
     /// It was left out because something before it made it pointless. Never a pass.
     NotRun,
 }
@@ -29,6 +32,7 @@ impl fmt::Display for Outcome {
             Self::Failed => "failed",
             Self::Errored => "errored",
             Self::TimedOut => "timed out",
+            Self::Flaky => "flaky",
             Self::NotRun => "not run",
         })
     }
@@ -77,12 +81,20 @@ pub enum Cause {
         /// As it was given.
         cwd: String,
     },
-    /// It wrote more than anyone could read, and was ended.
-    #[error("wrote more than {} MiB of output", .cap_bytes >> 20)]
-    Flood {
-        /// The limit.
-        cap_bytes: u64,
+    /// It failed, and passed when it was run again on the same tree.
+    #[error("{failed} of {runs} runs on the same files failed")]
+    Flaky {
+        /// How often it ran.
+        runs: u32,
+        /// How often it failed.
+        failed: u32,
     },
+    /// It was to fail without the change, and passes there too.
+    #[error("it passes without the change too, so it proves nothing")]
+    ProvesNothing,
+    /// It was to fail without the change, and could not be run there.
+    #[error("it could not be run without the change")]
+    NoBefore,
     /// The system did not start it.
     #[error("could not be started: {message}")]
     NotStarted {
@@ -122,11 +134,23 @@ pub enum Cause {
         /// Those files.
         paths: Vec<String>,
     },
+    /// The checks changed what the agent had left, so that they proved something else than what was shown.
+    #[error("the checks changed {}, so what they proved is not what the agent left", listed(.paths))]
+    ChecksChangedTheWork {
+        /// Those files.
+        paths: Vec<String>,
+    },
+    /// The checks wrote where the job may not.
+    #[error("the checks wrote outside the scope: {}", listed(.paths))]
+    ChecksWroteOutside {
+        /// Those files.
+        paths: Vec<String>,
+    },
     /// The agent stopped without success.
     #[error("{message}")]
     Agent {
-        /// The stable name of the cause, as in `max_turns`.
-        cause: String,
+        /// The cause.
+        cause: EndCause,
         /// One sentence.
         message: String,
     },
@@ -193,7 +217,7 @@ fn seconds(ms: u64) -> String {
 }
 
 /// A few of many, so that a result line stays a line.
-fn listed(items: &[String]) -> String {
+pub(super) fn listed(items: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = items
         .iter()
@@ -216,9 +240,20 @@ impl Cause {
             | Self::NotExecutable { .. }
             | Self::NoDirectory { .. }
             | Self::NotStarted { .. }
+            | Self::NoBefore
             | Self::Plugin { .. } => Outcome::Errored,
             Self::NotRun { .. } => Outcome::NotRun,
+            Self::Flaky { .. } => Outcome::Flaky,
             _ => Outcome::Failed,
+        }
+    }
+
+    /// Whether another run on the same tree may end otherwise. What ran out of time has had its time.
+    pub(super) fn is_worth_a_retry(&self) -> bool {
+        match self {
+            Self::ExitCode { code } => !matches!(code, 126 | 127),
+            Self::Signal { .. } => true,
+            _ => false,
         }
     }
 
@@ -229,13 +264,13 @@ impl Cause {
             Self::ExitCode { code } => !matches!(code, 126 | 127),
             Self::Signal { .. }
             | Self::TimedOut { .. }
-            | Self::Flood { .. }
             | Self::Findings { .. }
+            | Self::ProvesNothing
             | Self::NoChange
             | Self::OutsideAllowedDirs { .. }
             | Self::CheckScriptChanged { .. }
             | Self::Denied { .. } => true,
-            Self::Agent { cause, .. } => cause == "max_turns",
+            Self::Agent { cause, .. } => *cause == EndCause::MaxTurns,
             Self::JobTimedOut
             | Self::NotFound { .. }
             | Self::NotExecutable { .. }
@@ -243,6 +278,10 @@ impl Cause {
             | Self::NotStarted { .. }
             | Self::Plugin { .. }
             | Self::GitChanged { .. }
+            | Self::Flaky { .. }
+            | Self::NoBefore
+            | Self::ChecksChangedTheWork { .. }
+            | Self::ChecksWroteOutside { .. }
             | Self::Budget { .. }
             | Self::NotRun { .. } => false,
         }
@@ -344,9 +383,6 @@ mod tests {
                 program: "./run".into(),
             },
             Cause::NoDirectory { cwd: "web".into() },
-            Cause::Flood {
-                cap_bytes: 64 << 20,
-            },
             Cause::NotStarted {
                 message: "out of processes".into(),
             },
@@ -360,6 +396,12 @@ mod tests {
             },
             Cause::CheckScriptChanged {
                 paths: vec!["run-tests.sh".into()],
+            },
+            Cause::ChecksChangedTheWork {
+                paths: vec!["src/a.py".into()],
+            },
+            Cause::ChecksWroteOutside {
+                paths: vec!["docs/x.md".into()],
             },
             Cause::Denied {
                 tools: vec!["Bash (curl)".into()],

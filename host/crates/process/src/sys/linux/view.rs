@@ -276,12 +276,9 @@ impl Builder {
             }
         }
         for (link, target) in links {
-            // In what the task may write, a link that is gone was taken away.
-            let outer = placed
-                .iter()
-                .rev()
-                .find(|(outer, _)| link.starts_with(outer));
-            if outer.is_none_or(|(_, write)| !write) {
+            // In what was placed, a link is there already, or was taken away.
+            let lies_in_one = placed.iter().any(|(outer, _)| link.starts_with(outer));
+            if !lies_in_one {
                 self.link(&link, &target);
             }
         }
@@ -458,7 +455,7 @@ impl Builder {
             fs::write(&file, "")?;
             fs::create_dir(&folder)?;
             for path in [&file, &folder] {
-                let mode = std::os::unix::fs::PermissionsExt::from_mode(0);
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o0);
                 fs::set_permissions(path, mode)?;
             }
             Ok(())

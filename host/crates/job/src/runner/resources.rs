@@ -18,8 +18,18 @@ use workspace::{Root, Workspace};
 pub(super) const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
+/// What keeps a runner from having its resources.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ResourcesError {
+    #[error("the system has no randomness to give: {0}")]
+    Randomness(getrandom::Error),
+    /// The words are those of the plugin engine.
+    #[error("{0}")]
+    Engine(String),
+}
+
 /// What a runner works with.
-pub(super) struct Equipment {
+pub(super) struct JobResources {
     settings: Arc<Settings>,
     pub(super) plugins: PluginSet,
     pub(super) redactor: Redactor,
@@ -27,14 +37,17 @@ pub(super) struct Equipment {
     pub(super) token: Secret,
 }
 
-impl Equipment {
+impl JobResources {
     /// Makes ready what every step needs for work in `places`, paths in the user's own trees: what the operator set for
     /// their repositories counts. No plugin is opened here but redactors: each is when it is first used, and one that
     /// cannot be used fails as its kind says.
     ///
     /// # Errors
     /// There is no plugin engine or no random source on this machine.
-    pub(super) fn load(settings: Arc<Settings>, places: &[PathBuf]) -> Result<Self, String> {
+    pub(super) fn load(
+        settings: Arc<Settings>,
+        places: &[PathBuf],
+    ) -> Result<Self, ResourcesError> {
         let tops = tops(&settings, places);
         let plugins = PluginSettings::of(&settings, &tops);
         Self::with(settings, &plugins)
@@ -46,18 +59,17 @@ impl Equipment {
         settings: Arc<Settings>,
         root: &Root,
         paths: &[String],
-    ) -> Result<Self, String> {
+    ) -> Result<Self, ResourcesError> {
         let places: Vec<_> = paths.iter().map(|path| root.path().join(path)).collect();
         let tops = tops(&settings, &places);
         let plugins = PluginSettings::of(&settings, &tops).with_every_redactor(&settings);
         Self::with(settings, &plugins)
     }
 
-    fn with(settings: Arc<Settings>, plugins: &PluginSettings) -> Result<Self, String> {
-        let token = gateway::fresh_token()
-            .map_err(|fault| format!("the system has no randomness to give: {fault}"))?;
+    fn with(settings: Arc<Settings>, plugins: &PluginSettings) -> Result<Self, ResourcesError> {
+        let token = gateway::fresh_token().map_err(ResourcesError::Randomness)?;
         let token = Secret::new(token);
-        let engine = Engine::shared(&settings.cache_dir)?;
+        let engine = Engine::shared(&settings.cache_dir).map_err(ResourcesError::Engine)?;
         let plugins = PluginSet::load(&engine, plugins);
         let mut known = held_values(&settings);
         known.add("adapter-token", token.expose());

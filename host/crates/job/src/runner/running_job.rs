@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::equipment::Equipment;
 use super::journal::Journal;
-use super::stop::{Cause, Stop};
+use super::resources::JobResources;
+use super::stop::{Stop, StopCause};
 use crate::agent::AgentOutcome;
+use crate::end_cause::EndCause;
 use crate::spec::JobSpec;
 use crate::state::State;
 use crate::verify::{Verdicts, revise};
@@ -31,21 +32,23 @@ pub(super) struct Findings {
     pub(super) passes: Vec<revise::Pass>,
     pub(super) stopped: Option<revise::Reason>,
     pub(super) notes: Vec<String>,
+    /// Every check passed on the base as well, and no test changed.
+    pub(super) unproven: bool,
 }
 
 /// Why a job ends before its verdict.
 #[derive(Debug)]
-pub(super) enum Cut {
+pub(super) enum EarlyExit {
     /// Somebody or something wanted it ended: the switch knows who.
     Stopped,
     /// The agent gave no sign of life for WORKER_STALL_MS; its last step.
     Stalled(String),
-    /// Something is missing or broken: a stable name, and a sentence that says what to do.
-    Fault(&'static str, String),
+    /// Something is missing or broken: the cause, and a sentence that says what to do.
+    Fault(EndCause, String),
 }
 
-impl Cut {
-    pub(super) fn fault(cause: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
+impl EarlyExit {
+    pub(super) fn fault(cause: EndCause) -> impl Fn(&dyn std::fmt::Display) -> Self {
         move |fault| Self::Fault(cause, fault.to_string())
     }
 }
@@ -54,7 +57,7 @@ impl Cut {
 pub(super) struct Job {
     pub(super) settings: Arc<Settings>,
     pub(super) spec: JobSpec,
-    pub(super) equipment: Equipment,
+    pub(super) resources: JobResources,
     pub(super) journal: Arc<Mutex<Journal>>,
     pub(super) stop: Stop,
     pub(super) findings: Findings,
@@ -75,7 +78,7 @@ impl Job {
         let mut journal = self.journal();
         let redactor = journal.redactor().clone();
         let redact = |text: &str| redactor.text(text).into_string();
-        for text in self.equipment.plugins.take_log(redact) {
+        for text in self.resources.plugins.take_log(redact) {
             journal.line(&text);
         }
     }
@@ -87,23 +90,26 @@ impl Job {
     }
 
     /// Enters the next state.
-    pub(super) fn advance(&self, to: State) -> Result<(), Cut> {
+    pub(super) fn advance(&self, to: State) -> Result<(), EarlyExit> {
         match self.journal().advance(to) {
             Ok(true) => Ok(()),
             // Somebody ended the job in the store: there is nothing left to do for it.
             Ok(false) => {
-                self.stop.now(Cause::Cancelled);
-                Err(Cut::Stopped)
+                self.stop.now(StopCause::Cancelled);
+                Err(EarlyExit::Stopped)
             }
-            Err(fault) => Err(Cut::fault("store")(&fault)),
+            Err(fault) => Err(EarlyExit::fault(EndCause::Store)(&fault)),
         }
     }
 
     /// The work's result, unless the job is to end before.
-    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Cut> {
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, EarlyExit> {
         tokio::select! {
             biased;
-            () = self.stop.token().cancelled() => Err(Cut::Stopped),
+            () = self.stop.token().cancelled() => Err(EarlyExit::Stopped),
             result = work => Ok(result),
         }
     }
@@ -113,11 +119,11 @@ impl Job {
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Cut> {
+    ) -> Result<T, EarlyExit> {
         let work = self.threads.spawn_blocking(work);
         self.unless_stopped(work)
             .await?
-            .map_err(|fault| Cut::fault("host")(&fault))
+            .map_err(|fault| EarlyExit::fault(EndCause::Host)(&fault))
     }
 
     /// Waits until no thread of the job writes any more. A thread cannot be stopped, only outlived.

@@ -1,0 +1,130 @@
+//! What a check proves: its before, what it must fail without, what is flaky, and what it wrote.
+
+use super::*;
+
+fn asked(repository: &Repository, check: Value) -> Value {
+    let mut asked = job(repository);
+    asked["auto_revise"] = json!({ "max_passes": 0 });
+    asked["checks"] = json!([check]);
+    asked
+}
+
+#[test]
+fn each_check_says_what_it_said_before_the_job() {
+    let rows = [
+        (
+            "echo two > src/a.txt",
+            "grep -q two src/a.txt",
+            "unit tests: passed (failed before)",
+            Value::Null,
+        ),
+        (
+            "echo more >> notes.txt",
+            "grep -q one src/a.txt",
+            "unit tests: passed (passed before too)",
+            json!("nothing here shows that the task was done"),
+        ),
+        (
+            "mkdir tests; echo more > tests/new.txt",
+            "grep -q one src/a.txt",
+            "unit tests: passed (passed before too)",
+            Value::Null,
+        ),
+        (
+            "echo three > src/a.txt",
+            "grep -q two src/a.txt",
+            "unit tests: failed (exit code 1; failed before too)",
+            Value::Null,
+        ),
+    ];
+    for (work, check, line, warning) in rows {
+        let repository = repository();
+        let agent = StandIn::that(work);
+        let worker =
+            Worker::with_stand_in(BINARY, &repository, &agent).set("WORKER_CHECK_BEFORE", 1);
+        let check = json!({ "name": "unit tests", "command": check });
+        let result = run_job(&mut worker.serve(), asked(&repository, check));
+        assert_eq!(result["checks"], json!([line]), "{work}: {result}");
+        assert_eq!(result["warning"], warning, "{work}: {result}");
+        if !warning.is_null() {
+            assert_eq!(
+                result.as_object().unwrap().keys().next().unwrap(),
+                "warning"
+            );
+        }
+        worker.assert_no_process_left();
+        let left = worker.state_dir().join("jobs");
+        for job in std::fs::read_dir(left).unwrap().flatten() {
+            assert!(!job.path().join("before").exists(), "the tree is left over");
+        }
+    }
+}
+
+#[test]
+fn a_new_test_that_proves_nothing_is_caught() {
+    let rows = [
+        (
+            "echo two > src/a.txt; mkdir tests; echo 'grep -q two src/a.txt' > tests/a.sh",
+            "completed",
+            "unit tests: passed (failed without the change)",
+        ),
+        (
+            "echo two > src/a.txt; mkdir tests; echo 'true' > tests/a.sh",
+            "failed",
+            "unit tests: failed (it passes without the change too, so it proves nothing)",
+        ),
+    ];
+    for (work, status, line) in rows {
+        let repository = repository();
+        let agent = StandIn::that(work);
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let check = json!({
+            "name": "unit tests",
+            "command": "for t in tests/*.sh; do test ! -e $t || sh $t || exit 1; done",
+            "fails_without_change": true,
+        });
+        let result = run_job(&mut worker.serve(), asked(&repository, check));
+        assert_eq!(result["job_status"], status, "{result}");
+        assert_eq!(result["checks"], json!([line]), "{work}: {result}");
+    }
+}
+
+#[test]
+fn a_check_that_rewrites_the_work_voids_the_verification_and_no_pass_absorbs_it() {
+    let repository = repository();
+    let agent = StandIn::that("echo two > src/a.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut asked = job(&repository);
+    asked["include_diff"] = true.into();
+    asked["checks"] = json!([{ "name": "unit tests", "command": "echo evil > src/a.txt" }]);
+    let result = run_job(&mut worker.serve(), asked);
+    assert_eq!(result["job_status"], "failed", "{result}");
+    let checks = result["checks"].to_string();
+    assert!(
+        checks.contains("verification: failed (the checks changed src/a.txt"),
+        "{result}"
+    );
+    assert!(
+        result["diff"].as_str().unwrap().contains("+evil"),
+        "what stands: {result}"
+    );
+    assert_eq!(result["passes"], Value::Null, "no repair pass: {result}");
+}
+
+#[test]
+fn a_report_explains_a_failure_in_place_of_the_output() {
+    let repository = repository();
+    let agent = StandIn::that("echo two > src/a.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let check = json!({
+        "name": "unit tests",
+        "command": "mkdir -p target; echo noise; echo 'not ok 1 - adds up' > target/report.tap; exit 1",
+        "report": "target/report.tap",
+    });
+    let result = run_job(&mut worker.serve(), asked(&repository, check));
+    let digest = result["failures"]["unit tests"].as_str().unwrap();
+    assert!(
+        digest.contains("adds up") && !digest.contains("noise"),
+        "{result}"
+    );
+}
