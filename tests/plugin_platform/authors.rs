@@ -232,10 +232,27 @@ fn copy_of(example: &str) -> PathBuf {
     for part in ["wit", "plugins/sdk", &format!("examples/{example}")] {
         copy(&workspace().join(part), &tree.join(part));
     }
+    // What an earlier run copied and is not there any more.
+    for part in ["wit", "plugins/sdk/src"] {
+        prune(&workspace().join(part), &tree.join(part));
+    }
     let copied = tree.join("examples").join(example);
     // As in a fresh clone.
     let _ = std::fs::remove_file(copied.join("Cargo.lock"));
     copied
+}
+
+fn prune(from: &Path, copied: &Path) {
+    for entry in std::fs::read_dir(copied).unwrap() {
+        let path = entry.unwrap().path();
+        let source = from.join(path.file_name().unwrap());
+        match (path.is_dir(), source.exists()) {
+            (true, true) => prune(&source, &path),
+            (true, false) => std::fs::remove_dir_all(&path).unwrap(),
+            (false, true) => {}
+            (false, false) => std::fs::remove_file(&path).unwrap(),
+        }
+    }
 }
 
 fn copy(from: &Path, to: &Path) {
