@@ -316,6 +316,9 @@ fn globs_list_files_below_the_root_only() {
         "project/src/c.txt",
         "project/deep/er/d.rs",
         "project/.git/config",
+        "project/.git/HEAD",
+        "project/.git/objects/info/x",
+        "project/.git/refs/heads/x",
         "project/x.log",
     ] {
         fs::create_dir_all(inside.join(file).parent().unwrap()).unwrap();

@@ -285,6 +285,10 @@ proptest! {
         commit(&top, "file");
         fs::remove_file(top.join("f")).unwrap();
         git(&top, &["checkout", "-q", "--", "f"]);
+        // What does not survive its own conversion is uncommitted work to git itself.
+        if !git(&top, &["status", "--porcelain"]).is_empty() {
+            return Ok(());
+        }
         let mut oracle = String::new();
         let isolated = field.job(&top, "j", |tree| {
             write(&tree.join("f"), &after);
@@ -420,6 +424,7 @@ fn files_that_a_filter_converts_are_clean_by_gits_word() {
     let top = field.repository("r", &[("a", "a\n")]);
     git(&top, &["config", "filter.case.clean", "tr A-Z a-z"]);
     git(&top, &["config", "filter.case.smudge", "tr a-z A-Z"]);
+    git(&top, &["config", "filter.case.required", "true"]);
     write(&top.join(".gitattributes"), "*.up filter=case\n");
     write(&top.join("f.up"), "TEXT\n");
     commit(&top, "filtered");

@@ -80,7 +80,7 @@ pub enum ApplyError {
     #[error("the branch {0} exists already and holds something else")]
     BranchTaken(String),
     /// Files that an external filter keeps would be committed without it.
-    #[error("{} are kept by a filter (filter=...) that the host does not run; apply with how: patch, then `git add` them", list(.0))]
+    #[error("{} are kept by a required filter (filter=...), which the host does not run; apply with how: patch, then `git add` them", list(.0))]
     Filtered(Vec<FilePath>),
     /// The checkout's index has a form that cannot be written.
     #[error(

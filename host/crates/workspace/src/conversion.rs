@@ -5,7 +5,7 @@
 //! space out, 0.36), and so are UTF-16 and UTF-32, which its encoder turns into UTF-8.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use bstr::ByteSlice as _;
 use git2::{ObjectType, Oid};
@@ -49,15 +49,17 @@ pub(crate) struct Conversion {
     ident: bool,
     encoding: Option<String>,
     filter: Option<String>,
+    filter_required: bool,
 }
 
 impl Conversion {
     /// Decides as git's `convert_attrs` does.
-    /// `filters` are the drivers that the configuration names: another one converts nothing.
+    /// `filters` are the drivers that the configuration names, each with whether it is required: another one converts
+    /// nothing.
     pub(crate) fn of(
         attributes: &AttributeSet<'_>,
         configuration: Configuration,
-        filters: &BTreeSet<String>,
+        filters: &BTreeMap<String, bool>,
     ) -> Self {
         let value = |name: &str| match attributes.state(name) {
             AttributeState::Value(value) => Some(value.to_str_lossy().into_owned()),
@@ -72,13 +74,22 @@ impl Conversion {
             encoding: value("working-tree-encoding")
                 .filter(|name| !name.is_empty())
                 .filter(|name| !utf8(name)),
-            filter: value("filter").filter(|name| filters.contains(name)),
+            filter: value("filter").filter(|name| filters.contains_key(name)),
+            filter_required: value("filter")
+                .and_then(|name| filters.get(&name).copied())
+                .unwrap_or(false),
         }
     }
 
     /// The name of the filter whose program git would run, where one is configured.
     pub(crate) fn filter(&self) -> Option<&str> {
         self.filter.as_deref()
+    }
+
+    /// Returns true if git refuses a file that the filter's program did not convert. Without that, git takes a file as it
+    /// is when the program fails.
+    pub(crate) fn filter_is_required(&self) -> bool {
+        self.filter_required
     }
 
     /// The most that git may do to the bytes.

@@ -1,6 +1,5 @@
 //! Writing a result into a checkout, and comparing what was written with what was verified.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -10,12 +9,13 @@ use git2::{Oid, Repository};
 
 use crate::apply::ApplyError;
 use crate::base::Base;
-use crate::conversion::Conversion;
+use crate::contents::blob_id;
+use crate::conversion::{Conversion, Effect};
 use crate::error::WorkspaceError;
 use crate::handles::{self, Stamp};
 use crate::path::{self, FilePath};
 use crate::put::Placer;
-use crate::record::Sealed;
+use crate::record::{Sealed, SealedFile};
 use crate::seal::{entry, sha256, stamped};
 use crate::tree_rules::TreeRules;
 
@@ -145,15 +145,28 @@ impl Step {
         })
     }
 
-    /// Returns true if git would have a configured program make the committed bytes, and this is not what it made.
+    /// Returns true if git would refuse to commit these bytes, because a required filter did not make them.
     pub(crate) fn is_filtered(&self) -> bool {
         const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
-        let filtered = self.conversion.filter().is_some();
-        filtered
+        self.conversion.filter_is_required()
             && self
                 .object
                 .as_ref()
                 .is_some_and(|(mode, bytes)| !is_link(*mode) && !bytes.starts_with(POINTER))
+    }
+
+    /// Returns true if git's rules may change the bytes between object and file.
+    fn converts(&self) -> bool {
+        let plain = self
+            .object
+            .as_ref()
+            .is_some_and(|(mode, _)| !is_link(*mode));
+        plain && self.conversion.effect() != Effect::None
+    }
+
+    fn object_id(&self) -> Option<String> {
+        let (_, bytes) = self.object.as_ref()?;
+        Some(blob_id(bytes).ok()?.to_string())
     }
 
     /// Returns true if nothing is in the way of the file, or the file itself is there.
@@ -173,8 +186,8 @@ pub(crate) type Written = Vec<(FilePath, Side)>;
 pub(crate) struct Delivery {
     top: PathBuf,
     handle: OwnedFd,
-    /// By path, the digest of the bytes that were verified; none for a file that is gone.
-    verified: HashMap<Vec<u8>, Option<String>>,
+    /// What was verified, by path.
+    verified: HashMap<Vec<u8>, SealedFile>,
 }
 
 impl Delivery {
@@ -192,7 +205,7 @@ impl Delivery {
             top: top.to_path_buf(),
             handle,
             verified: files
-                .map(|file| (file.path.clone(), file.sha256.clone()))
+                .map(|file| (file.path.clone(), file.clone()))
                 .collect(),
         })
     }
@@ -277,7 +290,7 @@ impl Delivery {
             let Some(verified) = verified.filter(|_| !merged.contains(&step.path)) else {
                 continue;
             };
-            let same = match (verified, bytes) {
+            let same = match (&verified.sha256, bytes) {
                 (None, None) => true,
                 (Some(verified), Some(bytes)) => *verified == sha256(bytes),
                 _ => false,
@@ -285,13 +298,9 @@ impl Delivery {
             if same {
                 continue;
             }
-            let by_rules = match (&step.object, bytes) {
-                (Some((mode, object)), Some(bytes)) if !is_link(*mode) => step
-                    .conversion
-                    .to_git(bytes, || Some(object.clone()))
-                    .is_ok_and(|made: Cow<'_, [u8]>| *made == **object),
-                _ => false,
-            };
+            // Written is what git makes of the object, and the object is what git made of the verified bytes.
+            let object = step.object_id();
+            let by_rules = step.converts() && object.is_some() && object == verified.object;
             match by_rules {
                 true => converted.push(step.path.clone()),
                 false => wrong.push(step.path.clone()),

@@ -70,6 +70,9 @@ pub struct SealedFile {
     pub path: Vec<u8>,
     /// The SHA-256 of the bytes that the checks saw (a link's target); none when the file is gone.
     pub sha256: Option<String>,
+    /// The id of the object that git makes of those bytes.
+    #[serde(default)]
+    pub object: Option<String>,
 }
 
 /// A change that a result cannot hold, and that is only in the job's tree.

@@ -1,6 +1,6 @@
 //! Finding the repository that a directory lies in, and judging whether a job can work in it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -250,8 +250,8 @@ pub(crate) struct Config {
     ignore_case: bool,
     /// `core.fileMode`: whether an execution bit says something.
     file_mode: bool,
-    /// The drivers of filters that are configured.
-    filters: BTreeSet<String>,
+    /// The drivers of filters that are configured, each with whether it is required.
+    filters: BTreeMap<String, bool>,
     excludes_file: Option<PathBuf>,
     attributes_file: Option<PathBuf>,
 }
@@ -324,18 +324,21 @@ pub(crate) struct UserRules {
     attributes: Vec<u8>,
     autocrlf: AutoCrlf,
     eol: Option<Mode>,
-    filters: BTreeSet<String>,
+    filters: BTreeMap<String, bool>,
 }
 
-fn filters(config: &git2::Config) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+fn filters(config: &git2::Config) -> BTreeMap<String, bool> {
+    let mut names = BTreeMap::new();
     if let Ok(mut entries) = config.entries(Some(r"^filter\..*\.(clean|smudge|process)$")) {
         while let Some(Ok(entry)) = entries.next() {
             let name = entry.name().ok().and_then(|name| {
                 let name = name.strip_prefix("filter.")?;
                 Some(name.rsplit_once('.')?.0.to_owned())
             });
-            names.extend(name);
+            names.extend(name.map(|name| {
+                let required = config.get_bool(&format!("filter.{name}.required"));
+                (name, required.unwrap_or(false))
+            }));
         }
     }
     names
@@ -395,7 +398,7 @@ pub(crate) struct Repository {
     pub(crate) line_ends: Configuration,
     /// `core.fileMode`.
     pub(crate) file_mode: bool,
-    filters: BTreeSet<String>,
+    filters: BTreeMap<String, bool>,
 }
 
 impl Repository {
@@ -441,7 +444,12 @@ impl Repository {
                 eol: config.eol.or(user.eol),
             },
             file_mode: config.file_mode,
-            filters: config.filters.union(&user.filters).cloned().collect(),
+            filters: user
+                .filters
+                .clone()
+                .into_iter()
+                .chain(config.filters)
+                .collect(),
         }
     }
 

@@ -56,6 +56,36 @@ fn as_git_reads(text: &[u8]) -> Cow<'_, [u8]> {
 
 fn matches(pattern: &Pattern, below: &[u8], is_dir: bool, case: Case) -> bool {
     let below: &BStr = below.as_bstr();
+    // git compares what precedes the first sign of a glob by itself, and has the rest of a path matched by the rest of the
+    // pattern: `a**/b` then begins with `**/` (dir.c, `match_pathname`).
+    let of_path = !pattern.mode.contains(Mode::NO_SUB_DIR) || pattern.mode.contains(Mode::ABSOLUTE);
+    // The backslash of `\!` and `\#` is such a sign to git; gitoxide has taken it away.
+    let escaped = !pattern.is_negative() && matches!(pattern.text.first(), Some(b'!' | b'#'));
+    let literal = pattern.first_wildcard_pos;
+    if let Some(literal) = literal.filter(|at| *at > 0 && of_path && !escaped) {
+        if pattern.mode.contains(Mode::MUST_BE_DIR) && !is_dir {
+            return false;
+        }
+        let (Some((start, rest)), Some((known, glob))) = (
+            below.split_at_checked(literal),
+            pattern.text.split_at_checked(literal),
+        ) else {
+            return false;
+        };
+        let (same, fold) = match case {
+            Case::Fold => (
+                start.eq_ignore_ascii_case(known),
+                wildmatch::Mode::IGNORE_CASE,
+            ),
+            Case::Sensitive => (start == known, wildmatch::Mode::empty()),
+        };
+        return same
+            && gix_glob::wildmatch(
+                glob.as_bstr(),
+                rest.as_bstr(),
+                wildmatch::Mode::NO_MATCH_SLASH_LITERAL | fold,
+            );
+    }
     pattern.matches_repo_relative_path(
         below,
         below.rfind_byte(b'/').map(|slash| slash + 1),

@@ -109,6 +109,7 @@ impl Isolated {
                     .map(|path| SealedFile {
                         path: path.as_bytes().to_vec(),
                         sha256: None,
+                        object: None,
                     }),
             );
             let Some((now, id)) = file.now.and_then(|now| Some((now, now.id()?))) else {
@@ -133,6 +134,7 @@ impl Isolated {
             files.push(SealedFile {
                 path: path.to_vec(),
                 sha256: Some(sha256(&bytes)),
+                object: Some(blob.to_string()),
             });
         }
         not_carried.extend(unconvertible);
