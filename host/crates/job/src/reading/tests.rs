@@ -22,7 +22,12 @@ struct Scene {
 impl Scene {
     fn with(files: &[(&str, &[u8])]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("root/project/.git")).unwrap();
+        // As little as git takes for a repository: without one there are no ignore rules.
+        let git = folder.path().join("root/project/.git");
+        for part in ["objects", "refs"] {
+            fs::create_dir_all(git.join(part)).unwrap();
+        }
+        fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
         fs::write(folder.path().join("outside.txt"), "needle outside\n").unwrap();
         let mut known = KnownValues::new();
         known.add("held", "first-half-of-it\nsecond-half-of-it");
