@@ -331,7 +331,7 @@ mod tests {
                 sink: Sink::File,
             };
             let subscriber = tracing_subscriber::registry()
-                .with(lines.with_filter(quiet("crate::log=info", "warn")));
+                .with(lines.with_filter(quiet("mcp_codex_worker_redact::log=info", "warn")));
             tracing::subscriber::with_default(subscriber, || {
                 let job = tracing::error_span!(target: CONTEXT, "job", job = "j1");
                 let mut step = tracing::error_span!(target: CONTEXT, "step", step = "first");
