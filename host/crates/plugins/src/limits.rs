@@ -61,7 +61,7 @@ impl Limits {
         };
         match kind {
             Kind::Check => Limits {
-                // Bundled checks read 10 to 60 MiB of changed files a second here.
+                // An estimate of what bundled checks read in a second, not a measurement.
                 deadline_per_mib: Duration::from_millis(200),
                 ..limits
             },
