@@ -853,7 +853,7 @@ const TRICKS: &[Trick] = &[
     cheat(
         "leaves a process that mends it while the check runs",
         // The checks' HOME is there as soon as one of them runs.
-        "(setsid sh -c 'while [ ! -e \"$HOME/../check-home\" ]; do sleep 0.01; done; echo right > src/a.txt' >/dev/null 2>&1 &); echo wrong > src/a.txt",
+        "(setsid sh -c 'while [ ! -e \"$HOME/../checks\" ]; do sleep 0.01; done; echo right > src/a.txt' >/dev/null 2>&1 &); echo wrong > src/a.txt",
     ),
     offence(
         "hides a change by the index",

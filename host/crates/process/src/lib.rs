@@ -25,7 +25,7 @@ mod toolchains;
 mod tree;
 mod workload;
 
-pub use command::{Command, Confinement, Network, Stdin};
+pub use command::{Command, Confinement, Layer, Network, Stdin};
 pub use ending::{Ending, Exit};
 pub use error::ProcessError;
 pub use grants::{GrantError, Grants};

@@ -39,8 +39,6 @@ pub struct Base {
     pub(crate) begun: i64,
     /// When it was complete.
     pub(crate) complete: i64,
-    /// What checks wrote, which later looks must not take for the agent's: the state that replaces the one captured.
-    pub(crate) settled: States,
     /// What files were before the jobs that worked here earlier; see [`Base::before`].
     pub(crate) earlier: States,
     instructions: Vec<(path::FilePath, String)>,
@@ -109,7 +107,6 @@ impl Base {
             repositories,
             begun,
             complete,
-            settled: HashMap::new(),
             earlier: HashMap::new(),
             instructions,
             unread,

@@ -106,6 +106,8 @@ pub struct Changes {
     pub unreadable_dirs: Vec<FilePath>,
     /// The same paths relative to the top.
     pub(crate) ignored_top_paths: Vec<FilePath>,
+    /// All ignored files that were touched, relative to the top.
+    pub(crate) touched: Arc<[FilePath]>,
     pub(crate) contents: Arc<Contents>,
     pub(crate) work_prefix: Vec<u8>,
 }

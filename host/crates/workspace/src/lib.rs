@@ -29,6 +29,7 @@ mod index;
 mod instructions;
 mod isolated;
 mod later;
+pub mod layer;
 mod lines;
 mod listing;
 mod path;

@@ -43,6 +43,7 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
     let words = keep_report(findings, &redactor, &artifacts);
     keep_transcript(&job, &redactor, &artifacts);
     keep_plugins(&job, &redactor, &artifacts);
+    keep_ignored(findings, &redactor, &artifacts);
     let changed_files: Vec<String> = findings
         .changes
         .iter()
@@ -108,6 +109,28 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
     // Before the end is told, so that whoever waits for it finds nothing left to do, and the disk has room for it.
     drop_working_material(&job);
     record_end(&job, state, &result).await;
+}
+
+/// Keeps the names of the ignored files that the job touched: they are neither in the diff nor in `changed_files`.
+fn keep_ignored(findings: &Findings, redactor: &Redactor, artifacts: &Artifacts) {
+    let Some(changes) = findings
+        .changes
+        .as_ref()
+        .filter(|changes| changes.ignored > 0)
+    else {
+        return;
+    };
+    let names = changes.ignored_files.iter().map(ToString::to_string);
+    let mut text: Vec<String> = names.collect();
+    let more = changes.ignored.saturating_sub(text.len() as u64);
+    if more > 0 {
+        text.push(format!("[... {more} more ...]"));
+    }
+    keep(
+        artifacts,
+        artifacts::IGNORED,
+        &redactor.text(&(text.join("\n") + "\n")),
+    );
 }
 
 /// Keeps which plugins had a part in the job: checks, redactors, summarizers and the dialect, each with its version and the

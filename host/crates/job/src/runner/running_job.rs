@@ -14,7 +14,7 @@ use crate::agent::AgentOutcome;
 use crate::end_cause::EndCause;
 use crate::spec::JobSpec;
 use crate::state::State;
-use crate::verify::{Verdicts, revise};
+use crate::verify::{Rooms, Verdicts, revise};
 use process::Level;
 use settings::Settings;
 use workspace::Changes;
@@ -60,6 +60,8 @@ pub(super) struct Job {
     pub(super) resources: JobResources,
     pub(super) journal: Arc<Mutex<Journal>>,
     pub(super) stop: Stop,
+    /// What each of its checks has for itself.
+    pub(super) rooms: Arc<Rooms>,
     pub(super) findings: Findings,
     /// When `timeout_ms` is over; set when preparing begins.
     pub(super) deadline: Option<Instant>,
