@@ -105,9 +105,10 @@ fn a_check_that_rewrites_the_work_voids_the_verification_and_no_pass_absorbs_it(
         "{result}"
     );
     assert!(
-        result["diff"].as_str().unwrap().contains("+evil"),
+        result["diff"].as_str().unwrap().contains("+two"),
         "what stands: {result}"
     );
+    assert_eq!(repository.read("src/a.txt"), "two\n");
     assert_eq!(result["passes"], Value::Null, "no repair pass: {result}");
 }
 

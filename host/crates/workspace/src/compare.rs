@@ -163,7 +163,10 @@ impl Base {
         let touched = ignored_files
             .iter()
             .map(|path| FilePath::new(path.as_slice()));
-        let touched = touched.collect();
+        let touched: BTreeSet<FilePath> = touched
+            .chain(self.touched_earlier.iter().cloned())
+            .collect();
+        let touched = touched.into_iter().collect();
         ignored_files.truncate(MOST_IGNORED_PATHS);
         unreadable.sort_unstable();
         let mut changes = Changes {

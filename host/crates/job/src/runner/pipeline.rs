@@ -153,7 +153,7 @@ impl Job {
         }
         if let Some(changes) = &self.findings.changes {
             let sealed = tokio::task::block_in_place(|| {
-                site.seal(&base, changes, &subject(&self.spec.prompt))
+                site.seal(&base, changes, &subject(&self.spec.prompt), &self.folder())
             });
             let left = sealed?;
             self.findings.notes.extend(left);
@@ -232,13 +232,15 @@ impl Job {
 
     async fn capture_base(&mut self, site: &Site) -> Result<Base, EarlyExit> {
         let (workspace, earlier) = (site.workspace().clone(), site.earlier());
+        let isolated = site.is_isolated();
         self.journal().line("recording the tree as it is");
         let storage = self.folder().join("base");
         let captured = self
             .blocking(move || {
                 let base = Base::capture(&workspace, &storage, Limits::default())?;
                 match earlier {
-                    Some(earlier) => base.before(&earlier),
+                    Some(earlier) if isolated => base.before(&earlier),
+                    Some(earlier) => base.before_in_users_tree(&earlier),
                     None => Ok(base),
                 }
             })
