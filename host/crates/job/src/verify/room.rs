@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Place;
-use crate::private_home::{make_home, make_private};
+use crate::private_home::make_home;
 use process::{Layer, Toolchains};
 use workspace::{Base, Changes, folder, layer};
 
@@ -102,7 +102,7 @@ impl Rooms {
         if state.refused.is_some() || !changes.touched_ignored() {
             return;
         }
-        let made = make_private(&cover)
+        let made = private::make_folder(&cover)
             .map_err(|error| error.to_string())
             .and_then(|()| {
                 let covered = base.cover_ignored(changes, &cover);
@@ -122,7 +122,7 @@ impl Rooms {
         let folder = self.folder.join(key);
         folder::remove(&folder)?;
         let temp = folder.join("tmp");
-        make_private(&temp)?;
+        private::make_folder(&temp)?;
         let mut state = self.state();
         if state.refused.is_some() {
             let home = folder.join("home");
@@ -149,10 +149,10 @@ impl Rooms {
         };
         let layer_over = |over: &Path, name: &str, cover: Option<PathBuf>| -> io::Result<Layer> {
             let [upper, work] = ["upper", "work"].map(|part| folder.join(name).join(part));
-            make_private(&work)?;
+            private::make_folder(&work)?;
             let before = self.kept(key).join(name);
             if !(kept && fs::rename(before, &upper).is_ok()) {
-                make_private(&upper)?;
+                private::make_folder(&upper)?;
             }
             layer::stand_in_for(over, &upper)?;
             Ok(Layer {
@@ -188,8 +188,8 @@ impl Rooms {
             folder::remove(&kept)?;
             if let Some(base) = keep_for {
                 let [tree, home] = ["tree", "home"].map(|name| kept.join(name));
-                make_private(&tree)?;
-                make_private(&home)?;
+                private::make_folder(&tree)?;
+                private::make_folder(&home)?;
                 match room.layers.as_slice() {
                     [over_tree, over_home] => {
                         base.keep_build_output(&over_tree.upper, &tree)?;
@@ -224,6 +224,6 @@ fn take_caches(from: &Path, to: &Path) {
             continue;
         };
         // A cache that is not kept costs time.
-        let _ = make_private(parent).and_then(|()| fs::rename(&source, &target));
+        let _ = private::make_folder(parent).and_then(|()| fs::rename(&source, &target));
     }
 }
