@@ -15,6 +15,7 @@ mod ending;
 mod error;
 mod grants;
 mod helper;
+mod installations;
 mod level;
 mod lines;
 mod output;
