@@ -129,3 +129,31 @@ fn a_report_explains_a_failure_in_place_of_the_output() {
         "{result}"
     );
 }
+
+/// What no diff shows and what runs by itself is named.
+#[test]
+fn ignored_files_that_run_by_themselves_are_named() {
+    let repository = Repository::with([
+        ("src/a.txt", "one\n"),
+        (".gitignore", ".vscode/\n.envrc\nhooks/\ntarget/\n.venv/\n"),
+    ]);
+    repository.commit("Begin");
+    repository.git(["config", "core.hooksPath", "./hooks"]);
+    let agent = StandIn::that(
+        "echo two > src/a.txt; mkdir -p .vscode hooks target .venv/bin; for f in .vscode/tasks.json .envrc hooks/post-commit target/x .venv/bin/activate; do echo x > $f; done",
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let result = run_job(&mut front, job(&repository));
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert_eq!(
+        result["notes"],
+        json!([
+            "5 ignored files changed too",
+            "look at these before git, a shell or an editor runs them: .envrc, .venv/bin/activate, .vscode/tasks.json, hooks/post-commit",
+        ])
+    );
+    let asked = json!({ "job_id": result["job_id"], "artifact": "ignored" });
+    let listed = front.call("get", asked).to_string();
+    assert!(listed.contains("target/x"), "{listed}");
+}

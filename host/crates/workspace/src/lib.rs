@@ -9,6 +9,7 @@
 //! rewritten `.git` hide a change from `git status`, not from here.
 
 mod apply;
+mod autorun;
 mod base;
 mod changes;
 mod checkout;

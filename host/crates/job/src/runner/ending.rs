@@ -359,6 +359,13 @@ fn notes(job: &Job) -> Vec<String> {
         if changes.ignored > 0 {
             notes.push(format!("{} ignored files changed too", changes.ignored));
         }
+        let autorun = &job.findings.autorun;
+        if !autorun.is_empty() {
+            let names = verify::listed(autorun);
+            notes.push(format!(
+                "look at these before git, a shell or an editor runs them: {names}"
+            ));
+        }
         notes.extend(
             changes
                 .git

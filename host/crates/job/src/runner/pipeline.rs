@@ -152,6 +152,7 @@ impl Job {
             before.end().await;
         }
         if let Some(changes) = &self.findings.changes {
+            self.findings.autorun = base.autorun(changes);
             let sealed = tokio::task::block_in_place(|| {
                 site.seal(&base, changes, &subject(&self.spec.prompt), &self.folder())
             });

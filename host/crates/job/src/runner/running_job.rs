@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::verify::{Rooms, Verdicts, revise};
 use process::Level;
 use settings::Settings;
-use workspace::Changes;
+use workspace::{Changes, FilePath};
 
 /// How long a stopped job waits for its own work on files. The largest trees take about this long to be made.
 const LAST_WRITES: Duration = Duration::from_secs(15);
@@ -32,6 +32,8 @@ pub(super) struct Findings {
     pub(super) passes: Vec<revise::Pass>,
     pub(super) stopped: Option<revise::Reason>,
     pub(super) notes: Vec<String>,
+    /// Ignored files that the job touched and that other programs run by themselves.
+    pub(super) autorun: Vec<FilePath>,
     /// Every check passed on the base as well, and no test changed.
     pub(super) unproven: bool,
 }

@@ -230,7 +230,7 @@ pub async fn run(
             verification.notes.push(note);
             let decide = evidence.changes.touched_that_decide();
             if !decide.is_empty() {
-                let names = shown(&decide);
+                let names = listed(&decide);
                 verification.notes.push(format!(
                     "the checks saw ignored files that the agent changed: {names}"
                 ));
@@ -253,7 +253,8 @@ fn order(checks: &[CheckSpec]) -> Vec<usize> {
     order
 }
 
-fn shown(paths: &[workspace::FilePath]) -> String {
+/// A few of many paths, for a line of a result.
+pub fn listed(paths: &[workspace::FilePath]) -> String {
     let names: Vec<String> = paths.iter().map(ToString::to_string).collect();
     verdict::listed(&names)
 }
@@ -551,7 +552,7 @@ impl CommandRun<'_> {
             if !hidden.is_empty() {
                 let note = format!(
                     "hidden from it, since the agent changed ignored files: {}",
-                    shown(&hidden)
+                    listed(&hidden)
                 );
                 verdict.summary = match verdict.summary.trim() {
                     "" => redactor.text(&note),
