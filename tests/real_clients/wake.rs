@@ -1,11 +1,14 @@
 //! The planner ends its turn, sleeps at no token, and is woken once with every result.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
 use serde_json::{Value, json};
 use worker_test_support::codex::Move;
-use worker_test_support::gateway::{Script, ScriptedGateway};
-use worker_test_support::{Codex, Repository};
+use worker_test_support::gateway::{Script, ScriptedGateway, Turn};
+use worker_test_support::{Codex, Repository, Worker, clients};
 
-use super::{broken_sum, mending, moves, set_up};
+use super::{BINARY, broken_sum, mending, moves, set_up};
 
 const SERVER: &str = "codex_async_worker";
 
@@ -69,4 +72,77 @@ fn codex_sleeps_through_five_jobs_and_reads_five_verdicts_in_one_request() {
     );
     // Five calls, the end of the turn, and the one continuation.
     assert_eq!(codex.seen().len(), 7);
+}
+
+/// The lines that `adapter` prints for a Claude Code started by hand, as variables.
+fn exports(adapter: &mut Child) -> Vec<(String, String)> {
+    let lines = BufReader::new(adapter.stdout.take().unwrap()).lines();
+    let assignment = |line: String| {
+        let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    lines
+        .take(2)
+        .map(|line| assignment(line.unwrap()).unwrap())
+        .collect()
+}
+
+#[test]
+fn claude_code_as_the_planner_sleeps_and_is_woken_once() {
+    const START: &str = "mcp__plugin_codex-worker_codex_async_worker__start";
+    let repository = broken_sum();
+    let workers = ScriptedGateway::start(Script::turns(mending())).unwrap();
+    let job = json!({"prompt": "Fix sum().", "checks": ["npm test"], "isolation": "worktree"});
+    let planner = ScriptedGateway::start(Script::turns([
+        Turn::call(START, job.clone()),
+        Turn::call(START, job),
+        Turn::say("Delegated."),
+        Turn::say("Both are done."),
+    ]))
+    .unwrap();
+    let scene = Worker::new(BINARY, &repository, &planner);
+    let home = scene.home();
+    std::fs::create_dir(home.join("bin")).unwrap();
+    std::os::unix::fs::symlink(clients::claude_code(), home.join("bin/claude")).unwrap();
+    let told = set_up(home, &repository, &workers, &["--client", "claude-code"]);
+    assert!(
+        told.contains("plugin install codex-worker@mcp-codex-worker"),
+        "{told}"
+    );
+    let mut adapter = scene
+        .command(["adapter"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = Command::new(clients::claude_code())
+        .args(["-p", "--output-format", "json", "--model", "sonnet"])
+        .args(["--allowedTools", START, "--", "Have sum() fixed, twice."])
+        .env_clear()
+        .env("HOME", home)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(exports(&mut adapter))
+        .current_dir(repository.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    adapter.kill().unwrap();
+    adapter.wait().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let result: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
+    assert_eq!(result["result"], "Both are done.", "{result}");
+    let last = planner.requests().pop().unwrap();
+    let told: Vec<String> = last
+        .texts("user")
+        .into_iter()
+        .filter(|text| text.contains("Background jobs ended:"))
+        .collect();
+    let [told] = &told[..] else {
+        panic!("told {} times", told.len())
+    };
+    assert_eq!(
+        told.matches("\"job_status\":\"completed\"").count(),
+        2,
+        "{told}"
+    );
 }
