@@ -8,7 +8,7 @@ use worker_test_support::codex::Move;
 use worker_test_support::gateway::{Script, ScriptedGateway, Turn};
 use worker_test_support::{Codex, Repository, Worker, clients};
 
-use super::{BINARY, broken_sum, mending, moves, set_up};
+use super::{BINARY, broken_sum, mending, moves, ours, set_up};
 
 const SERVER: &str = "codex_async_worker";
 
@@ -56,6 +56,24 @@ fn codex_sleeps_through_five_jobs_and_reads_five_verdicts_in_one_request() {
     let gateway = ScriptedGateway::start(Script::turns(mending())).unwrap();
     let mut codex = Codex::with_model(moves((0..5).map(|_| job())));
     install(&mut codex, &repository, &gateway);
+    let mut findings = Vec::new();
+    codex.set_up(|home| {
+        let printed = ours(home, repository.path(), &["doctor", "--json"]);
+        findings =
+            serde_json::from_str::<Vec<Value>>(&printed).unwrap_or_else(|_| panic!("{printed}"));
+    });
+    for (what, verdict) in [
+        ("Codex", "ok"),
+        ("Codex skill", "ok"),
+        ("Codex hook", "warn"),
+    ] {
+        let finding = findings.iter().find(|finding| finding["what"] == what);
+        assert_eq!(
+            finding.map(|found| &found["verdict"]),
+            Some(&json!(verdict)),
+            "{what}: {findings:#?}"
+        );
+    }
     codex.trust_hooks();
 
     let run = codex.exec(repository.path(), "Have sum() fixed, five times.");

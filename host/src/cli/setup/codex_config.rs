@@ -5,7 +5,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, value};
 use super::package::Program;
 
 /// The name that Codex shows its model.
-pub(super) const SERVER: &str = "codex_async_worker";
+pub(in crate::cli) const SERVER: &str = "codex_async_worker";
 
 /// Seconds that a call may last: as long as a job.
 pub(super) const TOOL_TIMEOUT_S: i64 = 3600;

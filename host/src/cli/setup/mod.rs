@@ -9,6 +9,12 @@ mod json_config;
 mod package;
 mod questions;
 
+/// The names by which clients know us.
+pub(super) mod client {
+    pub(in crate::cli) use super::codex_config::SERVER;
+    pub(in crate::cli) use super::package::{MARKETPLACE, PLUGIN, qualified};
+}
+
 use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};

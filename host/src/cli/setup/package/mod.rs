@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::codex_config::{SERVER, STARTUP_TIMEOUT_S, TOOL_TIMEOUT_S, WAIT_MS};
 
 /// The marketplace's name.
-pub(super) const MARKETPLACE: &str = "mcp-codex-worker";
+pub(in crate::cli) const MARKETPLACE: &str = "mcp-codex-worker";
 /// The plugin's name.
-pub(super) const PLUGIN: &str = "codex-worker";
+pub(in crate::cli) const PLUGIN: &str = "codex-worker";
 /// How long a client lets the hook wait, in seconds. Codex and Claude Code took every length that was tried, a day among them;
 /// a job lasts half an hour unless told otherwise.
 pub(super) const HOOK_TIMEOUT_S: u64 = 1_800;
@@ -30,7 +30,7 @@ pub(super) struct Program<'a> {
 }
 
 /// The plugin as clients name it.
-pub(super) fn qualified() -> String {
+pub(in crate::cli) fn qualified() -> String {
     format!("{PLUGIN}@{MARKETPLACE}")
 }
 
