@@ -116,8 +116,8 @@ mod tests {
             .unwrap()
             .replace("tool_timeout_sec = 3600", "tool_timeout_sec = 900 # enough");
         assert_eq!(with(&tuned, &server()).unwrap(), tuned);
-        let moved = Server {
-            program: Path::new("/new/place"),
+        let moved = Program {
+            path: std::path::Path::new("/new/place"),
             ..server()
         };
         let moved = with(&tuned, &moved).unwrap();
@@ -127,8 +127,8 @@ mod tests {
     #[test]
     fn a_windows_path_is_read_as_it_was_written() {
         let path = r"C:\new\tools\mcp-codex-worker.exe";
-        let server = Server {
-            program: Path::new(path),
+        let server = Program {
+            path: std::path::Path::new(path),
             ..server()
         };
         let written: toml::Table = with("", &server).unwrap().parse().unwrap();
