@@ -138,7 +138,8 @@ fn ignored_files_that_run_by_themselves_are_named() {
         (".gitignore", ".vscode/\n.envrc\nhooks/\ntarget/\n.venv/\n"),
     ]);
     repository.commit("Begin");
-    repository.git(["config", "core.hooksPath", "./hooks"]);
+    let mut config = repository.git().config().unwrap();
+    config.set_str("core.hooksPath", "./hooks").unwrap();
     let agent = StandIn::that(
         "echo two > src/a.txt; mkdir -p .vscode hooks target .venv/bin; for f in .vscode/tasks.json .envrc hooks/post-commit target/x .venv/bin/activate; do echo x > $f; done",
     );
@@ -154,6 +155,6 @@ fn ignored_files_that_run_by_themselves_are_named() {
         ])
     );
     let asked = json!({ "job_id": result["job_id"], "artifact": "ignored" });
-    let listed = front.call("get", asked).to_string();
+    let listed = call(&mut front, "get", asked).structured.to_string();
     assert!(listed.contains("target/x"), "{listed}");
 }

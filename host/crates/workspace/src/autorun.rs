@@ -57,9 +57,8 @@ impl Base {
             let path = path.as_bytes();
             is_run(path) || hooks.iter().any(|hooks| path::is_within(path, hooks))
         };
-        let shown = |path: &FilePath| {
-            FilePath::new(path::relative_to(path.as_bytes(), changes.prefix()))
-        };
+        let shown =
+            |path: &FilePath| FilePath::new(path::relative_to(path.as_bytes(), changes.prefix()));
         changes.touched.iter().filter(runs).map(shown).collect()
     }
 }
