@@ -10,6 +10,7 @@ mod arguments;
 pub mod artifacts;
 pub mod checks;
 mod defaults;
+mod each;
 mod end_cause;
 mod front;
 #[cfg(any(test, fuzzing))]
