@@ -14,6 +14,8 @@ mod machines;
 mod proof;
 #[path = "jobs/queue.rs"]
 mod queue;
+#[path = "jobs/setup.rs"]
+mod setup;
 #[path = "jobs/storage.rs"]
 mod storage;
 

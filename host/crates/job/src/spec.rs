@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::arguments::Arguments;
 use super::id::JobId;
 use super::refusal::Refusal;
+use super::setup::{self, SetupSpec};
 use crate::checks::{
     CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
 };
@@ -62,6 +63,8 @@ pub struct JobSpec {
     pub base: Option<String>,
     /// Whether an isolated job starts with the checkout's uncommitted work in it.
     pub include_dirty: bool,
+    /// What makes an isolated tree ready before the agent starts.
+    pub setup: Option<SetupSpec>,
     /// The finished job whose session and tree this one goes on in.
     pub resume_job_id: Option<JobId>,
     /// Caps that the adapter enforces.
@@ -113,6 +116,7 @@ const START_ARGUMENTS: &[&str] = &[
     "isolation",
     "base",
     "include_dirty",
+    "setup",
     "resume_job_id",
     "max_tokens_total",
     "max_cost_usd",
@@ -158,7 +162,7 @@ pub fn parse_start(
         .unwrap_or(settings.job_timeout_ms);
     let wait_ms = arguments.number("wait_ms", 0, TIMEOUT_MAX_MS)?.unwrap_or(0);
     let auto_revise = auto_revise(&mut arguments)?;
-    if let Some(key) = ["isolation", "base", "include_dirty"]
+    if let Some(key) = ["isolation", "base", "include_dirty", "setup"]
         .into_iter()
         .find(|key| arguments.has(key) && arguments.has("resume_job_id"))
     {
@@ -168,6 +172,10 @@ pub fn parse_start(
     let isolation = closed_word(&mut arguments, "isolation")?.unwrap_or(settings.isolation);
     let base = arguments.word("base", 200)?;
     let include_dirty = arguments.boolean("include_dirty")?.unwrap_or(false);
+    let setup = match arguments.take("setup") {
+        None => None,
+        Some(value) => Some(setup::read("setup", value)?),
+    };
     let resume_job_id = match arguments.string("resume_job_id")? {
         None => None,
         Some(id) => Some(
@@ -181,6 +189,9 @@ pub fn parse_start(
         }
         if include_dirty {
             return Err(arguments.refuse("include_dirty", "needs isolation: \"worktree\""));
+        }
+        if setup.is_some() {
+            return Err(arguments.refuse("setup", "needs isolation: \"worktree\""));
         }
     }
     let budget = Budget {
@@ -205,6 +216,7 @@ pub fn parse_start(
         isolation,
         base,
         include_dirty,
+        setup,
         resume_job_id,
         budget,
     };
@@ -334,7 +346,7 @@ pub(super) fn check(given: &mut Arguments) -> Result<CheckSpec, Refusal> {
     }
 }
 
-fn command_check(
+pub(super) fn command_check(
     check: &mut Arguments,
     name: Option<String>,
     command: Value,

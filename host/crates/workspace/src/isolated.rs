@@ -111,6 +111,7 @@ impl Isolated {
             dirty_included: request.include_dirty,
             dirty_files: 0,
             included_files: 0,
+            set_up_files: 0,
             notes: Vec::new(),
             results: Vec::new(),
             compared_with: None,
@@ -222,6 +223,14 @@ impl Isolated {
     /// What the jobs before this one changed here; none when it is the first.
     pub fn earlier(&self) -> Option<Earlier> {
         (!self.record.results.is_empty()).then(|| Earlier::at(self.folder.join("result")))
+    }
+
+    /// Notes how many files that the rules do not ignore a set-up changed.
+    ///
+    /// # Errors
+    /// When the record cannot be written.
+    pub fn record_setup(&mut self, files: u64) -> Result<(), WorkspaceError> {
+        self.update(|record| record.set_up_files = files)
     }
 
     pub(crate) fn job(&self) -> &str {

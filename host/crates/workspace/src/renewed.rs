@@ -55,6 +55,11 @@ impl Isolated {
                 "it was made with uncommitted work, and what that was is not known any more",
             ));
         }
+        if record.set_up_files > 0 {
+            return Err(refuse(
+                "its set-up changed files that are not ignored, and what they were is not known any more",
+            ));
+        }
         let commit = Oid::from_str(&record.base_commit)?;
         let source = Workspace::open(&Root::open(&record.root)?, &record.source_dirs())?;
         let aside = Aside {

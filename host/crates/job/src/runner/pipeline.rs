@@ -131,6 +131,7 @@ impl Job {
 
         let claude = self.find_claude().await?;
         let mut site = self.find_site().await?;
+        self.set_up(&mut site).await?;
         let mut base = match site.take_base() {
             Some(base) => base,
             None => self.capture_base(&site).await?,
@@ -173,6 +174,7 @@ impl Job {
             "checks": checks,
             "timeout_ms": spec.timeout_ms,
             "isolation": spec.isolation,
+            "setup": spec.setup.as_ref().map(|setup| &setup.command.command),
             "plugins": self.operators_plugins(),
         });
         let mut journal = self.journal();
@@ -330,7 +332,12 @@ impl Job {
             if let Some(stands) = stands {
                 self.findings.changes = Some(stands);
             }
-            self.findings.notes.extend(notes);
+            for note in notes {
+                // The pass before may have said it.
+                if !self.findings.notes.contains(&note) {
+                    self.findings.notes.push(note);
+                }
+            }
             self.compare_with_before(&mut verdicts, before).await;
             if self.stop.cause().is_some() {
                 self.findings.verdicts = Some(verdicts);
@@ -505,6 +512,27 @@ impl Job {
             || changed.any(|file| file.top_path.as_path().ends_with(MANIFEST))
     }
 
+    /// The place that commands of the host's run in: checks, and the set-up.
+    pub(super) fn check_place(&self, site: &Site, base: &Base) -> verify::Place {
+        let workspace = site.workspace();
+        verify::Place {
+            root: workspace.root().clone(),
+            work_dir: workspace.work_dir().to_owned(),
+            top: workspace.top().to_owned(),
+            home: self.folder().join("check-home"),
+            cargo_packages: self.uses_cargo(base),
+            git_identity: GitIdentity::of(workspace),
+            temp: self.folder().join("check-tmp"),
+            extra_env: self.extra_env(site),
+            confinement: site.confinement_of_checks(&self.settings),
+        }
+    }
+
+    /// The bytes of one check's digest.
+    pub(super) fn digest_bytes(&self) -> usize {
+        usize::try_from(self.settings.check_output_response_max).unwrap_or(usize::MAX)
+    }
+
     async fn verify(
         &self,
         site: &Site,
@@ -515,30 +543,22 @@ impl Job {
         let Some(changes) = &self.findings.changes else {
             return verify::Verification::default();
         };
-        let workspace = site.workspace();
         let agent = self.findings.agent.as_ref();
         let plan = verify::Plan {
             checks: &self.spec.checks,
             scoped_patch: self.spec.scoped_patch.as_ref(),
             expect_changes: self.spec.expect_changes,
             isolated: site.is_isolated(),
+            bare_copy_of: site
+                .isolated()
+                .filter(|_| self.spec.setup.is_none())
+                .map(|isolated| isolated.record().source.as_path()),
             pass,
             base,
-            place: verify::Place {
-                root: workspace.root().clone(),
-                work_dir: workspace.work_dir().to_owned(),
-                top: workspace.top().to_owned(),
-                home: self.folder().join("check-home"),
-                cargo_packages: self.uses_cargo(base),
-                git_identity: GitIdentity::of(workspace),
-                temp: self.folder().join("check-tmp"),
-                extra_env: self.extra_env(site),
-                confinement: site.confinement_of_checks(&self.settings),
-            },
+            place: self.check_place(site, base),
             deadline: self.deadline.unwrap_or_else(Instant::now),
             stop: self.stop.token().clone(),
-            digest_bytes: usize::try_from(self.settings.check_output_response_max)
-                .unwrap_or(usize::MAX),
+            digest_bytes: self.digest_bytes(),
         };
         let id = self.journal().id().to_string();
         let evidence = verify::Evidence {

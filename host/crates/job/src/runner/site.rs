@@ -87,6 +87,16 @@ impl Site {
         self.isolated.is_some()
     }
 
+    /// The tree, where it is the job's own.
+    pub(super) fn isolated(&self) -> Option<&Isolated> {
+        self.isolated.as_ref()
+    }
+
+    /// The same, to be written to its record.
+    pub(super) fn isolated_mut(&mut self) -> Option<&mut Isolated> {
+        self.isolated.as_mut()
+    }
+
     /// The first of the ports that are this job's.
     pub(super) fn port_base(&self) -> Option<u16> {
         self.ports.as_ref().map(PortBase::base)
