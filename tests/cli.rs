@@ -41,17 +41,21 @@ impl User {
         self
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"))
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"));
+        command
             .args(arguments)
             .env_clear()
             .env("HOME", self.home.path())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(self.environment.iter().cloned())
             .current_dir(self.home.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -274,6 +278,89 @@ fn completions_are_there_for_every_shell() {
             assert!(script.contains(word), "{shell} lacks {word}");
         }
         assert!(!script.contains("__runner"), "{shell} offers the runner");
+    }
+}
+
+/// F21.
+#[cfg(unix)]
+#[test]
+fn output_that_nobody_reads_ends_a_command_quietly() {
+    let user = User::new();
+    let rows: [&[&str]; 14] = [
+        &["completions", "bash"],
+        &["completions", "zsh"],
+        &["plugin", "list"],
+        &["plugin", "list", "--json"],
+        &["plugin", "inspect", "nothing"],
+        &["doctor"],
+        &["doctor", "--settings"],
+        &["jobs"],
+        &["jobs", "show", "nothing"],
+        &["stats"],
+        &["gc"],
+        &["setup", "--agents-md"],
+        &["--help"],
+        &["no-such-command"],
+    ];
+    for arguments in rows {
+        let read_by_nobody = || {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            writer
+        };
+        let status = user
+            .command(arguments)
+            .stdout(read_by_nobody())
+            .stderr(read_by_nobody())
+            .status()
+            .unwrap();
+        let code = status.code();
+        assert!(
+            code.is_some_and(|code| (0..4).contains(&code)),
+            "{arguments:?}: {status}"
+        );
+    }
+}
+
+/// F23.
+#[cfg(unix)]
+#[test]
+fn setup_keeps_the_link_the_line_ends_and_the_mark_of_codexs_config() {
+    let user = User::new();
+    std::fs::create_dir_all(user.path(".codex")).unwrap();
+    let config = user.path(".codex/config.toml");
+    std::os::unix::fs::symlink("../dotfiles/codex.toml", &config).unwrap();
+    for before in [
+        None,
+        Some("# mine\r\nmodel = \"gpt-5.5\" # good\r\n"),
+        Some("\u{feff}# mine\r\nmodel = \"gpt-5.5\"\r\n"),
+        Some("\u{feff}model = \"gpt-5.5\"\n"),
+    ] {
+        let kept = user.path("dotfiles/codex.toml");
+        if let Some(text) = before {
+            std::fs::write(&kept, text).unwrap();
+        }
+        let done = user.run(&["setup", "--yes", "--root", user.path("").to_str().unwrap()]);
+        assert!(done.status.success(), "{}", stderr(&done));
+        assert!(
+            std::fs::symlink_metadata(&config).unwrap().is_symlink(),
+            "{before:?}"
+        );
+        let text = std::fs::read_to_string(&kept).unwrap();
+        assert!(
+            text.contains("codex_async_worker") && text.starts_with(before.unwrap_or_default()),
+            "{text:?}"
+        );
+        let crlf = before.is_some_and(|before| before.contains('\r'));
+        assert_eq!(
+            text.matches("\r\n").count(),
+            if crlf { text.matches('\n').count() } else { 0 },
+            "{text:?}"
+        );
+        let undone = user.run(&["setup", "--undo", "--yes"]);
+        assert!(undone.status.success(), "{}", stderr(&undone));
+        let text = std::fs::read_to_string(&kept).unwrap();
+        assert_eq!(text, before.unwrap_or_default());
     }
 }
 

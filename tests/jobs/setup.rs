@@ -240,7 +240,10 @@ fn a_tree_without_its_dependencies_says_how_it_gets_them() {
     let mut front = worker.serve();
     let result = run_job(&mut front, isolated(&repository, "npm test"));
     assert_eq!(result["job_status"], "failed", "{result}");
-    assert_eq!(result["checks"], json!(["tests: failed (exit code 127: command not found)"]));
+    assert_eq!(
+        result["checks"],
+        json!(["tests: failed (exit code 127: command not found)"])
+    );
     let notes = result["notes"].to_string();
     assert!(
         notes.contains("node_modules is not in this isolated tree") && notes.contains("npm ci"),

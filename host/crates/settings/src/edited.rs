@@ -2,7 +2,7 @@
 //! followed, also one that leads to nothing yet; line ends, the byte order mark and permissions are kept.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -157,11 +157,7 @@ fn write_whole(place: &Path, bytes: &[u8], permissions: Option<Permissions>) -> 
 fn create_private(path: &Path) -> io::Result<File> {
     // Of a process with this number that was killed.
     let _ = fs::remove_file(path);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    private::file().write(true).create_new(true).open(path)
 }
 
 #[cfg(test)]

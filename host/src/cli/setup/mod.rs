@@ -273,10 +273,8 @@ fn check(sources: &Sources, values: &Values) -> Result<(), SetupError> {
 
 /// Writes a copy for the owner's eyes.
 fn write_copy(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
+    let mut options = private::file();
     options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)?.write_all(bytes)
 }
 

@@ -14,7 +14,6 @@ use crate::artifacts::Artifacts;
 use crate::checks::CommandLine;
 use crate::end_cause::EndCause;
 use crate::lock::LockGuard;
-use crate::private_home::make_private;
 use crate::setup::SetupSpec;
 use crate::verify::{self, Verdicts};
 use workspace::{Base, Isolated, Limits, Outcome};
@@ -168,7 +167,7 @@ impl Job {
 
     async fn alone_in(&self, entry: &Entry) -> Result<LockGuard, EarlyExit> {
         let failed = |fault: io::Error| EarlyExit::fault(EndCause::Host)(&fault);
-        make_private(&self.settings.cache_dir.join(KEPT)).map_err(failed)?;
+        private::make_folder(&self.settings.cache_dir.join(KEPT)).map_err(failed)?;
         if let Some(guard) = LockGuard::try_take(&entry.lock).map_err(failed)? {
             return Ok(guard.removed_at_the_end(&entry.lock));
         }
@@ -279,7 +278,7 @@ fn keep(
     let clear =
         |folder: &Path| workspace::folder::remove(folder).map_err(|fault| fault.to_string());
     clear(&draft)?;
-    make_private(&draft).map_err(|fault| fault.to_string())?;
+    private::make_folder(&draft).map_err(|fault| fault.to_string())?;
     let kept = isolated.keep_outcome(hidden, &draft, home, MOST_BYTES);
     match kept {
         Ok(Outcome::Kept { files, bytes }) => {
