@@ -403,6 +403,68 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn doctor_names_the_programs_on_path_that_no_job_could_run() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let user = User::new();
+    let program = |path: &str, text: &str| {
+        let path = user.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    program("tools/bin/granted", "#!/bin/sh\n");
+    let hidden = program("src/hidden/run.sh", "#!/bin/sh\n");
+    symlink(&hidden, user.path("tools/bin/linked")).unwrap();
+    let own = program("own/language/bin/language", "#!/bin/sh\n");
+    program("tools/bin/script", &format!("#!{} -x\n", own.display()));
+    symlink("nowhere", user.path("tools/bin/dangling")).unwrap();
+    let path = format!(
+        "{}:{}",
+        user.path("tools/bin").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let findings = |user: &User| -> Vec<Value> {
+        let all = user.doctor().into_iter();
+        all.filter(|finding| finding["what"] == "PATH").collect()
+    };
+    let user = user.with("PATH", &path);
+    let found = findings(&user);
+    let text = serde_json::to_string(&found).unwrap();
+    assert!(
+        !text.contains("granted") && !text.contains("dangling"),
+        "{text}"
+    );
+    let script = found
+        .iter()
+        .find(|finding| finding["detail"].to_string().contains("script"));
+    let detail = script.unwrap()["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("are run by") && detail.contains("own/language/bin"),
+        "{detail}"
+    );
+    let remedy = script.unwrap()["remedy"].as_str().unwrap();
+    assert!(remedy.contains("WORKER_SANDBOX_READ="), "{remedy}");
+    let line = remedy
+        .split_once("WORKER_SANDBOX_READ=")
+        .unwrap()
+        .1
+        .to_owned();
+    assert!(
+        line.contains("own/language") && !line.ends_with("/bin"),
+        "{line}"
+    );
+    let user = user.with("WORKER_SANDBOX_READ", &line);
+    let found = findings(&user);
+    assert_eq!(
+        verdict(&found, "PATH"),
+        "ok",
+        "the line is the remedy: {found:?}"
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn doctor_finds_and_mends_files_that_others_can_read() {

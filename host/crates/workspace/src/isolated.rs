@@ -27,7 +27,7 @@ use crate::source::{self, Uncommitted, open_source, short, uncommitted};
 use crate::workspace::{self, Workspace};
 
 /// What an isolated tree is to be made from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct IsolatedRequest<'a> {
     /// The user's checkout, with the job's directories.
     pub source: &'a Workspace,
@@ -114,7 +114,8 @@ impl Isolated {
             stores: Vec::new(),
         };
         let objects = source.git_dir().join("objects");
-        let kept = keep_objects(&objects, &request.folder.join("keep/objects"))?;
+        let stop = &request.limits.interrupt;
+        let kept = keep_objects(&objects, &request.folder.join("keep/objects"), stop)?;
         if !kept {
             record.notes.push(
                 "the base's objects could not be hard-linked (another file system): a gc in the repository may take them".to_owned(),
@@ -125,7 +126,7 @@ impl Isolated {
         let kept = kept.then(|| request.folder.join("keep/objects"));
         let stores: Vec<_> = kept.into_iter().chain(own.iter().cloned()).collect();
         record.stores = own;
-        check_out(&tree, &stores, &origin, &record.branch, base_commit)?;
+        check_out(&tree, &stores, &origin, &record.branch, base_commit, stop)?;
         if let Some((form, way)) = source.unwritable_index() {
             record.notes.push(format!(
                 "the checkout has {form}: apply with how: patch, or run `{way}` before another apply"
@@ -148,13 +149,13 @@ impl Isolated {
         }
         let storage = request.folder.join("source");
         let rules = UserRules::load();
-        submodules(source, &commit.tree()?, &tree, &mut record)?;
+        submodules(source, &commit.tree()?, &tree, &mut record, stop)?;
         if request.include_dirty {
-            let snapshot = Base::capture(source, &storage, request.limits)?;
+            let snapshot = Base::capture(source, &storage, request.limits.clone())?;
             record.dirty_files =
                 lay_over(&snapshot, &user, &commit.tree()?, &tree, &mut record.notes)?;
         }
-        record.included_files = include(source, &rules, &tree, &mut record.notes)?;
+        record.included_files = include(source, &rules, &tree, &mut record.notes, stop)?;
         let isolated = Self {
             workspace: open_tree(&tree, &record)?,
             record,

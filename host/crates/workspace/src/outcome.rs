@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::WorkspaceError;
 use crate::handles::{self, Kind, Stamp};
+use crate::interrupt::Interrupt;
 use crate::isolated::Isolated;
 use crate::path::{self, FilePath};
 use crate::put::Placer;
@@ -70,9 +71,9 @@ impl Isolated {
     ///
     /// # Errors
     /// When the tree cannot be walked.
-    pub fn hidden(&self) -> Result<Hidden, WorkspaceError> {
+    pub fn hidden(&self, stop: &Interrupt) -> Result<Hidden, WorkspaceError> {
         let found = Mutex::new(HashMap::new());
-        self.walk_hidden(&|_, file| {
+        self.walk_hidden(stop, &|_, file| {
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((_, stamp)) = file.entry {
                 found.insert(file.path, stamp);
@@ -96,6 +97,7 @@ impl Isolated {
         place: &Path,
         home: &Path,
         most: u64,
+        stop: &Interrupt,
     ) -> Result<Outcome, WorkspaceError> {
         let files = place.join(FILES);
         let failed = |path: &Path, source| WorkspaceError::Io {
@@ -116,7 +118,7 @@ impl Isolated {
             most,
             why_not: Mutex::default(),
         };
-        self.walk_hidden(&|dir, file| {
+        self.walk_hidden(stop, &|dir, file| {
             let Some((name, stamp)) = &file.entry else {
                 if keep.is_going_on() {
                     keep.into
@@ -172,7 +174,11 @@ impl Isolated {
     ///
     /// # Errors
     /// When the copy cannot be read, or the tree cannot be written.
-    pub fn lay_outcome(&self, place: &Path) -> Result<Option<u64>, WorkspaceError> {
+    pub fn lay_outcome(
+        &self,
+        place: &Path,
+        stop: &Interrupt,
+    ) -> Result<Option<u64>, WorkspaceError> {
         let Ok(text) = fs::read(place.join(MANIFEST)) else {
             return Ok(None);
         };
@@ -203,6 +209,7 @@ impl Isolated {
                 let target = into.open_dir(here.path).map_err(failed)?;
                 let mut next = Vec::new();
                 for (_, name) in names.sorted() {
+                    stop.check()?;
                     let Some(stamp) = handles::stamp_at(dir, name).map_err(failed)? else {
                         continue;
                     };
@@ -231,6 +238,7 @@ impl Isolated {
     /// Visits every ignored file, and every ignored directory before what is in it.
     fn walk_hidden(
         &self,
+        stop: &Interrupt,
         visit: &(impl Fn(BorrowedFd<'_>, HiddenFile<'_>) -> Result<(), WorkspaceError> + Sync),
     ) -> Result<(), WorkspaceError> {
         let workspace = self.workspace();
@@ -279,6 +287,7 @@ impl Isolated {
                 }
                 let mut next = Vec::new();
                 for (_, name) in names.sorted() {
+                    stop.check()?;
                     let bytes = name.to_bytes();
                     if bytes == b".git" && site.is_some() {
                         continue;

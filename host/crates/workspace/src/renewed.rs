@@ -83,12 +83,19 @@ impl Isolated {
             &Origin::of(&source),
             &record.branch,
             commit,
+            &limits.interrupt,
         )?;
         {
             let user = open_source(source.top())?;
             let tree = user.find_commit(commit)?.tree()?;
             // What could not be done was told when the tree was made.
-            submodules(&source, &tree, &aside.tree, &mut record.clone())?;
+            submodules(
+                &source,
+                &tree,
+                &aside.tree,
+                &mut record.clone(),
+                &limits.interrupt,
+            )?;
         }
         let isolated = Self::open(folder, job)?;
         let base = Base::capture(isolated.workspace(), storage, limits)?;

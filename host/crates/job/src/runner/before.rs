@@ -21,7 +21,7 @@ use crate::verify::{self, Before, BeforeOutcome, Place};
 use process::Confinement;
 use redact::Redactor;
 use workspace::{
-    Base, ChangeKind, Changes, GitIdentity, Isolated, IsolatedRequest, Limits, WorkspaceError,
+    Base, ChangeKind, Changes, GitIdentity, Isolated, IsolatedRequest, WorkspaceError,
 };
 
 /// How long a job waits at least for what runs on its base once its own checks are done.
@@ -65,6 +65,7 @@ impl Job {
         }
         let folder = self.folder().join("before");
         let (source, made_in) = (site.workspace().clone(), folder.clone());
+        let limits = self.limits();
         let made = self
             .blocking(move || {
                 private::make_folder(&made_in)
@@ -76,7 +77,7 @@ impl Job {
                             name: "before",
                             base: None,
                             include_dirty: true,
-                            limits: Limits::default(),
+                            limits,
                         })
                         .map_err(|error| error.to_string())
                     })

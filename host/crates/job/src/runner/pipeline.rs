@@ -36,7 +36,7 @@ use crate::verify::{self, Verdicts, revise};
 use gateway::{self, Adapter};
 use redact::LogMask;
 use settings::{SandboxMode, Settings};
-use workspace::{Base, ChangedFile, FilePath, GitIdentity, Limits};
+use workspace::{Base, ChangedFile, FilePath, GitIdentity, Interrupt, WorkspaceError};
 
 /// What the agent's passes run with, the same for all of them.
 #[derive(Clone, Copy)]
@@ -96,7 +96,13 @@ pub(super) async fn run(
         findings: Findings::default(),
         deadline: None,
         threads: TaskTracker::new(),
+        halt: Interrupt::default(),
     };
+    let (ended, halt) = (job.stop.token().clone(), job.halt.clone());
+    tokio::spawn(async move {
+        ended.cancelled().await;
+        halt.set();
+    });
     let came_to = job.work().await;
     job.quiet().await;
     // Nothing of the job may be left when its end is told.
@@ -234,16 +240,28 @@ impl Job {
         let (workspace, earlier) = (site.workspace().clone(), site.earlier());
         self.journal().line("recording the tree as it is");
         let storage = self.folder().join("base");
+        let limits = self.limits();
         let captured = self
             .blocking(move || {
-                let base = Base::capture(&workspace, &storage, Limits::default())?;
+                let base = Base::capture(&workspace, &storage, limits)?;
                 match earlier {
                     Some(earlier) => base.before(&earlier),
                     None => Ok(base),
                 }
             })
             .await?;
-        let base = captured.map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
+        let base = captured.map_err(|fault| EarlyExit::tree(&fault))?;
+        let special = base.special_files();
+        if let Some(first) = special.first() {
+            let more = match special.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let note = format!(
+                "the tree has what is no plain file ({first}{more}): a FIFO, a socket or a device is watched by its stamp and read by nothing here"
+            );
+            self.findings.notes.push(note);
+        }
         if base.unread() > 0 {
             let note = format!(
                 "{} large files are watched by their stamps only",
@@ -496,10 +514,11 @@ impl Job {
     async fn take_changes(&mut self, base: &mut Base) -> Result<(), EarlyExit> {
         // Also after a cancel: what the job did so far is part of its evidence.
         let changes = tokio::task::block_in_place(|| base.changes());
-        self.findings.changes =
-            Some(Arc::new(changes.map_err(|fault| {
-                EarlyExit::fault(EndCause::Workspace)(&fault)
-            })?));
+        if matches!(changes, Err(WorkspaceError::Stopped)) {
+            let note = "the tree is too large to be looked at once more before the end".to_owned();
+            self.findings.notes.push(note);
+        }
+        self.findings.changes = Some(Arc::new(changes.map_err(|fault| EarlyExit::tree(&fault))?));
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::end_cause::EndCause;
 use crate::lock::LockGuard;
 use crate::setup::SetupSpec;
 use crate::verify::{self, Verdicts};
-use workspace::{Base, Isolated, Limits, Outcome};
+use workspace::{Base, Interrupt, Isolated, Outcome};
 
 /// The folder of kept outcomes, in the cache.
 const KEPT: &str = "setup";
@@ -54,7 +54,7 @@ impl Job {
             None => None,
         };
         if let Some(entry) = &entry
-            && let Some(files) = lay(isolated, entry)
+            && let Some(files) = lay(isolated, entry, &self.halt)
         {
             self.journal().line(&format!(
                 "set-up: {files} files as made for an earlier tree with the same lock files"
@@ -66,14 +66,15 @@ impl Job {
         self.journal().progress("last", "setup");
         let storage = self.folder().join("setup");
         let (workspace, place) = (site.workspace().clone(), storage.clone());
+        let limits = self.limits();
         let base = self
-            .blocking(move || Base::capture(&workspace, &place, Limits::default()))
+            .blocking(move || Base::capture(&workspace, &place, limits))
             .await?
-            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
+            .map_err(|fault| EarlyExit::tree(&fault))?;
         let Some(isolated) = site.isolated() else {
             return Ok(());
         };
-        let hidden = tokio::task::block_in_place(|| isolated.hidden());
+        let hidden = tokio::task::block_in_place(|| isolated.hidden(&self.halt));
         let place = self.check_place(site, &base);
         let home = place.home.clone();
         let failed = verify::run_setup(
@@ -107,7 +108,7 @@ impl Job {
             return Err(EarlyExit::Fault(EndCause::Setup, message));
         }
         let changes = tokio::task::block_in_place(|| base.changes())
-            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
+            .map_err(|fault| EarlyExit::tree(&fault))?;
         let changed: Vec<String> = changes
             .files
             .iter()
@@ -132,7 +133,7 @@ impl Job {
         if let Some(isolated) = site.isolated_mut() {
             isolated
                 .record_setup(changed.len() as u64)
-                .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
+                .map_err(|fault| EarlyExit::tree(&fault))?;
         }
         if let (Some(entry), Some(isolated)) = (&entry, site.isolated()) {
             let kept = match (changed.is_empty(), hidden) {
@@ -140,9 +141,9 @@ impl Job {
                     "it changed files that are not ignored".to_owned(),
                 )),
                 (true, Err(fault)) => Err(fault.to_string()),
-                (true, Ok(hidden)) => {
-                    tokio::task::block_in_place(|| keep(isolated, &hidden, entry, &home))
-                }
+                (true, Ok(hidden)) => tokio::task::block_in_place(|| {
+                    keep(isolated, &hidden, entry, &home, &self.halt)
+                }),
             };
             self.journal().line(&match kept {
                 Ok(Outcome::Kept { files, bytes }) => {
@@ -223,7 +224,7 @@ impl Job {
             }
         }
         let key: [u8; 32] = hasher.finalize().into();
-        let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = hex::encode(key);
         let folder = self.settings.cache_dir.join(KEPT);
         known.then(|| Entry {
             lock: folder.join(format!("{key}.lock")),
@@ -235,7 +236,7 @@ impl Job {
     pub(super) fn set_up_like(&self, tree: &Isolated) -> bool {
         let setup = self.spec.setup.as_ref();
         let entry = setup.and_then(|setup| self.entry_of(setup, tree));
-        entry.is_some_and(|entry| lay(tree, &entry).is_some())
+        entry.is_some_and(|entry| lay(tree, &entry, &self.halt).is_some())
     }
 }
 
@@ -247,8 +248,8 @@ fn words_of(command: &CommandLine) -> String {
     redact::text::one_line(&words, 100)
 }
 
-fn lay(isolated: &Isolated, entry: &Entry) -> Option<u64> {
-    match tokio::task::block_in_place(|| isolated.lay_outcome(&entry.folder)) {
+fn lay(isolated: &Isolated, entry: &Entry, stop: &Interrupt) -> Option<u64> {
+    match tokio::task::block_in_place(|| isolated.lay_outcome(&entry.folder, stop)) {
         Ok(files) => {
             if files.is_some() {
                 touch(entry);
@@ -273,13 +274,14 @@ fn keep(
     hidden: &workspace::Hidden,
     entry: &Entry,
     home: &Path,
+    stop: &Interrupt,
 ) -> Result<Outcome, String> {
     let draft = entry.folder.with_extension("draft");
     let clear =
         |folder: &Path| workspace::folder::remove(folder).map_err(|fault| fault.to_string());
     clear(&draft)?;
     private::make_folder(&draft).map_err(|fault| fault.to_string())?;
-    let kept = isolated.keep_outcome(hidden, &draft, home, MOST_BYTES);
+    let kept = isolated.keep_outcome(hidden, &draft, home, MOST_BYTES, stop);
     match kept {
         Ok(Outcome::Kept { files, bytes }) => {
             clear(&entry.folder)?;
