@@ -360,17 +360,18 @@ fn what_is_applied_is_what_was_verified() {
     }
 }
 
-fn bounded() -> ProptestConfig {
-    let cases = std::env::var("WORKER_PROPTEST_CASES").ok();
+/// How many repositories a property makes: WORKER_PROPTEST_CASES for longer runs.
+fn bounded(cases: u32) -> ProptestConfig {
+    let longer = std::env::var("WORKER_PROPTEST_CASES").ok();
     ProptestConfig {
-        cases: cases.and_then(|text| text.parse().ok()).unwrap_or(24),
+        cases: longer.and_then(|text| text.parse().ok()).unwrap_or(cases),
         failure_persistence: None,
         ..ProptestConfig::default()
     }
 }
 
 proptest! {
-    #![proptest_config(bounded())]
+    #![proptest_config(bounded(24))]
 
     /// D12 with git as oracle: the object of the result is the one git makes, the delivered file the one git writes.
     #[test]
@@ -581,7 +582,7 @@ fn status(top: &Path) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(bounded())]
+    #![proptest_config(bounded(10))]
 
     /// The uncommitted work of a checkout, whatever git's rules make of it, is what git calls so: laid over a fresh tree it
     /// gives the same status.
