@@ -31,6 +31,7 @@ mod state;
 mod store;
 pub mod verify;
 mod view;
+pub mod wake;
 
 pub use defaults::problems as default_check_problems;
 pub use end_cause::EndCause;
@@ -41,4 +42,4 @@ pub use recovery::settle_all;
 pub use refusal::Refusal;
 pub use setup::SetupSpec;
 pub use state::State;
-pub use store::{CallRecord, JobRow, Store, StoreError, now_ms};
+pub use store::{Asker, CallRecord, JobRow, Store, StoreError, now_ms};
