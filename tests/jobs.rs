@@ -18,6 +18,8 @@ mod many;
 mod proof;
 #[path = "jobs/queue.rs"]
 mod queue;
+#[path = "jobs/setup.rs"]
+mod setup;
 #[path = "jobs/storage.rs"]
 mod storage;
 

@@ -59,6 +59,7 @@ fn start() -> Value {
             "isolation": "none (default), worktree",
             "base": "with worktree: commit that it starts from",
             "include_dirty": "with worktree: takes uncommitted work along",
+            "setup": "with worktree, where the operator allows it: command that installs dependencies, or {command, lock_files}",
             "max_tokens_total": "cap, input and output together",
             "max_cost_usd": "cap, by the operator's prices",
             "max_turns": "cap, model turns of a pass",

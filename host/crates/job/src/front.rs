@@ -21,7 +21,7 @@ use super::runner::Continuation;
 use super::spec::{self, JobSpec, TIMEOUT_MAX_MS};
 use super::state::State;
 use super::store::{Asker, JobRow, Store, StoreError};
-use super::{defaults, lock, recovery, view};
+use super::{defaults, lock, recovery, setup, view};
 use settings::{Isolation, Settings, Toolset};
 use workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
 
@@ -552,6 +552,7 @@ fn launch_job(
     let workspace = Workspace::open(&root, &spec.allowed_dirs)
         .map_err(|fault| Refusal::new("allowed_dirs", fault))?;
     defaults::add(&mut spec, settings, workspace.top(), workspace.work_dir())?;
+    setup::settle(&mut spec, settings, workspace.top(), workspace.work_dir())?;
     recovery::settle_all(store)?;
     let waiting = store.unfinished()?.len();
     if waiting >= QUEUE_MAX + settings.max_running_jobs {
@@ -643,6 +644,12 @@ fn can_go_on_in_tree(store: &Store, job: &JobRow) -> Result<(), Refusal> {
         .results
         .iter()
         .any(|sealed| sealed.job == job.id.as_str());
+    if !sealed && record.set_up_files > 0 {
+        return refuse(
+            "names a job that ended before what it changed was recorded, in a tree whose set-up had changed files that are not ignored; start a new one"
+                .to_owned(),
+        );
+    }
     if !sealed && record.dirty_included {
         return refuse(
             "names a job that ended before what it changed was recorded, in a tree with uncommitted work of yours, from which its changes cannot be told any more; start a new one"

@@ -509,26 +509,21 @@ mod tests {
     fn what_is_shown_whole_is_still_a_patch() {
         use std::process::Command;
         let before: Vec<String> = (1..60).map(|n| format!("line {n}\n")).collect();
-        let cases: [(&str, Box<dyn Fn(&mut Vec<String>)>); 6] = [
-            ("first", Box::new(|lines| lines[0] = "new\n".into())),
-            (
-                "last",
-                Box::new(|lines| *lines.last_mut().unwrap() = "no line break".into()),
-            ),
-            (
-                "insert at the start",
-                Box::new(|lines| lines.insert(0, "new\n".into())),
-            ),
-            ("append", Box::new(|lines| lines.push("new\n".into()))),
-            ("delete", Box::new(|lines| drop(lines.drain(10..20)))),
-            (
-                "several",
-                Box::new(|lines| {
-                    lines[3] = "x\n".into();
-                    lines.remove(30);
-                    lines.insert(45, "y\n".into());
-                }),
-            ),
+        let cases: [(&str, fn(&mut Vec<String>)); 6] = [
+            ("first", |lines| lines[0] = "new\n".into()),
+            ("last", |lines| {
+                *lines.last_mut().unwrap() = "no line break".into()
+            }),
+            ("insert at the start", |lines| {
+                lines.insert(0, "new\n".into())
+            }),
+            ("append", |lines| lines.push("new\n".into())),
+            ("delete", |lines| drop(lines.drain(10..20))),
+            ("several", |lines| {
+                lines[3] = "x\n".into();
+                lines.remove(30);
+                lines.insert(45, "y\n".into());
+            }),
         ];
         for (story, change) in cases {
             let folder = tempfile::tempdir().unwrap();
