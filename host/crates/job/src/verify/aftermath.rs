@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::verdict::Cause;
 use super::{SCOPE_LINE, signals};
+use crate::setup::SETUP_LINE;
 use workspace::{Changes, Later};
 
 /// The line of a verification whose checks changed the agent's files.
@@ -123,7 +124,7 @@ impl Aftermath {
 }
 
 /// The names of the host's own lines, which no check may take.
-pub(super) const HOST_LINES: [&str; 10] = [
+pub(super) const HOST_LINES: [&str; 11] = [
     SCOPE_LINE,
     VERIFICATION_LINE,
     WRITES_LINE,
@@ -134,4 +135,5 @@ pub(super) const HOST_LINES: [&str; 10] = [
     "check_scripts",
     "git",
     "permissions",
+    SETUP_LINE,
 ];

@@ -12,11 +12,12 @@ mod digest;
 pub mod revise;
 mod room;
 mod scripts;
+mod setup;
 mod signals;
 mod test_files;
 mod verdict;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,11 +26,13 @@ use tokio_util::sync::CancellationToken;
 pub use before::{Before, BeforeOutcome, changed_tests, compare, try_before};
 pub use command::Place;
 pub use room::Rooms;
+pub use setup::run_setup;
 pub use signals::AgentEvidence;
 pub use verdict::{Cause, CheckVerdict, Outcome, Verdicts};
 
 use crate::artifacts::{self, Artifacts};
 use crate::checks::{CheckSpec, CommandCheck, CommandLine, Origin, ScopedPatch};
+use crate::dependencies;
 use aftermath::Aftermath;
 use plugins::PluginSet;
 use redact::text;
@@ -55,6 +58,8 @@ pub struct Plan<'a> {
     pub expect_changes: Option<bool>,
     /// Whether the tree has a git directory of the job's own (WORKER_ISOLATION=worktree).
     pub isolated: bool,
+    /// The checkout that the job's own tree was made from, where nothing made that tree ready: it may lack dependencies.
+    pub bare_copy_of: Option<&'a Path>,
     /// The pass of the agent that is verified, counted from 1: later ones keep their own artifacts.
     pub pass: u32,
     /// What the tree is held against once more after the last command.
@@ -148,6 +153,7 @@ pub async fn run(
         tokio::task::block_in_place(|| plan.place.rooms.begin_pass(plan.base, &evidence.changes));
     }
     let mut aftermath = Aftermath::default();
+    let mut lacking = None;
     let mut made_of: Vec<Option<CheckVerdict>> = commands.map(|_| None).collect();
     for at in order(plan.checks) {
         let (Some(check), Some(verdict)) = (plan.checks.get(at), made_of.get_mut(at)) else {
@@ -173,7 +179,9 @@ pub async fn run(
                     redactor,
                     artifacts,
                 };
-                run.go(&mut ran, &mut aftermath).await
+                let (verdict, lacks) = run.go(&mut ran, &mut aftermath).await;
+                lacking = lacking.or(lacks);
+                verdict
             }
             CheckSpec::Plugin(check) => {
                 let check = component::Component {
@@ -237,6 +245,7 @@ pub async fn run(
             }
         }
     }
+    verification.notes.extend(lacking);
     verification
 }
 
@@ -457,7 +466,12 @@ struct CommandRun<'a> {
 }
 
 impl CommandRun<'_> {
-    async fn go(&self, ran: &mut component::Ran, aftermath: &mut Aftermath) -> CheckVerdict {
+    /// Returns its verdict, and what the tree lacks where that is the likely reason of a failure.
+    async fn go(
+        &self,
+        ran: &mut component::Ran,
+        aftermath: &mut Aftermath,
+    ) -> (CheckVerdict, Option<String>) {
         let Self {
             check,
             plan,
@@ -534,6 +548,14 @@ impl CommandRun<'_> {
             },
             Some(cause) => made(&check.name, cause, redactor),
         };
+        let lacks = plan
+            .bare_copy_of
+            .filter(|_| !verdict.passed())
+            .and_then(|source| {
+                let places = [plan.place.work_dir.as_path(), plan.place.top.as_path()];
+                let code = run.exit.and_then(|exit| exit.code);
+                dependencies::way_out(code, &output, &plan.place.top, &places, source)
+            });
         let explains = report
             .map(|report| redactor.text(&report).into_string())
             .unwrap_or_else(|| output.clone());
@@ -569,7 +591,7 @@ impl CommandRun<'_> {
             wall_ms,
             output,
         );
-        verdict
+        (verdict, lacks)
     }
 
     /// Looks at what the command wrote. What it wrote into the tree itself is put back, so that it neither prepares the next

@@ -30,6 +30,9 @@ const CACHES: [&str; 12] = [
     ".pub-cache/hosted",
 ];
 
+/// The room of the set-up of a tree.
+pub(super) const SETUP: &str = "setup";
+
 /// The rooms of one job's checks, over all of its passes.
 #[derive(Debug)]
 pub struct Rooms {
@@ -73,6 +76,18 @@ impl Rooms {
             folder,
             state: Mutex::default(),
         }
+    }
+
+    /// Rooms of commands that work in the tree itself: what they write there is to stay.
+    pub fn in_the_tree(folder: PathBuf) -> Self {
+        let rooms = Self::below(folder);
+        rooms.refuse(&"it prepares the tree");
+        rooms
+    }
+
+    /// The HOME of a set-up, while it runs in the tree.
+    pub fn setup_home(&self) -> PathBuf {
+        self.folder.join(SETUP).join("home")
     }
 
     /// Why checks run in the tree itself; none as long as they do not.
