@@ -158,3 +158,59 @@ fn ignored_files_that_run_by_themselves_are_named() {
     let listed = call(&mut front, "get", asked).structured.to_string();
     assert!(listed.contains("target/x"), "{listed}");
 }
+
+/// In a view what was not granted does not exist; the host knows that it does, and says which setting grants it.
+#[test]
+fn a_failure_that_comes_of_the_sandbox_says_so() {
+    let repository = repository();
+    let agent = StandIn::that("echo two > src/a.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let tool = worker.home().join(".tool/lib");
+    std::fs::create_dir_all(&tool).unwrap();
+    std::fs::write(tool.join("part"), "x").unwrap();
+    let named = format!(
+        "sandbox: {0}/part is not readable; WORKER_SANDBOX_READ={0}",
+        tool.display()
+    );
+    let rows = [
+        (format!("cat {}/part", tool.display()), Some(named.clone())),
+        ("cat ~/.tool/lib/part".to_owned(), Some(named)),
+        (format!("cat {}/nothing", tool.display()), None),
+        ("cat /usr/share/no-such-file; exit 1".to_owned(), None),
+        ("cat src/missing.txt".to_owned(), None),
+    ];
+    for (command, wanted) in rows {
+        let check = json!({ "name": "unit tests", "command": command });
+        let result = run_job(&mut worker.serve(), asked(&repository, check));
+        assert_eq!(result["job_status"], "failed", "{result}");
+        let notes = wanted.map_or(Value::Null, |wanted| json!([wanted]));
+        assert_eq!(result["notes"], notes, "{command}: {result}");
+    }
+    // With the grant it works.
+    let worker = worker.set("WORKER_SANDBOX_READ", tool.display());
+    let command = format!("cat {}/part", tool.display());
+    let check = json!({ "name": "unit tests", "command": command });
+    repository.write("src/a.txt", "one\n");
+    let result = run_job(&mut worker.serve(), asked(&repository, check));
+    assert_eq!(result["job_status"], "completed", "{result}");
+}
+
+/// What would read otherwise than it is, is shown as what it is.
+#[test]
+fn a_diff_shows_directions_and_links_that_lead_out() {
+    let repository = repository();
+    let agent = StandIn::that(
+        "printf 'one\\342\\200\\256two\\342\\201\\246\\n' > src/a.txt; ln -s /etc/passwd src/out; ln -s ../../x src/up; ln -s ../notes.txt src/in; ln -s b/../../c src/also-in",
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut asked = job(&repository);
+    asked["include_diff"] = true.into();
+    let result = run_job(&mut worker.serve(), asked);
+    let diff = result["diff"].as_str().unwrap();
+    assert!(diff.contains("+one\\u{202e}two\\u{2066}\n"), "{diff}");
+    assert_eq!(
+        result["notes"],
+        json!(["links that lead out of the tree: src/out -> /etc/passwd, src/up -> ../../x"]),
+        "{result}"
+    );
+}

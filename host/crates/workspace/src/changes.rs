@@ -82,6 +82,11 @@ pub struct ChangedFile {
 }
 
 impl ChangedFile {
+    /// Where it lies, relative to the working tree's top.
+    pub fn place(&self) -> &std::path::Path {
+        self.top_path.as_path()
+    }
+
     /// Every path that this change touches, relative to the working directory: two for a rename.
     pub fn paths(&self) -> impl Iterator<Item = &FilePath> {
         self.previous_path.iter().chain(std::iter::once(&self.path))
@@ -159,6 +164,13 @@ impl Changes {
         len: u64,
     ) -> Result<Vec<u8>, WorkspaceError> {
         self.side(path, |file| file.before, offset, len)
+    }
+
+    /// Where a changed symbolic link leads now; none for what is no link.
+    pub fn link_target(&self, file: &ChangedFile) -> Option<std::path::PathBuf> {
+        let now = file.now.filter(|now| now.kind() == Kind::Symlink)?;
+        let target = self.contents.read(now.id()?).ok()?;
+        Some(FilePath::new(target).as_path().to_owned())
     }
 
     fn side(

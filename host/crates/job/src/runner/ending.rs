@@ -1,7 +1,7 @@
 //! The end of a job: its terminal state, its artifacts, its compact result.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -19,11 +19,14 @@ use crate::store::Store;
 use crate::verify::{self, Verdicts, revise};
 use process::LevelWord;
 use redact::{Redacted, RedactedJson, Redactor};
-use workspace::Selection;
+use workspace::{Changes, Selection};
 
 /// How often the end of a job is tried to be recorded again, and how long after the last time: a minute in all.
 const END_ATTEMPTS: u32 = 60;
 const END_RETRY: Duration = Duration::from_secs(1);
+
+/// The links out of the tree that a note names.
+const LINKS: usize = 5;
 
 /// The first line of a result whose checks would have passed without the job.
 const UNPROVEN: &str = "nothing here shows that the task was done";
@@ -168,6 +171,51 @@ async fn deliver(job: &Job, state: State, redactor: &Redactor) -> Option<Map<Str
         }
     };
     Some(fields)
+}
+
+/// Shows the characters that make text run the other way: with them a line reads otherwise than a compiler reads it.
+fn with_directions_shown(text: Redacted) -> Redacted {
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(turns) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        match turns(c) {
+            true => shown.extend(c.escape_unicode()),
+            false => shown.push(c),
+        }
+    }
+    Redacted::from_record(shown)
+}
+
+/// Links that the job made or changed and that lead out of the tree, each with its target.
+fn links_out(changes: &Changes) -> Vec<String> {
+    let outside = |path: &Path, target: &Path| {
+        let mut depth = path.components().count().saturating_sub(1);
+        target.components().any(|part| match part {
+            Component::ParentDir => match depth.checked_sub(1) {
+                Some(above) => {
+                    depth = above;
+                    false
+                }
+                None => true,
+            },
+            Component::Normal(_) => {
+                depth += 1;
+                false
+            }
+            Component::CurDir => false,
+            Component::RootDir | Component::Prefix(_) => true,
+        })
+    };
+    let links = changes.files.iter().filter(|file| file.symlink);
+    let links = links.filter_map(|file| {
+        let target = changes.link_target(file)?;
+        let shown = redact::text::printable(&target.to_string_lossy());
+        outside(file.place(), &target).then(|| format!("{} -> {shown}", file.path))
+    });
+    links.collect()
 }
 
 /// Keeps which plugins had a part in the job: checks, redactors, summarizers and the dialect, each with its version and the
@@ -316,6 +364,7 @@ fn keep_diff(findings: &Findings, redactor: &Redactor, artifacts: &Artifacts) ->
     let diff = changes.diff(Selection::All, artifacts::MAX_BYTES);
     let mut text = redactor.bytes(&diff.bytes);
     text.push(&redactor.text(&diff.note()));
+    let text = with_directions_shown(text);
     keep(artifacts, artifacts::DIFF, &text);
     Some(text)
 }
@@ -395,6 +444,20 @@ fn notes(job: &Job) -> Vec<String> {
     if let Some(changes) = &job.findings.changes {
         if changes.ignored > 0 {
             notes.push(format!("{} ignored files changed too", changes.ignored));
+        }
+        let links = links_out(changes);
+        if !links.is_empty() {
+            let more = links.len().saturating_sub(LINKS);
+            let more = if more > 0 {
+                format!(", +{more} more")
+            } else {
+                String::new()
+            };
+            let first: Vec<String> = links.into_iter().take(LINKS).collect();
+            notes.push(format!(
+                "links that lead out of the tree: {}{more}",
+                first.join(", ")
+            ));
         }
         let autorun = &job.findings.autorun;
         if !autorun.is_empty() {

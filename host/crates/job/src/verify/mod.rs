@@ -8,6 +8,7 @@ mod aftermath;
 mod before;
 mod command;
 mod component;
+mod denied;
 mod digest;
 pub mod revise;
 mod room;
@@ -153,7 +154,7 @@ pub async fn run(
         tokio::task::block_in_place(|| plan.place.rooms.begin_pass(plan.base, &evidence.changes));
     }
     let mut aftermath = Aftermath::default();
-    let mut lacking = None;
+    let mut lacking: Vec<String> = Vec::new();
     let mut made_of: Vec<Option<CheckVerdict>> = commands.map(|_| None).collect();
     for at in order(plan.checks) {
         let (Some(check), Some(verdict)) = (plan.checks.get(at), made_of.get_mut(at)) else {
@@ -180,7 +181,8 @@ pub async fn run(
                     artifacts,
                 };
                 let (verdict, lacks) = run.go(&mut ran, &mut aftermath).await;
-                lacking = lacking.or(lacks);
+                let told = lacks.into_iter().filter(|told| !lacking.contains(told));
+                lacking.extend(told.collect::<Vec<_>>());
                 verdict
             }
             CheckSpec::Plugin(check) => {
@@ -466,12 +468,12 @@ struct CommandRun<'a> {
 }
 
 impl CommandRun<'_> {
-    /// Returns its verdict, and what the tree lacks where that is the likely reason of a failure.
+    /// Returns its verdict, and for a failure what the tree lacks, and what confinement kept from the command.
     async fn go(
         &self,
         ran: &mut component::Ran,
         aftermath: &mut Aftermath,
-    ) -> (CheckVerdict, Option<String>) {
+    ) -> (CheckVerdict, Vec<String>) {
         let Self {
             check,
             plan,
@@ -495,6 +497,7 @@ impl CommandRun<'_> {
             kept,
         };
         let mut tries = Tries::default();
+        let mut reach = None;
         let (run, report) = loop {
             let started = std::time::SystemTime::now();
             let (run, room) = command::run(
@@ -511,6 +514,7 @@ impl CommandRun<'_> {
             let report = report_of(check, plan, room.as_ref(), started);
             if let Some(room) = room {
                 self.look_after(&room, ran, aftermath).await;
+                reach = Some((room.home.clone(), room.toolchains.read.clone()));
                 let keep_for = kept.then_some(plan.base);
                 tokio::task::block_in_place(|| {
                     let place = &plan.place;
@@ -548,7 +552,15 @@ impl CommandRun<'_> {
             },
             Some(cause) => made(&check.name, cause, redactor),
         };
-        let lacks = plan
+        let mut lacks: Vec<String> = Vec::new();
+        if let Some((home, toolchains)) = reach.filter(|_| !verdict.passed()) {
+            let mut confinement = plan.place.confinement.clone();
+            confinement.read.extend(toolchains);
+            confinement.write.push(home.clone());
+            let users = std::env::var_os("HOME").map(PathBuf::from);
+            lacks.extend(denied::told(&output, &confinement, &home, users.as_deref()).await);
+        }
+        let lacking = plan
             .bare_copy_of
             .filter(|_| !verdict.passed())
             .and_then(|source| {
@@ -556,6 +568,7 @@ impl CommandRun<'_> {
                 let code = run.exit.and_then(|exit| exit.code);
                 dependencies::way_out(code, &output, &plan.place.top, &places, source)
             });
+        lacks.extend(lacking);
         let explains = report
             .map(|report| redactor.text(&report).into_string())
             .unwrap_or_else(|| output.clone());
