@@ -89,6 +89,7 @@ impl Ledger {
             None => (200, None),
         };
         let finish = machine.stop_word();
+        self.record.reasoning_from = machine.reasoning_from().map(str::to_owned);
         let reported = machine.usage();
         let estimated = machine.estimated_output();
         let model = machine.upstream_model().map(str::to_owned);

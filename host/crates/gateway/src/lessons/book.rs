@@ -139,7 +139,7 @@ impl LessonBook {
         });
     }
 
-    fn known(&self, model: &str) -> Vec<Lesson> {
+    pub(crate) fn known(&self, model: &str) -> Vec<Lesson> {
         let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         models
             .get(model)

@@ -124,6 +124,9 @@ const ESSENTIAL: [&str; 5] = [
 /// A reply's limit that nearly every gateway takes, for a refusal that names none.
 const MODEST_OUTPUT: u64 = 8_192;
 
+/// The beginning of what is said of a limit that the refusal does not name.
+pub(super) const GUESS: &str = "a reply has a limit that is not named, and is asked to be modest";
+
 /// Reads a refusal; `None` where it teaches nothing.
 pub(crate) fn read(refusal: Refusal<'_>) -> Option<Lesson> {
     let text = Text::of(refusal);
@@ -341,17 +344,14 @@ impl<'a> Reader<'a> {
             .into_iter()
             .filter(|number| (16..asked).contains(number) && *number != 400)
             .max();
-        let limit = match named_limit {
-            Some(limit) => limit,
-            None if asked > MODEST_OUTPUT && self.text.refuses() => MODEST_OUTPUT,
+        let (words, limit) = match named_limit {
+            Some(limit) => (format!("a reply has at most {limit} tokens"), limit),
+            None if asked > MODEST_OUTPUT && self.text.refuses() => {
+                (format!("{GUESS}, {MODEST_OUTPUT} tokens"), MODEST_OUTPUT)
+            }
             None => return None,
         };
-        Some(lesson(
-            format!("a reply has at most {limit} tokens"),
-            "limits",
-            "max-output",
-            json!(limit),
-        ))
+        Some(lesson(words, "limits", "max-output", json!(limit)))
     }
 
     /// Effort and tools do not go together.

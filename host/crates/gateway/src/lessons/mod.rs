@@ -9,7 +9,7 @@ mod store;
 
 pub(crate) use book::LessonBook;
 pub(crate) use grammar::{Refusal, read};
-pub use store::{KeptLesson, LessonError, forget, list};
+pub use store::{KeptLesson, LessonError, folder, forget, list};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -19,11 +19,11 @@ use crate::facts::{FactsError, Layer, Origin};
 /// Facts that a refusal taught. Nothing of the request's text is in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Lesson {
+pub struct Lesson {
     /// A sentence for people, made here.
-    pub(crate) words: String,
+    pub words: String,
     /// The facts as a preset states them.
-    pub(crate) facts: Map<String, Value>,
+    pub facts: Map<String, Value>,
 }
 
 impl Lesson {
@@ -41,11 +41,16 @@ impl Lesson {
             .collect()
     }
 
+    /// Returns true if the refusal named no limit: the lesson's is a modest guess.
+    pub fn is_guess(&self) -> bool {
+        self.words.starts_with(grammar::GUESS)
+    }
+
     /// Reads the facts.
     ///
     /// # Errors
     /// When they are none: a file that others wrote.
-    pub(crate) fn layer(&self) -> Result<Layer, FactsError> {
+    pub fn layer(&self) -> Result<Layer, FactsError> {
         Layer::new(Origin::Lesson(self.words.clone()), &self.facts)
     }
 }
