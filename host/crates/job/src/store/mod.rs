@@ -9,7 +9,6 @@ mod database;
 mod error;
 mod files;
 mod jobs;
-mod private;
 mod requests;
 mod schema;
 #[cfg(test)]
