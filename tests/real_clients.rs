@@ -15,6 +15,8 @@ use worker_test_support::{Codex, McpClient, Repository, Worker, clients};
 mod dialects;
 #[path = "real_clients/faults.rs"]
 mod faults;
+#[path = "real_clients/gateways.rs"]
+mod gateways;
 #[path = "real_clients/standalone.rs"]
 mod standalone;
 

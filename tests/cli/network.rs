@@ -23,18 +23,12 @@ fn doctor(worker: &Worker) -> Vec<Value> {
 
 fn worker(url: &str) -> Worker {
     Worker::bare(BINARY)
+        .with_lessons_of_its_own()
         .set("ONEAPI_BASE_URL", url)
         .set("ONEAPI_API_KEY", KEY)
         .set("CLAUDE_MODEL", "scripted")
         .set("WORKER_PRICE_INPUT", "1")
         .set("WORKER_PRICE_OUTPUT", "2")
-}
-
-/// With a cache of its own: what gateways teach is kept there, and ports are used again.
-fn learning(url: &str) -> Worker {
-    let worker = worker(url);
-    let cache = worker.home().join("cache");
-    worker.set("WORKER_CACHE_DIR", cache.display())
 }
 
 /// A model that does as it is told.
@@ -287,7 +281,9 @@ fn restricted(request: &Request) -> Reply {
         return refused("reasoning_effort must be one of 'low', 'high'");
     }
     if body["tools"].to_string().contains("propertyNames") {
-        return refused("tools.12.function.parameters: the keyword 'propertyNames' is not supported");
+        return refused(
+            "tools.12.function.parameters: the keyword 'propertyNames' is not supported",
+        );
     }
     Reply::Turn(good(request).thinking("Let me see."))
 }
@@ -295,7 +291,7 @@ fn restricted(request: &Request) -> Reply {
 #[test]
 fn what_a_gateway_takes_is_found_and_saved_as_the_operators_word() {
     let gateway = script(restricted);
-    let worker = learning(&gateway.base_url());
+    let worker = worker(&gateway.base_url());
     let output = worker
         .command(["doctor", "--network", "--save", "--json"])
         .output()
@@ -307,7 +303,10 @@ fn what_a_gateway_takes_is_found_and_saved_as_the_operators_word() {
         ("agent's request", "answered"),
         ("learned", "at most 16000 tokens"),
         ("reasoning", "in `reasoning_content`: 11 characters"),
-        ("output cap", "at most 16000 tokens, by the gateway's own word"),
+        (
+            "output cap",
+            "at most 16000 tokens, by the gateway's own word",
+        ),
         ("context", "not told"),
         ("schemas", "schemas have no propertyNames"),
         ("effort", "low, high, by the gateway's own word"),
@@ -341,12 +340,15 @@ fn what_a_gateway_takes_is_found_and_saved_as_the_operators_word() {
         .unwrap();
     assert_eq!(again.status.code(), output.status.code(), "{again:?}");
     let asked = gateway.requests().split_off(before);
-    assert!(
-        asked.iter().all(|request| request.body["tools"].to_string().contains("probe_") || !request.body["tools"].to_string().contains("propertyNames")),
-    );
+    assert!(asked.iter().all(
+        |request| request.body["tools"].to_string().contains("probe_")
+            || !request.body["tools"].to_string().contains("propertyNames")
+    ),);
     let rewritten = std::fs::read_to_string(&config).unwrap();
     assert_eq!(
-        rewritten.matches("[[plugins.declared.config.gateways").count(),
+        rewritten
+            .matches("[[plugins.declared.config.gateways")
+            .count(),
         1,
         "{rewritten}"
     );
@@ -363,15 +365,23 @@ fn schemas_that_are_refused_are_named_and_a_small_context_is_a_warning() {
         }
         // It says nothing of what it minds.
         let minds = |tool: &Value| tool.to_string().contains("anyOf");
-        if body["tools"].as_array().is_some_and(|tools| tools.iter().any(minds)) {
+        if body["tools"]
+            .as_array()
+            .is_some_and(|tools| tools.iter().any(minds))
+        {
             return refused("Bad request");
         }
         Reply::Turn(good(request))
     });
-    let findings = doctor(&learning(&gateway.base_url()));
+    let findings = doctor(&worker(&gateway.base_url()));
     let context = finding(&findings, "context");
     assert_eq!(context["verdict"], "warn", "{findings:#?}");
-    assert!(context["detail"].as_str().unwrap().starts_with("16384 tokens (by the gateway's own word)"));
+    assert!(
+        context["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("16384 tokens (by the gateway's own word)")
+    );
     let schemas = finding(&findings, "schemas");
     let detail = schemas["detail"].as_str().unwrap();
     assert!(
@@ -383,7 +393,7 @@ fn schemas_that_are_refused_are_named_and_a_small_context_is_a_warning() {
 #[test]
 fn lessons_are_listed_and_forgotten() {
     let gateway = script(restricted);
-    let worker = learning(&gateway.base_url());
+    let worker = worker(&gateway.base_url());
     let run = |arguments: &[&str]| {
         let output = worker.command(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -409,7 +419,10 @@ fn lessons_are_listed_and_forgotten() {
 
 #[test]
 fn save_asks_for_the_network() {
-    let output = worker("http://127.0.0.1:9").command(["doctor", "--save"]).output().unwrap();
+    let output = worker("http://127.0.0.1:9")
+        .command(["doctor", "--save"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(stderr(&output).contains("--network"));
 }

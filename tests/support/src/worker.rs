@@ -66,6 +66,21 @@ impl Worker {
         .set("WORKER_CHECK_BEFORE", 0)
     }
 
+    /// With a cache whose lessons are its own: ports are used again, and what a gateway taught another test is no word on
+    /// this one's. Compiled plugins are shared all the same.
+    #[must_use]
+    pub fn with_lessons_of_its_own(self) -> Self {
+        let cache = self.home().join("cache");
+        fs::create_dir_all(&cache).expect("a cache folder");
+        #[cfg(unix)]
+        {
+            let shared = clients::shared_cache().join("plugins");
+            fs::create_dir_all(&shared).expect("a cache folder");
+            std::os::unix::fs::symlink(shared, cache.join("plugins")).expect("a link");
+        }
+        self.set("WORKER_CACHE_DIR", cache.display())
+    }
+
     /// Gives a setting a value.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {

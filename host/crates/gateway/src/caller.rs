@@ -269,7 +269,9 @@ impl Said {
     pub fn as_message(&self) -> Value {
         let mut content = Vec::new();
         if !self.thinking.is_empty() || !self.signature.is_empty() {
-            content.push(json!({"type": "thinking", "thinking": self.thinking, "signature": self.signature}));
+            content.push(
+                json!({"type": "thinking", "thinking": self.thinking, "signature": self.signature}),
+            );
         }
         if !self.text.is_empty() {
             content.push(json!({"type": "text", "text": self.text}));

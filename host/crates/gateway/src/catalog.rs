@@ -182,7 +182,11 @@ mod tests {
     fn limits_are_read_under_the_names_that_gateways_have_for_them() {
         for (item, context, max_output) in [
             // vLLM.
-            (json!({"max_model_len": 32_768, "permission": []}), Some(32_768), None),
+            (
+                json!({"max_model_len": 32_768, "permission": []}),
+                Some(32_768),
+                None,
+            ),
             // OpenRouter: the provider's own limit is nearer to what holds than the model's.
             (
                 json!({"context_length": 163_840, "top_provider": {"context_length": 131_072, "max_completion_tokens": 65_536}}),

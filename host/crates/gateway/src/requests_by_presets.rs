@@ -232,6 +232,52 @@ fn thinking_is_switched_as_the_gateway_has_it() {
     ]);
 }
 
+/// MiniMax's models get their thoughts back where they were: within the text.
+#[test]
+fn reasoning_within_the_text_returns_within_the_text() {
+    let place = "/messages/1/content";
+    let thought = || history(Some("hm"));
+    hold(vec![
+        (
+            "minimax",
+            "MiniMax-M2.5",
+            thought(),
+            place,
+            json!("<think>\nhm\n</think>\n\n"),
+        ),
+        (
+            "one-api",
+            "minimax-m3",
+            thought(),
+            place,
+            json!("<think>\nhm\n</think>\n\n"),
+        ),
+        ("minimax", "MiniMax-M2.5", history(None), place, Value::Null),
+        // A server that takes them out has a field for them.
+        (
+            "vllm",
+            "MiniMaxAI/MiniMax-M2",
+            thought(),
+            "/messages/1/reasoning",
+            json!("hm"),
+        ),
+        (
+            "vllm",
+            "MiniMaxAI/MiniMax-M2",
+            thought(),
+            place,
+            Value::Null,
+        ),
+        (
+            "minimax",
+            "MiniMax-M2.5",
+            json!({}),
+            "/max_completion_tokens",
+            json!(128_000),
+        ),
+    ]);
+}
+
 #[test]
 #[rustfmt::skip]
 fn the_rest_of_a_request_fits_too() {

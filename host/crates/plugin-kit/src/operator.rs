@@ -203,19 +203,26 @@ impl Operator {
             entry = inner;
         }
         for (key, fact) in new.head {
-            entry.entry(key).or_insert_with(|| Item::Value(toml_of(fact)));
+            entry
+                .entry(key)
+                .or_insert_with(|| Item::Value(toml_of(fact)));
         }
         let whens = entry
             .entry("when")
             .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
         let Some(whens) = whens.as_array_of_tables_mut() else {
-            let what = format!("plugins.{}.when must be written as [[...]]", places.join("."));
+            let what = format!(
+                "plugins.{}.when must be written as [[...]]",
+                places.join(".")
+            );
             return Err(self.wrong(&what));
         };
         let models = [new.model].into_iter().collect::<Array>();
         let is_ours = |when: &Table| {
             let own = when.get("models").and_then(Item::as_array);
-            own.is_some_and(|own| own.len() == 1 && own.iter().all(|one| one.as_str() == Some(new.model)))
+            own.is_some_and(|own| {
+                own.len() == 1 && own.iter().all(|one| one.as_str() == Some(new.model))
+            })
         };
         whens.retain(|when| !is_ours(when));
         let always = serde_json::Value::Object(facts);

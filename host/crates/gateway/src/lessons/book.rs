@@ -127,6 +127,18 @@ impl LessonBook {
         });
     }
 
+    /// Forgets what is known of a model: it made things worse.
+    pub(crate) fn forget(&self, dialect: &ActiveDialect, model: &str) {
+        let Ok(facts) = dialect.facts(model) else {
+            return;
+        };
+        self.change(model, |known| {
+            let lessons = std::mem::take(&mut known.page.lessons);
+            known.page.useless.extend(lessons);
+            known.facts = facts;
+        });
+    }
+
     /// Remembers that a lesson did not help.
     pub(crate) fn drop_useless(&self, model: &str, lesson: Lesson) {
         self.change(model, |known| {

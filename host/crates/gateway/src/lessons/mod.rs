@@ -27,18 +27,31 @@ pub struct Lesson {
 }
 
 impl Lesson {
-    /// The names of the facts, with their sections.
+    /// The names of the facts, with their sections and with the requests for which they hold.
     fn fact_names(&self) -> Vec<String> {
-        self.facts
-            .iter()
-            .flat_map(|(section, value)| match value.as_object() {
-                Some(facts) => facts
-                    .keys()
-                    .map(|fact| format!("{section}.{fact}"))
-                    .collect(),
-                None => vec![section.clone()],
-            })
-            .collect()
+        let mut names = names_of(&self.facts);
+        for when in self
+            .facts
+            .get("when")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let Some(members) = when.as_object() else {
+                continue;
+            };
+            let (facts, conditions): (Map<_, _>, Map<_, _>) = members
+                .clone()
+                .into_iter()
+                .partition(|(_, value)| value.is_object());
+            let conditions = Value::Object(conditions);
+            names.extend(
+                names_of(&facts)
+                    .into_iter()
+                    .map(|name| format!("{name} {conditions}")),
+            );
+        }
+        names
     }
 
     /// Returns true if the refusal named no limit: the lesson's is a modest guess.
@@ -53,4 +66,17 @@ impl Lesson {
     pub fn layer(&self) -> Result<Layer, FactsError> {
         Layer::new(Origin::Lesson(self.words.clone()), &self.facts)
     }
+}
+
+fn names_of(facts: &Map<String, Value>) -> Vec<String> {
+    let sections = facts.iter().filter(|(section, _)| *section != "when");
+    sections
+        .flat_map(|(section, value)| match value.as_object() {
+            Some(facts) => facts
+                .keys()
+                .map(|fact| format!("{section}.{fact}"))
+                .collect(),
+            None => vec![section.clone()],
+        })
+        .collect()
 }

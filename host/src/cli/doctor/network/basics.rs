@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::Finding;
 use super::depth::Depth;
 use super::requests::{self, TOOL, VALUE};
-use super::Finding;
 use crate::cli::progress::Progress;
 use gateway::{
     Adapter, AdapterConfig, CallError, Caller, GatewayError, Lesson, ListedModel, Mode, RecordSink,
@@ -197,9 +197,11 @@ impl Gateway {
         if let (Ok(streamed), Ok(whole)) = (&talk.streamed, &talk.whole) {
             findings.push(self.latency(streamed, whole));
         }
-        findings.extend(talk.lessons.iter().map(|lesson| {
-            Finding::ok(self.what("learned"), lesson.words.clone())
-        }));
+        findings.extend(
+            talk.lessons
+                .iter()
+                .map(|lesson| Finding::ok(self.what("learned"), lesson.words.clone())),
+        );
         findings
     }
 

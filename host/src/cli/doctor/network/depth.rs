@@ -187,7 +187,9 @@ impl<'a> Depth<'a> {
         let body = requests::of_length(BEYOND);
         let first = self.question(unbounded.clone(), &body).await;
         let context = context_in(&first.words());
-        let named = first.learned("limits", "max-output").and_then(Value::as_u64);
+        let named = first
+            .learned("limits", "max-output")
+            .and_then(Value::as_u64);
         let known = self.usual().limits.max_output.map(u64::from);
         let cap = match (named, &first.said) {
             (Some(named), _) => Reply::AtMost(named, "by the gateway's own word"),
@@ -197,7 +199,9 @@ impl<'a> Depth<'a> {
                 // It was too much, and no number was named.
                 let body = requests::of_length(AGENTS_REPLY);
                 let second = self.question(unbounded, &body).await;
-                let named = second.learned("limits", "max-output").and_then(Value::as_u64);
+                let named = second
+                    .learned("limits", "max-output")
+                    .and_then(Value::as_u64);
                 match (named, &second.said) {
                     (Some(named), _) => Reply::AtMost(named, "by the gateway's own word"),
                     (None, Ok(_)) if second.lessons.is_empty() => Reply::Agents,
@@ -210,7 +214,10 @@ impl<'a> Depth<'a> {
         let from_list = self.listed.max_output;
         let beside = match (known, from_list) {
             (Some(known), _) => {
-                format!("; {known} are asked for ({})", self.origin("limits.max-output"))
+                format!(
+                    "; {known} are asked for ({})",
+                    self.origin("limits.max-output")
+                )
             }
             (None, Some(listed)) => format!("; its list says {listed}"),
             (None, None) => String::new(),
@@ -229,10 +236,9 @@ impl<'a> Depth<'a> {
                 what,
                 format!("{BEYOND} tokens were taken without a word{beside}"),
             ),
-            Reply::WithinContext => Finding::ok(
-                what,
-                format!("none beside the context's own{beside}"),
-            ),
+            Reply::WithinContext => {
+                Finding::ok(what, format!("none beside the context's own{beside}"))
+            }
             Reply::Agents => Finding::ok(
                 what,
                 format!("{AGENTS_REPLY} tokens were taken, {BEYOND} were not{beside}"),
@@ -258,7 +264,10 @@ impl<'a> Depth<'a> {
             (None, Some(tokens), _) => (tokens, "by the gateway's list".to_owned()),
             (None, None, Some(tokens)) => (tokens, self.origin("limits.context")),
             (None, None, None) => {
-                self.find(Finding::ok(what, "not told: an agent learns it where it is full"));
+                self.find(Finding::ok(
+                    what,
+                    "not told: an agent learns it where it is full",
+                ));
                 return;
             }
         };
@@ -325,7 +334,9 @@ impl<'a> Depth<'a> {
         let least = self.question(minimal.clone(), &body).await;
         let mut refused = Vec::new();
         for kind in &set {
-            let alone = self.question(Map::new(), &requests::with_schemas([kind])).await;
+            let alone = self
+                .question(Map::new(), &requests::with_schemas([kind]))
+                .await;
             if alone.is_refused() {
                 refused.push(kind.0);
             }
@@ -355,7 +366,10 @@ impl<'a> Depth<'a> {
         let what = self.gateway.what("effort");
         if self.usual().thinking.mode == ThinkingMode::Unsupported {
             let origin = self.origin("thinking.mode");
-            self.find(Finding::ok(what, format!("the model does not think ({origin})")));
+            self.find(Finding::ok(
+                what,
+                format!("the model does not think ({origin})"),
+            ));
             return;
         }
         let known = self.usual().thinking.efforts.clone();
@@ -366,14 +380,22 @@ impl<'a> Depth<'a> {
             return;
         }
         let words = match known.is_empty() {
-            true => EFFORTS.iter().skip(1).map(|word| (*word).to_owned()).collect(),
+            true => EFFORTS
+                .iter()
+                .skip(1)
+                .map(|word| (*word).to_owned())
+                .collect(),
             false => known.clone(),
         };
         let assumed = facts("thinking", "efforts", json!(words));
         // The two ends; what is between them is taken where both are.
-        let mut answer = self.question(assumed.clone(), &requests::with_effort("max")).await;
+        let mut answer = self
+            .question(assumed.clone(), &requests::with_effort("max"))
+            .await;
         if answer.said.is_ok() && answer.lessons.is_empty() {
-            answer = self.question(assumed, &requests::with_effort("minimal")).await;
+            answer = self
+                .question(assumed, &requests::with_effort("minimal"))
+                .await;
         }
         let listed = answer.learned("thinking", "efforts").cloned();
         let all = words.join(", ");
@@ -384,7 +406,10 @@ impl<'a> Depth<'a> {
             }
             (_, Some(list)) => {
                 let told = list.as_array().into_iter().flatten();
-                let told = told.filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+                let told = told
+                    .filter_map(Value::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 self.write_down("thinking", "efforts", list);
                 Finding::ok(what, format!("{told}, by the gateway's own word"))
             }

@@ -137,9 +137,14 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ),
         (
             "words",
-            with(json!({"type": "string", "format": "uri", "minLength": 1, "pattern": "^https?://"})),
+            with(
+                json!({"type": "string", "format": "uri", "minLength": 1, "pattern": "^https?://"}),
+            ),
         ),
-        ("values", with(json!({"type": "string", "enum": ["x", "y"]}))),
+        (
+            "values",
+            with(json!({"type": "string", "enum": ["x", "y"]})),
+        ),
         ("numbers", with(json!({"enum": [1, 2]}))),
         ("one_value", with(json!({"const": "x"}))),
         ("nullable", with(json!({"type": ["string", "null"]}))),
@@ -149,7 +154,9 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ),
         (
             "one_of",
-            with(json!({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})),
+            with(
+                json!({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+            ),
         ),
         (
             "references",
@@ -160,7 +167,9 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         ),
         (
             "maps",
-            with(json!({"type": "object", "propertyNames": {"type": "string"}, "additionalProperties": {"type": "string"}})),
+            with(
+                json!({"type": "object", "propertyNames": {"type": "string"}, "additionalProperties": {"type": "string"}}),
+            ),
         ),
     ]
 }
