@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::double::{
-    Double, EVENTS, JSON, Play, ask, completion, config, delta, finish, good, http, in_front_of,
+    Double, EVENTS, JSON, Play, TOKEN, ask, client, completion, config, delta, finish, good, http, in_front_of,
     knowing, messages, recorded, seen_by_gateway, start, stream,
 };
 use super::message::{assemble, short};
@@ -477,13 +477,27 @@ async fn a_reason_to_finish_on_every_chunk_ends_nothing() {
     let double =
         Double::start(move |_, _| Play::Gate(first.clone(), gate.clone(), rest.clone())).await;
     let adapter = in_front_of(&double).await;
-    let asked =
-        tokio::spawn(async move { messages(&adapter, &ask(json!({ "stream": true }))).await });
-    // Longer than a usage chunk is waited for: real time, since it is the adapter's own timer that must not ring.
-    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    let mut answer = client()
+        .post(format!("{}/v1/messages", adapter.url()))
+        .header("x-api-key", TOKEN)
+        .body(ask(json!({ "stream": true })).to_string())
+        .send()
+        .await
+        .unwrap();
+    let mut text = String::new();
+    let mut piece = async || {
+        let piece = answer.chunk().await.unwrap();
+        piece.map(|piece| String::from_utf8(piece.to_vec()).unwrap())
+    };
+    // How long the adapter waits after each is held beside its code.
+    while !(text.contains("\"text\":\"ab\"") || text.contains("\"text\":\"b\"")) {
+        text.push_str(&piece().await.unwrap());
+    }
     open.send_replace(true);
-    let got = asked.await.unwrap();
-    assert_eq!(short(&assemble(&got.text).content), ["T:abc"]);
+    while let Some(more) = piece().await {
+        text.push_str(&more);
+    }
+    assert_eq!(short(&assemble(&text).content), ["T:abc"]);
 }
 
 #[tokio::test]

@@ -386,12 +386,12 @@ async fn a_gateways_body_is_an_answer_or_an_error_and_never_ends_the_adapter() {
         }
         for (name, _) in &broken {
             let got = messages(&adapter, &request).await;
-            let failed = got.status == 502 || got.text.contains("event: error");
+            let failed = got.status >= 500 || got.text.contains("event: error");
             assert!(failed, "{name}: {} {}", got.status, got.text);
         }
         for (name, _) in &either {
             let got = messages(&adapter, &request).await;
-            assert!(matches!(got.status, 200 | 502), "{name}: {}", got.status);
+            assert!(got.status == 200 || got.status >= 500, "{name}: {}", got.status);
         }
         let got = messages(&adapter, &request).await;
         assert_eq!(said(streams, &got.text), "still here");

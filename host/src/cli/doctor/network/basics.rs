@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::Finding;
-use super::depth::Depth;
-use super::requests::{self, TOOL, VALUE};
+use super::depth::{Depth, context_in};
+use super::requests::{self, AGENTS_REPLY, TOOL, VALUE};
 use crate::cli::progress::Progress;
 use gateway::{
     Adapter, AdapterConfig, CallError, Caller, GatewayError, Lesson, ListedModel, Mode, RecordSink,
@@ -161,7 +161,15 @@ impl Gateway {
                 second = Some(in_time(caller.ask(&body, true)).await);
             }
             self.tell(progress, "agent's request");
-            agents = Some(in_time(caller.ask(&requests::agents(), true)).await);
+            let mut answer = in_time(caller.ask(&requests::agents(AGENTS_REPLY), true)).await;
+            // Claude Code asks for less by itself where the context is too small for its usual reply.
+            if let Err(error) = &answer
+                && let Some(context) = context_in(&error.to_string())
+            {
+                let less = requests::agents(context / 2);
+                answer = in_time(caller.ask(&less, true)).await;
+            }
+            agents = Some(answer);
         }
         let lessons = adapter.learned(&self.model);
         adapter.shutdown().await;

@@ -446,7 +446,7 @@ enum Reply {
 }
 
 /// The context that a full one names, in the adapter's own sentence for it.
-fn context_in(words: &str) -> Option<u64> {
+pub(super) fn context_in(words: &str) -> Option<u64> {
     let (_, behind) = words.split_once("exceed context limit:")?;
     let (_, limit) = behind.split_once('>')?;
     let digits = limit.trim_start().split(|c: char| !c.is_ascii_digit());

@@ -50,12 +50,12 @@ pub(super) fn with_result(answer: Value, call: &str) -> Value {
     body
 }
 
-/// A request with all that the newest Claude Code puts into one.
-pub(super) fn agents() -> Value {
+/// A request with all that the newest Claude Code puts into one, for a reply of so many tokens.
+pub(super) fn agents(reply: u64) -> Value {
     let cached = json!({"type": "ephemeral"});
     json!({
         "model": "sonnet",
-        "max_tokens": AGENTS_REPLY,
+        "max_tokens": reply,
         "system": [
             {"type": "text", "text": "You are a careful engineer."},
             {"type": "text", "text": "Answer in one word where you can.", "cache_control": cached},
