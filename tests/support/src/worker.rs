@@ -67,16 +67,21 @@ impl Worker {
     }
 
     /// With a cache whose lessons are its own: ports are used again, and what a gateway taught another test is no word on
-    /// this one's. Compiled plugins are shared all the same.
+    /// this one's. Plugins that are compiled already come along.
     #[must_use]
     pub fn with_lessons_of_its_own(self) -> Self {
-        let cache = self.home().join("cache");
-        fs::create_dir_all(&cache).expect("a cache folder");
+        let (cache, shared) = (self.home().join("cache"), clients::shared_cache());
+        let compiled = cache.join("plugins");
+        fs::create_dir_all(&compiled).expect("a cache folder");
         #[cfg(unix)]
         {
-            let shared = clients::shared_cache().join("plugins");
-            fs::create_dir_all(&shared).expect("a cache folder");
-            std::os::unix::fs::symlink(shared, cache.join("plugins")).expect("a link");
+            use std::os::unix::fs::PermissionsExt as _;
+            let own = fs::Permissions::from_mode(0o700);
+            fs::set_permissions(&compiled, own).expect("a folder of our own");
+        }
+        for entry in fs::read_dir(shared.join("plugins")).into_iter().flatten().flatten() {
+            // One that another test takes away meanwhile is compiled anew.
+            let _ = fs::copy(entry.path(), compiled.join(entry.file_name()));
         }
         self.set("WORKER_CACHE_DIR", cache.display())
     }
