@@ -552,13 +552,20 @@ async fn two_programs_learn_at_once_and_each_lesson_is_listed_once() {
         let fields = || json!({ "stream": true });
         let (first, second) =
             tokio::join!(one.asked(TOKEN, fields()), other.asked(TOKEN, fields()));
-        assert_eq!((first.status, second.status), (200, 200), "{first:?} {second:?}");
+        assert_eq!(
+            (first.status, second.status),
+            (200, 200),
+            "{first:?} {second:?}"
+        );
     }
     // Each of them at most twice more than it answered; afterwards nobody is refused.
     assert!(double.received().len() <= 6 + 4);
     let third = start();
     let before = double.received().len();
-    assert_eq!(third.asked(TOKEN, json!({ "stream": true })).await.status, 200);
+    assert_eq!(
+        third.asked(TOKEN, json!({ "stream": true })).await.status,
+        200
+    );
     assert_eq!(double.received().len(), before + 1);
     let listed = Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"))
         .env_clear()
@@ -568,7 +575,16 @@ async fn two_programs_learn_at_once_and_each_lesson_is_listed_once() {
         .output()
         .unwrap();
     let listed: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
-    let mut words: Vec<&str> = listed.iter().map(|row| row["lesson"].as_str().unwrap()).collect();
+    let mut words: Vec<&str> = listed
+        .iter()
+        .map(|row| row["lesson"].as_str().unwrap())
+        .collect();
     words.sort_unstable();
-    assert_eq!(words, ["a reply has at most 50 tokens", "stream_options is not taken"]);
+    assert_eq!(
+        words,
+        [
+            "a reply has at most 50 tokens",
+            "stream_options is not taken"
+        ]
+    );
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::double::{
-    Double, EVENTS, JSON, Play, TOKEN, ask, client, completion, config, delta, finish, good, http, in_front_of,
-    knowing, messages, recorded, seen_by_gateway, start, stream,
+    Double, EVENTS, JSON, Play, TOKEN, ask, client, completion, config, delta, finish, good, http,
+    in_front_of, knowing, messages, recorded, seen_by_gateway, start, stream,
 };
 use super::message::{assemble, short};
 

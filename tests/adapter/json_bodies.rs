@@ -391,7 +391,11 @@ async fn a_gateways_body_is_an_answer_or_an_error_and_never_ends_the_adapter() {
         }
         for (name, _) in &either {
             let got = messages(&adapter, &request).await;
-            assert!(got.status == 200 || got.status >= 500, "{name}: {}", got.status);
+            assert!(
+                got.status == 200 || got.status >= 500,
+                "{name}: {}",
+                got.status
+            );
         }
         let got = messages(&adapter, &request).await;
         assert_eq!(said(streams, &got.text), "still here");

@@ -219,8 +219,7 @@ fn places() -> Vec<Place> {
             base: "/v1",
             path: "/v1/chat/completions",
             refuses: |request| {
-                let missing = reasoning_missing(request, true)?;
-                let _ = missing;
+                reasoning_missing(request, true)?;
                 Some((
                     400,
                     json!({"error": {"message": "The `reasoning_content` in the thinking mode must be passed back to the API. (request id: 20261129080000123456789)",
@@ -250,9 +249,11 @@ fn places() -> Vec<Place> {
                         "message": format!("[{{'type': 'extra_forbidden', 'loc': ('body', '{name}'), 'msg': 'Extra inputs are not permitted'}}]")}),
                     ));
                 }
-                reasoning_missing(request, true).and_then(|_| {
-                    Some((400, json!({"status": 400, "title": "Bad Request", "detail": "The `reasoning_content` in the thinking mode must be passed back to the API."})))
-                })
+                reasoning_missing(request, true)?;
+                Some((
+                    400,
+                    json!({"status": 400, "title": "Bad Request", "detail": "The `reasoning_content` in the thinking mode must be passed back to the API."}),
+                ))
             },
             events: with_reasoning,
             lessons: 0,

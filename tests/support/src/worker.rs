@@ -79,7 +79,11 @@ impl Worker {
             let own = fs::Permissions::from_mode(0o700);
             fs::set_permissions(&compiled, own).expect("a folder of our own");
         }
-        for entry in fs::read_dir(shared.join("plugins")).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(shared.join("plugins"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             // One that another test takes away meanwhile is compiled anew.
             let _ = fs::copy(entry.path(), compiled.join(entry.file_name()));
         }

@@ -427,6 +427,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::dialect::ActiveDialect;
     use crate::request::Return;
 
     fn live() -> Live {
@@ -442,7 +443,9 @@ mod tests {
     fn waits(chunks: &[serde_json::Value]) -> Vec<Option<u64>> {
         let mut live = live();
         let mut after = |chunk: &serde_json::Value| {
-            live.machine.chunk(b"", chunk.to_string().as_bytes()).unwrap();
+            live.machine
+                .chunk(b"", chunk.to_string().as_bytes())
+                .unwrap();
             live.note_finish();
             live.grace().map(|(_, grace)| grace.as_secs())
         };
@@ -451,9 +454,7 @@ mod tests {
 
     #[test]
     fn the_end_is_waited_for_as_long_as_its_reason_can_be_believed() {
-        let chunk = |content: &str, reason: serde_json::Value| {
-            json!({ "choices": [{ "index": 0, "delta": { "content": content }, "finish_reason": reason }] })
-        };
+        let chunk = |content: &str, reason: serde_json::Value| json!({ "choices": [{ "index": 0, "delta": { "content": content }, "finish_reason": reason }] });
         let none = serde_json::Value::Null;
         let stop = || json!("stop");
         // In a chunk of its own: a chunk of usage may follow, soon.
@@ -462,7 +463,10 @@ mod tests {
             [None, Some(2)]
         );
         // With the last words: or with every word, so that more may follow.
-        assert_eq!(waits(&[chunk("a", none), chunk("b", stop())]), [None, Some(15)]);
+        assert_eq!(
+            waits(&[chunk("a", none), chunk("b", stop())]),
+            [None, Some(15)]
+        );
         assert_eq!(
             waits(&[chunk("a", stop()), chunk("b", stop()), chunk("c", stop())]),
             [Some(15), None, None]

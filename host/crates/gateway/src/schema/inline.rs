@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DEPTH, REFERENCE_COUNT, REFERENCE_DEPTH, each_inner};
+use super::{REFERENCE_COUNT, REFERENCE_DEPTH};
 use crate::facts::Tools;
 
 /// Replaces each `$ref` into the document by what it names.

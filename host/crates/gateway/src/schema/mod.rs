@@ -14,7 +14,7 @@ mod subset;
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::facts::{SchemaSubset, Tools};
 use inline::{inline, prune};

@@ -1,8 +1,9 @@
 //! OpenAI's strict mode: which schemas can be followed to the letter.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::DEPTH;
+use super::normal::has_type;
+use super::{DEPTH, each_inner};
 
 /// Keywords of OpenAI's strict mode.
 const STRICT: [&str; 21] = [

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::inline::drop_unknown_required;
 use super::normal::{has_any, has_type};
 use super::{DEPTH, each_inner};
 use crate::facts::SchemaSubset;
@@ -11,7 +12,7 @@ pub(super) struct Subset {
     /// Keywords; any where there are none.
     keywords: &'static [&'static str],
     formats: Option<&'static [&'static str]>,
-    references: bool,
+    pub(super) references: bool,
     /// A list of types becomes alternatives.
     one_type: bool,
     /// Alternatives stay; otherwise the first of them stands for all.

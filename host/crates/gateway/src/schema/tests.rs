@@ -6,6 +6,9 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
+use serde_json::json;
+
+use super::normal::{has_any, has_type};
 use super::*;
 use crate::facts::Facts;
 use proptest::prelude::*;
@@ -207,8 +210,7 @@ fn any_schema() -> impl Strategy<Value = Value> {
         prop_oneof![
             proptest::collection::btree_map("[ab]", inner.clone(), 0..3)
                 .prop_map(|properties| json!({"type":"object","properties":properties})),
-            proptest::collection::vec(inner.clone(), 0..3)
-                .prop_map(|list| json!({"anyOf":list})),
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(|list| json!({"anyOf":list})),
             proptest::collection::vec(inner.clone(), 0..3)
                 .prop_map(|list| json!({"oneOf":list,"allOf":list})),
             inner.clone().prop_map(|item| json!({"items":item})),
