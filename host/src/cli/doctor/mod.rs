@@ -4,6 +4,7 @@ mod codex;
 mod lessons;
 mod modes;
 mod network;
+mod path;
 mod probes;
 
 use std::process::ExitCode;
