@@ -130,7 +130,9 @@ impl Llmock {
             .unwrap()
             .port();
         let llmock = Self {
-            process: Command::new(python.with_file_name("llmock"))
+            // A venv that was moved has scripts that name its old place.
+            process: Command::new(python)
+                .args(["-c", "from llmock.cli import app; app()"])
                 .args(["serve", "--host", "127.0.0.1", "--port", &port.to_string()])
                 .args(["--tool-mode", "off"])
                 .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -15,10 +15,10 @@ use worker_test_support::{Codex, McpClient, Repository, Worker, clients};
 mod dialects;
 #[path = "real_clients/faults.rs"]
 mod faults;
-#[path = "real_clients/gateways.rs"]
-mod gateways;
 #[path = "real_clients/field.rs"]
 mod field;
+#[path = "real_clients/gateways.rs"]
+mod gateways;
 #[path = "real_clients/standalone.rs"]
 mod standalone;
 #[path = "real_clients/wake.rs"]
