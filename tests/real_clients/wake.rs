@@ -164,3 +164,23 @@ fn claude_code_as_the_planner_sleeps_and_is_woken_once() {
         "{told}"
     );
 }
+
+/// What the length of our hook rests on: Codex takes a day's time-out, and ends a hook that outlasts its own with the turn.
+#[test]
+fn codex_takes_a_day_for_a_hook_and_ends_one_that_outlasts_its_time() {
+    let repository = broken_sum();
+    let ran = repository.root().join("ran");
+    let mut codex = Codex::with_model(moves([]));
+    codex.configure(&format!(
+        "[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ntype = \"command\"\ntimeout = 86400\ncommand = \"touch {ran}; echo {{}}\"\n\
+         [[hooks.Stop.hooks]]\ntype = \"command\"\ntimeout = 1\ncommand = \"touch {ran}-late; sleep 120; touch {ran}-never\"\n",
+        ran = ran.display()
+    ));
+    codex.trust_hooks();
+    let run = codex.exec(repository.path(), "Say something.");
+    assert!(run.status.success(), "{run:?}");
+    let late = repository.root().join("ran-late");
+    assert!(ran.exists() && late.exists(), "both hooks ran: {run:?}");
+    assert!(!repository.root().join("ran-never").exists());
+    assert_eq!(codex.seen().len(), 1, "no request was made for either");
+}
