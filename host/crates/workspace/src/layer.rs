@@ -54,6 +54,9 @@ const ONLY_OUTPUT: [&[u8]; 12] = [
 /// How far below the top a folder of caches is looked for.
 const DEEPEST: usize = 32;
 
+/// The bytes of the longest path that the kernel takes.
+const LONGEST_PATH: usize = 4_096;
+
 /// A longer file in a layer counts as altered without being read.
 const LONGEST: u64 = 256 << 20;
 
@@ -81,6 +84,10 @@ impl Base {
                 continue;
             }
             let place = cover.join(relative);
+            // What no absolute path can name is not worth the whole cover.
+            if place.as_os_str().len() >= LONGEST_PATH {
+                continue;
+            }
             if let Some(folder) = relative.parent() {
                 make_folders(top, cover, folder, &mut made)
                     .map_err(|error| failed(&place, error))?;

@@ -49,6 +49,8 @@ struct State {
     passes: u32,
     /// The HOME beneath the layers, with what toolchains need in it.
     home: Option<Toolchains>,
+    /// The user's cargo packages are in it.
+    has_packages: bool,
 }
 
 /// The room of one check, for one run.
@@ -156,12 +158,19 @@ impl Rooms {
         }
         let home = self.folder.join("home");
         let toolchains = match &state.home {
-            Some(toolchains) => toolchains.clone(),
+            Some(toolchains) => {
+                // The agent began a project of cargo's in a later pass.
+                if place.cargo_packages && !state.has_packages {
+                    toolchains.link_packages();
+                }
+                toolchains.clone()
+            }
             None => {
                 make_home(&home, &place.git_identity)?;
                 state.home.insert(place.toolchains(&home)).clone()
             }
         };
+        state.has_packages |= place.cargo_packages;
         let layer_over = |over: &Path, name: &str, cover: Option<PathBuf>| -> io::Result<Layer> {
             let [upper, work] = ["upper", "work"].map(|part| folder.join(name).join(part));
             private::make_folder(&work)?;
