@@ -592,6 +592,59 @@ async fn ignored_files_that_the_agent_touched_decide_no_check() {
     }
 }
 
+/// A folder of another's making in the place of a dependency is no dependency, whenever its files were written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_was_swapped_decides_no_check() {
+    let rows = [
+        (
+            "mv node_modules/.bin node_modules/x; mv node_modules/evil node_modules/.bin",
+            true,
+        ),
+        (
+            "mv node_modules/evil node_modules/.bin2; rm -r node_modules/.bin; mv node_modules/.bin2 node_modules/.bin; touch node_modules/.bin/y; rm node_modules/.bin/y",
+            true,
+        ),
+        ("mv dist build; mv other dist", true),
+        (
+            "mkdir -p node_modules/.cache; touch node_modules/.cache/x",
+            false,
+        ),
+    ];
+    for (swap, hidden) in rows {
+        let job = Job::in_repository([
+            ("src/a.txt", "a\n"),
+            (".gitignore", "node_modules/\ndist/\nother/\nbuild/\n"),
+        ])
+        .check(shell("cat node_modules/.bin/mocha dist/i.js"));
+        for file in [
+            "node_modules/.bin/mocha",
+            "node_modules/evil/mocha",
+            "dist/i.js",
+            "other/i.js",
+        ] {
+            job.repository.write(file, "exit 1\n");
+        }
+        let job = Job {
+            base: Base::capture(
+                &job.workspace,
+                &job.storage.path().join("again"),
+                Limits::default(),
+            )
+            .unwrap(),
+            ..job
+        };
+        job.repository.write("src/a.txt", "b\n");
+        let swapped = std::process::Command::new("sh")
+            .args(["-c", swap])
+            .current_dir(job.repository.path())
+            .status()
+            .unwrap();
+        assert!(swapped.success());
+        let verdicts = job.verify().await;
+        assert_eq!(verdicts.passed(), !hidden, "{swap}: {:?}", verdicts.lines());
+    }
+}
+
 /// A later pass of the same check builds on what it built, and on nothing else that it wrote.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn build_output_lives_from_pass_to_pass_of_a_check_and_nothing_else() {

@@ -14,6 +14,7 @@ use crate::contents::blob_id;
 use crate::directory::Entry;
 use crate::error::WorkspaceError;
 use crate::handles::{self, Kind, Stamp};
+use crate::layer::NEVER_KEPT;
 use crate::path::{self, FilePath};
 use crate::put::Placer;
 use crate::renames::renames;
@@ -52,7 +53,28 @@ enum Task {
     /// Compare with the base's directory (if there was one) under the rules of the site.
     Compare(Option<usize>, Site),
     /// Count the ignored files that were touched since the base was complete.
-    CountIgnored,
+    CountIgnored(InIgnored),
+}
+
+/// Where a directory of ignored files lies.
+#[derive(Debug, Clone, Copy)]
+struct InIgnored {
+    /// A directory above was moved: all that is in it counts as touched, whenever it was written.
+    moved: bool,
+    /// The listing of the directory above changed.
+    parent_changed: bool,
+    /// It is part of what decides what is run.
+    decides: bool,
+}
+
+impl InIgnored {
+    fn below(name: &[u8]) -> Self {
+        Self {
+            moved: false,
+            parent_changed: false,
+            decides: NEVER_KEPT.contains(&name),
+        }
+    }
 }
 
 impl Base {
@@ -527,7 +549,14 @@ impl Look<'_> {
             .unwrap_or(&nothing);
         worker::count(&self.files, names.len(), self.base.contents.limits())?;
         match task {
-            Task::CountIgnored => {
+            Task::CountIgnored(place) => {
+                // A rename moves the change time of a directory and not its other one, unless something was then written in it.
+                let own = handles::stamp_of(dir).ok();
+                let since = self.base.complete;
+                let changed = own.is_some_and(|own| own.ctime >= since);
+                let renamed = own.is_some_and(|own| own.mtime < since);
+                let moved = place.moved
+                    || (changed && (renamed || (place.decides && place.parent_changed)));
                 let mut next = Vec::new();
                 for (_, name) in names.sorted() {
                     self.base.contents.limits().interrupt.check_late()?;
@@ -535,8 +564,13 @@ impl Look<'_> {
                         continue;
                     };
                     if stamp.kind() == Kind::Directory {
-                        next.push((CString::from(name), Task::CountIgnored));
-                    } else if stamp.ctime >= self.base.complete {
+                        let below = InIgnored {
+                            moved,
+                            parent_changed: changed,
+                            decides: place.decides || NEVER_KEPT.contains(&name.to_bytes()),
+                        };
+                        next.push((CString::from(name), Task::CountIgnored(below)));
+                    } else if moved || stamp.ctime >= since {
                         found.ignored(path::join(here.path, name.to_bytes()));
                     }
                 }
@@ -621,7 +655,9 @@ impl Look<'_> {
                     }
                     None => site
                         .child(dir_path, bytes)
-                        .map_or(Task::CountIgnored, |site| Task::Compare(None, site)),
+                        .map_or(Task::CountIgnored(InIgnored::below(bytes)), |site| {
+                            Task::Compare(None, site)
+                        }),
                 };
                 next.push((CString::from(name), task));
                 continue;

@@ -22,7 +22,7 @@ use crate::path::{self, FilePath};
 use crate::state::{Content, FileState};
 
 /// Folders that decide what is run, and not only how fast: nothing that a check wrote there is kept.
-const NEVER_KEPT: [&[u8]; 10] = [
+pub(crate) const NEVER_KEPT: [&[u8]; 10] = [
     b"node_modules",
     b".venv",
     b"venv",

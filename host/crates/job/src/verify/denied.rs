@@ -22,6 +22,9 @@ const MISSING: [&str; 9] = [
 /// What they say of one that they cannot write.
 const UNWRITABLE: [&str; 2] = ["Read-only file system", "EROFS"];
 
+/// What every task has for itself.
+const OWN: [&str; 3] = ["/proc", "/sys", "/dev"];
+
 /// The last lines of an output that are looked at, and the paths in them.
 const LINES: usize = 400;
 const PATHS: usize = 40;
@@ -55,6 +58,9 @@ pub(super) async fn told(
         if let (Ok(below), Some(users)) = (found.path.strip_prefix(home), users) {
             found.path = users.join(below);
         } else if own.iter().any(|own| found.path.starts_with(own)) {
+            continue;
+        }
+        if OWN.iter().any(|own| found.path.starts_with(own)) {
             continue;
         }
         let there = match found.write {
