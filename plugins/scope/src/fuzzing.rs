@@ -23,7 +23,7 @@ pub fn patterns(data: &[u8]) {
     let parsed = match Scopes::parse(&scopes) {
         Ok(parsed) => parsed,
         Err((at, rule)) => {
-            assert!(at < scopes.len() && !rule.is_empty());
+            assert!(at < scopes.len() && !rule.to_string().is_empty());
             return;
         }
     };

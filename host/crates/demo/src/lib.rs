@@ -47,7 +47,10 @@ pub struct Options {
 pub enum DemoError {
     /// `--live` without a gateway.
     #[error("--live needs a gateway: {0}")]
-    NoGateway(String),
+    NoGateway(#[from] settings::NoGateway),
+    /// `--live` without a model.
+    #[error("--live needs a gateway: CLAUDE_MODEL is not set: a model name of the gateway")]
+    NoModel,
     /// A program that the demo's project needs is missing.
     #[error("`{program}` is not on PATH: {why}")]
     Missing {
@@ -86,11 +89,9 @@ pub enum DemoError {
 pub fn run(options: Options, settings: &Settings, console: &mut Console) -> Result<(), DemoError> {
     let started = Instant::now();
     if options.live {
-        settings.gateway().map_err(DemoError::NoGateway)?;
+        settings.gateway()?;
         if settings.model.is_none() {
-            return Err(DemoError::NoGateway(
-                "CLAUDE_MODEL is not set: a model name of the gateway".into(),
-            ));
+            return Err(DemoError::NoModel);
         }
     }
     on_path("node").ok_or(DemoError::Missing {
@@ -138,11 +139,7 @@ fn show(
 
     console.step("A gateway");
     let gateway = if options.live {
-        let base_url = settings
-            .gateway()
-            .map_err(DemoError::NoGateway)?
-            .base_url
-            .as_str();
+        let base_url = settings.gateway()?.base_url.as_str();
         console.say(&format!(
             "{base_url}, model {}",
             settings.model.as_deref().unwrap_or_default()

@@ -65,3 +65,21 @@ impl fmt::Display for SettingsError {
 }
 
 impl std::error::Error for SettingsError {}
+
+/// The reason why there is no gateway: which settings are missing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoGateway {
+    /// No URL is set.
+    #[error(
+        "no gateway is configured: set ONEAPI_BASE_URL and ONEAPI_API_KEY (or ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY)"
+    )]
+    Url,
+    /// A URL is set, and the key of its family is not.
+    #[error(
+        "{0}_API_KEY is not set although {0}_BASE_URL is; a key of another family is never sent there"
+    )]
+    KeyOf(&'static str),
+    /// A URL was named by hand, and no key is set.
+    #[error("no key is set: set ONEAPI_API_KEY")]
+    Key,
+}

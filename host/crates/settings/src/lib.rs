@@ -16,7 +16,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use error::{Problem, SettingsError};
+pub use error::{NoGateway, Problem, SettingsError};
 pub use origin::Origin;
 pub use prices::{Price, Prices};
 pub use repositories::{Repositories, RepositoryEntry};
@@ -147,7 +147,7 @@ pub struct Settings {
     /// What this was loaded from; its [`Sources::arguments`] make a runner load the same.
     pub sources: Sources,
     keys: Vec<(String, Secret)>,
-    gateway_missing: String,
+    gateway_missing: NoGateway,
 }
 
 impl Settings {
@@ -164,8 +164,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// A sentence for the user when there is none: which name is missing.
-    pub fn gateway(&self) -> Result<&GatewaySettings, String> {
+    /// Which setting is missing.
+    pub fn gateway(&self) -> Result<&GatewaySettings, NoGateway> {
         self.gateway
             .as_ref()
             .ok_or_else(|| self.gateway_missing.clone())
@@ -175,8 +175,8 @@ impl Settings {
     /// without a URL.
     ///
     /// # Errors
-    /// When no key is set.
-    pub fn use_gateway(&mut self, base_url: &str) -> Result<(), String> {
+    /// No key is set.
+    pub fn use_gateway(&mut self, base_url: &str) -> Result<(), NoGateway> {
         let base_url = base_url.trim_end_matches('/').to_owned();
         if let Some(gateway) = &mut self.gateway {
             gateway.base_url = base_url;
@@ -190,7 +190,7 @@ impl Settings {
         };
         let (_, api_key) = key("ONEAPI_API_KEY")
             .or_else(|| key("ANTHROPIC_API_KEY"))
-            .ok_or("no key is set: set ONEAPI_API_KEY")?;
+            .ok_or(NoGateway::Key)?;
         self.gateway = Some(GatewaySettings {
             base_url,
             api_key: api_key.clone(),

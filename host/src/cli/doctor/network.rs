@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Finding;
+use crate::reason::Reason;
 use gateway::{
     Adapter, AdapterConfig, CallError, Caller, GatewayError, RecordSink, RequestRecord, Said,
     fresh_token, list_models,
@@ -43,7 +44,7 @@ pub(super) fn probe(settings: &Settings) -> Vec<Finding> {
         Ok(findings) => findings,
         Err(reason) => vec![Finding::fail(
             "network",
-            reason,
+            reason.0,
             "`mcp-codex-worker setup` asks for gateway, key and model",
         )],
     };
@@ -58,7 +59,7 @@ pub(super) fn probe(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-fn requests(settings: &Settings, redactor: &Redactor) -> Result<Vec<Finding>, String> {
+fn requests(settings: &Settings, redactor: &Redactor) -> Result<Vec<Finding>, Reason> {
     settings.gateway()?;
     let model = settings
         .model
@@ -66,8 +67,7 @@ fn requests(settings: &Settings, redactor: &Redactor) -> Result<Vec<Finding>, St
         .ok_or("CLAUDE_MODEL is not set: there is no model to ask")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
+        .build()?;
     let plugins = PluginSet::load(
         &Engine::shared(&settings.cache_dir)?,
         &PluginSettings::of(settings, &[]),
@@ -80,7 +80,6 @@ fn requests(settings: &Settings, redactor: &Redactor) -> Result<Vec<Finding>, St
             "doctor",
             RecordSink::none(),
         )
-        .map_err(|error| error.to_string())
     };
     let origin = |names: &[&str]| {
         let set = names
@@ -181,7 +180,7 @@ impl Gateway {
             }
             Err(reason) => findings.push(Finding::fail(
                 self.what("adapter"),
-                reason,
+                reason.0,
                 "free some memory or descriptors",
             )),
         }
@@ -192,12 +191,10 @@ impl Gateway {
     async fn talk(
         &self,
         mut config: AdapterConfig,
-    ) -> Result<(Result<Said, CallError>, Result<Said, CallError>), String> {
-        let token = fresh_token().map_err(|error| error.to_string())?;
+    ) -> Result<(Result<Said, CallError>, Result<Said, CallError>), Reason> {
+        let token = fresh_token()?;
         config.token = Some(token.clone());
-        let adapter = Adapter::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config)
-            .await
-            .map_err(|error| error.to_string())?;
+        let adapter = Adapter::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config).await?;
         let caller = Caller::new(&adapter.url(), &token)?;
         let whole = in_time(caller.ask(&plain_request(), false)).await;
         let streamed = match &whole {

@@ -176,7 +176,7 @@ fn gateway(settings: &Settings) -> Vec<Finding> {
         }
         Err(reason) => findings.push(Finding::fail(
             "gateway",
-            reason,
+            reason.to_string(),
             "`mcp-codex-worker setup` asks for it",
         )),
     }

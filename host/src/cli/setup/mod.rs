@@ -72,9 +72,13 @@ enum SetupError {
         source: std::io::Error,
     },
     #[error("{0} is no valid TOML; correct it first: {1}")]
-    Config(String, String),
-    #[error("{0}")]
-    Value(String),
+    Config(String, codex_config::ConfigError),
+    #[error(transparent)]
+    Folder(#[from] questions::FolderError),
+    #[error(transparent)]
+    Settings(#[from] settings::SettingsError),
+    #[error("nobody is there to agree; give --yes to write it, or --print to only look")]
+    NobodyAgrees,
     #[error("HOME is not set; name the files with --codex-config and --env-file")]
     NoHome,
     #[error("the variable {0} (--key-from) is not set")]
@@ -253,18 +257,15 @@ fn agreed(path: &Path, shown: &str, arguments: &SetupArguments) -> Result<bool, 
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(SetupError::Value(
-            "nobody is there to agree; give --yes to write it, or --print to only look".to_owned(),
-        ));
+        return Err(SetupError::NobodyAgrees);
     }
     questions::agreed("Write it?")
 }
 
 /// Whether the settings would load with these values.
 fn check(sources: &Sources, values: &Values) -> Result<(), SetupError> {
-    Settings::load(&questions::with(sources, values))
-        .map(drop)
-        .map_err(|error| SetupError::Value(error.to_string()))
+    Settings::load(&questions::with(sources, values))?;
+    Ok(())
 }
 
 fn read_or_empty(path: &Path) -> Result<String, SetupError> {

@@ -315,8 +315,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(stated: Value) -> Result<Layer, String> {
-        Layer::from_json(Origin::Default, &stated.to_string()).map_err(|error| error.to_string())
+    fn read(stated: Value) -> Result<Layer, FactsError> {
+        Layer::from_json(Origin::Default, &stated.to_string())
     }
 
     #[test]
@@ -394,7 +394,7 @@ mod tests {
             ),
             (json!([]), "facts: are no JSON object"),
         ] {
-            let said = read(stated.clone()).unwrap_err();
+            let said = read(stated.clone()).unwrap_err().to_string();
             assert!(said.starts_with(words), "{stated}: {said}");
         }
     }
