@@ -78,10 +78,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &RedactArguments) -> ExitCo
 struct NoVariable(String);
 
 fn known_values(settings: &Settings, variables: &[String]) -> Result<KnownValues, NoVariable> {
-    let mut known = KnownValues::new();
-    for (label, value) in settings.secrets() {
-        known.add(label, value.expose());
-    }
+    let mut known = KnownValues::of(settings);
     for name in variables {
         let value = std::env::var(name).map_err(|_| NoVariable(name.clone()))?;
         known.add(name, &value);

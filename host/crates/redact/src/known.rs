@@ -4,6 +4,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use settings::Settings;
+
 /// Values that must never be put out, whatever they look like: gateway keys, job tokens, passed-on variables.
 #[derive(Clone, Default)]
 pub struct KnownValues {
@@ -37,6 +39,15 @@ impl KnownValues {
     /// No values.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Every secret of the settings, by its label.
+    pub fn of(settings: &Settings) -> Self {
+        let mut known = Self::new();
+        for (label, value) in settings.secrets() {
+            known.add(label, value.expose());
+        }
+        known
     }
 
     /// Adds a value; `[redacted:LABEL]` will stand in its place. Values shorter than [`Self::MIN_LENGTH`] and words like

@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 
 /// Text that has been through redaction. It is what logs, records and MCP replies accept.
 ///
-/// Only a [`Redactor`](super::Redactor) makes it from arbitrary text; pieces of redacted text stay redacted.
+/// Only a [`Redactor`](super::Redactor) makes it from arbitrary text; pieces of redacted text stay redacted, and so does
+/// text that stands in the program.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Redacted(String);
 
@@ -20,11 +21,6 @@ impl Redacted {
     /// Text that stands in the program itself.
     pub fn from_static(text: &'static str) -> Self {
         Self(text.to_owned())
-    }
-
-    /// Text that comes out of a record of ours, which was redacted before it was written.
-    pub fn from_record(text: String) -> Self {
-        Self(text)
     }
 
     /// Appends.
@@ -70,6 +66,12 @@ impl Redacted {
     /// The text, as a `String`.
     pub fn into_string(self) -> String {
         self.0
+    }
+}
+
+impl FromIterator<&'static str> for Redacted {
+    fn from_iter<I: IntoIterator<Item = &'static str>>(pieces: I) -> Self {
+        Self(pieces.into_iter().collect())
     }
 }
 

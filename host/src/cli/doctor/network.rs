@@ -35,11 +35,7 @@ const VALUE: u64 = 7;
 
 /// Asks the gateway, and the second one where there is one.
 pub(super) fn probe(settings: &Settings) -> Vec<Finding> {
-    let mut known = KnownValues::new();
-    for (label, value) in settings.secrets() {
-        known.add(label, value.expose());
-    }
-    let redactor = Redactor::new(known, Vec::new());
+    let redactor = Redactor::new(KnownValues::of(settings), Vec::new());
     let mut findings = match requests(settings, &redactor) {
         Ok(findings) => findings,
         Err(reason) => vec![Finding::fail(

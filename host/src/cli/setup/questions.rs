@@ -428,10 +428,6 @@ fn ollama_is_there() -> bool {
 /// The models that the gateway of these sources lists.
 fn list(sources: &Sources) -> Result<Vec<String>, Reason> {
     let settings = Settings::load(sources)?;
-    let mut known = KnownValues::new();
-    for (label, value) in settings.secrets() {
-        known.add(label, value.expose());
-    }
     let plugins = PluginSet::load(
         &Engine::shared(&settings.cache_dir)?,
         &PluginSettings::of(&settings, &[]),
@@ -439,7 +435,7 @@ fn list(sources: &Sources) -> Result<Vec<String>, Reason> {
     let config = AdapterConfig::from_settings(
         &settings,
         |named, base_url| plugins.choose_dialect(named, base_url),
-        Redactor::new(known, Vec::new()),
+        Redactor::new(KnownValues::of(&settings), Vec::new()),
         "setup",
         RecordSink::none(),
     )?;

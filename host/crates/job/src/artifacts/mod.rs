@@ -457,6 +457,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+    use redact::{KnownValues, Redactor};
 
     fn job() -> (tempfile::TempDir, Artifacts) {
         let folder = tempfile::tempdir().unwrap();
@@ -465,7 +466,7 @@ mod tests {
     }
 
     fn redacted(text: &str) -> Redacted {
-        Redacted::from_record(text.to_owned())
+        Redactor::new(KnownValues::new(), Vec::new()).text(text)
     }
 
     fn read_all(artifacts: &Artifacts, name: &str, max: usize) -> String {

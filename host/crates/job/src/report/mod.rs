@@ -7,8 +7,10 @@ use crate::end_cause::EndCause;
 use serde_json::{Map, Value, json};
 
 use crate::artifacts::{self, diff};
+use crate::id::JobId;
+use crate::state::State;
 use crate::verify::{Cause, CheckVerdict, Verdicts};
-use redact::text;
+use redact::{Redacted, RedactedJson, text};
 
 /// The evidence of a passing job, diff apart.
 pub const PASSING_BYTES: usize = 600;
@@ -22,6 +24,29 @@ pub const REPLY_TOKENS: usize = 8_000;
 pub const AGENT_REPORT_BYTES: usize = 300;
 /// The default slice of an artifact: what fits into a reply with room for its frame and for the escapes of JSON.
 pub const SLICE_BYTES: usize = 16_000;
+
+/// The result of a job that ended before there was evidence, or whose runner is gone.
+pub(crate) fn without_evidence(
+    id: &JobId,
+    state: State,
+    cause: EndCause,
+    message: Redacted,
+) -> RedactedJson {
+    RedactedJson::object([
+        ("job_id", id.redacted().into()),
+        ("job_status", state.as_str().into()),
+        ("changed_files", RedactedJson::list([])),
+        ("checks", RedactedJson::list([])),
+        ("diff", "".into()),
+        (
+            "error",
+            RedactedJson::object([
+                ("cause", cause.as_str().into()),
+                ("message", message.into()),
+            ]),
+        ),
+    ])
+}
 
 /// A job that has ended, as the runner knows it. Every text in it is redacted already.
 #[derive(Debug, Clone, Default)]

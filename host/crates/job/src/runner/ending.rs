@@ -17,7 +17,8 @@ use crate::state::State;
 use crate::store::Store;
 use crate::verify::{self, Verdicts, revise};
 use process::LevelWord;
-use redact::{Redacted, RedactedJson, Redactor};
+use redact::{KnownValues, Redacted, RedactedJson, Redactor};
+use settings::Settings;
 use workspace::Selection;
 
 /// How often the end of a job is tried to be recorded again, and how long after the last time: a minute in all.
@@ -150,15 +151,15 @@ async fn record_end(job: &Job, state: State, result: &RedactedJson) {
 }
 
 /// The end of a job that could not even begin.
-pub(super) fn without_resources(store: &Store, id: &JobId, fault: &dyn std::fmt::Display) {
-    let result = RedactedJson::from_record(json!({
-        "job_id": id,
-        "job_status": State::Failed,
-        "changed_files": [],
-        "checks": [],
-        "diff": "",
-        "error": { "cause": EndCause::Host, "message": fault.to_string() },
-    }));
+pub(super) fn without_resources(
+    store: &Store,
+    id: &JobId,
+    settings: &Settings,
+    fault: &dyn std::fmt::Display,
+) {
+    let redactor = Redactor::new(KnownValues::of(settings), Vec::new());
+    let message = redactor.text(&fault.to_string());
+    let result = report::without_evidence(id, State::Failed, EndCause::Host, message);
     if let Err(fault) = store.finish(id, State::Failed, &result) {
         tracing::error!(%fault, "the job's end could not be recorded");
     }

@@ -74,8 +74,8 @@ pub(super) async fn run(
         tokio::task::spawn_blocking(move || JobResources::load(for_resources, &dirs)).await;
     let resources = match loaded {
         Ok(Ok(resources)) => resources,
-        Ok(Err(fault)) => return ending::without_resources(&store, &id, &fault),
-        Err(fault) => return ending::without_resources(&store, &id, &fault),
+        Ok(Err(fault)) => return ending::without_resources(&store, &id, &settings, &fault),
+        Err(fault) => return ending::without_resources(&store, &id, &settings, &fault),
     };
     mask.set(resources.redactor.clone());
     // While the agent works there is time to compile them.

@@ -71,7 +71,7 @@ impl JobResources {
         let token = Secret::new(token);
         let engine = Engine::shared(&settings.cache_dir).map_err(ResourcesError::Engine)?;
         let plugins = PluginSet::load(&engine, plugins);
-        let mut known = held_values(&settings);
+        let mut known = KnownValues::of(&settings);
         known.add("adapter-token", token.expose());
         let redactor = Redactor::new(known, plugins.redactors());
         Ok(Self {
@@ -150,13 +150,4 @@ fn tops(settings: &Settings, places: &[PathBuf]) -> Vec<PathBuf> {
     let opened = places.iter().filter_map(folder);
     let opened = opened.filter_map(|dir| Workspace::open(&root, &[dir]).ok());
     opened.map(|workspace| workspace.top().to_owned()).collect()
-}
-
-/// The values that the host itself holds.
-pub(super) fn held_values(settings: &Settings) -> KnownValues {
-    let mut known = KnownValues::new();
-    for (name, secret) in settings.secrets() {
-        known.add(name, secret.expose());
-    }
-    known
 }

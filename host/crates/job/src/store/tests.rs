@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 use crate::id::JobId;
 use crate::lock::LockGuard;
 use crate::state::State;
-use redact::RedactedJson;
+use redact::{KnownValues, RedactedJson, Redactor};
 
 fn store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -21,8 +21,12 @@ fn store() -> (tempfile::TempDir, Store) {
     (folder, store)
 }
 
+fn redacted(value: serde_json::Value) -> RedactedJson {
+    Redactor::new(KnownValues::new(), Vec::new()).json(value)
+}
+
 fn result(word: &str) -> RedactedJson {
-    RedactedJson::from_record(json!({ "word": word }))
+    redacted(json!({ "word": word }))
 }
 
 #[test]
@@ -156,7 +160,7 @@ fn what_was_reported_survives_a_power_cut_and_the_log_stays_small() {
 
     let id = JobId::random().unwrap();
     let _hold = store.add(&id).unwrap();
-    let progress = RedactedJson::from_record(json!({ "text": "x".repeat(100_000) }));
+    let progress = redacted(json!({ "text": "x".repeat(100_000) }));
     let written = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (path, id, written) = (folder.path().join("state"), &id, &written);
