@@ -156,18 +156,7 @@ fn redactor() -> Redactor {
 }
 
 fn command(command: CommandLine) -> CommandCheck {
-    CommandCheck {
-        name: "unit tests".into(),
-        command,
-        timeout_ms: 60_000,
-        cwd: None,
-        env: BTreeMap::new(),
-        network: true,
-        retries: CommandCheck::RETRIES,
-        report: None,
-        fails_without_change: false,
-        origin: Origin::Job,
-    }
+    CommandCheck::new("unit tests", command, 60_000)
 }
 
 fn shell(script: &str) -> CheckSpec {

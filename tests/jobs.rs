@@ -18,13 +18,13 @@ mod queue;
 mod storage;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use demo::mcp_client::McpClient;
 use serde_json::{Value, json};
 use worker_test_support::gateway::{Script, ScriptedGateway, Turn};
 use worker_test_support::worker::{PATIENCE, call, run_job};
-use worker_test_support::{Repository, StandIn, Worker};
+use worker_test_support::{Repository, StandIn, Worker, wait_for, wait_for_file};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
 
@@ -57,18 +57,6 @@ fn ended(front: &mut McpClient, id: &str) -> Value {
         json!({ "job_id": id, "timeout_ms": PATIENCE.as_millis() as u64 }),
     )
     .structured
-}
-
-fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn wait_for_file(path: &Path) {
-    wait_for(&format!("{}", path.display()), || path.exists());
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn keep(components: BTreeMap<String, Vec<u8>>) -> PathBuf {
         digest.update(component);
         std::fs::write(aside.path().join(name), component).unwrap();
     }
-    let place = all.join(hex(&digest.finalize()));
+    let place = all.join(hex::encode(digest.finalize()));
     // There already, where another run was first.
     let _ = std::fs::rename(aside.path(), &place);
     assert!(place.is_dir(), "{}", place.display());
@@ -109,11 +109,7 @@ pub(crate) fn engine() -> Arc<Engine> {
 }
 
 pub(crate) fn sha256(path: &Path) -> String {
-    hex(&Sha256::digest(std::fs::read(path).unwrap()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(std::fs::read(path).unwrap()))
 }
 
 /// The plugins that this `[plugins]` table gives.

@@ -62,8 +62,17 @@ impl Live {
         translation: Option<DialectStream>,
         host: &str,
     ) -> Self {
+        Self::of_body(response.into(), machine, translation, host)
+    }
+
+    fn of_body(
+        body: reqwest::Body,
+        machine: Machine,
+        translation: Option<DialectStream>,
+        host: &str,
+    ) -> Self {
         Self {
-            body: Box::pin(reqwest::Body::from(response)),
+            body: Box::pin(body),
             at_end: false,
             form: Form::Unknown,
             parser: Parser::default(),
@@ -88,19 +97,8 @@ impl Live {
         if body.trim_ascii().is_empty() {
             return Err(ApiError::bad_gateway("The gateway's answer was empty"));
         }
-        let mut live = Self {
-            body: Box::pin(reqwest::Body::from(Bytes::new())),
-            at_end: true,
-            form: Form::Unknown,
-            parser: Parser::default(),
-            machine,
-            done: false,
-            over: false,
-            error: None,
-            finished_at: None,
-            host: host.into(),
-            translation,
-        };
+        let mut live = Self::of_body(Bytes::new().into(), machine, translation, host);
+        live.at_end = true;
         live.take(&body)?;
         if !live.over {
             live.end_of_body()?;

@@ -125,6 +125,22 @@ fn once() -> u32 {
 }
 
 impl CommandCheck {
+    /// A check of a job that says no more than what runs.
+    pub fn new(name: &str, command: CommandLine, timeout_ms: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            command,
+            timeout_ms,
+            cwd: None,
+            env: BTreeMap::new(),
+            network: true,
+            retries: Self::RETRIES,
+            report: None,
+            fails_without_change: false,
+            origin: Origin::Job,
+        }
+    }
+
     /// How often a failed command is run once more where the check does not say.
     pub const RETRIES: u32 = 1;
     /// The most that a check can say.

@@ -233,11 +233,12 @@ impl Operator {
 
 /// Writes a file that only this user can read.
 fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)?.write_all(text.as_bytes())
+    let mut file = private::file()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(file)?;
+    file.write_all(text.as_bytes())
 }
 
 #[cfg(test)]

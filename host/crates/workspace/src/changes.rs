@@ -30,6 +30,14 @@ pub enum ChangeKind {
     ModeChanged,
 }
 
+/// Makes the error for content of `path` that cannot be given.
+pub(crate) fn not_kept(path: &[u8]) -> impl Fn(&'static str) -> WorkspaceError {
+    move |why| WorkspaceError::NotKept {
+        path: FilePath::new(path),
+        why,
+    }
+}
+
 /// A submodule's commit before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Submodule {
@@ -159,6 +167,12 @@ impl Changes {
         self.side(path, |file| file.before, offset, len)
     }
 
+    /// The changed file with this path.
+    pub(crate) fn changed(&self, path: &[u8]) -> Result<&ChangedFile, WorkspaceError> {
+        self.find(path)
+            .ok_or_else(|| not_kept(path)("it is not among the changed files"))
+    }
+
     fn side(
         &self,
         path: &[u8],
@@ -166,13 +180,8 @@ impl Changes {
         offset: u64,
         len: u64,
     ) -> Result<Vec<u8>, WorkspaceError> {
-        let not_kept = |why| WorkspaceError::NotKept {
-            path: FilePath::new(path),
-            why,
-        };
-        let file = self
-            .find(path)
-            .ok_or_else(|| not_kept("it is not among the changed files"))?;
+        let not_kept = not_kept(path);
+        let file = self.changed(path)?;
         let state =
             side(file).ok_or_else(|| not_kept("it is not there on this side of the change"))?;
         let id = state

@@ -341,6 +341,10 @@ fn one(
         }
         _ => {}
     }
+    let differ = || {
+        let (old, new) = (side("a/", old_path, before), side("b/", new_path, now));
+        format!("Binary files {old} and {new} differ\n")
+    };
     let bytes = |state: Option<&FileState>| -> Result<Vec<u8>, &'static str> {
         match state.map(|state| state.content) {
             None => Ok(Vec::new()),
@@ -357,14 +361,7 @@ fn one(
             out.stat.binary = true;
             out.lost = Some(why.to_owned());
             out.head.extend(head.bytes());
-            out.head.extend(
-                format!(
-                    "Binary files {} and {} differ\n",
-                    side("a/", old_path, before),
-                    side("b/", new_path, now)
-                )
-                .bytes(),
-            );
+            out.head.extend(differ().bytes());
             return;
         }
     };
@@ -408,14 +405,7 @@ fn one(
         if old.len().max(new.len()) > LONGEST_BINARY {
             out.head
                 .extend(format!("index {}..{}{mode}\n", short(&ids.0), short(&ids.1)).bytes());
-            out.head.extend(
-                format!(
-                    "Binary files {} and {} differ\n",
-                    side("a/", old_path, before),
-                    side("b/", new_path, now)
-                )
-                .bytes(),
-            );
+            out.head.extend(differ().bytes());
             out.lost = Some("a long binary file".to_owned());
             return;
         }

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use similar::{Algorithm, DiffTag, capture_diff_slices_deadline};
 
 use super::WorkspaceError;
-use super::changes::{ChangeKind, Changes};
+use super::changes::{ChangeKind, Changes, not_kept};
 use super::diff::split_lines;
-use super::path::FilePath;
 use super::state::{Content, FileState};
 
 /// A side of a change.
@@ -140,13 +139,8 @@ impl Changes {
         path: &[u8],
         side: LineSide,
     ) -> Result<ChangedLines, WorkspaceError> {
-        let not_kept = |why| WorkspaceError::NotKept {
-            path: FilePath::new(path),
-            why,
-        };
-        let file = self
-            .find(path)
-            .ok_or_else(|| not_kept("it is not among the changed files"))?;
+        let not_kept = not_kept(path);
+        let file = self.changed(path)?;
         if let Some(submodule) = &file.submodule {
             // As the diff has it.
             let line = |commit: &Option<String>| {

@@ -287,18 +287,11 @@ mod tests {
     use crate::checks::CommandCheck;
 
     fn check(command: &str) -> CheckSpec {
-        CheckSpec::Command(CommandCheck {
-            name: "unit tests".into(),
-            command: CommandLine::Shell(command.into()),
-            timeout_ms: 1000,
-            cwd: None,
-            env: BTreeMap::new(),
-            network: true,
-            retries: CommandCheck::RETRIES,
-            report: None,
-            fails_without_change: false,
-            origin: Default::default(),
-        })
+        CheckSpec::Command(CommandCheck::new(
+            "unit tests",
+            CommandLine::Shell(command.into()),
+            1000,
+        ))
     }
 
     #[test]
