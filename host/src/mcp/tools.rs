@@ -61,7 +61,7 @@ const TOOLS: [Row; 8] = [
         describe: get,
         call: |front, _, arguments, _| {
             Box::pin(async move {
-                match help::asked(&arguments)? {
+                match help::asked(&arguments, |tool| find(tool).is_some())? {
                     Some(help) => Ok(help),
                     None => front.get(arguments).await,
                 }

@@ -7,16 +7,17 @@ use std::path::PathBuf;
 
 use git2::{Oid, Repository};
 
-use crate::apply::ApplyError;
+use crate::apply_error::ApplyError;
 use crate::base::Base;
 use crate::contents::blob_id;
 use crate::conversion::{Conversion, Effect};
 use crate::error::WorkspaceError;
 use crate::handles::{self, Stamp};
+use crate::index_entry::{entry, stamped};
 use crate::path::{self, FilePath};
 use crate::put::Placer;
 use crate::record::{Sealed, SealedFile};
-use crate::seal::{entry, sha256, stamped};
+use crate::seal::sha256;
 use crate::tree_rules::TreeRules;
 
 /// A longer file in the checkout is not read.

@@ -9,6 +9,7 @@
 //! rewritten `.git` hide a change from `git status`, not from here.
 
 mod apply;
+mod apply_error;
 mod base;
 mod changes;
 mod checkout;
@@ -26,6 +27,7 @@ mod identity;
 mod ignored;
 mod include;
 mod index;
+mod index_entry;
 mod instructions;
 mod isolated;
 mod later;
@@ -52,7 +54,8 @@ mod walk;
 mod worker;
 mod workspace;
 
-pub use apply::{Applied, ApplyError};
+pub use apply::Applied;
+pub use apply_error::ApplyError;
 pub use base::Base;
 pub use changes::{ChangeKind, ChangedFile, Changes, Reverted, Submodule};
 pub use contents::Limits;
