@@ -171,7 +171,7 @@ fn config(
         None => fresh_token()
             .map_err(|error| Failure::Work(format!("no randomness for a token: {error}")))?,
     };
-    let mut known = KnownValues::of(&settings);
+    let mut known = KnownValues::of(settings);
     known.add("adapter-token", &token);
     let mask = begin_log(settings, &known);
     let engine = Engine::shared(&settings.cache_dir).map_err(Failure::Work)?;
