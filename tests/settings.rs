@@ -444,7 +444,7 @@ proptest! {
     }
 }
 
-/// What a document should hold; with UPDATE_DOCS=1 it is written there.
+/// Compares a document with its expected text; with UPDATE_DOCS=1 it is written there.
 fn check_document(path: &str, text: &str, expected: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(root().join(path), text).unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-/// Who calls, and from where.
+/// The caller, and its folder.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Caller {
     workspace: Option<PathBuf>,

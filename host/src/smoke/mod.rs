@@ -28,19 +28,19 @@ use settings::{Settings, Sources, Toolset};
 
 pub(crate) use stand_in::main as stand_in_main;
 
-/// How long one call may take: a first run compiles the plugins.
+/// The time that one call may take: a first run compiles the plugins.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One thing that was tried.
 #[derive(Debug, Clone, Serialize)]
 pub struct Step {
-    /// What.
+    /// The name.
     pub what: &'static str,
-    /// Whether it did what it should.
+    /// True if it did what it should.
     pub ok: bool,
-    /// What was found; of a failure, what went wrong.
+    /// The finding; of a failure, what went wrong.
     pub detail: String,
-    /// How long it took, in milliseconds.
+    /// The time that it took, in milliseconds.
     pub ms: u64,
 }
 
@@ -95,7 +95,7 @@ fn reach(gateway: &ScriptedGateway) -> io::Result<()> {
         })
 }
 
-/// What the scripted model does, for the adapter's round trip and for the job alike.
+/// The moves of the scripted model, for the adapter's round trip and for the job alike.
 fn script() -> Script {
     Script::turns([
         Turn::call(
@@ -110,7 +110,7 @@ fn script() -> Script {
 /// The file of the job's project that is changed.
 const GREETING: &str = "greeting.txt";
 
-/// What stands in it then.
+/// The text in it afterwards.
 const GREETED: &str = "Hello, world";
 
 /// Settings of nobody but this.
@@ -129,7 +129,7 @@ fn settings(folder: &Folder, cache_dir: &Path, gateway: &ScriptedGateway) -> io:
     Settings::load(&Sources::from_environment(environment)).map_err(io::Error::other)
 }
 
-/// Where everything is tried.
+/// The scene in which everything is tried.
 struct Scene {
     folder: Folder,
     gateway: ScriptedGateway,

@@ -1,4 +1,4 @@
-//! What must hold for any scope and any path, as a function of bytes: see `tests/fuzz`.
+//! Properties that hold for any scope and any path, as a function of bytes: see `tests/fuzz`.
 
 #![allow(
     clippy::unwrap_used,

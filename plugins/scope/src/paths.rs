@@ -1,5 +1,6 @@
-//! What `paths` of a scope mean: directories, files and globs, matched on the bytes of a name. Nothing is folded: neither
-//! case nor Unicode forms, since the file system does not fold them either.
+//! The meaning of a scope's `paths`: directories, files and globs, matched on the bytes of a name.
+//! Nothing is folded: neither case nor Unicode forms, since the file system does not fold them
+//! either.
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ struct Scope {
     literal: Vec<u8>,
     /// Only directories are meant (a slash at the end).
     directory: bool,
-    /// Its alternatives as globs; empty when it holds no glob's sign.
+    /// The alternatives as globs; empty when it holds no glob's sign.
     globs: Vec<Glob>,
 }
 
@@ -75,7 +76,7 @@ impl Scopes {
         Ok(Self(scopes.collect::<Result<_, _>>()?))
     }
 
-    /// Whether a changed path, as the host writes it, lies in one of the scopes.
+    /// Returns true if a changed path, as the host writes it, lies in one of the scopes.
     pub(crate) fn contain(&self, path: &str) -> bool {
         let path = unescape(path);
         if path.split(|byte| *byte == b'/').any(|part| part == b"..") {

@@ -33,7 +33,7 @@ use tokens::JobTokens;
 pub use project::ProjectError;
 pub use project::repository;
 
-/// What the caller chose.
+/// The caller's choices.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Use the configured gateway instead of the scripted one.
@@ -42,7 +42,7 @@ pub struct Options {
     pub keep: bool,
 }
 
-/// Why the demo could not be shown, or did not end well.
+/// The reason why the demo could not be shown, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// `--live` without a gateway.
@@ -56,7 +56,7 @@ pub enum DemoError {
     Missing {
         /// The program.
         program: &'static str,
-        /// What it is for.
+        /// The purpose.
         why: &'static str,
     },
     /// There is no Claude Code and none can be installed.
@@ -180,7 +180,7 @@ fn show(
     judge(&ended.result, options.live)
 }
 
-/// How long the one call waits for the result.
+/// The time that the one call waits for the result.
 const WAIT_MS: u64 = 15 * 60 * 1_000;
 
 /// The demo says that it passed only when the job did what it should.

@@ -12,7 +12,8 @@ const MEMBERS: usize = 512;
 /// Connections that have not shown it yet: the oldest goes when another comes.
 const STRANGERS: usize = 128;
 
-/// Who is in: members by a count, strangers by name, so that they cannot keep members out.
+/// The connections that are in: members by a count, strangers by name, so that they cannot keep
+/// members out.
 #[derive(Debug)]
 pub(crate) struct Door {
     members: Arc<Semaphore>,
@@ -82,7 +83,7 @@ impl Place {
         true
     }
 
-    /// Whether the token was shown on this connection.
+    /// Returns true if the token was shown on this connection.
     pub(crate) fn is_member(&self) -> bool {
         self.member.load(Ordering::Relaxed)
     }

@@ -17,17 +17,17 @@ use super::stream::Machine;
 
 /// Without anything to say for this long, a `ping` keeps the connection alive.
 const PING_INTERVAL: Duration = Duration::from_secs(12);
-/// How long a usage chunk may take after the finish reason.
+/// The time that a usage chunk may take after the finish reason.
 const USAGE_GRACE: Duration = Duration::from_secs(2);
-/// How long more may take to come after a reason to finish that came with a piece of output: some gateways give one with
-/// every chunk.
+/// The time in which more may come to come after a reason to finish that came with a piece of
+/// output: some gateways give one with every chunk.
 const FINISH_GRACE: Duration = Duration::from_secs(15);
-/// How long the rest of a finished answer may take, so that its connection can be used again.
+/// The time that the rest of a finished answer may take, so that its connection can be used again.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Longest whole reply that is taken.
 pub(crate) const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
 
-/// What kind of body the first byte showed.
+/// The kind of body that the first byte showed.
 #[derive(Debug)]
 enum Form {
     Unknown,
@@ -51,7 +51,7 @@ pub(crate) struct Live {
     error: Option<ApiError>,
     finished_at: Option<Instant>,
     host: Arc<str>,
-    /// Where the gateway's chunks are not canonical.
+    /// The translation, for a gateway whose chunks are not canonical.
     translation: Option<DialectStream>,
 }
 
@@ -106,7 +106,7 @@ impl Live {
         Ok(live)
     }
 
-    /// Whether everything has been said.
+    /// Returns true if everything has been said.
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }

@@ -15,11 +15,13 @@ use serde_json::{Map, Value, json};
 
 use crate::facts::{SchemaSubset, Tools};
 
-/// How deep references into each other are written out before the rest becomes "anything".
+/// The depth to which references into each other are written out before the rest becomes
+/// "anything".
 const REFERENCE_DEPTH: usize = 16;
-/// How many references are written out in one schema: those that name each other twice would grow without end.
+/// The number of references that are written out in one schema: those that name each other twice
+/// would grow without end.
 const REFERENCE_COUNT: usize = 1_000;
-/// How deep a schema is looked into.
+/// The depth to which a schema is looked into.
 const DEPTH: usize = 64;
 /// The most bytes of schemas that are remembered.
 const REMEMBERED: usize = 4 << 20;
@@ -82,7 +84,7 @@ struct Schemas {
 }
 
 impl Schemas {
-    /// What became of a schema under these rules: nothing, or another one.
+    /// The outcome for a schema under these rules: nothing, or another one.
     fn get(&self, raw: &str, rules: u64) -> Option<Option<Arc<str>>> {
         let (known, fitted) = self.fitted.get(&(key(raw), rules))?;
         (**known == *raw).then(|| fitted.clone())
@@ -436,7 +438,7 @@ fn make_object(schema: &mut Value) {
     }
 }
 
-/// What a gateway takes of JSON Schema.
+/// The parts that a gateway takes of JSON Schema.
 struct Subset {
     /// Keywords; any where there are none.
     keywords: &'static [&'static str],

@@ -101,7 +101,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether somebody holds the lock. A missing file is a lock that nobody holds.
+/// Returns true if somebody holds the lock. A missing file is a lock that nobody holds.
 ///
 /// # Errors
 /// The file cannot be opened or locked.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -25,9 +25,9 @@ pub enum State {
     Failed,
     /// Somebody cancelled it.
     Cancelled,
-    /// Its time was up, or it went silent.
+    /// The time was up, or it went silent.
     TimedOut,
-    /// Its runner is gone without a word: killed, or the machine went down.
+    /// The runner is gone without a word: killed, or the machine went down.
     Interrupted,
 }
 
@@ -62,7 +62,7 @@ impl State {
         }
     }
 
-    /// Whether the job is over.
+    /// Returns true if the job is over.
     pub fn is_terminal(self) -> bool {
         matches!(
             self,
@@ -70,7 +70,7 @@ impl State {
         )
     }
 
-    /// Whether a job may go from here to `next`.
+    /// Returns true if a job may go from here to `next`.
     pub fn may_become(self, next: Self) -> bool {
         match self {
             Self::Queued => {

@@ -2,19 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a task really ran: one word for the result, and what it stands for.
+/// The confinement that a task really had: one word for the result, and what it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
     /// The word in the result.
     pub word: LevelWord,
-    /// What was had and what was not, and why not.
+    /// The parts of the confinement that were in force and that were not, and why not.
     pub detail: Vec<String>,
-    /// Whether file access was held, by the view or by Landlock.
+    /// True if file access was held, by the view or by Landlock.
     pub files_confined: bool,
-    /// Whether the task saw a root of its own, in which nothing is but its grants.
+    /// True if the task saw a root of its own, in which nothing is but its grants.
     #[serde(default)]
     pub view: bool,
-    /// Whether the processes had a PID namespace of their own.
+    /// True if the processes had a PID namespace of their own.
     pub own_pids: bool,
 }
 

@@ -8,12 +8,12 @@ use crate::error::ProcessError;
 use crate::level::{Level, LevelWord};
 use crate::running::spawn;
 
-/// What this machine offers, found out by running something under it.
+/// The confinement that this machine offers, found out by running something under it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Capabilities {
-    /// How a task runs here with `WORKER_SANDBOX=auto`.
+    /// The confinement of a task here with `WORKER_SANDBOX=auto`.
     pub level: Level,
-    /// Why not, when a probe itself failed.
+    /// The reason, when a probe itself failed.
     pub problem: Option<String>,
 }
 

@@ -139,7 +139,7 @@ struct Cutter<'a> {
     redactor: &'a Redactor,
     text: &'a str,
     leaves: std::vec::IntoIter<Range<usize>>,
-    /// What is to go in `text`; those behind the current leaf.
+    /// The ranges to cut from `text`; those behind the current leaf.
     ranges: &'a [Labelled],
 }
 

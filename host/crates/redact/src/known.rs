@@ -66,7 +66,7 @@ impl KnownValues {
         self.values.extend(other.values.iter().cloned());
     }
 
-    /// Whether there is nothing to search for.
+    /// Returns true if there is nothing to search for.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
@@ -140,7 +140,7 @@ impl KnownPatterns {
         }
     }
 
-    /// What was compiled.
+    /// The values that were compiled.
     pub(super) fn values(&self) -> &KnownValues {
         &self.values
     }
@@ -223,7 +223,8 @@ fn encodings(value: &str) -> Vec<Vec<u8>> {
     patterns
 }
 
-/// What stays the same of the base64 of a text in which the value stands at an offset of `alignment` (mod 3).
+/// The part that is constant of the base64 of a text in which the value stands at an offset of
+/// `alignment` (mod 3).
 fn base64_core(bytes: &[u8], alignment: usize) -> [Vec<u8>; 2] {
     let mut shifted = vec![0; alignment];
     shifted.extend_from_slice(bytes);
@@ -242,7 +243,8 @@ fn base64_core(bytes: &[u8], alignment: usize) -> [Vec<u8>; 2] {
     })
 }
 
-/// As JSON writers put it: the plain one, one that escapes slashes, one that escapes markup, one that is pure ASCII.
+/// The forms that JSON writers give it: the plain one, one that escapes slashes, one that escapes
+/// markup, one that is pure ASCII.
 fn json_forms(value: &str) -> Vec<String> {
     let escape = |slashes: bool, markup: bool, ascii: bool, upper: bool| {
         let mut out = String::with_capacity(value.len() + 8);

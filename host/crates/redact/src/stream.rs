@@ -49,7 +49,7 @@ impl std::fmt::Debug for RedactStream {
     }
 }
 
-/// What the core says about the raw bytes, in order.
+/// The core's verdict on the raw bytes, in order.
 pub(super) enum Piece<'a> {
     /// Bytes that stay.
     Keep(&'a [u8]),
@@ -165,9 +165,9 @@ struct RawText {
 
 /// A removed piece in it.
 struct RawPiece {
-    /// Where it stands in the list of removed pieces.
+    /// The position in the list of removed pieces.
     index: usize,
-    /// Where it begins and ends in the raw text.
+    /// The range in the raw text.
     start: usize,
     end: usize,
     /// Offset in the seen stream of the byte that follows it.

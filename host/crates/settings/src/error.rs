@@ -1,4 +1,4 @@
-//! What is wrong with a setting, said without its value.
+//! The fault of a setting, said without its value.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,11 +11,11 @@ use super::origin::Origin;
 pub struct Problem {
     /// The setting's name, or the file that could not be read.
     pub name: String,
-    /// Where the value came from; none when the file itself is the problem.
+    /// The source of the value; none when the file itself is the problem.
     pub origin: Option<Origin>,
-    /// What kind of value it is, in a few words.
+    /// The kind of value, in a few words.
     pub class: Cow<'static, str>,
-    /// What the value must be.
+    /// The rule for the value.
     pub rule: Cow<'static, str>,
 }
 
@@ -45,7 +45,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why settings could not be loaded: every problem at once, so that they can be mended in one go.
+/// The reason why settings could not be loaded: every problem at once, so that they can be mended
+/// in one go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsError {
     /// At least one.

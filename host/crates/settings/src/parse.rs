@@ -455,7 +455,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What kind of value it is, in words that do not repeat it.
+/// The kind of value, in words that do not repeat it.
 fn class(raw: &Raw) -> &'static str {
     let Raw::Text(text) = raw else {
         return "a list";

@@ -25,10 +25,10 @@ use crate::tamper::unwritable;
 use crate::tree_rules::TreeRules;
 use crate::workspace::Workspace;
 
-/// What was applied.
+/// The outcome of `apply`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Applied {
-    /// How.
+    /// The way.
     pub how: ApplyHow,
     /// The changed files, relative to the checkout's top.
     pub files: Vec<FilePath>,
@@ -39,7 +39,7 @@ pub struct Applied {
     /// Those that the checkout's own commits changed as well: both were merged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<FilePath>,
-    /// What the job changed and no `apply` brings along; it is in the job's tree only.
+    /// The changes that no `apply` brings along; they are in the job's tree only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_carried: Vec<NotCarried>,
     /// The branch that was made (`merge`).

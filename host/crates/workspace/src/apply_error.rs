@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::error::WorkspaceError;
 use crate::path::FilePath;
 
-/// Why nothing was applied; the checkout and the job's tree are as they were.
+/// The reason why nothing was applied; the checkout and the job's tree are as they were.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
@@ -48,7 +48,7 @@ pub enum ApplyError {
         /// The command that changes it.
         way: &'static str,
     },
-    /// What is in the checkout now is not what was verified; the files are as they were before.
+    /// The checkout is not what was verified; the files are as they were before.
     #[error("{} could not be delivered as verified, and nothing was applied: the tree of the job still holds them", list(.0))]
     Undelivered(Vec<FilePath>),
     /// The tree or the repository cannot be worked with.

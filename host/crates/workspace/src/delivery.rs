@@ -27,11 +27,11 @@ const LONGEST: u64 = 1 << 30;
 pub(crate) struct SealedResult<'a> {
     /// The bare repository that holds it.
     pub(crate) repository: Repository,
-    /// What the first job started with, then the results of the jobs before this one.
+    /// The base of the first job, then the results of the jobs before this one.
     pub(crate) earlier: Vec<Oid>,
-    /// Its commit.
+    /// The commit.
     pub(crate) commit: Oid,
-    /// What the seal recorded.
+    /// The record of the seal.
     pub(crate) record: &'a Sealed,
 }
 
@@ -180,14 +180,14 @@ impl Step {
     }
 }
 
-/// What was in the checkout before it was written to.
+/// The content of the checkout before it was written to.
 pub(crate) type Written = Vec<(FilePath, Side)>;
 
 /// A checkout that a result is written into.
 pub(crate) struct Delivery {
     top: PathBuf,
     handle: OwnedFd,
-    /// What was verified, by path.
+    /// The verified files, by path.
     verified: HashMap<Vec<u8>, SealedFile>,
 }
 
@@ -215,7 +215,7 @@ impl Delivery {
         Placer::new(self.handle.as_fd())
     }
 
-    /// What is at `path` of the checkout now.
+    /// The content of `path` in the checkout now.
     pub(crate) fn look(&self, path: &FilePath) -> io::Result<Side> {
         self.placer().look(path.as_bytes(), LONGEST)
     }

@@ -25,7 +25,8 @@ pub struct ChangedLines {
     bytes: Vec<u8>,
     /// Lines that changed, counted from 0, in ascending ranges.
     runs: Vec<Range<usize>>,
-    /// Where each [`STRIDE`]th line begins, so that a reader need not walk from the start for each piece.
+    /// The position at which each [`STRIDE`]th line begins, so that a reader need not walk from the
+    /// start for each piece.
     marks: Vec<usize>,
 }
 
@@ -36,7 +37,7 @@ const STRIDE: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl ChangedLines {
-    /// What changed between two versions of a file; none: it is not there.
+    /// The changes between two versions of a file; none: it is not there.
     pub fn between(before: Option<Vec<u8>>, after: Option<Vec<u8>>, side: LineSide) -> Self {
         let all = |bytes: Option<Vec<u8>>| Self::new(bytes.unwrap_or_default(), None);
         match (before, after, side) {
@@ -87,7 +88,7 @@ impl ChangedLines {
     }
 }
 
-/// Where a line begins.
+/// The position at which a line begins.
 #[derive(Default)]
 struct Position {
     line: usize,

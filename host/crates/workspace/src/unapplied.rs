@@ -1,4 +1,5 @@
-//! What would be lost with an isolated tree: changes that no `apply` brought anywhere else.
+//! The changes that would be lost with an isolated tree: changes that no `apply` brought anywhere
+//! else.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,9 +16,10 @@ use crate::seal::changed_paths;
 pub struct Unapplied {
     /// The tree.
     pub tree: PathBuf,
-    /// How many files the result changes; none when the job ended without taking one, so that nobody knows.
+    /// The number of files the result changes; none when the job ended without taking one, so that
+    /// nobody knows.
     pub files: Option<usize>,
-    /// What no `apply` carries.
+    /// The changes that no `apply` carries.
     pub not_carried: Vec<NotCarried>,
 }
 

@@ -1,4 +1,4 @@
-//! Whether Codex knows this server, and waits long enough for it.
+//! Findings on Codex: if it knows this server, and waits long enough for it.
 
 use std::path::Path;
 

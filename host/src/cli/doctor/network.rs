@@ -17,13 +17,13 @@ use plugins::{Engine, PluginSet, PluginSettings};
 use redact::{KnownValues, Redactor};
 use settings::Settings;
 
-/// How long one request may take: models that think at length answer after half a minute.
+/// The time that one request may take: models that think at length answer after half a minute.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An agent that waits longer than this for each first word is no pleasure.
 const SLOW: Duration = Duration::from_secs(15);
 
-/// What takes less is too short to tell whether it was streamed.
+/// A time that is too short to tell whether it was streamed.
 const HELD_BACK: Duration = Duration::from_secs(1);
 
 /// The most tokens of one answer; thinking counts.
@@ -319,7 +319,7 @@ impl Gateway {
         }
     }
 
-    /// Whether the gateway counts, and what this cost.
+    /// Says if the gateway counts tokens, and what this cost.
     fn spent(&self, records: &[RequestRecord]) -> Vec<Finding> {
         let answered: Vec<&RequestRecord> = records
             .iter()

@@ -7,7 +7,7 @@ use plugin_kit::operator::{NewEntry, Operator};
 use plugins::{Info, Kind, PluginSet};
 use settings::Settings;
 
-/// What is to be added, and how.
+/// A plugin to add, and the way to add it.
 pub(super) struct Wish<'a> {
     pub(super) path: &'a Path,
     pub(super) sha256: Option<&'a str>,
@@ -130,7 +130,7 @@ fn not_another(settings: &Settings, name: &str, new: &Info) -> Result<(), Failur
     .into())
 }
 
-/// Whether a wish is among what was granted.
+/// Returns true if a wish is among what was granted.
 fn granted(want: &str, grants: &[String]) -> bool {
     grants
         .iter()

@@ -14,7 +14,7 @@ const TOOL_TIMEOUT_S: i64 = 3600;
 /// Milliseconds that a `wait` lasts: below the time-out of a call.
 const WAIT_MS: &str = "1800000";
 
-/// What Codex has to know.
+/// The facts that Codex needs.
 pub(super) struct Server<'a> {
     pub(super) program: &'a Path,
     pub(super) variables: Vec<&'static str>,

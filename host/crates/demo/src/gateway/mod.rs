@@ -54,7 +54,7 @@ impl ScriptedGateway {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
@@ -87,7 +87,7 @@ impl ScriptedGateway {
         true
     }
 
-    /// What was reported as used so far, over all answers.
+    /// The usage reported so far, over all answers.
     pub fn reported(&self) -> Usage {
         self.shared.record().reported
     }

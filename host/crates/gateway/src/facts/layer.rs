@@ -53,7 +53,7 @@ impl fmt::Display for Origin {
 pub struct FactsError {
     /// The fact's name with its section, as in `limits.max-output`.
     pub fact: String,
-    /// What is wrong with it.
+    /// The fault.
     pub rule: String,
 }
 
@@ -149,7 +149,7 @@ impl Layer {
         }
     }
 
-    /// What it states about requests of a kind for a model.
+    /// The statements about requests of a kind for a model.
     pub(super) fn about(&self, model: &ModelName, kind: RequestKind) -> Stated {
         let mut stated = self.always.clone();
         for when in &self.when {

@@ -6,15 +6,15 @@ use super::{AgentRun, Session, transcript};
 use process::Toolchains;
 use settings::{PermissionMode, Profile};
 
-/// What every new session begins with. It never changes, so that the gateway's prompt cache holds it; and it keeps a task
-/// that begins with `/` or `-` from being a command or an option.
+/// The beginning of every new session. It never changes, so that the gateway's prompt cache holds
+/// it; and it keeps a task that begins with `/` or `-` from being a command or an option.
 const LEAD: &str = "\
 You work unattended on a delegated coding task: nobody can answer questions. Change files only inside the working \
 directory and the directories named below, if any. Make the smallest change that does the job, keep to the project's \
 style, and run the relevant tests yourself. When you are done, stop and say in at most three sentences what you changed \
 and what you could not do. Independent checks, not your report, decide whether the task is done.\n";
 
-/// What a later pass begins with.
+/// The beginning of a later pass.
 const RESUMED_LEAD: &str = "Go on with the task.\n\n";
 
 /// Tools of the slim profile: what editing takes.
@@ -108,7 +108,7 @@ pub(super) fn environment(run: &AgentRun, toolchains: &Toolchains) -> Vec<(OsStr
     env
 }
 
-/// What goes to standard input: stable text before changing text, and the task last.
+/// The text for standard input: stable text before changing text, and the task last.
 pub(super) fn input(run: &AgentRun) -> String {
     let Session::Resume(session) = &run.session else {
         return opening(run, &run.prompt);
@@ -127,7 +127,7 @@ pub(super) fn input(run: &AgentRun) -> String {
     }
 }
 
-/// What a session begins with.
+/// The beginning of a session.
 fn opening(run: &AgentRun, task: &str) -> String {
     let mut text = LEAD.to_owned();
     for directory in &run.additional_dirs {

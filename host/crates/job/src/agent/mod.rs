@@ -36,11 +36,11 @@ use events::{Interpreter, ResultEvent};
 
 /// A line of stream-json can hold a whole file (`tool_use_result.originalFile`); beyond this it is read over.
 const LINE_LIMIT: usize = 64 << 20;
-/// How much of the raw events is kept in a file.
+/// The most bytes of raw events that are kept in a file.
 const RAW_LOG_LIMIT: u64 = 64 << 20;
-/// How much of the end of standard error is kept for a message.
+/// The most bytes of standard error's end that are kept for a message.
 const STDERR_TAIL: usize = 4 << 10;
-/// How long Claude Code may take to exit once it has closed its output.
+/// The time that Claude Code may take to exit once it has closed its output.
 const EXIT_LIMIT: Duration = Duration::from_secs(15);
 
 /// Everything one pass needs.
@@ -48,25 +48,27 @@ const EXIT_LIMIT: Duration = Duration::from_secs(15);
 pub struct AgentRun {
     /// The Claude Code to run.
     pub claude: Claude,
-    /// How much of its own apparatus is loaded; falls back to slim where `--bare` is unknown.
+    /// The part of Claude Code's own apparatus that is loaded; falls back to slim where `--bare` is
+    /// unknown.
     pub profile: Profile,
     /// The task, or in a resumed session what is to be done next.
     pub prompt: String,
-    /// What a resumed session began with, where that is known: told again when its transcript has lost it.
+    /// The beginning of a resumed session, where that is known: told again when its transcript has
+    /// lost it.
     pub began_with: Option<String>,
     /// AGENTS.md / CLAUDE.md of the base, bounded by the caller. Given to the agent as data, where a session begins.
     pub instructions: Option<String>,
-    /// Where it works; a resumed session must have the same.
+    /// The folder in which it works; a resumed session must have the same.
     pub work_dir: PathBuf,
     /// Further directories it may change.
     pub additional_dirs: Vec<PathBuf>,
-    /// Its HOME, of this job alone. Made when missing.
+    /// The HOME, of this job alone. Made when missing.
     pub home: PathBuf,
-    /// Whether the user's cargo packages are linked into HOME.
+    /// True if the user's cargo packages are linked into HOME.
     pub cargo_packages: bool,
     /// The name under which git commits there.
     pub git_identity: GitIdentity,
-    /// Its folder for temporary files. Made when missing.
+    /// The folder for temporary files. Made when missing.
     pub temp: PathBuf,
     /// A new session, or one that goes on.
     pub session: Session,
@@ -76,29 +78,30 @@ pub struct AgentRun {
     pub adapter_token: Secret,
     /// The name for `claude --model`, for its local validation only (CLAUDE_CODE_MODEL).
     pub model_name: String,
-    /// What it may do without asking.
+    /// The mode: things it may do without asking.
     pub permission_mode: PermissionMode,
     /// Permission rules, see [`allowed_tools`].
     pub allowed_tools: AllowedTools,
-    /// Whether ALLOW_BYPASS_PERMISSIONS is set.
+    /// True if ALLOW_BYPASS_PERMISSIONS is set.
     pub allow_bypass: bool,
     /// At most so many model turns.
     pub max_turns: Option<u32>,
     /// The longest reply, in tokens, that the model is known to give.
     pub max_output: Option<u32>,
-    /// What it may touch. Its HOME, its temporary folder, its own program and the toolchains found are added here.
+    /// The files and networks it may touch. Its HOME, its temporary folder, its own program and the
+    /// toolchains found are added here.
     pub confinement: Confinement,
     /// Further variables (WORKER_CHECK_ENV); stronger than those found on the machine, weaker than the adapter's.
     pub extra_env: Vec<(OsString, OsString)>,
     /// No event of any kind, and no work of its commands, for this long ends the pass.
     pub stall: Duration,
-    /// When the job's time is over.
+    /// The end of the job's time.
     pub deadline: Option<Instant>,
     /// Told by whoever sees signs of life elsewhere: the adapter, while an answer streams.
     pub activity: Activity,
     /// Ends the pass when cancelled.
     pub cancel: CancellationToken,
-    /// Where the raw events go: working material, never returned.
+    /// The file of the raw events: working material, never returned.
     pub raw_log: Option<PathBuf>,
 }
 
@@ -161,28 +164,28 @@ impl Default for Activity {
     }
 }
 
-/// What came of a pass.
+/// The outcome of a pass.
 #[derive(Debug, Clone)]
 pub struct AgentOutcome {
-    /// How it ended.
+    /// The end.
     pub ending: Ending,
     /// Model turns.
     pub turns: u32,
     /// The agent's own last words: a claim, never evidence.
     pub last_message: Option<String>,
-    /// What it wanted to do and was not allowed to.
+    /// The actions that were denied to it.
     pub denials: Vec<Denial>,
-    /// How its process ended.
+    /// The end of its process.
     pub exit: Exit,
-    /// How it was confined.
+    /// The confinement that it had.
     pub level: Level,
     /// The session, for a later pass.
     pub session: String,
-    /// What the result should say about how it ran: a fallen-back profile, a restricted shell.
+    /// Sentences for the result on how it ran: a fallen-back profile, a restricted shell.
     pub notes: Vec<String>,
 }
 
-/// How a pass ended. `Success` says that Claude Code is done, not that the task is.
+/// The end of a pass. `Success` says that Claude Code is done, not that the task is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// Exit code 0, a result event without error, and at least one turn.
@@ -191,7 +194,7 @@ pub enum Ending {
     Failed {
         /// The cause.
         cause: EndCause,
-        /// What it said, in a sentence or two.
+        /// The message, in a sentence or two.
         message: String,
     },
     /// The cap on turns was hit.
@@ -210,7 +213,7 @@ pub enum Ending {
     },
 }
 
-/// Why there was no pass.
+/// The reason why there was no pass.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// No Claude Code to run.
@@ -223,7 +226,7 @@ pub enum AgentError {
     Unusable {
         /// The binary.
         path: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// The folders of the pass cannot be made.

@@ -1,4 +1,4 @@
-//! What the agent may run without asking, in `acceptEdits` and `dontAsk`.
+//! The commands that the agent may run without asking, in `acceptEdits` and `dontAsk`.
 
 use crate::checks::{CheckSpec, CommandLine};
 

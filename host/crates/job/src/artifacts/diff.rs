@@ -11,7 +11,7 @@ pub struct FileStat {
     pub added: usize,
     /// Lines removed.
     pub removed: usize,
-    /// Whether git shows no lines for it.
+    /// True if git shows no lines for it.
     pub binary: bool,
 }
 
@@ -104,7 +104,7 @@ fn header_path(header: &str) -> String {
     after.strip_prefix("b/").unwrap_or(after).to_owned()
 }
 
-/// What a reply says instead of a long diff: a line a file and where the whole is.
+/// The text of a reply instead of a long diff: a line a file and where the whole is.
 pub fn summary(diff: &str, artifact: &str, max_bytes: usize) -> String {
     let files = stat(diff);
     let (added, removed) = files

@@ -38,16 +38,17 @@ const PATHS_MAX: usize = 64;
 const LINE_MAX: usize = 300;
 /// The most sentences about what was left out, and the most names in one of them.
 const LEFT_OUT_MAX: usize = 12;
-/// As much of a file is judged around what is shown of it: more than any rule of the redactors looks at.
+/// The number of bytes that are judged around what is shown of a file: more than any rule of the
+/// redactors looks at.
 const JUDGED_AROUND: usize = 64 << 10;
 
-/// What a planner wants to read.
+/// A request to read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reading {
     /// Lines that match.
     Search(SearchSpec),
-    /// What stands around symbols.
+    /// Lines around symbols.
     Pack(PackSpec),
 }
 
@@ -65,7 +66,7 @@ impl Reading {
         }
     }
 
-    /// Where it reads, relative to the root.
+    /// The place where it reads, relative to the root.
     pub(super) fn paths(&self) -> &[String] {
         match self {
             Self::Search(spec) => &spec.paths,
@@ -107,7 +108,7 @@ fn max_bytes_of(arguments: &mut Arguments) -> Result<usize, Refusal> {
 struct Files {
     /// Absolute, in the order of the paths that name them, each once.
     found: Vec<PathBuf>,
-    /// What their names are shown relative to: their repository, else SANDBOX_ROOT.
+    /// The folder to which names are shown relative: their repository, else SANDBOX_ROOT.
     base: PathBuf,
     left_out: LeftOut,
 }
@@ -219,7 +220,7 @@ fn with_plain_line_ends(text: Vec<u8>) -> Vec<u8> {
     plain
 }
 
-/// What a reply does not show, and why.
+/// The parts that a reply does not show, and why.
 #[derive(Debug, Default)]
 struct LeftOut {
     sentences: Vec<String>,
@@ -309,7 +310,7 @@ impl<'a> Lines<'a> {
         self.starts.len()
     }
 
-    /// Where a line stands, without its end.
+    /// The range of a line, without its end.
     fn range(&self, line: usize) -> Range<usize> {
         let start = self.starts.get(line).copied().unwrap_or(self.bytes.len());
         let next = self.starts.get(line + 1).copied();
@@ -371,7 +372,7 @@ impl Judged<'_> {
             .find(|(window, _)| window.start <= range.start && range.end <= window.end)
     }
 
-    /// Whether a secret touches these bytes; what was not judged counts as one.
+    /// Returns true if a secret touches these bytes; what was not judged counts as one.
     fn hides(&self, range: Range<usize>) -> bool {
         self.window(&range).is_none_or(|(window, marked)| {
             marked.hides(range.start - window.start..range.end - window.start)

@@ -136,7 +136,7 @@ impl PackSpec {
     }
 }
 
-/// How well a mention fits its symbol, best first.
+/// The degree to which a mention fits its symbol, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Exactness {
     Word,
@@ -152,9 +152,9 @@ struct Slice {
     symbol: usize,
     file: usize,
     lines: Range<usize>,
-    /// What showing it takes, in bytes.
+    /// The cost of showing it, in bytes.
     bytes: usize,
-    /// Whether the definition goes on beyond it.
+    /// True if the definition goes on beyond it.
     cut: bool,
 }
 
@@ -263,7 +263,7 @@ fn exactness(text: &[u8], range: Range<usize>, needle: &str) -> Exactness {
     }
 }
 
-/// Whether the text speaks of `Foo` at all, for `Foo::bar`.
+/// Returns true if the text speaks of `Foo` at all, for `Foo::bar`.
 fn mentions_owner(text: &[u8], symbol: &str) -> bool {
     let last = definition::last_segment(symbol);
     let owner = symbol.trim().strip_suffix(last).unwrap_or_default();
@@ -271,11 +271,11 @@ fn mentions_owner(text: &[u8], symbol: &str) -> bool {
     owner.is_empty() || memchr::memmem::find(text, owner.as_bytes()).is_some()
 }
 
-/// What there is room for.
+/// The slices that fit.
 struct Chosen {
     /// By file: its slices, and when the best of them was chosen.
     files: BTreeMap<usize, Vec<(usize, Slice)>>,
-    /// What there was no room for.
+    /// The slices that do not fit.
     left: Vec<Slice>,
     max_bytes: usize,
 }

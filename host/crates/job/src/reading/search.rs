@@ -18,7 +18,8 @@ use workspace::Root;
 
 /// The longest pattern, in bytes.
 const PATTERN_MAX: usize = 1_000;
-/// What a pattern may take once it is compiled, in bytes: enough for every word of a language, too little to hurt.
+/// The most that a compiled pattern takes, in bytes: enough for every word of a language, too
+/// little to hurt.
 const COMPILED_MAX: usize = 4 << 20;
 /// The most lines of context on each side.
 const CONTEXT_MAX: u64 = 20;
@@ -285,7 +286,7 @@ impl Page<'_> {
         (out, told)
     }
 
-    /// Where in the line the first match begins that no secret touches.
+    /// The start of the first match in the line that no secret touches.
     fn visible_match(&self, line: usize, judged: &super::Judged<'_>) -> Option<usize> {
         let start = self.lines.range(line).start;
         let absolute = |range: Range<usize>| start + range.start..start + range.end;

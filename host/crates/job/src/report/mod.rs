@@ -1,4 +1,4 @@
-//! What Codex gets to see of a job: a result that fits in a glance. The rest are artifacts.
+//! The result of a job as Codex sees it: one that fits in a glance. The rest are artifacts.
 //!
 //! Every byte here is paid for by the planner, in this call and in each later one that sends its context again. So a
 //! field is there only when it says something that no other says, and each part has a budget.
@@ -53,15 +53,15 @@ pub(crate) fn without_evidence(
 pub struct Ended<'a> {
     /// The job.
     pub job_id: &'a str,
-    /// Its terminal state, as in `completed`.
+    /// The terminal state, as in `completed`.
     pub status: &'a str,
-    /// What ended it, when that was no check: a stable name and one sentence.
+    /// The cause of its end, when that was no check: a stable name and one sentence.
     pub error: Option<(EndCause, &'a str)>,
-    /// What the reader must know first.
+    /// The first thing to tell the reader.
     pub warning: Option<&'a str>,
     /// Paths relative to the working directory, escaped.
     pub changed_files: &'a [String],
-    /// What the checks said; `None` when the job never came that far.
+    /// The verdicts of the checks; `None` when the job never came that far.
     pub verdicts: Option<&'a Verdicts>,
     /// The diff, when it was asked for.
     pub diff: Option<Diff<'a>>,
@@ -71,7 +71,7 @@ pub struct Ended<'a> {
     pub denials: usize,
     /// Passes of the agent.
     pub passes: u32,
-    /// Why no further pass was made, when the job failed after revising.
+    /// The reason why no further pass was made, when the job failed after revising.
     pub stopped: Option<&'a str>,
     /// Anything else that the reader must know, a short sentence each: `unconfined`, a profile that fell back, the base.
     pub notes: &'a [String],
@@ -173,7 +173,7 @@ fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usiz
     Value::Object(reply)
 }
 
-/// Whether a failing check says already what this cause says.
+/// Returns true if a failing check says already what this cause says.
 fn told(ended: &Ended<'_>, same: impl Fn(&Cause) -> bool) -> bool {
     let mut failing = ended.verdicts.into_iter().flat_map(Verdicts::failing);
     failing.any(|check| check.cause.as_ref().is_some_and(&same))
@@ -202,7 +202,7 @@ fn check_lines(verdicts: &Verdicts, passing: bool, error: Option<(EndCause, &str
     }
 }
 
-/// As many items as fit, and how many more there are.
+/// Joins as many items as fit, and the number of the others.
 fn list<'a>(items: impl ExactSizeIterator<Item = &'a str>, max_bytes: usize) -> Value {
     const MORE: usize = 16;
     let total = items.len();
@@ -234,7 +234,8 @@ pub fn inline_diff(diff: Diff<'_>) -> String {
     diff::summary(diff.text, artifacts::DIFF, cap.clamp(400, 1_200))
 }
 
-/// What explains each failure. Digests were cut to a check's own budget when they were made; here they share the reply's.
+/// The digests that explain failures. Digests were cut to a check's own budget when they were made;
+/// here they share the reply's.
 fn failure_digests(verdicts: &Verdicts, max_bytes: usize) -> Option<Value> {
     let failing: Vec<_> = verdicts
         .failing()

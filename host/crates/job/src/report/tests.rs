@@ -107,7 +107,7 @@ fn a_job_that_a_fault_ended_names_it() {
     insta::assert_json_snapshot!(reply);
 }
 
-/// What ended the agent stands in `error`, what it was refused in a check: neither a second time.
+/// The agent's end is in `error`, what it was refused in a check: neither a second time.
 #[test]
 fn a_failing_result_says_each_thing_once() {
     let of = |name: &str, cause: Cause| CheckVerdict {

@@ -57,8 +57,8 @@ const SCHEMA: &str = "
 /// From schema 1 to 2: a job may go on in another one's folder.
 const TO_2: &str = "ALTER TABLE jobs ADD COLUMN lives_in TEXT;";
 
-/// What makes questions fast and changes no answer, so that it needs no version: who works in a job's folder is found
-/// without a look at every job. Nothing is written where it is there already.
+/// Indexes: they make questions fast and change no answer, so they need no version: who works in a
+/// job's folder is found without a look at every job. Nothing is written where it is there already.
 pub(super) const INDEXES: &str =
     "CREATE INDEX IF NOT EXISTS jobs_by_home ON jobs (lives_in) WHERE lives_in IS NOT NULL;";
 

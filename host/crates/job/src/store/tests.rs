@@ -193,7 +193,7 @@ fn a_store_that_was_moved_aside_is_not_taken_for_the_one_at_its_path() {
     assert!(other.is_current() && !store.is_current());
 }
 
-/// Whoever changes this makes a new version of it, with a migration from this one.
+/// A change of this makes a new version of it, with a migration from this one.
 #[test]
 fn the_schema_is_as_it_was_released_in_version_2() {
     assert_eq!(SCHEMA_VERSION, 2);

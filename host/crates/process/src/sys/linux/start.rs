@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use super::{landlock, privileges};
 use crate::sys::types::{Lacking, Restrictions, StartError};
 
-/// Where this very program can be executed from, also after its file was replaced.
+/// The place where this very program can be executed from, also after its file was replaced.
 pub(crate) fn own_program() -> PathBuf {
     let link = PathBuf::from("/proc/self/exe");
     if link.exists() {
