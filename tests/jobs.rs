@@ -1152,16 +1152,16 @@ fn gc_keeps_what_was_never_applied_unless_told_otherwise() {
     };
     let said = gc(&[]);
     assert!(
-        said.contains("was not applied") && said.contains("0 jobs forgotten"),
+        said.contains("was not applied") && said.contains("0 jobs deleted"),
         "{said}"
     );
     let said = gc(&["--force", "--dry-run"]);
     assert!(
-        said.contains(&id) && said.contains("1 jobs would be forgotten"),
+        said.contains(&id) && said.contains("1 jobs would be deleted"),
         "{said}"
     );
     let said = gc(&["--force"]);
-    assert!(said.contains("1 jobs forgotten"), "{said}");
+    assert!(said.contains("1 jobs deleted"), "{said}");
     assert!(!worker.state_dir().join("jobs").join(&id).exists());
 }
 

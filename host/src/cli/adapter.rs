@@ -31,22 +31,22 @@ pub(super) struct AdapterArguments {
     /// Listen on an address that other machines can reach
     #[arg(long)]
     allow_remote: bool,
-    /// What callers must present as their API key; without it one is made and printed
+    /// The API key that callers must send; by default one is made and printed
     #[arg(long, value_name = "T")]
     token: Option<String>,
     /// The gateway, instead of ONEAPI_BASE_URL
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// The gateway's model, instead of CLAUDE_MODEL; without either the caller's model name goes through
+    /// The gateway's model, instead of CLAUDE_MODEL; with neither, the caller's model name is passed on
     #[arg(long, value_name = "M")]
     model: Option<String>,
-    /// What the gateway speaks, instead of WORKER_DIALECT
+    /// The gateway's dialect, instead of WORKER_DIALECT
     #[arg(long, value_name = "D")]
     dialect: Option<String>,
     /// Retries of one request on one gateway, instead of WORKER_GATEWAY_RETRIES
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
     retries: Option<u32>,
-    /// Print what is known of the gateway and the model, each fact with its source, and serve nothing
+    /// Print the facts of the gateway and the model with their sources, and exit
     #[arg(long)]
     explain: bool,
 }

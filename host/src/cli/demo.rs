@@ -14,7 +14,7 @@ pub(super) struct DemoArguments {
     /// Use the configured gateway, and spend its tokens, instead of the scripted one
     #[arg(long)]
     live: bool,
-    /// Leave the demo's folder behind: the repository, the job store, the metrics
+    /// Keep the demo's folder: the repository, the job store, the metrics
     #[arg(long)]
     keep: bool,
 }

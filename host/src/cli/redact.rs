@@ -22,7 +22,7 @@ Examples:
 
 With --jsonl, a line is one text or one stream:
   {\"id\":1,\"text\":\"...\"}                          answers {\"id\":1,\"text\":\"...\"}
-  {\"id\":2,\"text\":\"...\",\"known\":[\"value\",...]}    the same; the values go in every encoding
+  {\"id\":2,\"text\":\"...\",\"known\":[\"value\",...]}    the same; the values are cut out in every encoding
   {\"id\":3,\"chunks_b64\":[\"...\",...]}              answers {\"id\":3,\"outs\":[...]}: what came out after each chunk
                                                  and, last, at the end")]
 pub(super) struct RedactArguments {

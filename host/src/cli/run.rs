@@ -36,11 +36,11 @@ const SLICE: u64 = 24_000;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The job is the JSON object that `start` takes (examples/job.json); relative allowed_dirs are taken from the current
-directory. Progress goes to stderr, the result to stdout. Ctrl-C cancels the job; Ctrl-C again leaves without waiting.
+directory. Progress goes to stderr, the result to stdout. Ctrl-C cancels the job; a second Ctrl-C exits without waiting.
 The job ends with this process, also when that is killed.
 
 Exit code: 0 completed, 1 failed, 2 the job or the settings are wrong and nothing was started, 3 cancelled, timed out or
-interrupted, 130 left before the job was over.")]
+interrupted, 130 exited before the job ended.")]
 pub(super) struct RunArguments {
     /// The job; `-` reads it from stdin
     #[arg(long, value_name = "FILE")]

@@ -309,7 +309,7 @@ pub(super) const CHECK_KEYS: &[&str] = &[
 ];
 
 /// Why two checks cannot have the same name.
-pub(super) const SAME_NAME: &str = "two checks have this name; results are told apart by it";
+pub(super) const SAME_NAME: &str = "two checks have this name; results are named by it";
 
 fn checks(arguments: &mut Arguments) -> Result<Vec<CheckSpec>, Refusal> {
     let mut names = HashSet::new();
@@ -340,7 +340,7 @@ fn command_check(
     command: Value,
 ) -> Result<CommandCheck, Refusal> {
     let name =
-        name.ok_or_else(|| check.refuse("name", "must be given; results are told apart by it"))?;
+        name.ok_or_else(|| check.refuse("name", "must be given; results are named by it"))?;
     if check.has("settings") {
         return Err(check.refuse("settings", "is for checks with a plugin"));
     }

@@ -61,7 +61,7 @@ pub enum WorkspaceError {
     #[error("at least one directory is needed")]
     NoDirectory,
     /// There is no repository between the directory and SANDBOX_ROOT.
-    #[error("{} lies in no git repository inside SANDBOX_ROOT ({}); a job needs one, to tell what it changed", dir.display(), root.display())]
+    #[error("{} is in no git repository inside SANDBOX_ROOT ({}); a job needs one, to tell what it changed", dir.display(), root.display())]
     NoRepository {
         /// The directory.
         dir: PathBuf,
@@ -83,13 +83,13 @@ pub enum WorkspaceError {
         repository: PathBuf,
     },
     /// The directory is part of a git directory.
-    #[error("{} lies inside a .git directory", dir.display())]
+    #[error("{} is inside a .git directory", dir.display())]
     InsideGitDir {
         /// The directory.
         dir: PathBuf,
     },
     /// A linked worktree or a submodule whose repository lies elsewhere.
-    #[error("the git directory of {} lies outside SANDBOX_ROOT ({})", repository.display(), root.display())]
+    #[error("the git directory of {} is outside SANDBOX_ROOT ({})", repository.display(), root.display())]
     GitDirOutside {
         /// The working tree.
         repository: PathBuf,

@@ -81,7 +81,7 @@ impl fmt::Display for Unapplied {
             }
             Some(1) => write!(
                 f,
-                "its change to one file was not applied and stands only in {tree}"
+                "its change to one file was not applied and is only in {tree}"
             ),
             Some(files) => {
                 write!(
@@ -91,7 +91,7 @@ impl fmt::Display for Unapplied {
             }
             None => write!(
                 f,
-                "it ended without a result; what it did stands only in {tree}"
+                "it ended without a result; what it did is only in {tree}"
             ),
         }?;
         if self.not_carried.is_empty() {

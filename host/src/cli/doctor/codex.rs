@@ -139,7 +139,7 @@ fn judge(name: &str, server: &toml::Table, wait_default_ms: u64) -> Finding {
         return Finding::fail(
             WHAT,
             format!("[mcp_servers.{name}] starts {command}, which is not there"),
-            "mcp-codex-worker setup writes where this program lies",
+            "mcp-codex-worker setup writes the path of this program",
         );
     }
     // What Codex gives the server wins over what this doctor sees.

@@ -16,7 +16,7 @@ use settings::{SETTINGS, Settings};
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code: 0 all is well, 3 a warning, 1 a failure.")]
+#[command(after_help = "Exit code: 0 ok, 3 a warning, 1 a failure.")]
 pub(super) struct DoctorArguments {
     /// Print JSON
     #[arg(long)]
@@ -24,7 +24,7 @@ pub(super) struct DoctorArguments {
     /// Ask the configured gateways too: models, an answer, a tool call, streaming; costs a few hundred tokens each
     #[arg(long)]
     network: bool,
-    /// Mend what can be mended without asking: permissions of our own files
+    /// Fix what is safe to fix: permissions of this program's own files
     #[arg(long)]
     fix: bool,
     /// Print every setting with its value and where it came from

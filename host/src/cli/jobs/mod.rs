@@ -36,7 +36,7 @@ pub(super) struct JobsArguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List jobs, newest first (what `jobs` alone does)
+    /// List jobs, newest first (the default)
     Ls {
         /// How many
         #[arg(long, default_value_t = SHOWN)]
@@ -45,14 +45,14 @@ enum Command {
         #[arg(long)]
         watch: bool,
     },
-    /// Show one job: what was asked, where it stands, its result
+    /// Show one job: its task, its state, its result
     Show {
         /// The job's id, the beginning of one, or `last`
         job: String,
         /// Show the diff too
         #[arg(long)]
         diff: bool,
-        /// Draw it again every second until the job is over
+        /// Refresh every second until the job has ended
         #[arg(long)]
         watch: bool,
     },
@@ -75,20 +75,20 @@ enum Command {
         /// The job's id, the beginning of one, or `last`
         job: String,
     },
-    /// Bring what a job with `isolation: "worktree"` made into the checkout that it was made from
+    /// Apply the changes of an isolated job to the checkout that it started from
     Apply {
         /// The job's id, the beginning of one, or `last`
         job: String,
-        /// How it gets there
+        /// How to apply them
         #[arg(long, value_enum, default_value_t = How::Merge)]
         how: How,
     },
-    /// Forget jobs that are over, with their records and artifacts
+    /// Delete jobs that have ended, with their records and artifacts
     Rm {
         /// Ids, the beginnings of ids, or `last`
         #[arg(required = true)]
         jobs: Vec<String>,
-        /// Also jobs whose changes stand in a tree of their own and were not applied
+        /// Also delete isolated jobs whose changes were not applied
         #[arg(short, long)]
         force: bool,
     },

@@ -32,7 +32,7 @@ pub(super) struct SetupArguments {
     /// Gateway URL (ONEAPI_BASE_URL)
     #[arg(long, value_name = "URL")]
     gateway: Option<String>,
-    /// Name of the variable that holds the gateway's key; the key itself never stands on a command line
+    /// Name of the variable that holds the gateway's key; the key itself is never an argument
     #[arg(long, value_name = "NAME")]
     key_from: Option<String>,
     /// The gateway's model (CLAUDE_MODEL)
@@ -44,7 +44,7 @@ pub(super) struct SetupArguments {
     /// Only print what would be written
     #[arg(long, conflicts_with = "undo")]
     print: bool,
-    /// Take this server out of the client's config again; settings stay
+    /// Remove this server from the client's config; the settings stay
     #[arg(long)]
     undo: bool,
     /// Do not ask
@@ -77,7 +77,7 @@ enum SetupError {
     Folder(#[from] questions::FolderError),
     #[error(transparent)]
     Settings(#[from] settings::SettingsError),
-    #[error("nobody is there to agree; give --yes to write it, or --print to only look")]
+    #[error("there is no terminal to ask on: give --yes to write it, or --print to only look")]
     NobodyAgrees,
     #[error("HOME is not set; name the files with --codex-config and --env-file")]
     NoHome,

@@ -34,7 +34,7 @@ pub(super) struct StatsArguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum By {
-    /// What the request was for: a job, analyze, the adapter
+    /// The purpose of the request: a job, analyze, the adapter
     Route,
     /// The gateway's model
     Model,

@@ -386,7 +386,7 @@ impl Chosen {
                     piece.push_str(&format!(" defines {defines}"));
                 }
                 if within.clone().any(|(_, slice)| slice.cut) {
-                    piece.push_str(" (goes on)");
+                    piece.push_str(" (continues)");
                 }
                 piece.push('\n');
                 for line in range {

@@ -152,7 +152,7 @@ impl Pattern {
             let hint = if literal {
                 ""
             } else {
-                "; literal: true takes it as it stands"
+                "; literal: true takes it as plain text"
             };
             Refusal::new("pattern", format!("is no pattern: {reason}{hint}"))
         };

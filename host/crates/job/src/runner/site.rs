@@ -307,7 +307,7 @@ impl Job {
             .await?
             .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
         self.findings.notes.push(format!(
-            "goes on in the tree of job {from}; changes count from {}",
+            "continues in the tree of job {from}; changes count from {}",
             base_of(&isolated)
         ));
         Ok(Site {

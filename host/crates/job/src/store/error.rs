@@ -35,7 +35,7 @@ pub enum StoreError {
         known: i64,
     },
     /// Another job went on in this one's session, and needs what lies in its folder.
-    #[error("job {by} goes on in the folder of job {id}; remove that one first")]
+    #[error("job {by} continues in the folder of job {id}; remove that one first")]
     LivedIn {
         /// The job that was to be removed.
         id: JobId,
