@@ -1,7 +1,7 @@
 // Included by each crate whose targets read a stream.
 
 /// Cuts bytes into reads, whose sizes the first bytes say; gives the cut bytes too.
-pub fn reads(data: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+pub(super) fn reads(data: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let (sizes, rest) = data.split_at(data.len().min(4));
     let mut cuts = Vec::new();
     let mut left = rest;
