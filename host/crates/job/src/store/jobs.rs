@@ -425,14 +425,14 @@ impl TryFrom<RawRow> for JobRow {
     }
 }
 
-fn parse_id(text: String) -> Result<JobId, StoreError> {
+pub(super) fn parse_id(text: String) -> Result<JobId, StoreError> {
     JobId::try_from(text).map_err(|error| StoreError::Row(error.to_string()))
 }
 
-fn identity_text(identity: &ProcessIdentity) -> String {
+pub(super) fn identity_text(identity: &ProcessIdentity) -> String {
     serde_json::to_string(identity).unwrap_or_default()
 }
 
-fn parse_identity(text: &str) -> Result<ProcessIdentity, StoreError> {
+pub(super) fn parse_identity(text: &str) -> Result<ProcessIdentity, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Row(error.to_string()))
 }

@@ -3,6 +3,7 @@
 //! Rows and artifacts are *records*: redacted before they are written, and all that is ever returned. What a job needs raw
 //! (its home, its base) lies in the job's folder, which only the owner can enter (D3).
 
+mod askers;
 mod calls;
 mod clock;
 mod database;
@@ -15,6 +16,7 @@ mod schema;
 mod tests;
 mod upkeep;
 
+pub use askers::Asker;
 pub use calls::CallRecord;
 pub use clock::now_ms;
 pub use database::Store;
