@@ -7,7 +7,6 @@
     clippy::panic
 )]
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;

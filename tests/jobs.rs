@@ -20,7 +20,7 @@ mod queue;
 mod storage;
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use demo::mcp_client::McpClient;
 use serde_json::{Value, json};

@@ -2,10 +2,8 @@
 
 use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use worker_test_support::worker::PATIENCE;
 use worker_test_support::{Repository, StandIn, Worker, wait_for};
 
 use super::{stderr, stdout};

@@ -1,7 +1,7 @@
 //! Plugins in whole jobs: what they log, and what a change of the operator's configuration means for jobs that run and for
 //! those that come after.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use demo::mcp_client::McpClient;
 use serde_json::{Value, json};

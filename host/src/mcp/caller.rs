@@ -49,7 +49,8 @@ impl Caller {
         }
     }
 
-    /// Who is woken when a job of this call ends. The client is the process that started this server.
+    /// The session that is woken when a job of this call ends. The client is the process that
+    /// started this server.
     pub(super) fn asker(&self) -> Asker {
         Asker {
             session: self.session.clone(),

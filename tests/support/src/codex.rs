@@ -45,12 +45,12 @@ impl Codex {
         }
     }
 
-    /// Its program, for whoever looks for it on PATH.
+    /// The program, for callers that look for it on PATH.
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// As if its user had trusted every hook.
+    /// Trusts every hook, as the user would.
     pub fn trust_hooks(&mut self) {
         self.trusts_hooks = true;
     }

@@ -138,8 +138,9 @@ impl Plugin {
     }
 }
 
-/// Whether the user has trusted our Stop hook: Codex notes it below `hooks.state`, by the plugin's or the file's name, the event
-/// and two numbers (read off codex-cli 0.171). Which text was trusted is Codex's own to compare.
+/// Returns true if the user has trusted our Stop hook: Codex notes it below `hooks.state`, by the
+/// plugin's or the file's name, the event and two numbers (read off codex-cli 0.171). Which text
+/// was trusted is Codex's own to compare.
 fn is_trusted(config: &toml::Table) -> bool {
     let state = config
         .get("hooks")

@@ -2,7 +2,7 @@
 
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
-use super::package::Program;
+use super::program::Program;
 
 /// The name that Codex shows its model.
 pub(in crate::cli) const SERVER: &str = "codex_async_worker";

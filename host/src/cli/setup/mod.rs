@@ -7,6 +7,7 @@ mod env_file;
 mod install;
 mod json_config;
 mod package;
+mod program;
 mod questions;
 
 /// The names by which clients know us.
@@ -24,7 +25,7 @@ use clap::{Args, ValueEnum};
 
 use super::{GlobalOptions, exit};
 use json_config::JsonClient;
-use package::Program;
+use program::Program;
 use questions::Values;
 use settings::{Settings, Sources, setting};
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::Request;
+use super::request::Request;
 
 /// Decides the answer to each request.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 
-use super::AgentError;
+use super::outcome::AgentError;
 use process::{self, Command, Confinement, Stdin};
 use settings::Settings;
 

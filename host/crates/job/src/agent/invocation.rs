@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-use super::{AgentRun, Session, transcript};
+use super::request::{AgentRun, Session};
+use super::transcript;
 use process::Toolchains;
 use settings::{PermissionMode, Profile};
 

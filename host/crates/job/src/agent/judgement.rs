@@ -2,8 +2,8 @@
 //! turns. None alone will do: an API error comes with subtype "success", an unknown slash command
 //! with exit code 0 and no turn.
 
-use super::Ending;
 use super::events::{ResultEvent, cut};
+use super::outcome::Ending;
 use crate::end_cause::EndCause;
 use process::Exit;
 

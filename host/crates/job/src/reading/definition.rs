@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::Lines;
+use super::lines::Lines;
 
 /// The most lines of one definition that are shown.
 pub(super) const DEFINITION_MAX: usize = 80;

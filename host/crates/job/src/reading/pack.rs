@@ -9,8 +9,11 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::arguments::{max_bytes_of, paths_of};
 use super::definition::{self, Judge, Rank};
-use super::{Files, Lines, merged, reply};
+use super::files::Files;
+use super::lines::{LINE_MAX, Lines, merged};
+use super::reply::reply;
 use crate::arguments::Arguments;
 use crate::refusal::Refusal;
 use redact::Redactor;
@@ -62,9 +65,9 @@ impl PackSpec {
             }
         }
         Ok(Self {
-            paths: super::paths_of(&mut arguments)?,
+            paths: paths_of(&mut arguments)?,
             symbols,
-            max_bytes: super::max_bytes_of(&mut arguments)?,
+            max_bytes: max_bytes_of(&mut arguments)?,
         })
     }
 
@@ -231,7 +234,7 @@ impl<'a> Finder<'a> {
             };
             let text: usize = range
                 .clone()
-                .map(|line| lines.range(line).len().min(super::LINE_MAX) + LINE_COST)
+                .map(|line| lines.range(line).len().min(LINE_MAX) + LINE_COST)
                 .sum();
             slices.push(Slice {
                 rank,

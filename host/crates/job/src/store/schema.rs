@@ -54,7 +54,7 @@ const SCHEMA: &str = "
     CREATE INDEX calls_by_job ON calls (job);
 ";
 
-/// Who started a job, and whether it was told the end: part of the schema since 3.
+/// The session that started a job, and whether it was told the end: part of the schema since 3.
 const ASKERS: &str = "
     CREATE TABLE askers (
         job               TEXT    PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
