@@ -87,6 +87,11 @@ impl Terminal {
     }
 }
 
+/// Prints a line on standard error, where somebody reads it: a closed one ends nothing.
+pub(super) fn complain(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Returns true if a stream shows colors: a terminal that knows them, unless NO_COLOR or CLICOLOR says otherwise.
 pub(super) fn colors(stream: &impl anstream::stream::RawStream) -> bool {
     anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never

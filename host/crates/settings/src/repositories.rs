@@ -9,7 +9,7 @@ use super::origin::Origin;
 use super::path::is_absolute;
 
 /// The keys of an entry.
-const KEYS: &str = "checks, plugins";
+const KEYS: &str = "checks, plugins, setup, job_setup";
 
 /// The characters by which a path is a glob.
 const GLOB: [char; 4] = ['*', '?', '[', '{'];
@@ -30,6 +30,10 @@ pub struct RepositoryEntry {
     pub checks: Vec<toml::Table>,
     /// `plugins`: laid over those of the whole file, in the same form.
     pub plugins: toml::Table,
+    /// `setup`: the command that makes an isolated tree ready, or a table with it; `false` takes a weaker entry's away.
+    pub setup: Option<toml::Value>,
+    /// `job_setup`: whether a job may bring a set-up of its own.
+    pub job_setup: Option<bool>,
     names: Names,
 }
 
@@ -128,6 +132,8 @@ impl RepositoryEntry {
             key: key.to_owned(),
             checks: Vec::new(),
             plugins: toml::Table::new(),
+            setup: None,
+            job_setup: None,
             names,
         };
         for (name, value) in table {
@@ -140,6 +146,12 @@ impl RepositoryEntry {
                 ("plugins", _) => {
                     let rule = "must be tables written as [repositories.\"/path\".plugins.NAME]";
                     return Err((".plugins".to_owned(), "not a table", rule.to_owned()));
+                }
+                ("setup", value) => entry.setup = Some(value),
+                ("job_setup", toml::Value::Boolean(allowed)) => entry.job_setup = Some(allowed),
+                ("job_setup", _) => {
+                    let rule = "must be true or false".to_owned();
+                    return Err((".job_setup".to_owned(), "not a boolean", rule));
                 }
                 _ => {
                     let rule = format!("there are {KEYS}");
@@ -260,7 +272,11 @@ mod tests {
             ),
             (
                 "[\"/srv\"]\ncheck = 1",
-                "repositories.\"/srv\".check (config file) is no such key: there are checks, plugins",
+                "repositories.\"/srv\".check (config file) is no such key: there are checks, plugins, setup, job_setup",
+            ),
+            (
+                "[\"/srv\"]\njob_setup = 1",
+                "repositories.\"/srv\".job_setup (config file) is not a boolean",
             ),
         ] {
             let (_, problems) = read(text);

@@ -7,6 +7,6 @@ mod result;
 
 pub(crate) use result::without_evidence;
 pub use result::{
-    AGENT_REPORT_BYTES, Diff, Ended, FAILURE_TOKENS, INLINE_DIFF_TOKENS, PASSING_BYTES,
-    REPLY_TOKENS, SLICE_BYTES, compose, inline_diff,
+    AGENT_REPORT_BYTES, Diff, Ended, FAILURE_TOKENS, INLINE_DIFF_MAX, PASSING_BYTES, REPLY_TOKENS,
+    SLICE_BYTES, compose, inline_diff,
 };

@@ -13,8 +13,9 @@ use redact::{Redacted, RedactedJson, text};
 pub const PASSING_BYTES: usize = 600;
 /// All failure digests of a reply together.
 pub const FAILURE_TOKENS: usize = 2_000;
-/// An inline diff costs at most this many tokens; a longer one is a stat and the artifact.
-pub const INLINE_DIFF_TOKENS: usize = 1_000;
+/// The most bytes of an inline diff: about a thousand tokens. The parts left out of a longer one are
+/// counted, and the artifact has them.
+pub const INLINE_DIFF_MAX: usize = 3_600;
 /// Nothing is ever longer than this.
 pub const REPLY_TOKENS: usize = 8_000;
 /// The agent's own words.
@@ -218,17 +219,13 @@ fn list<'a>(items: impl ExactSizeIterator<Item = &'a str>, max_bytes: usize) -> 
     Value::Array(shown)
 }
 
-/// The diff itself up to its budget, else a line a file and the artifact's name.
+/// The diff for a reviewer, up to its budget; what does not fit is counted, with the artifact that
+/// has all of it.
 pub fn inline_diff(diff: Diff<'_>) -> String {
-    let budget = text::bytes_of(INLINE_DIFF_TOKENS);
     let cap = usize::try_from(diff.max_bytes)
         .unwrap_or(usize::MAX)
-        .min(budget);
-    if diff.text.len() <= cap {
-        return diff.text.to_owned();
-    }
-    // The stat is not the diff: a cap on the diff smaller than a useful stat does not cap the stat.
-    diff::summary(diff.text, artifacts::DIFF, cap.clamp(400, 1_200))
+        .min(INLINE_DIFF_MAX);
+    diff::review(diff.text, artifacts::DIFF, cap)
 }
 
 /// The digests that explain failures. Digests were cut to a check's own budget when they were made;

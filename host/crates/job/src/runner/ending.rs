@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use super::apply;
 use super::running_job::{EarlyExit, Findings, Job};
 use super::stop::StopCause;
 use crate::agent::Ending;
@@ -65,7 +66,8 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
         .filter(|reason| fault.is_none() && is_worth_telling(*reason, findings))
         .map(|reason| reason.to_string());
     let id = job.journal().id().to_string();
-    let result = report::compose(&Ended {
+    let delivered = deliver(&job, state, &redactor).await;
+    let mut result = report::compose(&Ended {
         job_id: &id,
         status: state.as_str(),
         error: fault
@@ -87,6 +89,9 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
         stopped: stopped.as_deref(),
         notes: &notes,
     });
+    if let (Some(delivered), Some(reply)) = (delivered, result.as_object_mut()) {
+        reply.extend(delivered);
+    }
     // Every part went through the redactor; once more the whole, so that none can be forgotten.
     let result = redactor.json(result);
     job.write_plugin_log();
@@ -109,6 +114,38 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
     // Before the end is told, so that whoever waits for it finds nothing left to do, and the disk has room for it.
     drop_working_material(&job);
     record_end(&job, state, &result).await;
+}
+
+/// Brings a completed result into the checkout where the job was to do so. What stands in the way is told, and loses nothing: the
+/// result waits for `apply`.
+async fn deliver(job: &Job, state: State, redactor: &Redactor) -> Option<Map<String, Value>> {
+    let how = job.spec.apply.filter(|_| state == State::Completed)?;
+    let row = {
+        let journal = job.journal();
+        journal.store().job(journal.id()).ok().flatten()?
+    };
+    let (folder, redactor) = (job.settings.state_dir.clone(), redactor.clone());
+    let brought = tokio::task::spawn_blocking(move || {
+        let store = Store::open(&folder)?;
+        apply::deliver(&store, &row, how, &redactor)
+    });
+    let fields = match brought.await {
+        Ok(Ok(Value::Object(reply))) => {
+            // The files are those of the result.
+            let told = reply
+                .into_iter()
+                .filter(|(name, _)| !matches!(name.as_str(), "job_id" | "files"));
+            told.collect()
+        }
+        Ok(Err(refusal)) => {
+            let reason = redact::text::one_line(&refusal.rule, 300);
+            Map::from_iter([("not_applied".to_owned(), reason.into())])
+        }
+        Ok(Ok(_)) | Err(_) => {
+            Map::from_iter([("not_applied".to_owned(), "apply {job_id} tells why".into())])
+        }
+    };
+    Some(fields)
 }
 
 /// Keeps which plugins had a part in the job: checks, redactors, summarizers and the dialect, each with its version and the
