@@ -269,31 +269,40 @@ fn touch(entry: &Entry) {
     }
 }
 
+/// The reason why an outcome is not kept.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error(transparent)]
+    File(#[from] io::Error),
+    #[error(transparent)]
+    Tree(#[from] workspace::WorkspaceError),
+}
+
 fn keep(
     isolated: &Isolated,
     hidden: &workspace::Hidden,
     entry: &Entry,
     home: &Path,
     stop: &Interrupt,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, KeepError> {
     let draft = entry.folder.with_extension("draft");
-    let clear =
-        |folder: &Path| workspace::folder::remove(folder).map_err(|fault| fault.to_string());
-    clear(&draft)?;
-    private::make_folder(&draft).map_err(|fault| fault.to_string())?;
+    workspace::folder::remove(&draft)?;
+    private::make_folder(&draft)?;
     let kept = isolated.keep_outcome(hidden, &draft, home, MOST_BYTES, stop);
     match kept {
         Ok(Outcome::Kept { files, bytes }) => {
-            clear(&entry.folder)?;
-            fs::rename(&draft, &entry.folder).map_err(|fault| fault.to_string())?;
+            workspace::folder::remove(&entry.folder)?;
+            fs::rename(&draft, &entry.folder)?;
             touch(entry);
             if let Some(all) = entry.folder.parent() {
                 drop_oldest(all, &entry.folder);
             }
             Ok(Outcome::Kept { files, bytes })
         }
-        Ok(not_kept) => clear(&draft).map(|()| not_kept),
-        Err(fault) => clear(&draft).and(Err(fault.to_string())),
+        other => {
+            workspace::folder::remove(&draft)?;
+            Ok(other?)
+        }
     }
 }
 
