@@ -17,6 +17,7 @@ mod work_watch;
 
 pub use claude::Claude;
 pub use events::{AgentEvent, Denial};
+pub(crate) use invocation::question;
 pub use outcome::{AgentError, AgentOutcome, Ending};
 pub use pass::run;
 pub use permissions::{AllowedTools, allowed_tools};

@@ -95,13 +95,8 @@ impl Session {
     pub fn fresh() -> Result<Self, AgentError> {
         let mut bytes = [0u8; 16];
         getrandom::fill(&mut bytes).map_err(|error| AgentError::Setup(error.to_string()))?;
-        let mut number = u128::from_be_bytes(bytes);
-        number = number & !(0xf << 76) | 0x4 << 76;
-        number = number & !(0x3 << 62) | 0x2 << 62;
-        let hex = format!("{number:032x}");
-        let parts = [0..8, 8..12, 12..16, 16..20, 20..32]
-            .map(|range| hex.get(range).unwrap_or_default().to_owned());
-        Ok(Self::New(parts.join("-")))
+        let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
+        Ok(Self::New(id.to_string()))
     }
 
     /// The session's id.

@@ -18,6 +18,8 @@ pub const FAILURE_TOKENS: usize = 2_000;
 pub const INLINE_DIFF_MAX: usize = 3_600;
 /// Nothing is ever longer than this.
 pub const REPLY_TOKENS: usize = 8_000;
+/// The most bytes of the agent's question.
+pub const QUESTION_BYTES: usize = 600;
 /// The agent's own words.
 pub const AGENT_REPORT_BYTES: usize = 300;
 /// The default slice of an artifact: what fits into a reply with room for its frame and for the escapes of JSON.
@@ -55,6 +57,8 @@ pub struct Ended<'a> {
     pub status: &'a str,
     /// The cause of its end, when that was no check: a stable name and one sentence.
     pub error: Option<(EndCause, &'a str)>,
+    /// The agent's question, when it needs a decision.
+    pub question: Option<&'a str>,
     /// The first thing to tell the reader.
     pub warning: Option<&'a str>,
     /// Paths relative to the working directory, escaped.
@@ -87,7 +91,9 @@ pub struct Diff<'a> {
 /// The compact result. A passing job costs at most [`PASSING_BYTES`] and its diff; nothing costs more than
 /// [`REPLY_TOKENS`].
 pub fn compose(ended: &Ended<'_>) -> Value {
-    let passing = ended.error.is_none() && ended.verdicts.is_none_or(Verdicts::passed);
+    let passing = ended.error.is_none()
+        && ended.question.is_none()
+        && ended.verdicts.is_none_or(Verdicts::passed);
     // The lists of a failing job may be longer: they are what has to be looked at.
     let mut lists = if passing { 300 } else { 1_600 };
     let mut failures = text::bytes_of(FAILURE_TOKENS);
@@ -116,6 +122,12 @@ fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usiz
     }
     reply.insert("job_id".into(), ended.job_id.into());
     reply.insert("job_status".into(), ended.status.into());
+    if let Some(question) = ended.question {
+        reply.insert(
+            "question".into(),
+            text::one_line(&text::printable(question), QUESTION_BYTES).into(),
+        );
+    }
     if let Some((cause, message)) = ended.error {
         reply.insert(
             "error".into(),

@@ -201,6 +201,7 @@ fn no_reply_is_ever_too_long() {
         .map(|n| format!("note {n} {}", "x".repeat(300)))
         .collect();
     let reply = compose(&Ended {
+        question: None,
         job_id: JOB,
         status: "failed",
         error: Some((EndCause::AgentError, &nasty)),

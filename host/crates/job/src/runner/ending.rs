@@ -34,6 +34,10 @@ type Fault = Option<(EndCause, String)>;
 
 /// Writes the end of a job down. From then on it is over.
 pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
+    let question = match &came_to {
+        Err(EarlyExit::NeedsInput(question)) => Some(job.resources.redactor.text(question)),
+        _ => None,
+    };
     let (state, fault) = judge(&job, came_to);
     let fault = blame_full_disk(&job, state, fault);
     let redactor = job.resources.redactor.clone();
@@ -73,13 +77,15 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
         error: fault
             .as_ref()
             .map(|(cause, message)| (*cause, message.as_str())),
+        question: question.as_deref(),
         changed_files: &changed_files,
         verdicts: findings.verdicts.as_ref(),
         diff: diff
             .as_deref()
             .filter(|_| job.spec.include_diff)
             .map(|text| report::Diff { text, max_bytes }),
-        agent_report: words.as_deref(),
+        // It ends with the question.
+        agent_report: words.as_deref().filter(|_| question.is_none()),
         warning: findings.unproven.then_some(UNPROVEN),
         denials: findings
             .agent
@@ -231,6 +237,8 @@ fn judge(job: &Job, came_to: Result<(), EarlyExit>) -> (State, Fault) {
                 ),
             )
         }
+        // The question is the result; nothing failed.
+        Err(EarlyExit::NeedsInput(_)) => (State::NeedsInput, None),
         Err(EarlyExit::Fault(cause, message)) => (State::Failed, fault(cause, message)),
         Err(EarlyExit::Stopped) => match job.stop.cause() {
             Some(StopCause::TimedOut) => {

@@ -140,7 +140,7 @@ impl Job {
                 (false, _) => Ok(Outcome::NotKept(
                     "it changed files that are not ignored".to_owned(),
                 )),
-                (true, Err(fault)) => Err(fault.to_string()),
+                (true, Err(fault)) => Err(fault.into()),
                 (true, Ok(hidden)) => tokio::task::block_in_place(|| {
                     keep(isolated, &hidden, entry, &home, &self.halt)
                 }),
