@@ -17,7 +17,7 @@ use redact::log::{self, MetricsFile};
 use redact::{KnownValues, LogMask, Redactor};
 use settings::Settings;
 
-/// What `adapter` takes.
+/// The arguments of `adapter`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 The gateway's key comes from ONEAPI_API_KEY (or ANTHROPIC_API_KEY), never from an argument.

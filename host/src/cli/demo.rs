@@ -9,7 +9,7 @@ use super::{GlobalOptions, exit};
 use demo::console::Console;
 use demo::{self, DemoError, Options};
 
-/// What `demo` takes.
+/// The arguments of `demo`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct DemoArguments {
     /// Use the configured gateway, and spend its tokens, instead of the scripted one

@@ -16,7 +16,7 @@ use settings::Settings;
 use workspace::Unapplied;
 use workspace::folder;
 
-/// What `gc` takes.
+/// The arguments of `gc`.
 #[derive(Debug, Args)]
 pub(super) struct GcArguments {
     /// Delete jobs that ended longer ago than this, as in 12h, 30d, 4w
@@ -179,7 +179,7 @@ fn is_older(path: &Path, than: SystemTime) -> bool {
         .is_ok_and(|modified| modified < than)
 }
 
-/// What cannot be removed now is tried again next time.
+/// Removes a file; one that cannot be removed now is tried again next time.
 fn remove(path: &Path) {
     let removed = match path.is_dir() {
         true => folder::remove(path),
@@ -196,7 +196,7 @@ fn remove(path: &Path) {
     }
 }
 
-/// What a file or a folder's files take, links not followed.
+/// The size of a file, or of a folder's files, links not followed.
 fn size_of(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return std::fs::symlink_metadata(folder).map_or(0, |file| file.len());

@@ -86,7 +86,7 @@ pub struct GlobalOptions {
 }
 
 impl GlobalOptions {
-    /// Where the settings of this call come from.
+    /// The place where the settings of this call come from.
     pub fn sources(&self) -> Sources {
         Sources::from_process(self.set.clone(), self.env_file.clone(), self.config.clone())
     }

@@ -14,7 +14,7 @@ use plugins::{Engine, PluginSet, PluginSettings};
 use redact::{KnownValues, Redacted, Redactor};
 use settings::Settings;
 
-/// What `redact` takes.
+/// The arguments of `redact`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -11,7 +11,7 @@ use super::{GlobalOptions, exit};
 use crate::smoke::{self, Step};
 use settings::Settings;
 
-/// What `smoke` takes.
+/// The arguments of `smoke`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The test uses none of your settings but WORKER_CACHE_DIR (compiled plugins), and leaves nothing behind.

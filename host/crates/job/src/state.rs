@@ -23,7 +23,7 @@ pub enum State {
     Completed,
     /// A check or a fault failed the job; the record names it.
     Failed,
-    /// Its agent needs a decision and asked for it; a follow-up answers.
+    /// The agent needs a decision and asked for it; a follow-up answers.
     NeedsInput,
     /// Somebody cancelled it.
     Cancelled,

@@ -43,9 +43,9 @@ pub struct GatewaySettings {
 /// The gateway that is used when the first one fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FallbackSettings {
-    /// As in [`GatewaySettings`].
+    /// The URL, as in [`GatewaySettings`].
     pub base_url: String,
-    /// As in [`GatewaySettings`].
+    /// The key, as in [`GatewaySettings`].
     pub api_key: Secret,
     /// At most 3, in the order in which they are tried; empty means the main model.
     pub models: Vec<String>,
@@ -142,11 +142,11 @@ pub struct Settings {
     pub checks: Vec<toml::Table>,
     /// `[repositories."PATH"]` of the config file.
     pub repositories: Repositories,
-    /// Where each setting that is not at its default came from.
+    /// The source of each setting that is not at its default.
     pub origins: BTreeMap<&'static str, Origin>,
-    /// What was ignored, in whole sentences, for `doctor` and the log.
+    /// The ignored parts, in whole sentences, for `doctor` and the log.
     pub warnings: Vec<String>,
-    /// What this was loaded from; its [`Sources::arguments`] make a runner load the same.
+    /// The sources; their [`Sources::arguments`] make a runner load the same.
     pub sources: Sources,
     keys: Vec<(String, Secret)>,
     gateway_missing: NoGateway,

@@ -90,7 +90,7 @@ pub(crate) fn keep_objects(
 pub(crate) struct Origin {
     /// The common git directory.
     git_dir: PathBuf,
-    /// What its tags, branches and remote-tracking branches name.
+    /// The targets of its tags, branches and remote-tracking branches.
     refs: Vec<(Vec<u8>, Oid)>,
     /// Which files of a sparse checkout are left out.
     index: Option<Index>,

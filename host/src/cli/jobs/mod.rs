@@ -16,13 +16,13 @@ use redact::text::printable;
 use settings::Settings;
 use workspace::Unapplied;
 
-/// How often a display is drawn again.
+/// The interval at which a display is drawn again.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How many jobs `ls` shows when it is not told.
+/// The number of jobs that `ls` shows when it is not told.
 const SHOWN: usize = 20;
 
-/// What `jobs` takes.
+/// The arguments of `jobs`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit code of `wait`: 0 completed, 1 failed, 3 cancelled, timed out or interrupted. Of the others: 0 done, 1 not done.")]
@@ -38,7 +38,7 @@ pub(super) struct JobsArguments {
 enum Command {
     /// List jobs, newest first (the default)
     Ls {
-        /// How many
+        /// The number of jobs
         #[arg(long, default_value_t = SHOWN)]
         limit: usize,
         /// Draw the list again every second
@@ -115,7 +115,7 @@ impl How {
     }
 }
 
-/// Why a command about jobs did nothing.
+/// The reason why a command about jobs did nothing.
 #[derive(Debug, thiserror::Error)]
 enum JobsError {
     #[error(transparent)]
@@ -388,7 +388,7 @@ fn state_of(view: &Value) -> Option<State> {
     view.get("job_status")?.as_str()?.parse().ok()
 }
 
-/// Whether there is nothing more to come.
+/// Returns true if there is nothing more to come.
 pub(super) fn is_over(view: &Value) -> bool {
     state_of(view).is_none_or(State::is_terminal)
 }
@@ -428,7 +428,7 @@ fn took(job: &JobRow) -> String {
     }
 }
 
-/// How much of the ids has to be shown to tell these jobs apart; never less than 6.
+/// The length of the ids that tells these jobs apart; never less than 6.
 fn unique_length(jobs: &[JobRow]) -> usize {
     let full = jobs.first().map_or(6, |job| job.id.as_str().len());
     (6..full)

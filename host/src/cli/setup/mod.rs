@@ -29,10 +29,10 @@ use program::Program;
 use questions::Values;
 use settings::{EditedFile, Settings, Sources, setting};
 
-/// What to put into AGENTS.md, so that Codex delegates what is worth it.
+/// The text for AGENTS.md, so that Codex delegates what is worth it.
 const AGENTS_TEXT: &str = include_str!("agents.md");
 
-/// What `setup` takes.
+/// The arguments of `setup`.
 #[derive(Debug, Args)]
 pub(super) struct SetupArguments {
     /// The client to set up
@@ -81,7 +81,7 @@ enum Client {
     Gemini,
 }
 
-/// Why nothing, or not everything, was written.
+/// The reason why nothing, or not everything, was written.
 #[derive(Debug, thiserror::Error)]
 enum SetupError {
     #[error("{path}: {source}")]
@@ -309,7 +309,7 @@ fn agreed(path: &Path, shown: &str, arguments: &SetupArguments) -> Result<bool, 
     questions::agreed("Write it?")
 }
 
-/// Whether the settings would load with these values.
+/// Returns true if the settings would load with these values.
 fn check(sources: &Sources, values: &Values) -> Result<(), SetupError> {
     Settings::load(&questions::with(sources, values))?;
     Ok(())

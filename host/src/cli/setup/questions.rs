@@ -442,13 +442,14 @@ fn list(sources: &Sources) -> Result<Vec<String>, Reason> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    Ok(runtime.block_on(list_models(
+    let models = runtime.block_on(list_models(
         &config.primary,
         config.mode,
         settings.model.as_deref().unwrap_or_default(),
         &config.redactor,
         LIST_PATIENCE,
-    ))?)
+    ))?;
+    Ok(models.into_iter().map(|model| model.name).collect())
 }
 
 fn line_from_terminal(hidden: bool) -> std::io::Result<Option<String>> {

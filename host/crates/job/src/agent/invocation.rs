@@ -20,7 +20,7 @@ the question with its options.\n";
 /// The mark of a question, which the lead names.
 const QUESTION: &str = "NEEDS_INPUT:";
 
-/// What the agent asks: the paragraph at the end of its last words that begins with the mark.
+/// The agent's question: the paragraph at the end of its last words that begins with the mark.
 pub(crate) fn question(words: &str) -> Option<&str> {
     let at = words.rfind(QUESTION)?;
     let begins_line = words.get(..at).is_some_and(|before| {

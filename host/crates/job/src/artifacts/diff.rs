@@ -134,7 +134,7 @@ pub fn summary(diff: &str, artifact: &str, max_bytes: usize) -> String {
     text::prefix(&out, max_bytes).to_owned()
 }
 
-/// What a reviewer reads first.
+/// The order in which a reviewer reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Source,
@@ -296,7 +296,7 @@ impl Condensed {
         self.header.len() + self.hunks.iter().map(String::len).sum::<usize>()
     }
 
-    /// How many hunks fit with the header.
+    /// The number of hunks that fit with the header.
     fn hunks_within(&self, room: usize) -> usize {
         let mut size = self.header.len();
         self.hunks

@@ -19,7 +19,7 @@ pub const INLINE_DIFF_MAX: usize = 3_600;
 /// Nothing is ever longer than this.
 pub const REPLY_TOKENS: usize = 8_000;
 /// The most bytes of the agent's question.
-pub const QUESTION_BYTES: usize = 600;
+const QUESTION_BYTES: usize = 600;
 /// The agent's own words.
 pub const AGENT_REPORT_BYTES: usize = 300;
 /// The default slice of an artifact: what fits into a reply with room for its frame and for the escapes of JSON.
