@@ -146,7 +146,7 @@ impl<'a> Depth<'a> {
         config.primary.dialect = self.dialect.assuming(vec![layer]);
         let (adapter, caller) = match adapter(config).await {
             Ok(pair) => pair,
-            Err(why) => return refused(why),
+            Err(why) => return refused(why.0),
         };
         let said = in_time(caller.ask(body, true)).await;
         let lessons = adapter.learned(&self.gateway.model);

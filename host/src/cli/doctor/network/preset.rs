@@ -30,7 +30,7 @@ impl Saved<'_> {
             ),
             Err(why) => Finding::fail(
                 what,
-                why,
+                why.0,
                 format!(
                     "write the facts into {} by hand: {}",
                     file.display(),
