@@ -186,7 +186,8 @@ impl<'a> Depth<'a> {
         let unbounded = facts("limits", "max-output", Value::Null);
         let body = requests::of_length(BEYOND);
         let first = self.question(unbounded.clone(), &body).await;
-        let context = context_in(&first.words());
+        let context = first.learned("limits", "context").and_then(Value::as_u64);
+        let context = context.or_else(|| context_in(&first.words()));
         let named = first
             .learned("limits", "max-output")
             .and_then(Value::as_u64);
@@ -194,7 +195,7 @@ impl<'a> Depth<'a> {
         let cap = match (named, &first.said) {
             (Some(named), _) => Reply::AtMost(named, "by the gateway's own word"),
             (None, Ok(_)) if first.lessons.is_empty() => Reply::Unbounded,
-            (None, Err(_)) if context.is_some() => Reply::WithinContext,
+            (None, _) if context.is_some() => Reply::WithinContext,
             _ => {
                 // It was too much, and no number was named.
                 let body = requests::of_length(AGENTS_REPLY);
