@@ -183,7 +183,8 @@ impl<'a> Depth<'a> {
     /// How long a reply and a context may be. To ask for a reply that no model can give costs nothing more than a word:
     /// gateways refuse it, and name a limit.
     async fn limits(&mut self) {
-        let unbounded = facts("limits", "max-output", Value::Null);
+        let limits = json!({ "max-output": null, "context": null });
+        let unbounded = Map::from_iter([("limits".to_owned(), limits)]);
         let body = requests::of_length(BEYOND);
         let first = self.question(unbounded.clone(), &body).await;
         let context = first.learned("limits", "context").and_then(Value::as_u64);
