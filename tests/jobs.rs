@@ -12,6 +12,8 @@ mod hooks;
 mod logs;
 #[path = "jobs/machines.rs"]
 mod machines;
+#[path = "jobs/many.rs"]
+mod many;
 #[path = "jobs/proof.rs"]
 mod proof;
 #[path = "jobs/queue.rs"]

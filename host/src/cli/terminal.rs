@@ -80,7 +80,7 @@ impl Terminal {
         let tone = match state {
             State::Completed => Tone::Good,
             State::Failed | State::TimedOut | State::Interrupted => Tone::Bad,
-            State::Cancelled => Tone::Doubtful,
+            State::Cancelled | State::NeedsInput => Tone::Doubtful,
             _ => Tone::Live,
         };
         self.paint(&format!("{:<11}", state.as_str()), tone)

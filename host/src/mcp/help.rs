@@ -54,6 +54,8 @@ fn start() -> Value {
             "checks[].plugin": "a check plugin instead of a command, with settings",
             "timeout_ms": "whole job; default 1800000",
             "auto_revise": format!("{{max_passes}}: repairs after failed checks, 0-{REVISE_PASSES_MAX}; default 1 with checks"),
+            "each": "list of strings: a job for each, in a tree of its own; {item} in prompt, paths, checks; one table",
+            "apply": "merge, squash, patch: brings a completed worktree job in at once",
             "isolation": "none (default), worktree",
             "base": "with worktree: commit that it starts from",
             "include_dirty": "with worktree: takes uncommitted work along",

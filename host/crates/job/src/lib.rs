@@ -11,6 +11,7 @@ pub mod artifacts;
 pub mod checks;
 mod defaults;
 mod dependencies;
+mod each;
 mod end_cause;
 mod front;
 #[cfg(any(test, fuzzing))]

@@ -14,6 +14,7 @@ use crate::checks::{
     CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
 };
 use settings::{Isolation, PermissionMode, Settings};
+use workspace::ApplyHow;
 
 /// The longest prompt, in bytes. Longer matter belongs into a file of the repository.
 pub const PROMPT_MAX: usize = 200_000;
@@ -63,6 +64,8 @@ pub struct JobSpec {
     pub base: Option<String>,
     /// Whether an isolated job starts with the checkout's uncommitted work in it.
     pub include_dirty: bool,
+    /// How the result of an isolated job comes into the checkout as soon as it is completed.
+    pub apply: Option<ApplyHow>,
     /// What makes an isolated tree ready before the agent starts.
     pub setup: Option<SetupSpec>,
     /// The finished job whose session and tree this one goes on in.
@@ -116,6 +119,7 @@ const START_ARGUMENTS: &[&str] = &[
     "isolation",
     "base",
     "include_dirty",
+    "apply",
     "setup",
     "resume_job_id",
     "max_tokens_total",
@@ -194,6 +198,7 @@ pub fn parse_start(
             return Err(arguments.refuse("setup", "needs isolation: \"worktree\""));
         }
     }
+    let apply = how_to_apply(&mut arguments, "apply")?;
     let budget = Budget {
         max_tokens_total: arguments.number("max_tokens_total", 1, u64::MAX)?,
         max_cost_usd: arguments.amount("max_cost_usd")?,
@@ -216,11 +221,26 @@ pub fn parse_start(
         isolation,
         base,
         include_dirty,
+        apply,
         setup,
         resume_job_id,
         budget,
     };
     Ok((spec, wait_ms))
+}
+
+/// How a result is brought into the checkout, if the caller says so.
+pub(super) fn how_to_apply(
+    arguments: &mut Arguments,
+    key: &str,
+) -> Result<Option<ApplyHow>, Refusal> {
+    match arguments.string(key)?.as_deref() {
+        None => Ok(None),
+        Some("merge") => Ok(Some(ApplyHow::Merge)),
+        Some("squash") => Ok(Some(ApplyHow::Squash)),
+        Some("patch") => Ok(Some(ApplyHow::Patch)),
+        Some(_) => Err(arguments.refuse(key, "must be one of merge, squash, patch")),
+    }
 }
 
 fn prompt(arguments: &mut Arguments) -> Result<String, Refusal> {

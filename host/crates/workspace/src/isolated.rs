@@ -194,6 +194,20 @@ impl Isolated {
         Ok(workspace::lock_name(&handle))
     }
 
+    /// The name of a lock for the checkout that the tree was made from.
+    ///
+    /// # Errors
+    /// The checkout is gone.
+    pub fn source_lock_name(&self) -> Result<String, WorkspaceError> {
+        let source = &self.record.source;
+        let handle = handles::open_dir(source).map_err(|error| WorkspaceError::Io {
+            action: "open",
+            path: source.clone(),
+            source: error,
+        })?;
+        Ok(workspace::lock_name(&handle))
+    }
+
     /// The tree as a place to work in; SANDBOX_ROOT of the job is the tree itself.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace

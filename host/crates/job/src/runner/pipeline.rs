@@ -126,6 +126,9 @@ fn git_trusts(top: &Path) -> [(OsString, OsString); 3] {
     ]
 }
 
+/// How often the agent of one task may ask before it is held to what it has.
+const QUESTIONS_MAX: usize = 3;
+
 impl Job {
     /// The steps, in order. `Ok` is a verdict.
     async fn work(&mut self) -> Result<(), EarlyExit> {
@@ -286,6 +289,19 @@ impl Job {
         Ok(adapter)
     }
 
+    /// What the agent asks, where it ended with a question; an agent that asked a few times already is held to what it has.
+    fn question(&self) -> Option<String> {
+        let words = self.findings.agent.as_ref()?.last_message.as_deref()?;
+        let question = agent::question(words)?;
+        let journal = self.journal();
+        let store = journal.store();
+        let home = store.job(journal.id()).ok()??.home().clone();
+        let others = store.lodgers(&home).unwrap_or_default();
+        let asked = store.job(&home).ok().flatten().into_iter().chain(others);
+        let asked = asked.filter(|job| job.state == State::NeedsInput).count();
+        (asked < QUESTIONS_MAX).then(|| question.to_owned())
+    }
+
     /// What the job may spend.
     fn caps(&self) -> gateway::Budget {
         let caps = &self.spec.budget;
@@ -332,13 +348,16 @@ impl Job {
             session = Session::Resume(outcome.session.clone());
             self.findings.level = Some(outcome.level.clone());
             self.findings.agent = Some(outcome);
-            match ending {
+            match &ending {
                 Ending::Cancelled | Ending::TimedOut { .. } => return Err(EarlyExit::Stopped),
-                Ending::Stalled { last_step } => return Err(EarlyExit::Stalled(last_step)),
+                Ending::Stalled { last_step } => return Err(EarlyExit::Stalled(last_step.clone())),
                 Ending::Success | Ending::MaxTurns | Ending::Failed { .. } => {}
             }
             if self.stop.cause().is_some() {
                 return Err(EarlyExit::Stopped);
+            }
+            if let (Ending::Success, Some(question)) = (&ending, self.question()) {
+                return Err(EarlyExit::NeedsInput(question));
             }
 
             self.advance(State::Verifying)?;

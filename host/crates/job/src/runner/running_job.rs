@@ -43,6 +43,8 @@ pub(super) enum EarlyExit {
     Stopped,
     /// The agent gave no sign of life for WORKER_STALL_MS; its last step.
     Stalled(String),
+    /// The agent needs a decision: its question.
+    NeedsInput(String),
     /// Something is missing or broken: the cause, and a sentence that says what to do.
     Fault(EndCause, String),
 }
