@@ -14,12 +14,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-<<<<<<< HEAD:host/benches/changes.rs
-use worker_test_support::checkout::git;
-=======
 extern crate mcp_codex_worker_workspace as workspace;
 
->>>>>>> main:host/crates/workspace/benches/changes.rs
+use worker_test_support::checkout::git;
 use workspace::{Base, Limits, Root, Selection, Workspace};
 
 fn best<T>(mut run: impl FnMut() -> T) -> Duration {
