@@ -236,14 +236,15 @@ impl PluginSet {
             .as_ref()
             .map(|manifest| manifest.wants.clone())
             .unwrap_or_default();
-        for (interface, grant, word) in
-            [("clock", "clock", "clock"), ("files", "files:", "files:**")]
-        {
-            let imports = info
-                .imports
-                .iter()
-                .any(|import| import.starts_with(&format!("worker:plugin/{interface}@")));
-            if imports && !wants.iter().any(|want| want.starts_with(grant)) {
+        let imports = |interface: &str| {
+            let mut imports = info.imports.iter();
+            imports.any(|import| import.starts_with(interface))
+        };
+        // A language runtime imports the time with the rest of WASI, needed or not; alone it is asked for.
+        let time = imports("wasi:clocks/") && !imports("wasi:cli/") && !imports("wasi:io/");
+        let files = imports("mcp-codex-worker:check/files@");
+        for (asked, grant, word) in [(time, "clock", "clock"), (files, "files:", "files:**")] {
+            if asked && !wants.iter().any(|want| want.starts_with(grant)) {
                 wants.push(word.to_owned());
             }
         }

@@ -11,8 +11,8 @@ use super::grants::Grants;
 use super::loaded::{Info, Loaded};
 use super::log::PluginLog;
 use super::settings::LimitChanges;
-use super::v0_1::link::link;
-use super::v0_1::plugin::Plugin;
+use super::v1::link::link;
+use super::v1::plugin::Plugin;
 use super::{Engine, Kind, PluginError, Stage, engine, limits};
 
 /// What a plugin is made from.
@@ -100,7 +100,7 @@ impl Source {
             summary: String::new(),
             kind: linked.kind,
             api: linked.api,
-            config_schema: None,
+            settings_schema: None,
             imports: linked.imports,
             size: source.bytes.len() as u64,
             sha256: source.sha256,

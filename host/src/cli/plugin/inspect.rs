@@ -77,7 +77,7 @@ fn print(seen: &Inspection) {
         let head = if index == 0 { "set" } else { "" };
         say!("  {head:<9} {key} = {value} ({place})");
     }
-    if let Some(schema) = &info.config_schema {
+    if let Some(schema) = &info.settings_schema {
         say!(
             "  settings  {}",
             schema.split_whitespace().collect::<Vec<_>>().join(" ")

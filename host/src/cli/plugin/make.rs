@@ -46,7 +46,7 @@ pub(super) fn build(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
     // Loaded at once: what no job could use is no success.
     let engine = Engine::shared(&settings.cache_dir)?;
     let info = PluginSet::inspect_file(&engine, dir, settings.plugin_max_bytes)?.info;
-    let faults = info.config_schema.as_deref().map(schema_faults);
+    let faults = info.settings_schema.as_deref().map(schema_faults);
     let faults = faults.unwrap_or_default();
     if !faults.is_empty() {
         return Err(format!(

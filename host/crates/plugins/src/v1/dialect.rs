@@ -1,10 +1,7 @@
 //! Calls of a dialect.
 
-use wasmtime::component::ResourceAny;
-
 use super::bindings::dialect::DialectPlugin;
-use super::bindings::dialect::exports::worker::plugin::dialect as wire;
-use super::bindings::types;
+use super::bindings::dialect::exports::mcp_codex_worker::dialect::dialect as wire;
 use crate::convert::alike;
 use crate::instance::Instance;
 use crate::{Limits, PluginError};
@@ -12,14 +9,14 @@ use gateway::wire as dialects;
 
 impl Instance<DialectPlugin> {
     pub(crate) fn recognizes(&mut self) -> Result<Vec<String>, PluginError> {
-        self.call("recognizes", Limits::START, |bindings, store| {
-            bindings.worker_plugin_dialect().call_recognizes(store)
+        self.ask("recognizes", Limits::START, |bindings, store| {
+            bindings.mcp_codex_worker_dialect_dialect().call_recognizes(store)
         })
     }
 
     pub(crate) fn facts(&mut self, model: &str) -> Result<String, PluginError> {
         self.ask("facts", Limits::START, |bindings, store| {
-            bindings.worker_plugin_dialect().call_facts(store, model)
+            bindings.mcp_codex_worker_dialect_dialect().call_facts(store, model)
         })
     }
 
@@ -30,7 +27,7 @@ impl Instance<DialectPlugin> {
     ) -> Result<dialects::Outbound, PluginError> {
         let outbound = self.ask("request", Limits::WHOLE_BODY, |bindings, store| {
             bindings
-                .worker_plugin_dialect()
+                .mcp_codex_worker_dialect_dialect()
                 .call_request(store, body, model)
         })?;
         Ok(outbound.into())
@@ -44,7 +41,7 @@ impl Instance<DialectPlugin> {
         let reply = wire::Reply::from(reply);
         self.ask("response", Limits::WHOLE_BODY, |bindings, store| {
             bindings
-                .worker_plugin_dialect()
+                .mcp_codex_worker_dialect_dialect()
                 .call_response(store, &reply, model)
         })
     }
@@ -55,28 +52,23 @@ impl Instance<DialectPlugin> {
     ) -> Result<dialects::Verdict, PluginError> {
         let reply = wire::Reply::from(reply);
         let limit = self.loaded.limits.call(reply.body.len());
-        let verdict = self.call("classify", limit, |bindings, store| {
+        let verdict = self.ask("classify", limit, |bindings, store| {
             bindings
-                .worker_plugin_dialect()
+                .mcp_codex_worker_dialect_dialect()
                 .call_classify(store, &reply)
         })?;
         Ok(verdict.into())
     }
 
-    pub(crate) fn translation(&mut self, model: &str) -> Result<ResourceAny, PluginError> {
-        self.call("translation", Limits::START, |bindings, store| {
+    pub(crate) fn begin_stream(&mut self, model: &str) -> Result<(), PluginError> {
+        self.ask("begin-stream", Limits::START, |bindings, store| {
             bindings
-                .worker_plugin_dialect()
-                .translation()
-                .call_constructor(store, model)
+                .mcp_codex_worker_dialect_dialect()
+                .call_begin_stream(store, model)
         })
     }
 
-    pub(crate) fn push(
-        &mut self,
-        translation: ResourceAny,
-        events: &[dialects::Sse],
-    ) -> Result<Vec<String>, PluginError> {
+    pub(crate) fn push(&mut self, events: &[dialects::Sse]) -> Result<Vec<String>, PluginError> {
         let events = events
             .iter()
             .map(|event| wire::Sse {
@@ -87,28 +79,22 @@ impl Instance<DialectPlugin> {
         let limit = self.loaded.limits.call(0);
         self.ask("push", limit, |bindings, store| {
             bindings
-                .worker_plugin_dialect()
-                .translation()
-                .call_push(store, translation, &events)
+                .mcp_codex_worker_dialect_dialect()
+                .call_push(store, &events)
         })
     }
 
-    pub(crate) fn finish(
-        &mut self,
-        translation: ResourceAny,
-        complete: bool,
-    ) -> Result<Vec<String>, PluginError> {
+    pub(crate) fn finish(&mut self, complete: bool) -> Result<Vec<String>, PluginError> {
         let limit = self.loaded.limits.call(0);
         self.ask("finish", limit, |bindings, store| {
             bindings
-                .worker_plugin_dialect()
-                .translation()
-                .call_finish(store, translation, complete)
+                .mcp_codex_worker_dialect_dialect()
+                .call_finish(store, complete)
         })
     }
 }
 
-fn pairs(headers: Vec<types::Header>) -> Vec<(String, String)> {
+fn pairs(headers: Vec<wire::Header>) -> Vec<(String, String)> {
     headers
         .into_iter()
         .map(|header| (header.name, header.value))
@@ -122,7 +108,7 @@ impl From<&dialects::Reply<'_>> for wire::Reply {
             headers: reply
                 .headers
                 .iter()
-                .map(|(name, value)| types::Header {
+                .map(|(name, value)| wire::Header {
                     name: name.clone(),
                     value: value.clone(),
                 })
@@ -132,9 +118,26 @@ impl From<&dialects::Reply<'_>> for wire::Reply {
     }
 }
 
-alike!(enum wire::Failure => dialects::Failure {
-    RateLimited, Overloaded, ServerError, Timeout, ContextTooLong, RequestTooLarge, InvalidRequest, RefusedContent,
-    Unauthorized, Forbidden, OutOfCredit, NotFound, Unknown,
-});
+/// A word of a later version says nothing here: the host goes by the status.
+impl From<wire::Failure> for dialects::Failure {
+    fn from(failure: wire::Failure) -> Self {
+        match failure {
+            wire::Failure::RateLimited => Self::RateLimited,
+            wire::Failure::Overloaded => Self::Overloaded,
+            wire::Failure::ServerError => Self::ServerError,
+            wire::Failure::Timeout => Self::Timeout,
+            wire::Failure::ContextTooLong => Self::ContextTooLong,
+            wire::Failure::RequestTooLarge => Self::RequestTooLarge,
+            wire::Failure::InvalidRequest => Self::InvalidRequest,
+            wire::Failure::RefusedContent => Self::RefusedContent,
+            wire::Failure::Unauthorized => Self::Unauthorized,
+            wire::Failure::Forbidden => Self::Forbidden,
+            wire::Failure::OutOfCredit => Self::OutOfCredit,
+            wire::Failure::NotFound => Self::NotFound,
+            wire::Failure::Other(_) => Self::Unknown,
+        }
+    }
+}
+
 alike!(struct wire::Verdict => dialects::Verdict { failure, retry, retry_after_ms, tokens, token_limit, message });
 alike!(struct wire::Outbound => dialects::Outbound { path, headers: pairs, body });

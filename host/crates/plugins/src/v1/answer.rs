@@ -31,7 +31,7 @@ pub(super) fn refusal(loaded: &Loaded, fault: types::Fault) -> PluginError {
             format!("does not understand its input: {}", plain(&message)),
             "",
         ),
-        types::Fault::BadConfig(message) => {
+        types::Fault::BadSettings(message) => {
             let what = format!("its settings are wrong: {}", plain(&message));
             loaded.error(Stage::Settings, what, loaded.settings_remedy())
         }
@@ -43,7 +43,7 @@ pub(super) fn refusal(loaded: &Loaded, fault: types::Fault) -> PluginError {
 pub(super) fn words(fault: types::Fault) -> String {
     match fault {
         types::Fault::Unsupported(message)
-        | types::Fault::BadConfig(message)
+        | types::Fault::BadSettings(message)
         | types::Fault::Failed(message) => plain(&message),
     }
 }

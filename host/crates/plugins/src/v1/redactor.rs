@@ -1,15 +1,15 @@
 //! Calls of a redactor.
 
 use super::bindings::redactor::RedactorPlugin;
-use super::bindings::redactor::exports::worker::plugin::redactor as wire;
+use super::bindings::redactor::exports::mcp_codex_worker::redactor::redactor as wire;
 use crate::instance::Instance;
 use crate::{Limits, PluginError};
 use redact::{Hit, Prefilter, ScanNeeds, Verdicts, Window};
 
 impl Instance<RedactorPlugin> {
     pub(crate) fn needs(&mut self) -> Result<ScanNeeds, PluginError> {
-        let needs = self.call("needs", Limits::START, |bindings, store| {
-            bindings.worker_plugin_redactor().call_needs(store)
+        let needs = self.ask("needs", Limits::START, |bindings, store| {
+            bindings.mcp_codex_worker_redactor_redactor().call_needs(store)
         })?;
         Ok(ScanNeeds {
             lookahead: needs.lookahead as usize,
@@ -35,7 +35,7 @@ impl Instance<RedactorPlugin> {
         };
         let limit = self.loaded.limits.call(window.bytes.len());
         let verdicts = self.ask("scan", limit, |bindings, store| {
-            bindings.worker_plugin_redactor().call_scan(store, &wire)
+            bindings.mcp_codex_worker_redactor_redactor().call_scan(store, &wire)
         })?;
         Ok(Verdicts {
             hits: verdicts

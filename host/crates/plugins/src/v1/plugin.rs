@@ -62,8 +62,8 @@ macro_rules! each_kind {
     };
 }
 
-/// The faults of wrong settings that are shown.
-const MOST_FAULTS: usize = 20;
+/// The problems of wrong settings that are shown.
+const MOST_PROBLEMS: usize = 20;
 
 impl Plugin {
     pub(crate) fn new(loaded: Loaded, pre: Pre) -> Self {
@@ -81,14 +81,14 @@ impl Plugin {
     /// Asks the plugin for its description.
     pub(crate) fn describe(&self) -> Result<Described, PluginError> {
         each_kind!(self, Arc::from("{}"), instance => {
-            let info = instance.call("describe", Limits::START, |bindings, store| {
-                bindings.worker_plugin_plugin().call_describe(store)
+            let info = instance.ask("describe", Limits::START, |bindings, store| {
+                bindings.mcp_codex_worker_types_plugin().call_describe(store)
             })?;
             Ok(Described {
                 name: plain(&info.name),
                 version: plain(&info.version),
                 summary: plain(&info.summary),
-                config_schema: info.config_schema,
+                settings_schema: info.settings_schema,
             })
         })
     }
@@ -97,18 +97,27 @@ impl Plugin {
     pub(crate) fn validate(&self, config: Arc<str>) -> Result<(), PluginError> {
         each_kind!(self, config, instance => {
             let answer = instance.call("validate", Limits::START, |bindings, store| {
-                bindings.worker_plugin_plugin().call_validate(store)
+                bindings.mcp_codex_worker_types_plugin().call_validate(store)
             })?;
             // Settings are the user's, whatever word the plugin has for it.
-            answer.map_err(|faults| {
-                let words = faults.into_iter().take(MOST_FAULTS).map(words);
-                let words = words.filter(|words| !words.is_empty()).collect::<Vec<_>>();
-                let what = match words.is_empty() {
-                    true => "its settings are wrong".to_owned(),
-                    false => format!("its settings are wrong: {}", words.join("; ")),
-                };
-                self.loaded.error(Stage::Settings, what, self.loaded.settings_remedy())
-            })
+            let problems = match answer {
+                Ok(problems) if problems.is_empty() => return Ok(()),
+                Ok(problems) => problems.into_iter().map(|problem| {
+                    let message = plain(&problem.message);
+                    match problem.key.as_deref().map(plain).filter(|key| !key.is_empty()) {
+                        Some(key) => format!("{key}: {message}"),
+                        None => message,
+                    }
+                }).collect(),
+                Err(fault) => vec![words(fault)],
+            };
+            let told = problems.into_iter().take(MOST_PROBLEMS);
+            let told = told.filter(|words| !words.is_empty()).collect::<Vec<_>>();
+            let what = match told.is_empty() {
+                true => "its settings are wrong".to_owned(),
+                false => format!("its settings are wrong: {}", told.join("; ")),
+            };
+            Err(self.loaded.error(Stage::Settings, what, self.loaded.settings_remedy()))
         })
     }
 }
