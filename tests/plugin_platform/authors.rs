@@ -116,7 +116,7 @@ fn from_an_idea_to_a_check_that_guards_every_job() {
     );
     let seen = author.ok(&plugin, &["inspect", "."]);
     assert!(
-        seen.contains("pure: no WASI") && seen.contains("worker:plugin 0.1.0"),
+        seen.contains("pure: no WASI") && seen.contains("mcp-codex-worker:check 1.0.0"),
         "{seen}"
     );
     author.ok(&plugin, &["add", "."]);
@@ -128,12 +128,12 @@ fn from_an_idea_to_a_check_that_guards_every_job() {
     assert_eq!(set.standing_checks(), ["no-todo"]);
     // `src/a.rs` of the job holds `aaa`.
     let check = set.check("no-todo").unwrap();
-    assert!(check.run(Arc::new(Job), &json!({})).unwrap().passed);
+    assert!(check.run(Arc::new(Job), &json!({})).unwrap().is_passed());
     assert!(
         !check
             .run(Arc::new(Job), &json!({"words": ["aa"]}))
             .unwrap()
-            .passed
+            .is_passed()
     );
 
     author.ok(&plugin, &["disable", "no-todo"]);
@@ -561,7 +561,7 @@ fn a_component_that_somebody_else_built_is_added_by_its_digest() {
             .unwrap()
             .run(Arc::new(Job), &json!({}))
             .unwrap()
-            .passed
+            .is_passed()
     );
     // The operator's copy is what counts from now on.
     std::fs::remove_file(&shipped).unwrap();
@@ -590,7 +590,7 @@ fn settings_of_the_manifest_follow_it_and_the_operators_own_stay() {
     std::fs::copy(guest("hostile-check"), plugin.join("no-todo.wasm")).unwrap();
     let write = |act: &str| {
         let manifest = format!(
-            "id = 'no-todo'\nversion = '0.1.0'\nkind = 'check'\napi = '0.1'\ncomponent = 'no-todo.wasm'\n[config]\ndo = {act:?}\n"
+            "id = 'hostile-check'\nversion = '0.1.0'\nkind = 'check'\napi = '1.0'\ncomponent = 'no-todo.wasm'\n[config]\ndo = {act:?}\n"
         );
         std::fs::write(plugin.join("plugin.toml"), manifest).unwrap();
     };

@@ -37,12 +37,12 @@ fn every_bundled_plugin_loads_pure() {
         let foreign = info
             .imports
             .iter()
-            .find(|import| !import.starts_with("worker:plugin/"));
+            .find(|import| !import.starts_with("mcp-codex-worker:"));
         assert_eq!(foreign, None, "{name} imports no WASI");
         let granted = info
             .imports
             .iter()
-            .find(|import| import.contains("/files@") || import.contains("/clock@"));
+            .find(|import| import.contains("/files@"));
         assert_eq!(granted, None, "{name} wants no grant");
     }
 }
@@ -55,13 +55,13 @@ fn scope_passes_what_lies_inside_and_fails_what_does_not() {
         scope
             .run(Arc::new(Job), &json!({"paths": ["src"]}))
             .unwrap()
-            .passed
+            .is_passed()
     );
     let report = scope
         .run(Arc::new(Job), &json!({"paths": ["tests"]}))
         .unwrap();
-    assert!(!report.passed);
-    assert_eq!(report.findings[0].path.as_deref(), Some("src/a.rs"));
+    assert!(!report.is_passed());
+    assert_eq!(report.findings[0].path(), Some("src/a.rs"));
     let error = scope.run(Arc::new(Job), &json!({"paths": []})).unwrap_err();
     assert_eq!(error.stage, Stage::Settings);
     assert!(error.to_string().contains("paths"), "{error}");
@@ -258,9 +258,9 @@ fn a_running_job_keeps_what_it_started_with_and_the_next_refuses_changed_bytes()
     std::fs::copy(guest("hostile-check"), &path).unwrap();
     let table = format!("[mine]\npath = {path:?}\nsha256 = \"{}\"", sha256(&path));
     let running = set(&table);
-    assert!(run(&running, "mine").passed);
+    assert!(run(&running, "mine").is_passed());
     std::fs::copy(guest("clock-check"), &path).unwrap();
-    assert!(run(&running, "mine").passed);
+    assert!(run(&running, "mine").is_passed());
     assert_eq!(
         set(&table).check("mine").err().unwrap().stage,
         Stage::Digest
@@ -276,7 +276,7 @@ fn an_import_without_its_grant_is_refused_with_the_sentence_that_grants_it() {
     assert_eq!(error.stage, Stage::Link);
     let text = error.to_string();
     assert!(
-        text.contains("imports worker:plugin/clock@0.1.0, which needs the grant \"clock\""),
+        text.contains("imports wasi:clocks/wall-clock@0.2.0, which needs the grant \"clock\""),
         "{text}"
     );
     assert!(
@@ -454,25 +454,25 @@ fn what_is_no_plugin_is_refused_with_name_file_reason_and_remedy() {
         ),
         (
             "elsewhere",
-            renamed(&component, "worker:plugin/check@", "others:plugin/check@"),
+            renamed(&component, "mcp-codex-worker:check/check@", "xcp-codex-worker:check/check@"),
             Stage::Link,
             "is no plugin: it exports ",
         ),
         (
             "greedy",
-            renamed(&component, "worker:plugin/config@", "others:plugin/config@"),
+            renamed(&component, "mcp-codex-worker:types/settings@", "xcp-codex-worker:types/settings@"),
             Stage::Link,
-            "imports others:plugin/config@0.1.0, which this host gives to no check",
+            "imports xcp-codex-worker:types/settings@1.0.0, which this host gives to no check",
         ),
         (
             "later",
             renamed(
                 &component,
-                "worker:plugin/check@0.1.0",
-                "worker:plugin/check@0.9.0",
+                "mcp-codex-worker:check/check@1.0.0",
+                "mcp-codex-worker:check/check@2.0.0",
             ),
             Stage::Link,
-            "was made for worker:plugin 0.9.0, and this host has 0.1",
+            "was made for mcp-codex-worker:check 2.0.0, and this host has 1.0.0; update mcp-codex-worker",
         ),
         (
             "broken",
@@ -509,7 +509,7 @@ fn a_broken_manifest_is_refused_with_file_key_and_rule() {
     let component = folder.path().join("p.wasm");
     std::fs::copy(guest("hostile-check"), &component).unwrap();
     let manifest = folder.path().join("plugin.toml");
-    let whole = "id = 'p'\nversion = '1.0.0'\nkind = 'check'\napi = '0.1'\ncomponent = 'p.wasm'\n";
+    let whole = "id = 'p'\nversion = '1.0.0'\nkind = 'check'\napi = '1.0'\ncomponent = 'p.wasm'\n";
     let inspect = |text: &str| {
         std::fs::write(&manifest, text).unwrap();
         PluginSet::inspect_file(&engine(), folder.path(), PLUGIN_MAX_BYTES)
@@ -661,8 +661,8 @@ fn a_repository_has_its_own_settings_and_its_own_switches() {
          [repositories.'/work/lax'.plugins.scope]\nenabled = false\n",
         sha256(&path)
     );
-    assert!(!run(&configured(&text, "/elsewhere"), "mine").passed);
-    assert!(run(&configured(&text, "/work/a"), "mine").passed);
+    assert!(!run(&configured(&text, "/elsewhere"), "mine").is_passed());
+    assert!(run(&configured(&text, "/work/a"), "mine").is_passed());
 
     let off = configured(&text, "/work/off");
     assert_eq!(off.standing_checks(), ["scope"]);
@@ -818,7 +818,7 @@ fn components_of_the_first_version_load_for_ever() {
     ] {
         assert_eq!(set.info(name).unwrap().kind, kind);
     }
-    assert!(run(&set, "old-check").passed);
+    assert!(run(&set, "old-check").is_passed());
     let request = Request {
         content: Content::Other,
         text: "words",

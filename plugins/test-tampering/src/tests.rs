@@ -8,7 +8,7 @@ fn found(job: &FakeJob, settings: &str) -> (bool, Vec<String>) {
         .run(job)
         .unwrap();
     (
-        report.passed,
+        report.is_passed(),
         report
             .findings
             .into_iter()

@@ -280,43 +280,39 @@ fn have_target(folder: &Path) -> Result<(), BuildError> {
 /// The folder, relative to the plugin's, with the interface for tools that want it as files, and the world in it that
 /// gives what the manifest wants: other languages than Rust import their whole world, and an import without its grant
 /// does not load.
-fn interface(folder: &Path, manifest: &Manifest) -> Result<(&'static str, String), BuildError> {
+fn interface(folder: &Path, manifest: &Manifest) -> Result<(&'static str, &'static str), BuildError> {
     const PLACE: &str = "target/wit";
     let place = folder.join(PLACE);
-    let written = |file: &Path, text: &str| {
-        std::fs::write(file, text).map_err(|error| file_error(file, error))
-    };
     let _ = std::fs::remove_dir_all(&place);
-    std::fs::create_dir_all(&place).map_err(|error| file_error(&place, error))?;
-    let vendored = folder.join("vendor/wit");
-    if vendored.is_dir() {
-        let entries = std::fs::read_dir(&vendored).map_err(|error| file_error(&vendored, error))?;
-        for entry in entries.flatten() {
-            let to = place.join(entry.file_name());
-            std::fs::copy(entry.path(), &to).map_err(|error| file_error(&to, error))?;
-        }
-    } else {
-        // A plugin of this repository has no copy of its own.
-        for (path, text) in super::VENDORED {
-            if let Some(name) = path.strip_prefix("wit/") {
-                written(&place.join(name), text)?;
-            }
-        }
+    let write = |file: &Path, text: &str| {
+        let parent = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+        parent
+            .and_then(|()| std::fs::write(file, text))
+            .map_err(|error| file_error(file, error))
+    };
+    // A plugin of this repository has no copy of its own. One that has keeps to it: it was made for that version.
+    let vendored = folder.join("vendor/wit/v1");
+    for (path, text) in super::VENDORED {
+        let Some(name) = path.strip_prefix("wit/v1/") else {
+            continue;
+        };
+        let own = std::fs::read_to_string(vendored.join(name));
+        write(
+            &place.join("deps").join(name),
+            own.as_deref().unwrap_or(text),
+        )?;
     }
     let kind = manifest.kind;
-    let wants = |grant: &str| {
-        let mut wants = manifest.wants.iter();
-        wants.any(|want| want.split(':').next() == Some(grant))
+    let mut wants = manifest.wants.iter();
+    let files = match wants.any(|want| want.split(':').next() == Some("files")) {
+        true => " import mcp-codex-worker:check/files@1.0.0;",
+        false => "",
     };
-    let mut imports = String::new();
-    for interface in ["files", "clock"] {
-        if wants(interface) {
-            imports.push_str(&format!(" import {interface};"));
-        }
-    }
-    let world = format!("world wanted {{ include {kind}-plugin;{imports} }}\n");
-    written(&place.join("wanted.wit"), &world)?;
-    Ok((PLACE, "worker:plugin/wanted".to_owned()))
+    let world = format!(
+        "package worker:build;\n\nworld plugin {{ include mcp-codex-worker:{kind}/{kind}-plugin@1.0.0;{files} }}\n"
+    );
+    write(&place.join("plugin.wit"), &world)?;
+    Ok((PLACE, "plugin"))
 }
 
 /// componentize-js from the plugin's own node_modules, with every part of WASI left out but the streams that `console` and
@@ -339,7 +335,7 @@ fn javascript(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), Bu
     let mut node = Command::new("node");
     node.current_dir(folder)
         .args(["--input-type=module", "--eval", &script, "--"]);
-    node.args([source, wit, &world, &manifest.component]);
+    node.args([source, wit, world, &manifest.component]);
     node.stdout(Stdio::null());
     run(node, "node (componentize-js)", "https://nodejs.org has it")
 }
@@ -356,7 +352,7 @@ fn python(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), BuildE
         // Its own frames help nobody: the traceback of the plugin's source is what counts.
         .env("RUST_BACKTRACE", "0")
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .args(["-d", wit, "-w", &world, "componentize"])
+        .args(["-d", wit, "-w", world, "componentize"])
         .args([source.trim_end_matches(".py"), "-o", &manifest.component])
         .stdout(Stdio::null());
     let install = format!(

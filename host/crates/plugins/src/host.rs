@@ -110,6 +110,11 @@ impl Host {
 #[error("took too long")]
 pub(super) struct Overrun;
 
+/// A report has more text than is taken.
+#[derive(Debug, thiserror::Error)]
+#[error("a report is too long")]
+pub(super) struct ReportTooLong;
+
 /// Until when a call may run. Counted in time of the processor, so that a loaded machine fails no innocent plugin; on
 /// the clock it may take ten times that and a second.
 pub(super) struct Deadline {

@@ -54,7 +54,7 @@ mod workspace;
 
 pub use apply::{Applied, ApplyError};
 pub use base::Base;
-pub use changes::{ChangeKind, ChangedFile, Changes, Reverted, Submodule};
+pub use changes::{ChangeKind, ChangedFile, Changes, FileType, Reverted, Side, Submodule};
 pub use contents::Limits;
 pub use diff::{Diff, FileStat, Omitted, Selection};
 pub use earlier::Earlier;

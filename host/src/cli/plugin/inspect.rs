@@ -33,7 +33,7 @@ fn print(seen: &Inspection) {
     } = seen;
     say!("{} {}: {}", info.own_name, info.version, info.summary);
     say!("  kind      {}", info.kind);
-    say!("  made for  worker:plugin {}", info.api);
+    say!("  made for  mcp-codex-worker:{} {}", info.kind, info.api);
     say!("  size      {}", size(info.size));
     say!("  sha256    {}", info.sha256);
     let wasi = info

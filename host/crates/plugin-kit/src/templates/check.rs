@@ -37,7 +37,7 @@ impl Check for Plugin {
     fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
         let mut report = Report::passed("");
         // A deleted file has no text, a binary one no lines.
-        for file in job.changed().iter().filter(|file| !file.binary && file.size > 0) {
+        for file in job.changed().iter().filter(|file| !file.is_binary()) {
             for (index, line) in job.text(&file.path)?.lines().enumerate() {
                 for word in self.settings.words.iter().filter(|word| line.contains(*word)) {
                     let finding = Finding::error("left-over", format!("{word} left behind")).at(&file.path, index + 1);
@@ -61,7 +61,7 @@ mod tests {
         let check = configured(Plugin::new, r#"{"words": ["TODO"]}"#).unwrap();
         let job = FakeJob::default().added("src/a.rs", "fn a() {}\n// TODO\n");
         let report = check.run(&job).unwrap();
-        assert!(!report.passed);
+        assert!(!report.is_passed());
         assert_eq!(report.findings[0].line, Some(2));
     }
 }

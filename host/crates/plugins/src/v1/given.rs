@@ -9,7 +9,7 @@ use super::bindings::{Entry, files, findings, input, job, log, settings, types};
 use crate::Limits;
 use crate::check::{self as checks, Finding, Fix, Location, ReadError};
 use crate::convert::{alike, each};
-use crate::host::Host;
+use crate::host::{Host, ReportTooLong};
 
 /// What a check reads; the outer error ends the call.
 type Reading<T> = wasmtime::Result<Result<T, job::ReadError>>;
@@ -196,7 +196,7 @@ impl Host {
         }
         // What is far too much is not even kept until the run ends.
         if self.sink.bytes() > self.output.saturating_mul(2) {
-            return Err(wasmtime::Error::msg("it reports more than is taken"));
+            return Err(wasmtime::Error::new(ReportTooLong));
         }
         Ok(())
     }
