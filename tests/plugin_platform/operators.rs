@@ -509,7 +509,7 @@ fn a_broken_manifest_is_refused_with_file_key_and_rule() {
     let component = folder.path().join("p.wasm");
     std::fs::copy(guest("hostile-check"), &component).unwrap();
     let manifest = folder.path().join("plugin.toml");
-    let whole = "id = 'p'\nversion = '1.0.0'\nkind = 'check'\napi = '1.0'\ncomponent = 'p.wasm'\n";
+    let whole = "id = 'hostile-check'\nversion = '0.1.0'\nkind = 'check'\napi = '1.0'\ncomponent = 'p.wasm'\n";
     let inspect = |text: &str| {
         std::fs::write(&manifest, text).unwrap();
         PluginSet::inspect_file(&engine(), folder.path(), PLUGIN_MAX_BYTES)
@@ -525,10 +525,21 @@ fn a_broken_manifest_is_refused_with_file_key_and_rule() {
             whole.replace("'check'", "'linter'"),
             "kind \"linter\" is none of check, summarizer, redactor, dialect",
         ),
-        (whole.replace("'p'", "'My Plugin'"), "id: has small letters"),
         (
-            whole.replace("'0.1'", "'0.10'"),
-            "api: this host has 0.1, not \"0.10\"",
+            whole.replace("'hostile-check'", "'My Plugin'"),
+            "id: has small letters",
+        ),
+        (
+            whole.replace("'hostile-check'", "'another'"),
+            "says that it is hostile-check 0.1.0, and plugin.toml says another 0.1.0",
+        ),
+        (
+            whole.replace("'0.1.0'", "'0.2.0'"),
+            "says that it is hostile-check 0.1.0, and plugin.toml says hostile-check 0.2.0",
+        ),
+        (
+            whole.replace("'1.0'", "'1.00'"),
+            "api: this host has 1.0, not \"1.00\"",
         ),
         (
             whole.replace("'p.wasm'", "'../p.wasm'"),
@@ -555,7 +566,7 @@ fn a_broken_manifest_is_refused_with_file_key_and_rule() {
             "and plugin.toml says 000",
         ),
     ] {
-        let error = inspect(&text).unwrap_err().to_string();
+        let error = inspect(&text).map(|seen| seen.info).unwrap_err().to_string();
         assert!(error.contains(says), "{text}\n{error}");
         assert!(
             error.contains(&folder.path().display().to_string()),

@@ -101,6 +101,32 @@ fn generate(export: Option<(&str, &str)>) -> String {
     String::from_utf8(text.to_vec()).unwrap()
 }
 
+/// The bindings of a kind for C: header and source, as `plugin new --lang c` copies them.
+fn for_c(kind: &str) -> Vec<(PathBuf, String)> {
+    let mut resolve = resolve();
+    let package = resolve
+        .packages
+        .iter()
+        .find(|(_, package)| package.name.name == kind)
+        .map(|(id, _)| id)
+        .unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
+    let mut files = Files::default();
+    let mut generator = wit_bindgen_c::Opts {
+        // The component's type is put into the module by `plugin build`.
+        no_object_file: true,
+        ..wit_bindgen_c::Opts::default()
+    }
+    .build();
+    generator.generate(&mut resolve, world, &mut files).unwrap();
+    let folder = workspace().join("host/crates/plugin-kit/src/templates/c");
+    files
+        .iter()
+        .filter(|(name, _)| name.ends_with(".c") || name.ends_with(".h"))
+        .map(|(name, text)| (folder.join(name), String::from_utf8(text.to_vec()).unwrap()))
+        .collect()
+}
+
 fn all() -> impl Iterator<Item = (PathBuf, String)> {
     let exports = EXPORTS
         .into_iter()
@@ -108,6 +134,7 @@ fn all() -> impl Iterator<Item = (PathBuf, String)> {
     std::iter::once(("imports", None))
         .chain(exports)
         .map(|(module, export)| (file(module), generate(export)))
+        .chain(["check", "summarizer", "redactor", "dialect"].into_iter().flat_map(for_c))
 }
 
 #[test]

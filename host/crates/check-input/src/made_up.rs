@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use plugins::check::{
     ChangedFile, Command, LinePage, Moment, ReadError, Snapshot,
 };
-use workspace::{Base, Limits, Root, Workspace, WorkspaceError};
+use workspace::{Base, Limits, Root, Workspace, WorkspaceError, make_repository};
 
 use crate::JobView;
 
@@ -67,7 +67,7 @@ impl MadeUpJob {
         let place = std::fs::canonicalize(folder.path());
         let place = place.map_err(|error| failed(folder.path(), error))?;
         let top = place.join("tree");
-        git(&top)?;
+        make_repository(&top)?;
         // What is beside the allowed directory begins with `..`.
         let paths = tree.keys().chain(before.keys()).chain(after.keys());
         let work = match paths.clone().any(|path| path.starts_with("..")) {
@@ -116,21 +116,6 @@ impl MadeUpJob {
     pub fn ran(&mut self, command: Command, output: String) {
         self.view.commands.push((command, output.into()));
     }
-}
-
-/// A repository without a commit.
-fn git(top: &Path) -> Result<(), MadeUpError> {
-    let git = top.join(".git");
-    for folder in ["objects/info", "objects/pack", "refs/heads", "refs/tags"] {
-        let folder = git.join(folder);
-        std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
-    }
-    let config = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tautocrlf = false\n";
-    for (name, text) in [("HEAD", "ref: refs/heads/main\n"), ("config", config)] {
-        let file = git.join(name);
-        std::fs::write(&file, text).map_err(|error| failed(&file, error))?;
-    }
-    Ok(())
 }
 
 fn put(work: &Path, path: &Path, entry: &Entry) -> Result<(), MadeUpError> {

@@ -303,8 +303,14 @@ fn printed_reason(printed: &str) -> Option<&str> {
         let (exception, _) = said.rsplit_once("`) specified for `")?;
         Some(exception)
     };
+    let quickjs = || {
+        let (_, said) = printed.rsplit_once("Exception { message: Some(\"")?;
+        let (exception, _) = said.split_once("\"), stack:")?;
+        Some(exception)
+    };
     python()
         .or_else(javascript)
+        .or_else(quickjs)
         .or_else(|| printed.lines().rev().find(|line| words(line)))
 }
 
@@ -411,6 +417,9 @@ mod tests {
             printed_reason(javascript),
             Some("Error: the `moon` is\nfull")
         );
+        let quickjs = "on the way\nthread '<unnamed>' (1) panicked at crates/runtime/src/interpreter.rs:51:31:\n\
+             Failed to call 'run': Value(Exception(\nException { message: Some(\"the moon is full\"), stack: Some(\"  at run\\n\") })\n)\n";
+        assert_eq!(printed_reason(quickjs), Some("the moon is full"));
         assert_eq!(printed_reason("one\ntwo\n\n"), Some("two"));
         assert_eq!(printed_reason(" \n"), None);
     }

@@ -112,6 +112,11 @@ impl Manifest {
         further.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
+    /// The name and the version that the component has, too.
+    pub(crate) fn promise(&self) -> (String, String) {
+        (self.id.clone(), self.version.clone())
+    }
+
     /// Where the component lies.
     pub fn component(&self) -> PathBuf {
         self.folder.join(&self.component)

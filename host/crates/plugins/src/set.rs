@@ -164,6 +164,7 @@ impl PluginSet {
             grants: Grants::parse(&manifest.wants)
                 .map_err(|rule| refuse(Stage::Settings, rule, String::new()))?,
             config: defaults(manifest),
+            promised: Some(manifest.promise()),
             ..Entry::default()
         };
         Ok(Self::of_entry(engine, &manifest.id, entry, largest))
@@ -227,6 +228,7 @@ impl PluginSet {
             kind: manifest.as_ref().map(|manifest| manifest.kind),
             grants: Grants::parse(&everything).map_err(|rule| refuse(Stage::Settings, rule))?,
             config: manifest.as_ref().map(defaults).unwrap_or_default(),
+            promised: manifest.as_ref().map(Manifest::promise),
             ..Entry::default()
         };
         let began = Instant::now();
@@ -860,6 +862,7 @@ impl PluginSet {
                 .kind
                 .or(manifest.as_ref().map(|manifest| manifest.kind)),
             config: manifest.as_ref().map(defaults).unwrap_or_default(),
+            promised: manifest.as_ref().map(Manifest::promise).or(entry.promised.clone()),
             sha256,
             bytes: bytes.into(),
             file: Some(file),

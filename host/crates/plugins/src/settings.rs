@@ -57,6 +57,8 @@ pub struct Entry {
     pub(super) limits: LimitChanges,
     /// `defaults` (of its manifest, as `plugin add` found them), and over them `config`: its settings.
     pub config: Config,
+    /// Name and version that its manifest promises.
+    pub(super) promised: Option<(String, String)>,
     /// Why it cannot be used: place, key and rule.
     pub(super) broken: Option<String>,
 }
@@ -282,6 +284,7 @@ impl Default for Entry {
             grants: Grants::default(),
             limits: LimitChanges::default(),
             config: Config::default(),
+            promised: None,
             broken: None,
         }
     }

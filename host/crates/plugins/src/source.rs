@@ -26,6 +26,8 @@ pub(super) struct Source {
     pub(super) sha256: String,
     /// The kind that it must have, where one was promised.
     pub(super) kind: Option<Kind>,
+    /// The name and the version that it must give itself, where a manifest promises them.
+    pub(super) promised: Option<(String, String)>,
     pub(super) grants: Grants,
     pub(super) limits: LimitChanges,
     pub(super) config: Config,
@@ -43,6 +45,7 @@ impl Source {
             sha256: sha256.map_or_else(|| engine::digest(&bytes), str::to_owned),
             bytes,
             kind: None,
+            promised: None,
             grants: Grants::default(),
             limits: LimitChanges::default(),
             config: Config::default(),
@@ -119,6 +122,17 @@ impl Source {
         Arc::get_mut(&mut plugin.loaded)
             .ok_or_else(|| refuse(Stage::Start, "is still in use".to_owned(), String::new()))?
             .introduce(described)?;
+        let info = &plugin.loaded.info;
+        if let Some((id, version)) = &source.promised
+            && (*id != info.own_name || *version != info.version)
+        {
+            let what = format!(
+                "says that it is {} {}, and plugin.toml says {id} {version}",
+                info.own_name, info.version
+            );
+            let remedy = "write the same in both, and build it again";
+            return Err(refuse(Stage::Link, what, remedy.to_owned()));
+        }
         // The operator's settings are looked at here, so that a fault in them shows at once. A check may get what it needs
         // only with the job: without what its schema requires, what the plugin itself says is left until they are whole.
         if plugin.loaded.info.kind != Kind::Check {
