@@ -1,9 +1,12 @@
 //! The operator's entries: pins, grants, replacing and adding, and what stands in the way of strangers' code.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plugins::check::{Report, Severity};
+use check_input::{Entry, MadeUpJob};
+use gateway::wire::Sse;
+use plugins::check::{Finding, Report, Severity};
 use plugins::summarizer::{Content, Request};
 use plugins::{Kind, PLUGIN_MAX_BYTES, PluginSet, PluginSettings, Stage};
 use redact::{ScannerSource, Window};
@@ -808,61 +811,69 @@ fn compiled_code_of_others_is_not_taken() {
     assert_eq!(std::fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
 }
 
+/// A component of every kind in three languages, each built once by the tools of its time and never again. What is published
+/// lasts: these load and answer as long as there is a version 1.
 #[test]
-fn components_of_the_first_version_load_for_ever() {
-    let folder = workspace().join("tests/fixtures/plugins-0.1");
-    let entry = |name: &str| {
-        let path = folder.join(format!("{name}.wasm"));
-        format!(
-            "[old-{name}]\npath = {path:?}\nsha256 = \"{}\"\n",
-            sha256(&path)
-        )
-    };
-    let set = set(&["check", "summarizer", "redactor", "dialect"]
-        .map(entry)
-        .concat());
-    for (name, kind) in [
-        ("old-check", Kind::Check),
-        ("old-summarizer", Kind::Summarizer),
-        ("old-redactor", Kind::Redactor),
-        ("old-dialect", Kind::Dialect),
-    ] {
-        assert_eq!(set.info(name).unwrap().kind, kind);
+fn components_of_the_first_version_work_for_ever() {
+    for language in ["rust", "javascript", "c"] {
+        let folder = workspace().join("tests/fixtures/contract-1.0").join(language);
+        let entry = |kind: Kind| {
+            let path = folder.join(format!("{kind}.wasm"));
+            format!(
+                "[{language}-{kind}]\npath = {path:?}\nsha256 = \"{}\"\n",
+                sha256(&path)
+            )
+        };
+        let set = set(&Kind::ALL.map(entry).concat());
+        let name = |kind: Kind| format!("{language}-{kind}");
+        for kind in Kind::ALL {
+            let info = set.info(&name(kind)).unwrap();
+            assert_eq!((info.kind, info.api.as_str()), (kind, "1.0.0"));
+        }
+        let check = set.check(&name(Kind::Check)).unwrap();
+        for (text, passes) in [("fine\n", true), ("one\nFIXME\n", false)] {
+            let report = check.run(Arc::new(added(text)), &json!({})).unwrap();
+            assert_eq!(report.is_passed(), passes, "{language}");
+            let places: Vec<_> = report.findings.iter().map(Finding::line).collect();
+            assert_eq!(places, [Some(2)][usize::from(passes)..], "{language}");
+        }
+        let request = Request {
+            content: Content::Other,
+            text: "many words",
+            origin: None,
+            exit_code: None,
+            max_bytes: 4,
+        };
+        let summarizer = set.summarizer(&name(Kind::Summarizer)).unwrap();
+        assert_eq!(summarizer.summarize(&request).unwrap().text, "many");
+        let redactor = set.redactor(&name(Kind::Redactor)).unwrap();
+        let window = Window {
+            bytes: b"a swordfish",
+            decided: 0,
+            last: true,
+        };
+        let found = redactor.start().unwrap().scan(window).unwrap();
+        assert_eq!(found.hits[0].label, "fish");
+        let dialect = set.dialect(&name(Kind::Dialect)).unwrap();
+        assert_eq!(dialect.patterns(), ["gateway.invalid"]);
+        assert_eq!(dialect.facts("m").unwrap().endpoint.path, "/m/chat");
+        assert_eq!(dialect.request(b"{}", "m").unwrap().body, b"{}");
+        let mut stream = dialect.translation("m").unwrap();
+        let event = Sse {
+            event: None,
+            data: "a".to_owned(),
+        };
+        assert_eq!(stream.push(&[event]).unwrap(), ["m:a"], "{language}");
+        assert_eq!(stream.finish(true).unwrap(), ["complete: true"]);
     }
-    assert!(run(&set, "old-check").is_passed());
-    let request = Request {
-        content: Content::Other,
-        text: "words",
-        origin: None,
-        exit_code: None,
-        max_bytes: 9,
+}
+
+/// A job that added a file.
+fn added(text: &str) -> MadeUpJob {
+    let file = Entry::File {
+        bytes: text.into(),
+        executable: false,
     };
-    assert_eq!(
-        set.summarizer("old-summarizer")
-            .unwrap()
-            .summarize(&request)
-            .unwrap()
-            .text,
-        "words"
-    );
-    let redactor = set.redactor("old-redactor").unwrap();
-    let window = Window {
-        bytes: b"a swordfish",
-        decided: 0,
-        last: true,
-    };
-    assert_eq!(
-        redactor.start().unwrap().scan(window).unwrap().hits[0].label,
-        "fish"
-    );
-    assert_eq!(
-        set.dialect("old-dialect")
-            .unwrap()
-            .facts("m")
-            .unwrap()
-            .endpoint
-            .path,
-        "/m/chat"
-    );
-    let _ = engine();
+    let after = BTreeMap::from([("src/a.txt".into(), file)]);
+    MadeUpJob::new(&BTreeMap::new(), &BTreeMap::new(), &after).unwrap()
 }

@@ -179,6 +179,8 @@ struct DialectCase {
     model: String,
     /// A canonical request to be rewritten.
     request: Option<Value>,
+    /// An Anthropic request: what the agent sends. It becomes canonical by the facts, as in a job.
+    anthropic: Option<Value>,
     /// A whole reply to be made canonical, or an error to be judged.
     reply: Option<ReplyCase>,
     /// Data of streamed events, one network read each.
@@ -477,13 +479,34 @@ fn dialect(set: &PluginSet, manifest: &Manifest, folder: &Path) -> Result<Vec<St
         serde_json::from_slice(bytes)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
     };
-    if let Some(request) = &case.request {
-        match plugin.request(request.to_string().as_bytes(), &case.model) {
-            Ok(outbound) => wrong.extend(
+    let canonical = match (&case.anthropic, &case.request) {
+        (Some(request), _) => {
+            let body = request.to_string();
+            match gateway::canonical_request(body.as_bytes(), &facts, &case.model) {
+                Ok(canonical) => Some(canonical),
+                Err(why) => {
+                    wrong.push(format!("anthropic: {why}"));
+                    None
+                }
+            }
+        }
+        (None, Some(request)) => Some(request.to_string().into_bytes()),
+        (None, None) => None,
+    };
+    if let Some(canonical) = canonical {
+        // A dialect is not asked where its facts say that it need not be.
+        let sent = match facts.canonical_request {
+            true => Ok(canonical),
+            false => plugin
+                .request(&canonical, &case.model)
+                .map(|outbound| outbound.body),
+        };
+        match sent {
+            Ok(body) => wrong.extend(
                 expect
                     .request
                     .as_ref()
-                    .and_then(|expected| differ("request", expected, &as_json(&outbound.body))),
+                    .and_then(|expected| differ("request", expected, &as_json(&body))),
             ),
             Err(error) => wrong.extend(failure(&error, expect.error.as_deref())),
         }

@@ -339,12 +339,31 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// How many it found beyond those.
     pub more: u64,
+    /// How many findings do not count, since the operator suppresses their rules.
+    pub suppressed: u64,
 }
 
 impl Report {
     /// Returns true if the check did not fail.
     pub fn is_passed(&self) -> bool {
         self.outcome != Outcome::Failed
+    }
+
+    /// Leaves out the findings of these rules. A check that failed by them alone has passed; one that found more than is
+    /// kept has not, because what is only counted may be of another rule.
+    pub(crate) fn suppress(&mut self, rules: &[String]) {
+        let errors = |findings: &[Finding]| {
+            let mut severities = findings.iter().map(|finding| finding.severity);
+            severities.any(|severity| severity == Severity::Error)
+        };
+        let (before, failed_by_findings) = (self.findings.len(), errors(&self.findings));
+        self.findings
+            .retain(|finding| !rules.contains(&finding.rule));
+        self.suppressed = (before - self.findings.len()) as u64;
+        if failed_by_findings && !errors(&self.findings) && self.more == 0 {
+            self.outcome = Outcome::Passed;
+            self.summary.clear();
+        }
     }
 }
 
@@ -399,6 +418,7 @@ impl Sink {
             summary,
             findings: self.findings,
             more: self.more,
+            suppressed: 0,
         }
     }
 }
@@ -407,6 +427,35 @@ impl Sink {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn suppressed_rules_do_not_fail_a_check_and_are_counted() {
+        let finding = |rule: &str, severity| {
+            Finding::new(rule.to_owned(), severity, "words".to_owned())
+        };
+        let todo = || finding("todo", Severity::Error);
+        let print = || finding("print", Severity::Error);
+        let note = || finding("note", Severity::Note);
+        for (findings, more, outcome, passes, suppressed) in [
+            (vec![todo(), note()], 0, Outcome::Failed, true, 1),
+            (vec![todo(), print()], 0, Outcome::Failed, false, 1),
+            // What is only counted may be anything.
+            (vec![todo()], 1, Outcome::Failed, false, 1),
+            // Failed for a reason that is no finding.
+            (vec![note()], 0, Outcome::Failed, false, 0),
+            (vec![note()], 0, Outcome::Passed, true, 0),
+        ] {
+            let mut sink = Sink::default();
+            findings.clone().into_iter().for_each(|finding| {
+                sink.add(finding);
+            });
+            let mut report = sink.report(outcome, "words".to_owned());
+            report.more = more;
+            report.suppress(&["todo".to_owned()]);
+            assert_eq!(report.is_passed(), passes, "{findings:?}");
+            assert_eq!(report.suppressed, suppressed, "{findings:?}");
+        }
+    }
 
     #[test]
     fn a_page_has_about_as_much_as_was_asked_for_and_at_least_a_line() {

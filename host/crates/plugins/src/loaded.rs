@@ -79,6 +79,8 @@ pub(super) struct Loaded {
     pub(super) limits: Limits,
     pub(super) grants: Arc<Grants>,
     pub(super) log: Arc<PluginLog>,
+    /// Rules of a check whose findings do not count here.
+    pub(super) suppress: Vec<String>,
     /// The operator's settings.
     config: Config,
     schema: Option<Value>,
@@ -105,6 +107,7 @@ impl Loaded {
             limits,
             grants: Arc::new(grants),
             log,
+            suppress: Vec::new(),
             config,
             schema: None,
             wasi,

@@ -732,6 +732,17 @@ impl PluginSet {
                 "correct the config file".to_owned(),
             ));
         }
+        let fixed = slot.bundled.is_some_and(|bundled| !bundled.replaceable());
+        if fixed
+            && slot
+                .entry
+                .as_ref()
+                .is_some_and(|entry| !entry.suppress.is_empty())
+        {
+            let what = "guards every job, and none of its rules can be suppressed".to_owned();
+            let remedy = format!("take suppress out of [plugins.{name}]");
+            return Err(refuse(Stage::Settings, what, remedy));
+        }
         if !slot.enabled() {
             let remedy = format!("write enabled = true in [plugins.{name}]");
             return Err(refuse(Stage::Settings, "is not enabled".to_owned(), remedy));
@@ -782,6 +793,7 @@ impl PluginSet {
         if let Some(entry) = &slot.entry {
             source.grants = entry.grants.clone();
             source.limits = entry.limits.clone();
+            source.suppress = entry.suppress.clone();
             source.config.lay_all(entry.config.clone());
         }
         source.largest = self.inner.settings.largest;

@@ -30,6 +30,8 @@ pub(super) struct Source {
     pub(super) promised: Option<(String, String)>,
     pub(super) grants: Grants,
     pub(super) limits: LimitChanges,
+    /// Rules of a check whose findings do not count.
+    pub(super) suppress: Vec<String>,
     pub(super) config: Config,
     /// Larger components are refused, in bytes.
     pub(super) largest: u64,
@@ -48,6 +50,7 @@ impl Source {
             promised: None,
             grants: Grants::default(),
             limits: LimitChanges::default(),
+            suppress: Vec::new(),
             config: Config::default(),
             largest: u64::MAX,
             log: Arc::default(),
@@ -117,6 +120,8 @@ impl Source {
             source.config,
             source.log,
         );
+        let mut loaded = loaded;
+        loaded.suppress = source.suppress;
         let mut plugin = Plugin::new(loaded, linked.pre);
         let described = plugin.describe()?;
         Arc::get_mut(&mut plugin.loaded)

@@ -19,7 +19,8 @@ pub(super) fn new(
     let language = match lang {
         LanguageArgument::Rust => Language::Rust,
         LanguageArgument::Python => Language::Python,
-        LanguageArgument::Js => Language::JavaScript,
+        LanguageArgument::Javascript => Language::JavaScript,
+        LanguageArgument::C => Language::C,
     };
     template::create(folder, kind, name, language)?;
     say!(
@@ -29,6 +30,7 @@ pub(super) fn new(
     say!("    cd {}", shown(folder));
     match language {
         Language::Rust => {}
+        Language::C => say!("    python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.0"),
         Language::JavaScript => say!("    npm install --ignore-scripts"),
         Language::Python => {
             say!("    python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1")

@@ -122,8 +122,10 @@ enum KindArgument {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LanguageArgument {
     Rust,
+    #[value(alias = "js")]
+    Javascript,
     Python,
-    Js,
+    C,
 }
 
 impl From<KindArgument> for Kind {

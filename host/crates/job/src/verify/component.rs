@@ -89,10 +89,22 @@ fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usiz
     let mut summary = text::one_line(&text::printable(&report.summary), 200);
     let findings = listed(&report.findings, digest_bytes);
     let mut verdict = if report.is_passed() {
-        if let Some(more) = not_failing(&report.findings) {
+        let mut notes = Vec::new();
+        if let plugins::check::Outcome::NotApplicable(reason) = &report.outcome {
+            let reason = text::one_line(&text::printable(reason), 200);
+            notes.push(match reason.as_str() {
+                "" => "not applicable".to_owned(),
+                reason => format!("not applicable: {reason}"),
+            });
+        }
+        notes.extend(not_failing(&report.findings));
+        if report.suppressed > 0 {
+            notes.push(format!("{} suppressed", report.suppressed));
+        }
+        for note in notes {
             summary = match summary.as_str() {
-                "" => more,
-                summary => format!("{summary}; {more}"),
+                "" => note,
+                summary => format!("{summary}; {note}"),
             };
         }
         CheckVerdict {
@@ -107,7 +119,7 @@ fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usiz
         }
     } else {
         let summary = if summary.is_empty() {
-            counted(&report.findings)
+            counted(&report.findings, report.more)
         } else {
             summary
         };
@@ -156,7 +168,10 @@ fn line(finding: &Finding) -> String {
     }
 }
 
-fn counted(findings: &[Finding]) -> String {
+fn counted(findings: &[Finding], more: u64) -> String {
+    if more > 0 {
+        return format!("{} findings and {more} more", findings.len());
+    }
     match findings
         .iter()
         .filter(|finding| finding.severity == Severity::Error)
@@ -206,6 +221,8 @@ fn listed(findings: &[Finding], max_bytes: usize) -> String {
 pub(super) struct Ran {
     commands: Vec<(Command, Arc<str>)>,
     names: BTreeSet<String>,
+    /// What components found, for the record.
+    pub(super) found: Vec<super::sarif::Found>,
 }
 
 impl Ran {

@@ -47,7 +47,9 @@ impl CheckPlugin {
         settings: &serde_json::Value,
     ) -> Result<Report, PluginError> {
         let config = self.plugin.loaded.config(Some(settings))?;
-        self.plugin.check(config)?.run(job)
+        let mut report = self.plugin.check(config)?.run(job)?;
+        report.suppress(&self.plugin.loaded.suppress);
+        Ok(report)
     }
 }
 
