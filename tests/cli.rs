@@ -525,3 +525,49 @@ fn a_wrong_call_is_told_apart_from_a_failure() {
         Some(2)
     );
 }
+
+#[test]
+fn setup_writes_the_json_of_other_clients_and_takes_it_back() {
+    for (client, path) in [
+        ("vscode", ".config/Code/User/mcp.json"),
+        ("cursor", ".cursor/mcp.json"),
+        ("gemini", ".gemini/settings.json"),
+    ] {
+        let user = User::new();
+        std::fs::create_dir(user.path("repos")).unwrap();
+        let config = user.path(path);
+        std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+        let theirs = "{\n  // mine\n  \"theme\": \"dark\"\n}\n";
+        std::fs::write(&config, theirs).unwrap();
+        let setup = ["setup", "--client", client, "--root", "repos", "--yes"];
+        let done = user.run(&setup);
+        assert!(done.status.success(), "{client}: {}", stderr(&done));
+        let written = std::fs::read_to_string(&config).unwrap();
+        assert!(written.contains("// mine"), "{written}");
+        assert!(written.contains("codex_async_worker"), "{written}");
+        let again = user.run(&setup);
+        assert!(
+            stdout(&again).contains("stays as it is"),
+            "{}",
+            stdout(&again)
+        );
+        let undone = user.run(&["setup", "--client", client, "--undo", "--yes"]);
+        assert!(undone.status.success(), "{client}: {}", stderr(&undone));
+        let left = std::fs::read_to_string(&config).unwrap();
+        assert!(
+            left.contains("// mine") && !left.contains("codex_async_worker"),
+            "{left}"
+        );
+
+        // What is no JSON is left alone, by name.
+        std::fs::write(&config, "{ oops").unwrap();
+        let refused = user.run(&setup);
+        assert_eq!(refused.status.code(), Some(1), "{client}");
+        assert!(
+            stderr(&refused).contains("correct it first"),
+            "{}",
+            stderr(&refused)
+        );
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), "{ oops");
+    }
+}

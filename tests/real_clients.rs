@@ -17,6 +17,8 @@ mod dialects;
 mod faults;
 #[path = "real_clients/standalone.rs"]
 mod standalone;
+#[path = "real_clients/wake.rs"]
+mod wake;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
 
@@ -72,6 +74,55 @@ fn moves(moves: impl IntoIterator<Item = Move>) -> impl Fn(&Seen) -> Move + Send
     }
 }
 
+/// What our program prints to a newcomer whose HOME this is.
+fn ours(home: &Path, directory: &Path, arguments: &[&str]) -> String {
+    let mut path = home.join("bin").into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let output = Command::new(BINARY)
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home)
+        .env("PATH", path)
+        .env("NEWCOMERS_KEY", "key-of-the-newcomer")
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+/// `setup` as a newcomer calls it; answers what it printed.
+fn set_up(
+    home: &Path,
+    repository: &Repository,
+    gateway: &ScriptedGateway,
+    more: &[&str],
+) -> String {
+    let root = repository.root().display().to_string();
+    let url = gateway.base_url();
+    let mut arguments = vec!["setup", "--yes", "--root", &root, "--gateway", &url];
+    arguments.extend([
+        "--key-from",
+        "NEWCOMERS_KEY",
+        "--model",
+        "deepseek-v4-flash",
+    ]);
+    arguments.extend(more);
+    let told = ours(home, repository.path(), &arguments);
+    // What every newcomer has installed: here it lies elsewhere than on PATH.
+    let settings = home.join(".config/mcp-codex-worker/.env");
+    let mut text =
+        std::fs::read_to_string(&settings).unwrap_or_else(|error| panic!("{error}: {told}"));
+    text.push_str(&format!(
+        "WORKER_CLAUDE_BIN={}\nWORKER_CACHE_DIR={}\n",
+        clients::claude_code().display(),
+        clients::shared_cache().display()
+    ));
+    std::fs::write(&settings, text).unwrap();
+    told
+}
+
 /// What the planner's model had read when it was asked for the last time.
 fn read_in_the_end(codex: &Codex) -> Seen {
     codex.seen().pop().expect("Codex asked its model")
@@ -92,44 +143,8 @@ fn a_newcomer_delegates_the_first_job_with_what_setup_wrote() {
         },
     ]));
     codex.set_up(|home| {
-        let run = |arguments: &[&str]| {
-            let output = Command::new(BINARY)
-                .args(arguments)
-                .env_clear()
-                .env("HOME", home)
-                .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-                .env("NEWCOMERS_KEY", "key-of-the-newcomer")
-                .current_dir(repository.path())
-                .stdin(Stdio::null())
-                .output()
-                .unwrap();
-            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
-        };
-        let root = repository.root().display().to_string();
-        let url = gateway.base_url();
-        let told = run(&[
-            "setup",
-            "--yes",
-            "--root",
-            &root,
-            "--gateway",
-            &url,
-            "--key-from",
-            "NEWCOMERS_KEY",
-            "--model",
-            "deepseek-v4-flash",
-        ]);
-        // What every newcomer has installed: here it lies elsewhere than on PATH.
-        let settings = home.join(".config/mcp-codex-worker/.env");
-        let mut text =
-            std::fs::read_to_string(&settings).unwrap_or_else(|error| panic!("{error}: {told}"));
-        text.push_str(&format!(
-            "WORKER_CLAUDE_BIN={}\nWORKER_CACHE_DIR={}\n",
-            clients::claude_code().display(),
-            clients::shared_cache().display()
-        ));
-        std::fs::write(&settings, text).unwrap();
-        let findings = run(&["doctor", "--json"]);
+        set_up(home, &repository, &gateway, &[]);
+        let findings = ours(home, repository.path(), &["doctor", "--json"]);
         let findings: Vec<Value> = serde_json::from_str(&findings).unwrap();
         assert!(
             findings.iter().all(|finding| finding["verdict"] != "fail"),

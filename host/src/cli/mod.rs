@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod gc;
+mod hook;
 mod jobs;
 mod plugin;
 mod progress;
@@ -129,6 +130,8 @@ enum Command {
     Smoke(smoke::SmokeArguments),
     /// Make this server known to Codex and write the settings it needs
     Setup(setup::SetupArguments),
+    /// Wake the session that started jobs when they are over (what a client's hooks run)
+    Hook(hook::HookArguments),
     /// List, show, follow, cancel and forget jobs
     Jobs(jobs::JobsArguments),
     /// What jobs did, what they cost, and whether delegating paid
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&cli.global, &arguments),
         Command::Smoke(arguments) => smoke::run(&cli.global, &arguments),
         Command::Setup(arguments) => setup::run(&cli.global, &arguments),
+        Command::Hook(arguments) => hook::run(&cli.global, &arguments),
         Command::Stats(arguments) => stats::run(&cli.global, &arguments),
         Command::Gc(arguments) => gc::run(&cli.global, &arguments),
         Command::Jobs(arguments) => jobs::run(&cli.global, &arguments),

@@ -4,24 +4,40 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use job::Asker;
+
+/// The longest name of a session, in bytes; clients use UUIDs.
+const SESSION_MAX: usize = 200;
+
 /// Who calls, and from where.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Caller {
     workspace: Option<PathBuf>,
+    session: Option<String>,
 }
 
 impl Caller {
     /// The caller of a request with this `_meta`. Codex tells its workspaces there (`x-codex-turn-metadata.workspaces`, a
     /// directory each, measured with 0.169 and 0.171); other clients start their servers in the directory they work in.
     pub(super) fn of(meta: &Map<String, Value>) -> Self {
-        let workspaces = meta
-            .get("x-codex-turn-metadata")
+        let turn = meta.get("x-codex-turn-metadata");
+        let session = turn
+            .and_then(|turn| turn.get("session_id"))
+            .and_then(Value::as_str)
+            .filter(|session| session.len() <= SESSION_MAX)
+            .map(str::to_owned);
+        let workspaces = turn
             .and_then(|turn| turn.get("workspaces"))
             .and_then(Value::as_object);
         let told = match workspaces {
             // Of several, which one is meant is the planner's to say.
             Some(workspaces) if workspaces.len() == 1 => workspaces.keys().next(),
-            Some(workspaces) if workspaces.len() > 1 => return Self::default(),
+            Some(workspaces) if workspaces.len() > 1 => {
+                return Self {
+                    session,
+                    ..Self::default()
+                };
+            }
             _ => None,
         };
         let told = told.map(PathBuf::from);
@@ -29,6 +45,16 @@ impl Caller {
             workspace: told
                 .or_else(|| std::env::current_dir().ok())
                 .filter(|folder| folder.is_absolute()),
+            session,
+        }
+    }
+
+    /// Who is woken when a job of this call ends. The client is the process that started this server.
+    pub(super) fn asker(&self) -> Asker {
+        Asker {
+            session: self.session.clone(),
+            processes: process::ancestors().into_iter().take(1).collect(),
+            workspace: self.workspace.clone(),
         }
     }
 

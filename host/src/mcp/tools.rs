@@ -49,9 +49,8 @@ const TOOLS: [Row; 8] = [
         describe: start,
         call: |front, caller, arguments, progress| {
             Box::pin(async move {
-                front
-                    .start(least_call::complete(arguments, caller)?, progress)
-                    .await
+                let arguments = least_call::complete(arguments, caller)?;
+                front.start(arguments, caller.asker(), progress).await
             })
         },
     },

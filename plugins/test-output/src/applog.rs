@@ -396,7 +396,7 @@ const MILD: [&str; 11] = [
 
 fn level_of(word: &str) -> Option<Level> {
     let is = |known: &&str| word.eq_ignore_ascii_case(known);
-    if LOUD.iter().any(&is) {
+    if LOUD.iter().any(is) {
         Some(Level::Loud)
     } else if MILD.iter().any(is) {
         Some(Level::Mild)

@@ -179,9 +179,9 @@ fn word(token: &str) -> Option<Word> {
         });
     }
     let is = |known: &&str| token.eq_ignore_ascii_case(known);
-    if FAILED.iter().any(&is) {
+    if FAILED.iter().any(is) {
         Some(Word::Failed)
-    } else if OTHER.iter().any(&is) {
+    } else if OTHER.iter().any(is) {
         Some(Word::Other)
     } else if BETWEEN.iter().any(is) {
         Some(Word::Between)

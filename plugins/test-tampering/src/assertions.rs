@@ -181,7 +181,9 @@ pub(crate) fn defines(code: &str) -> bool {
 
 /// `assert!(true)`, `expect(x).toBe(x)`, `assertEqual(1, 1)`, `... || true`, `assert True or ...`.
 pub(crate) fn is_always_true(code: &str) -> bool {
-    if !asserts(code) && !code.trim_start().starts_with("ok(") && !code.contains("#expect(") {
+    let of_one_language = ["ok(", "@test ", "#expect(", "#require("];
+    let code = code.trim_start();
+    if !asserts(code) && !of_one_language.iter().any(|call| code.starts_with(call)) {
         return false;
     }
     let dense: String = code.chars().filter(|c| !c.is_whitespace()).collect();

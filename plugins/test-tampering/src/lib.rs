@@ -270,8 +270,8 @@ fn lost_files(files: &[Looked], settings: &Settings, report: &mut Report) -> Has
             || matches_any(&settings.tests, &before.path);
         let held = before.tests > 0 || !before.asserting.is_empty();
         // Rust's tests are compared one by one; a source file without any is none of ours.
-        let looked_at = held || named && !before.path.ends_with(".rs");
-        if !looked_at || before.code.is_empty() {
+        let is_ours = held || named && !before.path.ends_with(".rs");
+        if !is_ours || before.code.is_empty() {
             continue;
         }
         let lines = if before.asserting.is_empty() {

@@ -25,6 +25,7 @@ pub struct Codex {
     servers: String,
     /// The config as somebody else left it, instead of our own.
     adopted: Option<String>,
+    trusts_hooks: bool,
 }
 
 impl Codex {
@@ -40,7 +41,18 @@ impl Codex {
             model: ScriptedModel::start(plan),
             servers: String::new(),
             adopted: None,
+            trusts_hooks: false,
         }
+    }
+
+    /// Its program, for whoever looks for it on PATH.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// As if its user had trusted every hook.
+    pub fn trust_hooks(&mut self) {
+        self.trusts_hooks = true;
     }
 
     /// Lets somebody change its home, config.toml included; later runs go on with what was left there.
@@ -80,7 +92,12 @@ impl Codex {
     pub fn spawn(&self, directory: &Path, prompt: &str) -> Running {
         self.write_config();
         let mut child = Command::new(&self.program)
-            .args(["exec", "--json", "--skip-git-repo-check", "-C"])
+            .args(["exec", "--json", "--skip-git-repo-check"])
+            .args(
+                self.trusts_hooks
+                    .then_some("--dangerously-bypass-hook-trust"),
+            )
+            .arg("-C")
             .arg(directory)
             .arg(prompt)
             .env_clear()

@@ -136,5 +136,5 @@ impl AdapterConfig {
 pub fn fresh_token() -> Result<String, getrandom::Error> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes)?;
-    Ok(super::names::hex(&bytes))
+    Ok(hex::encode(bytes))
 }

@@ -31,6 +31,7 @@ mod live;
 mod memory;
 mod models;
 mod names;
+mod outflow;
 mod overflow;
 mod pulse;
 mod record;
@@ -39,6 +40,7 @@ pub(crate) mod request;
 #[cfg(test)]
 mod requests_by_presets;
 mod response;
+mod routes;
 mod schema;
 mod server;
 mod shared;

@@ -1,20 +1,17 @@
 //! One answer of the gateway while it arrives: reads go in, events come out.
 
-use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hyper::body::{Body as _, Frame};
-use tokio::time::Sleep;
+use hyper::body::Body as _;
 
 use super::dialect::DialectStream;
 use super::error::ApiError;
-use super::gathering::Gathering;
 use super::ledger::Ledger;
-use super::pulse::Pulse;
+use super::outflow::Arriving;
 use super::sse::Parser;
 use super::stream::Machine;
 
@@ -228,15 +225,6 @@ impl Live {
         }
     }
 
-    /// How long what is left of the answer may take, once a reason to finish is there.
-    fn grace(&self) -> Duration {
-        if self.machine.finished_apart() {
-            USAGE_GRACE
-        } else {
-            FINISH_GRACE
-        }
-    }
-
     fn end_of_body(&mut self) -> Result<(), ApiError> {
         match std::mem::replace(&mut self.form, Form::Events) {
             Form::Whole(whole) if without_mark(&whole).starts_with(b"<") => {
@@ -285,13 +273,6 @@ impl Live {
     pub(crate) fn fail(&mut self, error: ApiError) {
         self.error = Some(error);
         self.over = true;
-    }
-
-    /// Ends an answer whose finish reason came but whose end does not.
-    fn end_late(&mut self) {
-        if let Err(error) = self.end(true) {
-            self.fail(error);
-        }
     }
 }
 
@@ -377,145 +358,65 @@ fn event_into(
     }
 }
 
-/// The body of a streamed answer to the caller. Dropped when the caller leaves, and with it the gateway's connection.
-#[derive(Debug)]
-pub(crate) struct Streaming {
-    live: Live,
-    ledger: Ledger,
-    timer: Pin<Box<Sleep>>,
-    idle: Duration,
-    gathering: Gathering,
-    last_read: Instant,
-    last_sent: Instant,
-    pulse: Pulse,
-    closed: bool,
-}
-
-impl Drop for Streaming {
-    fn drop(&mut self) {
-        if !self.closed {
-            self.ledger.close_left(&self.live.machine);
-        }
-    }
-}
-
-impl Streaming {
-    pub(crate) fn new(live: Live, ledger: Ledger, idle: Duration) -> Self {
-        let now = Instant::now();
-        Self {
-            live,
-            ledger,
-            timer: Box::pin(tokio::time::sleep(PING_INTERVAL.min(idle))),
-            idle,
-            gathering: Gathering::default(),
-            last_read: now,
-            last_sent: now,
-            pulse: Pulse::default(),
-            closed: false,
-        }
+impl Arriving for Live {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_read(cx)
     }
 
-    /// The events to be sent now, unless more of them are on their way and none has waited for long.
-    fn due(&mut self) -> Option<Bytes> {
-        let waiting = self.live.machine.waiting();
-        if !self.closed && self.gathering.keeps(waiting, Instant::now()) {
-            return None;
-        }
-        self.gathering.end();
-        let finished = self.live.finished_at.is_some();
-        self.live.translate();
-        if !finished && self.live.finished_at.is_some() {
-            self.wait_for_usage();
-        }
-        let events = self.live.machine.take();
-        if events.is_empty() {
-            return None;
-        }
-        self.last_sent = Instant::now();
-        Some(events)
+    fn is_over(&self) -> bool {
+        self.over
     }
 
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        loop {
-            if self.live.is_over() && !self.closed {
-                self.closed = true;
-                if let Some(error) = self.live.error() {
-                    let clean = self.ledger.redacted(error);
-                    tracing::warn!(status = clean.status, "in a stream: {}", clean.message);
-                    self.live.machine.fail(&clean);
-                }
-                self.ledger.close(&self.live.machine, self.live.error());
-            }
-            if let Some(events) = self.due() {
-                return Poll::Ready(Some(Frame::data(events)));
-            }
-            if self.closed {
-                return Poll::Ready(None);
-            }
-            if self.live.is_over() {
-                continue;
-            }
-            if self.live.poll_read(cx).is_ready() {
-                let now = Instant::now();
-                let output = self.live.machine.output_bytes();
-                if self.pulse.beats(output, now) {
-                    self.ledger.alive();
-                }
-                self.gathering.read(now);
-                self.last_read = now;
-                if self.live.finished_at.is_some() {
-                    self.wait_for_usage();
-                }
-                continue;
-            }
-            if self.gathering.gives_turn() {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            self.gathering.end();
-            if let Some(events) = self.due() {
-                return Poll::Ready(Some(Frame::data(events)));
-            }
-            if self.live.is_over() {
-                continue;
-            }
-            ready!(self.timer.as_mut().poll(cx));
-            self.tick();
+    fn output_bytes(&self) -> usize {
+        self.machine.output_bytes()
+    }
+
+    fn waiting(&self) -> usize {
+        self.machine.waiting()
+    }
+
+    fn take(&mut self) -> Bytes {
+        self.translate();
+        self.machine.take()
+    }
+
+    fn silent(&mut self, idle: Duration) {
+        self.fail(ApiError::silent(idle));
+    }
+
+    fn grace(&self) -> Option<(Instant, Duration)> {
+        let grace = if self.machine.finished_apart() {
+            USAGE_GRACE
+        } else {
+            FINISH_GRACE
+        };
+        self.finished_at.map(|at| (at, grace))
+    }
+
+    fn end_late(&mut self) {
+        if let Err(error) = self.end(true) {
+            self.fail(error);
         }
     }
 
-    /// The reason to finish came; the counts may still.
-    fn wait_for_usage(&mut self) {
-        self.timer
-            .as_mut()
-            .reset(tokio::time::Instant::now() + self.live.grace());
+    fn ping_interval(&self) -> Option<Duration> {
+        Some(PING_INTERVAL)
     }
 
-    /// The timer rang: nothing was read for a while, or nothing was sent.
-    fn tick(&mut self) {
-        let now = Instant::now();
-        if self
-            .live
-            .finished_at
-            .is_some_and(|at| now.duration_since(at) >= self.live.grace())
-        {
-            self.live.end_late();
-            return;
+    fn ping(&mut self) {
+        self.machine.ping();
+    }
+
+    fn close(&mut self, ledger: &mut Ledger) {
+        if let Some(error) = &self.error {
+            let clean = ledger.redacted(error);
+            tracing::warn!(status = clean.status, "in a stream: {}", clean.message);
+            self.machine.fail(&clean);
         }
-        let silent = now.duration_since(self.last_read);
-        if silent >= self.idle {
-            self.live.fail(ApiError::silent(self.idle));
-            return;
-        }
-        if now.duration_since(self.last_sent) >= PING_INTERVAL {
-            self.live.machine.ping();
-            self.last_sent = now;
-        }
-        let next_ping = PING_INTERVAL.saturating_sub(now.duration_since(self.last_sent));
-        let next_idle = self.idle.saturating_sub(silent);
-        let wait = next_ping.min(next_idle).max(Duration::from_millis(1));
-        self.timer
-            .as_mut()
-            .reset(tokio::time::Instant::now() + wait);
+        ledger.close(&self.machine, self.error.as_ref());
+    }
+
+    fn leave(&mut self, ledger: &mut Ledger) {
+        ledger.close_left(&self.machine);
     }
 }

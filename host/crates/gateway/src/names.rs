@@ -33,7 +33,7 @@ impl ToolNames {
         if name.len() <= limit && !name.is_empty() && name.bytes().all(is_name_byte) {
             return name.to_owned();
         }
-        let digest = hex(&Sha256::digest(name.as_bytes()));
+        let digest = hex::encode(Sha256::digest(name.as_bytes()));
         let suffix = digest.get(..8).unwrap_or_default();
         let mut short: String = name
             .chars()
@@ -91,7 +91,7 @@ pub(crate) fn outward_id(id: &str, rule: ToolId) -> String {
                 .collect()
         }
         ToolId::AtMost(limit) => {
-            let mut short = format!("call_{}", hex(&digest));
+            let mut short = format!("call_{}", hex::encode(digest));
             short.truncate((limit as usize).max(9));
             short
         }
@@ -146,18 +146,7 @@ pub(crate) fn fresh_id(prefix: &str) -> String {
             *head = COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes();
         }
     }
-    format!("{prefix}{}", hex(&bytes))
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    format!("{prefix}{}", hex::encode(bytes))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Anthropic in, Anthropic out (`USE_OPENAI_ADAPTER=0`): the same token, key, metering, retries and fallback, and no
 //! translation. Only the model's name is replaced; everything else passes byte for byte.
 
-use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,16 +9,14 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Frame};
+use hyper::body::Body as _;
 use memchr::memrchr_iter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::Sleep;
 
 use super::error::ApiError;
-use super::gathering::Gathering;
 use super::ledger::Ledger;
-use super::pulse::Pulse;
+use super::outflow::Arriving;
 use super::sse::Parser;
 use super::usage::{Reported, Tokens};
 
@@ -186,9 +183,14 @@ pub(crate) struct RelayedStream {
     body: Pin<Box<reqwest::Body>>,
     parser: Parser,
     meter: Meter,
-    first: Option<Bytes>,
     /// The beginning of an event whose end has not been read.
     held: BytesMut,
+    /// Events to be sent.
+    waiting: BytesMut,
+    /// Nothing more will come.
+    over: bool,
+    /// What ended it, where it did not end well.
+    error: Option<ApiError>,
     host: Arc<str>,
 }
 
@@ -203,8 +205,10 @@ impl RelayedStream {
             body: Box::pin(reqwest::Body::from(response)),
             parser: Parser::default(),
             meter: Meter::default(),
-            first: None,
             held: BytesMut::new(),
+            waiting: BytesMut::new(),
+            over: false,
+            error: None,
             host: host.into(),
         };
         loop {
@@ -234,7 +238,7 @@ impl RelayedStream {
             if events.is_empty() {
                 continue;
             }
-            stream.first = Some(events);
+            stream.waiting = BytesMut::from(events);
             return Ok(stream);
         }
     }
@@ -258,124 +262,28 @@ impl RelayedStream {
             })
             .map_err(|error| ApiError::bad_gateway(error.to_string()))
     }
-}
 
-/// The body of a relayed stream.
-#[derive(Debug)]
-pub(crate) struct Relayed {
-    stream: RelayedStream,
-    ledger: Ledger,
-    timer: Pin<Box<Sleep>>,
-    idle: Duration,
-    last_read: Instant,
-    pulse: Pulse,
-    gathering: Gathering,
-    /// Events to be sent.
-    waiting: BytesMut,
-    closed: bool,
-}
-
-impl Relayed {
-    pub(crate) fn new(mut stream: RelayedStream, ledger: Ledger, idle: Duration) -> Self {
-        let waiting = stream.first.take().map(BytesMut::from).unwrap_or_default();
-        let last_read = Instant::now();
-        let mut gathering = Gathering::default();
-        gathering.read(last_read);
-        Self {
-            stream,
-            ledger,
-            timer: Box::pin(tokio::time::sleep(idle)),
-            idle,
-            last_read,
-            pulse: Pulse::default(),
-            gathering,
-            waiting,
-            closed: false,
-        }
-    }
-
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        loop {
-            if let Some(events) = self.due() {
-                return Poll::Ready(Some(Frame::data(events)));
-            }
-            if self.closed {
-                return Poll::Ready(None);
-            }
-            match self.stream.body.as_mut().poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.take(data);
-                    }
-                    continue;
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    let error = ApiError::connection(&self.stream.host, &error.without_url());
-                    self.end(Some(error));
-                    continue;
-                }
-                Poll::Ready(None) => {
-                    self.end(None);
-                    continue;
-                }
-                Poll::Pending => {}
-            }
-            if self.gathering.gives_turn() {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            self.gathering.end();
-            if let Some(events) = self.due() {
-                return Poll::Ready(Some(Frame::data(events)));
-            }
-            ready!(self.timer.as_mut().poll(cx));
-            let silent = self.last_read.elapsed();
-            if silent >= self.idle {
-                self.fail(ApiError::silent(self.idle));
-                continue;
-            }
-            self.timer
-                .as_mut()
-                .reset(tokio::time::Instant::now() + (self.idle - silent));
-        }
-    }
-
-    /// The events to be sent now, unless more of them have arrived.
-    fn due(&mut self) -> Option<Bytes> {
-        let waiting = self.waiting.len();
-        if !self.closed && self.gathering.keeps(waiting, Instant::now()) {
-            return None;
-        }
-        self.gathering.end();
-        (waiting > 0).then(|| self.waiting.split().freeze())
-    }
-
-    fn take(&mut self, data: Bytes) {
-        self.last_read = Instant::now();
-        let seen = self.stream.observe(&data);
+    fn take_in(&mut self, data: Bytes) {
+        let seen = self.observe(&data);
         // Also the gateway's own error event: its words are redacted like any other's.
-        if let Some(error) = seen.err().or(self.stream.meter.error.take()) {
+        if let Some(error) = seen.err().or(self.meter.error.take()) {
             return self.fail(error);
         }
-        let content = self.stream.meter.content;
-        if self.pulse.beats(content, self.last_read) {
-            self.ledger.alive();
-        }
-        let events = self.stream.whole_events(data);
+        let events = self.whole_events(data);
         self.waiting.extend_from_slice(&events);
-        self.gathering.read(self.last_read);
     }
 
     /// The gateway's stream is over; one that is cut is told so to the caller.
     fn end(&mut self, broken: Option<ApiError>) {
-        let meter = &mut self.stream.meter;
-        self.stream.parser.finish(|event| {
+        let meter = &mut self.meter;
+        self.parser.finish(|event| {
             meter.event(event.data);
             true
         });
         if meter.stopped {
-            self.waiting.unsplit(std::mem::take(&mut self.stream.held));
-            return self.close(None);
+            self.waiting.unsplit(std::mem::take(&mut self.held));
+            self.over = true;
+            return;
         }
         let error = meter.error.take().or(broken).unwrap_or_else(|| {
             ApiError::bad_gateway("The gateway broke off in the middle of its answer")
@@ -384,39 +292,85 @@ impl Relayed {
     }
 
     fn fail(&mut self, error: ApiError) {
-        let clean = self.ledger.redacted(&error);
-        tracing::warn!(status = clean.status, "in a stream: {}", clean.message);
-        for part in [b"event: error\ndata: ".as_slice(), &clean.body(), b"\n\n"] {
-            self.waiting.extend_from_slice(part);
-        }
-        self.close(Some(error));
-    }
-
-    fn close(&mut self, error: Option<ApiError>) {
-        self.closed = true;
-        let meter = &mut self.stream.meter;
-        let usage = meter.usage.reported();
-        self.ledger.close_relayed(
-            error.as_ref(),
-            meter.stop_reason.take(),
-            meter.model.take(),
-            usage,
-            meter.bytes,
-        );
+        self.error = Some(error);
+        self.over = true;
     }
 }
 
-impl Drop for Relayed {
-    fn drop(&mut self) {
-        if !self.closed {
-            let meter = &self.stream.meter;
-            if meter.stopped {
-                // The caller had all of it and did not wait for the connection's end.
-                self.close(None);
-            } else {
-                self.ledger
-                    .close_relay_left(meter.usage.reported(), meter.bytes);
+impl Arriving for RelayedStream {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.body.as_mut().poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    self.take_in(data);
+                }
             }
+            Some(Err(error)) => {
+                let error = ApiError::connection(&self.host, &error.without_url());
+                self.end(Some(error));
+            }
+            None => self.end(None),
+        }
+        Poll::Ready(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
+    }
+
+    fn output_bytes(&self) -> usize {
+        self.meter.content
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn take(&mut self) -> Bytes {
+        self.waiting.split().freeze()
+    }
+
+    fn silent(&mut self, idle: Duration) {
+        self.fail(ApiError::silent(idle));
+    }
+
+    // The gateway writes Anthropic's own events: its end is the connection's, and its signs of life are passed on.
+    fn grace(&self) -> Option<(Instant, Duration)> {
+        None
+    }
+
+    fn end_late(&mut self) {}
+
+    fn ping_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    fn ping(&mut self) {}
+
+    fn close(&mut self, ledger: &mut Ledger) {
+        if let Some(error) = &self.error {
+            let clean = ledger.redacted(error);
+            tracing::warn!(status = clean.status, "in a stream: {}", clean.message);
+            for part in [b"event: error\ndata: ".as_slice(), &clean.body(), b"\n\n"] {
+                self.waiting.extend_from_slice(part);
+            }
+        }
+        let meter = &mut self.meter;
+        ledger.close_relayed(
+            self.error.as_ref(),
+            meter.stop_reason.take(),
+            meter.model.take(),
+            meter.usage.reported(),
+            meter.bytes,
+        );
+    }
+
+    fn leave(&mut self, ledger: &mut Ledger) {
+        if self.meter.stopped {
+            // The caller had all of it and did not wait for the connection's end.
+            self.close(ledger);
+        } else {
+            ledger.close_relay_left(self.meter.usage.reported(), self.meter.bytes);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::canonical::{
     ToolChoice as CanonicalChoice,
 };
 use super::json_text::JsonText;
-use super::names::{ToolNames, hex, open_id, open_signature, outward_id};
+use super::names::{ToolNames, open_id, open_signature, outward_id};
 use super::schema;
 use crate::facts::{
     BesideTools, EFFORTS, Facts, Images, ReasoningTurns, Sampling, StructuredOutput, SystemRole,
@@ -912,7 +912,7 @@ fn user(request: &anthropic::Request<'_>, facts: &Facts) -> Option<String> {
     facts
         .messages
         .user
-        .then(|| hex(&Sha256::digest(id.as_bytes())))
+        .then(|| hex::encode(Sha256::digest(id.as_bytes())))
 }
 
 /// The form of the answer; a gateway without JSON schemas gets the schema in words.

@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use super::runner::Continuation;
 use super::spec::{self, JobSpec, TIMEOUT_MAX_MS};
 use super::state::State;
-use super::store::{JobRow, Store, StoreError};
+use super::store::{Asker, JobRow, Store, StoreError};
 use super::{defaults, lock, recovery, view};
 use settings::{Isolation, Settings, Toolset};
 use workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
@@ -65,20 +65,31 @@ impl Front {
         &self.settings.toolsets
     }
 
-    /// Starts a job; with `wait_ms` answers its result when it ends in time. `progress` gets a job's view now and then.
+    /// Starts a job; with `wait_ms` answers its result when it ends in time. `progress` gets a job's view now and then; the
+    /// `asker` is woken by its end ([`crate::wake`]) where it has not read it by then.
     ///
     /// # Errors
     /// An argument breaks a rule, or the runner cannot be started; nothing was started then.
     pub async fn start(
         &self,
         arguments: Map<String, Value>,
+        asker: Asker,
         progress: impl FnMut(&Value),
     ) -> Result<Value, Refusal> {
         let (spec, wait_ms) = spec::parse_start(arguments, &self.settings)?;
         self.require_gateway(spec.model.as_deref())?;
         let settings = Arc::clone(&self.settings);
         let (id, _) = self
-            .with_store(move |store| launch_job(&settings, store, spec, false))
+            .with_store(move |store| {
+                let started = launch_job(&settings, store, spec, false)?;
+                // The job is under way: whoever waits for it can do without being woken.
+                if asker.is_known()
+                    && let Err(fault) = store.record_asker(&started.0, &asker)
+                {
+                    tracing::warn!(%fault, "nobody will be woken by this job");
+                }
+                Ok(started)
+            })
             .await?;
         if wait_ms == 0 {
             return Ok(json!({ "job_id": id, "job_status": State::Queued }));
@@ -132,11 +143,14 @@ impl Front {
             match artifact {
                 Some(name) => view::artifact(store, &job, &name, cursor.unwrap_or(0), max_bytes),
                 None if cursor.is_some() => Err(Refusal::new("cursor", "goes with artifact")),
-                None => Ok(view::job(
-                    store,
-                    &job,
-                    include_diff.then_some(diff_max_bytes),
-                )),
+                None => {
+                    note_told(store, &job);
+                    Ok(view::job(
+                        store,
+                        &job,
+                        include_diff.then_some(diff_max_bytes),
+                    ))
+                }
             }
         })
         .await
@@ -361,8 +375,12 @@ impl Front {
 
     async fn view(&self, id: &JobId) -> Result<Value, Refusal> {
         let id = id.clone();
-        self.with_store(move |store| Ok(view::job(store, &find(store, &id)?, None)))
-            .await
+        self.with_store(move |store| {
+            let job = find(store, &id)?;
+            note_told(store, &job);
+            Ok(view::job(store, &job, None))
+        })
+        .await
     }
 
     /// Turns true when the job is over. One thread a job blocks on its lock, however many calls wait for it.
@@ -566,6 +584,15 @@ fn can_go_on_in_tree(store: &Store, job: &JobRow) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Notes that the caller reads the end of a job that is over.
+fn note_told(store: &Store, job: &JobRow) {
+    if job.state.is_terminal()
+        && let Err(fault) = store.record_told(&job.id)
+    {
+        tracing::warn!(%fault, job = %job.id, "its end may be told twice");
+    }
+}
+
 /// The directory that every path of a caller must lie in.
 fn root(settings: &Settings) -> Result<Root, Refusal> {
     let Some(path) = &settings.sandbox_root else {
@@ -578,7 +605,7 @@ fn root(settings: &Settings) -> Result<Root, Refusal> {
 }
 
 /// The job, settled: one whose runner is gone has ended.
-fn find(store: &Store, id: &JobId) -> Result<JobRow, Refusal> {
+pub(super) fn find(store: &Store, id: &JobId) -> Result<JobRow, Refusal> {
     recovery::settle(store, id)?;
     store.job(id)?.ok_or_else(|| {
         Refusal::new(

@@ -29,6 +29,7 @@ mod state;
 mod store;
 pub mod verify;
 mod view;
+pub mod wake;
 
 pub use defaults::problems as default_check_problems;
 pub use end_cause::EndCause;
@@ -38,4 +39,4 @@ pub use launch::{AttachGuard, RUNNER_SUBCOMMAND};
 pub use recovery::settle_all;
 pub use refusal::Refusal;
 pub use state::State;
-pub use store::{CallRecord, JobRow, Store, StoreError, now_ms};
+pub use store::{Asker, CallRecord, JobRow, Store, StoreError, now_ms};

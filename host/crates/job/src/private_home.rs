@@ -1,33 +1,23 @@
 //! The folders of a task's own: its HOME with what git must know, and its folder for temporary files.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use workspace::GitIdentity;
 
-/// Makes a folder, and those above it, that only the owner can enter.
-pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
 /// Makes a task's HOME, in which git commits under the user's name: a configuration file there is weaker than all that a
 /// repository or a command says. One that is there already stays, whoever wrote it.
 pub(crate) fn make_home(home: &Path, identity: &GitIdentity) -> io::Result<()> {
-    make_private(home)?;
+    private::make_folder(home)?;
     let Some(text) = identity.to_config() else {
         return Ok(());
     };
-    let mut options = fs::OpenOptions::new();
     // Never through a link that an earlier task left.
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(home.join(".gitconfig")) {
+    let made = private::file()
+        .write(true)
+        .create_new(true)
+        .open(home.join(".gitconfig"));
+    match made {
         Ok(mut file) => file.write_all(text.as_bytes()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
@@ -38,6 +28,7 @@ pub(crate) fn make_home(home: &Path, identity: &GitIdentity) -> io::Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_home_says_who_the_user_is_and_keeps_what_stands_there() {

@@ -4,7 +4,7 @@
 //! of mode 0700, with mode 0600, owned by the user of this process, with no second name. They are never taken from a
 //! plugin's folder or from anyone else.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -61,10 +61,12 @@ impl Cache {
 
     /// Holds back other processes that want to compile the same component.
     fn lock(&self, sha256: &str) -> io::Result<File> {
-        private_folder(&self.folder)?;
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        let lock = private(&mut options).open(self.folder.join(format!("{sha256}.lock")))?;
+        own_folder(&self.folder)?;
+        let lock = private::file()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.folder.join(format!("{sha256}.lock")))?;
         lock.lock()?;
         Ok(lock)
     }
@@ -147,12 +149,13 @@ fn load(engine: &wasmtime::Engine, file: &Path) -> Option<Component> {
 /// Writes beside, then renames: a reader sees a whole file or none. The name beside is the file's own: other threads of
 /// this process store other components at the same time.
 fn store(folder: &Path, file: &Path, code: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.create_new(true).write(true);
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!("{name}.{}.tmp", std::process::id()));
     let _ = fs::remove_file(&temporary);
-    let mut written = private(&mut options).open(&temporary)?;
+    let mut written = private::file()
+        .create_new(true)
+        .write(true)
+        .open(&temporary)?;
     let result = written
         .write_all(code)
         .and_then(|()| written.sync_data())
@@ -163,25 +166,11 @@ fn store(folder: &Path, file: &Path, code: &[u8]) -> io::Result<()> {
     result
 }
 
-#[cfg(unix)]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    options.mode(0o600)
-}
-
-#[cfg(not(unix))]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    options
-}
-
-#[cfg(unix)]
-fn private_folder(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    if fs::metadata(folder)?.permissions().mode() & 0o777 != 0o700 {
+fn own_folder(folder: &Path) -> io::Result<()> {
+    private::make_folder(folder)?;
+    #[cfg(unix)]
+    if private::exposed(folder)?.is_some() {
+        use std::os::unix::fs::PermissionsExt as _;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         // Whatever lies here may have come from others while it was open to them.
         for entry in fs::read_dir(folder)?.flatten() {
@@ -189,11 +178,6 @@ fn private_folder(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(not(unix))]
-fn private_folder(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)
 }
 
 /// Whether only this user can have written the file.

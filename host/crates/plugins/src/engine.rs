@@ -83,7 +83,7 @@ impl Engine {
         // Counted up whenever files of before must not be read any more.
         hasher.write(b"2");
         wasmtime.precompile_compatibility_hash().hash(&mut hasher);
-        let compatibility = hex(&hasher.0.finalize()[..8]);
+        let compatibility = hex::encode(&hasher.0.finalize()[..8]);
         let clock = Clock::start(&wasmtime)
             .map_err(|error| format!("no thread for the clock of plugins: {error}"))?;
         Ok(Engine {
@@ -280,16 +280,7 @@ impl Hasher for StableHasher {
     }
 }
 
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// SHA-256 in hex.
 pub fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }

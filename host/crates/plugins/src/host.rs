@@ -90,7 +90,7 @@ impl Host {
         if !broke_down {
             return self.write_log(tracing::Level::INFO, &printed);
         }
-        let reason = one_line(reason);
+        let reason = redact::text::one_line(reason, 400);
         self.write_log(tracing::Level::WARN, &printed);
         self.log.last_error.get_or_insert(reason);
     }
@@ -246,7 +246,7 @@ impl Host {
     pub(super) fn write_log(&mut self, level: tracing::Level, message: &str) {
         let message = cut_at_space(message, Limits::MESSAGE);
         if level == tracing::Level::ERROR {
-            self.log.last_error = Some(one_line(message));
+            self.log.last_error = Some(redact::text::one_line(message, 400));
         }
         match self.log.left.checked_sub(message.len() as u64 + 1) {
             Some(left) => self.log.left = left,
@@ -272,15 +272,10 @@ impl Host {
     }
 }
 
-/// The first `most` bytes of a text, at a character's boundary.
-pub(super) fn cut(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
-}
-
 /// The first `most` bytes of a text without the word that does not fit whole: half a secret is one that no redactor
 /// knows.
 fn cut_at_space(text: &str, most: usize) -> &str {
-    let start = cut(text, most);
+    let start = redact::text::prefix(text, most);
     if start.len() == text.len() {
         return text;
     }
@@ -312,14 +307,6 @@ fn printed_reason(printed: &str) -> Option<&str> {
         .or_else(javascript)
         .or_else(quickjs)
         .or_else(|| printed.lines().rev().find(|line| words(line)))
-}
-
-/// A message as part of a sentence.
-fn one_line(text: &str) -> String {
-    cut(text, 400)
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// WASI for components whose language runtime cannot do without: no files, no network, no environment, no arguments, and

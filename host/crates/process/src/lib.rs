@@ -37,5 +37,7 @@ pub use protocol::{INIT_SUBCOMMAND, MARK_VARIABLE};
 pub use running::{Handle, Running, spawn};
 pub use settings::SandboxMode;
 pub use toolchains::{Toolchains, toolchains};
-pub use tree::{ProcessIdentity, adopt_strays, end_recorded, identity, sweep, terminate_recorded};
+pub use tree::{
+    ProcessIdentity, adopt_strays, ancestors, end_recorded, identity, sweep, terminate_recorded,
+};
 pub use workload::Workload;

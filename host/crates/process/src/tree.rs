@@ -26,6 +26,21 @@ pub struct ProcessIdentity {
     pub boot_id: String,
 }
 
+/// The processes above this one, the nearest first; none on a system where they cannot be told apart.
+pub fn ancestors() -> Vec<ProcessIdentity> {
+    let mut found = Vec::new();
+    let mut pid = std::process::id();
+    // A chain of parents is short; a broken one must not go round for ever.
+    while found.len() < 64
+        && let Some(parent) = sys::process(pid).map(|process| process.parent)
+        && parent > 1
+    {
+        found.extend(identity(parent));
+        pid = parent;
+    }
+    found
+}
+
 /// Who `pid` is right now; `None` when there is no such living process, or no way to tell on this system.
 pub fn identity(pid: u32) -> Option<ProcessIdentity> {
     let start_time = sys::process(pid)

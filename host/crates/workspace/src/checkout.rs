@@ -5,7 +5,6 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Oid, RepositoryInitOptions, TreeWalkMode, TreeWalkResult};
@@ -31,11 +30,7 @@ pub(crate) fn keep_objects(objects: &Path, keep: &Path) -> Result<bool, Workspac
         path: keep.to_path_buf(),
         source,
     };
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(keep.join("pack"))
-        .map_err(failed)?;
+    private::make_folder(&keep.join("pack")).map_err(failed)?;
     let link_all = |folder: &Path, into: &Path| -> io::Result<()> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;

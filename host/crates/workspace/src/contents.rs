@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,15 +66,11 @@ pub(crate) fn blob_id(bytes: &[u8]) -> Result<Oid, WorkspaceError> {
 
 impl Contents {
     pub(crate) fn create(folder: PathBuf, limits: Limits) -> Result<Self, WorkspaceError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)
-            .map_err(|source| WorkspaceError::Io {
-                action: "create",
-                path: folder.clone(),
-                source,
-            })?;
+        private::make_folder(&folder).map_err(|source| WorkspaceError::Io {
+            action: "create",
+            path: folder.clone(),
+            source,
+        })?;
         Ok(Self {
             folder,
             limits,
@@ -132,20 +127,13 @@ impl Contents {
         }
         let write = || -> io::Result<()> {
             if let Some(folder) = place.parent() {
-                fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(folder)?;
+                private::make_folder(folder)?;
             }
             let serial = self.serial.fetch_add(1, Ordering::Relaxed);
             let draft = self
                 .folder
                 .join(format!(".draft-{}-{serial}", std::process::id()));
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)?;
+            let mut file = private::file().write(true).create_new(true).open(&draft)?;
             file.write_all(bytes)?;
             drop(file);
             fs::rename(&draft, &place)

@@ -7,7 +7,6 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -88,11 +87,7 @@ impl Isolated {
             source,
         };
         for folder in [request.folder, &tree] {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(|error| made(folder, error))?;
+            private::make_folder(folder).map_err(|error| made(folder, error))?;
         }
         if fs::read_dir(&tree)
             .map_err(|error| made(&tree, error))?

@@ -1,7 +1,6 @@
 //! Ports that are a job's own, for WORKER_PORT_BASE.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use rustix::fs::FlockOperation;
@@ -31,11 +30,7 @@ impl PortBase {
             path: folder.to_path_buf(),
             source,
         };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(failed)?;
+        private::make_folder(folder).map_err(failed)?;
         for block in 0..BLOCKS {
             let base = FIRST + block * Self::PORTS;
             let path = folder.join(format!("{base}.lock"));

@@ -1,7 +1,8 @@
 //! Whether Codex knows this server, and waits long enough for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::super::setup::client::{MARKETPLACE, PLUGIN, SERVER, qualified};
 use super::Finding;
 use super::modes::exposure;
 use settings::{Settings, setting};
@@ -37,8 +38,17 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
             "correct it: Codex cannot read it either",
         )];
     };
+    let installed = plugin(&path, &config);
     let servers = servers(&config);
     let mut findings = vec![match servers.as_slice() {
+        [] if let Some(plugin) = &installed => match &plugin.server {
+            Some(server) => judge(SERVER, server, settings.wait_default_ms),
+            None => Finding::fail(
+                WHAT,
+                format!("the plugin {} is installed without its server", qualified()),
+                remedy,
+            ),
+        },
         [] => Finding::warn(
             WHAT,
             format!("{} names no mcp-codex-worker", path.display()),
@@ -55,6 +65,7 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
             "keep one of them: the planner pays for each one's tools",
         ),
     }];
+    findings.extend(installed.iter().flat_map(|plugin| plugin.judge(&config)));
     findings.extend(
         servers
             .iter()
@@ -62,6 +73,84 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
             .map(|key| kept_key(&path, &key)),
     );
     findings
+}
+
+/// Our plugin, as Codex has copied it.
+struct Plugin {
+    folder: PathBuf,
+    server: Option<toml::Table>,
+}
+
+/// The plugin, where it is installed and not switched off.
+fn plugin(config_path: &Path, config: &toml::Table) -> Option<Plugin> {
+    let switch = config.get("plugins")?.get(qualified())?.get("enabled");
+    if switch.and_then(toml::Value::as_bool) == Some(false) {
+        return None;
+    }
+    let versions = config_path
+        .parent()?
+        .join("plugins/cache")
+        .join(MARKETPLACE)
+        .join(PLUGIN);
+    // Codex keeps the version that it last took.
+    let folder = std::fs::read_dir(versions)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .max_by_key(|path| path.metadata().and_then(|about| about.modified()).ok())?;
+    let text = std::fs::read_to_string(folder.join(".mcp.json")).ok();
+    let server = text.and_then(|text| {
+        let servers: serde_json::Value = serde_json::from_str(&text).ok()?;
+        serde_json::from_value(servers.get("mcpServers")?.get(SERVER)?.clone()).ok()
+    });
+    Some(Plugin { folder, server })
+}
+
+impl Plugin {
+    fn judge(&self, config: &toml::Table) -> Vec<Finding> {
+        let skill = self
+            .folder
+            .join("skills/delegate-coding-work/SKILL.md")
+            .is_file();
+        vec![
+            if skill {
+                Finding::ok("Codex skill", "delegate-coding-work is in the plugin")
+            } else {
+                Finding::fail(
+                    "Codex skill",
+                    format!("{} has no skill", self.folder.display()),
+                    "mcp-codex-worker setup",
+                )
+            },
+            if is_trusted(config) {
+                Finding::ok(
+                    "Codex hook",
+                    "trusted: a session is woken when its jobs are over",
+                )
+            } else {
+                Finding::warn(
+                    "Codex hook",
+                    "not trusted yet, so that Codex runs it for nobody",
+                    "start Codex, /hooks, trust the Stop hook of codex-worker",
+                )
+            },
+        ]
+    }
+}
+
+/// Whether the user has trusted our Stop hook: Codex notes it below `hooks.state`, by the plugin's or the file's name, the event
+/// and two numbers (read off codex-cli 0.171). Which text was trusted is Codex's own to compare.
+fn is_trusted(config: &toml::Table) -> bool {
+    let state = config
+        .get("hooks")
+        .and_then(|hooks| hooks.get("state"))
+        .and_then(toml::Value::as_table);
+    state.into_iter().flatten().any(|(name, state)| {
+        name.contains(PLUGIN)
+            && name.contains(":stop:")
+            && state.get("trusted_hash").is_some()
+            && state.get("enabled").and_then(toml::Value::as_bool) != Some(false)
+    })
 }
 
 /// The secret settings that stand in the server's table with their values.

@@ -1,28 +1,23 @@
 //! Our table in Codex's config.toml; everything else there stays as it is, comments included.
 
-use std::ffi::OsString;
-use std::path::Path;
-
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
+use super::package::Program;
+
 /// The name that Codex shows its model.
-pub(super) const SERVER: &str = "codex_async_worker";
+pub(in crate::cli) const SERVER: &str = "codex_async_worker";
 
 /// Seconds that a call may last: as long as a job.
-const TOOL_TIMEOUT_S: i64 = 3600;
+pub(super) const TOOL_TIMEOUT_S: i64 = 3600;
+
+/// Seconds until the server must have answered the first message.
+pub(super) const STARTUP_TIMEOUT_S: i64 = 30;
 
 /// Milliseconds that a `wait` lasts: below the time-out of a call.
-const WAIT_MS: &str = "1800000";
-
-/// What Codex has to know.
-pub(super) struct Server<'a> {
-    pub(super) program: &'a Path,
-    pub(super) variables: Vec<&'static str>,
-    pub(super) arguments: Vec<OsString>,
-}
+pub(super) const WAIT_MS: &str = "1800000";
 
 /// The text with our table in it. What somebody changed or added in an earlier one stays.
-pub(super) fn with(text: &str, server: &Server<'_>) -> Result<String, String> {
+pub(super) fn with(text: &str, program: &Program<'_>) -> Result<String, String> {
     let mut config = parse(text)?;
     let servers = config
         .entry("mcp_servers")
@@ -39,24 +34,24 @@ pub(super) fn with(text: &str, server: &Server<'_>) -> Result<String, String> {
         .as_table_like_mut()
         .ok_or_else(|| format!("mcp_servers.{SERVER} is not a table"))?;
 
-    let mut arguments: Array = server
+    let mut arguments: Array = program
         .arguments
         .iter()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
     arguments.push("serve");
-    table.insert("command", value(server.program.display().to_string()));
+    table.insert("command", value(program.path.display().to_string()));
     table.insert("args", value(arguments));
     let mut keep = |key: &str, item: Item| {
         table.entry(key).or_insert(item);
     };
-    keep("startup_timeout_sec", value(30));
+    keep("startup_timeout_sec", value(STARTUP_TIMEOUT_S));
     keep("tool_timeout_sec", value(TOOL_TIMEOUT_S));
     keep("supports_parallel_tool_calls", value(true));
-    if !server.variables.is_empty() {
+    if !program.variables.is_empty() {
         keep(
             "env_vars",
-            value(server.variables.iter().copied().collect::<Array>()),
+            value(program.variables.iter().copied().collect::<Array>()),
         );
     }
     let mut environment = Table::new();
@@ -93,10 +88,10 @@ mod tests {
     const THEIRS: &str =
         "# mine\nmodel = \"gpt-5.5\" # the good one\n\n[mcp_servers.other]\ncommand = \"x\"\n";
 
-    fn server() -> Server<'static> {
-        Server {
-            program: Path::new("/opt/bin/mcp-codex-worker"),
-            variables: vec!["XDG_CONFIG_HOME"],
+    fn server() -> Program<'static> {
+        Program {
+            path: std::path::Path::new("/opt/bin/mcp-codex-worker"),
+            variables: &["XDG_CONFIG_HOME"],
             arguments: Vec::new(),
         }
     }
@@ -121,8 +116,8 @@ mod tests {
             .unwrap()
             .replace("tool_timeout_sec = 3600", "tool_timeout_sec = 900 # enough");
         assert_eq!(with(&tuned, &server()).unwrap(), tuned);
-        let moved = Server {
-            program: Path::new("/new/place"),
+        let moved = Program {
+            path: std::path::Path::new("/new/place"),
             ..server()
         };
         let moved = with(&tuned, &moved).unwrap();
@@ -132,8 +127,8 @@ mod tests {
     #[test]
     fn a_windows_path_is_read_as_it_was_written() {
         let path = r"C:\new\tools\mcp-codex-worker.exe";
-        let server = Server {
-            program: Path::new(path),
+        let server = Program {
+            path: std::path::Path::new(path),
             ..server()
         };
         let written: toml::Table = with("", &server).unwrap().parse().unwrap();

@@ -4,7 +4,16 @@
 
 mod codex_config;
 mod env_file;
+mod install;
+mod json_config;
+mod package;
 mod questions;
+
+/// The names by which clients know us.
+pub(super) mod client {
+    pub(in crate::cli) use super::codex_config::SERVER;
+    pub(in crate::cli) use super::package::{MARKETPLACE, PLUGIN, qualified};
+}
 
 use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
@@ -14,6 +23,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::{GlobalOptions, exit};
+use json_config::JsonClient;
+use package::Program;
 use questions::Values;
 use settings::{Settings, Sources, setting};
 
@@ -38,9 +49,9 @@ pub(super) struct SetupArguments {
     /// The gateway's model (CLAUDE_MODEL)
     #[arg(long)]
     model: Option<String>,
-    /// Codex's config file instead of $CODEX_HOME/config.toml
-    #[arg(long, value_name = "FILE")]
-    codex_config: Option<PathBuf>,
+    /// The client's config file instead of the user's own; Codex then gets a table there and no plugin
+    #[arg(long, alias = "codex-config", value_name = "FILE")]
+    client_config: Option<PathBuf>,
     /// Only print what would be written
     #[arg(long, conflicts_with = "undo")]
     print: bool,
@@ -57,10 +68,16 @@ pub(super) struct SetupArguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Client {
-    /// Codex: writes its config.toml
+    /// Codex: installs a plugin (server, skill, hooks that wake a session); a table in config.toml where it knows no plugins
     Codex,
-    /// Claude Code: prints the command that adds this server
+    /// Claude Code: installs the same plugin
     ClaudeCode,
+    /// VS Code: writes its mcp.json
+    Vscode,
+    /// Cursor: writes its mcp.json
+    Cursor,
+    /// Gemini CLI: writes its settings.json
+    Gemini,
 }
 
 /// Why nothing, or not everything, was written.
@@ -75,7 +92,11 @@ enum SetupError {
     Config(String, String),
     #[error("{0}")]
     Value(String),
-    #[error("HOME is not set; name the files with --codex-config and --env-file")]
+    #[error("{0} cannot be read as JSON; correct it first: {1}")]
+    Json(String, json_config::JsonConfigError),
+    #[error("{command}: {reason}")]
+    Client { command: String, reason: String },
+    #[error("HOME is not set; name the files with --client-config and --env-file")]
     NoHome,
     #[error("the variable {0} (--key-from) is not set")]
     NoKey(String),
@@ -111,9 +132,23 @@ fn set_up(sources: &Sources, arguments: &SetupArguments) -> Result<(), SetupErro
         questions::values(sources, arguments)?
     };
     check(sources, &values)?;
+    let path = std::env::current_exe().map_err(SetupError::file(Path::new("this program")))?;
+    // Codex hands on nothing but HOME and PATH, and where our own files lie may hang on more.
+    let variables: Vec<&'static str> = ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"]
+        .into_iter()
+        .filter(|name| sources.environment.contains_key(*name))
+        .collect();
+    let program = Program {
+        path: &path,
+        arguments: sources.arguments(),
+        variables: &variables,
+    };
     match arguments.client {
-        Client::ClaudeCode => claude_code(arguments)?,
-        Client::Codex => codex(sources, arguments)?,
+        Client::ClaudeCode => install::claude_code(sources, arguments, &program)?,
+        Client::Codex => install::codex(sources, arguments, &program)?,
+        Client::Vscode => json_client(JsonClient::VsCode, sources, arguments, &program)?,
+        Client::Cursor => json_client(JsonClient::Cursor, sources, arguments, &program)?,
+        Client::Gemini => json_client(JsonClient::Gemini, sources, arguments, &program)?,
     }
     if arguments.undo {
         return Ok(());
@@ -127,41 +162,61 @@ fn set_up(sources: &Sources, arguments: &SetupArguments) -> Result<(), SetupErro
     Ok(())
 }
 
-fn program() -> Result<PathBuf, SetupError> {
-    std::env::current_exe().map_err(SetupError::file(Path::new("this program")))
-}
-
-fn claude_code(arguments: &SetupArguments) -> Result<(), SetupError> {
-    let name = codex_config::SERVER;
-    say(&if arguments.undo {
-        format!("claude mcp remove {name}")
-    } else {
-        format!("claude mcp add {name} -- {} serve", program()?.display())
-    });
-    Ok(())
-}
-
 /// Our table in Codex's config: in, or out again.
-fn codex(sources: &Sources, arguments: &SetupArguments) -> Result<(), SetupError> {
+fn codex_table(
+    sources: &Sources,
+    arguments: &SetupArguments,
+    program: &Program<'_>,
+) -> Result<(), SetupError> {
     let path = codex_config_path(sources, arguments)?;
     let before = read_or_empty(&path)?;
-    let program = program()?;
-    let server = codex_config::Server {
-        program: &program,
-        // Codex hands on nothing but HOME and PATH, and where our own files lie may hang on more.
-        variables: ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"]
-            .into_iter()
-            .filter(|name| sources.environment.contains_key(*name))
-            .collect(),
-        arguments: sources.arguments(),
-    };
     let after = if arguments.undo {
         codex_config::without(&before)
     } else {
-        codex_config::with(&before, &server)
+        codex_config::with(&before, program)
     }
     .map_err(|error| SetupError::Config(path.display().to_string(), error))?;
-    change(&path, &before, &after, arguments)
+    let theirs = codex_config::without(&before).is_ok_and(|text| text == before);
+    change(
+        &path,
+        Texts {
+            before: &before,
+            after: &after,
+            theirs,
+        },
+        arguments,
+    )
+}
+
+/// Our entry in the JSON file of a client: in, or out again.
+fn json_client(
+    client: JsonClient,
+    sources: &Sources,
+    arguments: &SetupArguments,
+    program: &Program<'_>,
+) -> Result<(), SetupError> {
+    let path = match &arguments.client_config {
+        Some(path) => path.clone(),
+        None => client.path(sources).ok_or(SetupError::NoHome)?,
+    };
+    let before = read_or_empty(&path)?;
+    let failed = |error| SetupError::Json(path.display().to_string(), error);
+    let after = if arguments.undo {
+        client.without(&before)
+    } else {
+        client.with(&before, program)
+    }
+    .map_err(failed)?;
+    let theirs = client.without(&before).is_ok_and(|text| text == before);
+    change(
+        &path,
+        Texts {
+            before: &before,
+            after: &after,
+            theirs,
+        },
+        arguments,
+    )
 }
 
 /// The settings that a first job needs, in our `.env`; shown without secrets.
@@ -202,7 +257,7 @@ fn codex_config_path(sources: &Sources, arguments: &SetupArguments) -> Result<Pa
             .map(PathBuf::from)
             .or_else(|| sources.home.as_ref().map(|home| home.join(".codex")))
     };
-    match &arguments.codex_config {
+    match &arguments.client_config {
         Some(path) => Ok(path.clone()),
         None => folder()
             .map(|folder| folder.join("config.toml"))
@@ -210,13 +265,21 @@ fn codex_config_path(sources: &Sources, arguments: &SetupArguments) -> Result<Pa
     }
 }
 
+/// A file's text, now and as it is to be.
+struct Texts<'a> {
+    before: &'a str,
+    after: &'a str,
+    /// Nothing of it is ours yet.
+    theirs: bool,
+}
+
 /// Shows the new text of a file, and writes it behind a backup.
-fn change(
-    path: &Path,
-    before: &str,
-    after: &str,
-    arguments: &SetupArguments,
-) -> Result<(), SetupError> {
+fn change(path: &Path, texts: Texts<'_>, arguments: &SetupArguments) -> Result<(), SetupError> {
+    let Texts {
+        before,
+        after,
+        theirs,
+    } = texts;
     if before == after {
         say(&format!("{} stays as it is", path.display()));
         return Ok(());
@@ -233,7 +296,6 @@ fn change(
         return Ok(());
     }
     // What was there before us, once: what we wrote ourselves is taken out again without a copy.
-    let theirs = codex_config::without(before).is_ok_and(|text| text == before);
     if theirs && !before.is_empty() {
         let mut backup = path.as_os_str().to_owned();
         backup.push(".before-mcp-codex-worker");

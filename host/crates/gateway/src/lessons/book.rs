@@ -11,7 +11,6 @@ use super::store::{Entry, Page};
 use crate::dialect::ActiveDialect;
 use crate::error::ApiError;
 use crate::facts::{Layers, ModelFacts};
-use crate::names::hex;
 
 /// Models about which lessons are held.
 const MODELS: usize = 64;
@@ -186,6 +185,6 @@ fn merged(
 /// A digest of everything that is stated without lessons, and of this version.
 fn version(layers: &Layers) -> String {
     let stated = format!("{} {layers:?}", env!("CARGO_PKG_VERSION"));
-    let digest = hex(&Sha256::digest(stated.as_bytes()));
+    let digest = hex::encode(Sha256::digest(stated.as_bytes()));
     digest.get(..16).unwrap_or_default().to_owned()
 }

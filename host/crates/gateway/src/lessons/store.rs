@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Lesson;
-use crate::names::hex;
 
 /// The form of the files; another one is not read.
 const FORM: u32 = 1;
@@ -172,7 +171,7 @@ impl Page {
 
     fn path(&self, folder: &Path) -> PathBuf {
         let name = Sha256::digest(format!("{}\n{}", self.gateway, self.model).as_bytes());
-        let name = hex(&name);
+        let name = hex::encode(name);
         folder.join(format!("{}.json", name.get(..32).unwrap_or(&name)))
     }
 
@@ -223,30 +222,27 @@ impl Page {
 
     /// Keeps the page, with what others have added since.
     pub(super) fn save(&mut self, folder: &Path) -> io::Result<()> {
-        private_folder(folder)?;
-        let lock = File::create(folder.join(".lock"))?;
+        private::make_folder(folder)?;
+        let lock = private::file()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(folder.join(".lock"))?;
         lock.lock()?;
         self.load(folder);
         let excess = self.lessons.len().saturating_sub(MOST);
         self.lessons.drain(..excess);
         let path = self.path(folder);
         let fresh = folder.join(format!(".{}", std::process::id()));
-        let mut file = File::create(&fresh)?;
+        let mut file = private::file()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&fresh)?;
         file.write_all(serde_json::to_string(self)?.as_bytes())?;
         drop(file);
         fs::rename(&fresh, &path)
     }
-}
-
-fn private_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// Reads a file; what is no page of this version is ignored with a word.

@@ -253,7 +253,7 @@ pub async fn run(
     };
     private_home::make_home(&run.home, &run.git_identity)
         .map_err(|error| setup(&run.home, error))?;
-    private_home::make_private(&run.temp).map_err(|error| setup(&run.temp, error))?;
+    private::make_folder(&run.temp).map_err(|error| setup(&run.temp, error))?;
     let mut raw_log = RawLog::open(run.raw_log.as_deref()).await?;
     let (args, mut notes) = invocation::arguments(&run);
     notes.extend(run.allowed_tools.note.clone());
@@ -470,11 +470,9 @@ impl RawLog {
                 left: 0,
             });
         };
-        let mut options = tokio::fs::OpenOptions::new();
+        let mut options = private::file();
         options.create(true).append(true);
-        #[cfg(unix)]
-        options.mode(0o600);
-        let file = options
+        let file = tokio::fs::OpenOptions::from(options)
             .open(path)
             .await
             .map_err(|error| AgentError::Setup(format!("{}: {error}", path.display())))?;

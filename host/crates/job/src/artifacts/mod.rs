@@ -2,7 +2,7 @@
 
 pub mod diff;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -114,11 +114,11 @@ impl Artifacts {
             name: name.to_owned(),
             source,
         };
-        make_folder(&self.folder).map_err(wrap)?;
+        private::make_folder(&self.folder).map_err(wrap)?;
         let path = self.folder.join(file_name(name));
         // Under another name until it is whole, so that a reader never meets half of a replaced one.
         let part = self.folder.join(format!(".{}.part", file_name(name)));
-        let file = private(&part).map_err(wrap)?;
+        let file = fresh_file(&part).map_err(wrap)?;
         Ok(ArtifactWriter {
             name: name.to_owned(),
             path,
@@ -271,26 +271,12 @@ fn artifact_name(file: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt as _;
-        builder.mode(0o700);
-    }
-    builder.create(folder)
-}
-
-fn private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
+fn fresh_file(path: &Path) -> io::Result<File> {
+    private::file()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
 }
 
 /// The last bytes of what was pushed, in memory that does not grow.

@@ -79,7 +79,7 @@ impl Job {
         let (source, made_in) = (site.workspace().clone(), folder.clone());
         let made = self
             .blocking(move || {
-                crate::private_home::make_private(&made_in)
+                private::make_folder(&made_in)
                     .map_err(|error| error.to_string())
                     .and_then(|()| {
                         Isolated::create(&IsolatedRequest {

@@ -8,7 +8,6 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::error::StoreError;
-use super::private::{make_file_private, make_private};
 use super::schema::{INDEXES, SCHEMA_VERSION, migrate, version_of};
 
 /// How long a statement waits for another process's write.
@@ -26,18 +25,37 @@ pub struct Store {
     pub(super) database: Connection,
 }
 
+/// Makes a folder of the store, or refuses one that others can enter.
+pub(super) fn own_folder(folder: &Path) -> Result<(), StoreError> {
+    let made = private::make_folder(folder).and_then(|()| private::exposed(folder));
+    match made {
+        Ok(None) => Ok(()),
+        Ok(Some(mode)) => Err(StoreError::Exposed {
+            path: folder.to_owned(),
+            mode,
+        }),
+        Err(source) => Err(StoreError::Folder {
+            path: folder.to_owned(),
+            source,
+        }),
+    }
+}
+
 impl Store {
     /// Opens the store, making or migrating it where needed.
     ///
     /// # Errors
     /// The folder or the database cannot be used, is open to other users, or is of a newer schema.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        make_private(folder)?;
-        make_private(&folder.join("jobs"))?;
-        make_private(&folder.join("slots"))?;
+        own_folder(folder)?;
+        own_folder(&folder.join("jobs"))?;
+        own_folder(&folder.join("slots"))?;
         let path = folder.join("jobs.db");
         let mut database = Connection::open(&path)?;
-        make_file_private(&path)?;
+        private::close_file(&path).map_err(|source| StoreError::Folder {
+            path: path.clone(),
+            source,
+        })?;
         database.busy_timeout(BUSY_TIMEOUT)?;
         // Before anything is written: it may be somebody else's.
         let version = version_of(&mut database, &path)?;

@@ -4,9 +4,9 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
 use super::clock::now_ms;
+use super::database::own_folder;
 use super::database::{Store, parse_json};
 use super::error::StoreError;
-use super::private::make_private;
 use crate::id::JobId;
 use crate::lock::LockGuard;
 use crate::state::State;
@@ -58,7 +58,7 @@ impl Store {
     /// # Errors
     /// The folder, the lock or the row cannot be made.
     pub fn add(&self, id: &JobId) -> Result<LockGuard, StoreError> {
-        make_private(&self.job_folder(id))?;
+        own_folder(&self.job_folder(id))?;
         // Locked before the row is seen, or a queue behind it would take the job for dead.
         let path = self.lock_path(id);
         let hold = LockGuard::take(&path).map_err(|source| StoreError::Folder { path, source })?;
@@ -425,14 +425,14 @@ impl TryFrom<RawRow> for JobRow {
     }
 }
 
-fn parse_id(text: String) -> Result<JobId, StoreError> {
+pub(super) fn parse_id(text: String) -> Result<JobId, StoreError> {
     JobId::try_from(text).map_err(|error| StoreError::Row(error.to_string()))
 }
 
-fn identity_text(identity: &ProcessIdentity) -> String {
+pub(super) fn identity_text(identity: &ProcessIdentity) -> String {
     serde_json::to_string(identity).unwrap_or_default()
 }
 
-fn parse_identity(text: &str) -> Result<ProcessIdentity, StoreError> {
+pub(super) fn parse_identity(text: &str) -> Result<ProcessIdentity, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Row(error.to_string()))
 }

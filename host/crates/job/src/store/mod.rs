@@ -3,19 +3,20 @@
 //! Rows and artifacts are *records*: redacted before they are written, and all that is ever returned. What a job needs raw
 //! (its home, its base) lies in the job's folder, which only the owner can enter (D3).
 
+mod askers;
 mod calls;
 mod clock;
 mod database;
 mod error;
 mod files;
 mod jobs;
-mod private;
 mod requests;
 mod schema;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 
+pub use askers::Asker;
 pub use calls::CallRecord;
 pub use clock::now_ms;
 pub use database::Store;

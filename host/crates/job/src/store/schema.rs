@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// Version of the schema below, in SQLite's `user_version`.
-pub(super) const SCHEMA_VERSION: i64 = 2;
+pub(super) const SCHEMA_VERSION: i64 = 3;
 
 const SCHEMA: &str = "
     CREATE TABLE jobs (
@@ -52,6 +52,18 @@ const SCHEMA: &str = "
         reply_bytes       INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX calls_by_job ON calls (job);
+";
+
+/// Who started a job, and whether it was told the end: part of the schema since 3.
+const ASKERS: &str = "
+    CREATE TABLE askers (
+        job               TEXT    PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+        session           TEXT,
+        process           TEXT,
+        workspace         TEXT,
+        told_ms           INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX askers_untold ON askers (job) WHERE told_ms IS NULL;
 ";
 
 /// From schema 1 to 2: a job may go on in another one's folder.
@@ -102,6 +114,9 @@ pub(super) fn migrate(database: &mut Connection) -> Result<(), StoreError> {
         0 => transaction.execute_batch(SCHEMA)?,
         1 => transaction.execute_batch(TO_2)?,
         _ => {}
+    }
+    if version < 3 {
+        transaction.execute_batch(ASKERS)?;
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()?;

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::database::WAL_MAX;
-use super::private::make_private;
+use super::database::own_folder;
 use super::schema::SCHEMA_VERSION;
 use super::upkeep::STRAY_AGE;
 use super::{Store, StoreError};
@@ -287,7 +287,7 @@ fn folders_that_no_job_came_to_are_found_and_no_others() {
     let ids: Vec<_> = (0..4).map(|_| JobId::random().unwrap()).collect();
     let _job = store.add(&ids[0]).unwrap();
     for id in &ids[1..] {
-        make_private(&store.job_folder(id)).unwrap();
+        own_folder(&store.job_folder(id)).unwrap();
     }
     let _beginning = LockGuard::take(&store.lock_path(&ids[1])).unwrap();
     fs::create_dir(store.folder.join("jobs/not-ours")).unwrap();

@@ -116,7 +116,7 @@ pub(super) async fn run(
             &place.home,
             private_home::make_home(&place.home, &place.git_identity),
         ),
-        (&place.temp, private_home::make_private(&place.temp)),
+        (&place.temp, private::make_folder(&place.temp)),
     ];
     for (folder, made) in made {
         if let Err(error) = made {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasmtime::Store;
 
 use super::bindings::types;
-use crate::host::{Host, cut};
+use crate::host::Host;
 use crate::instance::Instance;
 use crate::loaded::Loaded;
 use crate::{PluginError, Stage};
@@ -50,7 +50,7 @@ pub(super) fn words(fault: types::Fault) -> String {
 
 /// A plugin's words as part of a sentence.
 pub(super) fn plain(message: &str) -> String {
-    let message = cut(message, 1000);
+    let message = redact::text::prefix(message, 1000);
     message
         .split(char::is_control)
         .filter(|part| !part.is_empty())

@@ -2,7 +2,7 @@
 //!
 //! Libraries rotate by the clock and by one process; here the total size is what must be bounded, whoever writes.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -33,7 +33,7 @@ impl LogFile {
 
     fn with_limit(path: &Path, file_max: u64) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
-            private_folder(folder)?;
+            private::make_folder(folder)?;
         }
         Ok(Self {
             path: path.to_owned(),
@@ -117,24 +117,15 @@ impl Turn {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
+    let mut options = private::file();
     options.append(true).create(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
         // A FIFO without a reader must not hold the program up.
         options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
     }
     options.open(path)
-}
-
-fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! WORKER_METRICS_FILE: one JSON line for each gateway request.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -19,15 +19,8 @@ impl MetricsFile {
     ///
     /// When it cannot be opened for appending.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
-        }
         Ok(Self {
-            file: options.open(path)?,
+            file: private::file().append(true).create(true).open(path)?,
         })
     }
 

@@ -1,0 +1,207 @@
+//! Waking the session that started jobs: it ends its turn, its client runs a hook, the hook waits here at no token, and the
+//! session goes on with every result at once.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::front::find;
+use super::id::JobId;
+use super::lock::{self, LockGuard};
+use super::recovery;
+use super::refusal::Refusal;
+use super::state::State;
+use super::store::{Asker, Store, StoreError};
+use super::view;
+
+/// The most bytes of one continuation: with all that stands around it below 8k tokens.
+const WORDS_MAX: usize = 24_000;
+
+/// When a session is woken.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How long to wait at most.
+    pub at_most: Duration,
+    /// Whether the first job that does not complete ends the wait, or only the last one of all.
+    pub wake_on_failure: bool,
+}
+
+/// Why nobody is woken.
+#[derive(Debug, thiserror::Error)]
+pub enum WakeError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A job's row.
+    #[error("{0}")]
+    Job(#[from] Refusal),
+    /// What was to be told could not be written.
+    #[error("{0}")]
+    Told(#[from] io::Error),
+}
+
+/// Waits for the jobs that this session started and has not been told the end of, and `tell`s it, once. Returns false where
+/// there are none, or another hook of the same session is waiting already: nothing was told then.
+///
+/// `folder` is the state folder. What was told counts as told once `tell` has returned: a hook that is killed before has told
+/// nothing, and the next one tells it.
+///
+/// # Errors
+/// The store cannot be used, or `tell` fails.
+pub fn on_stop(
+    folder: &Path,
+    asker: &Asker,
+    patience: Patience,
+    tell: impl FnOnce(&str) -> io::Result<()>,
+) -> Result<bool, WakeError> {
+    let Some(store) = existing(folder)? else {
+        return Ok(false);
+    };
+    let jobs = store.untold(asker)?;
+    let Some(first) = jobs.first() else {
+        return Ok(false);
+    };
+    // By its oldest job: two hooks of one session see the same, those of two sessions never do.
+    let turn = store.job_folder(first).join("waking.lock");
+    let Ok(Some(_turn)) = LockGuard::try_take(&turn) else {
+        return Ok(false);
+    };
+    await_ends(&store, &jobs, patience)?;
+    let (mut over, mut running) = (Vec::new(), Vec::new());
+    for id in &jobs {
+        let row = find(&store, id)?;
+        if row.state.is_terminal() {
+            over.push((id.clone(), view::job(&store, &row, None)));
+        } else {
+            running.push(id.clone());
+        }
+    }
+    tell(&words(&over, &running))?;
+    for (id, _) in &over {
+        store.record_told(id)?;
+    }
+    Ok(true)
+}
+
+/// The jobs of this directory that ended when their session was gone already, in words; nothing where there are none. They
+/// count as told once `tell` has returned.
+///
+/// # Errors
+/// The store cannot be used, or `tell` fails.
+pub fn on_session_start(
+    folder: &Path,
+    workspace: &Path,
+    tell: impl FnOnce(&str) -> io::Result<()>,
+) -> Result<bool, WakeError> {
+    let Some(store) = existing(folder)? else {
+        return Ok(false);
+    };
+    recovery::settle_all(&store)?;
+    let mut found = Vec::new();
+    for orphan in store.orphans(workspace)? {
+        let lives = orphan
+            .process
+            .is_some_and(|asker| process::identity(asker.pid).as_ref() == Some(&asker));
+        if !lives {
+            found.push(orphan.id);
+        }
+    }
+    if found.is_empty() {
+        return Ok(false);
+    }
+    let mut text =
+        "Background jobs of an earlier session here have ended since (get {job_id} has each result):"
+            .to_owned();
+    for id in &found {
+        let row = find(&store, id)?;
+        let _ = write!(text, "\n{id} {}", row.state);
+        if let Some(task) = row.spec.as_ref().and_then(|spec| spec["prompt"].as_str()) {
+            let _ = write!(text, ": {}", redact::text::one_line(task, 100));
+        }
+    }
+    tell(redact::text::prefix(&text, WORDS_MAX))?;
+    for id in &found {
+        store.record_told(id)?;
+    }
+    Ok(true)
+}
+
+/// The store, where there is one: a hook makes none.
+fn existing(folder: &Path) -> Result<Option<Store>, StoreError> {
+    if !folder.join("jobs.db").is_file() {
+        return Ok(None);
+    }
+    Store::open(folder).map(Some)
+}
+
+/// Waits until all are over, or the first has failed where that counts, or patience ends.
+fn await_ends(store: &Store, jobs: &[JobId], patience: Patience) -> Result<(), WakeError> {
+    let deadline = Instant::now() + patience.at_most;
+    let (sender, ended) = mpsc::channel();
+    let mut left = 0usize;
+    for id in jobs {
+        if find(store, id)?.state.is_terminal() {
+            continue;
+        }
+        left += 1;
+        let (sender, id, path) = (sender.clone(), id.clone(), store.lock_path(id));
+        // A thread a job blocks on its lock, which the kernel gives free however the runner ends.
+        std::thread::spawn(move || {
+            if let Err(fault) = lock::wait_until_free(&path) {
+                tracing::warn!(%fault, "a job's lock cannot be waited for");
+            }
+            let _ = sender.send(id);
+        });
+    }
+    let failed = |id: &JobId| -> Result<bool, WakeError> {
+        let state = find(store, id)?.state;
+        Ok(state.is_terminal() && state != State::Completed)
+    };
+    if patience.wake_on_failure {
+        for id in jobs {
+            if failed(id)? {
+                return Ok(());
+            }
+        }
+    }
+    while left > 0 {
+        match ended.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(id) => {
+                left -= 1;
+                if patience.wake_on_failure && failed(&id)? {
+                    return Ok(());
+                }
+            }
+            Err(_) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// What the session reads: a result a line, as `get` has them, and what still runs.
+fn words(over: &[(JobId, Value)], running: &[JobId]) -> String {
+    let mut text = String::new();
+    if !over.is_empty() {
+        text.push_str("Background jobs ended:");
+        let results = view::fit_many(over.iter().map(|(_, result)| result.clone()).collect());
+        for result in results["jobs"].as_array().into_iter().flatten() {
+            let _ = write!(text, "\n{result}");
+        }
+    }
+    if !running.is_empty() {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let names: Vec<&str> = running.iter().map(JobId::as_str).collect();
+        let _ = write!(
+            text,
+            "Still running: {}. End your turn to go on waiting for them.",
+            names.join(", ")
+        );
+    }
+    text
+}

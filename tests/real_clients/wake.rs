@@ -1,0 +1,166 @@
+//! The planner ends its turn, sleeps at no token, and is woken once with every result.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use worker_test_support::codex::Move;
+use worker_test_support::gateway::{Script, ScriptedGateway, Turn};
+use worker_test_support::{Codex, Repository, Worker, clients};
+
+use super::{BINARY, broken_sum, mending, moves, ours, set_up};
+
+const SERVER: &str = "codex_async_worker";
+
+/// A job of its own tree, so that several run side by side.
+fn job() -> Move {
+    Move::Call {
+        server: SERVER.into(),
+        tool: "start".into(),
+        arguments: json!({"prompt": "Fix sum().", "checks": ["npm test"], "isolation": "worktree"}),
+    }
+}
+
+/// Installs the plugin as a newcomer does who has Codex on PATH.
+fn install(codex: &mut Codex, repository: &Repository, gateway: &ScriptedGateway) {
+    let program = codex.program().to_owned();
+    codex.set_up(|home| {
+        let bin = home.join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        std::os::unix::fs::symlink(&program, bin.join("codex")).unwrap();
+        let told = set_up(home, repository, gateway, &["--client", "codex"]);
+        assert!(
+            told.contains("plugin add codex-worker@mcp-codex-worker"),
+            "{told}"
+        );
+    });
+}
+
+/// Every text of a conversation's last request that a hook brought.
+fn told(codex: &Codex) -> Vec<String> {
+    let last = codex.seen().pop().expect("Codex asked its model").body;
+    let input = last["input"].as_array().cloned().unwrap_or_default();
+    let texts = input.iter().flat_map(|item| match &item["content"] {
+        Value::Array(parts) => parts.clone(),
+        _ => Vec::new(),
+    });
+    texts
+        .filter_map(|part| part["text"].as_str().map(str::to_owned))
+        .filter(|text| text.contains("<hook_prompt"))
+        .collect()
+}
+
+#[test]
+fn codex_sleeps_through_five_jobs_and_reads_five_verdicts_in_one_request() {
+    let repository = broken_sum();
+    let gateway = ScriptedGateway::start(Script::turns(mending())).unwrap();
+    let mut codex = Codex::with_model(moves((0..5).map(|_| job())));
+    install(&mut codex, &repository, &gateway);
+    let mut findings = Vec::new();
+    codex.set_up(|home| {
+        let printed = ours(home, repository.path(), &["doctor", "--json"]);
+        findings =
+            serde_json::from_str::<Vec<Value>>(&printed).unwrap_or_else(|_| panic!("{printed}"));
+    });
+    for (what, verdict) in [
+        ("Codex", "ok"),
+        ("Codex skill", "ok"),
+        ("Codex hook", "warn"),
+    ] {
+        let finding = findings.iter().find(|finding| finding["what"] == what);
+        assert_eq!(
+            finding.map(|found| &found["verdict"]),
+            Some(&json!(verdict)),
+            "{what}: {findings:#?}"
+        );
+    }
+    codex.trust_hooks();
+
+    let run = codex.exec(repository.path(), "Have sum() fixed, five times.");
+
+    assert!(run.status.success(), "{run:?}");
+    let told = told(&codex);
+    let [told] = &told[..] else {
+        panic!("told {} times: {told:?}", told.len())
+    };
+    assert_eq!(
+        told.matches("\"job_status\":\"completed\"").count(),
+        5,
+        "{told}"
+    );
+    // Five calls, the end of the turn, and the one continuation.
+    assert_eq!(codex.seen().len(), 7);
+}
+
+/// The lines that `adapter` prints for a Claude Code started by hand, as variables.
+fn exports(adapter: &mut Child) -> Vec<(String, String)> {
+    let lines = BufReader::new(adapter.stdout.take().unwrap()).lines();
+    let assignment = |line: String| {
+        let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    lines
+        .take(2)
+        .map(|line| assignment(line.unwrap()).unwrap())
+        .collect()
+}
+
+#[test]
+fn claude_code_as_the_planner_sleeps_and_is_woken_once() {
+    const START: &str = "mcp__plugin_codex-worker_codex_async_worker__start";
+    let repository = broken_sum();
+    let workers = ScriptedGateway::start(Script::turns(mending())).unwrap();
+    let job = json!({"prompt": "Fix sum().", "checks": ["npm test"], "isolation": "worktree"});
+    let planner = ScriptedGateway::start(Script::turns([
+        Turn::call(START, job.clone()),
+        Turn::call(START, job),
+        Turn::say("Delegated."),
+        Turn::say("Both are done."),
+    ]))
+    .unwrap();
+    let scene = Worker::new(BINARY, &repository, &planner);
+    let home = scene.home();
+    std::fs::create_dir(home.join("bin")).unwrap();
+    std::os::unix::fs::symlink(clients::claude_code(), home.join("bin/claude")).unwrap();
+    let told = set_up(home, &repository, &workers, &["--client", "claude-code"]);
+    assert!(
+        told.contains("plugin install codex-worker@mcp-codex-worker"),
+        "{told}"
+    );
+    let mut adapter = scene
+        .command(["adapter"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = Command::new(clients::claude_code())
+        .args(["-p", "--output-format", "json", "--model", "sonnet"])
+        .args(["--allowedTools", START, "--", "Have sum() fixed, twice."])
+        .env_clear()
+        .env("HOME", home)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(exports(&mut adapter))
+        .current_dir(repository.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    adapter.kill().unwrap();
+    adapter.wait().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let result: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
+    assert_eq!(result["result"], "Both are done.", "{result}");
+    let last = planner.requests().pop().unwrap();
+    let told: Vec<String> = last
+        .texts("user")
+        .into_iter()
+        .filter(|text| text.contains("Background jobs ended:"))
+        .collect();
+    let [told] = &told[..] else {
+        panic!("told {} times", told.len())
+    };
+    assert_eq!(
+        told.matches("\"job_status\":\"completed\"").count(),
+        2,
+        "{told}"
+    );
+}
