@@ -241,10 +241,15 @@ pub(crate) fn dialect_headers<'a>(
 /// Connections to a gateway that are kept for requests to come.
 const IDLE_CONNECTIONS: usize = 8;
 
-/// An HTTP client for one host.
-pub(crate) fn client(base: &Url) -> Result<reqwest::Client, reqwest::Error> {
+/// Makes TLS ready for HTTP clients of this process.
+pub fn install_tls() {
     // Only the first call has an effect; a provider that someone else has installed is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// An HTTP client for one host.
+pub(crate) fn client(base: &Url) -> Result<reqwest::Client, reqwest::Error> {
+    install_tls();
     let mut builder = reqwest::Client::builder()
         // A redirect would carry the key to another host.
         .redirect(reqwest::redirect::Policy::none())

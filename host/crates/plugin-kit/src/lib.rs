@@ -4,6 +4,7 @@ pub mod build;
 pub mod cases;
 mod lock;
 pub mod operator;
+pub mod team;
 pub mod template;
 
 /// What `plugin new` copies into a new plugin: the WIT and the SDK of this host, by path.

@@ -337,6 +337,10 @@ impl Entry {
             }
             "grants" => self.grants = Grants::parse(&strings(value)?)?,
             "suppress" => self.suppress = strings(value)?,
+            // For `plugin update`.
+            "source" => {
+                value.as_str().ok_or("must be a text")?;
+            }
             "limits" => {
                 for (name, limit) in value.as_table().ok_or("must be a table")? {
                     self.limits
@@ -358,7 +362,7 @@ impl Entry {
             },
             _ => {
                 return Err(
-                    "no such key; there are enabled, kind, path, sha256, grants, limits, suppress, config, defaults"
+                    "no such key; there are enabled, kind, path, sha256, grants, limits, suppress, source, config, defaults"
                         .to_owned(),
                 );
             }

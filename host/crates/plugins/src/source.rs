@@ -83,11 +83,8 @@ impl Source {
             engine
                 .component(&source.sha256, &source.bytes)
                 .map_err(|what| {
-                    refuse(
-                        Stage::Compile,
-                        what,
-                        "build it again with `mcp-codex-worker plugin build`".to_owned(),
-                    )
+                    let (what, remedy) = not_compiled(what);
+                    refuse(Stage::Compile, what, remedy)
                 })?;
         let linked = link(&engine.wasmtime, &component, &source.grants, &name)
             .map_err(|(what, remedy)| refuse(Stage::Link, what, remedy))?;
@@ -151,6 +148,21 @@ impl Source {
             }
         }
         Ok(plugin)
+    }
+}
+
+/// Why a component does not compile, and what to do: a toolchain's default may be an ABI that plugins have no use for.
+fn not_compiled(what: String) -> (String, String) {
+    match what.contains("component model async") {
+        true => (
+            "needs the asynchronous ABI of components, which this host does not have".to_owned(),
+            "build it with the synchronous one, as `mcp-codex-worker plugin build` does (componentize-qjs: --sync)"
+                .to_owned(),
+        ),
+        false => (
+            what,
+            "build it again with `mcp-codex-worker plugin build`".to_owned(),
+        ),
     }
 }
 
