@@ -319,12 +319,8 @@ fn node_modules() -> Option<PathBuf> {
             std::fs::copy(pinned, place.join(file)).unwrap();
         }
         let mut npm = Command::new("npm");
-        npm.current_dir(&place).args([
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-        ]);
+        npm.current_dir(&place)
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
         if !installed(npm) {
             return None;
         }
@@ -431,10 +427,10 @@ fn a_new_check_in_python_works_as_it_is_and_tells_why_it_broke_down() {
     let text = text.replace(
         "        words, failed",
         concat!(
-            "        if settings()['words'] == ['explode']:\n",
+            "        if given()['words'] == ['explode']:\n",
             "            print('on the way')\n",
             "            raise ValueError('the moon is full')\n",
-            "        if settings()['words'] == ['reach out']:\n",
+            "        if given()['words'] == ['reach out']:\n",
             "            open('/etc/passwd')\n",
             "        words, failed",
         ),
@@ -490,12 +486,12 @@ fn a_new_check_in_javascript_reads_files_that_were_granted() {
     edit(
         "plugin.js",
         "import { added } from",
-        "import files from 'mcp-codex-worker:check/files@1.0.0';\nimport { text as decode } from './worker.js';\nimport { added } from",
+        "import files from 'mcp-codex-worker:check/files@1.0.0';\nimport { say, text as decode } from './worker.js';\nimport { added } from",
     );
     edit(
         "plugin.js",
         "    return { outcome: { tag: failed ? 'failed' : 'passed' }, summary: '' };",
-        "    if (words[0] === 'throw') { console.log('on the way'); throw new Error('the moon is full'); }\n\
+        "    if (words[0] === 'throw') { say('on the way'); throw new Error('the moon is full'); }\n\
          \x20   const { paths } = files.find('**/*.md', null);\n\
          \x20   const page = decode(files.read(paths[0], 0, 1 << 20));\n\
          \x20   let other;\n\
@@ -519,10 +515,7 @@ fn a_new_check_in_javascript_reads_files_that_were_granted() {
     author.ok(&plugin, &["build"]);
     let tested = author.ok(&plugin, &["test"]);
     assert!(tested.contains("2 of 2 cases passed"), "{tested}");
-    assert!(
-        tested.contains("log: plugin docs: warning: on the way"),
-        "{tested}"
-    );
+    assert!(tested.contains("log: plugin docs: on the way"), "{tested}");
 }
 
 #[test]

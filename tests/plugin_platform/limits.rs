@@ -135,7 +135,11 @@ fn a_file_that_did_not_change_is_not_shown() {
 #[test]
 fn a_flood_of_log_is_dropped_and_harms_nothing() {
     assert!(hostile("", "write log", 10_000).unwrap().is_passed());
-    assert!(hostile("", "write a long line", 1 << 20).unwrap().is_passed());
+    assert!(
+        hostile("", "write a long line", 1 << 20)
+            .unwrap()
+            .is_passed()
+    );
 }
 
 #[test]

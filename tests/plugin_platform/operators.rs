@@ -457,13 +457,21 @@ fn what_is_no_plugin_is_refused_with_name_file_reason_and_remedy() {
         ),
         (
             "elsewhere",
-            renamed(&component, "mcp-codex-worker:check/check@", "xcp-codex-worker:check/check@"),
+            renamed(
+                &component,
+                "mcp-codex-worker:check/check@",
+                "xcp-codex-worker:check/check@",
+            ),
             Stage::Link,
             "is no plugin: it exports ",
         ),
         (
             "greedy",
-            renamed(&component, "mcp-codex-worker:types/settings@", "xcp-codex-worker:types/settings@"),
+            renamed(
+                &component,
+                "mcp-codex-worker:types/settings@",
+                "xcp-codex-worker:types/settings@",
+            ),
             Stage::Link,
             "imports xcp-codex-worker:types/settings@1.0.0, which this host gives to no check",
         ),
@@ -569,7 +577,10 @@ fn a_broken_manifest_is_refused_with_file_key_and_rule() {
             "and plugin.toml says 000",
         ),
     ] {
-        let error = inspect(&text).map(|seen| seen.info).unwrap_err().to_string();
+        let error = inspect(&text)
+            .map(|seen| seen.info)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(says), "{text}\n{error}");
         assert!(
             error.contains(&folder.path().display().to_string()),
@@ -816,7 +827,9 @@ fn compiled_code_of_others_is_not_taken() {
 #[test]
 fn components_of_the_first_version_work_for_ever() {
     for language in ["rust", "javascript", "c"] {
-        let folder = workspace().join("tests/fixtures/contract-1.0").join(language);
+        let folder = workspace()
+            .join("tests/fixtures/contract-1.0")
+            .join(language);
         let entry = |kind: Kind| {
             let path = folder.join(format!("{kind}.wasm"));
             format!(

@@ -93,19 +93,27 @@ fn what_one_pins_fails_the_jobs_of_another_once_it_is_accepted_and_a_change_is_t
     assert!(result.to_string().contains("not accepted here"), "{result}");
 
     let accepted = other.ok(&["accept", &top]);
-    assert!(accepted.contains("hostile-check 0.1.0 (check) from tools/check.wasm: new"), "{accepted}");
+    assert!(
+        accepted.contains("hostile-check 0.1.0 (check) from tools/check.wasm: new"),
+        "{accepted}"
+    );
     let result = run_job(&mut front, job.clone());
     assert_eq!(result["job_status"], "failed", "{result}");
     assert!(result.to_string().contains("hostile-check"), "{result}");
     assert!(!result.to_string().contains("plugins.lock"), "{result}");
 
     // What is in the repository afterwards is a wish again, and what was accepted stays.
-    let changed = std::fs::read_to_string(&lock).unwrap().replace("pass with an error", "");
+    let changed = std::fs::read_to_string(&lock)
+        .unwrap()
+        .replace("pass with an error", "");
     std::fs::write(&lock, changed).unwrap();
     repository.commit("Ask for less");
     let result = run_job(&mut front, job);
     assert_eq!(result["job_status"], "failed", "{result}");
-    assert!(result.to_string().contains("changed since it was accepted"), "{result}");
+    assert!(
+        result.to_string().contains("changed since it was accepted"),
+        "{result}"
+    );
 }
 
 #[test]
@@ -114,15 +122,31 @@ fn a_lock_that_names_what_is_not_there_or_another_digest_is_refused_by_name() {
     let top = text(repository.path()).to_owned();
     let component = repository.path().join("tools/check.wasm");
     let member = Member::new(&repository);
-    assert!(member.refused(&["accept", &top]).contains("plugins.lock is not there"));
+    assert!(
+        member
+            .refused(&["accept", &top])
+            .contains("plugins.lock is not there")
+    );
     member.ok(&["lock", text(&component), "--repository", &top]);
     let lock = repository.path().join("plugins.lock");
     let whole = std::fs::read_to_string(&lock).unwrap();
     for (words, says) in [
-        (whole.replace("tools/check.wasm", "tools/gone.wasm"), "tools/gone.wasm"),
-        (whole.replace(&sha256(&component), &"0".repeat(64)), "and plugins.lock says 000"),
-        (whole.replace("hostile-check", "another"), "the component says check hostile-check 0.1.0"),
-        (whole.replace("0.1.0", "9.9.9"), "plugins.lock says check hostile-check 9.9.9"),
+        (
+            whole.replace("tools/check.wasm", "tools/gone.wasm"),
+            "tools/gone.wasm",
+        ),
+        (
+            whole.replace(&sha256(&component), &"0".repeat(64)),
+            "and plugins.lock says 000",
+        ),
+        (
+            whole.replace("hostile-check", "another"),
+            "the component says check hostile-check 0.1.0",
+        ),
+        (
+            whole.replace("0.1.0", "9.9.9"),
+            "plugins.lock says check hostile-check 9.9.9",
+        ),
         (
             whole.replace("tools/check.wasm", "http://127.0.0.1:9/check.wasm"),
             "cannot be reached",
@@ -133,7 +157,10 @@ fn a_lock_that_names_what_is_not_there_or_another_digest_is_refused_by_name() {
         let said = member.refused(&["accept", &top]);
         assert!(said.contains(says), "{said}");
     }
-    let config = member.worker.home().join(".config/mcp-codex-worker/config.toml");
+    let config = member
+        .worker
+        .home()
+        .join(".config/mcp-codex-worker/config.toml");
     assert!(!config.exists(), "nothing was accepted");
 }
 
@@ -143,7 +170,10 @@ fn an_update_shows_what_changes_and_a_new_grant_is_refused_until_it_is_given() {
     let member = Member::new(&repository);
     member.ok(&["add", text(&guest("hostile-check"))]);
     let first = sha256(&guest("hostile-check"));
-    let config = member.worker.home().join(".config/mcp-codex-worker/config.toml");
+    let config = member
+        .worker
+        .home()
+        .join(".config/mcp-codex-worker/config.toml");
     let configured = || std::fs::read_to_string(&config).unwrap();
     assert!(configured().contains(&first));
 
@@ -170,15 +200,25 @@ fn an_update_shows_what_changes_and_a_new_grant_is_refused_until_it_is_given() {
     assert!(again.contains("is the newest"), "{again}");
 
     member.ok(&["rollback", "hostile-check"]);
-    assert!(configured().contains(&first) && !configured().contains("clock"), "{}", configured());
+    assert!(
+        configured().contains(&first) && !configured().contains("clock"),
+        "{}",
+        configured()
+    );
     // And forward again.
     member.ok(&["rollback", "hostile-check"]);
     assert!(configured().contains(&second) && configured().contains("clock"));
     let listed = member.ok(&["list", "--json"]);
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     let plugins = listed["plugins"].as_array().unwrap();
-    let own = plugins.iter().find(|plugin| plugin["name"] == "hostile-check").unwrap();
-    assert_eq!((own["sha256"].as_str(), &own["required"]), (Some(second.as_str()), &json!(true)));
+    let own = plugins
+        .iter()
+        .find(|plugin| plugin["name"] == "hostile-check")
+        .unwrap();
+    assert_eq!(
+        (own["sha256"].as_str(), &own["required"]),
+        (Some(second.as_str()), &json!(true))
+    );
     for nothing in [&["rollback", "scope"][..], &["update", "scope"]] {
         member.refused(nothing);
     }
@@ -200,7 +240,10 @@ async fn registry(
     body: Bytes,
 ) -> Response {
     let digest = |bytes: &[u8]| {
-        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         format!("sha256:{hex}")
     };
     let last = path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -237,7 +280,9 @@ fn serve(runtime: &tokio::runtime::Runtime, shelf: Shelf) -> (Arc<Shelf>, String
     let app = axum::Router::new()
         .route("/v2/{*path}", axum::routing::any(registry))
         .with_state(Arc::clone(&shelf));
-    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+        .unwrap();
     let address = listener.local_addr().unwrap().to_string();
     runtime.spawn(async move { axum::serve(listener, app).await });
     (shelf, address)
@@ -250,8 +295,15 @@ fn a_plugin_is_published_to_a_registry_and_a_layout_and_added_from_both_by_diges
     let (shelf, host) = serve(&runtime, Shelf::default());
     let component = guest("hostile-check");
     let author = Member::new(&repository);
-    let said = author.ok(&["publish", &format!("oci://{host}/team/check:1"), text(&component)]);
-    let reference = said.split_whitespace().find(|word| word.starts_with("oci://")).unwrap();
+    let said = author.ok(&[
+        "publish",
+        &format!("oci://{host}/team/check:1"),
+        text(&component),
+    ]);
+    let reference = said
+        .split_whitespace()
+        .find(|word| word.starts_with("oci://"))
+        .unwrap();
     assert!(reference.contains("@sha256:"), "{said}");
     let other = Member::new(&repository);
     let by_tag = format!("oci://{host}/team/check:1");
@@ -265,7 +317,10 @@ fn a_plugin_is_published_to_a_registry_and_a_layout_and_added_from_both_by_diges
     let layout = format!("oci-layout:{}", text(&folder.path().join("layout")));
     author.ok(&["publish", &layout, text(&component)]);
     Member::new(&repository).ok(&["add", &layout]);
-    let blob = folder.path().join("layout/blobs/sha256").join(sha256(&component));
+    let blob = folder
+        .path()
+        .join("layout/blobs/sha256")
+        .join(sha256(&component));
     std::fs::write(blob, b"another").unwrap();
     let said = Member::new(&repository).refused(&["add", &layout]);
     assert!(said.contains("was expected; nothing is added"), "{said}");

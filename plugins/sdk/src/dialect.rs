@@ -133,7 +133,9 @@ macro_rules! dialect {
                 static STREAM: $crate::glue::Stream = const { $crate::glue::Stream::new() };
             }
 
-            impl $crate::bindings::dialect::exports::mcp_codex_worker::dialect::dialect::Guest for Component {
+            impl $crate::bindings::dialect::exports::mcp_codex_worker::dialect::dialect::Guest
+                for Component
+            {
                 fn recognizes() -> Result<Vec<String>, $crate::Fault> {
                     with_plugin(|plugin| Ok($crate::Dialect::recognizes(plugin)))
                 }
@@ -173,7 +175,7 @@ macro_rules! dialect {
 
                 fn finish(complete: bool) -> Result<Vec<String>, $crate::Fault> {
                     STREAM.with(|stream| stream.with(|translation| translation.finish(complete)))
-                }
+        }
             }
             $crate::bindings::dialect::export!(Component with_types_in $crate::bindings::dialect);
         };

@@ -28,12 +28,7 @@ pub fn find(job: &dyn Job, glob: &str) -> Result<Vec<String>, ReadError> {
 ///
 /// # Errors
 /// When the file is not there or outside the grant.
-pub fn read(
-    job: &dyn Job,
-    path: &str,
-    offset: u64,
-    max_bytes: u32,
-) -> Result<Vec<u8>, ReadError> {
+pub fn read(job: &dyn Job, path: &str, offset: u64, max_bytes: u32) -> Result<Vec<u8>, ReadError> {
     match job.tree() {
         Some(tree) => tree.read(path, offset, max_bytes),
         None => host::read(path, offset, max_bytes),

@@ -58,14 +58,16 @@ macro_rules! redactor {
         const _: () = {
             $crate::__plugin!($plugin, $crate::Redactor);
             $crate::__describe!($plugin, $crate::Redactor);
-            impl $crate::bindings::redactor::exports::mcp_codex_worker::redactor::redactor::Guest for Component {
+            impl $crate::bindings::redactor::exports::mcp_codex_worker::redactor::redactor::Guest
+                for Component
+            {
                 fn needs() -> Result<$crate::ScanNeeds, $crate::Fault> {
                     with_plugin(|plugin| Ok($crate::Redactor::needs(plugin)))
                 }
 
                 fn scan(window: $crate::Window) -> Result<$crate::Verdicts, $crate::Fault> {
                     with_plugin(|plugin| $crate::Redactor::scan(plugin, &window))
-                }
+        }
             }
             $crate::bindings::redactor::export!(Component with_types_in $crate::bindings::redactor);
         };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::job::Tree;
 use crate::{
-    ChangedFile, ChangedLine, Command, Fault, FileKind, FileState, Job, LinePage, Moment, ReadError,
-    Redactor, Span, Window, settings_from,
+    ChangedFile, ChangedLine, Command, Fault, FileKind, FileState, Job, LinePage, Moment,
+    ReadError, Redactor, Span, Window, settings_from,
 };
 
 /// The most bytes that the host gives in one read.
@@ -176,7 +176,11 @@ fn runs(old: &[&[u8]], new: &[&[u8]]) -> Vec<Run> {
     let inner = common(&old[start..old_end], &new[start..new_end]);
     let pairs = (0..start)
         .map(|line| (line, line))
-        .chain(inner.into_iter().map(|(old, new)| (start + old, start + new)))
+        .chain(
+            inner
+                .into_iter()
+                .map(|(old, new)| (start + old, start + new)),
+        )
         .chain((0..end).map(|line| (old_end + line, new_end + line)));
     let (mut runs, mut at) = (Vec::<Run>::new(), (0, 0));
     for (in_old, in_new) in pairs.chain(std::iter::once((old.len(), new.len()))) {
@@ -253,7 +257,9 @@ fn unified(
             Some(before) => runs[before].old.len().min(AROUND),
             None => 0,
         };
-        let tail = runs.get(last + 1).map_or(0, |run| run.old.len().min(AROUND));
+        let tail = runs
+            .get(last + 1)
+            .map_or(0, |run| run.old.len().min(AROUND));
         let range = |start: usize, end: usize| {
             let start = if start == end { start } else { start + 1 };
             (start, end)
@@ -428,7 +434,10 @@ impl Job for FakeJob {
             Some(path) => self.file_diff(&self.file(path, Moment::After)?),
             None => {
                 let changed = self.changed();
-                changed.iter().flat_map(|file| self.file_diff(file)).collect()
+                changed
+                    .iter()
+                    .flat_map(|file| self.file_diff(file))
+                    .collect()
             }
         };
         if diff.len() > LONGEST_READ as usize {

@@ -10,9 +10,7 @@ mod language;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
-use worker_plugin::{
-    ChangedFile, Check, Fault, Finding, Job, Report, Severity, matches_any,
-};
+use worker_plugin::{ChangedFile, Check, Fault, Finding, Job, Report, Severity, matches_any};
 
 use language::{Language, Test};
 

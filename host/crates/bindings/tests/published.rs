@@ -37,11 +37,19 @@ fn items() -> BTreeMap<String, String> {
         items.insert(name.clone(), since(&interface.stability));
         for (own, id) in &interface.types {
             let definition = &resolve.types[*id];
-            let what = format!("{} {}", since(&definition.stability), kind(&resolve, &definition.kind));
+            let what = format!(
+                "{} {}",
+                since(&definition.stability),
+                kind(&resolve, &definition.kind)
+            );
             items.insert(format!("{name} {own}"), what);
         }
         for (own, function) in &interface.functions {
-            let what = format!("{} {}", since(&function.stability), signature(&resolve, function));
+            let what = format!(
+                "{} {}",
+                since(&function.stability),
+                signature(&resolve, function)
+            );
             items.insert(format!("{name} {own}"), what);
         }
     }
@@ -72,12 +80,16 @@ fn since(stability: &Stability) -> String {
 }
 
 fn signature(resolve: &Resolve, function: &Function) -> String {
-    let parameters = function.params.iter().map(|parameter| {
-        format!("{}: {}", parameter.name, of(resolve, &parameter.ty))
-    });
+    let parameters = function
+        .params
+        .iter()
+        .map(|parameter| format!("{}: {}", parameter.name, of(resolve, &parameter.ty)));
     let parameters = parameters.collect::<Vec<_>>().join(", ");
     let result = function.result.as_ref().map(|result| of(resolve, result));
-    format!("func({parameters}) -> {}", result.unwrap_or("()".to_owned()))
+    format!(
+        "func({parameters}) -> {}",
+        result.unwrap_or("()".to_owned())
+    )
 }
 
 fn owner(resolve: &Resolve, interface: InterfaceId) -> String {

@@ -128,13 +128,15 @@ fn for_c(kind: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn all() -> impl Iterator<Item = (PathBuf, String)> {
-    let exports = EXPORTS
-        .into_iter()
-        .map(|export| (export.0, Some(export)));
+    let exports = EXPORTS.into_iter().map(|export| (export.0, Some(export)));
     std::iter::once(("imports", None))
         .chain(exports)
         .map(|(module, export)| (file(module), generate(export)))
-        .chain(["check", "summarizer", "redactor", "dialect"].into_iter().flat_map(for_c))
+        .chain(
+            ["check", "summarizer", "redactor", "dialect"]
+                .into_iter()
+                .flat_map(for_c),
+        )
 }
 
 #[test]

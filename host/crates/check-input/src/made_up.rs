@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use plugins::check::{
-    ChangedFile, Command, LinePage, Moment, ReadError, Snapshot,
-};
+use plugins::check::{ChangedFile, Command, LinePage, Moment, ReadError, Snapshot};
 use workspace::{Base, Limits, Root, Workspace, WorkspaceError, make_repository};
 
 use crate::JobView;
@@ -79,7 +77,7 @@ impl MadeUpJob {
             put(&work, path, entry)?;
         }
         let root = Root::open(&place)?;
-        let workspace = Workspace::open(&root, &[work.clone()])?;
+        let workspace = Workspace::open(&root, std::slice::from_ref(&work))?;
         let base = Base::capture(&workspace, &place.join("base"), Limits::default())?;
         for path in before.keys().filter(|path| !after.contains_key(*path)) {
             let file = work.join(path);

@@ -75,11 +75,7 @@ impl JobView {
     }
 
     /// The changed file of that path, by its name at that moment.
-    fn file(
-        &self,
-        path: &str,
-        moment: Moment,
-    ) -> Result<&workspace::ChangedFile, ReadError> {
+    fn file(&self, path: &str, moment: Moment) -> Result<&workspace::ChangedFile, ReadError> {
         let is_it = |file: &&workspace::ChangedFile| {
             let known = match (moment, &file.previous_path) {
                 (Moment::Before, Some(previous)) => previous,

@@ -72,8 +72,8 @@ pub use endpoint::BaseUrlError;
 pub use facts::Facts;
 pub use models::ModelMap;
 pub use record::rfc3339;
-pub use request::canonical as canonical_request;
 pub use record::{RecordSink, RequestRecord};
+pub use request::canonical as canonical_request;
 pub use upstream::{Upstream, UpstreamError, install_tls};
 pub use usage::Tokens;
 

@@ -291,7 +291,10 @@ fn have_target(folder: &Path) -> Result<(), BuildError> {
 /// The folder, relative to the plugin's, with the interface for tools that want it as files, and the world in it that
 /// gives what the manifest wants: other languages than Rust import their whole world, and an import without its grant
 /// does not load.
-fn interface(folder: &Path, manifest: &Manifest) -> Result<(&'static str, &'static str), BuildError> {
+fn interface(
+    folder: &Path,
+    manifest: &Manifest,
+) -> Result<(&'static str, &'static str), BuildError> {
     const PLACE: &str = "target/wit";
     let place = folder.join(PLACE);
     let _ = std::fs::remove_dir_all(&place);
@@ -367,7 +370,14 @@ fn c(folder: &Path, source: &str, manifest: &Manifest) -> Result<Vec<u8>, BuildE
     let (mut compiler, name) = c_compiler(folder)?;
     compiler
         .current_dir(folder)
-        .args(["-O2", "-nostdlib", "-Wall", "-Wl,--no-entry", "-Ivendor/c", source])
+        .args([
+            "-O2",
+            "-nostdlib",
+            "-Wall",
+            "-Wl,--no-entry",
+            "-Ivendor/c",
+            source,
+        ])
         .arg(vendored.join(format!("{kind}_plugin.c")))
         .arg(vendored.join("libc.c"))
         .arg(vendored.join("world.c"))
@@ -396,7 +406,10 @@ fn c(folder: &Path, source: &str, manifest: &Manifest) -> Result<Vec<u8>, BuildE
 fn c_compiler(folder: &Path) -> Result<(Command, String), BuildError> {
     let works = |program: &Path, arguments: &[&str]| {
         let mut tried = Command::new(program);
-        tried.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        tried
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         tried.status().is_ok_and(|status| status.success())
     };
     let own = folder.join(".venv").join(if cfg!(windows) {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use gateway::wire::{Reply, Sse};
 use check_input::{Entry, MadeUpJob};
+use gateway::wire::{Reply, Sse};
 use plugins::check::{Command, Outcome as Verdict, Report};
 use plugins::manifest::Manifest;
 use plugins::summarizer::{Content, Request};
@@ -652,11 +652,10 @@ fn entry(content: &Kept, folder: &Path) -> Result<Entry, String> {
     }
     let bytes = match (&detailed.text, &detailed.base64, &detailed.file) {
         (Some(text), None, None) => text.clone().into_bytes(),
-        (None, Some(base64), None) => base64::Engine::decode(
-            &base64::engine::general_purpose::STANDARD,
-            base64,
-        )
-        .map_err(|error| format!("base64: {error}"))?,
+        (None, Some(base64), None) => {
+            base64::Engine::decode(&base64::engine::general_purpose::STANDARD, base64)
+                .map_err(|error| format!("base64: {error}"))?
+        }
         (None, None, Some(file)) => {
             std::fs::read(folder.join(file)).map_err(|error| format!("{file}: {error}"))?
         }
@@ -678,7 +677,9 @@ fn real_path(shown: &str) -> PathBuf {
                 bytes.push(b'\\');
                 tail
             }
-            (b'\\', [b'x', high, low, tail @ ..]) if digit(*high).is_some() && digit(*low).is_some() => {
+            (b'\\', [b'x', high, low, tail @ ..])
+                if digit(*high).is_some() && digit(*low).is_some() =>
+            {
                 bytes.push(digit(*high).unwrap_or(0) << 4 | digit(*low).unwrap_or(0));
                 tail
             }

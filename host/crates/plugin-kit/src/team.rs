@@ -120,8 +120,8 @@ impl Lock {
             return Err(wrong("is no file of at most 1 MiB".to_owned()));
         }
         let text = std::fs::read_to_string(&file).map_err(failed)?;
-        let lock: Lock =
-            toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        let lock: Lock = toml::from_str(&text)
+            .map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
         if lock.version != VERSION {
             return Err(wrong(format!(
                 "version: this host reads {VERSION}, not {}: update mcp-codex-worker",
@@ -133,7 +133,11 @@ impl Lock {
                 return Err(wrong(format!("plugin {:?}: {rule}", plugin.id)));
             }
         }
-        let mut names: Vec<&str> = lock.plugins.iter().map(|plugin| plugin.id.as_str()).collect();
+        let mut names: Vec<&str> = lock
+            .plugins
+            .iter()
+            .map(|plugin| plugin.id.as_str())
+            .collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(wrong(format!("plugin {:?} is there twice", twice[0])));
@@ -195,7 +199,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again_under_the_same_digest() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(Lock::read(folder.path()), Err(LockError::Missing(_))));
+        assert!(matches!(
+            Lock::read(folder.path()),
+            Err(LockError::Missing(_))
+        ));
         let mut lock = Lock::default();
         for id in ["b", "a", "b"] {
             lock.put(pinned(id));
@@ -212,13 +219,25 @@ mod tests {
         lock.write(folder.path()).unwrap();
         let whole = std::fs::read_to_string(Lock::file(folder.path())).unwrap();
         for (text, says) in [
-            (whole.replace("version = 1\n", "version = 2\n"), "this host reads 1, not 2"),
+            (
+                whole.replace("version = 1\n", "version = 2\n"),
+                "this host reads 1, not 2",
+            ),
             (whole.replace("\"check\"", "\"linter\""), "kind: is check"),
-            (whole.replace(&"0".repeat(64), "00"), "64 hexadecimal digits"),
+            (
+                whole.replace(&"0".repeat(64), "00"),
+                "64 hexadecimal digits",
+            ),
             (whole.replace("\"a\"", "\"A\""), "id: has small letters"),
             (format!("{whole}more = 1\n"), "unknown field `more`"),
             (
-                format!("{whole}{}", whole.split_once("[[plugin]]").map(|(_, rest)| format!("\n[[plugin]]{rest}")).unwrap()),
+                format!(
+                    "{whole}{}",
+                    whole
+                        .split_once("[[plugin]]")
+                        .map(|(_, rest)| format!("\n[[plugin]]{rest}"))
+                        .unwrap()
+                ),
                 "is there twice",
             ),
         ] {

@@ -46,13 +46,8 @@ pub trait Snapshot: Send + Sync {
     ///
     /// # Errors
     /// [`ReadError::NotFound`] when there is no such file at that moment among the changed ones.
-    fn read(
-        &self,
-        path: &str,
-        moment: Moment,
-        offset: u64,
-        len: u32,
-    ) -> Result<Vec<u8>, ReadError>;
+    fn read(&self, path: &str, moment: Moment, offset: u64, len: u32)
+    -> Result<Vec<u8>, ReadError>;
 
     /// At most `len` bytes of what a command of [`Snapshot::commands`] printed, both of its streams as one.
     ///
@@ -430,9 +425,8 @@ mod tests {
 
     #[test]
     fn suppressed_rules_do_not_fail_a_check_and_are_counted() {
-        let finding = |rule: &str, severity| {
-            Finding::new(rule.to_owned(), severity, "words".to_owned())
-        };
+        let finding =
+            |rule: &str, severity| Finding::new(rule.to_owned(), severity, "words".to_owned());
         let todo = || finding("todo", Severity::Error);
         let print = || finding("print", Severity::Error);
         let note = || finding("note", Severity::Note);

@@ -874,7 +874,10 @@ impl PluginSet {
                 .kind
                 .or(manifest.as_ref().map(|manifest| manifest.kind)),
             config: manifest.as_ref().map(defaults).unwrap_or_default(),
-            promised: manifest.as_ref().map(Manifest::promise).or(entry.promised.clone()),
+            promised: manifest
+                .as_ref()
+                .map(Manifest::promise)
+                .or(entry.promised.clone()),
             sha256,
             bytes: bytes.into(),
             file: Some(file),

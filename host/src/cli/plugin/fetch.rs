@@ -55,7 +55,10 @@ pub(super) fn fetch(
             )
             .into());
         }
-        runtime()?.block_on(timed(source, Registry::of(&reference.host)?.pull(&reference, most)))?
+        runtime()?.block_on(timed(
+            source,
+            Registry::of(&reference.host)?.pull(&reference, most),
+        ))?
     } else if let Some(place) = source.strip_prefix("oci-layout:") {
         from_layout(&base.join(place), most)?
     } else if source.starts_with("https://") || source.starts_with("http://") {
@@ -127,7 +130,11 @@ fn client() -> Result<reqwest::Client, Failure> {
 }
 
 async fn get_url(url: &str, most: u64) -> Result<Vec<u8>, Failure> {
-    let response = client()?.get(url).send().await.map_err(|error| told(url, &error))?;
+    let response = client()?
+        .get(url)
+        .send()
+        .await
+        .map_err(|error| told(url, &error))?;
     if !response.status().is_success() {
         return Err(format!("{url} answers {}", response.status()).into());
     }
@@ -135,9 +142,17 @@ async fn get_url(url: &str, most: u64) -> Result<Vec<u8>, Failure> {
 }
 
 /// The body of an answer, no longer than `most`.
-async fn whole(source: &str, mut response: reqwest::Response, most: u64) -> Result<Vec<u8>, Failure> {
+async fn whole(
+    source: &str,
+    mut response: reqwest::Response,
+    most: u64,
+) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| told(source, &error))? {
+    while let Some(piece) = response
+        .chunk()
+        .await
+        .map_err(|error| told(source, &error))?
+    {
         bytes.extend_from_slice(&piece);
         if bytes.len() as u64 > most {
             return Err(format!("{source} has more than the {most} bytes that are taken").into());
@@ -173,7 +188,8 @@ pub(super) struct Reference {
 impl Reference {
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = || -> Failure {
-            format!("oci://{text} is no reference: oci://HOST[:PORT]/NAME[:TAG][@sha256:HEX]").into()
+            format!("oci://{text} is no reference: oci://HOST[:PORT]/NAME[:TAG][@sha256:HEX]")
+                .into()
         };
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest.to_owned())),
@@ -190,7 +206,9 @@ impl Reference {
         };
         let hex = |digest: &String| {
             let hex = digest.strip_prefix("sha256:");
-            hex.is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            hex.is_some_and(|hex| {
+                hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+            })
         };
         let right = !host.is_empty()
             && plain(name)
@@ -239,11 +257,22 @@ impl Registry {
             return Ok(response);
         }
         let challenge = response.headers().get(reqwest::header::WWW_AUTHENTICATE);
-        let challenge = challenge.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let challenge = challenge
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let Some(url) = token_url(challenge) else {
-            return Err(format!("{} wants a login, which this program does not have", self.base).into());
+            return Err(format!(
+                "{} wants a login, which this program does not have",
+                self.base
+            )
+            .into());
         };
-        let answer = self.client.get(&url).send().await.map_err(|error| told(&url, &error))?;
+        let answer = self
+            .client
+            .get(&url)
+            .send()
+            .await
+            .map_err(|error| told(&url, &error))?;
         let bytes = whole(&url, answer, MANIFEST).await?;
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let token = answer["token"].as_str().or(answer["access_token"].as_str());
@@ -269,15 +298,30 @@ impl Registry {
 
     /// The component of an image.
     async fn pull(&self, reference: &Reference, most: u64) -> Result<Vec<u8>, Failure> {
-        let Reference { name, tag, digest: of, .. } = reference;
+        let Reference {
+            name,
+            tag,
+            digest: of,
+            ..
+        } = reference;
         let wanted = of.as_deref().or(tag.as_deref()).unwrap_or("latest");
-        let manifest = self.get(&format!("{name}/manifests/{wanted}"), MANIFEST).await?;
+        let manifest = self
+            .get(&format!("{name}/manifests/{wanted}"), MANIFEST)
+            .await?;
         if let Some(of) = of {
-            held_to(&format!("{}/{name}/manifests/{wanted}", self.base), &manifest, of)?;
+            held_to(
+                &format!("{}/{name}/manifests/{wanted}", self.base),
+                &manifest,
+                of,
+            )?;
         }
         let layer = layer(&manifest).map_err(|what| format!("{}/{name}: {what}", self.base))?;
         let bytes = self.get(&format!("{name}/blobs/{layer}"), most).await?;
-        held_to(&format!("{}/{name}/blobs/{layer}", self.base), &bytes, &layer)?;
+        held_to(
+            &format!("{}/{name}/blobs/{layer}", self.base),
+            &bytes,
+            &layer,
+        )?;
         Ok(bytes)
     }
 
@@ -291,15 +335,22 @@ impl Registry {
         let name = &reference.name;
         for blob in blobs {
             let url = format!("{}/{name}/blobs/uploads/", self.base);
-            let begun = self.ask(|client| client.post(&url).header("content-length", 0)).await?;
-            let place = begun.headers().get("location").and_then(|value| value.to_str().ok());
+            let begun = self
+                .ask(|client| client.post(&url).header("content-length", 0))
+                .await?;
+            let place = begun
+                .headers()
+                .get("location")
+                .and_then(|value| value.to_str().ok());
             let Some(place) = place.filter(|_| begun.status().is_success()) else {
                 return Err(format!("{url} answers {}", begun.status()).into());
             };
             let place = begun.url().join(place)?;
             let mark = if place.query().is_some() { '&' } else { '?' };
             let url = format!("{place}{mark}digest=sha256:{}", digest(blob));
-            let put = self.ask(|client| client.put(&url).body(blob.to_vec())).await?;
+            let put = self
+                .ask(|client| client.put(&url).body(blob.to_vec()))
+                .await?;
             if !put.status().is_success() {
                 return Err(format!("{url} answers {}", put.status()).into());
             }
@@ -307,7 +358,12 @@ impl Registry {
         let tag = reference.tag.as_deref().unwrap_or("latest");
         let url = format!("{}/{name}/manifests/{tag}", self.base);
         let put = self
-            .ask(|client| client.put(&url).header("content-type", IMAGE).body(manifest.to_vec()))
+            .ask(|client| {
+                client
+                    .put(&url)
+                    .header("content-type", IMAGE)
+                    .body(manifest.to_vec())
+            })
             .await?;
         match put.status().is_success() {
             true => Ok(()),
@@ -373,8 +429,8 @@ fn from_layout(folder: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     let index: Value = serde_json::from_slice(&read(folder.join("index.json"), MANIFEST)?)?;
     let image = index["manifests"][0]["digest"].as_str();
     let image = image.ok_or_else(|| format!("{} has no image", folder.display()))?;
-    let layer = layer(&blob(image, MANIFEST)?)
-        .map_err(|what| format!("{}: {what}", folder.display()))?;
+    let layer =
+        layer(&blob(image, MANIFEST)?).map_err(|what| format!("{}: {what}", folder.display()))?;
     blob(&layer, most)
 }
 
@@ -388,20 +444,33 @@ mod tests {
         let hex = "0".repeat(64);
         let whole = Reference::parse(&format!("ghcr.io/team/no-todo:1.2@sha256:{hex}")).unwrap();
         assert_eq!(
-            (whole.host.as_str(), whole.name.as_str(), whole.tag.as_deref()),
+            (
+                whole.host.as_str(),
+                whole.name.as_str(),
+                whole.tag.as_deref()
+            ),
             ("ghcr.io", "team/no-todo", Some("1.2"))
         );
         assert_eq!(whole.digest, Some(format!("sha256:{hex}")));
         let local = Reference::parse("localhost:5000/a").unwrap();
         assert_eq!((local.host.as_str(), local.tag), ("localhost:5000", None));
-        for wrong in ["ghcr.io", "/a", "ghcr.io/", "ghcr.io/../a", "ghcr.io/a@sha256:12", "ghcr.io/a b"] {
+        for wrong in [
+            "ghcr.io",
+            "/a",
+            "ghcr.io/",
+            "ghcr.io/../a",
+            "ghcr.io/a@sha256:12",
+            "ghcr.io/a b",
+        ] {
             assert!(Reference::parse(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_challenge_says_where_a_token_is_given() {
-        let url = token_url("Bearer realm=\"https://auth.example/token\",service=\"r\",scope=\"repository:a:pull\"");
+        let url = token_url(
+            "Bearer realm=\"https://auth.example/token\",service=\"r\",scope=\"repository:a:pull\"",
+        );
         assert_eq!(
             url.as_deref(),
             Some("https://auth.example/token?service=r&scope=repository%3Aa%3Apull")

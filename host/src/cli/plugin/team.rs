@@ -13,8 +13,8 @@ use settings::Settings;
 
 /// The top of the working tree that a folder is in.
 fn top_of(folder: &Path) -> Result<PathBuf, Failure> {
-    let folder = std::fs::canonicalize(folder)
-        .map_err(|error| format!("{}: {error}", shown(folder)))?;
+    let folder =
+        std::fs::canonicalize(folder).map_err(|error| format!("{}: {error}", shown(folder)))?;
     let top = folder.ancestors().find(|place| place.join(".git").exists());
     top.map(Path::to_owned)
         .ok_or_else(|| format!("{} is in no git repository", shown(&folder)).into())
@@ -118,7 +118,10 @@ pub(super) fn accept(
             )
             .into());
         }
-        if info.own_name != plugin.id || info.version != plugin.version || info.kind.word() != plugin.kind {
+        if info.own_name != plugin.id
+            || info.version != plugin.version
+            || info.kind.word() != plugin.kind
+        {
             return Err(format!(
                 "plugin {}: plugins.lock says {} {} {}, and the component says {} {} {}; nothing is accepted",
                 plugin.id, plugin.kind, plugin.id, plugin.version, info.kind, info.own_name, info.version
@@ -127,10 +130,14 @@ pub(super) fn accept(
         }
         not_another(settings, &plugin.id, info)?;
         let had = operator.installed(&plugin.id);
-        let had_grants = had.as_ref().map(|had| had.grants.clone()).unwrap_or_default();
+        let had_grants = had
+            .as_ref()
+            .map(|had| had.grants.clone())
+            .unwrap_or_default();
         let asked = plugin.grants.iter().chain(&seen.wants);
         for grant in asked {
-            let known = had_grants.contains(grant) || grants.contains(grant) || new_grants.contains(grant);
+            let known =
+                had_grants.contains(grant) || grants.contains(grant) || new_grants.contains(grant);
             if !known {
                 new_grants.push(grant.clone());
             }
@@ -183,7 +190,10 @@ fn describe(plugin: &Pinned, had: Option<&Installed>, had_grants: &[String]) {
     let what = match had {
         None => "new".to_owned(),
         Some(had) if had.sha256 == plugin.sha256 => "as before".to_owned(),
-        Some(had) => format!("in the place of {}", had.sha256.get(..12).unwrap_or(&had.sha256)),
+        Some(had) => format!(
+            "in the place of {}",
+            had.sha256.get(..12).unwrap_or(&had.sha256)
+        ),
     };
     say!(
         "{} {} ({}) from {}: {what}",
@@ -192,7 +202,11 @@ fn describe(plugin: &Pinned, had: Option<&Installed>, had_grants: &[String]) {
         plugin.kind,
         plugin.source
     );
-    for grant in plugin.grants.iter().filter(|grant| !had_grants.contains(grant)) {
+    for grant in plugin
+        .grants
+        .iter()
+        .filter(|grant| !had_grants.contains(grant))
+    {
         say!("    may also {grant}");
     }
 }
@@ -216,14 +230,21 @@ pub(super) fn keep_previous(
     let Some(had) = operator.installed(name).filter(|had| had.sha256 != sha256) else {
         return Ok(());
     };
-    let current = settings.config_dir.join("plugins").join(format!("{name}.wasm"));
+    let current = settings
+        .config_dir
+        .join("plugins")
+        .join(format!("{name}.wasm"));
     // Only the copy that is pinned: another file is none to go back to.
-    let Some(bytes) = std::fs::read(&current).ok().filter(|bytes| digest(bytes) == had.sha256) else {
+    let Some(bytes) = std::fs::read(&current)
+        .ok()
+        .filter(|bytes| digest(bytes) == had.sha256)
+    else {
         return Ok(());
     };
     let (component, entry) = previous(settings, name);
     let words = json!({ "sha256": had.sha256, "grants": had.grants, "source": had.source });
-    let kept = std::fs::write(&component, bytes).and_then(|()| std::fs::write(&entry, words.to_string()));
+    let kept =
+        std::fs::write(&component, bytes).and_then(|()| std::fs::write(&entry, words.to_string()));
     kept.map_err(|error| format!("{}: {error}", shown(&component)).into())
 }
 
@@ -237,10 +258,15 @@ pub(super) fn update(
 ) -> Result<bool, Failure> {
     let operator = Operator::open(&config_file(settings))?;
     let Some(had) = operator.installed(name) else {
-        return Err(format!("{name} is not installed; `mcp-codex-worker plugin add` adds it").into());
+        return Err(
+            format!("{name} is not installed; `mcp-codex-worker plugin add` adds it").into(),
+        );
     };
     let Some(source) = source.map(str::to_owned).or(had.source.clone()) else {
-        return Err(format!("{name} has no source to update from; give one: plugin update {name} SOURCE").into());
+        return Err(format!(
+            "{name} has no source to update from; give one: plugin update {name} SOURCE"
+        )
+        .into());
     };
     let fetched = fetch::fetch(settings, &source, Path::new("."), sha256)?;
     let new = inspected(settings, fetched.path())?;
@@ -249,11 +275,19 @@ pub(super) fn update(
         say!("{name} {} is the newest of {source}", new.info.version);
         return Ok(true);
     }
-    let old = settings.config_dir.join("plugins").join(format!("{name}.wasm"));
+    let old = settings
+        .config_dir
+        .join("plugins")
+        .join(format!("{name}.wasm"));
     let old = inspected(settings, &old).ok();
     differences(name, old.as_ref(), &new, &had);
     let mut allowed = had.grants.clone();
-    allowed.extend(grants.iter().filter(|grant| !had.grants.contains(grant)).cloned());
+    allowed.extend(
+        grants
+            .iter()
+            .filter(|grant| !had.grants.contains(grant))
+            .cloned(),
+    );
     let missing = ungranted(&new, &allowed);
     if !missing.is_empty() {
         return Err(format!(
@@ -287,7 +321,10 @@ pub(super) fn update(
             source: &fetched.source,
         },
     )?;
-    say!("{name} is {} now; `mcp-codex-worker plugin rollback {name}` takes it back", new.info.version);
+    say!(
+        "{name} is {} now; `mcp-codex-worker plugin rollback {name}` takes it back",
+        new.info.version
+    );
     Ok(true)
 }
 
@@ -304,14 +341,21 @@ fn differences(name: &str, old: Option<&Inspection>, new: &Inspection, had: &Ins
     }
     let keys = |seen: Option<&Inspection>| -> Map<String, Value> {
         let schema = seen.and_then(|seen| seen.info.settings_schema.as_deref());
-        let schema: Value = schema.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        schema["properties"].as_object().cloned().unwrap_or_default()
+        let schema: Value = schema
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        schema["properties"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default()
     };
     let (before, after) = (keys(old), keys(Some(new)));
     for (key, rule) in &after {
         match before.get(key) {
             None => say!("    + setting {key}: {rule}"),
-            Some(of_before) if of_before != rule => say!("    ~ setting {key}: {of_before} -> {rule}"),
+            Some(of_before) if of_before != rule => {
+                say!("    ~ setting {key}: {of_before} -> {rule}")
+            }
             Some(_) => {}
         }
     }
@@ -364,9 +408,7 @@ pub(super) fn publish(settings: &Settings, dir: &Path, to: &str) -> Result<bool,
     })
     .to_string()
     .into_bytes();
-    let described = |bytes: &[u8], kind: &str| {
-        json!({ "mediaType": kind, "digest": format!("sha256:{}", digest(bytes)), "size": bytes.len() })
-    };
+    let described = |bytes: &[u8], kind: &str| json!({ "mediaType": kind, "digest": format!("sha256:{}", digest(bytes)), "size": bytes.len() });
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": fetch::IMAGE,
@@ -384,7 +426,11 @@ pub(super) fn publish(settings: &Settings, dir: &Path, to: &str) -> Result<bool,
     let id = digest(&manifest);
     if let Some(folder) = to.strip_prefix("oci-layout:") {
         layout(Path::new(folder), &blobs, &manifest, &info.version)?;
-        say!("published {} {} as oci-layout:{folder}", info.own_name, info.version);
+        say!(
+            "published {} {} as oci-layout:{folder}",
+            info.own_name,
+            info.version
+        );
     } else if let Some(reference) = to.strip_prefix("oci://") {
         let mut reference = fetch::Reference::parse(reference)?;
         reference.tag.get_or_insert_with(|| info.version.clone());
@@ -422,6 +468,9 @@ fn layout(folder: &Path, blobs: &[&[u8]], manifest: &[u8], version: &str) -> Res
         }],
     });
     std::fs::write(folder.join("index.json"), index.to_string())?;
-    std::fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    std::fs::write(
+        folder.join("oci-layout"),
+        r#"{"imageLayoutVersion":"1.0.0"}"#,
+    )?;
     Ok(())
 }

@@ -151,7 +151,10 @@ fn lock_notes(settings: &Settings, tops: &[PathBuf]) -> Vec<String> {
         let bytes = std::fs::read(top.join("plugins.lock")).ok()?;
         let mut entries = settings.repositories.of(top);
         let accepted = entries.any(|entry| entry.lock.as_ref() == Some(&plugins::digest(&bytes)));
-        let known = settings.repositories.of(top).any(|entry| entry.lock.is_some());
+        let known = settings
+            .repositories
+            .of(top)
+            .any(|entry| entry.lock.is_some());
         match (accepted, known) {
             (true, _) => None,
             (false, true) => Some(

@@ -103,7 +103,9 @@ fn region(place: &Location) -> Value {
         ("endLine", place.end_line),
         ("endColumn", place.end_column.map(|column| column + 1)),
     ];
-    let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), json!(number?))));
+    let numbers = numbers
+        .into_iter()
+        .filter_map(|(name, number)| Some((name.to_owned(), json!(number?))));
     Value::Object(numbers.collect::<Map<String, Value>>())
 }
 
@@ -142,7 +144,11 @@ mod tests {
                 text: "x".to_owned(),
             }],
             link: Some("https://example.org/todo".to_owned()),
-            ..Finding::new("todo".to_owned(), Severity::Warning, "left behind".to_owned())
+            ..Finding::new(
+                "todo".to_owned(),
+                Severity::Warning,
+                "left behind".to_owned(),
+            )
         };
         let found = Found {
             check: "no todo".to_owned(),

@@ -1,5 +1,9 @@
 // What a check in JavaScript needs again and again. QuickJS has the language, and none of the browser's or Node's objects.
 import job from 'mcp-codex-worker:check/job@1.0.0';
+import log from 'mcp-codex-worker:types/log@1.0.0';
+
+// A line in the job's log; there is no `console`.
+export const say = (words) => log.write('info', String(words), []);
 
 // Bytes as text; what is not UTF-8 becomes U+FFFD.
 export function text(bytes) {

@@ -104,7 +104,9 @@ mod tests {
             max_bytes: u32,
         ) -> Result<LinePage, ReadError> {
             if self.lost {
-                return Err(ReadError::Other(format!("the content of {path} was not kept")));
+                return Err(ReadError::Other(format!(
+                    "the content of {path} was not kept"
+                )));
             }
             let text = "x = y + 1; ".repeat(LINE / 11);
             let line = |number| match number == self.lines {

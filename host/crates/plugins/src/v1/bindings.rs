@@ -54,8 +54,16 @@ kind!(check, "../../../wit/v1/check", "mcp-codex-worker:check/check-plugin",
     "mcp-codex-worker:check/findings": crate::v1::bindings::imports::mcp_codex_worker::check::findings);
 kind!(summarizer, "../../../wit/v1/summarizer", "mcp-codex-worker:summarizer/summarizer-plugin",
     "mcp-codex-worker:summarizer/input": crate::v1::bindings::imports::mcp_codex_worker::summarizer::input);
-kind!(redactor, "../../../wit/v1/redactor", "mcp-codex-worker:redactor/redactor-plugin");
-kind!(dialect, "../../../wit/v1/dialect", "mcp-codex-worker:dialect/dialect-plugin");
+kind!(
+    redactor,
+    "../../../wit/v1/redactor",
+    "mcp-codex-worker:redactor/redactor-plugin"
+);
+kind!(
+    dialect,
+    "../../../wit/v1/dialect",
+    "mcp-codex-worker:dialect/dialect-plugin"
+);
 
 pub(super) use imports::mcp_codex_worker::check::{files, findings, job};
 pub(super) use imports::mcp_codex_worker::summarizer::input;

@@ -37,9 +37,7 @@ impl Instance<CheckPlugin> {
         if bytes > most {
             let most = limits::bytes(most);
             let what = format!("gave a report of {bytes} bytes; at most {most} are taken");
-            return Err(self
-                .loaded
-                .error(Stage::Output, what, "let it report less"));
+            return Err(self.loaded.error(Stage::Output, what, "let it report less"));
         }
         Ok(sink.report(report.outcome.into(), report.summary))
     }

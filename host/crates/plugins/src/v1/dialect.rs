@@ -10,13 +10,17 @@ use gateway::wire as dialects;
 impl Instance<DialectPlugin> {
     pub(crate) fn recognizes(&mut self) -> Result<Vec<String>, PluginError> {
         self.ask("recognizes", Limits::START, |bindings, store| {
-            bindings.mcp_codex_worker_dialect_dialect().call_recognizes(store)
+            bindings
+                .mcp_codex_worker_dialect_dialect()
+                .call_recognizes(store)
         })
     }
 
     pub(crate) fn facts(&mut self, model: &str) -> Result<String, PluginError> {
         self.ask("facts", Limits::START, |bindings, store| {
-            bindings.mcp_codex_worker_dialect_dialect().call_facts(store, model)
+            bindings
+                .mcp_codex_worker_dialect_dialect()
+                .call_facts(store, model)
         })
     }
 

@@ -285,7 +285,9 @@ impl input::Host for Host {
     fn read_text(&mut self, offset: u64, max_bytes: u32) -> wasmtime::Result<Vec<u8>> {
         self.in_time()?;
         let text = self.text.as_deref().unwrap_or_default().as_bytes();
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(text.len());
         let most = usize::try_from(u64::from(max_bytes).min(Limits::READ)).unwrap_or(usize::MAX);
         let end = start.saturating_add(most).min(text.len());
         Ok(text.get(start..end).unwrap_or_default().to_vec())

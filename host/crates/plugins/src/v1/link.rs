@@ -216,7 +216,10 @@ fn remedy_of(package: &str, newer: bool) -> String {
         true => format!(
             "update mcp-codex-worker, or use a version of the plugin for {package} {VERSION}"
         ),
-        false => "build it again: `mcp-codex-worker plugin new` has the wit/ and the SDK of this version".to_owned(),
+        false => {
+            "build it again: `mcp-codex-worker plugin new` has the wit/ and the SDK of this version"
+                .to_owned()
+        }
     }
 }
 
@@ -237,7 +240,10 @@ fn misfit(error: &wasmtime::Error, names: &[String], verb: &str) -> (String, Str
         .or_else(|| {
             let bare = |name: &str| name.split('@').next().map(str::to_owned);
             let of_name = |name: &&String| bare(name).is_some_and(|bare| words.contains(&bare));
-            names.iter().filter(|name| name.starts_with(NAMESPACE)).find(of_name)
+            names
+                .iter()
+                .filter(|name| name.starts_with(NAMESPACE))
+                .find(of_name)
         });
     let detail = error.root_cause();
     match culprit {

@@ -9,7 +9,9 @@ use redact::{Hit, Prefilter, ScanNeeds, Verdicts, Window};
 impl Instance<RedactorPlugin> {
     pub(crate) fn needs(&mut self) -> Result<ScanNeeds, PluginError> {
         let needs = self.ask("needs", Limits::START, |bindings, store| {
-            bindings.mcp_codex_worker_redactor_redactor().call_needs(store)
+            bindings
+                .mcp_codex_worker_redactor_redactor()
+                .call_needs(store)
         })?;
         Ok(ScanNeeds {
             lookahead: needs.lookahead as usize,
@@ -35,7 +37,9 @@ impl Instance<RedactorPlugin> {
         };
         let limit = self.loaded.limits.call(window.bytes.len());
         let verdicts = self.ask("scan", limit, |bindings, store| {
-            bindings.mcp_codex_worker_redactor_redactor().call_scan(store, &wire)
+            bindings
+                .mcp_codex_worker_redactor_redactor()
+                .call_scan(store, &wire)
         })?;
         Ok(Verdicts {
             hits: verdicts
