@@ -6,7 +6,7 @@
 //! ```
 //!
 //! which refuses to change or drop one.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
