@@ -98,6 +98,7 @@ impl Job {
             scoped_patch: self.scope.as_ref(),
             expect_changes: self.expect_changes,
             isolated: false,
+            bare_copy_of: None,
             pass: 1,
             base: &self.base,
             place: Place {

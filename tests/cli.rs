@@ -41,17 +41,21 @@ impl User {
         self
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"))
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"));
+        command
             .args(arguments)
             .env_clear()
             .env("HOME", self.home.path())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(self.environment.iter().cloned())
             .current_dir(self.home.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -277,6 +281,89 @@ fn completions_are_there_for_every_shell() {
     }
 }
 
+/// F21.
+#[cfg(unix)]
+#[test]
+fn output_that_nobody_reads_ends_a_command_quietly() {
+    let user = User::new();
+    let rows: [&[&str]; 14] = [
+        &["completions", "bash"],
+        &["completions", "zsh"],
+        &["plugin", "list"],
+        &["plugin", "list", "--json"],
+        &["plugin", "inspect", "nothing"],
+        &["doctor"],
+        &["doctor", "--settings"],
+        &["jobs"],
+        &["jobs", "show", "nothing"],
+        &["stats"],
+        &["gc"],
+        &["setup", "--agents-md"],
+        &["--help"],
+        &["no-such-command"],
+    ];
+    for arguments in rows {
+        let read_by_nobody = || {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            writer
+        };
+        let status = user
+            .command(arguments)
+            .stdout(read_by_nobody())
+            .stderr(read_by_nobody())
+            .status()
+            .unwrap();
+        let code = status.code();
+        assert!(
+            code.is_some_and(|code| (0..4).contains(&code)),
+            "{arguments:?}: {status}"
+        );
+    }
+}
+
+/// F23.
+#[cfg(unix)]
+#[test]
+fn setup_keeps_the_link_the_line_ends_and_the_mark_of_codexs_config() {
+    let user = User::new();
+    std::fs::create_dir_all(user.path(".codex")).unwrap();
+    let config = user.path(".codex/config.toml");
+    std::os::unix::fs::symlink("../dotfiles/codex.toml", &config).unwrap();
+    for before in [
+        None,
+        Some("# mine\r\nmodel = \"gpt-5.5\" # good\r\n"),
+        Some("\u{feff}# mine\r\nmodel = \"gpt-5.5\"\r\n"),
+        Some("\u{feff}model = \"gpt-5.5\"\n"),
+    ] {
+        let kept = user.path("dotfiles/codex.toml");
+        if let Some(text) = before {
+            std::fs::write(&kept, text).unwrap();
+        }
+        let done = user.run(&["setup", "--yes", "--root", user.path("").to_str().unwrap()]);
+        assert!(done.status.success(), "{}", stderr(&done));
+        assert!(
+            std::fs::symlink_metadata(&config).unwrap().is_symlink(),
+            "{before:?}"
+        );
+        let text = std::fs::read_to_string(&kept).unwrap();
+        assert!(
+            text.contains("codex_async_worker") && text.starts_with(before.unwrap_or_default()),
+            "{text:?}"
+        );
+        let crlf = before.is_some_and(|before| before.contains('\r'));
+        assert_eq!(
+            text.matches("\r\n").count(),
+            if crlf { text.matches('\n').count() } else { 0 },
+            "{text:?}"
+        );
+        let undone = user.run(&["setup", "--undo", "--yes"]);
+        assert!(undone.status.success(), "{}", stderr(&undone));
+        let text = std::fs::read_to_string(&kept).unwrap();
+        assert_eq!(text, before.unwrap_or_default());
+    }
+}
+
 #[test]
 fn setup_writes_no_value_that_would_be_refused() {
     let user = User::new();
@@ -313,6 +400,68 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     assert!(
         stdout(&output).contains("MAX_RUNNING_JOBS") && !stdout(&output).contains("lots-of-secret")
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn doctor_names_the_programs_on_path_that_no_job_could_run() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let user = User::new();
+    let program = |path: &str, text: &str| {
+        let path = user.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    program("tools/bin/granted", "#!/bin/sh\n");
+    let hidden = program("src/hidden/run.sh", "#!/bin/sh\n");
+    symlink(&hidden, user.path("tools/bin/linked")).unwrap();
+    let own = program("own/language/bin/language", "#!/bin/sh\n");
+    program("tools/bin/script", &format!("#!{} -x\n", own.display()));
+    symlink("nowhere", user.path("tools/bin/dangling")).unwrap();
+    let path = format!(
+        "{}:{}",
+        user.path("tools/bin").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let findings = |user: &User| -> Vec<Value> {
+        let all = user.doctor().into_iter();
+        all.filter(|finding| finding["what"] == "PATH").collect()
+    };
+    let user = user.with("PATH", &path);
+    let found = findings(&user);
+    let text = serde_json::to_string(&found).unwrap();
+    assert!(
+        !text.contains("granted") && !text.contains("dangling"),
+        "{text}"
+    );
+    let script = found
+        .iter()
+        .find(|finding| finding["detail"].to_string().contains("script"));
+    let detail = script.unwrap()["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("are run by") && detail.contains("own/language/bin"),
+        "{detail}"
+    );
+    let remedy = script.unwrap()["remedy"].as_str().unwrap();
+    assert!(remedy.contains("WORKER_SANDBOX_READ="), "{remedy}");
+    let line = remedy
+        .split_once("WORKER_SANDBOX_READ=")
+        .unwrap()
+        .1
+        .to_owned();
+    assert!(
+        line.contains("own/language") && !line.ends_with("/bin"),
+        "{line}"
+    );
+    let user = user.with("WORKER_SANDBOX_READ", &line);
+    let found = findings(&user);
+    assert_eq!(
+        verdict(&found, "PATH"),
+        "ok",
+        "the line is the remedy: {found:?}"
     );
 }
 

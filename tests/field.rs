@@ -10,10 +10,10 @@ use std::process::Command;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
-use worker_test_support::checkout::{git, write};
+use worker_test_support::checkout::{files, git, write};
 use workspace::{
-    ApplyError, ApplyHow, Base, Changes, Isolated, IsolatedRequest, Limits, NotCarriedReason, Root,
-    Unapplied, Workspace, WorkspaceError,
+    ApplyError, ApplyHow, Base, Changes, FilePath, Isolated, IsolatedRequest, Limits,
+    NotCarriedReason, Root, Unapplied, Workspace, WorkspaceError,
 };
 
 /// Repositories below a root, and jobs in them.
@@ -164,6 +164,113 @@ fn a_pipe_named_gitignore_stops_nothing() {
     );
 }
 
+fn fifo(path: &Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
+}
+
+/// K9: git itself would wait for such a file for ever.
+#[test]
+fn a_pipe_where_git_reads_is_refused_by_name_and_elsewhere_it_is_told() {
+    for (path, at_start) in [
+        (".gitignore", true),
+        (".gitattributes", true),
+        (".git/info/exclude", true),
+        ("deep/.gitignore", false),
+    ] {
+        let field = Field::new();
+        let top = field.repository("r", &[("a", "a\n"), ("deep/b", "b\n")]);
+        let _ = fs::remove_file(top.join(path));
+        fifo(&top.join(path));
+        let opened = field.open(&top);
+        assert_eq!(opened.is_err(), at_start, "{path}");
+        let refused = match opened {
+            Err(refused) => refused,
+            Ok(workspace) => {
+                let storage = field.state("j").join("base");
+                Base::capture(&workspace, &storage, Limits::default()).unwrap_err()
+            }
+        };
+        let refused = refused.to_string();
+        assert!(
+            refused.contains(path) && refused.contains("FIFO"),
+            "{refused}"
+        );
+    }
+    let field = Field::new();
+    let top = field.repository("r", &[("a", "a\n"), (".gitignore", "ignored\n")]);
+    fifo(&top.join("pipe"));
+    fifo(&top.join("ignored"));
+    let base = field.capture(&field.open(&top).unwrap(), "j");
+    let special: Vec<_> = base
+        .special_files()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(special, ["ignored", "pipe"]);
+    assert!(base.changes().unwrap().is_empty());
+}
+
+/// K9: a thread cannot be stopped from outside.
+#[test]
+fn a_walk_ends_when_it_is_told_to_and_the_last_look_gets_a_while() {
+    let field = Field::new();
+    let top = field.repository("r", &[("a", "a\n"), ("deep/b", "b\n")]);
+    let workspace = field.open(&top).unwrap();
+    let limits = Limits::default();
+    let base = Base::capture(&workspace, &field.state("j").join("base"), limits.clone()).unwrap();
+    write(&top.join("a"), "b\n");
+    limits.interrupt.set();
+    let again = Base::capture(&workspace, &field.state("k").join("base"), limits.clone());
+    assert!(matches!(again, Err(WorkspaceError::Stopped)));
+    let made = Isolated::create(&IsolatedRequest {
+        source: &workspace,
+        folder: &field.state("i"),
+        name: "i",
+        base: None,
+        include_dirty: false,
+        limits,
+    });
+    assert!(matches!(made, Err(WorkspaceError::Stopped)), "{made:?}");
+    assert_eq!(named(&base.changes().unwrap()), ["a"], "it is evidence");
+}
+
+/// F18: most of the entries of a split index are in another file.
+#[test]
+fn a_split_index_is_read() {
+    let field = Field::new();
+    let library = field.repository("library", &[("l.txt", "1\n")]);
+    let top = field.repository("r", &[("a", "a\n"), ("b", "b\n"), ("c", "c\n")]);
+    let url = library.to_str().unwrap();
+    git(&top, &["submodule", "add", "-q", url, "lib"]);
+    commit(&top, "submodule");
+    git(&top, &["update-index", "--split-index"]);
+    write(&top.join("b"), "changed\n");
+    git(&top, &["add", "b"]);
+    git(&top, &["rm", "-q", "--cached", "c"]);
+    let workspace = field.open(&top).unwrap();
+    let stores = workspace.object_stores();
+    assert!(
+        stores
+            .iter()
+            .any(|store| store.ends_with("modules/lib/objects")),
+        "the submodule is known by the index alone: {stores:?}"
+    );
+    let base = field.capture(&workspace, "j");
+    assert!(base.changes().unwrap().git.is_empty());
+    git(&top, &["add", "c"]);
+    let changes = base.changes().unwrap();
+    assert!(
+        changes
+            .git
+            .iter()
+            .any(|change| matches!(change, workspace::GitChange::Index { .. })),
+        "what is staged is seen: {:?}",
+        changes.git
+    );
+}
+
 /// F1 and D12: each row is a file, its attributes and what the agent makes of it.
 #[test]
 fn what_is_applied_is_what_was_verified() {
@@ -253,17 +360,18 @@ fn what_is_applied_is_what_was_verified() {
     }
 }
 
-fn bounded() -> ProptestConfig {
-    let cases = std::env::var("WORKER_PROPTEST_CASES").ok();
+/// How many repositories a property makes: WORKER_PROPTEST_CASES for longer runs.
+fn bounded(cases: u32) -> ProptestConfig {
+    let longer = std::env::var("WORKER_PROPTEST_CASES").ok();
     ProptestConfig {
-        cases: cases.and_then(|text| text.parse().ok()).unwrap_or(24),
+        cases: longer.and_then(|text| text.parse().ok()).unwrap_or(cases),
         failure_persistence: None,
         ..ProptestConfig::default()
     }
 }
 
 proptest! {
-    #![proptest_config(bounded())]
+    #![proptest_config(bounded(24))]
 
     /// D12 with git as oracle: the object of the result is the one git makes, the delivered file the one git writes.
     #[test]
@@ -307,6 +415,255 @@ proptest! {
                     git(&top, &["checkout", "-q", "--", "f"]);
                     prop_assert_eq!(fs::read(top.join("f")).unwrap(), delivered);
                 }
+            }
+        }
+    }
+}
+
+/// A thing that somebody does to a working tree.
+#[derive(Debug, Clone)]
+enum Step {
+    Write(&'static str, Vec<u8>),
+    Remove(&'static str),
+    Execute(&'static str),
+    Link(&'static str, &'static str),
+}
+
+impl Step {
+    fn path(&self) -> &'static str {
+        match self {
+            Self::Write(path, _)
+            | Self::Remove(path)
+            | Self::Execute(path)
+            | Self::Link(path, _) => path,
+        }
+    }
+
+    /// The same with bytes that git can convert: what is kept in another encoding must be in it.
+    fn under(self, attributes: &str) -> Self {
+        match self {
+            Self::Write("g", bytes) if attributes.contains("UTF-16") => {
+                let text = bytes.iter().flat_map(|byte| [*byte, 0]);
+                Self::Write("g", [0xff, 0xfe].into_iter().chain(text).collect())
+            }
+            step => step,
+        }
+    }
+
+    fn take(&self, top: &Path) {
+        let path = top.join(self.path());
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+        match self {
+            // What is a folder by now, or lies below a file, stays.
+            _ if path.is_dir() && !path.is_symlink() => {}
+            Self::Write(_, bytes) => {
+                let _ = fs::remove_file(&path);
+                if fs::create_dir_all(path.parent().unwrap()).is_ok() {
+                    let _ = fs::write(&path, bytes);
+                }
+            }
+            Self::Remove(_) => {
+                let _ = fs::remove_file(&path);
+            }
+            Self::Execute(_) if is_file => {
+                let mode = fs::metadata(&path).unwrap().permissions().mode();
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode ^ 0o111)).unwrap();
+            }
+            Self::Execute(_) => {}
+            Self::Link(_, target) => {
+                let _ = fs::remove_file(&path);
+                if fs::create_dir_all(path.parent().unwrap()).is_ok() {
+                    let _ = symlink(target, &path);
+                }
+            }
+        }
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let path = proptest::sample::select(vec![
+        "f",
+        "g",
+        "dir/h",
+        "dir/i",
+        "dir/deep/j",
+        "new",
+        "other/new",
+        "x.log",
+        "dir",
+        "k.up",
+        "sp ace",
+        "u\u{308}",
+    ]);
+    let target = proptest::sample::select(vec!["f", "dir", "nowhere", "../f"]);
+    (path, target, content(), 0..4).prop_map(|(path, target, bytes, kind)| match kind {
+        0 => Step::Remove(path),
+        1 => Step::Execute(path),
+        2 => Step::Link(path, target),
+        _ => Step::Write(path, bytes),
+    })
+}
+
+fn attributes() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(vec![
+        "",
+        "* text",
+        "* text=auto",
+        "* -text",
+        "* eol=crlf",
+        "* text=auto eol=crlf",
+        "* eol=lf",
+        "* ident",
+        "* text=auto ident",
+        "g working-tree-encoding=UTF-16 text",
+        "f -text\n* text=auto",
+    ])
+}
+
+/// A repository with some files, a filter that stands in for git-lfs, and rules; none where git itself finds its fresh
+/// checkout changed, which it does with bytes that do not survive their own conversion.
+fn settled(
+    field: &Field,
+    attributes: &str,
+    autocrlf: &str,
+    contents: &[Vec<u8>],
+) -> Option<PathBuf> {
+    let top = field.repository("r", &[(".gitignore", "*.log\n"), ("keep", "o\n")]);
+    for (name, value) in [
+        ("core.autocrlf", autocrlf),
+        ("core.safecrlf", "false"),
+        ("filter.case.clean", "tr A-Z a-z"),
+        ("filter.case.smudge", "tr a-z A-Z"),
+    ] {
+        git(&top, &["config", name, value]);
+    }
+    write(
+        &top.join(".gitattributes"),
+        format!("{attributes}\n*.up filter=case -text -ident\n"),
+    );
+    for (path, bytes) in ["f", "g", "dir/h", "dir/i", "dir/deep/j"]
+        .into_iter()
+        .zip(contents)
+    {
+        // What is kept in another encoding must be in it.
+        let bytes = match path == "g" && attributes.contains("UTF-16") {
+            true => [0xff, 0xfe, b'a', 0, b'\n', 0].to_vec(),
+            false => bytes.clone(),
+        };
+        write(&top.join(path), bytes);
+    }
+    write(&top.join("k.up"), "TEXT\n");
+    commit(&top, "files");
+    git(&top, &["rm", "-r", "-q", "--cached", "."]);
+    git(&top, &["reset", "-q", "--hard"]);
+    git(&top, &["status", "--porcelain"])
+        .is_empty()
+        .then_some(top)
+}
+
+fn status(top: &Path) -> Vec<String> {
+    let said = git(
+        top,
+        &[
+            "status",
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+        ],
+    );
+    let mut lines: Vec<_> = said
+        .split('\0')
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+proptest! {
+    #![proptest_config(bounded(10))]
+
+    /// The uncommitted work of a checkout, whatever git's rules make of it, is what git calls so: laid over a fresh tree it
+    /// gives the same status.
+    #[test]
+    fn uncommitted_work_is_what_git_status_says(
+        attributes in attributes(),
+        autocrlf in proptest::sample::select(vec!["false", "true", "input"]),
+        contents in proptest::collection::vec(content(), 5),
+        steps in proptest::collection::vec(step(), 0..8),
+    ) {
+        let field = Field::new();
+        let Some(top) = settled(&field, attributes, autocrlf, &contents) else { return Ok(()) };
+        let base = field.capture(&field.open(&top).unwrap(), "plain");
+        for step in &steps {
+            step.take(&top);
+        }
+        let said = status(&top);
+        let paths: Vec<&str> = said.iter().map(|line| line.get(3..).unwrap()).collect();
+        // Whatever git says is changed is seen; what only its conversions hide may be seen as well.
+        let changes = base.changes().unwrap();
+        let seen: Vec<String> = changes.files.iter().flat_map(|file| file.paths().map(|path| path.to_string())).collect();
+        for path in &paths {
+            let shown = path.replace("u\u{308}", &FilePath::new("u\u{308}".as_bytes()).to_string());
+            prop_assert!(seen.contains(&shown), "{} is not among {:?}", shown, seen);
+        }
+        let isolated = Isolated::create(&IsolatedRequest {
+            source: &field.open(&top).unwrap(),
+            folder: &field.state("j"),
+            name: "j",
+            base: None,
+            include_dirty: true,
+            limits: Limits::default(),
+        }).unwrap();
+        prop_assert_eq!(isolated.record().dirty_files, paths.len() as u64, "{:?}", &said);
+        prop_assert_eq!(status(isolated.workspace().top()), said);
+    }
+
+    /// D12 for whole trees: modes, links, deletions, renames and files under every rule arrive as git makes them of what the
+    /// checks saw, and nothing else moves.
+    #[test]
+    fn any_change_of_a_tree_arrives_as_git_would_bring_it(
+        attributes in attributes(),
+        autocrlf in proptest::sample::select(vec!["false", "true", "input"]),
+        contents in proptest::collection::vec(content(), 5),
+        steps in proptest::collection::vec(step(), 1..8),
+        how in proptest::sample::select(ALL.to_vec()),
+    ) {
+        let field = Field::new();
+        let Some(top) = settled(&field, attributes, autocrlf, &contents) else { return Ok(()) };
+        let steps = steps.into_iter().filter(|step| step.path() != "k.up");
+        let steps: Vec<_> = steps.map(|step| step.under(attributes)).collect();
+        let mut oracle = String::new();
+        let isolated = field.job(&top, "j", |tree| {
+            for step in &steps {
+                step.take(tree);
+            }
+            // The filter is not the job's to run: what it keeps stays as it was committed.
+            let _ = Command::new("git").args(["add", "-A"]).current_dir(tree).output();
+            oracle = git(tree, &["write-tree"]);
+        });
+        let filtered = fs::read(top.join("k.up")).unwrap();
+        match isolated.apply(how) {
+            Err(ApplyError::NoResult(_)) => {
+                let tree = git(&top, &["rev-parse", "HEAD^{tree}"]);
+                prop_assert_eq!(tree, oracle);
+            }
+            Err(error) => prop_assert!(false, "{}", error),
+            Ok(applied) => {
+                if how == ApplyHow::Patch {
+                    git(&top, &["add", "-A"]);
+                }
+                prop_assert_eq!(git(&top, &["write-tree"]), oracle.clone(), "{:?}", applied);
+                prop_assert_eq!(fs::read(top.join("k.up")).unwrap(), filtered);
+                // The files are those that git writes for that tree.
+                let left = git(&top, &["diff", "--name-only"]);
+                prop_assert_eq!(left, "");
+                let delivered = files(&top, false);
+                git(&top, &["rm", "-r", "-q", "--cached", "."]);
+                git(&top, &["read-tree", &oracle]);
+                git(&top, &["checkout-index", "-f", "-a"]);
+                prop_assert_eq!(files(&top, false), delivered);
             }
         }
     }

@@ -12,10 +12,14 @@ mod hooks;
 mod logs;
 #[path = "jobs/machines.rs"]
 mod machines;
+#[path = "jobs/many.rs"]
+mod many;
 #[path = "jobs/proof.rs"]
 mod proof;
 #[path = "jobs/queue.rs"]
 mod queue;
+#[path = "jobs/setup.rs"]
+mod setup;
 #[path = "jobs/storage.rs"]
 mod storage;
 

@@ -732,6 +732,56 @@ fn the_server_ends_with_its_parent_even_while_its_input_stays_open() {
     server.ends();
 }
 
+/// F22: some clients hand over streams that do not block.
+#[cfg(unix)]
+#[test]
+fn streams_that_do_not_block_are_waited_for() {
+    use std::os::fd::OwnedFd;
+    let home = tempfile::tempdir().unwrap();
+    let (mut client, server) = std::os::unix::net::UnixStream::pair().unwrap();
+    server.set_nonblocking(true).unwrap();
+    let output = OwnedFd::from(server.try_clone().unwrap());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"))
+        .arg("serve")
+        .env_clear()
+        .env("HOME", home.path())
+        .stdin(Stdio::from(OwnedFd::from(server)))
+        .stdout(Stdio::from(output))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    client
+        .set_read_timeout(Some(std::time::Duration::from_secs(60)))
+        .unwrap();
+    let mut replies = BufReader::new(client.try_clone().unwrap());
+    let mut line = String::new();
+    writeln!(client, "{}", initialize("2025-06-18")).unwrap();
+    replies.read_line(&mut line).unwrap();
+    assert!(line.contains("serverInfo"), "{line}");
+    writeln!(
+        client,
+        r#"{{"jsonrpc":"2.0","method":"notifications/initialized"}}"#
+    )
+    .unwrap();
+    // More answers than the stream holds, asked for before the first one is read.
+    const ASKED: usize = 200;
+    for id in 0..ASKED {
+        writeln!(
+            client,
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list"}}"#
+        )
+        .unwrap();
+    }
+    for _ in 0..ASKED {
+        line.clear();
+        replies.read_line(&mut line).unwrap();
+        assert!(line.contains("\"tools\""), "{line}");
+    }
+    drop(replies);
+    drop(client);
+    child.wait().unwrap();
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn nothing_but_the_protocol_can_reach_stdout() {

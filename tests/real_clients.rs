@@ -15,6 +15,8 @@ use worker_test_support::{Codex, McpClient, Repository, Worker, clients};
 mod dialects;
 #[path = "real_clients/faults.rs"]
 mod faults;
+#[path = "real_clients/field.rs"]
+mod field;
 #[path = "real_clients/standalone.rs"]
 mod standalone;
 #[path = "real_clients/wake.rs"]
@@ -257,14 +259,13 @@ fn a_job_outlives_codex_killed_in_the_middle_of_it() {
     let run = second.exec(repository.path(), "How is the job?");
 
     assert!(run.status.success(), "{run:?}");
-    let replies = read_in_the_end(&second).replies();
-    assert_eq!(replies[0]["job_status"], "completed", "{replies:?}");
+    let read = read_in_the_end(&second);
+    assert_eq!(read.replies()[0]["job_status"], "completed", "{read:?}");
+    // As a text of its own, in which no line break is escaped.
+    let diff = &read.outputs()[1];
     assert!(
-        replies[1]["diff"]
-            .as_str()
-            .unwrap()
-            .contains("+exports.sum = (a, b) => a + b;"),
-        "{replies:?}"
+        diff.contains("\n-exports.sum = (a, b) => a - b;\n+exports.sum = (a, b) => a + b;\n"),
+        "{diff}"
     );
     worker.assert_no_process_left();
 }

@@ -439,3 +439,51 @@ fn gc_leaves_a_folder_that_another_job_lives_in() {
     assert!(said.contains("2 jobs forgotten"), "{said}");
     assert!(!folder.exists());
 }
+
+/// An agent that always ends with a question.
+fn asking() -> StandIn {
+    StandIn::ending(
+        "echo more >> src/a.txt",
+        r#"{"type":"result","subtype":"success","is_error":false,"num_turns":2,"result":"I looked.\n\nNEEDS_INPUT: Keep the old name? (a) yes (b) no","session_id":"s","usage":{"input_tokens":1,"output_tokens":1},"permission_denials":[],"terminal_reason":"completed"}"#,
+        0,
+    )
+}
+
+#[test]
+fn a_job_that_needs_a_decision_ends_with_its_question_and_goes_on_with_the_answer() {
+    let repository = repository();
+    let agent = asking();
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let mut asked = job(&repository);
+    asked["checks"] = json!([{ "name": "never looked at", "command": "false" }]);
+    asked["auto_revise"] = json!({ "max_passes": 0 });
+    let mut result = run_job(&mut front, asked.clone());
+    for _ in 0..3 {
+        assert_eq!(result["job_status"], "needs_input", "{result}");
+        assert_eq!(
+            result["question"], "Keep the old name? (a) yes (b) no",
+            "{result}"
+        );
+        // No verdict, and what was changed so far is kept.
+        assert_eq!(result["checks"], json!([]), "{result}");
+        assert_eq!(result["changed_files"], json!(["src/a.txt"]), "{result}");
+        let answer = json!({
+            "prompt": "Keep it: (a).", "resume_job_id": result["job_id"],
+            "checks": asked["checks"], "auto_revise": { "max_passes": 0 },
+        });
+        result = run_job(&mut front, answer);
+    }
+    // One that only asks is held to what it has.
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert_eq!(
+        result["checks"],
+        json!(["never looked at: failed (exit code 1)"]),
+        "{result}"
+    );
+    assert_eq!(
+        repository.read("src/a.txt"),
+        "one\nmore\nmore\nmore\nmore\n"
+    );
+    worker.assert_no_process_left();
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::signals::Signals;
+use super::terminal::complain;
 use super::{GlobalOptions, exit};
 use gateway::facts::Origin;
 use gateway::{Adapter, AdapterConfig, Mode, RecordSink, fresh_token};
@@ -78,14 +79,14 @@ pub(super) fn run(global: &GlobalOptions, arguments: &AdapterArguments) -> ExitC
         Ok(()) => ExitCode::from(exit::OK),
         Err(Failure::Usage(message)) => wrong(&message),
         Err(Failure::Work(message)) => {
-            eprintln!("mcp-codex-worker: {message}");
+            complain(format_args!("mcp-codex-worker: {message}"));
             ExitCode::from(exit::FAILED)
         }
     }
 }
 
 fn wrong(message: &str) -> ExitCode {
-    eprintln!("mcp-codex-worker: {message}");
+    complain(format_args!("mcp-codex-worker: {message}"));
     ExitCode::from(exit::USAGE)
 }
 

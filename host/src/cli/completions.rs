@@ -1,5 +1,6 @@
 //! `completions`: a script that lets a shell complete this program's commands.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
@@ -25,11 +26,9 @@ pub(super) fn run(arguments: &CompletionsArguments) -> ExitCode {
                 .filter(|command| !command.is_hide_set())
                 .cloned(),
         );
-    clap_complete::generate(
-        arguments.shell,
-        &mut shown,
-        "mcp-codex-worker",
-        &mut std::io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut shown, "mcp-codex-worker", &mut script);
+    // Who stops reading wants no more of it.
+    let _ = std::io::stdout().write_all(&script);
     ExitCode::from(exit::OK)
 }

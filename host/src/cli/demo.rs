@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::terminal::complain;
 use super::{GlobalOptions, exit};
 use demo::console::Console;
 use demo::{self, DemoError, Options};
@@ -32,7 +33,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &DemoArguments) -> ExitCode
     match demo::run(options, &settings, &mut Console::stdout()) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
-            eprintln!("mcp-codex-worker: {error}");
+            complain(format_args!("mcp-codex-worker: {error}"));
             ExitCode::from(match error {
                 DemoError::NoGateway(_) => exit::USAGE,
                 DemoError::Interrupted => exit::LEFT,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use super::terminal::{Terminal, age};
+use super::terminal::{Terminal, age, complain};
 use super::{GlobalOptions, exit};
 use job::{JobId, JobRow, Store, StoreError, settle_all};
 use redact::log;
@@ -42,7 +42,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &GcArguments) -> ExitCode {
     match collect(&settings, arguments) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
-            eprintln!("mcp-codex-worker: {error}");
+            complain(format_args!("mcp-codex-worker: {error}"));
             ExitCode::from(exit::FAILED)
         }
     }
@@ -187,7 +187,10 @@ fn remove(path: &Path) {
     };
     match removed {
         Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
-            eprintln!("mcp-codex-worker: {} stays: {fault}", path.display());
+            complain(format_args!(
+                "mcp-codex-worker: {} stays: {fault}",
+                path.display()
+            ));
         }
         _ => {}
     }

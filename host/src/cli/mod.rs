@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use settings::{Settings, Sources};
+use terminal::complain;
 
 /// Exit codes of every subcommand, told apart so that scripts can tell a wrong call from a failed job.
 pub mod exit {
@@ -98,7 +99,7 @@ impl GlobalOptions {
     pub fn settings(&self) -> Result<Settings, ExitCode> {
         Settings::load(&self.sources()).map_err(|error| {
             for problem in &error.problems {
-                eprintln!("mcp-codex-worker: {problem}");
+                complain(format_args!("mcp-codex-worker: {problem}"));
             }
             ExitCode::from(exit::USAGE)
         })

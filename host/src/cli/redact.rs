@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::terminal::complain;
 use super::{GlobalOptions, exit};
 use plugins::{Engine, PluginSet, PluginSettings};
 use redact::{KnownValues, Redacted, Redactor};
@@ -43,14 +44,14 @@ pub(super) fn run(global: &GlobalOptions, arguments: &RedactArguments) -> ExitCo
     let known = match known_values(&settings, &arguments.known) {
         Ok(known) => known,
         Err(problem) => {
-            eprintln!("mcp-codex-worker: {problem}");
+            complain(format_args!("mcp-codex-worker: {problem}"));
             return ExitCode::from(exit::USAGE);
         }
     };
     let engine = match Engine::shared(&settings.cache_dir) {
         Ok(engine) => engine,
         Err(problem) => {
-            eprintln!("mcp-codex-worker: {problem}");
+            complain(format_args!("mcp-codex-worker: {problem}"));
             return ExitCode::from(exit::FAILED);
         }
     };
@@ -66,7 +67,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &RedactArguments) -> ExitCo
         // Whoever reads our output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(exit::OK),
         Err(error) => {
-            eprintln!("mcp-codex-worker: {error}");
+            complain(format_args!("mcp-codex-worker: {error}"));
             ExitCode::from(exit::FAILED)
         }
     }

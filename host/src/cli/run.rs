@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::jobs::{is_over, named, show};
 use super::progress::Progress;
 use super::signals::Signals;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, complain};
 use super::{GlobalOptions, exit};
 use job::{Front, JobId, JobRow, Refusal, State, Store, StoreError, spec};
 use settings::Settings;
@@ -92,7 +92,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &RunArguments) -> ExitCode 
     match foreground(settings, arguments) {
         Ok(state) => ExitCode::from(exit::of_job(state)),
         Err(error) => {
-            eprintln!("mcp-codex-worker: {error}");
+            complain(format_args!("mcp-codex-worker: {error}"));
             ExitCode::from(error.code())
         }
     }

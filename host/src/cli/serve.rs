@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use super::terminal::complain;
 use super::{GlobalOptions, exit};
 use crate::mcp;
 use redact::log::{self, Mask};
@@ -22,7 +23,7 @@ pub(super) fn run(global: &GlobalOptions) -> ExitCode {
     match served {
         Ok(()) => ExitCode::from(exit::OK),
         Err(fault) => {
-            eprintln!("mcp-codex-worker: cannot serve: {fault}");
+            complain(format_args!("mcp-codex-worker: cannot serve: {fault}"));
             ExitCode::from(exit::FAILED)
         }
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
-use super::terminal::{Terminal, Tone};
+use super::terminal::{Terminal, Tone, complain};
 use super::{GlobalOptions, exit};
 use crate::smoke::{self, Step};
 use settings::Settings;
@@ -39,7 +39,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &SmokeArguments) -> ExitCod
     let steps = match steps {
         Ok(steps) => steps,
         Err(error) => {
-            eprintln!("mcp-codex-worker: {error}");
+            complain(format_args!("mcp-codex-worker: {error}"));
             return ExitCode::from(exit::FAILED);
         }
     };

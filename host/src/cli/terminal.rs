@@ -80,11 +80,16 @@ impl Terminal {
         let tone = match state {
             State::Completed => Tone::Good,
             State::Failed | State::TimedOut | State::Interrupted => Tone::Bad,
-            State::Cancelled => Tone::Doubtful,
+            State::Cancelled | State::NeedsInput => Tone::Doubtful,
             _ => Tone::Live,
         };
         self.paint(&format!("{:<11}", state.as_str()), tone)
     }
+}
+
+/// Prints a line on standard error, where somebody reads it: a closed one ends nothing.
+pub(super) fn complain(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Returns true if a stream shows colors: a terminal that knows them, unless NO_COLOR or CLICOLOR says otherwise.

@@ -14,6 +14,7 @@ const SESSION_MAX: usize = 200;
 pub(super) struct Caller {
     workspace: Option<PathBuf>,
     session: Option<String>,
+    is_codex: bool,
 }
 
 impl Caller {
@@ -35,6 +36,7 @@ impl Caller {
             Some(workspaces) if workspaces.len() > 1 => {
                 return Self {
                     session,
+                    is_codex: true,
                     ..Self::default()
                 };
             }
@@ -46,7 +48,13 @@ impl Caller {
                 .or_else(|| std::env::current_dir().ok())
                 .filter(|folder| folder.is_absolute()),
             session,
+            is_codex: turn.is_some(),
         }
+    }
+
+    /// Whether Codex calls: it describes its turn in every call.
+    pub(super) fn is_codex(&self) -> bool {
+        self.is_codex
     }
 
     /// Who is woken when a job of this call ends. The client is the process that started this server.

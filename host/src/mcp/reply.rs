@@ -3,8 +3,25 @@
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Value, json};
 
+use super::caller::Caller;
+
 /// A successful reply. The text repeats the structure for clients that read only text.
-pub(super) fn answered(value: Value) -> CallToolResult {
+///
+/// Codex's model reads nothing but the structure where there is one (measured with 0.169 to 0.171), and a diff inside JSON costs
+/// it an eighth more: for Codex a reply with a diff is two texts, the result and the diff.
+pub(super) fn answered(mut value: Value, caller: &Caller) -> CallToolResult {
+    if caller.is_codex()
+        && let Some(reply) = value.as_object_mut()
+        && let Some(Value::String(diff)) = reply.get("diff")
+        && !diff.is_empty()
+    {
+        let diff = diff.clone();
+        reply.remove("diff");
+        return CallToolResult::success(vec![
+            ContentBlock::text(value.to_string()),
+            ContentBlock::text(diff),
+        ]);
+    }
     let mut result = CallToolResult::success(vec![ContentBlock::text(value.to_string())]);
     result.structured_content = Some(value);
     result

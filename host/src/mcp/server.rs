@@ -230,7 +230,7 @@ impl ServerHandler for Server {
             () = self.gone.cancelled() => Err(Refusal::new("request", "the client is gone")),
         };
         Ok(match answer {
-            Ok(value) => answered(value),
+            Ok(value) => answered(value, &caller),
             Err(refusal) => refused(&refusal.argument, &refusal.rule),
         }
         .into())

@@ -4,7 +4,7 @@
 //! the client's end even while the runtime is busy.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::thread::JoinHandle;
 
 use rmcp::RoleServer;
@@ -66,6 +66,53 @@ pub fn claim() -> io::Result<Streams> {
     let input = File::from(io::stdin().as_handle().try_clone_to_owned()?);
     let output = File::from(io::stdout().as_handle().try_clone_to_owned()?);
     Ok(Streams { input, output })
+}
+
+/// A stream that waits where its descriptor does not: some clients hand over pipes and terminals that answer "try again"
+/// instead of blocking. The mode stays as it is, since the client may share the other handles of what is open.
+struct Waiting(File);
+
+impl Waiting {
+    /// Does it, and again once the stream is ready, as long as it is not.
+    fn patiently<T>(
+        &mut self,
+        #[cfg_attr(windows, allow(unused_variables))] write: bool,
+        mut work: impl FnMut(&mut File) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match work(&mut self.0) {
+                #[cfg(unix)]
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                    use rustix::event::{PollFd, PollFlags, poll};
+                    let ready = match write {
+                        true => PollFlags::OUT,
+                        false => PollFlags::IN,
+                    };
+                    match poll(&mut [PollFd::new(&self.0, ready)], None) {
+                        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                        Err(fault) => return Err(fault.into()),
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Read for Waiting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.patiently(false, |stream| stream.read(buffer))
+    }
+}
+
+impl Write for Waiting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.patiently(true, |stream| stream.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// MCP over the client's streams.
@@ -150,7 +197,8 @@ fn line<T: serde::Serialize>(message: &T) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn write(mut output: File, mut queued: mpsc::Receiver<Vec<u8>>) {
+fn write(output: File, mut queued: mpsc::Receiver<Vec<u8>>) {
+    let mut output = Waiting(output);
     while let Some(line) = queued.blocking_recv() {
         if output.write_all(&line).is_err() {
             return;
@@ -164,7 +212,7 @@ fn read(
     received: &mpsc::Sender<RxJsonRpcMessage<RoleServer>>,
     answer: &mpsc::WeakSender<Vec<u8>>,
 ) {
-    let mut input = BufReader::with_capacity(64 * 1024, input);
+    let mut input = BufReader::with_capacity(64 * 1024, Waiting(input));
     let mut buffer = Vec::new();
     let mut opened = false;
     loop {

@@ -205,6 +205,7 @@ pub fn run_job(front: &mut McpClient, mut job: Value) -> Value {
         [
             "completed",
             "failed",
+            "needs_input",
             "cancelled",
             "timed_out",
             "interrupted"

@@ -7,6 +7,7 @@ use serde_json::Map;
 
 use super::arguments::Arguments;
 use super::refusal::Refusal;
+use super::setup;
 use super::spec::{self, CHECK_KEYS, CHECKS_MAX, JobSpec};
 use crate::checks::{CheckSpec, Origin};
 use settings::Settings;
@@ -53,12 +54,13 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Every rule that the configuration breaks, of every repository's checks too: for `doctor`.
+/// Every rule that the configuration breaks, of every repository's checks and set-up too: for `doctor`.
 pub fn problems(settings: &Settings) -> Vec<Refusal> {
     let (file, repositories) = lists(settings, None);
     std::iter::once(file)
         .chain(repositories)
         .filter_map(|(place, tables)| read(&place, tables).err())
+        .chain(setup::problems(settings))
         .collect()
 }
 
@@ -135,7 +137,7 @@ fn read(place: &str, tables: &[toml::Table]) -> Result<Vec<Configured>, Refusal>
 }
 
 /// A directory relative to the tree's top, as a path from the working directory.
-fn from_work_dir(top: &Path, work_dir: &Path, cwd: Option<&Path>) -> PathBuf {
+pub(super) fn from_work_dir(top: &Path, work_dir: &Path, cwd: Option<&Path>) -> PathBuf {
     let depth = work_dir
         .strip_prefix(top)
         .map_or(0, |below| below.components().count());

@@ -46,6 +46,8 @@ pub enum EndCause {
     Agent,
     /// The tree cannot be used.
     Workspace,
+    /// The command that makes an isolated tree ready failed.
+    Setup,
     /// The runner's settings do not allow the job.
     Settings,
     /// The adapter could not be started.
@@ -60,7 +62,7 @@ pub enum EndCause {
 
 impl EndCause {
     /// Every cause.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::GatewayAuth,
         Self::GatewayCredit,
         Self::GatewayError,
@@ -79,6 +81,7 @@ impl EndCause {
         Self::AgentStart,
         Self::Agent,
         Self::Workspace,
+        Self::Setup,
         Self::Settings,
         Self::Adapter,
         Self::Store,
@@ -107,6 +110,7 @@ impl EndCause {
             Self::AgentStart => "agent_start",
             Self::Agent => "agent",
             Self::Workspace => "workspace",
+            Self::Setup => "setup",
             Self::Settings => "settings",
             Self::Adapter => "adapter",
             Self::Store => "store",

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::analyze::AnalyzeSpec;
 use super::arguments::Arguments;
+use super::each::{self, Each};
 use super::id::JobId;
 use super::launch::{self, Assignment, AttachGuard, LaunchError, Question};
 use super::reading::{PackSpec, Reading, SearchSpec};
@@ -20,7 +21,7 @@ use super::runner::Continuation;
 use super::spec::{self, JobSpec, TIMEOUT_MAX_MS};
 use super::state::State;
 use super::store::{Asker, JobRow, Store, StoreError};
-use super::{defaults, lock, recovery, view};
+use super::{defaults, lock, recovery, setup, view};
 use settings::{Isolation, Settings, Toolset};
 use workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
 
@@ -76,20 +77,15 @@ impl Front {
         asker: Asker,
         progress: impl FnMut(&Value),
     ) -> Result<Value, Refusal> {
+        let mut arguments = arguments;
+        if let Some(jobs) = each::expand(&mut arguments)? {
+            return self.start_each(jobs, asker, progress).await;
+        }
         let (spec, wait_ms) = spec::parse_start(arguments, &self.settings)?;
         self.require_gateway(spec.model.as_deref())?;
         let settings = Arc::clone(&self.settings);
-        let (id, _) = self
-            .with_store(move |store| {
-                let started = launch_job(&settings, store, spec, false)?;
-                // The job is under way: whoever waits for it can do without being woken.
-                if asker.is_known()
-                    && let Err(fault) = store.record_asker(&started.0, &asker)
-                {
-                    tracing::warn!(%fault, "nobody will be woken by this job");
-                }
-                Ok(started)
-            })
+        let id = self
+            .with_store(move |store| start_for(&settings, store, spec, &asker))
             .await?;
         if wait_ms == 0 {
             return Ok(json!({ "job_id": id, "job_status": State::Queued }));
@@ -104,6 +100,60 @@ impl Front {
             progress,
         )
         .await
+    }
+
+    /// Starts a job for each item; answers one table. All are judged before the first begins.
+    async fn start_each(
+        &self,
+        jobs: Vec<Each>,
+        asker: Asker,
+        progress: impl FnMut(&Value),
+    ) -> Result<Value, Refusal> {
+        let mut parsed = Vec::with_capacity(jobs.len());
+        let mut wait_ms = 0;
+        for Each { item, arguments } in jobs {
+            let (spec, patience) = spec::parse_start(arguments, &self.settings)?;
+            self.require_gateway(spec.model.as_deref())?;
+            wait_ms = patience;
+            parsed.push((item, spec));
+        }
+        let settings = Arc::clone(&self.settings);
+        let (started, refused) = self
+            .with_store(move |store| {
+                let mut started = Vec::with_capacity(parsed.len());
+                for (item, spec) in parsed {
+                    match start_for(&settings, store, spec, &asker) {
+                        Ok(id) => started.push((item, id)),
+                        // What runs already is the caller's to know.
+                        Err(refusal) if !started.is_empty() => return Ok((started, Some(refusal))),
+                        Err(refusal) => return Err(refusal),
+                    }
+                }
+                Ok((started, None))
+            })
+            .await?;
+        let ids: Vec<JobId> = started.iter().map(|(_, id)| id.clone()).collect();
+        let mut table = if wait_ms == 0 {
+            let queued = |id| json!({ "job_id": id, "job_status": State::Queued });
+            json!({ "jobs": ids.iter().map(queued).collect::<Vec<_>>() })
+        } else {
+            let wait = Wait {
+                all: true,
+                patience: Duration::from_millis(wait_ms),
+                many: true,
+            };
+            self.wait_for(ids, wait, progress).await?
+        };
+        let rows = table["jobs"].as_array_mut().into_iter().flatten();
+        for (row, (item, _)) in rows.zip(&started) {
+            if let Some(row) = row.as_object_mut() {
+                row.insert("item".to_owned(), item.as_str().into());
+            }
+        }
+        if let Some(refusal) = refused {
+            table["error"] = json!({ "argument": refusal.argument, "rule": refusal.rule });
+        }
+        Ok(table)
     }
 
     /// Starts a job that is cancelled when the leash is dropped or this process ends, however it ends.
@@ -279,12 +329,7 @@ impl Front {
     pub async fn apply(&self, arguments: Map<String, Value>) -> Result<Value, Refusal> {
         let mut arguments = Arguments::new(arguments, &["job_id", "how"])?;
         let id = job_id(&mut arguments)?;
-        let how = match arguments.string("how")?.as_deref() {
-            None | Some("merge") => ApplyHow::Merge,
-            Some("squash") => ApplyHow::Squash,
-            Some("patch") => ApplyHow::Patch,
-            Some(_) => return Err(arguments.refuse("how", "must be one of merge, squash, patch")),
-        };
+        let how = spec::how_to_apply(&mut arguments, "how")?.unwrap_or(ApplyHow::Merge);
         let known = id.clone();
         let state = self
             .with_store(move |store| Ok(find(store, &known)?.state))
@@ -472,6 +517,23 @@ async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|fault| Err(Refusal::internal(fault)))
 }
 
+/// Starts a job whose end its asker is told.
+fn start_for(
+    settings: &Settings,
+    store: &Store,
+    spec: JobSpec,
+    asker: &Asker,
+) -> Result<JobId, Refusal> {
+    let (id, _) = launch_job(settings, store, spec, false)?;
+    // The job is under way: whoever waits for it can do without being woken.
+    if asker.is_known()
+        && let Err(fault) = store.record_asker(&id, asker)
+    {
+        tracing::warn!(%fault, "nobody will be woken by this job");
+    }
+    Ok(id)
+}
+
 /// Checks the directories, makes the job and hands it to a runner.
 fn launch_job(
     settings: &Settings,
@@ -481,9 +543,16 @@ fn launch_job(
 ) -> Result<(JobId, AttachGuard), Refusal> {
     let root = root(settings)?;
     let home = go_on_where_it_was(store, &mut spec)?;
+    if spec.apply.is_some() && spec.isolation == Isolation::None {
+        return Err(Refusal::new(
+            "apply",
+            "needs isolation: \"worktree\"; any other job works in the checkout itself",
+        ));
+    }
     let workspace = Workspace::open(&root, &spec.allowed_dirs)
         .map_err(|fault| Refusal::new("allowed_dirs", fault))?;
     defaults::add(&mut spec, settings, workspace.top(), workspace.work_dir())?;
+    setup::settle(&mut spec, settings, workspace.top(), workspace.work_dir())?;
     recovery::settle_all(store)?;
     let waiting = store.unfinished()?.len();
     if waiting >= QUEUE_MAX + settings.max_running_jobs {
@@ -575,6 +644,12 @@ fn can_go_on_in_tree(store: &Store, job: &JobRow) -> Result<(), Refusal> {
         .results
         .iter()
         .any(|sealed| sealed.job == job.id.as_str());
+    if !sealed && record.set_up_files > 0 {
+        return refuse(
+            "names a job that ended before what it changed was recorded, in a tree whose set-up had changed files that are not ignored; start a new one"
+                .to_owned(),
+        );
+    }
     if !sealed && record.dirty_included {
         return refuse(
             "names a job that ended before what it changed was recorded, in a tree with uncommitted work of yours, from which its changes cannot be told any more; start a new one"

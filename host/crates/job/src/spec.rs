@@ -9,10 +9,12 @@ use serde_json::{Map, Value};
 use super::arguments::Arguments;
 use super::id::JobId;
 use super::refusal::Refusal;
+use super::setup::{self, SetupSpec};
 use crate::checks::{
     CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
 };
 use settings::{Isolation, PermissionMode, Settings};
+use workspace::ApplyHow;
 
 /// The longest prompt, in bytes. Longer matter belongs into a file of the repository.
 pub const PROMPT_MAX: usize = 200_000;
@@ -62,6 +64,10 @@ pub struct JobSpec {
     pub base: Option<String>,
     /// Whether an isolated job starts with the checkout's uncommitted work in it.
     pub include_dirty: bool,
+    /// How the result of an isolated job comes into the checkout as soon as it is completed.
+    pub apply: Option<ApplyHow>,
+    /// What makes an isolated tree ready before the agent starts.
+    pub setup: Option<SetupSpec>,
     /// The finished job whose session and tree this one goes on in.
     pub resume_job_id: Option<JobId>,
     /// Caps that the adapter enforces.
@@ -113,6 +119,8 @@ const START_ARGUMENTS: &[&str] = &[
     "isolation",
     "base",
     "include_dirty",
+    "apply",
+    "setup",
     "resume_job_id",
     "max_tokens_total",
     "max_cost_usd",
@@ -158,7 +166,7 @@ pub fn parse_start(
         .unwrap_or(settings.job_timeout_ms);
     let wait_ms = arguments.number("wait_ms", 0, TIMEOUT_MAX_MS)?.unwrap_or(0);
     let auto_revise = auto_revise(&mut arguments)?;
-    if let Some(key) = ["isolation", "base", "include_dirty"]
+    if let Some(key) = ["isolation", "base", "include_dirty", "setup"]
         .into_iter()
         .find(|key| arguments.has(key) && arguments.has("resume_job_id"))
     {
@@ -168,6 +176,10 @@ pub fn parse_start(
     let isolation = closed_word(&mut arguments, "isolation")?.unwrap_or(settings.isolation);
     let base = arguments.word("base", 200)?;
     let include_dirty = arguments.boolean("include_dirty")?.unwrap_or(false);
+    let setup = match arguments.take("setup") {
+        None => None,
+        Some(value) => Some(setup::read("setup", value)?),
+    };
     let resume_job_id = match arguments.string("resume_job_id")? {
         None => None,
         Some(id) => Some(
@@ -182,7 +194,11 @@ pub fn parse_start(
         if include_dirty {
             return Err(arguments.refuse("include_dirty", "needs isolation: \"worktree\""));
         }
+        if setup.is_some() {
+            return Err(arguments.refuse("setup", "needs isolation: \"worktree\""));
+        }
     }
+    let apply = how_to_apply(&mut arguments, "apply")?;
     let budget = Budget {
         max_tokens_total: arguments.number("max_tokens_total", 1, u64::MAX)?,
         max_cost_usd: arguments.amount("max_cost_usd")?,
@@ -205,10 +221,26 @@ pub fn parse_start(
         isolation,
         base,
         include_dirty,
+        apply,
+        setup,
         resume_job_id,
         budget,
     };
     Ok((spec, wait_ms))
+}
+
+/// How a result is brought into the checkout, if the caller says so.
+pub(super) fn how_to_apply(
+    arguments: &mut Arguments,
+    key: &str,
+) -> Result<Option<ApplyHow>, Refusal> {
+    match arguments.string(key)?.as_deref() {
+        None => Ok(None),
+        Some("merge") => Ok(Some(ApplyHow::Merge)),
+        Some("squash") => Ok(Some(ApplyHow::Squash)),
+        Some("patch") => Ok(Some(ApplyHow::Patch)),
+        Some(_) => Err(arguments.refuse(key, "must be one of merge, squash, patch")),
+    }
 }
 
 fn prompt(arguments: &mut Arguments) -> Result<String, Refusal> {
@@ -334,7 +366,7 @@ pub(super) fn check(given: &mut Arguments) -> Result<CheckSpec, Refusal> {
     }
 }
 
-fn command_check(
+pub(super) fn command_check(
     check: &mut Arguments,
     name: Option<String>,
     command: Value,

@@ -23,6 +23,8 @@ pub enum State {
     Completed,
     /// A check or a fault failed the job; the record names it.
     Failed,
+    /// Its agent needs a decision and asked for it; a follow-up answers.
+    NeedsInput,
     /// Somebody cancelled it.
     Cancelled,
     /// Its time was up, or it went silent.
@@ -33,7 +35,7 @@ pub enum State {
 
 impl State {
     /// Every state, in the order of a job's life.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Queued,
         Self::Preparing,
         Self::Running,
@@ -41,6 +43,7 @@ impl State {
         Self::Revising,
         Self::Completed,
         Self::Failed,
+        Self::NeedsInput,
         Self::Cancelled,
         Self::TimedOut,
         Self::Interrupted,
@@ -56,6 +59,7 @@ impl State {
             Self::Revising => "revising",
             Self::Completed => "completed",
             Self::Failed => "failed",
+            Self::NeedsInput => "needs_input",
             Self::Cancelled => "cancelled",
             Self::TimedOut => "timed_out",
             Self::Interrupted => "interrupted",
@@ -66,23 +70,25 @@ impl State {
     pub fn is_terminal(self) -> bool {
         matches!(
             self,
-            Self::Completed | Self::Failed | Self::Cancelled | Self::TimedOut | Self::Interrupted
+            Self::Completed
+                | Self::Failed
+                | Self::NeedsInput
+                | Self::Cancelled
+                | Self::TimedOut
+                | Self::Interrupted
         )
     }
 
     /// Whether a job may go from here to `next`.
     pub fn may_become(self, next: Self) -> bool {
+        let early = next.is_terminal() && next != Self::Completed;
         match self {
-            Self::Queued => {
-                next == Self::Preparing || next.is_terminal() && next != Self::Completed
+            Self::Queued => next == Self::Preparing || early && next != Self::NeedsInput,
+            Self::Preparing => next == Self::Running || early && next != Self::NeedsInput,
+            Self::Running | Self::Revising => next == Self::Verifying || early,
+            Self::Verifying => {
+                next == Self::Revising || next.is_terminal() && next != Self::NeedsInput
             }
-            Self::Preparing => {
-                next == Self::Running || next.is_terminal() && next != Self::Completed
-            }
-            Self::Running | Self::Revising => {
-                next == Self::Verifying || next.is_terminal() && next != Self::Completed
-            }
-            Self::Verifying => next == Self::Revising || next.is_terminal(),
             _ => false,
         }
     }
@@ -145,6 +151,17 @@ mod tests {
             ] {
                 assert!(from.may_become(to), "{from} -> {to}");
             }
+        }
+    }
+
+    #[test]
+    fn only_an_agent_at_work_asks() {
+        for from in State::ALL {
+            assert_eq!(
+                from.may_become(State::NeedsInput),
+                matches!(from, State::Running | State::Revising),
+                "{from}"
+            );
         }
     }
 

@@ -1,11 +1,11 @@
 //! The operator's part of the configuration, edited with comments kept.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use plugins::Kind;
+use settings::EditedFile;
 
 /// A config file that is being changed.
 pub struct Operator {
@@ -13,6 +13,7 @@ pub struct Operator {
     /// The comments of a file that has nothing else: they stay in front.
     lead: String,
     document: DocumentMut,
+    edited: EditedFile,
 }
 
 /// Why the configuration cannot be changed.
@@ -74,16 +75,11 @@ impl Operator {
     /// # Errors
     /// When it cannot be read or understood.
     pub fn open(file: &Path) -> Result<Self, OperatorError> {
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => {
-                return Err(OperatorError::File {
-                    file: file.display().to_string(),
-                    error,
-                });
-            }
-        };
+        let edited = EditedFile::open(file).map_err(|error| OperatorError::File {
+            file: file.display().to_string(),
+            error,
+        })?;
+        let text = edited.text().to_owned();
         let document = text
             .parse::<DocumentMut>()
             .map_err(|error| OperatorError::Content {
@@ -99,12 +95,14 @@ impl Operator {
                     format!("{text}\n")
                 },
                 document: DocumentMut::new(),
+                edited,
             });
         }
         Ok(Operator {
             file: file.to_owned(),
             lead: String::new(),
             document,
+            edited,
         })
     }
 
@@ -253,29 +251,12 @@ impl Operator {
     /// # Errors
     /// When the file system is in the way.
     pub fn save(&self) -> Result<(), OperatorError> {
-        let fail = |error| OperatorError::File {
-            file: self.file.display().to_string(),
-            error,
-        };
-        if let Some(folder) = self.file.parent() {
-            std::fs::create_dir_all(folder).map_err(fail)?;
-        }
-        let temporary = self
-            .file
-            .with_extension(format!("{}.tmp", std::process::id()));
-        let written = write_private(&temporary, &format!("{}{}", self.lead, self.document));
-        // A new file is the user's alone: keys may be written into it. One that is there keeps its mode.
-        let written = match std::fs::metadata(&self.file) {
-            Ok(metadata) => {
-                written.and_then(|()| std::fs::set_permissions(&temporary, metadata.permissions()))
-            }
-            Err(_) => written,
-        };
-        written
-            .and_then(|()| std::fs::rename(&temporary, &self.file))
-            .map_err(|error| {
-                let _ = std::fs::remove_file(&temporary);
-                fail(error)
+        let text = format!("{}{}", self.lead, self.document);
+        self.edited
+            .write(&text)
+            .map_err(|error| OperatorError::File {
+                file: self.file.display().to_string(),
+                error,
             })
     }
 
@@ -315,15 +296,6 @@ impl Operator {
             what: what.to_owned(),
         }
     }
-}
-
-/// Writes a file that only this user can read.
-fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)?.write_all(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Order: flag, environment, `.env`, config file, default. Values are checked once, here; whoever holds a [`Settings`]
 //! holds values that are in range.
 
+mod edited;
 mod error;
 mod origin;
 mod parse;
@@ -16,6 +17,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use edited::EditedFile;
 pub use error::{Problem, SettingsError};
 pub use origin::Origin;
 pub use prices::{Price, Prices};

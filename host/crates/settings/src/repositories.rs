@@ -9,7 +9,7 @@ use super::origin::Origin;
 use super::path::is_absolute;
 
 /// The keys of an entry.
-const KEYS: &str = "checks, plugins, lock";
+const KEYS: &str = "checks, plugins, lock, setup, job_setup";
 
 /// The characters by which a path is a glob.
 const GLOB: [char; 4] = ['*', '?', '[', '{'];
@@ -32,6 +32,10 @@ pub struct RepositoryEntry {
     pub plugins: toml::Table,
     /// `lock`: the digest of the repository's `plugins.lock` that the operator accepted, in hex.
     pub lock: Option<String>,
+    /// `setup`: the command that makes an isolated tree ready, or a table with it; `false` takes a weaker entry's away.
+    pub setup: Option<toml::Value>,
+    /// `job_setup`: whether a job may bring a set-up of its own.
+    pub job_setup: Option<bool>,
     names: Names,
 }
 
@@ -131,6 +135,8 @@ impl RepositoryEntry {
             checks: Vec::new(),
             plugins: toml::Table::new(),
             lock: None,
+            setup: None,
+            job_setup: None,
             names,
         };
         for (name, value) in table {
@@ -148,6 +154,12 @@ impl RepositoryEntry {
                 ("plugins", _) => {
                     let rule = "must be tables written as [repositories.\"/path\".plugins.NAME]";
                     return Err((".plugins".to_owned(), "not a table", rule.to_owned()));
+                }
+                ("setup", value) => entry.setup = Some(value),
+                ("job_setup", toml::Value::Boolean(allowed)) => entry.job_setup = Some(allowed),
+                ("job_setup", _) => {
+                    let rule = "must be true or false".to_owned();
+                    return Err((".job_setup".to_owned(), "not a boolean", rule));
                 }
                 _ => {
                     let rule = format!("there are {KEYS}");
@@ -268,7 +280,11 @@ mod tests {
             ),
             (
                 "[\"/srv\"]\ncheck = 1",
-                "repositories.\"/srv\".check (config file) is no such key: there are checks, plugins",
+                "repositories.\"/srv\".check (config file) is no such key: there are checks, plugins, setup, job_setup",
+            ),
+            (
+                "[\"/srv\"]\njob_setup = 1",
+                "repositories.\"/srv\".job_setup (config file) is not a boolean",
             ),
         ] {
             let (_, problems) = read(text);

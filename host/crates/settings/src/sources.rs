@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::SETTINGS;
+use super::edited::as_text;
 use super::error::{Problem, SettingsError};
 use super::origin::Origin;
 use super::path::is_absolute;
@@ -381,7 +382,8 @@ fn read_file(path: &Path, required: bool) -> Result<String, Problem> {
         }
         Err(error) => return Err(refuse(error.to_string())),
     }
-    std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    Ok(as_text(&text).to_owned())
 }
 
 /// Reads `NAME=VALUE` lines. `export ` in front is allowed, `#` begins a comment. In double quotes only `\"` and `\\` are

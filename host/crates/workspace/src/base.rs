@@ -163,6 +163,20 @@ impl Base {
         self.unread
     }
 
+    /// Returns the FIFOs, sockets and devices in the base, relative to the working directory, ignored directories left out.
+    pub fn special_files(&self) -> Vec<path::FilePath> {
+        let mut found = Vec::new();
+        for directory in &self.directories {
+            let special = directory.entries.iter();
+            let special = special.filter(|entry| entry.content == Content::Special);
+            found.extend(special.map(|entry| {
+                let path = path::join(&directory.path, directory.name(entry));
+                self.workspace.shown(&path)
+            }));
+        }
+        found
+    }
+
     /// Whether a file of this name stands anywhere in the tree.
     pub fn has_file_named(&self, name: &str) -> bool {
         let mut directories = self.directories.iter();
@@ -217,11 +231,22 @@ impl Capture<'_> {
             directory.nested = true;
             site = Site::of(repository);
         }
+        if let Some(rules) = repository::RULES
+            .iter()
+            .find(|rules| names.has(rules.as_bytes()) && repository::is_special(dir, rules))
+        {
+            let path = path::join(here.path, rules.as_bytes());
+            return Err(WorkspaceError::Unsupported {
+                repository: self.workspace.top().to_path_buf(),
+                what: repository::special_rule(&path::quoted(&path)),
+            });
+        }
         site.enter(dir, here.path, &names);
         let mut next = Vec::new();
         directory.entries.reserve_exact(names.len());
         let mut cursor = site.tracked.start;
         for (place, name) in names.sorted() {
+            self.contents.limits().interrupt.check()?;
             if name.to_bytes() == b".git" {
                 continue;
             }

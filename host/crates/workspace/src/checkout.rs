@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use crate::error::WorkspaceError;
 use crate::handles;
 use crate::index::Index;
+use crate::interrupt::Interrupt;
 use crate::path::{self, FilePath};
 use crate::put::{self, Placer};
 use crate::record::IsolatedRecord;
@@ -24,7 +25,11 @@ use crate::tree_rules::TreeRules;
 use crate::workspace::Workspace;
 
 /// Hard-links every object file of a repository into `keep`; `false` when the file system does not allow it.
-pub(crate) fn keep_objects(objects: &Path, keep: &Path) -> Result<bool, WorkspaceError> {
+pub(crate) fn keep_objects(
+    objects: &Path,
+    keep: &Path,
+    stop: &Interrupt,
+) -> Result<bool, WorkspaceError> {
     let failed = |source| WorkspaceError::Io {
         action: "link objects into",
         path: keep.to_path_buf(),
@@ -52,6 +57,7 @@ pub(crate) fn keep_objects(objects: &Path, keep: &Path) -> Result<bool, Workspac
     // Loose objects first: what a repack moves meanwhile is then in one of the packs that are linked after them.
     let linked = (|| -> io::Result<()> {
         for fan in fs::read_dir(objects)? {
+            stop.check().map_err(io::Error::other)?;
             let fan = fan?;
             if fan.file_name().len() == 2 {
                 let into = keep.join(fan.file_name());
@@ -65,6 +71,7 @@ pub(crate) fn keep_objects(objects: &Path, keep: &Path) -> Result<bool, Workspac
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => {
+            stop.check()?;
             let not_allowed = matches!(
                 Errno::from_io_error(&error),
                 Some(Errno::XDEV | Errno::PERM | Errno::MLINK | Errno::NOTSUP)
@@ -129,6 +136,7 @@ pub(crate) fn check_out(
     origin: &Origin,
     branch: &str,
     commit: Oid,
+    stop: &Interrupt,
 ) -> Result<(), WorkspaceError> {
     let failed = |path: &Path, source| WorkspaceError::Io {
         action: "write",
@@ -185,7 +193,7 @@ pub(crate) fn check_out(
     repository.reference(&full, commit, true, "isolated job")?;
     repository.set_head(&full)?;
     let files = repository.find_commit(commit)?.tree()?;
-    write_files(&repository, &files, tree, origin)
+    write_files(&repository, &files, tree, origin, stop)
 }
 
 fn remotes(config: &git2::Config) -> Vec<String> {
@@ -226,6 +234,7 @@ fn write_files(
     files: &git2::Tree<'_>,
     tree: &Path,
     origin: &Origin,
+    stop: &Interrupt,
 ) -> Result<(), WorkspaceError> {
     let failed = |path: &[u8], source: io::Error| WorkspaceError::Io {
         action: "write",
@@ -249,6 +258,7 @@ fn write_files(
     while let Some((dir, id)) = pending.pop() {
         let mut folder = None;
         for item in repository.find_tree(id)?.iter() {
+            stop.check()?;
             let path = path::join(&dir, item.name_bytes());
             let mode = item.filemode() as u32;
             match item.kind() {
@@ -337,6 +347,7 @@ pub(crate) fn submodules(
     base: &git2::Tree<'_>,
     tree: &Path,
     record: &mut IsolatedRecord,
+    stop: &Interrupt,
 ) -> Result<(), WorkspaceError> {
     let mut pending = gitlinks(base, b"")?;
     while let Some((place, commit)) = pending.pop() {
@@ -355,7 +366,8 @@ pub(crate) fn submodules(
         let stores = git_dir.object_stores();
         let here = tree.join(place.as_path());
         let origin = Origin::of_submodule(&git_dir);
-        let done = check_out(&here, &stores, &origin, &record.branch, commit);
+        let done = check_out(&here, &stores, &origin, &record.branch, commit, stop);
+        stop.check()?;
         record.stores.extend(stores);
         let nested = done.and_then(|()| {
             let repository = git2::Repository::open(&here)?;

@@ -577,6 +577,7 @@ impl Look<'_> {
             Task::CountIgnored => {
                 let mut next = Vec::new();
                 for (_, name) in names.sorted() {
+                    self.base.contents.limits().interrupt.check_late()?;
                     let Ok(Some(stamp)) = handles::stamp_at(dir, name) else {
                         continue;
                     };
@@ -629,6 +630,7 @@ impl Look<'_> {
             && DotGit::read(dir) != DotGit::Missing;
         let mut next = Vec::new();
         for (place, name) in names.sorted() {
+            self.base.contents.limits().interrupt.check_late()?;
             let bytes = name.to_bytes();
             if bytes == b".git" {
                 continue;

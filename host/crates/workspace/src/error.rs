@@ -120,6 +120,9 @@ pub enum WorkspaceError {
         /// How.
         what: String,
     },
+    /// Somebody ended it.
+    #[error("it was stopped before it was done")]
+    Stopped,
     /// More files than are looked at.
     #[error("the working tree holds more than {limit} files")]
     TooManyFiles {

@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::error::WorkspaceError;
 use crate::handles::{self, Bytes, Kind};
+use crate::interrupt::Interrupt;
 use crate::path;
 use crate::put::Placer;
 use crate::repository::{self, Repository, UserRules};
@@ -30,6 +31,7 @@ pub(crate) fn include(
     rules: &UserRules,
     tree: &Path,
     notes: &mut Vec<String>,
+    stop: &Interrupt,
 ) -> Result<u64, WorkspaceError> {
     let Ok(Bytes::Whole(text, _)) = handles::read_at(source.handle(), ".worktreeinclude", 1 << 20)
     else {
@@ -55,6 +57,7 @@ pub(crate) fn include(
     let copier = Include {
         wanted: &wanted,
         into: top.as_fd(),
+        stop,
         bytes: AtomicU64::new(0),
         skipped: AtomicU64::new(0),
     };
@@ -80,6 +83,7 @@ pub(crate) fn include(
 struct Include<'a> {
     wanted: &'a IgnoreRules,
     into: BorrowedFd<'a>,
+    stop: &'a Interrupt,
     bytes: AtomicU64,
     skipped: AtomicU64,
 }
@@ -116,6 +120,7 @@ impl Include<'_> {
             site.enter(dir, here.path, &names);
         }
         for (_, name) in names.sorted() {
+            self.stop.check()?;
             let bytes = name.to_bytes();
             if bytes == b".git" {
                 continue;

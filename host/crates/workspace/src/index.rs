@@ -46,8 +46,18 @@ const SYMLINK: u32 = 0o120_000;
 const SPARSE_DIR: u32 = 0o040_000;
 
 impl Index {
-    /// Reads an index file's bytes; `None` when they are not understood.
+    /// Reads an index file's bytes; `None` when they are not understood, as those of one half of a split index are not.
     pub(crate) fn parse(bytes: &[u8], written: i64) -> Option<Self> {
+        Self::parse_with(bytes, written, |_| None)
+    }
+
+    /// The same, also of a split index, most of whose entries are in another file: `shared` gives that one's bytes by the
+    /// digest in its name.
+    pub(crate) fn parse_with(
+        bytes: &[u8],
+        written: i64,
+        shared: impl FnOnce(&str) -> Option<Vec<u8>>,
+    ) -> Option<Self> {
         let mut reader = Reader { bytes, at: 0 };
         if reader.take(4)? != b"DIRC" {
             return None;
@@ -115,24 +125,84 @@ impl Index {
                 plain: stage == 0 && flags & 0x8000 == 0 && extended & 0x6000 == 0,
             });
         }
-        // A split index keeps most of its entries in another file.
+        let mut link = None;
         while let Some(signature) = reader.take(4) {
             let Some(size) = reader.u32() else { break };
-            if signature == b"link" {
-                return None;
-            }
             has_sparse_dirs |= signature == b"sdir";
-            if reader.take(size as usize).is_none() {
+            let Some(content) = reader.take(size as usize) else {
+                // What follows the last extension is the checksum; a link that is cut off is no link.
+                if signature == b"link" {
+                    return None;
+                }
                 break;
+            };
+            if signature == b"link" {
+                link = Link::parse(content)?;
             }
         }
-        Some(Self {
+        let own = Self {
             paths,
             entries,
             sparse,
             has_sparse_dirs,
             written,
-        })
+        };
+        match link {
+            None => Some(own),
+            Some(link) => {
+                let base = Self::parse(&shared(&link.shared)?, written)?;
+                own.over(base, &link)
+            }
+        }
+    }
+
+    /// One half of a split index laid over the other, as git's `merge_base_index` does it: the first entries have no path
+    /// and take the places that `link` names, the rest is new.
+    fn over(self, base: Self, link: &Link) -> Option<Self> {
+        // Positions count what is a directory here and an entry there.
+        if !base.sparse.is_empty() || !self.sparse.is_empty() {
+            return None;
+        }
+        let count = base.entries.len();
+        let replaced = link.replaced.positions(count)?;
+        let deleted = link.deleted.positions(count)?;
+        let mut merged: Vec<Option<IndexEntry>> = base.entries.into_iter().map(Some).collect();
+        let mut paths = base.paths;
+        let shift = u32::try_from(paths.len()).ok()?;
+        paths.extend_from_slice(&self.paths);
+        let mut own = self.entries.into_iter();
+        for at in replaced {
+            let place = merged.get_mut(at)?;
+            let entry = own.next().filter(|entry| entry.len == 0)?;
+            let IndexEntry { start, len, .. } = place.as_ref()?;
+            let (start, len) = (*start, *len);
+            *place = Some(IndexEntry {
+                start,
+                len,
+                ..entry
+            });
+        }
+        for at in deleted {
+            *merged.get_mut(at)? = None;
+        }
+        let mut entries: Vec<IndexEntry> = merged.into_iter().flatten().collect();
+        for mut entry in own {
+            if entry.len == 0 {
+                return None;
+            }
+            entry.start = entry.start.checked_add(shift)?;
+            entries.push(entry);
+        }
+        let mut whole = Self {
+            paths,
+            entries: Vec::new(),
+            sparse: Vec::new(),
+            has_sparse_dirs: base.has_sparse_dirs || self.has_sparse_dirs,
+            written: self.written,
+        };
+        entries.sort_by(|a, b| whole.path(a).cmp(whole.path(b)));
+        whole.entries = entries;
+        Some(whole)
     }
 
     /// Returns true if an index is understood but for being one half of a split one. Its extension names the other half by
@@ -272,6 +342,85 @@ impl Index {
     }
 }
 
+/// The extension of a split index.
+struct Link {
+    /// The digest in the name of the other file.
+    shared: String,
+    /// Entries of the other file that are gone.
+    deleted: Bitmap,
+    /// Entries of the other file that have another state.
+    replaced: Bitmap,
+}
+
+impl Link {
+    /// None within where git takes the index for a whole one.
+    fn parse(content: &[u8]) -> Option<Option<Self>> {
+        let mut reader = Reader {
+            bytes: content,
+            at: 0,
+        };
+        let shared = reader.take(20)?;
+        if shared.iter().all(|byte| *byte == 0) {
+            return Some(None);
+        }
+        let shared = hex::encode(shared);
+        let (deleted, replaced) = match reader.at == content.len() {
+            true => (Bitmap::default(), Bitmap::default()),
+            false => (Bitmap::parse(&mut reader)?, Bitmap::parse(&mut reader)?),
+        };
+        Some(Some(Self {
+            shared,
+            deleted,
+            replaced,
+        }))
+    }
+}
+
+/// Positions in git's compressed form (EWAH): words of 64 bits, a marker before each run of equal ones.
+#[derive(Default)]
+struct Bitmap(Vec<u64>);
+
+impl Bitmap {
+    fn parse(reader: &mut Reader<'_>) -> Option<Self> {
+        let _bits = reader.u32()?;
+        let words = reader.u32()? as usize;
+        let bytes = reader.take(words.checked_mul(8)?)?;
+        let _last_marker = reader.u32()?;
+        let word = |bytes: &[u8]| Some(u64::from_be_bytes(bytes.try_into().ok()?));
+        bytes
+            .chunks_exact(8)
+            .map(word)
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+
+    /// The positions that are set, in order; none where one is not below `count`.
+    fn positions(&self, count: usize) -> Option<Vec<usize>> {
+        let mut found = Vec::new();
+        let mut at = 0_usize;
+        let mut words = self.0.iter();
+        while let Some(marker) = words.next() {
+            let run = ((marker >> 1) & 0xffff_ffff) as usize;
+            let end = at.checked_add(run.checked_mul(64)?)?;
+            if marker & 1 == 1 {
+                if end > count {
+                    return None;
+                }
+                found.extend(at..end);
+            }
+            at = end;
+            for _ in 0..marker >> 33 {
+                let word = words.next()?;
+                let set = (0..64).filter(|bit| word & (1 << bit) != 0);
+                found.extend(set.map(|bit| at + bit));
+                at = at.checked_add(64)?;
+            }
+        }
+        let inside = found.last().is_none_or(|last| *last < count);
+        inside.then_some(found)
+    }
+}
+
 /// Whether `path` sorts before `dir` followed by `end`.
 fn before(path: &[u8], dir: &[u8], end: u8) -> bool {
     let common = path.len().min(dir.len());
@@ -378,6 +527,126 @@ mod tests {
     #[test]
     fn an_index_that_is_not_sorted_is_not_believed() {
         assert!(Index::parse(&index(&["b", "a"]), 0).is_none());
+    }
+
+    /// Runs git with its own configuration only; gives what it printed.
+    fn git(dir: &std::path::Path, arguments: &[&str]) -> Vec<u8> {
+        let output = std::process::Command::new("git")
+            .args(["-c", "user.name=A", "-c", "user.email=a@example.org"])
+            .args(arguments)
+            .current_dir(dir)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {output:?}");
+        output.stdout
+    }
+
+    /// What git says is staged, and what is read here: mode, object and path of each entry.
+    fn staged(dir: &std::path::Path) -> (Vec<String>, Vec<String>) {
+        let mut said: Vec<String> = git(dir, &["ls-files", "--sparse", "--stage", "-z"])
+            .split(|byte| *byte == 0)
+            .filter(|line| !line.is_empty())
+            .map(|line| {
+                let line = String::from_utf8(line.to_vec()).unwrap();
+                let (entry, path) = line.split_once('\t').unwrap();
+                let mut words = entry.split(' ');
+                format!("{} {} {path}", words.next().unwrap(), words.next().unwrap())
+            })
+            .filter(|line| !line.starts_with("040000"))
+            .collect();
+        let folder = crate::handles::open_dir(&dir.join(".git")).unwrap();
+        use std::os::fd::AsFd as _;
+        let index = crate::tamper::read_index(folder.as_fd()).expect("every form is understood");
+        let mut read: Vec<String> = index
+            .entries
+            .iter()
+            .map(|entry| {
+                let path = String::from_utf8_lossy(index.path(entry));
+                format!("{:06o} {} {path}", entry.mode, hex::encode(entry.oid))
+            })
+            .collect();
+        said.sort();
+        read.sort();
+        (said, read)
+    }
+
+    /// How many repositories a property makes: WORKER_PROPTEST_CASES for longer runs.
+    fn cases() -> ProptestConfig {
+        let cases = std::env::var("WORKER_PROPTEST_CASES").ok();
+        ProptestConfig {
+            cases: cases.and_then(|text| text.parse().ok()).unwrap_or(12),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(cases())]
+
+        /// Versions 2 to 4, split, with a cache of untracked files, watched, sparse; after each of some steps.
+        #[test]
+        fn every_form_of_index_holds_what_git_lists(
+            form in proptest::sample::select(vec!["2", "3", "4", "split", "untracked", "fsmonitor", "sparse"]),
+            files in proptest::collection::btree_set("[ab]{1,2}(/[ab]{1,2}x){0,2}", 1..24),
+            steps in proptest::collection::vec((0usize..4, any::<proptest::sample::Index>()), 0..8),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let dir = folder.path();
+            git(dir, &["init", "-q", "."]);
+            let mut paths = Vec::new();
+            for path in &files {
+                let place = dir.join(path);
+                // A name may be taken by a folder, or a folder's by a file.
+                if std::fs::create_dir_all(place.parent().unwrap()).is_ok() && std::fs::write(&place, path).is_ok() {
+                    paths.push(path.clone());
+                }
+            }
+            git(dir, &["add", "-A"]);
+            git(dir, &["commit", "-q", "--allow-empty", "-m", "x"]);
+            match form {
+                "3" => {
+                    std::fs::write(dir.join("intended"), "x").unwrap();
+                    git(dir, &["add", "-N", "intended"]);
+                }
+                "4" | "2" => { git(dir, &["update-index", "--index-version", form]); }
+                "split" => { git(dir, &["update-index", "--split-index"]); }
+                "untracked" => { git(dir, &["update-index", "--force-untracked-cache"]); git(dir, &["status"]); }
+                "fsmonitor" => {
+                    let hook = dir.join(".git/watch");
+                    std::fs::write(&hook, "#!/bin/sh\nprintf 'token\\0/\\0'\n").unwrap();
+                    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+                    git(dir, &["config", "core.fsmonitor", ".git/watch"]);
+                    git(dir, &["update-index", "--fsmonitor"]);
+                }
+                _ => {
+                    git(dir, &["sparse-checkout", "init", "--cone", "--sparse-index"]);
+                    git(dir, &["sparse-checkout", "set", "a"]);
+                }
+            }
+            for (step, at) in steps {
+                if paths.is_empty() { break }
+                let path = at.get(&paths).clone();
+                let there = dir.join(&path).exists();
+                match step {
+                    0 if there => { std::fs::write(dir.join(&path), format!("{path} changed")).unwrap(); git(dir, &["add", &path]); }
+                    1 if there => { git(dir, &["rm", "-q", "--cached", "--ignore-unmatch", &path]); }
+                    2 if there => { git(dir, &["update-index", "--chmod=+x", "--add", &path]); }
+                    3 => {
+                        let new = format!("a/{}-new", path.replace('/', "-"));
+                        if std::fs::create_dir_all(dir.join("a")).is_ok() && std::fs::write(dir.join(&new), "new").is_ok() {
+                            git(dir, &["add", &new]);
+                        }
+                    }
+                    _ => {}
+                }
+                let (said, read) = staged(dir);
+                prop_assert_eq!(said, read, "{} after {} of {}", form, step, path);
+            }
+            let (said, read) = staged(dir);
+            prop_assert_eq!(said, read, "{}", form);
+        }
     }
 
     proptest! {

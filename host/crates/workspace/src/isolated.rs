@@ -27,7 +27,7 @@ use crate::source::{self, Uncommitted, open_source, short, uncommitted};
 use crate::workspace::{self, Workspace};
 
 /// What an isolated tree is to be made from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct IsolatedRequest<'a> {
     /// The user's checkout, with the job's directories.
     pub source: &'a Workspace,
@@ -106,6 +106,7 @@ impl Isolated {
             dirty_included: request.include_dirty,
             dirty_files: 0,
             included_files: 0,
+            set_up_files: 0,
             notes: Vec::new(),
             results: Vec::new(),
             compared_with: None,
@@ -113,7 +114,8 @@ impl Isolated {
             stores: Vec::new(),
         };
         let objects = source.git_dir().join("objects");
-        let kept = keep_objects(&objects, &request.folder.join("keep/objects"))?;
+        let stop = &request.limits.interrupt;
+        let kept = keep_objects(&objects, &request.folder.join("keep/objects"), stop)?;
         if !kept {
             record.notes.push(
                 "the base's objects could not be hard-linked (another file system): a gc in the repository may take them".to_owned(),
@@ -124,7 +126,7 @@ impl Isolated {
         let kept = kept.then(|| request.folder.join("keep/objects"));
         let stores: Vec<_> = kept.into_iter().chain(own.iter().cloned()).collect();
         record.stores = own;
-        check_out(&tree, &stores, &origin, &record.branch, base_commit)?;
+        check_out(&tree, &stores, &origin, &record.branch, base_commit, stop)?;
         if let Some((form, way)) = source.unwritable_index() {
             record.notes.push(format!(
                 "the checkout has {form}: apply with how: patch, or run `{way}` before another apply"
@@ -147,13 +149,13 @@ impl Isolated {
         }
         let storage = request.folder.join("source");
         let rules = UserRules::load();
-        submodules(source, &commit.tree()?, &tree, &mut record)?;
+        submodules(source, &commit.tree()?, &tree, &mut record, stop)?;
         if request.include_dirty {
-            let snapshot = Base::capture(source, &storage, request.limits)?;
+            let snapshot = Base::capture(source, &storage, request.limits.clone())?;
             record.dirty_files =
                 lay_over(&snapshot, &user, &commit.tree()?, &tree, &mut record.notes)?;
         }
-        record.included_files = include(source, &rules, &tree, &mut record.notes)?;
+        record.included_files = include(source, &rules, &tree, &mut record.notes, stop)?;
         let isolated = Self {
             workspace: open_tree(&tree, &record)?,
             record,
@@ -192,6 +194,20 @@ impl Isolated {
         Ok(workspace::lock_name(&handle))
     }
 
+    /// The name of a lock for the checkout that the tree was made from.
+    ///
+    /// # Errors
+    /// The checkout is gone.
+    pub fn source_lock_name(&self) -> Result<String, WorkspaceError> {
+        let source = &self.record.source;
+        let handle = handles::open_dir(source).map_err(|error| WorkspaceError::Io {
+            action: "open",
+            path: source.clone(),
+            source: error,
+        })?;
+        Ok(workspace::lock_name(&handle))
+    }
+
     /// The tree as a place to work in; SANDBOX_ROOT of the job is the tree itself.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
@@ -217,6 +233,14 @@ impl Isolated {
     /// What the jobs before this one changed here; none when it is the first.
     pub fn earlier(&self) -> Option<Earlier> {
         (!self.record.results.is_empty()).then(|| Earlier::at(self.folder.join("result")))
+    }
+
+    /// Notes how many files that the rules do not ignore a set-up changed.
+    ///
+    /// # Errors
+    /// When the record cannot be written.
+    pub fn record_setup(&mut self, files: u64) -> Result<(), WorkspaceError> {
+        self.update(|record| record.set_up_files = files)
     }
 
     pub(crate) fn job(&self) -> &str {

@@ -28,6 +28,9 @@ pub struct IsolatedRecord {
     pub dirty_files: u64,
     /// How many ignored files were copied because `.worktreeinclude` names them.
     pub included_files: u64,
+    /// How many files that the rules do not ignore a set-up changed: they cannot be told from what a job did there.
+    #[serde(default)]
+    pub set_up_files: u64,
     /// What could not be done, a sentence each.
     pub notes: Vec<String>,
     /// Folders of objects that git in the tree reads: those of the checkout and of its submodules, with all that their

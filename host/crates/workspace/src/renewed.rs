@@ -55,6 +55,11 @@ impl Isolated {
                 "it was made with uncommitted work, and what that was is not known any more",
             ));
         }
+        if record.set_up_files > 0 {
+            return Err(refuse(
+                "its set-up changed files that are not ignored, and what they were is not known any more",
+            ));
+        }
         let commit = Oid::from_str(&record.base_commit)?;
         let source = Workspace::open(&Root::open(&record.root)?, &record.source_dirs())?;
         let aside = Aside {
@@ -78,12 +83,19 @@ impl Isolated {
             &Origin::of(&source),
             &record.branch,
             commit,
+            &limits.interrupt,
         )?;
         {
             let user = open_source(source.top())?;
             let tree = user.find_commit(commit)?.tree()?;
             // What could not be done was told when the tree was made.
-            submodules(&source, &tree, &aside.tree, &mut record.clone())?;
+            submodules(
+                &source,
+                &tree,
+                &aside.tree,
+                &mut record.clone(),
+                &limits.interrupt,
+            )?;
         }
         let isolated = Self::open(folder, job)?;
         let base = Base::capture(isolated.workspace(), storage, limits)?;

@@ -220,6 +220,18 @@ pub(crate) fn judge(root: &Root, top: &Path, git_dir: &GitDir) -> Result<GitStat
             return Err(unsupported("its core.worktree names another folder"));
         }
     }
+    let tree = root.open_resolved_dir(top)?;
+    let places = [
+        (tree.as_fd(), "", RULES.as_slice()),
+        (git_dir.handle.as_fd(), ".git/", GIT_READS.as_slice()),
+        (git_dir.common_handle.as_fd(), ".git/", GIT_READS.as_slice()),
+    ];
+    for (dir, place, names) in places {
+        let special = names.iter().find(|name| is_special(dir, name));
+        if let Some(name) = special {
+            return Err(unsupported(&special_rule(&format!("{place}{name}"))));
+        }
+    }
     let state = GitState::read(git_dir.handle.as_fd(), git_dir.common_handle.as_fd());
     if state.head_commit().is_none() {
         return match state.branch() {
@@ -234,6 +246,34 @@ pub(crate) fn judge(root: &Root, top: &Path, git_dir: &GitDir) -> Result<GitStat
         };
     }
     Ok(state)
+}
+
+/// Files of a tree that git reads for itself.
+pub(crate) const RULES: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
+
+/// Files of a git directory that every command of git's reads.
+const GIT_READS: [&str; 8] = [
+    "config",
+    "config.worktree",
+    "index",
+    "packed-refs",
+    "info/exclude",
+    "info/attributes",
+    "info/sparse-checkout",
+    "shallow",
+];
+
+/// Returns true if the file is a FIFO, a socket or a device.
+pub(crate) fn is_special(dir: BorrowedFd<'_>, name: &str) -> bool {
+    let found = handles::stamp_at(dir, name);
+    found.is_ok_and(|found| found.is_some_and(|stamp| stamp.kind() == Kind::Special))
+}
+
+/// Why a tree with such a file is refused.
+pub(crate) fn special_rule(name: &str) -> String {
+    format!(
+        "its {name} is a FIFO, a socket or a device, which git would read without end; remove it"
+    )
 }
 
 /// The few settings that decide how files are to be read.

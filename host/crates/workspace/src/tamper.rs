@@ -433,7 +433,12 @@ pub(crate) fn staged(git: BorrowedFd<'_>) -> Option<[u8; 32]> {
 /// Reads the index of a git directory.
 pub(crate) fn read_index(git: BorrowedFd<'_>) -> Option<Index> {
     match handles::read_at(git, "index", 2 << 30) {
-        Ok(Bytes::Whole(bytes, stamp)) => Index::parse(&bytes, stamp.mtime),
+        Ok(Bytes::Whole(bytes, stamp)) => Index::parse_with(&bytes, stamp.mtime, |shared| {
+            match handles::read_at(git, format!("sharedindex.{shared}"), 2 << 30) {
+                Ok(Bytes::Whole(bytes, _)) => Some(bytes),
+                _ => None,
+            }
+        }),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 mod codex;
 mod modes;
 mod network;
+mod path;
 mod probes;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use super::modes::{exposure, set_mode};
-use super::{Finding, codex};
+use super::{Finding, codex, path};
 use crate::cli::progress::Progress;
 use job::agent::Claude;
 use job::{Store, settle_all};
@@ -98,6 +98,7 @@ pub(super) fn all(settings: &Settings, quiet: bool) -> Vec<Finding> {
         Ok(runtime) => {
             findings.push(runtime.block_on(claude(settings)));
             findings.push(runtime.block_on(sandbox(settings)));
+            findings.extend(runtime.block_on(path::look(settings)));
         }
         Err(error) => findings.push(Finding::fail(
             "runtime",

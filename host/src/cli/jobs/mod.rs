@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::terminal::{Terminal, age, shorten};
+use super::terminal::{Terminal, age, complain, shorten};
 use super::{GlobalOptions, exit};
 use job::{self, Front, JobId, JobRow, Refusal, State, Store, StoreError, now_ms};
 use redact::text::printable;
@@ -147,7 +147,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &JobsArguments) -> ExitCode
     match Jobs::open(settings, arguments.json).and_then(|mut jobs| jobs.run(&arguments.command)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("mcp-codex-worker: {error}");
+            complain(format_args!("mcp-codex-worker: {error}"));
             ExitCode::from(exit::FAILED)
         }
     }

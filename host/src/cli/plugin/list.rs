@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::cli::terminal::complain;
+
 use super::{Failure, config_file, engine, plugin_settings, shown};
 use plugins::{Engine, Listed, PluginError, PluginSet};
 use settings::{RepositoryEntry, Settings};
@@ -58,10 +60,13 @@ pub(super) fn run(
     }
     let problems = problems(settings, repository, &engine, &set);
     for problem in &problems {
-        eprintln!("{problem}");
+        complain(format_args!("{problem}"));
     }
     if !problems.is_empty() {
-        eprintln!("(configured in {})", shown(&config_file(settings)));
+        complain(format_args!(
+            "(configured in {})",
+            shown(&config_file(settings))
+        ));
     }
     Ok(problems.is_empty())
 }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::terminal::complain;
 use super::{GlobalOptions, exit};
 use plugins::{Engine, Kind, PluginSettings};
 use settings::Settings;
@@ -267,7 +268,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
         Ok(true) => ExitCode::from(exit::OK),
         Ok(false) => ExitCode::from(exit::FAILED),
         Err(error) => {
-            eprintln!("mcp-codex-worker: {error}");
+            complain(format_args!("mcp-codex-worker: {error}"));
             ExitCode::from(exit::FAILED)
         }
     }

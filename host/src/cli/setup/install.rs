@@ -5,10 +5,9 @@ use std::process::{Command, Stdio};
 
 use super::package::{self, MARKETPLACE, Program};
 use super::{
-    SetupArguments, SetupError, agreed, codex_config, codex_config_path, codex_table,
-    read_or_empty, say, write_private,
+    SetupArguments, SetupError, agreed, codex_config, codex_config_path, codex_table, say,
 };
-use settings::Sources;
+use settings::{EditedFile, Sources};
 
 /// A client that installs plugins from a folder.
 struct Host {
@@ -129,7 +128,10 @@ impl Host {
             return Ok(());
         }
         for (path, text) in &files {
-            write_private(&folder.join(path), text)?;
+            let path = folder.join(path);
+            EditedFile::open(&path)
+                .and_then(|file| file.write_private(text))
+                .map_err(SetupError::file(&path))?;
         }
         say(&format!("wrote {}", folder.display()));
         for command in &commands {
@@ -187,8 +189,10 @@ impl Host {
 
 /// Whether an earlier setup, or somebody, wrote our table.
 fn has_table(sources: &Sources, arguments: &SetupArguments) -> Result<bool, SetupError> {
-    let text = read_or_empty(&codex_config_path(sources, arguments)?)?;
-    Ok(codex_config::without(&text).is_ok_and(|without| without != text))
+    let path = codex_config_path(sources, arguments)?;
+    let file = EditedFile::open(&path).map_err(SetupError::file(&path))?;
+    let text = file.text();
+    Ok(codex_config::without(text).is_ok_and(|without| without != text))
 }
 
 /// Where the plugin's files lie: clients read them there, or copy them.

@@ -15,18 +15,18 @@ pub(super) mod client {
     pub(in crate::cli) use super::package::{MARKETPLACE, PLUGIN, qualified};
 }
 
-use std::fs::Permissions;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::terminal::complain;
 use super::{GlobalOptions, exit};
 use json_config::JsonClient;
 use package::Program;
 use questions::Values;
-use settings::{Settings, Sources, setting};
+use settings::{EditedFile, Settings, Sources, setting};
 
 /// What to put into AGENTS.md, so that Codex delegates what is worth it.
 const AGENTS_TEXT: &str = include_str!("agents.md");
@@ -118,7 +118,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &SetupArguments) -> ExitCod
     match set_up(&global.sources(), arguments) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
-            eprintln!("mcp-codex-worker: {error}");
+            complain(format_args!("mcp-codex-worker: {error}"));
             ExitCode::from(exit::FAILED)
         }
     }
@@ -169,23 +169,16 @@ fn codex_table(
     program: &Program<'_>,
 ) -> Result<(), SetupError> {
     let path = codex_config_path(sources, arguments)?;
-    let before = read_or_empty(&path)?;
+    let file = EditedFile::open(&path).map_err(SetupError::file(&path))?;
+    let before = file.text();
     let after = if arguments.undo {
-        codex_config::without(&before)
+        codex_config::without(before)
     } else {
-        codex_config::with(&before, program)
+        codex_config::with(before, program)
     }
     .map_err(|error| SetupError::Config(path.display().to_string(), error))?;
-    let theirs = codex_config::without(&before).is_ok_and(|text| text == before);
-    change(
-        &path,
-        Texts {
-            before: &before,
-            after: &after,
-            theirs,
-        },
-        arguments,
-    )
+    let theirs = codex_config::without(before).is_ok_and(|text| text == before);
+    change(&path, &file, &after, theirs, arguments)
 }
 
 /// Our entry in the JSON file of a client: in, or out again.
@@ -199,24 +192,17 @@ fn json_client(
         Some(path) => path.clone(),
         None => client.path(sources).ok_or(SetupError::NoHome)?,
     };
-    let before = read_or_empty(&path)?;
+    let file = EditedFile::open(&path).map_err(SetupError::file(&path))?;
+    let before = file.text();
     let failed = |error| SetupError::Json(path.display().to_string(), error);
     let after = if arguments.undo {
-        client.without(&before)
+        client.without(before)
     } else {
-        client.with(&before, program)
+        client.with(before, program)
     }
     .map_err(failed)?;
-    let theirs = client.without(&before).is_ok_and(|text| text == before);
-    change(
-        &path,
-        Texts {
-            before: &before,
-            after: &after,
-            theirs,
-        },
-        arguments,
-    )
+    let theirs = client.without(before).is_ok_and(|text| text == before);
+    change(&path, &file, &after, theirs, arguments)
 }
 
 /// The settings that a first job needs, in our `.env`; shown without secrets.
@@ -226,8 +212,9 @@ fn settings(
     arguments: &SetupArguments,
 ) -> Result<(), SetupError> {
     let path = sources.env_file_path();
-    let before = read_or_empty(&path)?;
-    let after = env_file::with(&before, values);
+    let file = EditedFile::open(&path).map_err(SetupError::file(&path))?;
+    let before = file.text();
+    let after = env_file::with(before, values);
     if before == after {
         say(&format!("{} stays as it is", path.display()));
         return Ok(());
@@ -243,7 +230,8 @@ fn settings(
     if arguments.print {
         say(&format!("# {}\n{shown}", path.display()));
     } else if agreed(&path, &shown, arguments)? {
-        write_private(&path, &after)?;
+        file.write_private(&after)
+            .map_err(SetupError::file(&path))?;
         say(&format!("wrote {}", path.display()));
     }
     Ok(())
@@ -265,21 +253,17 @@ fn codex_config_path(sources: &Sources, arguments: &SetupArguments) -> Result<Pa
     }
 }
 
-/// A file's text, now and as it is to be.
-struct Texts<'a> {
-    before: &'a str,
-    after: &'a str,
-    /// Nothing of it is ours yet.
-    theirs: bool,
-}
-
 /// Shows the new text of a file, and writes it behind a backup.
-fn change(path: &Path, texts: Texts<'_>, arguments: &SetupArguments) -> Result<(), SetupError> {
-    let Texts {
-        before,
-        after,
-        theirs,
-    } = texts;
+///
+/// `theirs` says that nothing of it is ours yet.
+fn change(
+    path: &Path,
+    file: &EditedFile,
+    after: &str,
+    theirs: bool,
+    arguments: &SetupArguments,
+) -> Result<(), SetupError> {
+    let before = file.text();
     if before == after {
         say(&format!("{} stays as it is", path.display()));
         return Ok(());
@@ -300,10 +284,10 @@ fn change(path: &Path, texts: Texts<'_>, arguments: &SetupArguments) -> Result<(
         let mut backup = path.as_os_str().to_owned();
         backup.push(".before-mcp-codex-worker");
         let backup = PathBuf::from(backup);
-        write_private(&backup, before)?;
+        write_copy(&backup, file.bytes()).map_err(SetupError::file(&backup))?;
         say(&format!("kept {}", backup.display()));
     }
-    write_as_before(path, after)?;
+    file.write(after).map_err(SetupError::file(path))?;
     say(&format!("wrote {}", path.display()));
     Ok(())
 }
@@ -329,43 +313,11 @@ fn check(sources: &Sources, values: &Values) -> Result<(), SetupError> {
         .map_err(|error| SetupError::Value(error.to_string()))
 }
 
-fn read_or_empty(path: &Path) -> Result<String, SetupError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(SetupError::file(path)(error)),
-    }
-}
-
-/// Writes a file for the owner's eyes.
-fn write_private(path: &Path, text: &str) -> Result<(), SetupError> {
-    write(path, text, None)
-}
-
-/// Writes a file that others may be meant to read: whoever could before still can.
-fn write_as_before(path: &Path, text: &str) -> Result<(), SetupError> {
-    let permissions = std::fs::metadata(path).map(|there| there.permissions());
-    write(path, text, permissions.ok())
-}
-
-/// Writes a file, whole or not at all. A link is followed: people keep their configs elsewhere.
-fn write(path: &Path, text: &str, permissions: Option<Permissions>) -> Result<(), SetupError> {
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let folder = target.parent().ok_or(SetupError::NoHome)?;
-    let write = || -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::Builder::new()
-            .prefix(".mcp-codex-worker-")
-            .tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        if let Some(permissions) = permissions {
-            file.as_file().set_permissions(permissions)?;
-        }
-        file.as_file().sync_all()?;
-        file.persist(&target).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(SetupError::file(&target))
+/// Writes a copy for the owner's eyes.
+fn write_copy(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = private::file();
+    options.write(true).create(true).truncate(true);
+    options.open(path)?.write_all(bytes)
 }
 
 fn say(text: &str) {

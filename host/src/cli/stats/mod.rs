@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::gc::milliseconds;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, complain};
 use super::{GlobalOptions, exit};
 use gateway::rfc3339;
 use job::{Store, StoreError, now_ms, settle_all};
@@ -70,7 +70,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &StatsArguments) -> ExitCod
             ExitCode::from(exit::OK)
         }
         Err(error) => {
-            eprintln!("mcp-codex-worker: {error}");
+            complain(format_args!("mcp-codex-worker: {error}"));
             ExitCode::from(exit::FAILED)
         }
     }

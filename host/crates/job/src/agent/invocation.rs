@@ -9,10 +9,25 @@ use settings::{PermissionMode, Profile};
 /// What every new session begins with. It never changes, so that the gateway's prompt cache holds it; and it keeps a task
 /// that begins with `/` or `-` from being a command or an option.
 const LEAD: &str = "\
-You work unattended on a delegated coding task: nobody can answer questions. Change files only inside the working \
+You work unattended on a delegated coding task: nobody answers questions while you work. Change files only inside the working \
 directory and the directories named below, if any. Make the smallest change that does the job, keep to the project's \
 style, and run the relevant tests yourself. When you are done, stop and say in at most three sentences what you changed \
-and what you could not do. Independent checks, not your report, decide whether the task is done.\n";
+and what you could not do. Independent checks, not your report, decide whether the task is done. Only if the task cannot \
+be done without a decision that nothing in it or in the project settles, stop and end with one line: NEEDS_INPUT: and \
+the question with its options.\n";
+
+/// The mark of a question, which the lead names.
+const QUESTION: &str = "NEEDS_INPUT:";
+
+/// What the agent asks: the paragraph at the end of its last words that begins with the mark.
+pub(crate) fn question(words: &str) -> Option<&str> {
+    let at = words.rfind(QUESTION)?;
+    let begins_line = words.get(..at).is_some_and(|before| {
+        before.trim_end_matches([' ', '*', '`']).ends_with('\n') || before.trim().is_empty()
+    });
+    let asked = words.get(at + QUESTION.len()..)?.trim();
+    (begins_line && !asked.is_empty()).then_some(asked)
+}
 
 /// What a later pass begins with.
 const RESUMED_LEAD: &str = "Go on with the task.\n\n";
@@ -161,4 +176,23 @@ fn opening(run: &AgentRun, task: &str) -> String {
     }
     text.push_str(&format!("\nTask:\n{task}\n"));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_the_line_that_begins_with_the_mark() {
+        for (words, asked) in [
+            ("NEEDS_INPUT: A or B?", Some("A or B?")),
+            ("I looked.\n\nNEEDS_INPUT: A\nor B?\n", Some("A\nor B?")),
+            ("I looked.\n**NEEDS_INPUT: A or B?", Some("A or B?")),
+            ("Nothing was left to ask (NEEDS_INPUT: none).", None),
+            ("NEEDS_INPUT: ", None),
+            ("All done.", None),
+        ] {
+            assert_eq!(question(words), asked, "{words}");
+        }
+    }
 }

@@ -30,6 +30,7 @@ use workspace::GitIdentity;
 
 pub use claude::Claude;
 pub use events::{AgentEvent, Denial};
+pub(crate) use invocation::question;
 pub use permissions::{AllowedTools, allowed_tools};
 
 use events::{Interpreter, ResultEvent};

@@ -14,10 +14,12 @@ use redact::text;
 pub const PASSING_BYTES: usize = 600;
 /// All failure digests of a reply together.
 pub const FAILURE_TOKENS: usize = 2_000;
-/// An inline diff costs at most this many tokens; a longer one is a stat and the artifact.
-pub const INLINE_DIFF_TOKENS: usize = 1_000;
+/// The most bytes of an inline diff: about a thousand tokens. What is left out of a longer one is counted, and the artifact has it.
+pub const INLINE_DIFF_MAX: usize = 3_600;
 /// Nothing is ever longer than this.
 pub const REPLY_TOKENS: usize = 8_000;
+/// What the agent asks.
+pub const QUESTION_BYTES: usize = 600;
 /// The agent's own words.
 pub const AGENT_REPORT_BYTES: usize = 300;
 /// The default slice of an artifact: what fits into a reply with room for its frame and for the escapes of JSON.
@@ -32,6 +34,8 @@ pub struct Ended<'a> {
     pub status: &'a str,
     /// What ended it, when that was no check: a stable name and one sentence.
     pub error: Option<(EndCause, &'a str)>,
+    /// What the agent asks, when it needs a decision.
+    pub question: Option<&'a str>,
     /// What the reader must know first.
     pub warning: Option<&'a str>,
     /// Paths relative to the working directory, escaped.
@@ -64,7 +68,9 @@ pub struct Diff<'a> {
 /// The compact result. A passing job costs at most [`PASSING_BYTES`] and its diff; nothing costs more than
 /// [`REPLY_TOKENS`].
 pub fn compose(ended: &Ended<'_>) -> Value {
-    let passing = ended.error.is_none() && ended.verdicts.is_none_or(Verdicts::passed);
+    let passing = ended.error.is_none()
+        && ended.question.is_none()
+        && ended.verdicts.is_none_or(Verdicts::passed);
     // The lists of a failing job may be longer: they are what has to be looked at.
     let mut lists = if passing { 300 } else { 1_600 };
     let mut failures = text::bytes_of(FAILURE_TOKENS);
@@ -93,6 +99,12 @@ fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usiz
     }
     reply.insert("job_id".into(), ended.job_id.into());
     reply.insert("job_status".into(), ended.status.into());
+    if let Some(question) = ended.question {
+        reply.insert(
+            "question".into(),
+            text::one_line(&text::printable(question), QUESTION_BYTES).into(),
+        );
+    }
     if let Some((cause, message)) = ended.error {
         reply.insert(
             "error".into(),
@@ -196,17 +208,12 @@ fn list<'a>(items: impl ExactSizeIterator<Item = &'a str>, max_bytes: usize) -> 
     Value::Array(shown)
 }
 
-/// The diff itself up to its budget, else a line a file and the artifact's name.
+/// The diff for a reviewer, up to its budget; what does not fit is counted, with the artifact that has all of it.
 pub fn inline_diff(diff: Diff<'_>) -> String {
-    let budget = text::bytes_of(INLINE_DIFF_TOKENS);
     let cap = usize::try_from(diff.max_bytes)
         .unwrap_or(usize::MAX)
-        .min(budget);
-    if diff.text.len() <= cap {
-        return diff.text.to_owned();
-    }
-    // The stat is not the diff: a cap on the diff smaller than a useful stat does not cap the stat.
-    diff::summary(diff.text, artifacts::DIFF, cap.clamp(400, 1_200))
+        .min(INLINE_DIFF_MAX);
+    diff::review(diff.text, artifacts::DIFF, cap)
 }
 
 /// What explains each failure. Digests were cut to a check's own budget when they were made; here they share the reply's.

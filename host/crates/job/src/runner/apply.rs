@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::resources::JobResources;
 use crate::id::JobId;
 use crate::launch::Outcome;
+use crate::lock::LockGuard;
 use crate::refusal::Refusal;
 use crate::state::State;
-use crate::store::Store;
-use redact::LogMask;
+use crate::store::{JobRow, Store};
+use redact::{LogMask, Redactor};
 use settings::Settings;
 use workspace::{ApplyHow, Isolated};
 
@@ -32,15 +33,39 @@ fn bring(
     let Some(job) = store.job(id)? else {
         return Err(Refusal::new("job_id", "names no job of this store"));
     };
-    let mut tree = Isolated::open(&store.job_folder(job.home()), id.as_str()).map_err(|_| {
+    let tree = open(&store, &job)?;
+    let source = [tree.record().source.clone()];
+    let resources = JobResources::load(settings, &source).map_err(Refusal::internal)?;
+    mask.set(resources.redactor.clone());
+    let reply = deliver(&store, &job, how, &resources.redactor)?;
+    Ok(resources.redactor.json(reply).into_value())
+}
+
+fn open(store: &Store, job: &JobRow) -> Result<Isolated, Refusal> {
+    Isolated::open(&store.job_folder(job.home()), job.id.as_str()).map_err(|_| {
         Refusal::new(
             "job_id",
             "names a job without a tree of its own: its changes are in the checkout already",
         )
-    })?;
-    let source = [tree.record().source.clone()];
-    let resources = JobResources::load(settings, &source).map_err(Refusal::internal)?;
-    mask.set(resources.redactor.clone());
+    })
+}
+
+/// Brings the result into the checkout, one job at a time; answers what was done, not redacted yet.
+pub(super) fn deliver(
+    store: &Store,
+    job: &JobRow,
+    how: ApplyHow,
+    redactor: &Redactor,
+) -> Result<Value, Refusal> {
+    let mut tree = open(store, job)?;
+    let lock = tree
+        .source_lock_name()
+        .map_err(|fault| Refusal::new("apply", redactor.text(&fault.to_string())))?;
+    // Jobs that end together come into one checkout one after the other.
+    let path = store.named_lock(&format!("apply-{lock}"));
+    let _turn = LockGuard::wait(&path)
+        .map_err(Refusal::internal)?
+        .removed_at_the_end(&path);
     // What went on from this job holds its changes too; brought one after the other they would be in each other's way.
     let later = store
         .lodgers(job.home())?
@@ -57,12 +82,12 @@ fn bring(
     }
     let applied = tree
         .apply(how)
-        .map_err(|fault| Refusal::new("apply", resources.redactor.text(&fault.to_string())))?;
+        .map_err(|fault| Refusal::new("apply", redactor.text(&fault.to_string())))?;
     if let Err(fault) = tree.record_applied(how) {
         tracing::warn!(%fault, "the job will still count as not applied");
     }
     let files: Vec<String> = applied.files.iter().map(ToString::to_string).collect();
-    let mut reply = json!({ "job_id": id, "applied": how, "files": files });
+    let mut reply = json!({ "job_id": job.id, "applied": how, "files": files });
     let names = |files: &[workspace::FilePath]| -> Vec<String> {
         files.iter().map(ToString::to_string).collect()
     };
@@ -85,5 +110,5 @@ fn bring(
             fields.insert(name.to_owned(), value.into());
         }
     }
-    Ok(resources.redactor.json(reply).into_value())
+    Ok(reply)
 }

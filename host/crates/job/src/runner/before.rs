@@ -16,25 +16,13 @@ use super::running_job::Job;
 use super::site::Site;
 use crate::artifacts::Artifacts;
 use crate::checks::{CheckSpec, CommandCheck};
+use crate::dependencies;
 use crate::verify::{self, Before, BeforeOutcome, Place};
 use process::Confinement;
 use redact::Redactor;
 use workspace::{
-    Base, ChangeKind, Changes, GitIdentity, Isolated, IsolatedRequest, Limits, WorkspaceError,
+    Base, ChangeKind, Changes, GitIdentity, Isolated, IsolatedRequest, WorkspaceError,
 };
-
-/// Dependencies that a tree made from commits does not have. Where the base has one of them, a failure in the tree may
-/// be its absence, and shows nothing.
-const DEPENDENCIES: [&str; 8] = [
-    "node_modules",
-    ".venv",
-    "venv",
-    "vendor",
-    "deps",
-    ".tox",
-    "bower_components",
-    "Pods",
-];
 
 /// How long a job waits at least for what runs on its base once its own checks are done.
 const LEAST_GRACE: Duration = Duration::from_secs(2);
@@ -77,6 +65,7 @@ impl Job {
         }
         let folder = self.folder().join("before");
         let (source, made_in) = (site.workspace().clone(), folder.clone());
+        let limits = self.limits();
         let made = self
             .blocking(move || {
                 private::make_folder(&made_in)
@@ -88,7 +77,7 @@ impl Job {
                             name: "before",
                             base: None,
                             include_dirty: true,
-                            limits: Limits::default(),
+                            limits,
                         })
                         .map_err(|error| error.to_string())
                     })
@@ -103,11 +92,15 @@ impl Job {
                 return None;
             }
         };
-        let complete = !base.ignored_dirs().iter().any(|dir| {
-            dir.file_name()
-                .and_then(|name| name.to_str())
-                .is_some_and(|name| DEPENDENCIES.contains(&name))
-        });
+        // A tree made from commits has no dependencies. Where the base has some, a failure in the tree may be their absence,
+        // and shows nothing.
+        let ready = tokio::task::block_in_place(|| self.set_up_like(&tree));
+        let complete = ready
+            || !base.ignored_dirs().iter().any(|dir| {
+                dir.file_name()
+                    .and_then(|name| name.to_str())
+                    .is_some_and(|name| dependencies::FOLDERS.contains(&name))
+            });
         let runs = Runs {
             place: self.before_place(site, &tree, &folder, base),
             deadline: self.deadline.unwrap_or_else(Instant::now),

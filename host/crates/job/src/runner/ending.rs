@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use super::apply;
 use super::running_job::{EarlyExit, Findings, Job};
 use super::stop::StopCause;
 use crate::agent::Ending;
@@ -32,6 +33,10 @@ type Fault = Option<(EndCause, String)>;
 
 /// Writes the end of a job down. From then on it is over.
 pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
+    let question = match &came_to {
+        Err(EarlyExit::NeedsInput(question)) => Some(job.resources.redactor.text(question)),
+        _ => None,
+    };
     let (state, fault) = judge(&job, came_to);
     let fault = blame_full_disk(&job, state, fault);
     let redactor = job.resources.redactor.clone();
@@ -64,19 +69,22 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
         .filter(|reason| fault.is_none() && is_worth_telling(*reason, findings))
         .map(|reason| reason.to_string());
     let id = job.journal().id().to_string();
-    let result = report::compose(&Ended {
+    let delivered = deliver(&job, state, &redactor).await;
+    let mut result = report::compose(&Ended {
         job_id: &id,
         status: state.as_str(),
         error: fault
             .as_ref()
             .map(|(cause, message)| (*cause, message.as_str())),
+        question: question.as_deref(),
         changed_files: &changed_files,
         verdicts: findings.verdicts.as_ref(),
         diff: diff
             .as_deref()
             .filter(|_| job.spec.include_diff)
             .map(|text| report::Diff { text, max_bytes }),
-        agent_report: words.as_deref(),
+        // It ends with the question.
+        agent_report: words.as_deref().filter(|_| question.is_none()),
         warning: findings.unproven.then_some(UNPROVEN),
         denials: findings
             .agent
@@ -86,6 +94,9 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
         stopped: stopped.as_deref(),
         notes: &notes,
     });
+    if let (Some(delivered), Some(reply)) = (delivered, result.as_object_mut()) {
+        reply.extend(delivered);
+    }
     // Every part went through the redactor; once more the whole, so that none can be forgotten.
     let result = redactor.json(result);
     job.write_plugin_log();
@@ -108,6 +119,38 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
     // Before the end is told, so that whoever waits for it finds nothing left to do, and the disk has room for it.
     drop_working_material(&job);
     record_end(&job, state, &result).await;
+}
+
+/// Brings a completed result into the checkout where the job was to do so. What stands in the way is told, and loses nothing: the
+/// result waits for `apply`.
+async fn deliver(job: &Job, state: State, redactor: &Redactor) -> Option<Map<String, Value>> {
+    let how = job.spec.apply.filter(|_| state == State::Completed)?;
+    let row = {
+        let journal = job.journal();
+        journal.store().job(journal.id()).ok().flatten()?
+    };
+    let (folder, redactor) = (job.settings.state_dir.clone(), redactor.clone());
+    let brought = tokio::task::spawn_blocking(move || {
+        let store = Store::open(&folder)?;
+        apply::deliver(&store, &row, how, &redactor)
+    });
+    let fields = match brought.await {
+        Ok(Ok(Value::Object(reply))) => {
+            // The files are those of the result.
+            let told = reply
+                .into_iter()
+                .filter(|(name, _)| !matches!(name.as_str(), "job_id" | "files"));
+            told.collect()
+        }
+        Ok(Err(refusal)) => {
+            let reason = redact::text::one_line(&refusal.rule, 300);
+            Map::from_iter([("not_applied".to_owned(), reason.into())])
+        }
+        Ok(Ok(_)) | Err(_) => {
+            Map::from_iter([("not_applied".to_owned(), "apply {job_id} tells why".into())])
+        }
+    };
+    Some(fields)
 }
 
 /// Keeps which plugins had a part in the job: checks, redactors, summarizers and the dialect, each with its version and the
@@ -193,6 +236,8 @@ fn judge(job: &Job, came_to: Result<(), EarlyExit>) -> (State, Fault) {
                 ),
             )
         }
+        // The question is the result; nothing failed.
+        Err(EarlyExit::NeedsInput(_)) => (State::NeedsInput, None),
         Err(EarlyExit::Fault(cause, message)) => (State::Failed, fault(cause, message)),
         Err(EarlyExit::Stopped) => match job.stop.cause() {
             Some(StopCause::TimedOut) => {

@@ -16,6 +16,7 @@ mod question;
 mod reading;
 mod resources;
 mod running_job;
+mod setup;
 mod site;
 mod stop;
 

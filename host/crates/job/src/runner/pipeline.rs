@@ -36,7 +36,7 @@ use crate::verify::{self, Verdicts, revise};
 use gateway::{self, Adapter};
 use redact::LogMask;
 use settings::{SandboxMode, Settings};
-use workspace::{Base, ChangedFile, FilePath, GitIdentity, Limits};
+use workspace::{Base, ChangedFile, FilePath, GitIdentity, Interrupt, WorkspaceError};
 
 /// What the agent's passes run with, the same for all of them.
 #[derive(Clone, Copy)]
@@ -96,7 +96,13 @@ pub(super) async fn run(
         findings: Findings::default(),
         deadline: None,
         threads: TaskTracker::new(),
+        halt: Interrupt::default(),
     };
+    let (ended, halt) = (job.stop.token().clone(), job.halt.clone());
+    tokio::spawn(async move {
+        ended.cancelled().await;
+        halt.set();
+    });
     let came_to = job.work().await;
     job.quiet().await;
     // Nothing of the job may be left when its end is told.
@@ -120,6 +126,9 @@ fn git_trusts(top: &Path) -> [(OsString, OsString); 3] {
     ]
 }
 
+/// How often the agent of one task may ask before it is held to what it has.
+const QUESTIONS_MAX: usize = 3;
+
 impl Job {
     /// The steps, in order. `Ok` is a verdict.
     async fn work(&mut self) -> Result<(), EarlyExit> {
@@ -131,6 +140,7 @@ impl Job {
 
         let claude = self.find_claude().await?;
         let mut site = self.find_site().await?;
+        self.set_up(&mut site).await?;
         let mut base = match site.take_base() {
             Some(base) => base,
             None => self.capture_base(&site).await?,
@@ -173,6 +183,7 @@ impl Job {
             "checks": checks,
             "timeout_ms": spec.timeout_ms,
             "isolation": spec.isolation,
+            "setup": spec.setup.as_ref().map(|setup| &setup.command.command),
             "plugins": self.operators_plugins(),
         });
         let mut journal = self.journal();
@@ -232,16 +243,28 @@ impl Job {
         let (workspace, earlier) = (site.workspace().clone(), site.earlier());
         self.journal().line("recording the tree as it is");
         let storage = self.folder().join("base");
+        let limits = self.limits();
         let captured = self
             .blocking(move || {
-                let base = Base::capture(&workspace, &storage, Limits::default())?;
+                let base = Base::capture(&workspace, &storage, limits)?;
                 match earlier {
                     Some(earlier) => base.before(&earlier),
                     None => Ok(base),
                 }
             })
             .await?;
-        let base = captured.map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
+        let base = captured.map_err(|fault| EarlyExit::tree(&fault))?;
+        let special = base.special_files();
+        if let Some(first) = special.first() {
+            let more = match special.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let note = format!(
+                "the tree has what is no plain file ({first}{more}): a FIFO, a socket or a device is watched by its stamp and read by nothing here"
+            );
+            self.findings.notes.push(note);
+        }
         if base.unread() > 0 {
             let note = format!(
                 "{} large files are watched by their stamps only",
@@ -264,6 +287,19 @@ impl Job {
             .map_err(|fault| EarlyExit::fault(EndCause::Adapter)(&fault))?;
         metering.follow(adapter.events());
         Ok(adapter)
+    }
+
+    /// What the agent asks, where it ended with a question; an agent that asked a few times already is held to what it has.
+    fn question(&self) -> Option<String> {
+        let words = self.findings.agent.as_ref()?.last_message.as_deref()?;
+        let question = agent::question(words)?;
+        let journal = self.journal();
+        let store = journal.store();
+        let home = store.job(journal.id()).ok()??.home().clone();
+        let others = store.lodgers(&home).unwrap_or_default();
+        let asked = store.job(&home).ok().flatten().into_iter().chain(others);
+        let asked = asked.filter(|job| job.state == State::NeedsInput).count();
+        (asked < QUESTIONS_MAX).then(|| question.to_owned())
     }
 
     /// What the job may spend.
@@ -312,13 +348,16 @@ impl Job {
             session = Session::Resume(outcome.session.clone());
             self.findings.level = Some(outcome.level.clone());
             self.findings.agent = Some(outcome);
-            match ending {
+            match &ending {
                 Ending::Cancelled | Ending::TimedOut { .. } => return Err(EarlyExit::Stopped),
-                Ending::Stalled { last_step } => return Err(EarlyExit::Stalled(last_step)),
+                Ending::Stalled { last_step } => return Err(EarlyExit::Stalled(last_step.clone())),
                 Ending::Success | Ending::MaxTurns | Ending::Failed { .. } => {}
             }
             if self.stop.cause().is_some() {
                 return Err(EarlyExit::Stopped);
+            }
+            if let (Ending::Success, Some(question)) = (&ending, self.question()) {
+                return Err(EarlyExit::NeedsInput(question));
             }
 
             self.advance(State::Verifying)?;
@@ -330,7 +369,12 @@ impl Job {
             if let Some(stands) = stands {
                 self.findings.changes = Some(stands);
             }
-            self.findings.notes.extend(notes);
+            for note in notes {
+                // The pass before may have said it.
+                if !self.findings.notes.contains(&note) {
+                    self.findings.notes.push(note);
+                }
+            }
             self.compare_with_before(&mut verdicts, before).await;
             if self.stop.cause().is_some() {
                 self.findings.verdicts = Some(verdicts);
@@ -489,10 +533,11 @@ impl Job {
     async fn take_changes(&mut self, base: &mut Base) -> Result<(), EarlyExit> {
         // Also after a cancel: what the job did so far is part of its evidence.
         let changes = tokio::task::block_in_place(|| base.changes());
-        self.findings.changes =
-            Some(Arc::new(changes.map_err(|fault| {
-                EarlyExit::fault(EndCause::Workspace)(&fault)
-            })?));
+        if matches!(changes, Err(WorkspaceError::Stopped)) {
+            let note = "the tree is too large to be looked at once more before the end".to_owned();
+            self.findings.notes.push(note);
+        }
+        self.findings.changes = Some(Arc::new(changes.map_err(|fault| EarlyExit::tree(&fault))?));
         Ok(())
     }
 
@@ -505,6 +550,27 @@ impl Job {
             || changed.any(|file| file.top_path.as_path().ends_with(MANIFEST))
     }
 
+    /// The place that commands of the host's run in: checks, and the set-up.
+    pub(super) fn check_place(&self, site: &Site, base: &Base) -> verify::Place {
+        let workspace = site.workspace();
+        verify::Place {
+            root: workspace.root().clone(),
+            work_dir: workspace.work_dir().to_owned(),
+            top: workspace.top().to_owned(),
+            home: self.folder().join("check-home"),
+            cargo_packages: self.uses_cargo(base),
+            git_identity: GitIdentity::of(workspace),
+            temp: self.folder().join("check-tmp"),
+            extra_env: self.extra_env(site),
+            confinement: site.confinement_of_checks(&self.settings),
+        }
+    }
+
+    /// The bytes of one check's digest.
+    pub(super) fn digest_bytes(&self) -> usize {
+        usize::try_from(self.settings.check_output_response_max).unwrap_or(usize::MAX)
+    }
+
     async fn verify(
         &self,
         site: &Site,
@@ -515,30 +581,22 @@ impl Job {
         let Some(changes) = &self.findings.changes else {
             return verify::Verification::default();
         };
-        let workspace = site.workspace();
         let agent = self.findings.agent.as_ref();
         let plan = verify::Plan {
             checks: &self.spec.checks,
             scoped_patch: self.spec.scoped_patch.as_ref(),
             expect_changes: self.spec.expect_changes,
             isolated: site.is_isolated(),
+            bare_copy_of: site
+                .isolated()
+                .filter(|_| self.spec.setup.is_none())
+                .map(|isolated| isolated.record().source.as_path()),
             pass,
             base,
-            place: verify::Place {
-                root: workspace.root().clone(),
-                work_dir: workspace.work_dir().to_owned(),
-                top: workspace.top().to_owned(),
-                home: self.folder().join("check-home"),
-                cargo_packages: self.uses_cargo(base),
-                git_identity: GitIdentity::of(workspace),
-                temp: self.folder().join("check-tmp"),
-                extra_env: self.extra_env(site),
-                confinement: site.confinement_of_checks(&self.settings),
-            },
+            place: self.check_place(site, base),
             deadline: self.deadline.unwrap_or_else(Instant::now),
             stop: self.stop.token().clone(),
-            digest_bytes: usize::try_from(self.settings.check_output_response_max)
-                .unwrap_or(usize::MAX),
+            digest_bytes: self.digest_bytes(),
         };
         let id = self.journal().id().to_string();
         let evidence = verify::Evidence {

@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::verify::{Verdicts, revise};
 use process::Level;
 use settings::Settings;
-use workspace::Changes;
+use workspace::{Changes, Interrupt, Limits, WorkspaceError};
 
 /// How long a stopped job waits for its own work on files. The largest trees take about this long to be made.
 const LAST_WRITES: Duration = Duration::from_secs(15);
@@ -43,6 +43,8 @@ pub(super) enum EarlyExit {
     Stopped,
     /// The agent gave no sign of life for WORKER_STALL_MS; its last step.
     Stalled(String),
+    /// The agent needs a decision: its question.
+    NeedsInput(String),
     /// Something is missing or broken: the cause, and a sentence that says what to do.
     Fault(EndCause, String),
 }
@@ -50,6 +52,14 @@ pub(super) enum EarlyExit {
 impl EarlyExit {
     pub(super) fn fault(cause: EndCause) -> impl Fn(&dyn std::fmt::Display) -> Self {
         move |fault| Self::Fault(cause, fault.to_string())
+    }
+
+    /// What ended the work on a tree: the job's own end, or something about the tree.
+    pub(super) fn tree(fault: &WorkspaceError) -> Self {
+        match fault {
+            WorkspaceError::Stopped => Self::Stopped,
+            fault => Self::Fault(EndCause::Workspace, fault.to_string()),
+        }
     }
 }
 
@@ -65,6 +75,8 @@ pub(super) struct Job {
     pub(super) deadline: Option<Instant>,
     /// Its work on threads of their own.
     pub(super) threads: TaskTracker,
+    /// Ends that work when the job is to end.
+    pub(super) halt: Interrupt,
 }
 
 impl Job {
@@ -87,6 +99,14 @@ impl Job {
     pub(super) fn folder(&self) -> PathBuf {
         let journal = self.journal();
         journal.store().job_folder(journal.id())
+    }
+
+    /// The limits of a look at files, which ends with the job.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            interrupt: self.halt.clone(),
+            ..Limits::default()
+        }
     }
 
     /// Enters the next state.

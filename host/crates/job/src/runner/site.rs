@@ -15,8 +15,8 @@ use process::{Confinement, Grants};
 use redact::Redactor;
 use settings::{Isolation, Settings};
 use workspace::{
-    Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, Limits, PortBase, Root,
-    Workspace, WorkspaceError,
+    Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, PortBase, Root, Workspace,
+    WorkspaceError,
 };
 
 /// The record by which a later job can go on.
@@ -85,6 +85,16 @@ impl Site {
     /// Whether the tree is the job's own.
     pub(super) fn is_isolated(&self) -> bool {
         self.isolated.is_some()
+    }
+
+    /// The tree, where it is the job's own.
+    pub(super) fn isolated(&self) -> Option<&Isolated> {
+        self.isolated.as_ref()
+    }
+
+    /// The same, to be written to its record.
+    pub(super) fn isolated_mut(&mut self) -> Option<&mut Isolated> {
+        self.isolated.as_mut()
     }
 
     /// The first of the ports that are this job's.
@@ -183,7 +193,7 @@ impl Site {
         };
         isolated
             .seal(base, changes, message)
-            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
+            .map_err(|fault| EarlyExit::tree(&fault))?;
         let sealed = isolated.record().results.last();
         let left = sealed.map(|sealed| &sealed.not_carried);
         let left: Vec<_> = left
@@ -209,7 +219,7 @@ impl Job {
         let opened = self
             .blocking(move || Workspace::open(&Root::open(&root)?, &dirs))
             .await?;
-        let workspace = opened.map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
+        let workspace = opened.map_err(|fault| EarlyExit::tree(&fault))?;
         match self.spec.isolation {
             Isolation::Worktree if self.spec.resume_job_id.is_some() => self.continued_site().await,
             Isolation::Worktree => self.isolated_site(workspace).await,
@@ -271,7 +281,7 @@ impl Job {
             .line(&format!("going on in the tree of job {from}"));
         let name = self.journal().id().to_string();
         let ports_folder = self.settings.state_dir.join("ports");
-        let failed = |fault: WorkspaceError| EarlyExit::fault(EndCause::Workspace)(&fault);
+        let failed = |fault: WorkspaceError| EarlyExit::tree(&fault);
         let lock = Isolated::lock_name(&folder).map_err(failed)?;
         let mut alone = self.have_tree_alone(&lock).await?;
         // Only now: whoever had the tree until now may have left something there.
@@ -291,10 +301,11 @@ impl Job {
                 "job {from} recorded no changes: looking at its tree as it was made"
             ));
             let storage = self.folder().join("base");
+            let limits = self.limits();
             // The thread has the hold as long as it moves files, also when this job is stopped meanwhile.
             let (hold, again) = self
                 .blocking(move || {
-                    let again = Isolated::renew(&folder, &name, &storage, Limits::default());
+                    let again = Isolated::renew(&folder, &name, &storage, limits);
                     (alone, again)
                 })
                 .await?;
@@ -305,7 +316,7 @@ impl Job {
         let ports = self
             .blocking(move || PortBase::reserve(&ports_folder))
             .await?
-            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
+            .map_err(|fault| EarlyExit::tree(&fault))?;
         self.findings.notes.push(format!(
             "goes on in the tree of job {from}; changes count from {}",
             base_of(&isolated)
@@ -350,6 +361,7 @@ impl Job {
         let include_dirty = self.spec.include_dirty;
         let ports_folder = self.settings.state_dir.join("ports");
         let home = folder.join("home");
+        let limits = self.limits();
         let made = self.blocking(move || {
             let request = IsolatedRequest {
                 source: &source,
@@ -357,16 +369,14 @@ impl Job {
                 name: &name,
                 base: base.as_deref(),
                 include_dirty,
-                limits: Limits::default(),
+                limits,
             };
             Ok::<_, workspace::WorkspaceError>((
                 Isolated::create(&request)?,
                 PortBase::reserve(&ports_folder)?,
             ))
         });
-        let (isolated, ports) = made
-            .await?
-            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))?;
+        let (isolated, ports) = made.await?.map_err(|fault| EarlyExit::tree(&fault))?;
         let record = isolated.record();
         let mut base = format!("isolated; {}", base_of(&isolated));
         if record.dirty_included {

@@ -5,6 +5,7 @@
 
 use super::verdict::Cause;
 use super::{SCOPE_LINE, signals};
+use crate::setup::SETUP_LINE;
 use workspace::{Changes, Later};
 
 /// The line of a verification whose checks changed the agent's files.
@@ -91,7 +92,7 @@ pub(super) fn judge(
 }
 
 /// The names of the host's own lines, which no check may take.
-pub(super) const HOST_LINES: [&str; 10] = [
+pub(super) const HOST_LINES: [&str; 11] = [
     SCOPE_LINE,
     VERIFICATION_LINE,
     WRITES_LINE,
@@ -102,4 +103,5 @@ pub(super) const HOST_LINES: [&str; 10] = [
     "check_scripts",
     "git",
     "permissions",
+    SETUP_LINE,
 ];

@@ -12,11 +12,12 @@ mod digest;
 pub mod revise;
 mod sarif;
 mod scripts;
+mod setup;
 mod signals;
 mod test_files;
 mod verdict;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -24,11 +25,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use before::{Before, BeforeOutcome, changed_tests, compare, try_before};
 pub use command::Place;
+pub use setup::run_setup;
 pub use signals::AgentEvidence;
 pub use verdict::{Cause, CheckVerdict, Outcome, Verdicts};
 
 use crate::artifacts::{self, Artifacts};
 use crate::checks::{CheckSpec, CommandCheck, CommandLine, Origin, ScopedPatch};
+use crate::dependencies;
 use plugins::PluginSet;
 use process::Toolchains;
 use redact::text;
@@ -53,6 +56,8 @@ pub struct Plan<'a> {
     pub expect_changes: Option<bool>,
     /// Whether the tree has a git directory of the job's own (WORKER_ISOLATION=worktree).
     pub isolated: bool,
+    /// The checkout that the job's own tree was made from, where nothing made that tree ready: it may lack dependencies.
+    pub bare_copy_of: Option<&'a Path>,
     /// The pass of the agent that is verified, counted from 1: later ones keep their own artifacts.
     pub pass: u32,
     /// What the tree is held against once more after the last command.
@@ -130,6 +135,7 @@ pub async fn run(
     });
     let mut ran = component::Ran::default();
     let toolchains = OnceLock::new();
+    let mut lacking = None;
     let standing = standing(plan.checks, plugins.standing_checks());
     if let Some(scope) = &scope {
         let verdict = run_component(
@@ -152,7 +158,7 @@ pub async fn run(
         progress(Progress::Started(check.name().to_owned()));
         let mut verdict = match check {
             CheckSpec::Command(check) => {
-                run_command(
+                let (verdict, lacks) = run_command(
                     check,
                     plan,
                     &toolchains,
@@ -161,7 +167,9 @@ pub async fn run(
                     redactor,
                     artifacts,
                 )
-                .await
+                .await;
+                lacking = lacking.or(lacks);
+                verdict
             }
             CheckSpec::Plugin(check) => {
                 let check = component::Component {
@@ -214,6 +222,7 @@ pub async fn run(
         verification.stands = found.stands;
         verification.notes = found.notes;
     }
+    verification.notes.extend(lacking);
     verification
 }
 
@@ -456,7 +465,7 @@ async fn run_command(
     plugins: &PluginSet,
     redactor: &Redactor,
     artifacts: &Artifacts,
-) -> CheckVerdict {
+) -> (CheckVerdict, Option<String>) {
     let began = Instant::now();
     let name = artifacts::check_name(&check.name, plan.pass);
     let name = ran.unused(name);
@@ -509,6 +518,14 @@ async fn run_command(
         },
         Some(cause) => made(&check.name, cause, redactor),
     };
+    let lacks = plan
+        .bare_copy_of
+        .filter(|_| !verdict.passed())
+        .and_then(|source| {
+            let places = [plan.place.work_dir.as_path(), plan.place.top.as_path()];
+            let code = run.exit.and_then(|exit| exit.code);
+            dependencies::way_out(code, &output, &plan.place.top, &places, source)
+        });
     let explains = report
         .map(|report| redactor.text(&report).into_string())
         .unwrap_or_else(|| output.clone());
@@ -529,7 +546,7 @@ async fn run_command(
         wall_ms,
         output,
     );
-    verdict
+    (verdict, lacks)
 }
 
 /// The runs of one check on one tree.

@@ -1,0 +1,56 @@
+//! The set-up command of an isolated tree, run and judged as a check is, before there is anything to check.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{CheckVerdict, Place, command, digest, made, origin};
+use crate::artifacts::{self, Artifacts};
+use crate::checks::CommandCheck;
+use plugins::PluginSet;
+use redact::Redactor;
+
+/// Runs the command; a verdict where it did not pass.
+#[allow(clippy::too_many_arguments)]
+pub async fn run_setup(
+    check: &CommandCheck,
+    place: &Place,
+    deadline: tokio::time::Instant,
+    stop: &CancellationToken,
+    digest_bytes: usize,
+    plugins: &PluginSet,
+    redactor: &Redactor,
+    artifacts: &Artifacts,
+) -> Option<CheckVerdict> {
+    let began = Instant::now();
+    let limits = command::Limits {
+        deadline,
+        stop: stop.clone(),
+    };
+    let name = artifacts::check_name(&check.name, 1);
+    let toolchains = OnceLock::new();
+    let run = command::run(
+        check,
+        place,
+        &toolchains,
+        &limits,
+        redactor,
+        artifacts,
+        &name,
+    )
+    .await;
+    let mut verdict = made(&check.name, run.cause?, redactor);
+    let output = run.artifact.as_ref().and_then(|name| artifacts.text(name));
+    if let Some(output) = output.filter(|output| !output.trim().is_empty()) {
+        let origin = digest::Origin {
+            command: origin(check),
+            exit_code: run.exit.and_then(|exit| exit.code),
+        };
+        let digest = digest::digest(&output, &origin, digest_bytes, plugins, redactor).await;
+        verdict.digest = Some(digest).filter(|digest| !digest.is_empty());
+    }
+    verdict.artifact = run.artifact;
+    verdict.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Some(verdict)
+}
