@@ -114,6 +114,11 @@ fn from_an_idea_to_a_check_that_guards_every_job() {
         tested.contains("passed example") && tested.contains("fuel"),
         "{tested}"
     );
+    let fuzzed = author.ok(&plugin, &["fuzz"]);
+    assert!(
+        fuzzed.contains("20 MB of lines") && fuzzed.contains("13 of 13 trees are answered"),
+        "{fuzzed}"
+    );
     let seen = author.ok(&plugin, &["inspect", "."]);
     assert!(
         seen.contains("pure: no WASI") && seen.contains("mcp-codex-worker:check 1.0.0"),

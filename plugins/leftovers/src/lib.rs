@@ -237,11 +237,8 @@ mod tests {
 
     #[test]
     fn what_was_there_before_is_not_blamed() {
-        let mut job = FakeJob::default().modified("a.rs", "", "");
-        job.diffs.insert(
-            "a.rs".into(),
-            "--- a/a.rs\n+++ b/a.rs\n@@ -1,2 +1,2 @@\n dbg!(1);\n-dbg!(2);\n+fine();\n".into(),
-        );
+        let (before, after) = ("dbg!(1);\ndbg!(2);\n", "dbg!(1);\nfine();\n");
+        let job = FakeJob::default().modified("a.rs", before, after);
         assert!(
             configured(Leftovers::new, "{}")
                 .unwrap()

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod cases;
+pub mod fuzz;
 mod lock;
 pub mod operator;
 pub mod team;

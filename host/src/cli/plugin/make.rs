@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Failure, LanguageArgument, shown, size};
 use plugin_kit::template::{self, Language};
-use plugin_kit::{build as builder, cases};
+use plugin_kit::{build as builder, cases, fuzz as fuzzing};
 use plugins::manifest::Manifest;
 use plugins::{Engine, Kind, PluginSet, schema_faults};
 use settings::Settings;
@@ -113,4 +113,23 @@ pub(super) fn test(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
         outcomes.len()
     );
     Ok(failed == 0)
+}
+
+pub(super) fn fuzz(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
+    let manifest = Manifest::read(dir)?;
+    let engine = Engine::shared(&settings.cache_dir)?;
+    let tried = fuzzing::run(&engine, &manifest, settings.plugin_max_bytes)?;
+    let mut broken = 0;
+    for tree in &tried {
+        let millis = tree.time.as_secs_f64() * 1e3;
+        match &tree.outcome {
+            Ok(said) => say!("ok     {} ({millis:.1} ms): {said}", tree.name),
+            Err(why) => {
+                broken += 1;
+                say!("BROKE  {} ({millis:.1} ms): {why}", tree.name);
+            }
+        }
+    }
+    say!("{} of {} trees are answered", tried.len() - broken, tried.len());
+    Ok(broken == 0)
 }

@@ -97,6 +97,12 @@ enum PluginCommand {
         #[arg(long)]
         replace: bool,
     },
+    /// Try a check on trees that are odd but can be: links, modes, renames, bytes that are no text, 20 MB
+    Fuzz {
+        /// The plugin's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
     /// Pin a plugin for everybody who works in a repository: in its plugins.lock
     Lock {
         /// A path in the repository, a URL, oci://HOST/NAME@sha256:HEX, or oci-layout:FOLDER
@@ -234,6 +240,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
                         replace: *replace,
                     },
                 ),
+                PluginCommand::Fuzz { dir } => make::fuzz(&settings, dir),
                 PluginCommand::Lock {
                     source,
                     repository,
