@@ -56,7 +56,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A repository whose lock pins `files-check` as a path within it.
+/// A repository with a component in it.
 fn repository() -> Repository {
     let repository = Repository::with([("src/a.txt", "one\n"), ("src/b.rs", "b\n")]);
     let tools = repository.path().join("tools");

@@ -175,9 +175,9 @@ macro_rules! dialect {
 
                 fn finish(complete: bool) -> Result<Vec<String>, $crate::Fault> {
                     STREAM.with(|stream| stream.with(|translation| translation.finish(complete)))
-        }
+                }
             }
-            $crate::bindings::dialect::export!(Component with_types_in $crate::bindings::dialect);
+    $crate::bindings::dialect::export!(Component with_types_in $crate::bindings::dialect);
         };
     };
 }

@@ -67,9 +67,9 @@ macro_rules! redactor {
 
                 fn scan(window: $crate::Window) -> Result<$crate::Verdicts, $crate::Fault> {
                     with_plugin(|plugin| $crate::Redactor::scan(plugin, &window))
-        }
+                }
             }
-            $crate::bindings::redactor::export!(Component with_types_in $crate::bindings::redactor);
+    $crate::bindings::redactor::export!(Component with_types_in $crate::bindings::redactor);
         };
     };
 }

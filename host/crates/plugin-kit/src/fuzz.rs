@@ -27,7 +27,9 @@ pub struct Tried {
 #[derive(Debug, thiserror::Error)]
 pub enum FuzzError {
     /// Only checks look at trees.
-    #[error("{0} is a {1}: only a check is tried on odd trees; `plugin test` tries a redactor in many cuts")]
+    #[error(
+        "{0} is a {1}: only a check is tried on odd trees; `plugin test` tries a redactor in many cuts"
+    )]
     Kind(String, Kind),
     /// The plugin cannot be used.
     #[error(transparent)]
@@ -80,11 +82,17 @@ fn corpus() -> Vec<Odd> {
         odd(
             "no newline at the end, and other ends of lines",
             files([("a.rs", file("one\ntwo")), ("b.rs", file("one\ntwo\n"))]),
-            files([("a.rs", file("one\ntwo\nthree")), ("b.rs", file("one\r\ntwo\r\n"))]),
+            files([
+                ("a.rs", file("one\ntwo\nthree")),
+                ("b.rs", file("one\r\ntwo\r\n")),
+            ]),
         ),
         odd(
             "a rename with a change, and one without",
-            files([("old.rs", file(body.as_str())), ("same.rs", file(format!("{body}x\n")))]),
+            files([
+                ("old.rs", file(body.as_str())),
+                ("same.rs", file(format!("{body}x\n"))),
+            ]),
             files([
                 ("new.rs", file(format!("{body}one more\n"))),
                 ("moved/same.rs", file(format!("{body}x\n"))),
@@ -100,7 +108,10 @@ fn corpus() -> Vec<Odd> {
             files([("image.png", file(vec![0x89, b'P', b'N', b'G', 0, 1, 2]))]),
             files([
                 ("image.png", file(vec![0x89, b'P', b'N', b'G', 0, 3])),
-                ("latin.txt", file(vec![b'a', 0xe9, b'\n', 0xff, 0xfe, b'\n'])),
+                (
+                    "latin.txt",
+                    file(vec![b'a', 0xe9, b'\n', 0xff, 0xfe, b'\n']),
+                ),
                 ("nul.rs", file(vec![b'a', 0, b'b', b'\n'])),
             ]),
         ),
@@ -127,7 +138,10 @@ fn corpus() -> Vec<Odd> {
         odd(
             "20 MB of lines",
             Files::new(),
-            files([("data.sql", file("insert into t values (1, 'a');\n".repeat(680_000)))]),
+            files([(
+                "data.sql",
+                file("insert into t values (1, 'a');\n".repeat(680_000)),
+            )]),
         ),
         odd(
             "every line replaced",
@@ -142,7 +156,10 @@ fn corpus() -> Vec<Odd> {
         };
         trees.push(odd(
             "modes",
-            files([("run.sh", file("#!/bin/sh\n")), ("plain.txt", executable("x\n"))]),
+            files([
+                ("run.sh", file("#!/bin/sh\n")),
+                ("plain.txt", executable("x\n")),
+            ]),
             files([
                 ("run.sh", executable("#!/bin/sh\n")),
                 ("plain.txt", file("x\n")),
@@ -151,7 +168,10 @@ fn corpus() -> Vec<Odd> {
         ));
         trees.push(odd(
             "links",
-            files([("was-file.rs", file("fn a() {}\n")), ("was-link", Entry::Symlink("a".into()))]),
+            files([
+                ("was-file.rs", file("fn a() {}\n")),
+                ("was-link", Entry::Symlink("a".into())),
+            ]),
             files([
                 ("was-file.rs", Entry::Symlink("../../outside".into())),
                 ("was-link", file("now a file\n")),
@@ -185,7 +205,10 @@ pub fn run(
         let outcome = match check.run(Arc::new(job), &Value::Null) {
             Ok(report) => Ok(match report.is_passed() {
                 true => "passed".to_owned(),
-                false => format!("failed, {} findings", report.findings.len() as u64 + report.more),
+                false => format!(
+                    "failed, {} findings",
+                    report.findings.len() as u64 + report.more
+                ),
             }),
             // A refusal is an answer; everything else is a fault of the check.
             Err(error) if error.stage == Stage::Fault => Ok(format!("refused: {}", error.what)),

@@ -130,6 +130,10 @@ pub(super) fn fuzz(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
             }
         }
     }
-    say!("{} of {} trees are answered", tried.len() - broken, tried.len());
+    say!(
+        "{} of {} trees are answered",
+        tried.len() - broken,
+        tried.len()
+    );
     Ok(broken == 0)
 }

@@ -155,6 +155,26 @@ mod tests {
             plugin: None,
             findings: vec![finding],
         };
-        insta::assert_json_snapshot!(log(&[found]));
+        let log = log(&[found]);
+        let place = json!({ "startLine": 3, "startColumn": 5, "endColumn": 8 });
+        let result = &log["runs"][0]["results"][0];
+        for (at, expected) in [
+            ("/ruleId", json!("todo")),
+            ("/level", json!("warning")),
+            ("/message/text", json!("left behind (remove it)")),
+            (
+                "/locations/0/physicalLocation/artifactLocation/uri",
+                json!("src/a%20b.rs"),
+            ),
+            ("/locations/0/physicalLocation/region", place.clone()),
+            (
+                "/fixes/0/artifactChanges/0/replacements/0",
+                json!({ "deletedRegion": place, "insertedContent": { "text": "x" } }),
+            ),
+        ] {
+            assert_eq!(result.pointer(at), Some(&expected), "{at}");
+        }
+        let rule = &log["runs"][0]["tool"]["driver"]["rules"][0];
+        assert_eq!(rule["helpUri"], "https://example.org/todo");
     }
 }
