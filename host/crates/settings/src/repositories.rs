@@ -280,7 +280,7 @@ mod tests {
             ),
             (
                 "[\"/srv\"]\ncheck = 1",
-                "repositories.\"/srv\".check (config file) is no such key: there are checks, plugins, setup, job_setup",
+                "repositories.\"/srv\".check (config file) is no such key: there are checks, plugins, lock, setup, job_setup",
             ),
             (
                 "[\"/srv\"]\njob_setup = 1",
