@@ -22,6 +22,8 @@ mod errors;
 mod field;
 #[path = "adapter/hostile.rs"]
 mod hostile;
+#[path = "adapter/json_bodies.rs"]
+mod json_bodies;
 #[path = "adapter/lessons.rs"]
 mod lessons;
 #[path = "adapter/request.rs"]

@@ -17,6 +17,8 @@ mod dialects;
 mod faults;
 #[path = "real_clients/field.rs"]
 mod field;
+#[path = "real_clients/gateways.rs"]
+mod gateways;
 #[path = "real_clients/standalone.rs"]
 mod standalone;
 #[path = "real_clients/wake.rs"]

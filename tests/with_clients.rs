@@ -12,5 +12,6 @@ mod demo;
 #[path = "adapter/double.rs"]
 #[allow(dead_code, reason = "the gateway's own suite uses the rest")]
 mod double;
+mod judges;
 mod real_clients;
 mod sdks;

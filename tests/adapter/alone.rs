@@ -524,3 +524,67 @@ async fn a_proxy_is_not_asked_for_what_it_is_not_for() {
         assert!(proxy.received().is_empty(), "{host}");
     }
 }
+
+/// Two programs on one cache meet the same gateway at the same time: each learns, and every lesson is kept once.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_programs_learn_at_once_and_each_lesson_is_listed_once() {
+    let cache = tempfile::tempdir().unwrap();
+    let double = Double::start(|_, request| {
+        let body = &request.body;
+        let words = match () {
+            () if body.get("stream_options").is_some() => "Unknown field: stream_options",
+            () if body["max_tokens"].as_u64() > Some(50) => "max_tokens must be at most 50",
+            () => return Play::Pieces(vec![good()]),
+        };
+        let error = json!({ "error": { "message": words } });
+        Play::Pieces(vec![http(400, &[], &error.to_string())])
+    })
+    .await;
+    let folder = cache.path().display().to_string();
+    let environment = [
+        ("ONEAPI_BASE_URL", double.url.as_str()),
+        ("CLAUDE_MODEL", "m"),
+        ("WORKER_CACHE_DIR", folder.as_str()),
+    ];
+    let start = || Alone::start(&environment, &["--token", TOKEN]);
+    let (one, other) = (start(), start());
+    for _ in 0..3 {
+        let fields = || json!({ "stream": true });
+        let (first, second) =
+            tokio::join!(one.asked(TOKEN, fields()), other.asked(TOKEN, fields()));
+        assert_eq!(
+            (first.status, second.status),
+            (200, 200),
+            "{first:?} {second:?}"
+        );
+    }
+    // Each of them at most twice more than it answered; afterwards nobody is refused.
+    assert!(double.received().len() <= 6 + 4);
+    let third = start();
+    let before = double.received().len();
+    assert_eq!(
+        third.asked(TOKEN, json!({ "stream": true })).await.status,
+        200
+    );
+    assert_eq!(double.received().len(), before + 1);
+    let listed = Command::new(env!("CARGO_BIN_EXE_mcp-codex-worker"))
+        .env_clear()
+        .env("HOME", third.home.path())
+        .env("WORKER_CACHE_DIR", cache.path())
+        .args(["doctor", "--lessons", "--json"])
+        .output()
+        .unwrap();
+    let listed: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    let mut words: Vec<&str> = listed
+        .iter()
+        .map(|row| row["lesson"].as_str().unwrap())
+        .collect();
+    words.sort_unstable();
+    assert_eq!(
+        words,
+        [
+            "a reply has at most 50 tokens",
+            "stream_options is not taken"
+        ]
+    );
+}

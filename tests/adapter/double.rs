@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use gateway::facts::{Layer, Origin};
 use gateway::{
     ActiveDialect, Adapter, AdapterConfig, Budget, Mode, ModelMap, RecordSink, RequestRecord,
     Upstream,
@@ -266,6 +267,14 @@ pub fn config(url: &str) -> AdapterConfig {
         records: RecordSink::none(),
         lessons: None,
     }
+}
+
+/// The usual adapter for a gateway of which these facts are known.
+pub fn knowing(url: &str, facts: &Value) -> AdapterConfig {
+    let mut config = config(url);
+    let facts = Layer::from_json(Origin::Gateway("double".into()), &facts.to_string()).unwrap();
+    config.primary.dialect = config.primary.dialect.assuming(vec![facts]);
+    config
 }
 
 /// Records go into this list.

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::double::{
-    Double, EVENTS, JSON, Play, ask, completion, config, delta, finish, good, http, in_front_of,
-    messages, seen_by_gateway, start, stream,
+    Double, EVENTS, JSON, Play, TOKEN, ask, client, completion, config, delta, finish, good, http,
+    in_front_of, knowing, messages, recorded, seen_by_gateway, start, stream,
 };
 use super::message::{assemble, short};
 
@@ -477,13 +477,27 @@ async fn a_reason_to_finish_on_every_chunk_ends_nothing() {
     let double =
         Double::start(move |_, _| Play::Gate(first.clone(), gate.clone(), rest.clone())).await;
     let adapter = in_front_of(&double).await;
-    let asked =
-        tokio::spawn(async move { messages(&adapter, &ask(json!({ "stream": true }))).await });
-    // Longer than a usage chunk is waited for: real time, since it is the adapter's own timer that must not ring.
-    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    let mut answer = client()
+        .post(format!("{}/v1/messages", adapter.url()))
+        .header("x-api-key", TOKEN)
+        .body(ask(json!({ "stream": true })).to_string())
+        .send()
+        .await
+        .unwrap();
+    let mut text = String::new();
+    let mut piece = async || {
+        let piece = answer.chunk().await.unwrap();
+        piece.map(|piece| String::from_utf8(piece.to_vec()).unwrap())
+    };
+    // How long the adapter waits after each is held beside its code.
+    while !(text.contains("\"text\":\"ab\"") || text.contains("\"text\":\"b\"")) {
+        text.push_str(&piece().await.unwrap());
+    }
     open.send_replace(true);
-    let got = asked.await.unwrap();
-    assert_eq!(short(&assemble(&got.text).content), ["T:abc"]);
+    while let Some(more) = piece().await {
+        text.push_str(&more);
+    }
+    assert_eq!(short(&assemble(&text).content), ["T:abc"]);
 }
 
 #[tokio::test]
@@ -559,5 +573,210 @@ async fn tools_reach_the_gateway_in_a_form_that_it_takes() {
             seen_by_gateway(&body).await["response_format"]["json_schema"]["strict"],
             strict
         );
+    }
+}
+
+/// A PNG of one pixel.
+const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+#[tokio::test]
+async fn what_does_not_reach_the_gateway_is_told() {
+    let image = json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": PIXEL } });
+    let document = json!({ "type": "document", "title": "a.pdf", "source": { "type": "base64", "media_type": "application/pdf", "data": "JVBERi0=" } });
+    let search = json!([{ "type": "web_search_20250305", "name": "web_search" }, { "name": "f", "input_schema": {} }]);
+    let content = |parts: Value| json!([{ "role": "user", "content": parts }]);
+    for (name, facts, fields, want) in [
+        (
+            "images",
+            json!({ "messages": { "images": "none" } }),
+            json!({ "messages": content(json!([image, image, { "type": "text", "text": "hi" }])) }),
+            Some("2 images"),
+        ),
+        (
+            "images beyond a number",
+            json!({ "messages": { "max-images": 1 } }),
+            json!({ "messages": content(json!([image, image])) }),
+            Some("1 image"),
+        ),
+        (
+            "a document",
+            json!({}),
+            json!({ "messages": content(json!([document])) }),
+            Some("1 document"),
+        ),
+        (
+            "a search",
+            json!({}),
+            json!({ "tools": search }),
+            Some("1 tools: web_search"),
+        ),
+        (
+            "everything is taken",
+            json!({}),
+            json!({ "messages": content(json!([image])) }),
+            None,
+        ),
+    ] {
+        for streams in [true, false] {
+            let answer = match streams {
+                true => good(),
+                false => completion(json!({ "content": "hello" }), "stop"),
+            };
+            let double = Double::always(answer).await;
+            let mut config = knowing(&double.url, &facts);
+            let records = recorded(&mut config);
+            let mut body = ask(fields.clone());
+            body["stream"] = streams.into();
+            let got = messages(&start(config).await, &body).await;
+            let told = got.headers.get("x-worker-left-out");
+            let told = told.map(|words| words.to_str().unwrap());
+            assert_eq!((got.status, told), (200, want), "{name}");
+            let kept = records.lock().unwrap();
+            assert_eq!(kept[0].left_out.as_deref(), want, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn more_tools_than_the_gateway_takes_are_left_out_by_their_need_and_told() {
+    let tool = |name: &str| json!({ "name": name, "description": "d", "input_schema": {} });
+    let mut tools: Vec<Value> = (0..6)
+        .map(|number| tool(&format!("mcp__s__{number}")))
+        .collect();
+    tools.push(tool("Read"));
+    tools.push(tool("Edit"));
+    let body = ask(json!({ "stream": true, "tools": tools,
+        "tool_choice": { "type": "tool", "name": "mcp__s__5" } }));
+    // Told by its preset, or by its refusal.
+    for (facts, requests) in [(json!({ "tools": { "max": 4 } }), 1), (json!({}), 2)] {
+        let double = Double::start(|_, request| {
+            let count = request.body["tools"].as_array().map_or(0, Vec::len);
+            Play::Pieces(vec![match count > 4 {
+                true => http(400, &[JSON], &json!({ "error": { "param": "tools", "code": "array_above_max_length",
+                    "message": format!("Invalid 'tools': array too long. Expected an array with maximum length 4, but got an array with length {count} instead.") } }).to_string()),
+                false => good(),
+            }])
+        })
+        .await;
+        let got = messages(&start(knowing(&double.url, &facts)).await, &body).await;
+        assert_eq!(got.status, 200, "{}", got.text);
+        let seen = double.received();
+        assert_eq!(seen.len(), requests);
+        let sent = &seen.last().unwrap().body;
+        let names: Vec<&str> = sent["tools"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|tool| tool["function"]["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["mcp__s__0", "mcp__s__5", "Read", "Edit"]);
+        let told = got.headers["x-worker-left-out"].to_str().unwrap();
+        assert_eq!(told, "4 tools: mcp__s__1, mcp__s__2, mcp__s__3, mcp__s__4");
+        let note = sent["messages"][0]["content"].as_str().unwrap();
+        assert!(
+            note.contains("Not available here") && note.contains("mcp__s__4"),
+            "{note}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_description_that_is_too_long_is_cut_and_told() {
+    let tools = json!([{ "name": "f", "description": "ä".repeat(2_000), "input_schema": {} }]);
+    let double = Double::start(|_, request| {
+        let description = request.body["tools"][0]["function"]["description"].as_str();
+        let length = description.unwrap().chars().count();
+        Play::Pieces(vec![match length > 1_024 {
+            true => http(400, &[JSON], &json!({ "error": { "param": "tools[0].function.description", "code": "string_above_max_length",
+                "message": format!("Invalid 'tools[0].function.description': string too long. Expected a string with maximum length 1024, but got a string with length {length} instead.") } }).to_string()),
+            false => good(),
+        }])
+    })
+    .await;
+    let body = ask(json!({ "stream": true, "tools": tools }));
+    let got = messages(&in_front_of(&double).await, &body).await;
+    assert_eq!(got.status, 200, "{}", got.text);
+    let sent = double.received();
+    let description = sent[1].body["tools"][0]["function"]["description"].as_str();
+    assert!(description.unwrap().ends_with("ä..."));
+    let told = got.headers["x-worker-left-out"].to_str().unwrap();
+    assert_eq!(told, "ends of 1 descriptions of tools");
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_packed_unasked_is_unpacked() {
+    for streams in [true, false] {
+        let plain = match streams {
+            true => {
+                let chunks = [delta(json!({ "content": "hello" })), finish("stop")];
+                let events = chunks.iter().map(|chunk| format!("data: {chunk}\n\n"));
+                events.collect::<String>() + "data: [DONE]\n\n"
+            }
+            false => json!({ "choices": [{ "message": { "content": "hello" }, "finish_reason": "stop" }] })
+                .to_string(),
+        };
+        let kind = if streams { EVENTS } else { JSON };
+        for (encoding, status) in [("gzip", 200), ("deflate", 200), ("br", 502)] {
+            let body = packed(encoding, plain.as_bytes());
+            let mut answer = http(200, &[kind, ("content-encoding", encoding)], "");
+            answer.extend(body);
+            let double = Double::always(answer).await;
+            let mut config = config(&double.url);
+            config.retries = 0;
+            let got = messages(&start(config).await, &ask(json!({ "stream": streams }))).await;
+            assert_eq!(got.status, status, "{encoding}: {}", got.text);
+            let words = if status == 200 {
+                "hello"
+            } else {
+                "packed as br"
+            };
+            assert!(got.text.contains(words), "{encoding}: {}", got.text);
+            let head = double.received()[0].head.to_lowercase();
+            assert!(head.contains("accept-encoding: identity"), "{head}");
+        }
+        // An error's words, too.
+        let error = json!({ "error": { "message": "no such model" } }).to_string();
+        let mut answer = http(404, &[JSON, ("content-encoding", "gzip")], "");
+        answer.extend(packed("gzip", error.as_bytes()));
+        let double = Double::always(answer).await;
+        let got = messages(
+            &in_front_of(&double).await,
+            &ask(json!({ "stream": streams })),
+        )
+        .await;
+        assert!(got.error().1.contains("no such model"), "{}", got.text);
+    }
+}
+
+/// Bytes as one stored block of deflate, which needs no compressor.
+fn packed(encoding: &str, plain: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(plain.len()).unwrap();
+    let mut block = vec![1];
+    block.extend(length.to_le_bytes());
+    block.extend((!length).to_le_bytes());
+    block.extend(plain);
+    match encoding {
+        "gzip" => {
+            let mut crc = !0u32;
+            for byte in plain {
+                crc ^= u32::from(*byte);
+                for _ in 0..8 {
+                    crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+                }
+            }
+            let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255].to_vec();
+            let tail = [(!crc).to_le_bytes(), u32::from(length).to_le_bytes()].concat();
+            [head, block, tail].concat()
+        }
+        "deflate" => {
+            let (mut a, mut b) = (1u32, 0u32);
+            for byte in plain {
+                a = (a + u32::from(*byte)) % 65_521;
+                b = (b + a) % 65_521;
+            }
+            let sum = ((b << 16) | a).to_be_bytes().to_vec();
+            [vec![0x78, 0x01], block, sum].concat()
+        }
+        _ => plain.to_vec(),
     }
 }

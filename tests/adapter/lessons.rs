@@ -6,7 +6,10 @@ use std::path::Path;
 use gateway::lessons;
 use serde_json::{Value, json};
 
-use super::double::{Double, JSON, Play, Received, ask, config, good, http, messages, start};
+use super::double::{
+    Double, EVENTS, JSON, Play, Received, ask, config, delta, good, http, knowing, messages,
+    open_stream, start, within,
+};
 use super::message::assemble;
 
 /// A request as an agent sends it.
@@ -193,4 +196,211 @@ async fn a_gateway_that_changes_its_mind_is_followed() {
         assert_eq!(messages(&adapter, &body).await.status, 200);
         assert_eq!(double.received().len(), requests);
     }
+}
+
+#[tokio::test]
+async fn a_refusal_that_names_everything_is_tried_once_and_then_believed_no_more() {
+    // Always the same words, whatever is sent.
+    let double = Double::start(|_, _| {
+        Play::Pieces(vec![
+            refusal("Unsupported parameters: 'model', 'messages', 'max_tokens', 'stream', 'stream_options', 'temperature', 'stop', 'tools', 'tool_choice'")
+                .unwrap(),
+        ])
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&double.url);
+    config.lessons = Some(folder.path().to_owned());
+    let adapter = start(config).await;
+    assert_eq!(messages(&adapter, &agents()).await.status, 400);
+    let first = double.received().len();
+    assert!(first <= 9, "{first}");
+    assert_eq!(messages(&adapter, &agents()).await.status, 400);
+    assert_eq!(double.received().len(), first + 1, "not again");
+    assert_eq!(lessons::list(folder.path()).unwrap(), Vec::new());
+    // The caller's own request went out whole the second time.
+    let sent = &double.received()[first].body;
+    for member in ["stream_options", "temperature", "tools", "tool_choice"] {
+        assert!(sent.get(member).is_some(), "{member}: {sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_names_nothing_is_passed_on_as_it_is() {
+    for words in [
+        "Bad request",
+        "Provider returned error",
+        "参数错误",
+        "",
+        "The model is not a model",
+    ] {
+        let double = Double::always(refusal(words).unwrap()).await;
+        let got = messages(&start(config(&double.url)).await, &agents()).await;
+        assert_eq!(got.status, 400, "{words}: {}", got.text);
+        assert_eq!(double.received().len(), 1, "{words}");
+    }
+}
+
+/// What was learned on the way to another refusal helped as far as that.
+#[tokio::test]
+async fn lessons_that_moved_a_request_on_are_kept_where_it_fails_in_the_end() {
+    let double = Double::start(|_, request| {
+        let answer = restricted(request)
+            .unwrap_or_else(|| refusal("The request was flagged by the content filter").unwrap());
+        Play::Pieces(vec![answer])
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&double.url);
+    config.lessons = Some(folder.path().to_owned());
+    let adapter = start(config).await;
+    let got = messages(&adapter, &agents()).await;
+    assert!(got.error().1.contains("flagged"), "{}", got.text);
+    assert_eq!(double.received().len(), 6);
+    assert_eq!(lessons::list(folder.path()).unwrap().len(), 5);
+    let got = messages(&adapter, &agents()).await;
+    assert!(got.error().1.contains("flagged"), "{}", got.text);
+    // Once as it is known, and once without what was learned: it might have been that.
+    assert_eq!(double.received().len(), 8);
+    assert_eq!(lessons::list(folder.path()).unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn what_was_learned_is_forgotten_where_it_makes_things_worse() {
+    // First it does not know the field; then it cannot do without, and says nothing of it.
+    let double = Double::start(|number, request| {
+        let has = request.body.get("stream_options").is_some();
+        let refused = match (number < 2, has) {
+            (true, true) => refusal("Unrecognized request argument supplied: stream_options"),
+            (false, false) => refusal("Bad request"),
+            _ => None,
+        };
+        Play::Pieces(vec![refused.unwrap_or_else(good)])
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&double.url);
+    config.lessons = Some(folder.path().to_owned());
+    let adapter = start(config).await;
+    let body = ask(json!({ "stream": true }));
+    for (requests, kept) in [(2, 1), (4, 0), (5, 0)] {
+        let got = messages(&adapter, &body).await;
+        assert_eq!(got.status, 200, "{}", got.text);
+        assert_eq!(double.received().len(), requests);
+        assert_eq!(lessons::list(folder.path()).unwrap().len(), kept);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_within_a_stream_teaches_as_long_as_nothing_has_reached_the_caller() {
+    let error = || json!({ "error": { "type": "invalid_request_error", "message": "Unrecognized request argument supplied: stream_options" } });
+    // In place of the first event, with status 200.
+    let double = Double::start(move |_, request| {
+        let minds = request.body.get("stream_options").is_some();
+        let refused = http(200, &[EVENTS], &format!("data: {}\n\n", error()));
+        Play::Pieces(vec![if minds { refused } else { good() }])
+    })
+    .await;
+    let got = messages(&start(config(&double.url)).await, &agents()).await;
+    assert_eq!(
+        assemble(&got.text).content[0]["text"],
+        "hello",
+        "{}",
+        got.text
+    );
+    assert_eq!(double.received().len(), 2);
+    // In the middle of an answer it is an error, and nothing is sent again.
+    let double = Double::always(open_stream(&[delta(json!({ "content": "a" })), error()])).await;
+    let adapter = start(config(&double.url)).await;
+    let got = messages(&adapter, &agents()).await;
+    let message = assemble(&got.text);
+    assert!(message.error.unwrap().1.contains("stream_options"));
+    assert_eq!(double.received().len(), 1);
+    messages(&adapter, &agents()).await;
+    let sent = &double.received()[1].body;
+    assert!(
+        sent.get("stream_options").is_some(),
+        "nothing was learned: {sent}"
+    );
+}
+
+#[tokio::test]
+async fn a_lesson_ends_with_the_preset_that_it_was_learned_over() {
+    let double = a_restricted_gateway().await;
+    let folder = tempfile::tempdir().unwrap();
+    for (facts, requests) in [
+        (json!({}), 6),
+        (json!({}), 1),
+        // Something else is known now: all of it is learned again.
+        (json!({ "limits": { "context": 1_000 } }), 6),
+        (json!({ "limits": { "context": 1_000 } }), 1),
+    ] {
+        let mut config = knowing(&double.url, &facts);
+        config.lessons = Some(folder.path().to_owned());
+        let before = double.received().len();
+        assert_eq!(messages(&start(config).await, &agents()).await.status, 200);
+        assert_eq!(double.received().len() - before, requests, "{facts}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_about_another_model_or_gateway_is_ignored() {
+    let double = a_restricted_gateway().await;
+    let folder = tempfile::tempdir().unwrap();
+    let with_model = |model: &str| {
+        let mut config = config(&double.url);
+        config.lessons = Some(folder.path().to_owned());
+        config.models.main = Some(model.to_owned());
+        config
+    };
+    messages(&start(with_model("big")).await, &agents()).await;
+    let bigs = files(folder.path()).pop().unwrap();
+    messages(&start(with_model("other")).await, &agents()).await;
+    let others = files(folder.path());
+    let others = others.iter().find(|path| **path != bigs).unwrap();
+    let whole = fs::read_to_string(&bigs).unwrap();
+    let elsewhere = whole
+        .replace("\"model\":\"big\"", "\"model\":\"other\"")
+        .replace(&double.url, "http://elsewhere.example");
+    let mut pages = vec![whole.clone(), elsewhere];
+    // Nor is a link followed.
+    #[cfg(unix)]
+    pages.push(String::new());
+    for page in pages {
+        fs::remove_file(others).unwrap();
+        match page.is_empty() {
+            false => fs::write(others, &page).unwrap(),
+            true => {
+                #[cfg(unix)]
+                std::os::unix::fs::symlink(&bigs, others).unwrap();
+            }
+        }
+        let before = double.received().len();
+        let got = messages(&start(with_model("other")).await, &agents()).await;
+        assert_eq!(got.status, 200);
+        assert_eq!(double.received().len() - before, 6);
+    }
+}
+
+/// Eight adapters on one folder, each with its own book, learn at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_learn_at_once_and_every_lesson_is_kept_once() {
+    let double = a_restricted_gateway().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut learners = Vec::new();
+    for number in 0..8 {
+        let mut config = config(&double.url);
+        config.lessons = Some(folder.path().to_owned());
+        // Half of them about another model.
+        config.models.main = Some(if number % 2 == 0 { "big" } else { "small" }.to_owned());
+        learners.push(tokio::spawn(within(60, async move {
+            messages(&start(config).await, &agents()).await.status
+        })));
+    }
+    for learner in learners {
+        assert_eq!(learner.await.unwrap(), 200);
+    }
+    let kept = lessons::list(folder.path()).unwrap();
+    assert_eq!(kept.len(), 10, "{kept:#?}");
+    assert_eq!(files(folder.path()).len(), 2);
 }

@@ -15,15 +15,15 @@ const KEY: &str = "gateway-key-of-the-test";
 
 /// One answer of the model.
 #[derive(Default)]
-struct Said {
-    thought: &'static str,
-    text: &'static str,
+pub(super) struct Said {
+    pub(super) thought: &'static str,
+    pub(super) text: &'static str,
     /// Names and arguments.
-    calls: Vec<(&'static str, Value)>,
+    pub(super) calls: Vec<(&'static str, Value)>,
 }
 
 /// Reads both files at once, mends the fault, runs the tests, and says so.
-fn story(directory: &str) -> [Said; 4] {
+pub(super) fn story(directory: &str) -> [Said; 4] {
     let path = |file: &str| format!("{directory}/{file}");
     [
         Said {
@@ -68,30 +68,30 @@ struct Gateway {
     events: fn(&Said, usize) -> Vec<String>,
 }
 
-fn data(chunk: &Value) -> String {
+pub(super) fn data(chunk: &Value) -> String {
     format!("data: {chunk}\n\n")
 }
 
-fn chunk(delta: Value, finish: Value) -> Value {
+pub(super) fn chunk(delta: Value, finish: Value) -> Value {
     json!({"id": "c-1", "object": "chat.completion.chunk", "created": 1_762_770_000, "model": "m",
         "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}]})
 }
 
-fn part(delta: Value) -> String {
+pub(super) fn part(delta: Value) -> String {
     data(&chunk(delta, Value::Null))
 }
 
-fn with(mut chunk: Value, key: &str, value: Value) -> Value {
+pub(super) fn with(mut chunk: Value, key: &str, value: Value) -> Value {
     chunk[key] = value;
     chunk
 }
 
-fn usage() -> Value {
+pub(super) fn usage() -> Value {
     json!({"prompt_tokens": 1200, "completion_tokens": 40, "total_tokens": 1240})
 }
 
 /// A few characters at a time, as models stream.
-fn pieces(text: &str) -> Vec<String> {
+pub(super) fn pieces(text: &str) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     characters
         .chunks(9)
@@ -99,7 +99,7 @@ fn pieces(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn reason(said: &Said) -> Value {
+pub(super) fn reason(said: &Said) -> Value {
     json!(if said.calls.is_empty() {
         "stop"
     } else {
@@ -108,7 +108,7 @@ fn reason(said: &Said) -> Value {
 }
 
 /// Reasoning and text, piece by piece, under their names.
-fn words(said: &Said, reasoning: &str) -> Vec<String> {
+pub(super) fn words(said: &Said, reasoning: &str) -> Vec<String> {
     let thought = pieces(said.thought);
     let thought = thought.iter().map(|piece| part(json!({reasoning: piece})));
     let text = pieces(said.text);
@@ -117,7 +117,11 @@ fn words(said: &Said, reasoning: &str) -> Vec<String> {
 }
 
 /// Calls whose arguments come in pieces; `more` stands in each further piece beside them.
-fn calls_in_pieces(said: &Said, id: impl Fn(usize) -> String, more: &Value) -> Vec<String> {
+pub(super) fn calls_in_pieces(
+    said: &Said,
+    id: impl Fn(usize) -> String,
+    more: &Value,
+) -> Vec<String> {
     let mut events = Vec::new();
     for (index, (name, arguments)) in said.calls.iter().enumerate() {
         events.push(part(
@@ -135,7 +139,7 @@ fn calls_in_pieces(said: &Said, id: impl Fn(usize) -> String, more: &Value) -> V
 }
 
 /// Calls that come whole.
-fn calls_whole(said: &Said, id: impl Fn(usize) -> String) -> Vec<String> {
+pub(super) fn calls_whole(said: &Said, id: impl Fn(usize) -> String) -> Vec<String> {
     let calls = said.calls.iter().enumerate();
     calls
         .map(|(index, (name, arguments))| {
@@ -147,12 +151,12 @@ fn calls_whole(said: &Said, id: impl Fn(usize) -> String) -> Vec<String> {
         .collect()
 }
 
-fn done() -> String {
+pub(super) fn done() -> String {
     "data: [DONE]\n\n".to_owned()
 }
 
 /// The plain form that several gateways share.
-fn plain(said: &Said, turn: usize, reasoning: &str, last: Vec<Value>) -> Vec<String> {
+pub(super) fn plain(said: &Said, turn: usize, reasoning: &str, last: Vec<Value>) -> Vec<String> {
     let mut events = vec![part(json!({"role": "assistant", "content": ""}))];
     events.extend(words(said, reasoning));
     events.extend(calls_in_pieces(
@@ -165,7 +169,7 @@ fn plain(said: &Said, turn: usize, reasoning: &str, last: Vec<Value>) -> Vec<Str
     events
 }
 
-fn counted(said: &Said) -> Vec<Value> {
+pub(super) fn counted(said: &Said) -> Vec<Value> {
     vec![
         chunk(json!({}), reason(said)),
         json!({"id": "c-1", "object": "chat.completion.chunk", "choices": [], "usage": usage()}),
@@ -173,7 +177,7 @@ fn counted(said: &Said) -> Vec<Value> {
 }
 
 /// The answers of the model in the history that have calls.
-fn turns_with_calls(request: &Request) -> impl Iterator<Item = &Value> {
+pub(super) fn turns_with_calls(request: &Request) -> impl Iterator<Item = &Value> {
     let messages = request.messages().iter();
     messages.filter(|message| message["tool_calls"].is_array())
 }
@@ -185,7 +189,7 @@ fn call_ids(request: &Request) -> impl Iterator<Item = &str> {
 }
 
 /// What no gateway takes.
-fn malformed(request: &Request) -> Option<&'static str> {
+pub(super) fn malformed(request: &Request) -> Option<&'static str> {
     let messages = request.messages();
     for (at, message) in messages.iter().enumerate() {
         let Some(calls) = message["tool_calls"].as_array() else {

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use worker_test_support::codex::Move;
 use worker_test_support::gateway::{Script, ScriptedGateway, Turn};
+use worker_test_support::worker::run_job;
 use worker_test_support::{Codex, Repository, Worker, clients};
 
 use super::{BINARY, broken_sum, mending, moves, ours, set_up};
@@ -163,4 +164,67 @@ fn claude_code_as_the_planner_sleeps_and_is_woken_once() {
         2,
         "{told}"
     );
+}
+
+/// What the length of our hook rests on: Codex takes a day's time-out, and ends a hook that outlasts its own with the turn.
+#[test]
+fn codex_takes_a_day_for_a_hook_and_ends_one_that_outlasts_its_time() {
+    let repository = broken_sum();
+    let ran = repository.root().join("ran");
+    let mut codex = Codex::with_model(moves([]));
+    codex.configure(&format!(
+        "[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ntype = \"command\"\ntimeout = 86400\ncommand = \"touch {ran}; echo {{}}\"\n\
+         [[hooks.Stop.hooks]]\ntype = \"command\"\ntimeout = 1\ncommand = \"touch {ran}-late; sleep 120; touch {ran}-never\"\n",
+        ran = ran.display()
+    ));
+    codex.trust_hooks();
+    let run = codex.exec(repository.path(), "Say something.");
+    assert!(run.status.success(), "{run:?}");
+    let late = repository.root().join("ran-late");
+    assert!(ran.exists() && late.exists(), "both hooks ran: {run:?}");
+    assert!(!repository.root().join("ran-never").exists());
+    assert_eq!(codex.seen().len(), 1, "no request was made for either");
+}
+
+#[test]
+fn a_worker_asks_and_its_answered_job_comes_into_the_checkout_by_itself() {
+    let repository = broken_sum();
+    repository.commit("Begin");
+    let [read, edit, test, say] = mending();
+    let gateway = ScriptedGateway::start(Script::turns([
+        read,
+        Turn::say("The test and the name disagree.\n\nNEEDS_INPUT: Is sum() meant to add (a) or to subtract (b)?"),
+        edit,
+        test,
+        say,
+    ]))
+    .unwrap();
+    let worker = Worker::new(BINARY, &repository, &gateway);
+    let mut front = worker.serve();
+    let asked = run_job(
+        &mut front,
+        json!({
+            "prompt": "Make sum() right.", "allowed_dirs": [repository.path()], "isolation": "worktree",
+            "checks": [{ "name": "tests", "command": "npm test" }],
+        }),
+    );
+    assert_eq!(asked["job_status"], "needs_input", "{asked}");
+    assert_eq!(
+        asked["question"],
+        "Is sum() meant to add (a) or to subtract (b)?"
+    );
+    let done = run_job(
+        &mut front,
+        json!({
+            "prompt": "(a): it adds.", "resume_job_id": asked["job_id"], "apply": "squash",
+            "checks": [{ "name": "tests", "command": "npm test" }],
+        }),
+    );
+    assert_eq!(done["job_status"], "completed", "{done}");
+    assert_eq!(done["applied"], "squash", "{done}");
+    assert_eq!(
+        repository.read("src/a.js"),
+        "exports.sum = (a, b) => a + b;\n"
+    );
+    worker.assert_no_process_left();
 }

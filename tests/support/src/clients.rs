@@ -7,6 +7,18 @@ use std::process::{Command, Stdio};
 
 use demo::install::{CLAUDE_CODE, Client, Kind, Progress};
 
+/// The newest Claude Code that the gateway stories were tried with. What it asks of a gateway is in
+/// `tests/fixtures/claude-code`.
+const NEWEST_CLAUDE_CODE: Client = Client {
+    title: "Claude Code 2.1.332",
+    name: "claude-code-newest",
+    manifest: include_str!("../../clients/claude-code-newest/package.json"),
+    lockfile: include_str!("../../clients/claude-code-newest/package-lock.json"),
+    program: &["@anthropic-ai", "claude-code-*", "claude"],
+    kind: Kind::Program,
+    size: 260_000_000,
+};
+
 /// The Codex that the tests run. Only tests need it, so it is not part of the product.
 const CODEX: Client = Client {
     title: "Codex 0.169.0",
@@ -29,12 +41,17 @@ const ANTHROPIC_SDK: Client = Client {
     size: 33_000_000,
 };
 
-/// Anthropic's SDK for Python, every package of it pinned by its hashes.
+/// Anthropic's SDK for Python, what its own tests need, and llmock; every package is pinned by its hashes.
 const ANTHROPIC_PYTHON: &str = include_str!("../../clients/anthropic-python/requirements.txt");
 
 /// The pinned Claude Code.
 pub fn claude_code() -> PathBuf {
     install(&CLAUDE_CODE)
+}
+
+/// The newest Claude Code.
+pub fn newest_claude_code() -> PathBuf {
+    install(&NEWEST_CLAUDE_CODE)
 }
 
 /// The pinned Codex.
@@ -45,6 +62,61 @@ pub fn codex() -> PathBuf {
 /// The manifest of Anthropic's SDK for JavaScript: what scripts load the SDK from.
 pub fn anthropic_sdk() -> PathBuf {
     install(&ANTHROPIC_SDK)
+}
+
+/// The version of the SDK whose source has the tests.
+const ANTHROPIC_PYTHON_SOURCE: &str = "anthropic==2.12.0";
+
+/// The source of Anthropic's SDK for Python, with its own tests.
+pub fn anthropic_python_source() -> PathBuf {
+    let python = anthropic_python();
+    let home = python.ancestors().nth(2).expect("a venv").join("source");
+    let source = home.join(ANTHROPIC_PYTHON_SOURCE.replace("==", "-"));
+    let lock = fs::File::create(home.with_extension("lock")).expect("a lock file");
+    lock.lock().expect("a lock");
+    if source.exists() {
+        return source;
+    }
+    let staging = home.with_extension("partial");
+    let _ = fs::remove_dir_all(&staging);
+    fs::create_dir_all(&staging).expect("a folder");
+    // The same line as the venv's, so that the source has its hashes, too.
+    let requirement = entry_of(ANTHROPIC_PYTHON_SOURCE);
+    fs::write(staging.join("source.txt"), requirement).expect("a requirements file");
+    run(Command::new(&python)
+        .current_dir(&staging)
+        .args(["-m", "pip", "download", "--quiet", "--require-hashes"])
+        .args(["--no-deps", "--no-binary", ":all:", "--no-build-isolation"])
+        .args([
+            "--disable-pip-version-check",
+            "--no-input",
+            "-r",
+            "source.txt",
+        ]));
+    let archive = format!("{}.tar.gz", ANTHROPIC_PYTHON_SOURCE.replace("==", "-"));
+    run(Command::new(&python)
+        .current_dir(&staging)
+        .args(["-m", "tarfile", "-e", &archive, "."]));
+    let _ = fs::remove_dir_all(&home);
+    fs::rename(&staging, &home).expect("a whole source");
+    source
+}
+
+/// The lines of one requirement, hashes included.
+fn entry_of(requirement: &str) -> String {
+    let mut lines = ANTHROPIC_PYTHON.lines();
+    let mut lines = lines
+        .by_ref()
+        .skip_while(|line| !line.starts_with(requirement));
+    let mut entry = String::new();
+    for line in lines.by_ref() {
+        entry.push_str(line);
+        entry.push('\n');
+        if !line.ends_with('\\') {
+            break;
+        }
+    }
+    entry
 }
 
 /// A Python that has Anthropic's SDK: a venv, made once for each version of the requirements.

@@ -66,6 +66,30 @@ impl Worker {
         .set("WORKER_CHECK_BEFORE", 0)
     }
 
+    /// With a cache whose lessons are its own: ports are used again, and what a gateway taught another test is no word on
+    /// this one's. Plugins that are compiled already come along.
+    #[must_use]
+    pub fn with_lessons_of_its_own(self) -> Self {
+        let (cache, shared) = (self.home().join("cache"), clients::shared_cache());
+        let compiled = cache.join("plugins");
+        fs::create_dir_all(&compiled).expect("a cache folder");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let own = fs::Permissions::from_mode(0o700);
+            fs::set_permissions(&compiled, own).expect("a folder of our own");
+        }
+        for entry in fs::read_dir(shared.join("plugins"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            // One that another test takes away meanwhile is compiled anew.
+            let _ = fs::copy(entry.path(), compiled.join(entry.file_name()));
+        }
+        self.set("WORKER_CACHE_DIR", cache.display())
+    }
+
     /// Gives a setting a value.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {

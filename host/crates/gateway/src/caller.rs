@@ -25,6 +25,10 @@ pub struct Caller {
 pub struct Said {
     /// The visible text.
     pub text: String,
+    /// The reasoning that it shows.
+    pub thinking: String,
+    /// What has to return with the reasoning.
+    pub signature: String,
     /// The tools it calls, in order.
     pub calls: Vec<ToolCall>,
     /// Why it ended: `end_turn`, `tool_use`, `max_tokens`.
@@ -166,6 +170,10 @@ impl Answer {
                 let text = delta["text"].as_str().unwrap_or_default();
                 let arguments = delta["partial_json"].as_str().unwrap_or_default();
                 self.said.text.push_str(text);
+                let thinking = delta["thinking"].as_str().unwrap_or_default();
+                self.said.thinking.push_str(thinking);
+                let signature = delta["signature"].as_str().unwrap_or_default();
+                self.said.signature.push_str(signature);
                 self.arguments.push_str(arguments);
                 self.said.pieces += usize::from(!text.is_empty() || !arguments.is_empty());
             }
@@ -199,6 +207,10 @@ impl Answer {
             self.said
                 .text
                 .push_str(block["text"].as_str().unwrap_or_default());
+            let thinking = block["thinking"].as_str().unwrap_or_default();
+            self.said.thinking.push_str(thinking);
+            let signature = block["signature"].as_str().unwrap_or_default();
+            self.said.signature.push_str(signature);
         }
         self.stop_reason(message);
         self.usage(&message["usage"]);
@@ -256,6 +268,11 @@ impl Said {
     /// The answer as a message of the conversation.
     pub fn as_message(&self) -> Value {
         let mut content = Vec::new();
+        if !self.thinking.is_empty() || !self.signature.is_empty() {
+            content.push(
+                json!({"type": "thinking", "thinking": self.thinking, "signature": self.signature}),
+            );
+        }
         if !self.text.is_empty() {
             content.push(json!({"type": "text", "text": self.text}));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::endpoint::{self, endpoint_url};
 use super::facts::ModelFacts;
-use super::lessons::LessonBook;
+use super::lessons::{self, LessonBook};
 use super::{
     ActiveDialect, AdapterConfig, Budget, DialectError, Mode, ModelMap, RecordSink, Upstream,
     UpstreamError,
@@ -89,7 +89,7 @@ impl AdapterConfig {
             route: route.to_owned(),
             job: None,
             records,
-            lessons: Some(settings.cache_dir.join("lessons")),
+            lessons: Some(lessons::folder(&settings.cache_dir)),
         })
     }
 }

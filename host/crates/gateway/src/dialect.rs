@@ -120,6 +120,45 @@ impl Dialect for Plain {
     }
 }
 
+/// A dialect with further facts, for a question of what a gateway takes. They hold as a lesson does:
+/// what the gateway's refusals teach is over them.
+struct Assuming {
+    dialect: Arc<dyn Dialect>,
+    facts: Vec<Layer>,
+}
+
+impl Dialect for Assuming {
+    fn name(&self) -> &str {
+        self.dialect.name()
+    }
+
+    fn recognizes(&self, base_url: &str) -> bool {
+        self.dialect.recognizes(base_url)
+    }
+
+    fn layers(&self, model: &str) -> Result<Layers, DialectError> {
+        let mut layers = self.dialect.layers(model)?;
+        layers.lessons.extend(self.facts.iter().cloned());
+        Ok(layers)
+    }
+
+    fn request(&self, body: &[u8], model: &str) -> Result<Outbound, DialectError> {
+        self.dialect.request(body, model)
+    }
+
+    fn response(&self, reply: Reply<'_>, model: &str) -> Result<Vec<u8>, DialectError> {
+        self.dialect.response(reply, model)
+    }
+
+    fn translation(&self, model: &str) -> Result<Box<dyn Translation>, DialectError> {
+        self.dialect.translation(model)
+    }
+
+    fn classify(&self, reply: Reply<'_>) -> Result<Verdict, DialectError> {
+        self.dialect.classify(reply)
+    }
+}
+
 /// A request that is the gateway's own form already.
 fn canonical(body: Vec<u8>) -> Outbound {
     Outbound {
@@ -144,6 +183,16 @@ impl ActiveDialect {
             dialect,
             facts: Arc::default(),
         }
+    }
+
+    /// The same dialect with further facts over its own: lessons of another adapter, or what a
+    /// question assumes.
+    #[must_use]
+    pub fn assuming(&self, facts: Vec<Layer>) -> Self {
+        Self::new(Arc::new(Assuming {
+            dialect: Arc::clone(&self.dialect),
+            facts,
+        }))
     }
 
     /// Plain chat completions without any component.

@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
-use serde_json::Value;
 
 use super::anthropic::Request;
 use super::collect;
 use super::endpoint::{endpoint_url, messages_url};
 use super::error::{ApiError, Kind};
+use super::learning::Learning;
 use super::ledger::Ledger;
-use super::lessons::{self, Lesson, Refusal};
 use super::live::{Live, WHOLE_LIMIT};
 use super::overflow::Asked;
 use super::relay::{self, RelayedStream};
@@ -174,6 +173,7 @@ async fn along(
             Some(way_back) => way_back,
             None => prepare(work, route, &facts, cap)?.back.unwrap_or_default(),
         };
+        ledger.left_out(&way_back.left_out);
         let result = once(
             shared,
             work,
@@ -187,7 +187,7 @@ async fn along(
         let error = match result {
             Ok(answer) => {
                 route.gateway.note(true);
-                learning.helped(route);
+                learning.helped(route, ledger);
                 return Ok(answer);
             }
             Err(error) => error.asked(prepared.asked),
@@ -208,81 +208,11 @@ async fn along(
             if error.retry || error.hopeless.is_some() {
                 route.gateway.note(false);
             }
-            learning.failed(route, &error);
-            return Err(error);
+            return Err(learning.failed(route, error, ledger));
         }
         attempt += 1;
         tokio::time::sleep(pause).await;
         shared.pace().await;
-    }
-}
-
-/// What the refusals of one request teach, until it is known to help.
-#[derive(Debug, Default)]
-struct Learning {
-    lessons: Vec<Lesson>,
-    facts: Option<Arc<ModelFacts>>,
-}
-
-impl Learning {
-    /// The most lessons that one request is changed by.
-    const MOST: usize = 8;
-
-    /// Reads a refusal; returns the facts to try next, if it teaches something that was not tried.
-    fn take(
-        &mut self,
-        route: &Route,
-        facts: &Facts,
-        outbound: &Outbound,
-        error: &ApiError,
-    ) -> Option<Arc<ModelFacts>> {
-        if !error.is_refusal() || self.lessons.len() >= Self::MOST {
-            return None;
-        }
-        let sent: Value = serde_json::from_slice(&outbound.body).ok()?;
-        let lesson = lessons::read(Refusal {
-            message: &error.message,
-            param: error.param.as_deref(),
-            sent: &sent,
-            facts,
-        })?;
-        let book = &route.gateway.lessons;
-        let tried = self.lessons.iter().any(|tried| tried.facts == lesson.facts);
-        if tried || book.is_useless(&route.model, &lesson) {
-            return None;
-        }
-        tracing::info!(
-            gateway = route.gateway.host,
-            "{} was refused, and is tried again: {}",
-            route.model,
-            lesson.words
-        );
-        self.lessons.push(lesson);
-        self.facts = book.facts_with(&route.gateway.dialect, &route.model, &self.lessons);
-        self.facts.clone()
-    }
-
-    /// Keeps what was learned: the gateway has answered.
-    fn helped(self, route: &Route) {
-        if let Some(facts) = self.facts {
-            route
-                .gateway
-                .lessons
-                .keep(&route.model, self.lessons, facts);
-        }
-    }
-
-    /// The request has failed all the same.
-    fn failed(mut self, route: &Route, error: &ApiError) {
-        if error.full_context.is_some() {
-            // The request was read as far as its length.
-            return self.helped(route);
-        }
-        if error.is_refusal()
-            && let Some(last) = self.lessons.pop()
-        {
-            route.gateway.lessons.drop_useless(&route.model, last);
-        }
     }
 }
 
@@ -407,6 +337,18 @@ async fn once(
     let status = response.status();
     let headers = response.headers().clone();
     let dialect = &route.gateway.dialect;
+    // The client unpacks what it can, and takes the header away.
+    if let Some(encoding) = headers.get(CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        return Err(ApiError::bad_gateway(format!(
+            "The gateway's answer is packed as {}, which was not asked for",
+            encoding
+                .to_str()
+                .unwrap_or("something unknown")
+                .escape_debug()
+        )));
+    }
     if !status.is_success() {
         let body = error_body(response).await;
         return Err(match work.passage {

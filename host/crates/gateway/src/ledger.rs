@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use http::HeaderValue;
+
 use super::error::ApiError;
+use super::left_out::LeftOut;
 use super::memory;
 use super::models::Purpose;
 use super::record::{RequestRecord, millis, rfc3339};
@@ -69,6 +72,21 @@ impl Ledger {
         self.record.request_model.clone_from(&route.model);
     }
 
+    /// Notes what refusals taught.
+    pub(crate) fn learned(&mut self, lessons: impl IntoIterator<Item = String>) {
+        self.record.lessons.extend(lessons);
+    }
+
+    /// Notes what of the request does not reach the gateway.
+    pub(crate) fn left_out(&mut self, left_out: &LeftOut) {
+        self.record.left_out = left_out.words();
+    }
+
+    /// What of the request did not reach the gateway, as a header.
+    pub(crate) fn left_out_header(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(self.record.left_out.as_deref()?).ok()
+    }
+
     /// Tells the adapter's owner that the answer goes on.
     pub(crate) fn alive(&self) {
         self.shared.activity();
@@ -89,6 +107,7 @@ impl Ledger {
             None => (200, None),
         };
         let finish = machine.stop_word();
+        self.record.reasoning_from = machine.reasoning_from().map(str::to_owned);
         let reported = machine.usage();
         let estimated = machine.estimated_output();
         let model = machine.upstream_model().map(str::to_owned);

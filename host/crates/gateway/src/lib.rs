@@ -25,7 +25,9 @@ mod finish;
 pub mod fuzzing;
 mod gathering;
 mod json_text;
+mod learning;
 mod ledger;
+mod left_out;
 pub mod lessons;
 mod live;
 mod memory;
@@ -64,12 +66,14 @@ use tokio::sync::{broadcast, watch};
 
 pub use budget::{Budget, Usage};
 pub use caller::{CallError, Caller, Said, ToolCall};
-pub use catalog::list_models;
+pub use catalog::{ListedModel, list_models};
 pub use complete::{Completion, GatewayError, Question, complete};
 pub use config::{ConfigError, Explanation, fresh_token};
 pub use dialect::{ActiveDialect, Dialect, DialectError, Translation};
 pub use endpoint::BaseUrlError;
 pub use facts::Facts;
+use facts::ModelFacts;
+pub use lessons::Lesson;
 pub use models::ModelMap;
 pub use record::rfc3339;
 pub use record::{RecordSink, RequestRecord};
@@ -240,6 +244,20 @@ impl Adapter {
     /// The longest reply, in tokens, that the main model is known to give; the caller need not ask for more.
     pub fn reply_limit(&self) -> Option<u32> {
         self.shared.reply_limit()
+    }
+
+    /// What the gateway's refusals have taught about a model, lessons of earlier adapters included,
+    /// in the order in which they hold.
+    pub fn learned(&self, model: &str) -> Vec<Lesson> {
+        self.shared.learned(model)
+    }
+
+    /// What is known of a model on the gateway, lessons included.
+    ///
+    /// # Errors
+    /// When its dialect fails to say.
+    pub fn facts(&self, model: &str) -> Result<Arc<ModelFacts>, DialectError> {
+        self.shared.facts(model)
     }
 
     /// Changes the main model for the requests to come; `None`: the caller's name goes through.

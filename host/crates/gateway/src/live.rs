@@ -420,3 +420,56 @@ impl Arriving for Live {
         ledger.close_left(&self.machine);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::dialect::ActiveDialect;
+    use crate::request::Return;
+
+    fn live() -> Live {
+        let dialect = ActiveDialect::plain();
+        let facts = Arc::clone(dialect.facts("m").unwrap().usual());
+        let machine = Machine::new("m".to_owned(), dialect, facts, Return::default());
+        // Only the machine is fed here.
+        let response = reqwest::Response::from(http::Response::new(Vec::new()));
+        Live::new(response, machine, None, "host")
+    }
+
+    /// How long the end of a stream is waited for after each of these chunks, in seconds.
+    fn waits(chunks: &[serde_json::Value]) -> Vec<Option<u64>> {
+        let mut live = live();
+        let mut after = |chunk: &serde_json::Value| {
+            live.machine
+                .chunk(b"", chunk.to_string().as_bytes())
+                .unwrap();
+            live.note_finish();
+            live.grace().map(|(_, grace)| grace.as_secs())
+        };
+        chunks.iter().map(&mut after).collect()
+    }
+
+    #[test]
+    fn the_end_is_waited_for_as_long_as_its_reason_can_be_believed() {
+        let chunk = |content: &str, reason: serde_json::Value| json!({ "choices": [{ "index": 0, "delta": { "content": content }, "finish_reason": reason }] });
+        let none = serde_json::Value::Null;
+        let stop = || json!("stop");
+        // In a chunk of its own: a chunk of usage may follow, soon.
+        assert_eq!(
+            waits(&[chunk("a", none.clone()), chunk("", stop())]),
+            [None, Some(2)]
+        );
+        // With the last words: or with every word, so that more may follow.
+        assert_eq!(
+            waits(&[chunk("a", none), chunk("b", stop())]),
+            [None, Some(15)]
+        );
+        assert_eq!(
+            waits(&[chunk("a", stop()), chunk("b", stop()), chunk("c", stop())]),
+            [Some(15), None, None]
+        );
+    }
+}

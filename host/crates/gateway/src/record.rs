@@ -60,6 +60,16 @@ pub struct RequestRecord {
     /// Of the reply: reasoning.
     #[serde(rename = "gen_ai.usage.reasoning.output_tokens")]
     pub reasoning_tokens: u64,
+    /// Where the gateway put the model's reasoning: a field of the message, or the name of a tag
+    /// within its text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_from: Option<String>,
+    /// What refusals of the gateway taught on the way to this answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lessons: Vec<String>,
+    /// What of the request did not reach the gateway: images, documents, tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
     /// The gateway gave no counts; these are estimates.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,

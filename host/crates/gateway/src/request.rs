@@ -12,6 +12,7 @@ use super::canonical::{
     ToolChoice as CanonicalChoice,
 };
 use super::json_text::JsonText;
+use super::left_out::LeftOut;
 use super::names::{ToolNames, open_id, open_signature, outward_id};
 use super::schema;
 use crate::facts::{
@@ -33,6 +34,8 @@ pub(crate) struct Return {
     pub(crate) stop_sequences: Vec<String>,
     /// A guess of the prompt's tokens, for gateways that do not count.
     pub(crate) assumed_input: u64,
+    /// What does not reach the gateway.
+    pub(crate) left_out: LeftOut,
 }
 
 /// The canonical request of an Anthropic one, as a dialect gets it: the same as in a job.
@@ -60,7 +63,9 @@ pub(crate) fn translate<'a>(
     };
     let mut system = translation.system(request)?;
     let format = response_format(request, facts, &mut system);
-    system.extend(absent_tools(request));
+    let offered = Offered::of(request, facts);
+    system.extend(offered.absent());
+    offered.tell(&translation.back.left_out);
     translation.conversation(request)?;
     translation.place_system(system);
     translation.bound_images();
@@ -71,7 +76,7 @@ pub(crate) fn translate<'a>(
         ..
     } = translation;
 
-    let tools = tools(request, facts, &mut way_back.names);
+    let tools = tools(&offered, facts, &mut way_back);
     let (thinks, further) = thinking(request, facts, !tools.is_empty());
     let tool_choice = tool_choice(request, facts, &tools, thinks, &mut way_back.names);
     let wants_one = request
@@ -324,6 +329,7 @@ impl<'a> Translation<'a, '_> {
 
     fn image(&self, source: &Source<'a>) -> Part<'a> {
         if self.facts.messages.images == Images::None || !self.lists() {
+            self.back.left_out.image();
             return note("[image, which this gateway cannot take]");
         }
         match (source.kind.as_ref(), &source.data, &source.url) {
@@ -331,7 +337,10 @@ impl<'a> Translation<'a, '_> {
                 url: data_url(source.media_type.as_deref().unwrap_or("image/png"), data),
             },
             ("url", _, Some(url)) => Part::Image { url: url.clone() },
-            _ => note("[image kept at the provider, which this gateway cannot take]"),
+            _ => {
+                self.back.left_out.image();
+                note("[image kept at the provider, which this gateway cannot take]")
+            }
         }
     }
 
@@ -365,12 +374,14 @@ impl<'a> Translation<'a, '_> {
                 });
             }
             ("url", _, Some(url)) => {
+                self.back.left_out.document();
                 let mut text = JsonText::plain("[document at ");
                 text.push(url);
                 text.push(&JsonText::plain(", which this gateway cannot take]"));
                 parts.push(Part::text(text));
             }
             _ => {
+                self.back.left_out.document();
                 let mut text = JsonText::plain("[document");
                 if let Some(title) = &name {
                     text.push(&JsonText::plain(" "));
@@ -470,6 +481,15 @@ impl<'a> Translation<'a, '_> {
                 reasoning = JsonText::escape(&rule.history_blank);
             }
             turn.reasoning = Some((field.clone(), reasoning));
+        } else if let Some(tag) = rule.history_tag.as_ref().filter(|_| takes_reasoning)
+            && rule.history_field.is_none()
+            && turn.returned.is_none()
+            && !reasoning.is_empty()
+        {
+            let mut within = JsonText::escape(&format!("<{tag}>\n"));
+            within.push(&reasoning);
+            within.push(&JsonText::escape(&format!("\n</{tag}>\n\n")));
+            turn.content.insert(0, Part::text(within));
         }
         if turn.content.is_empty() && turn.calls.is_empty() && turn.reasoning.is_none() {
             return Ok(());
@@ -595,7 +615,10 @@ impl<'a> Translation<'a, '_> {
             {
                 match left.checked_sub(1) {
                     Some(fewer) => left = fewer,
-                    None => *part = note("[an earlier image, left out: the gateway takes no more]"),
+                    None => {
+                        self.back.left_out.image();
+                        *part = note("[an earlier image, left out: the gateway takes no more]");
+                    }
                 }
             }
         }
@@ -646,47 +669,131 @@ fn inner_blocks<'a>(block: &Block<'a>) -> Result<Vec<Block<'a>>, Invalid> {
     }
 }
 
-/// A word to the model on the tools that run on Anthropic's own servers: no other gateway has them.
-fn absent_tools(request: &anthropic::Request<'_>) -> Option<Part<'static>> {
-    let own = request
-        .tools
-        .iter()
-        .flatten()
-        .filter(|tool| tool.is_server_tool());
-    let names: Vec<&str> = own
-        .map(|tool| match (tool.name.as_ref(), &tool.kind) {
-            ("", Some(kind)) => kind.as_ref(),
-            (name, _) => name,
-        })
-        .collect();
-    (!names.is_empty()).then(|| {
-        note(&format!(
-            "Not available here, though it may be spoken of: {}. Do not call it; say so where it would be needed.",
-            names.join(", ")
-        ))
-    })
+/// The tools of a request, sorted by what becomes of them.
+struct Offered<'r, 'a> {
+    /// Those that the gateway gets, in the caller's order.
+    kept: Vec<&'r anthropic::Tool<'a>>,
+    /// Names of those that run on Anthropic's own servers: no other gateway has them.
+    servers: Vec<&'r str>,
+    /// Names of those beyond the gateway's number.
+    excess: Vec<&'r str>,
 }
 
-fn tools<'a>(
-    request: &anthropic::Request<'a>,
-    facts: &Facts,
-    names: &mut ToolNames,
-) -> Vec<Tool<'a>> {
-    if !facts.tools.supported {
-        return Vec::new();
+impl<'r, 'a> Offered<'r, 'a> {
+    /// The most names that the model is told.
+    const NAMED: usize = 40;
+
+    fn of(request: &'r anthropic::Request<'a>, facts: &Facts) -> Self {
+        let mut offered = Self {
+            kept: Vec::new(),
+            servers: Vec::new(),
+            excess: Vec::new(),
+        };
+        for tool in request.tools.iter().flatten() {
+            if tool.is_server_tool() {
+                offered
+                    .servers
+                    .push(match (tool.name.as_ref(), &tool.kind) {
+                        ("", Some(kind)) => kind.as_ref(),
+                        (name, _) => name,
+                    });
+            } else if facts.tools.supported {
+                offered.kept.push(tool);
+            }
+        }
+        if let Some(most) = facts.tools.max {
+            offered.bound(request, most as usize);
+        }
+        offered
     }
-    let own = request
-        .tools
-        .iter()
-        .flatten()
-        .filter(|tool| !tool.is_server_tool());
-    own.map(|tool| Tool {
-        name: names.outward(&tool.name, facts.tools.name_limit as usize),
-        description: tool.description.clone(),
-        parameters: schema::fit(tool.input_schema.map(RawValue::get), &facts.tools),
-        cache_control: tool.cache_control.filter(|_| facts.messages.cache_control),
-    })
-    .collect()
+
+    /// Keeps the tools that the agent needs most: the one that must be called, then its own ones, then those of MCP
+    /// servers.
+    fn bound(&mut self, request: &'r anthropic::Request<'a>, most: usize) {
+        let Some(excess) = self
+            .kept
+            .len()
+            .checked_sub(most)
+            .filter(|excess| *excess > 0)
+        else {
+            return;
+        };
+        let forced = request.tool_choice.as_ref();
+        let forced = forced.and_then(|choice| choice.name.as_deref());
+        let need = |tool: &anthropic::Tool<'_>| {
+            let name = tool.name.as_ref();
+            (forced == Some(name), !name.starts_with("mcp__"))
+        };
+        let mut order: Vec<usize> = (0..self.kept.len()).collect();
+        // The last ones of the least need go first.
+        order.sort_by_key(|at| (self.kept.get(*at).map(|tool| need(tool)), usize::MAX - at));
+        let goes: HashSet<usize> = order.into_iter().take(excess).collect();
+        let kept = std::mem::take(&mut self.kept);
+        for (at, tool) in kept.into_iter().enumerate() {
+            match goes.contains(&at) {
+                true => self.excess.push(tool.name.as_ref()),
+                false => self.kept.push(tool),
+            }
+        }
+    }
+
+    /// A word to the model on the tools that are not there.
+    fn absent(&self) -> Option<Part<'static>> {
+        let names: Vec<&str> = self.servers.iter().chain(&self.excess).copied().collect();
+        let further = match names.len().checked_sub(Self::NAMED) {
+            Some(more) if more > 0 => format!(", and {more} more"),
+            _ => String::new(),
+        };
+        (!names.is_empty()).then(|| {
+            note(&format!(
+                "Not available here, though it may be spoken of: {}{further}. Do not call it; say so where it would be needed.",
+                names.get(..Self::NAMED.min(names.len())).unwrap_or_default().join(", ")
+            ))
+        })
+    }
+
+    fn tell(&self, left_out: &LeftOut) {
+        for name in self.servers.iter().chain(&self.excess) {
+            left_out.tool(name);
+        }
+    }
+}
+
+fn tools<'a>(offered: &Offered<'_, 'a>, facts: &Facts, back: &mut Return) -> Vec<Tool<'a>> {
+    let tools = offered.kept.iter();
+    tools
+        .map(|tool| Tool {
+            name: back
+                .names
+                .outward(&tool.name, facts.tools.name_limit as usize),
+            description: description(tool, facts, &back.left_out),
+            parameters: schema::fit(tool.input_schema.map(RawValue::get), &facts.tools),
+            cache_control: tool.cache_control.filter(|_| facts.messages.cache_control),
+        })
+        .collect()
+}
+
+/// A tool's description, no longer than the gateway takes it.
+fn description<'a>(
+    tool: &anthropic::Tool<'a>,
+    facts: &Facts,
+    left_out: &LeftOut,
+) -> Option<JsonText<'a>> {
+    let text = tool.description.clone()?;
+    let Some(most) = facts.tools.description_limit.map(|most| most as usize) else {
+        return Some(text);
+    };
+    // Escapes only make a text longer.
+    if text.as_escaped().len() <= most {
+        return Some(text);
+    }
+    let plain = text.unescape();
+    if plain.chars().count() <= most {
+        return Some(text);
+    }
+    left_out.description();
+    let cut: String = plain.chars().take(most.saturating_sub(3)).collect();
+    Some(JsonText::escape(&format!("{cut}...")))
 }
 
 fn tool_choice(

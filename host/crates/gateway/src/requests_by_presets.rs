@@ -232,6 +232,52 @@ fn thinking_is_switched_as_the_gateway_has_it() {
     ]);
 }
 
+/// MiniMax's models get their thoughts back where they were: within the text.
+#[test]
+fn reasoning_within_the_text_returns_within_the_text() {
+    let place = "/messages/1/content";
+    let thought = || history(Some("hm"));
+    hold(vec![
+        (
+            "minimax",
+            "MiniMax-M2.5",
+            thought(),
+            place,
+            json!("<think>\nhm\n</think>\n\n"),
+        ),
+        (
+            "one-api",
+            "minimax-m3",
+            thought(),
+            place,
+            json!("<think>\nhm\n</think>\n\n"),
+        ),
+        ("minimax", "MiniMax-M2.5", history(None), place, Value::Null),
+        // A server that takes them out has a field for them.
+        (
+            "vllm",
+            "MiniMaxAI/MiniMax-M2",
+            thought(),
+            "/messages/1/reasoning",
+            json!("hm"),
+        ),
+        (
+            "vllm",
+            "MiniMaxAI/MiniMax-M2",
+            thought(),
+            place,
+            Value::Null,
+        ),
+        (
+            "minimax",
+            "MiniMax-M2.5",
+            json!({}),
+            "/max_completion_tokens",
+            json!(128_000),
+        ),
+    ]);
+}
+
 #[test]
 #[rustfmt::skip]
 fn the_rest_of_a_request_fits_too() {
@@ -250,6 +296,7 @@ fn the_rest_of_a_request_fits_too() {
         ("llama-cpp", "some-model", forced(), "/tool_choice", json!("required")),
         ("openai", "some-model", forced(), "/tool_choice/type", json!("function")),
         ("venice", "some-model", json!({}), "/venice_parameters/include_venice_system_prompt", json!(false)),
+        ("venice", "qwen3-235b", json!({"thinking": {"type": "disabled"}}), "/venice_parameters", json!({"disable_thinking": true, "include_venice_system_prompt": false})),
     ]);
     // Nine letters and digits, whoever serves the model.
     for (preset, model) in [
@@ -264,5 +311,53 @@ fn the_rest_of_a_request_fits_too() {
         let fits = id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         assert!(fits, "{preset} {model}: {id}");
         assert_eq!(body["messages"][2]["tool_call_id"], id);
+    }
+}
+
+/// What the newest Claude Code asks, recorded, goes to every gateway in that gateway's own words.
+#[test]
+#[rustfmt::skip]
+fn the_newest_claude_codes_requests_have_nothing_foreign_left_in_them() {
+    const MEMBERS: &[&str] = &[
+        "model", "messages", "tools", "tool_choice", "max_tokens", "max_completion_tokens",
+        "temperature", "top_p", "top_k", "stop", "stream", "stream_options", "user",
+        "parallel_tool_calls", "response_format", "reasoning_effort", "reasoning", "thinking",
+        "enable_thinking", "chat_template_kwargs", "tool_stream", "usage",
+    ];
+    let recorded = [
+        include_str!("../../../../tests/fixtures/claude-code/2.1.332-job.json"),
+        include_str!("../../../../tests/fixtures/claude-code/2.1.332-hand.json"),
+    ];
+    let presets = Presets::bundled();
+    let families = presets.models().flat_map(|family| family.patterns.first());
+    let models: Vec<String> = families.map(|pattern| pattern.replace('*', "x")).collect();
+    for requests in recorded {
+        let requests: Vec<Value> = serde_json::from_str(requests).unwrap();
+        for (turn, request) in requests.iter().enumerate() {
+            for preset in presets.gateways() {
+                for model in models.iter().map(String::as_str).chain(["some-model"]) {
+                    let place = format!("{} {model} turn {turn}", preset.name);
+                    let body = sent(&preset.name, model, &request["body"]);
+                    let members = body.as_object().unwrap().keys();
+                    let foreign = members
+                        .filter(|name| *name != "venice_parameters")
+                        .find(|name| !MEMBERS.contains(&name.as_str()));
+                    assert_eq!(foreign, None, "{place}");
+                    let text = body.to_string();
+                    for word in ["context_management", "defer_loading", "input_schema", "eager_input_streaming", "tool_use_id", "\"scope\"", "billing-header", "device_id"] {
+                        assert!(!text.contains(word), "{place}: {word}");
+                    }
+                    let messages = body["messages"].as_array().unwrap();
+                    for message in messages {
+                        let role = message["role"].as_str().unwrap();
+                        assert!(["system", "developer", "user", "assistant", "tool"].contains(&role), "{place}: {role}");
+                        let says = !matches!(&message["content"], Value::Null) || message["tool_calls"].is_array();
+                        assert!(says && message["content"] != json!([]), "{place}: {message}");
+                    }
+                    let leading = messages.iter().skip(1).filter(|message| matches!(message["role"].as_str(), Some("system" | "developer")));
+                    assert_eq!(leading.count(), 0, "{place}: one system message, in front");
+                }
+            }
+        }
     }
 }

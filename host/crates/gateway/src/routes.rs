@@ -28,7 +28,7 @@ use super::names::fresh_id;
 use super::outflow::{Arriving, Outflow};
 use super::server::Place;
 use super::shared::Shared;
-use super::{Mode, tokens};
+use super::{Mode, left_out, tokens};
 
 /// Largest request body.
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
@@ -167,16 +167,24 @@ async fn pass(
         body,
         passage,
     };
-    match dispatch(shared, &work, &model, &mut ledger).await {
-        Ok(Answer::Stream(live, idle)) => Ok(events(Outflow::new(*live, ledger, idle))),
-        Ok(Answer::Relay(begun, idle)) => Ok(events(Outflow::new(*begun, ledger, idle))),
-        Ok(Answer::Whole(body)) => Ok(json_bytes(StatusCode::OK, Bytes::from(body))),
+    let answer = dispatch(shared, &work, &model, &mut ledger).await;
+    let left_out = ledger.left_out_header();
+    let mut response = match answer {
+        Ok(Answer::Stream(live, idle)) => events(Outflow::new(*live, ledger, idle)),
+        Ok(Answer::Relay(begun, idle)) => events(Outflow::new(*begun, ledger, idle)),
+        Ok(Answer::Whole(body)) => json_bytes(StatusCode::OK, Bytes::from(body)),
         Err(error) => {
             ledger.close_failed(&error);
             shared.report_hopeless(&error);
-            Err(error)
+            return Err(error);
         }
+    };
+    if let Some(words) = left_out {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(left_out::HEADER), words);
     }
+    Ok(response)
 }
 
 async fn count(State(shared): State<Arc<Shared>>, request: Request) -> Response {

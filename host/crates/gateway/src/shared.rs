@@ -13,7 +13,9 @@ use super::models::{ModelMap, Purpose};
 use super::record::RequestRecord;
 use super::upstream::{Gateway, Route};
 use super::usage::Tokens;
-use super::{AdapterConfig, BindError, FatalCause, GatewayEvent};
+use super::{AdapterConfig, BindError, DialectError, FatalCause, GatewayEvent};
+use crate::facts::ModelFacts;
+use crate::lessons::Lesson;
 
 /// How many events a slow listener may lag behind.
 const EVENTS: usize = 256;
@@ -78,6 +80,17 @@ impl Shared {
 
     pub(crate) fn set_main(&self, model: Option<String>) {
         *self.main.write().unwrap_or_else(PoisonError::into_inner) = model;
+    }
+
+    /// What the first gateway has taught about a model.
+    pub(crate) fn learned(&self, model: &str) -> Vec<Lesson> {
+        self.primary.lessons.known(model)
+    }
+
+    /// What is known of a model on the first gateway.
+    pub(crate) fn facts(&self, model: &str) -> Result<Arc<ModelFacts>, DialectError> {
+        let facts = self.primary.facts(model);
+        facts.map_err(|error| DialectError::Broken(error.message))
     }
 
     /// The longest reply that the main model is known to give.

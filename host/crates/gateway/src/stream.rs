@@ -28,6 +28,8 @@ const DELTA_END: &[u8] = b"\"}}\n\n";
 const CHOICE_CALLS: i64 = 1 << 20;
 /// Fields of reasoning that no facts need to name.
 pub(crate) const REASONING_FIELDS: [&str; 1] = ["reasoning_text"];
+/// OpenRouter's list of pieces of reasoning.
+const REASONING_DETAILS: &str = "reasoning_details";
 /// The most text that waits, in bytes, before the gateway counts as broken.
 const HELD_LIMIT: usize = 32 * 1024 * 1024;
 
@@ -81,7 +83,8 @@ pub(crate) struct Machine {
     stops: Option<StopScan>,
     /// The text so far, for a last chunk that says all of it again.
     sent_text: SentText,
-    has_reasoning: bool,
+    /// Where the gateway puts the model's reasoning, once there was some.
+    reasoning_from: Option<String>,
     /// What the gateway wants back with the message, until a signature carries it.
     returned: Map<String, Value>,
     stop: Option<Stop>,
@@ -110,7 +113,7 @@ impl Machine {
             think_tags: facts.thinking.inline_tag.as_deref().map(ThinkTags::new),
             stops: StopScan::new(&back.stop_sequences),
             sent_text: SentText::default(),
-            has_reasoning: false,
+            reasoning_from: None,
             facts,
             back,
             out: BytesMut::new(),
@@ -178,6 +181,11 @@ impl Machine {
 
     pub(crate) fn upstream_model(&self) -> Option<&str> {
         self.upstream_model.as_deref()
+    }
+
+    /// Where the model's reasoning was: the name of a field, or a tag within the text.
+    pub(crate) fn reasoning_from(&self) -> Option<&str> {
+        self.reasoning_from.as_deref()
     }
 
     /// How much of an answer there is so far, in bytes of text, reasoning and arguments.
@@ -361,7 +369,7 @@ impl Machine {
             return Ok(());
         }
         self.keep_returned(message);
-        if !self.has_reasoning {
+        if self.reasoning_from.is_none() {
             self.reasoning(message);
         }
         if self.sent_text.bytes == 0 {
@@ -394,14 +402,14 @@ impl Machine {
                 .and_then(JsonText::from_raw)
                 .filter(|text| !text.is_empty())
             {
-                self.thinking(text.as_escaped());
+                self.thinking(field, text.as_escaped());
                 return;
             }
         }
-        if let Some(details) = delta.other("reasoning_details") {
+        if let Some(details) = delta.other(REASONING_DETAILS) {
             details_text(details)
                 .iter()
-                .for_each(|text| self.thinking(text.as_escaped()));
+                .for_each(|text| self.thinking(REASONING_DETAILS, text.as_escaped()));
         }
     }
 
@@ -414,7 +422,7 @@ impl Machine {
                     let (reasoning, texts) = content(raw);
                     reasoning
                         .iter()
-                        .for_each(|text| self.thinking(text.as_escaped()));
+                        .for_each(|text| self.thinking("content", text.as_escaped()));
                     texts.iter().for_each(|text| self.content(text));
                 }
             }
@@ -445,7 +453,11 @@ impl Machine {
 
     fn piece(&mut self, piece: Piece) {
         match piece {
-            Piece::Reasoning(text) => self.thinking(JsonText::escape(&text).as_escaped()),
+            Piece::Reasoning(text) => {
+                let facts = Arc::clone(&self.facts);
+                let tag = facts.thinking.inline_tag.as_deref().unwrap_or_default();
+                self.thinking(tag, JsonText::escape(&text).as_escaped());
+            }
             Piece::Text(text) => self.answer(&JsonText::escape(&text)),
         }
     }
@@ -490,11 +502,12 @@ impl Machine {
         self.extend(escaped);
     }
 
-    fn thinking(&mut self, escaped: &str) {
+    /// Reasoning, and where it was.
+    fn thinking(&mut self, from: &str, escaped: &str) {
         if escaped.is_empty() {
             return;
         }
-        self.has_reasoning = true;
+        self.reasoning_from.get_or_insert_with(|| from.to_owned());
         self.output_bytes += escaped.len();
         match self.open {
             Open::Thinking => self.extend(escaped),

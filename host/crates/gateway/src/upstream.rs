@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{HeaderName, HeaderValue};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 
 use super::dialect::ActiveDialect;
@@ -260,6 +260,12 @@ pub(crate) fn client(base: &Url) -> Result<reqwest::Client, reqwest::Error> {
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
         .http2_keep_alive_interval(Duration::from_secs(30))
         .http2_adaptive_window(true)
+        // Small pieces gain nothing by it, and a proxy that packs a stream holds it back. What comes packed all the same
+        // is unpacked.
+        .default_headers(HeaderMap::from_iter([(
+            ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        )]))
         .user_agent(concat!("mcp-codex-worker/", env!("CARGO_PKG_VERSION")))
         .referer(false);
     if is_loopback(base) {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use toml_edit::{Array, DocumentMut, Item, Table, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
 use plugins::Kind;
 use settings::EditedFile;
@@ -67,6 +67,20 @@ pub struct Installed {
     pub sha256: String,
     /// What it may do.
     pub grants: Vec<String>,
+}
+
+/// What is to be said of a gateway in the settings of `declared`.
+#[derive(Debug, Clone)]
+pub struct Declared<'a> {
+    /// The gateway's name there.
+    pub name: &'a str,
+    /// What holds for all of its models: how it is recognized, what it is like. What the entry says
+    /// already stays.
+    pub head: &'a serde_json::Map<String, serde_json::Value>,
+    /// A pattern for the model.
+    pub model: &'a str,
+    /// The facts of this model; they take the place of those that an earlier call wrote.
+    pub facts: &'a serde_json::Map<String, serde_json::Value>,
 }
 
 impl Operator {
@@ -246,6 +260,69 @@ impl Operator {
         Ok(())
     }
 
+    /// Says something of a gateway in the settings of `declared`.
+    ///
+    /// # Errors
+    /// When something else stands in its place.
+    pub fn declare(&mut self, new: &Declared<'_>) -> Result<(), OperatorError> {
+        let mut facts = new.facts.clone();
+        let further = facts.shift_remove("when");
+        let conditions = match further {
+            Some(serde_json::Value::Array(conditions)) => conditions,
+            _ => Vec::new(),
+        };
+        let places = ["declared", "config", "gateways", new.name];
+        let mut entry = self.plugins()?;
+        for (at, place) in places.into_iter().enumerate() {
+            let inner = entry.entry(place).or_insert_with(|| {
+                let mut table = Table::new();
+                table.set_implicit(at + 1 < places.len());
+                Item::Table(table)
+            });
+            let Some(inner) = inner.as_table_mut() else {
+                let place = places.get(..=at).unwrap_or_default().join(".");
+                let what = format!("plugins.{place} must be written as [plugins.{place}]");
+                return Err(self.wrong(&what));
+            };
+            entry = inner;
+        }
+        for (key, fact) in new.head {
+            entry
+                .entry(key)
+                .or_insert_with(|| Item::Value(toml_of(fact)));
+        }
+        let whens = entry
+            .entry("when")
+            .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+        let Some(whens) = whens.as_array_of_tables_mut() else {
+            let what = format!(
+                "plugins.{}.when must be written as [[...]]",
+                places.join(".")
+            );
+            return Err(self.wrong(&what));
+        };
+        let models = [new.model].into_iter().collect::<Array>();
+        let is_ours = |when: &Table| {
+            let own = when.get("models").and_then(Item::as_array);
+            own.is_some_and(|own| {
+                own.len() == 1 && own.iter().all(|one| one.as_str() == Some(new.model))
+            })
+        };
+        whens.retain(|when| !is_ours(when));
+        let always = serde_json::Value::Object(facts);
+        for facts in [always].into_iter().chain(conditions) {
+            let mut when = Table::new();
+            when.insert("models", value(models.clone()));
+            for (key, fact) in facts.as_object().into_iter().flatten() {
+                when.insert(key, Item::Value(toml_of(fact)));
+            }
+            if when.len() > 1 {
+                whens.push(when);
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
@@ -294,6 +371,29 @@ impl Operator {
         OperatorError::Content {
             file: self.file.display().to_string(),
             what: what.to_owned(),
+        }
+    }
+}
+
+/// JSON as TOML in one line. TOML has no null: what is null is left out.
+fn toml_of(json: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Null => Value::from(""),
+        Json::Bool(yes) => Value::from(*yes),
+        Json::Number(number) => match number.as_i64() {
+            Some(whole) => Value::from(whole),
+            None => Value::from(number.as_f64().unwrap_or_default()),
+        },
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) => {
+            let items = items.iter().filter(|item| !item.is_null());
+            Value::Array(items.map(toml_of).collect())
+        }
+        Json::Object(members) => {
+            let members = members.iter().filter(|(_, member)| !member.is_null());
+            let members = members.map(|(key, member)| (key.as_str(), toml_of(member)));
+            Value::InlineTable(members.collect::<InlineTable>())
         }
     }
 }

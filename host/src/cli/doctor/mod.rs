@@ -1,6 +1,7 @@
 //! `doctor`: everything that can be wrong, one line each with its remedy.
 
 mod codex;
+mod lessons;
 mod modes;
 mod network;
 mod path;
@@ -22,9 +23,19 @@ pub(super) struct DoctorArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Ask the configured gateways too: models, an answer, a tool call, streaming; costs a few hundred tokens each
+    /// Ask the configured gateways too, with about twelve short requests each: models, an answer, a tool call and its
+    /// result, streaming, reasoning, the longest reply and prompt, schemas of tools, efforts
     #[arg(long)]
     network: bool,
+    /// Write what that found into the config file, as facts of the gateway
+    #[arg(long, requires = "network")]
+    save: bool,
+    /// List what gateways have taught by refusing, and look at nothing else
+    #[arg(long, conflicts_with_all = ["network", "fix", "settings"])]
+    lessons: bool,
+    /// Forget what a gateway has taught: its URL, or `all`
+    #[arg(long, value_name = "GATEWAY", conflicts_with_all = ["network", "fix", "settings", "lessons"])]
+    forget: Option<String>,
     /// Mend what can be mended without asking: permissions of our own files
     #[arg(long)]
     fix: bool,
@@ -92,9 +103,20 @@ pub(super) fn run(global: &GlobalOptions, arguments: &DoctorArguments) -> ExitCo
             if arguments.settings {
                 return show_settings(&settings, arguments.json);
             }
+            if arguments.lessons {
+                return lessons::show(&settings, arguments.json);
+            }
+            if let Some(gateway) = &arguments.forget {
+                return lessons::forget(&settings, gateway);
+            }
             findings.extend(probes::all(&settings, arguments.json));
+            findings.extend(lessons::look(&settings));
             if arguments.network {
-                findings.extend(network::probe(&settings));
+                let options = network::Options {
+                    save_to: arguments.save.then(|| sources.config_path()),
+                    quiet: arguments.json,
+                };
+                findings.extend(network::probe(&settings, &options));
             }
         }
         Err(error) => findings.extend(error.problems.iter().map(|problem| {

@@ -450,6 +450,7 @@ fn list(sources: &Sources) -> Result<Vec<String>, String> {
             &config.redactor,
             LIST_PATIENCE,
         ))
+        .map(|models| models.into_iter().map(|model| model.name).collect())
         .map_err(|error| error.to_string())
 }
 

@@ -28,7 +28,7 @@ enum Rule {
 }
 
 /// The rules of the facts on which both may have a word; all others are the gateway's.
-const RULES: [(&str, Rule); 28] = [
+const RULES: [(&str, Rule); 31] = [
     ("endpoint.max-body", Rule::Least(&[])),
     ("limits.max-output", Rule::Least(&[])),
     ("limits.context", Rule::Least(&[])),
@@ -48,6 +48,8 @@ const RULES: [(&str, Rule); 28] = [
     ),
     ("tools.forced-while-thinking", Rule::Least(&[])),
     ("tools.parallel-field", Rule::Least(&[])),
+    ("tools.max", Rule::Least(&[])),
+    ("tools.description-limit", Rule::Least(&[])),
     ("tools.name-limit", Rule::Least(&[])),
     ("tools.id", Rule::Strictest),
     ("sampling.temperature", Rule::Strictest),
@@ -63,6 +65,7 @@ const RULES: [(&str, Rule); 28] = [
     ("thinking.by-default", Rule::Family),
     ("thinking.template-arguments", Rule::Family),
     ("thinking.efforts", Rule::Common),
+    ("thinking.history-tag", Rule::Family),
     ("thinking.history-turns", Rule::UnlessNever),
     ("thinking.history-required", Rule::Family),
     ("thinking.history-blank", Rule::Family),

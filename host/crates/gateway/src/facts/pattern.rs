@@ -23,6 +23,15 @@ impl ModelName {
         }
     }
 
+    /// A pattern for this model, and hardly another: its whole name where it has a vendor, else the
+    /// name without a tag.
+    pub fn pattern(&self) -> &str {
+        match self.whole.contains('/') {
+            true => &self.whole,
+            false => &self.bare,
+        }
+    }
+
     /// Returns true if the pattern is for this model: a name in which `*` is any text. One with a
     /// `/` is compared with the gateway's name of the model, every other one with the bare name.
     pub fn matches(&self, pattern: &str) -> bool {

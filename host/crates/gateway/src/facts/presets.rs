@@ -24,11 +24,12 @@ macro_rules! files {
 
 /// Every preset of a gateway, by name.
 static GATEWAYS: &[(&str, &str)] = files!("gateways":
-    "azure" "azure-deployments" "azure-models" "baidu" "cerebras" "cloudflare" "cloudflare-workers-ai"
+    "azure" "azure-deployments" "azure-models" "baidu" "cerebras" "cloudflare" "cloudflare-providers"
+    "cloudflare-workers-ai"
     "dashscope-coding" "deepseek" "fireworks" "gemini" "github-copilot" "github-models" "github-models-azure"
     "glm" "groq" "huggingface" "kimi" "kimi-coding" "llama-cpp" "lm-studio" "minimax" "mistral" "modelscope"
     "nvidia" "ollama" "one-api" "openai" "openrouter" "qwen" "sambanova" "sglang" "siliconflow" "stepfun"
-    "tencent" "tencent-lkeap" "think-tags" "together" "venice" "vertex" "vllm" "volcengine" "xai"
+    "tencent" "tencent-lkeap" "tencent-tokenhub" "think-tags" "together" "venice" "vertex" "vllm" "volcengine" "xai"
 );
 
 /// Every model family, by name.

@@ -192,6 +192,10 @@ pub struct Tools {
     pub parallel_field: bool,
     /// What the id of a call may be; others are exchanged and restored by the host.
     pub id: ToolId,
+    /// The most tools of one request; the caller is told which further ones are left out.
+    pub max: Option<u32>,
+    /// The longest description of a tool, in characters; a longer one is cut, and the caller told.
+    pub description_limit: Option<u32>,
     /// Longest function name; a longer one is shortened and restored by the host.
     pub name_limit: u32,
     /// JSON Schema keywords that the gateway refuses; they are removed at any depth.
@@ -319,6 +323,8 @@ pub struct Thinking {
     pub beside_tools: BesideTools,
     /// Field of an assistant message that takes its reasoning back.
     pub history_field: Option<String>,
+    /// Name of a tag around reasoning that goes back within the text, where there is no field for it.
+    pub history_tag: Option<String>,
     /// Assistant messages that take it back.
     pub history_turns: ReasoningTurns,
     /// The field must be there, also where there is no reasoning to give back.
@@ -482,6 +488,8 @@ impl Default for Tools {
             forced_while_thinking: true,
             parallel_field: true,
             id: ToolId::Any,
+            max: None,
+            description_limit: None,
             name_limit: 64,
             refused_keywords: Vec::new(),
             accepted_formats: None,
@@ -518,6 +526,7 @@ impl Default for Thinking {
             effort_body: Members::from_iter([("reasoning_effort".to_owned(), "{effort}".into())]),
             beside_tools: BesideTools::Free,
             history_field: None,
+            history_tag: None,
             history_turns: ReasoningTurns::Never,
             history_required: false,
             history_blank: String::new(),

@@ -127,6 +127,18 @@ impl LessonBook {
         });
     }
 
+    /// Forgets what is known of a model: it made things worse.
+    pub(crate) fn forget(&self, dialect: &ActiveDialect, model: &str) {
+        let Ok(facts) = dialect.facts(model) else {
+            return;
+        };
+        self.change(model, |known| {
+            let lessons = std::mem::take(&mut known.page.lessons);
+            known.page.useless.extend(lessons);
+            known.facts = facts;
+        });
+    }
+
     /// Remembers that a lesson did not help.
     pub(crate) fn drop_useless(&self, model: &str, lesson: Lesson) {
         self.change(model, |known| {
@@ -138,7 +150,7 @@ impl LessonBook {
         });
     }
 
-    fn known(&self, model: &str) -> Vec<Lesson> {
+    pub(crate) fn known(&self, model: &str) -> Vec<Lesson> {
         let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         models
             .get(model)

@@ -74,6 +74,11 @@ impl LessonError {
     }
 }
 
+/// The folder of lessons below a cache folder.
+pub fn folder(cache: &Path) -> PathBuf {
+    cache.join("lessons")
+}
+
 /// Lists the lessons in a folder, by gateway and model. What is none is left out, with a word in the log.
 ///
 /// # Errors

@@ -24,6 +24,8 @@ pub(super) struct Metering {
     activity: Activity,
     tokens: Arc<Mutex<u64>>,
     budget: Arc<OnceLock<String>>,
+    /// What was said last of what does not reach the gateway: an agent sends the same again with every request.
+    left_out: Arc<Mutex<Option<String>>>,
 }
 
 impl Metering {
@@ -36,6 +38,7 @@ impl Metering {
             activity: Activity::default(),
             tokens: Arc::default(),
             budget: Arc::default(),
+            left_out: Arc::default(),
         }
     }
 
@@ -63,6 +66,15 @@ impl Metering {
         };
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         journal.progress("tokens", used);
+        for lesson in &record.lessons {
+            journal.line(&format!("gateway: a refusal taught that {lesson}"));
+        }
+        if let Some(words) = self.newly_left_out(record) {
+            journal.line(&format!(
+                "gateway: {} does not take all of the request; left out: {words}",
+                record.request_model
+            ));
+        }
         write(
             journal.store(),
             Some(journal.id()),
@@ -70,6 +82,16 @@ impl Metering {
             self.metrics.as_deref(),
             record,
         );
+    }
+
+    /// What does not reach the gateway, if it was not said already.
+    fn newly_left_out<'r>(&self, record: &'r RequestRecord) -> Option<&'r str> {
+        let mut said = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if record.left_out.is_none() || *said == record.left_out {
+            return None;
+        }
+        said.clone_from(&record.left_out);
+        record.left_out.as_deref()
     }
 
     /// Listens to what else the adapter sees, for as long as it runs.

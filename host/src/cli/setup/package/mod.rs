@@ -12,8 +12,9 @@ use super::codex_config::{SERVER, STARTUP_TIMEOUT_S, TOOL_TIMEOUT_S, WAIT_MS};
 pub(in crate::cli) const MARKETPLACE: &str = "mcp-codex-worker";
 /// The plugin's name.
 pub(in crate::cli) const PLUGIN: &str = "codex-worker";
-/// How long a client lets the hook wait, in seconds. Codex and Claude Code took every length that was tried, a day among them;
-/// a job lasts half an hour unless told otherwise.
+/// How long a client lets the hook wait, in seconds: as long as a job lasts unless told otherwise. Codex would take a day, and ends a
+/// hook that outlasts its time without a word to the model (both held by a test with the real one); one that ends before says what
+/// still runs, and the next stop waits on.
 pub(super) const HOOK_TIMEOUT_S: u64 = 1_800;
 /// What the hook leaves of that for its own end, in seconds.
 const HOOK_MARGIN_S: u64 = 60;

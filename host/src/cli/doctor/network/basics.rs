@@ -1,20 +1,21 @@
-//! `doctor --network`: real requests through the adapter to the configured gateways. It says what they cost.
+//! What every agent needs of a gateway: a model, an answer, a tool call and its result, a stream,
+//! counts.
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Finding;
+use super::depth::{Depth, context_in};
+use super::requests::{self, AGENTS_REPLY, TOOL, VALUE};
+use crate::cli::progress::Progress;
 use gateway::{
-    Adapter, AdapterConfig, CallError, Caller, GatewayError, RecordSink, RequestRecord, Said,
-    fresh_token, list_models,
+    Adapter, AdapterConfig, CallError, Caller, GatewayError, Lesson, ListedModel, Mode, RecordSink,
+    RequestRecord, Said, fresh_token, list_models,
 };
-use plugins::{Engine, PluginSet, PluginSettings};
-use redact::{KnownValues, Redactor};
-use settings::Settings;
 
 /// How long one request may take: models that think at length answer after half a minute.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -25,123 +26,45 @@ const SLOW: Duration = Duration::from_secs(15);
 /// What takes less is too short to tell whether it was streamed.
 const HELD_BACK: Duration = Duration::from_secs(1);
 
-/// The most tokens of one answer; thinking counts.
-const TOKENS_MAX: u32 = 1_000;
-
-/// The tool that the model is to call, and what with.
-const TOOL: &str = "report";
-const VALUE: u64 = 7;
-
-/// Asks the gateway, and the second one where there is one.
-pub(super) fn probe(settings: &Settings) -> Vec<Finding> {
-    let mut known = KnownValues::new();
-    for (label, value) in settings.secrets() {
-        known.add(label, value.expose());
-    }
-    let redactor = Redactor::new(known, Vec::new());
-    let mut findings = match requests(settings, &redactor) {
-        Ok(findings) => findings,
-        Err(reason) => vec![Finding::fail(
-            "network",
-            reason,
-            "`mcp-codex-worker setup` asks for gateway, key and model",
-        )],
-    };
-    // Whatever a gateway says goes through here, so that no key is ever printed.
-    for finding in &mut findings {
-        finding.detail = redactor.text(&finding.detail).to_string();
-        finding.remedy = finding
-            .remedy
-            .take()
-            .map(|remedy| redactor.text(&remedy).to_string());
-    }
-    findings
-}
-
-fn requests(settings: &Settings, redactor: &Redactor) -> Result<Vec<Finding>, String> {
-    settings.gateway()?;
-    let model = settings
-        .model
-        .clone()
-        .ok_or("CLAUDE_MODEL is not set: there is no model to ask")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    let plugins = PluginSet::load(
-        &Engine::shared(&settings.cache_dir)?,
-        &PluginSettings::of(settings, &[]),
-    );
-    let config = || {
-        AdapterConfig::from_settings(
-            settings,
-            |named, base_url| plugins.choose_dialect(named, base_url),
-            redactor.clone(),
-            "doctor",
-            RecordSink::none(),
-        )
-        .map_err(|error| error.to_string())
-    };
-    let origin = |names: &[&str]| {
-        let set = names
-            .iter()
-            .find_map(|name| Some((*name, settings.origins.get(*name)?)));
-        match set {
-            Some((name, origin)) => format!("{name} (set by {origin})"),
-            None => names.first().copied().unwrap_or_default().to_owned(),
-        }
-    };
-    let mut findings = runtime.block_on(
-        Gateway {
-            prefix: "",
-            model,
-            url: origin(&["ONEAPI_BASE_URL", "ANTHROPIC_BASE_URL"]),
-            key: origin(&["ONEAPI_API_KEY", "ANTHROPIC_API_KEY"]),
-            model_setting: origin(&["CLAUDE_MODEL", "ANTHROPIC_MODEL"]),
-        }
-        .probe(AdapterConfig {
-            fallback: None,
-            ..config()?
-        }),
-    );
-    let second = config()?;
-    if let Some((upstream, models)) = second.fallback.clone() {
-        let model = models.first().cloned().or_else(|| settings.model.clone());
-        findings.extend(
-            runtime.block_on(
-                Gateway {
-                    prefix: "fallback ",
-                    model: model.unwrap_or_default(),
-                    url: origin(&["FALLBACK_BASE_URL"]),
-                    key: origin(&["FALLBACK_API_KEY"]),
-                    model_setting: origin(&["FALLBACK_MODELS"]),
-                }
-                .probe(AdapterConfig {
-                    primary: upstream,
-                    fallback: None,
-                    ..second
-                }),
-            ),
-        );
-    }
-    Ok(findings)
+/// What asking has shown.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) findings: Vec<Finding>,
+    /// Facts to write down; none where the gateway did not answer as an agent needs it.
+    pub(super) facts: Option<Map<String, Value>>,
+    /// Where requests went.
+    pub(super) url: String,
 }
 
 /// A gateway as its findings speak of it.
-struct Gateway {
+#[derive(Debug)]
+pub(super) struct Gateway {
     /// In front of what is looked at.
-    prefix: &'static str,
+    pub(super) prefix: &'static str,
     /// The model that is asked.
-    model: String,
+    pub(super) model: String,
     /// The settings behind it, and where they come from.
-    url: String,
-    key: String,
-    model_setting: String,
+    pub(super) url: String,
+    pub(super) key: String,
+    pub(super) model_setting: String,
+}
+
+/// The answers that an agent needs.
+#[derive(Debug)]
+struct Talk {
+    whole: Result<Said, CallError>,
+    streamed: Result<Said, CallError>,
+    /// The turn after the tool call; none where there was no call.
+    second: Option<Result<Said, CallError>>,
+    /// The request with all that Claude Code sends; none where nothing else was answered.
+    agents: Option<Result<Said, CallError>>,
+    /// What the gateway's refusals taught meanwhile and before.
+    lessons: Vec<Lesson>,
 }
 
 impl Gateway {
-    async fn probe(&self, mut config: AdapterConfig) -> Vec<Finding> {
-        let mut findings = Vec::new();
+    pub(super) async fn probe(&self, mut config: AdapterConfig, progress: &mut Progress) -> Found {
+        let mut found = Found::default();
         let records: Arc<Mutex<Vec<RequestRecord>>> = Arc::default();
         let kept = Arc::clone(&records);
         config.records = RecordSink::new(move |record| {
@@ -153,6 +76,10 @@ impl Gateway {
         config.idle_timeout = PATIENCE;
         config.models.main = Some(self.model.clone());
         config.models.lite = None;
+        if let Ok(known) = config.explain(&self.model) {
+            found.url = known.url;
+        }
+        self.tell(progress, "models");
         let listed = list_models(
             &config.primary,
             config.mode,
@@ -162,61 +89,138 @@ impl Gateway {
         )
         .await;
         let unreachable = matches!(&listed, Err(GatewayError::Refused { message, .. }) if is_unreachable(message));
-        findings.push(self.models(listed));
+        let own = listed.as_ref().ok().and_then(|models| {
+            let mut own = models.iter();
+            own.find(|listed| listed.name == self.model).cloned()
+        });
+        found.findings.push(self.models(listed));
         if unreachable {
-            return findings;
+            return found;
         }
-        match self.talk(config).await {
-            Ok((streamed, whole)) => {
-                findings.push(self.completion(&whole));
-                // The same refusal twice tells nothing new.
-                if whole.is_ok() || streamed.is_ok() {
-                    findings.extend(self.streamed(&streamed));
-                }
-                if let (Ok(streamed), Ok(whole)) = (&streamed, &whole) {
-                    findings.push(self.latency(streamed, whole));
-                }
-                let records = records.lock().unwrap_or_else(PoisonError::into_inner);
-                findings.extend(self.spent(&records));
+        let talk = match self.talk(&config, progress).await {
+            Ok(talk) => talk,
+            Err(reason) => {
+                found.findings.push(Finding::fail(
+                    self.what("adapter"),
+                    reason,
+                    "free some memory or descriptors",
+                ));
+                return found;
             }
-            Err(reason) => findings.push(Finding::fail(
-                self.what("adapter"),
-                reason,
-                "free some memory or descriptors",
-            )),
+        };
+        found.findings.extend(self.judged(&talk));
+        if let (Some(Ok(agents)), Mode::Translate) = (&talk.agents, config.mode) {
+            let reasoning_from = {
+                let records = records.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut latest = records.iter().rev();
+                latest.find_map(|record| record.reasoning_from.clone())
+            };
+            match Depth::new(self, &config, &talk.lessons, own) {
+                Ok(depth) => {
+                    let deep = depth.ask(agents, reasoning_from, progress).await;
+                    found.findings.extend(deep.findings);
+                    found.facts = Some(deep.facts);
+                }
+                Err(reason) => found.findings.push(Finding::fail(
+                    self.what("facts"),
+                    reason,
+                    "correct the settings of the gateway's dialect",
+                )),
+            }
         }
-        findings
+        let records = records.lock().unwrap_or_else(PoisonError::into_inner);
+        found.findings.extend(self.spent(&records));
+        found
     }
 
-    /// One streamed request with a tool, as every turn of an agent is one, and one plain one, as `analyze` asks.
-    async fn talk(
-        &self,
-        mut config: AdapterConfig,
-    ) -> Result<(Result<Said, CallError>, Result<Said, CallError>), String> {
-        let token = fresh_token().map_err(|error| error.to_string())?;
-        config.token = Some(token.clone());
-        let adapter = Adapter::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config)
-            .await
-            .map_err(|error| error.to_string())?;
-        let caller = Caller::new(&adapter.url(), &token)?;
-        let whole = in_time(caller.ask(&plain_request(), false)).await;
+    pub(super) fn tell(&self, progress: &mut Progress, what: &str) {
+        progress.status("asking the gateway", &self.what(what));
+    }
+
+    /// What an agent's turns are: an answer, a streamed one with a tool, the tool's result, and all of it in Claude
+    /// Code's own form. What the gateway refuses in these is learned for the jobs to come.
+    async fn talk(&self, config: &AdapterConfig, progress: &mut Progress) -> Result<Talk, String> {
+        let (adapter, caller) = adapter(config.clone()).await?;
+        self.tell(progress, "completion");
+        let whole = in_time(caller.ask(&requests::plain(), false)).await;
         let streamed = match &whole {
             Err(CallError::Refused {
                 status: 401..=403, ..
             }) => Err(CallError::Broken("not tried".to_owned())),
-            _ => in_time(caller.ask(&tool_request(), true)).await,
+            _ => {
+                self.tell(progress, "tool call");
+                in_time(caller.ask(&requests::with_tool(), true)).await
+            }
         };
+        let mut second = None;
+        let mut agents = None;
+        if let Ok(said) = &streamed {
+            if let Some(call) = said.calls.first() {
+                self.tell(progress, "second turn");
+                let body = requests::with_result(said.as_message(), &call.id);
+                second = Some(in_time(caller.ask(&body, true)).await);
+            }
+            self.tell(progress, "agent's request");
+            let mut answer = in_time(caller.ask(&requests::agents(AGENTS_REPLY), true)).await;
+            // Claude Code asks for less by itself where the context is too small for its usual reply.
+            if let Err(error) = &answer
+                && let Some(context) = context_in(&error.to_string())
+            {
+                let less = requests::agents(context / 2);
+                answer = in_time(caller.ask(&less, true)).await;
+            }
+            agents = Some(answer);
+        }
+        let lessons = adapter.learned(&self.model);
         adapter.shutdown().await;
-        Ok((streamed, whole))
+        Ok(Talk {
+            whole,
+            streamed,
+            second,
+            agents,
+            lessons,
+        })
     }
 
-    fn what(&self, what: &str) -> String {
+    fn judged(&self, talk: &Talk) -> Vec<Finding> {
+        let mut findings = vec![self.completion(&talk.whole)];
+        // The same refusal twice tells nothing new.
+        if talk.whole.is_ok() || talk.streamed.is_ok() {
+            findings.extend(self.streamed(&talk.streamed));
+        }
+        for (what, answer) in [
+            ("second turn", &talk.second),
+            ("agent's request", &talk.agents),
+        ] {
+            let what = self.what(what);
+            match answer {
+                Some(Ok(said)) => findings.push(Finding::ok(
+                    what,
+                    format!("answered in {}", took(said.whole)),
+                )),
+                Some(Err(error)) => findings.push(self.failed(what, error)),
+                None => {}
+            }
+        }
+        if let (Ok(streamed), Ok(whole)) = (&talk.streamed, &talk.whole) {
+            findings.push(self.latency(streamed, whole));
+        }
+        findings.extend(
+            talk.lessons
+                .iter()
+                .map(|lesson| Finding::ok(self.what("learned"), lesson.words.clone())),
+        );
+        findings
+    }
+
+    pub(super) fn what(&self, what: &str) -> String {
         format!("{}{what}", self.prefix)
     }
 
-    fn models(&self, listed: Result<Vec<String>, GatewayError>) -> Finding {
+    fn models(&self, listed: Result<Vec<ListedModel>, GatewayError>) -> Finding {
         let what = self.what("models");
-        match listed {
+        let names = |models: Vec<ListedModel>| models.into_iter().map(|model| model.name);
+        match listed.map(|models| names(models).collect::<Vec<_>>()) {
             Ok(models) if models.contains(&self.model) => Finding::ok(
                 what,
                 format!("{} listed, {} among them", models.len(), self.model),
@@ -366,7 +370,7 @@ impl Gateway {
         findings
     }
 
-    fn failed(&self, what: String, error: &CallError) -> Finding {
+    pub(super) fn failed(&self, what: String, error: &CallError) -> Finding {
         match error {
             CallError::Refused {
                 status, message, ..
@@ -414,7 +418,20 @@ fn is_unreachable(message: &str) -> bool {
     message.contains("cannot be reached")
 }
 
-async fn in_time(ask: impl Future<Output = Result<Said, CallError>>) -> Result<Said, CallError> {
+/// An adapter with a token of its own, and a caller of it.
+pub(super) async fn adapter(mut config: AdapterConfig) -> Result<(Adapter, Caller), String> {
+    let token = fresh_token().map_err(|error| error.to_string())?;
+    config.token = Some(token.clone());
+    let adapter = Adapter::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config)
+        .await
+        .map_err(|error| error.to_string())?;
+    let caller = Caller::new(&adapter.url(), &token)?;
+    Ok((adapter, caller))
+}
+
+pub(super) async fn in_time(
+    ask: impl Future<Output = Result<Said, CallError>>,
+) -> Result<Said, CallError> {
     tokio::time::timeout(PATIENCE, ask)
         .await
         .unwrap_or_else(|_| {
@@ -423,36 +440,6 @@ async fn in_time(ask: impl Future<Output = Result<Said, CallError>>) -> Result<S
                 PATIENCE.as_secs()
             )))
         })
-}
-
-fn plain_request() -> Value {
-    json!({
-        "model": "sonnet",
-        "max_tokens": TOKENS_MAX,
-        "messages": [{"role": "user", "content": "Reply with one word: ready"}],
-    })
-}
-
-fn tool_request() -> Value {
-    json!({
-        "model": "sonnet",
-        "max_tokens": TOKENS_MAX,
-        "messages": [{
-            "role": "user",
-            "content": format!(
-                "First count from one to ten in words. Then, in the same answer, call the tool {TOOL} with the value {VALUE}."
-            ),
-        }],
-        "tools": [{
-            "name": TOOL,
-            "description": "Takes a number.",
-            "input_schema": {
-                "type": "object",
-                "properties": {"value": {"type": "integer"}},
-                "required": ["value"],
-            },
-        }],
-    })
 }
 
 fn took(duration: Duration) -> String {
