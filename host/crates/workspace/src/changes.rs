@@ -89,7 +89,73 @@ pub struct ChangedFile {
     pub(crate) now: Option<FileState>,
 }
 
+/// What a path was at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileType {
+    /// A file.
+    File,
+    /// A symbolic link; its content is its target.
+    Symlink,
+    /// A repository within this one, at one commit.
+    Submodule,
+    /// A FIFO, a socket, a device, a directory.
+    Special,
+}
+
+/// One side of a change, as readers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// What it is.
+    pub kind: FileType,
+    /// Permissions, without the type.
+    pub mode: u32,
+    /// Bytes.
+    pub size: u64,
+    /// The id that git has for its content, or a submodule's commit; none where the content was not kept.
+    pub id: Option<String>,
+}
+
+impl Side {
+    fn of(state: &FileState) -> Self {
+        Side {
+            kind: match state.kind() {
+                Kind::File => FileType::File,
+                Kind::Symlink => FileType::Symlink,
+                _ => FileType::Special,
+            },
+            mode: state.mode & 0o7777,
+            size: state.size,
+            id: state.id().map(|id| id.to_string()),
+        }
+    }
+
+    fn of_submodule(commit: &str) -> Self {
+        Side {
+            kind: FileType::Submodule,
+            mode: 0,
+            size: 0,
+            id: Some(commit.to_owned()),
+        }
+    }
+}
+
 impl ChangedFile {
+    /// What it was before the job; none where it was not there.
+    pub fn before(&self) -> Option<Side> {
+        match &self.submodule {
+            Some(submodule) => submodule.from.as_deref().map(Side::of_submodule),
+            None => self.before.as_ref().map(Side::of),
+        }
+    }
+
+    /// What it is after the job; none where it is gone.
+    pub fn after(&self) -> Option<Side> {
+        match &self.submodule {
+            Some(submodule) => submodule.to.as_deref().map(Side::of_submodule),
+            None => self.now.as_ref().map(Side::of),
+        }
+    }
+
     /// Every path that this change touches, relative to the working directory: two for a rename.
     pub fn paths(&self) -> impl Iterator<Item = &FilePath> {
         self.previous_path.iter().chain(std::iter::once(&self.path))

@@ -204,6 +204,14 @@ impl Artifacts {
     }
 }
 
+/// The name under which what check components found in a pass is kept, as SARIF.
+pub fn findings_name(pass: u32) -> String {
+    match pass {
+        1 => "findings.sarif".to_owned(),
+        pass => format!("findings.pass-{pass}.sarif"),
+    }
+}
+
 /// The name under which the output of a check is kept: readable, and safe wherever it is used.
 pub fn check_name(check: &str, pass: u32) -> String {
     let mut slug = String::from("check-");

@@ -370,6 +370,7 @@ fn keep(artifacts: &Artifacts, name: &str, text: &Redacted) {
 /// What else the reader must know, a short sentence each.
 fn notes(job: &Job) -> Vec<String> {
     let mut notes = job.findings.notes.clone();
+    notes.extend(job.resources.lock_notes.iter().cloned());
     if let Some(agent) = &job.findings.agent {
         notes.extend(agent.notes.iter().cloned());
     }
