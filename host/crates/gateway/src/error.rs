@@ -133,6 +133,11 @@ impl ApiError {
         self
     }
 
+    /// Returns true if it is the reply that makes a context too small, and not the prompt.
+    pub(crate) fn is_reply_too_long(&self) -> bool {
+        self.full_context.is_some() && self.message.starts_with(overflow::REPLY_TOO_LONG)
+    }
+
     /// Returns true if the gateway refuses the request as such: it may say what to change.
     pub(crate) fn is_refusal(&self) -> bool {
         self.full_context.is_none()

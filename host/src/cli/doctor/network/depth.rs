@@ -180,10 +180,12 @@ impl<'a> Depth<'a> {
     /// How long a reply and a context may be. To ask for a reply that no model can give costs nothing more than a word:
     /// gateways refuse it, and name a limit.
     async fn limits(&mut self) {
-        let unbounded = facts("limits", "max-output", Value::Null);
+        let limits = json!({ "max-output": null, "context": null });
+        let unbounded = Map::from_iter([("limits".to_owned(), limits)]);
         let body = requests::of_length(BEYOND);
         let first = self.question(unbounded.clone(), &body).await;
-        let context = context_in(&first.words());
+        let context = first.learned("limits", "context").and_then(Value::as_u64);
+        let context = context.or_else(|| context_in(&first.words()));
         let named = first
             .learned("limits", "max-output")
             .and_then(Value::as_u64);
@@ -191,7 +193,7 @@ impl<'a> Depth<'a> {
         let cap = match (named, &first.said) {
             (Some(named), _) => Reply::AtMost(named, "by the gateway's own word"),
             (None, Ok(_)) if first.lessons.is_empty() => Reply::Unbounded,
-            (None, Err(_)) if context.is_some() => Reply::WithinContext,
+            (None, _) if context.is_some() => Reply::WithinContext,
             _ => {
                 // It was too much, and no number was named.
                 let body = requests::of_length(AGENTS_REPLY);
