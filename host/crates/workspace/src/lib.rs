@@ -10,6 +10,7 @@
 
 mod apply;
 mod apply_error;
+mod autorun;
 mod base;
 mod changes;
 mod checkout;
@@ -32,6 +33,7 @@ mod instructions;
 mod interrupt;
 mod isolated;
 mod later;
+pub mod layer;
 mod lines;
 mod listing;
 mod made_up;
