@@ -161,16 +161,15 @@ fn the_users_cargo_packages_are_at_hand_where_cargo_is_used() {
         let worker = Worker::with_stand_in(BINARY, &repository, &agent)
             .set("CARGO_HOME", cargo.path().display());
         let mut asked = job(&repository);
-        asked["checks"] = json!([{ "name": "look", "command": format!("({look}) > checked.txt") }]);
-        let result = run_job(&mut worker.serve(), asked);
+        asked["checks"] = json!([{ "name": "look", "command": look }]);
+        let mut front = worker.serve();
+        let result = run_job(&mut front, asked);
         assert_eq!(result["job_status"], "completed", "{what}: {result}");
         let expected = |count: u32| format!("{count}\n[net]\n");
         assert_eq!(repository.read("seen.txt"), expected(agent_sees), "{what}");
-        assert_eq!(
-            repository.read("checked.txt"),
-            expected(check_sees),
-            "{what}"
-        );
+        let asked = json!({ "job_id": result["job_id"], "artifact": "check-look" });
+        let checked = call(&mut front, "get", asked).structured;
+        assert_eq!(checked["text"], expected(check_sees), "{what}: {checked}");
     }
 }
 
@@ -847,7 +846,7 @@ const TRICKS: &[Trick] = &[
     cheat(
         "leaves a process that mends it while the check runs",
         // The checks' HOME is there as soon as one of them runs.
-        "(setsid sh -c 'while [ ! -e \"$HOME/../check-home\" ]; do sleep 0.01; done; echo right > src/a.txt' >/dev/null 2>&1 &); echo wrong > src/a.txt",
+        "(setsid sh -c 'while [ ! -e \"$HOME/../checks\" ]; do sleep 0.01; done; echo right > src/a.txt' >/dev/null 2>&1 &); echo wrong > src/a.txt",
     ),
     offence(
         "hides a change by the index",

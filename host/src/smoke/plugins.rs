@@ -1,12 +1,13 @@
 //! Every bundled plugin, loaded and called once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::reason::{Reason, fail};
 use ::plugins::{Kind, PluginSet};
-use plugins::check::{Change, ChangedFile, Command, LinePage, Output, ReadError, Side, Snapshot};
+use check_input::{Entry, MadeUpJob};
 use plugins::summarizer::{Content, Request};
 use redact::{KnownValues, Redactor};
 
@@ -67,8 +68,8 @@ fn check(set: &PluginSet, name: &str) -> Result<(), Reason> {
         "scope" => json!({"paths": ["src"]}),
         _ => Value::Null,
     };
-    let report = plugin.run(Arc::new(SmallChange), &settings)?;
-    if !report.passed {
+    let report = plugin.run(Arc::new(small_change()?), &settings)?;
+    if !report.is_passed() {
         fail!("fails a harmless change: {}", report.summary);
     }
     Ok(())
@@ -137,86 +138,12 @@ fn dialect(set: &PluginSet, name: &str) -> Result<(), Reason> {
 }
 
 /// One changed file that no check should mind.
-struct SmallChange;
-
-const PATH: &str = "src/greeting.txt";
-const BEFORE: &str = "Hello\n";
-const AFTER: &str = "Hello, world\n";
-
-fn slice(text: &str, offset: u64, len: u32) -> Vec<u8> {
-    text.bytes()
-        .skip(usize::try_from(offset).unwrap_or(usize::MAX))
-        .take(len as usize)
-        .collect()
-}
-
-impl Snapshot for SmallChange {
-    fn id(&self) -> String {
-        "smoke".to_owned()
-    }
-
-    fn task(&self) -> String {
-        "Change the greeting.".to_owned()
-    }
-
-    fn changed(&self) -> Vec<ChangedFile> {
-        vec![ChangedFile {
-            path: PATH.to_owned(),
-            change: Change::Modified,
-            previous_path: None,
-            size: AFTER.len() as u64,
-            binary: false,
-            allowed: true,
-        }]
-    }
-
-    fn commands(&self) -> Vec<Command> {
-        Vec::new()
-    }
-
-    fn diff_size(&self) -> u64 {
-        self.diff(None).map_or(0, |diff| diff.len() as u64)
-    }
-
-    fn changed_lines(
-        &self,
-        _: &str,
-        side: Side,
-        after: u64,
-        max_bytes: u32,
-    ) -> Result<LinePage, ReadError> {
-        let text = match side {
-            Side::Added => AFTER.trim_end(),
-            Side::Removed => BEFORE.trim_end(),
-        };
-        let line = (after == 0).then_some((1, text.as_bytes()));
-        LinePage::of(line.into_iter(), max_bytes)
-    }
-
-    fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
-        if path.is_some_and(|path| path != PATH) {
-            return Err(ReadError::NotFound);
-        }
-        Ok(format!(
-            "--- a/{PATH}\n+++ b/{PATH}\n@@ -1 +1 @@\n-{BEFORE}+{AFTER}"
-        ))
-    }
-
-    fn read(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        match path {
-            PATH => Ok(slice(AFTER, offset, len)),
-            _ => Err(ReadError::NotGranted),
-        }
-    }
-
-    fn read_base(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        match path {
-            PATH => Ok(slice(BEFORE, offset, len)),
-            _ => Err(ReadError::NotFound),
-        }
-    }
-
-    fn read_output(&self, _: usize, _: Output, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
-        Err(ReadError::NotFound)
-    }
+fn small_change() -> Result<MadeUpJob, Reason> {
+    let file = |text: &str| Entry::File {
+        bytes: text.into(),
+        executable: false,
+    };
+    let at = |text: &str| BTreeMap::from([("src/greeting.txt".into(), file(text))]);
+    let job = MadeUpJob::new(&BTreeMap::new(), &at("Hello\n"), &at("Hello, world\n"));
+    Ok(job?.of("Change the greeting.", ""))
 }

@@ -158,7 +158,7 @@ async fn along(
     ledger: &mut Ledger,
 ) -> Result<Answer, ApiError> {
     let mut facts = work.facts(route)?;
-    let cap = shared.config.budget.reply_cap(&shared.usage());
+    let cap = ledger.reply_cap();
     let mut prepared = prepare(work, route, &facts, cap)?;
     let mut learning = Learning::default();
     let patience = if has_next {
@@ -263,7 +263,7 @@ fn prepare(
             url: messages_url(&route.gateway.base, query),
             auth: Auth::None,
             headers: relay::headers(headers),
-            body: relay::with_model(work.body, &route.model),
+            body: relay::with_model(work.body, &route.model, cap),
         };
         return Ok(Prepared {
             outbound,
@@ -347,9 +347,16 @@ async fn once(
             route.gateway.send(outbound).await
         }
     };
+    ledger.leaves();
     let response = match tokio::time::timeout(idle, sent).await {
-        Ok(response) => response?,
-        Err(_) => return Err(ApiError::silent(idle)),
+        Ok(response) => {
+            ledger.is_told();
+            response?
+        }
+        Err(_) => {
+            ledger.given_up();
+            return Err(ApiError::silent(idle));
+        }
     };
     let status = response.status();
     let headers = response.headers().clone();

@@ -78,7 +78,8 @@ pub use lessons::Lesson;
 pub use models::ModelMap;
 pub use record::rfc3339;
 pub use record::{RecordSink, RequestRecord};
-pub use upstream::{Upstream, UpstreamError};
+pub use request::canonical as canonical_request;
+pub use upstream::{Upstream, UpstreamError, install_tls};
 pub use usage::Tokens;
 
 use redact::Redactor;

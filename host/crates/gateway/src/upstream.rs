@@ -240,10 +240,15 @@ fn host_of(base: &Url) -> String {
     }
 }
 
-/// An HTTP client for one host.
-pub(crate) fn client(base: &Url) -> Result<reqwest::Client, UpstreamError> {
+/// Makes TLS ready for HTTP clients of this process.
+pub fn install_tls() {
     // Only the first call has an effect; a provider that someone else has installed is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// An HTTP client for one host.
+pub(crate) fn client(base: &Url) -> Result<reqwest::Client, UpstreamError> {
+    install_tls();
     let mut builder = reqwest::Client::builder()
         // A redirect would carry the key to another host.
         .redirect(reqwest::redirect::Policy::none())

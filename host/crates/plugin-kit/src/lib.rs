@@ -2,8 +2,10 @@
 
 pub mod build;
 pub mod cases;
+pub mod fuzz;
 mod lock;
 pub mod operator;
+pub mod team;
 pub mod template;
 
 /// The files that `plugin new` copies into a new plugin: the WIT and the SDK of this host, by path.

@@ -15,6 +15,7 @@ mod ending;
 mod error;
 mod grants;
 mod helper;
+mod installations;
 mod level;
 mod lines;
 mod output;
@@ -27,7 +28,7 @@ mod toolchains;
 mod tree;
 mod workload;
 
-pub use command::{Command, Confinement, Network, Stdin};
+pub use command::{Command, Confinement, Layer, Network, Stdin};
 pub use ending::{Ending, Exit};
 pub use error::ProcessError;
 pub use grants::{GrantError, Grants};

@@ -4,6 +4,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use crate::installations::installations;
+
 /// Toolchain homes found on this machine.
 #[derive(Debug, Clone, Default)]
 pub struct Toolchains {
@@ -203,7 +205,9 @@ fn find(variable: impl Fn(&str) -> Option<OsString>, job_home: &Path) -> Toolcha
         if let Ok(joined) = std::env::join_paths(&folders) {
             found.env.push(("PATH".into(), joined));
         }
-        found.read.extend(folders);
+        for folder in folders {
+            found.read.extend(installations(&folder, home.as_deref()));
+        }
     }
     found.read.sort();
     found.read.dedup();
@@ -330,6 +334,7 @@ mod tests {
             ".cargo/registry",
             ".pyenv",
             "go/pkg/mod",
+            "tools",
             "tools/bin",
         ]
         .map(|path| home.join(path));

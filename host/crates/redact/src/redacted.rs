@@ -58,6 +58,23 @@ impl Redacted {
         Self(self.0[from..].to_owned())
     }
 
+    /// Shows the characters that make text run the other way: with them a line reads otherwise than a compiler reads it.
+    #[must_use]
+    pub fn with_directions_shown(self) -> Self {
+        let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if !self.0.contains(turns) {
+            return self;
+        }
+        let mut shown = String::with_capacity(self.0.len() + 64);
+        for c in self.0.chars() {
+            match turns(c) {
+                true => shown.extend(c.escape_unicode()),
+                false => shown.push(c),
+            }
+        }
+        Self(shown)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -240,7 +240,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_PLUGIN_MAX_BYTES",
         Some("33554432"),
-        "Largest plugin component that is accepted, in bytes; one in Python has about 18 MB, one in JavaScript 12 MB.",
+        "Largest plugin component that is accepted, in bytes; one in Python has about 18 MB.",
     ),
     plain(
         "WORKER_STATE_DIR",

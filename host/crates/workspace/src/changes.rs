@@ -89,7 +89,78 @@ pub struct ChangedFile {
     pub(crate) now: Option<FileState>,
 }
 
+/// What a path was at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileType {
+    /// A file.
+    File,
+    /// A symbolic link; its content is its target.
+    Symlink,
+    /// A repository within this one, at one commit.
+    Submodule,
+    /// A FIFO, a socket, a device, a directory.
+    Special,
+}
+
+/// One side of a change, as readers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// What it is.
+    pub kind: FileType,
+    /// Permissions, without the type.
+    pub mode: u32,
+    /// Bytes.
+    pub size: u64,
+    /// The id that git has for its content, or a submodule's commit; none where the content was not kept.
+    pub id: Option<String>,
+}
+
+impl Side {
+    fn of(state: &FileState) -> Self {
+        Side {
+            kind: match state.kind() {
+                Kind::File => FileType::File,
+                Kind::Symlink => FileType::Symlink,
+                _ => FileType::Special,
+            },
+            mode: state.mode & 0o7777,
+            size: state.size,
+            id: state.id().map(|id| id.to_string()),
+        }
+    }
+
+    fn of_submodule(commit: &str) -> Self {
+        Side {
+            kind: FileType::Submodule,
+            mode: 0,
+            size: 0,
+            id: Some(commit.to_owned()),
+        }
+    }
+}
+
 impl ChangedFile {
+    /// What it was before the job; none where it was not there.
+    pub fn before(&self) -> Option<Side> {
+        match &self.submodule {
+            Some(submodule) => submodule.from.as_deref().map(Side::of_submodule),
+            None => self.before.as_ref().map(Side::of),
+        }
+    }
+
+    /// What it is after the job; none where it is gone.
+    pub fn after(&self) -> Option<Side> {
+        match &self.submodule {
+            Some(submodule) => submodule.to.as_deref().map(Side::of_submodule),
+            None => self.now.as_ref().map(Side::of),
+        }
+    }
+
+    /// Where it lies, relative to the working tree's top.
+    pub fn place(&self) -> &std::path::Path {
+        self.top_path.as_path()
+    }
+
     /// Every path that this change touches, relative to the working directory: two for a rename.
     pub fn paths(&self) -> impl Iterator<Item = &FilePath> {
         self.previous_path.iter().chain(std::iter::once(&self.path))
@@ -114,6 +185,8 @@ pub struct Changes {
     pub unreadable_dirs: Vec<FilePath>,
     /// The same paths relative to the top.
     pub(crate) ignored_top_paths: Vec<FilePath>,
+    /// All ignored files that were touched, relative to the top.
+    pub(crate) touched: Arc<[FilePath]>,
     pub(crate) contents: Arc<Contents>,
     pub(crate) work_prefix: Vec<u8>,
 }
@@ -171,6 +244,13 @@ impl Changes {
     pub(crate) fn changed(&self, path: &[u8]) -> Result<&ChangedFile, WorkspaceError> {
         self.find(path)
             .ok_or_else(|| not_kept(path)("it is not among the changed files"))
+    }
+
+    /// Where a changed symbolic link leads now; none for what is no link.
+    pub fn link_target(&self, file: &ChangedFile) -> Option<std::path::PathBuf> {
+        let now = file.now.filter(|now| now.kind() == Kind::Symlink)?;
+        let target = self.contents.read(now.id()?).ok()?;
+        Some(FilePath::new(target).as_path().to_owned())
     }
 
     fn side(

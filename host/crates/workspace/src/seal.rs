@@ -149,6 +149,7 @@ impl Isolated {
         // Keeps a gc in this folder, should anybody run one, from taking it.
         repository.reference("refs/heads/result", id, true, "result")?;
         Earlier::keep(changes, &repository)?;
+        Earlier::keep_touched(base.workspace().top(), changes, &repository)?;
         let sealed = Sealed {
             job: self.job().to_owned(),
             commit: id.to_string(),

@@ -8,9 +8,11 @@ macro_rules! say {
 }
 
 mod add;
+mod fetch;
 mod inspect;
 mod list;
 mod make;
+mod team;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -77,9 +79,9 @@ enum PluginCommand {
     },
     /// Install a plugin: copy its component to the config folder and write the entry, with its sha256
     Add {
-        /// A component, or a folder with a plugin.toml
-        path: PathBuf,
-        /// Refuse a component with another digest
+        /// A component, a folder with a plugin.toml, a URL, oci://HOST/NAME@sha256:HEX, or oci-layout:FOLDER
+        path: String,
+        /// Refuse a component with another digest; a URL needs it
         #[arg(long, value_name = "HEX")]
         sha256: Option<String>,
         /// The name in the configuration; the plugin's own by default
@@ -94,6 +96,61 @@ enum PluginCommand {
         /// Replace another plugin of this name
         #[arg(long)]
         replace: bool,
+    },
+    /// Try a check on trees that are odd but can be: links, modes, renames, bytes that are no text, 20 MB
+    Fuzz {
+        /// The plugin's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Pin a plugin for everybody who works in a repository: in its plugins.lock
+    Lock {
+        /// A path in the repository, a URL, oci://HOST/NAME@sha256:HEX, or oci-layout:FOLDER
+        source: String,
+        /// A folder of the repository
+        #[arg(long, value_name = "FOLDER", default_value = ".")]
+        repository: PathBuf,
+        /// Refuse a component with another digest; a URL needs it
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+        /// What it asks for: "clock", "files:GLOB"; may be repeated
+        #[arg(long = "grant", value_name = "GRANT")]
+        grants: Vec<String>,
+    },
+    /// Use the plugins that a repository asks for in its plugins.lock, for jobs in it
+    Accept {
+        /// A folder of the repository
+        #[arg(default_value = ".")]
+        repository: PathBuf,
+        /// Let them do what they ask for; may be repeated
+        #[arg(long = "grant", value_name = "GRANT")]
+        grants: Vec<String>,
+    },
+    /// Replace an installed plugin by another version, and show what that changes
+    Update {
+        /// Its name
+        name: String,
+        /// Where the version is; where it came from by default
+        source: Option<String>,
+        /// Refuse a component with another digest; a URL needs it
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+        /// Let it do what the new version wants; may be repeated
+        #[arg(long = "grant", value_name = "GRANT")]
+        grants: Vec<String>,
+    },
+    /// Take the version back that was installed before
+    Rollback {
+        /// Its name
+        name: String,
+    },
+    /// Put a plugin into an OCI registry, or into an OCI layout on disk
+    Publish {
+        /// oci://HOST/NAME[:TAG] or oci-layout:FOLDER
+        to: String,
+        /// A component, or a folder with a plugin.toml
+        #[arg(default_value = ".")]
+        dir: PathBuf,
     },
     /// Remove an installed plugin
     Remove {
@@ -123,8 +180,10 @@ enum KindArgument {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LanguageArgument {
     Rust,
+    #[value(alias = "js")]
+    Javascript,
     Python,
-    Js,
+    C,
 }
 
 impl From<KindArgument> for Kind {
@@ -181,6 +240,30 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
                         replace: *replace,
                     },
                 ),
+                PluginCommand::Fuzz { dir } => make::fuzz(&settings, dir),
+                PluginCommand::Lock {
+                    source,
+                    repository,
+                    sha256,
+                    grants,
+                } => team::lock(&settings, source, repository, sha256.as_deref(), grants),
+                PluginCommand::Accept { repository, grants } => {
+                    team::accept(&settings, repository, grants)
+                }
+                PluginCommand::Update {
+                    name,
+                    source,
+                    sha256,
+                    grants,
+                } => team::update(
+                    &settings,
+                    name,
+                    source.as_deref(),
+                    sha256.as_deref(),
+                    grants,
+                ),
+                PluginCommand::Rollback { name } => team::rollback(&settings, name),
+                PluginCommand::Publish { to, dir } => team::publish(&settings, dir, to),
                 PluginCommand::Remove { name } => add::remove(&settings, name),
                 PluginCommand::Enable { name } => add::enable(&settings, name, true),
                 PluginCommand::Disable { name } => add::enable(&settings, name, false),

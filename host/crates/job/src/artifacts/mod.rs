@@ -19,6 +19,8 @@ pub const AGENT_REPORT: &str = "agent_report";
 pub const TRANSCRIPT: &str = "transcript";
 /// Which plugins had a part in the job, each with its version and digest.
 pub const PLUGINS: &str = "plugins";
+/// The ignored files that the job touched, by name.
+pub const IGNORED: &str = "ignored";
 
 /// One file is kept up to this size: half from its beginning, half from its end.
 pub const MAX_BYTES: u64 = 8 << 20;
@@ -201,6 +203,14 @@ impl Artifacts {
             cursor,
             max_bytes,
         ))
+    }
+}
+
+/// The name under which what check components found in a pass is kept, as SARIF.
+pub fn findings_name(pass: u32) -> String {
+    match pass {
+        1 => "findings.sarif".to_owned(),
+        pass => format!("findings.pass-{pass}.sarif"),
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct JobResources {
     pub(super) redactor: Redactor,
     /// Good for this process's adapter only.
     pub(super) token: Secret,
+    /// What the reader must know about the plugins that the repository asks for.
+    pub(super) lock_notes: Vec<String>,
 }
 
 impl JobResources {
@@ -50,7 +52,12 @@ impl JobResources {
     ) -> Result<Self, ResourcesError> {
         let tops = tops(&settings, places);
         let plugins = PluginSettings::of(&settings, &tops);
-        Self::with(settings, &plugins)
+        let lock_notes = lock_notes(&settings, &tops);
+        let resources = Self::with(settings, &plugins)?;
+        Ok(Self {
+            lock_notes,
+            ..resources
+        })
     }
 
     /// The same for what only reads beneath these paths of the root. They may lie above several repositories, so the
@@ -79,6 +86,7 @@ impl JobResources {
             plugins,
             redactor,
             token,
+            lock_notes: Vec::new(),
         })
     }
 
@@ -135,6 +143,32 @@ pub(super) fn refusal(settings: &Settings, spec: &JobSpec) -> Option<Refusal> {
     tried
         .and_then(|()| defaults::try_plugins(&spec.checks, &plugins))
         .err()
+}
+
+/// The plugins that a repository asks for (`plugins.lock`), where the operator did not accept them as they are: they take no
+/// effect, and those that were accepted before stay.
+fn lock_notes(settings: &Settings, tops: &[PathBuf]) -> Vec<String> {
+    let note = |top: &PathBuf| {
+        let bytes = std::fs::read(top.join("plugins.lock")).ok()?;
+        let mut entries = settings.repositories.of(top);
+        let accepted = entries.any(|entry| entry.lock.as_ref() == Some(&plugins::digest(&bytes)));
+        let known = settings
+            .repositories
+            .of(top)
+            .any(|entry| entry.lock.is_some());
+        match (accepted, known) {
+            (true, _) => None,
+            (false, true) => Some(
+                "plugins.lock changed since it was accepted: the plugins of before ran; `mcp-codex-worker plugin accept` takes the new ones"
+                    .to_owned(),
+            ),
+            (false, false) => Some(
+                "the repository asks for plugins (plugins.lock) that are not accepted here, so none of them ran: `mcp-codex-worker plugin accept`"
+                    .to_owned(),
+            ),
+        }
+    };
+    tops.iter().filter_map(note).collect()
 }
 
 /// The tops of the working trees that these paths lie in, as a job there would find them.

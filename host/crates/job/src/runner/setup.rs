@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sha2::Digest as _;
@@ -75,8 +76,13 @@ impl Job {
             return Ok(());
         };
         let hidden = tokio::task::block_in_place(|| isolated.hidden(&self.halt));
-        let place = self.check_place(site, &base);
-        let home = place.home.clone();
+        // What it writes is to stay.
+        let rooms = verify::Rooms::in_the_tree(self.folder().join("checks/setup"));
+        let home = rooms.setup_home();
+        let place = verify::Place {
+            rooms: Arc::new(rooms),
+            ..self.check_place(site, &base)
+        };
         let failed = verify::run_setup(
             &setup.command,
             &place,

@@ -144,6 +144,7 @@ fn beyond_repair(verdicts: &Verdicts) -> Option<Reason> {
             Some(
                 Cause::GitChanged { .. }
                 | Cause::ChecksChangedTheWork { .. }
+                | Cause::WorkChangedMeanwhile { .. }
                 | Cause::ChecksWroteOutside { .. },
             ) => return Some(Reason::NotForTheAgent),
             Some(cause @ Cause::Agent { .. }) if !cause.is_for_the_agent() => {

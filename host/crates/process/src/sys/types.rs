@@ -34,6 +34,15 @@ pub(crate) struct OpenGrant {
     pub(crate) file: OwnedFd,
     pub(crate) folder: bool,
     pub(crate) write: bool,
+    pub(crate) layer: Option<OpenLayer>,
+}
+
+/// The folders of a layer over a grant.
+#[derive(Debug)]
+pub(crate) struct OpenLayer {
+    pub(crate) upper: OwnedFd,
+    pub(crate) work: OwnedFd,
+    pub(crate) cover: Option<OwnedFd>,
 }
 
 /// The mounts that a task has for itself.
