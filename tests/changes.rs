@@ -1073,7 +1073,7 @@ const SHAPES: &[Shape] = &[
         name: "no repository",
         make: |scene| fs::remove_dir_all(scene.path(".git")).unwrap(),
         dirs: &["src"],
-        refused: Some("lies in no git repository inside SANDBOX_ROOT"),
+        refused: Some("is in no git repository inside SANDBOX_ROOT"),
     },
     Shape {
         name: "bare",
@@ -1091,7 +1091,7 @@ const SHAPES: &[Shape] = &[
         name: "inside .git",
         make: NOTHING,
         dirs: &[".git/refs"],
-        refused: Some("lies inside a .git directory"),
+        refused: Some("is inside a .git directory"),
     },
     Shape {
         name: "two repositories",
@@ -1175,7 +1175,7 @@ const SHAPES: &[Shape] = &[
             );
         },
         dirs: &["../linked"],
-        refused: Some("lies outside SANDBOX_ROOT"),
+        refused: Some("is outside SANDBOX_ROOT"),
     },
     Shape {
         name: "a .git file that leads nowhere",

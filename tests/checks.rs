@@ -7,7 +7,6 @@
     clippy::panic
 )]
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -169,18 +168,7 @@ fn redactor() -> Redactor {
 }
 
 fn command(command: CommandLine) -> CommandCheck {
-    CommandCheck {
-        name: "unit tests".into(),
-        command,
-        timeout_ms: 60_000,
-        cwd: None,
-        env: BTreeMap::new(),
-        network: true,
-        retries: CommandCheck::RETRIES,
-        report: None,
-        fails_without_change: false,
-        origin: Origin::Job,
-    }
+    CommandCheck::new("unit tests", command, 60_000)
 }
 
 fn shell(script: &str) -> CheckSpec {

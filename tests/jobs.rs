@@ -30,7 +30,7 @@ use demo::mcp_client::McpClient;
 use serde_json::{Value, json};
 use worker_test_support::gateway::{Script, ScriptedGateway, Turn};
 use worker_test_support::worker::{PATIENCE, call, run_job};
-use worker_test_support::{Repository, StandIn, Worker};
+use worker_test_support::{Repository, StandIn, Worker, wait_for, wait_for_file};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
 
@@ -63,18 +63,6 @@ fn ended(front: &mut McpClient, id: &str) -> Value {
         json!({ "job_id": id, "timeout_ms": PATIENCE.as_millis() as u64 }),
     )
     .structured
-}
-
-fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn wait_for_file(path: &Path) {
-    wait_for(&format!("{}", path.display()), || path.exists());
 }
 
 #[test]
@@ -1169,16 +1157,16 @@ fn gc_keeps_what_was_never_applied_unless_told_otherwise() {
     };
     let said = gc(&[]);
     assert!(
-        said.contains("was not applied") && said.contains("0 jobs forgotten"),
+        said.contains("was not applied") && said.contains("0 jobs deleted"),
         "{said}"
     );
     let said = gc(&["--force", "--dry-run"]);
     assert!(
-        said.contains(&id) && said.contains("1 jobs would be forgotten"),
+        said.contains(&id) && said.contains("1 jobs would be deleted"),
         "{said}"
     );
     let said = gc(&["--force"]);
-    assert!(said.contains("1 jobs forgotten"), "{said}");
+    assert!(said.contains("1 jobs deleted"), "{said}");
     assert!(!worker.state_dir().join("jobs").join(&id).exists());
 }
 

@@ -16,3 +16,5 @@ mod jobs;
 mod limits;
 #[path = "plugin_platform/operators.rs"]
 mod operators;
+#[path = "plugin_platform/teams.rs"]
+mod teams;

@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 
 use gateway::wire::Sse;
 use plugin_kit::build::encode;
-use plugins::check::{self, ChangedFile, LinePage, Output, ReadError, Side, Snapshot};
+use plugins::check::{
+    self, ChangedFile, FileKind, FileState, LinePage, Moment, ReadError, Snapshot,
+};
 use plugins::summarizer::{Content, Request};
 use plugins::{BUNDLED, Bundled, Engine, Kind, PluginSet, PluginSettings};
 use redact::{ScannerSource as _, Window};
@@ -216,46 +218,45 @@ impl Snapshot for Work {
     fn changed(&self) -> Vec<ChangedFile> {
         vec![ChangedFile {
             path: "src/a.rs".to_owned(),
-            change: check::Change::Modified,
             previous_path: None,
-            size: self.diff.len() as u64,
-            binary: false,
+            before: None,
+            after: Some(FileState {
+                kind: FileKind::Regular,
+                mode: 0o644,
+                size: self.diff.len() as u64,
+                binary: false,
+                object_id: None,
+            }),
             allowed: true,
         }]
     }
     fn commands(&self) -> Vec<check::Command> {
         Vec::new()
     }
-    fn diff_size(&self) -> u64 {
-        self.diff.len() as u64
-    }
     fn changed_lines(
         &self,
         _: &str,
-        side: Side,
+        moment: Moment,
         after: u64,
         max_bytes: u32,
     ) -> Result<LinePage, ReadError> {
         let lines = self.diff.lines().zip(1..);
         let added = lines.filter_map(|(line, number)| {
-            let text = line.strip_prefix('+').filter(|_| side == Side::Added)?;
+            let text = line.strip_prefix('+').filter(|_| moment == Moment::After)?;
             (number > after).then_some((number, text.as_bytes()))
         });
         LinePage::of(added, max_bytes)
     }
-    fn diff(&self, _: Option<&str>) -> Result<String, ReadError> {
-        Ok(self.diff.clone())
+    fn diff(&self, _: Option<&str>) -> Result<Vec<u8>, ReadError> {
+        Ok(self.diff.clone().into_bytes())
     }
-    fn read(&self, _: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
+    fn read(&self, _: &str, _: Moment, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
         let bytes = self.diff.as_bytes();
         let start = usize::try_from(offset).unwrap().min(bytes.len());
         let end = start.saturating_add(len as usize).min(bytes.len());
         Ok(bytes[start..end].to_vec())
     }
-    fn read_base(&self, _: &str, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
-        Ok(Vec::new())
-    }
-    fn read_output(&self, _: usize, _: Output, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
+    fn read_output(&self, _: usize, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
         Err(ReadError::NotFound)
     }
 }
@@ -288,10 +289,16 @@ mod floor {
     };
 
     pub(super) mod redactor {
-        wasmtime::component::bindgen!({ path: "../wit", world: "worker:plugin/redactor-plugin" });
+        wasmtime::component::bindgen!({
+            path: ["../wit/v1/types", "../wit/v1/redactor"],
+            world: "mcp-codex-worker:redactor/redactor-plugin",
+        });
     }
     pub(super) mod dialect {
-        wasmtime::component::bindgen!({ path: "../wit", world: "worker:plugin/dialect-plugin" });
+        wasmtime::component::bindgen!({
+            path: ["../wit/v1/types", "../wit/v1/dialect"],
+            world: "mcp-codex-worker:dialect/dialect-plugin",
+        });
     }
 
     /// What the imports need: nothing.
@@ -299,20 +306,20 @@ mod floor {
 
     macro_rules! imports {
         ($world:ident) => {
-            impl $world::worker::plugin::types::Host for Nothing {}
-            impl $world::worker::plugin::log::Host for Nothing {
+            impl $world::mcp_codex_worker::types::types::Host for Nothing {}
+            impl $world::mcp_codex_worker::types::log::Host for Nothing {
                 fn write(
                     &mut self,
-                    _: $world::worker::plugin::types::Level,
+                    _: $world::mcp_codex_worker::types::log::Level,
                     _: String,
-                    _: Vec<$world::worker::plugin::log::Field>,
+                    _: Vec<$world::mcp_codex_worker::types::log::Field>,
                 ) {
                 }
-                fn enabled(&mut self, _: $world::worker::plugin::types::Level) -> bool {
+                fn enabled(&mut self, _: $world::mcp_codex_worker::types::log::Level) -> bool {
                     false
                 }
             }
-            impl $world::worker::plugin::config::Host for Nothing {
+            impl $world::mcp_codex_worker::types::settings::Host for Nothing {
                 fn json(&mut self) -> String {
                     "{}".to_owned()
                 }
@@ -414,7 +421,7 @@ fn fresh() {
         let instance = pre.instantiate(&mut store).unwrap();
         black_box(
             instance
-                .worker_plugin_dialect()
+                .mcp_codex_worker_dialect_dialect()
                 .call_request(&mut store, b"{}", "m")
                 .unwrap()
                 .unwrap(),
@@ -576,7 +583,7 @@ fn dispatch() {
     let pre = floor::redactor_pre(&engine, bundled("secrets").component);
     let mut store = floor::store(&engine);
     let instance = pre.instantiate(&mut store).unwrap();
-    let wire = floor::redactor::exports::worker::plugin::redactor::Window {
+    let wire = floor::redactor::exports::mcp_codex_worker::redactor::redactor::Window {
         bytes: b"an ordinary line".to_vec(),
         decided: 0,
         last: true,
@@ -586,7 +593,7 @@ fn dispatch() {
     let mut bare = || {
         black_box(
             instance
-                .worker_plugin_redactor()
+                .mcp_codex_worker_redactor_redactor()
                 .call_scan(&mut store, &wire)
                 .unwrap()
                 .unwrap(),

@@ -491,7 +491,7 @@ fn gc_leaves_a_folder_that_another_job_lives_in() {
         String::from_utf8(done.stdout).unwrap()
     };
     let said = gc();
-    assert!(said.contains("0 jobs forgotten"), "{said}");
+    assert!(said.contains("0 jobs deleted"), "{said}");
     assert!(folder.join("tree/src/a.txt").exists(), "{said}");
     std::fs::write(folder.join("home/go"), "").unwrap();
     let result = ended(&mut front, &second);
@@ -499,7 +499,7 @@ fn gc_leaves_a_folder_that_another_job_lives_in() {
     assert_eq!(result["changed_files"], json!(["src/a.txt"]), "{result}");
     // Once nobody lives there any more both go, whichever of them is looked at first.
     let said = gc();
-    assert!(said.contains("2 jobs forgotten"), "{said}");
+    assert!(said.contains("2 jobs deleted"), "{said}");
     assert!(!folder.exists());
 }
 

@@ -114,9 +114,14 @@ fn from_an_idea_to_a_check_that_guards_every_job() {
         tested.contains("passed example") && tested.contains("fuel"),
         "{tested}"
     );
+    let fuzzed = author.ok(&plugin, &["fuzz"]);
+    assert!(
+        fuzzed.contains("20 MB of lines") && fuzzed.contains("13 of 13 trees are answered"),
+        "{fuzzed}"
+    );
     let seen = author.ok(&plugin, &["inspect", "."]);
     assert!(
-        seen.contains("pure: no WASI") && seen.contains("worker:plugin 0.1.0"),
+        seen.contains("pure: no WASI") && seen.contains("mcp-codex-worker:check 1.0.0"),
         "{seen}"
     );
     author.ok(&plugin, &["add", "."]);
@@ -126,14 +131,14 @@ fn from_an_idea_to_a_check_that_guards_every_job() {
 
     let set = author.set();
     assert_eq!(set.standing_checks(), ["no-todo"]);
-    // `src/a.rs` of the job holds `aaa`.
+    // The job adds the line `b` to `src/a.rs`.
     let check = set.check("no-todo").unwrap();
-    assert!(check.run(Arc::new(Job), &json!({})).unwrap().passed);
+    assert!(check.run(Arc::new(Job), &json!({})).unwrap().is_passed());
     assert!(
         !check
-            .run(Arc::new(Job), &json!({"words": ["aa"]}))
+            .run(Arc::new(Job), &json!({"words": ["b"]}))
             .unwrap()
-            .passed
+            .is_passed()
     );
 
     author.ok(&plugin, &["disable", "no-todo"]);
@@ -301,12 +306,12 @@ fn the_examples_build_and_pass_their_cases() {
     author.set().check("migration-rollback").unwrap();
 }
 
-/// componentize-js in a folder of its own, installed once a run. Where npm cannot be reached this says so, which is a
+/// componentize-qjs in a folder of its own, by the digests of its lock, installed once a run. Where npm cannot be reached this says so, which is a
 /// failure only in CI.
 fn node_modules() -> Option<PathBuf> {
     static INSTALLED: OnceLock<Option<PathBuf>> = OnceLock::new();
     let install = || {
-        let place = folder().join("javascript-0.23.0");
+        let place = folder().join("javascript-0.4.5");
         // npm cannot be asked twice: what it installed without a lockfile it takes apart the second time.
         let complete = place.join("complete");
         if complete.exists() {
@@ -314,16 +319,13 @@ fn node_modules() -> Option<PathBuf> {
         }
         let _ = std::fs::remove_dir_all(&place);
         std::fs::create_dir_all(&place).unwrap();
-        let package = workspace().join("examples/no-console/package.json");
-        std::fs::copy(package, place.join("package.json")).unwrap();
+        for file in ["package.json", "package-lock.json"] {
+            let pinned = workspace().join("tests/fixtures/toolchains").join(file);
+            std::fs::copy(pinned, place.join(file)).unwrap();
+        }
         let mut npm = Command::new("npm");
-        npm.current_dir(&place).args([
-            "install",
-            "--no-package-lock",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-        ]);
+        npm.current_dir(&place)
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
         if !installed(npm) {
             return None;
         }
@@ -333,18 +335,19 @@ fn node_modules() -> Option<PathBuf> {
     INSTALLED.get_or_init(install).clone()
 }
 
-/// A virtual environment with componentize-py, made once and kept. As for [`node_modules`].
+/// A virtual environment with componentize-py and ziglang, by their digests, made once and kept. As for [`node_modules`].
 fn virtual_environment() -> Option<PathBuf> {
     static INSTALLED: OnceLock<Option<PathBuf>> = OnceLock::new();
     let install = || {
-        let place = folder().join("python-0.25.1");
+        let place = folder().join("python-0.25.1-zig-0.17.0");
         let complete = place.join("complete");
         if !complete.exists() {
             let _ = std::fs::remove_dir_all(&place);
             let mut python = Command::new("python3");
             python.args(["-m", "venv"]).arg(&place);
             let mut pip = Command::new(place.join("bin/pip"));
-            pip.args(["install", "--quiet", "componentize-py==0.25.1"]);
+            pip.args(["install", "--quiet", "--no-deps", "--require-hashes", "-r"])
+                .arg(workspace().join("tests/fixtures/toolchains/requirements.txt"));
             if !installed(python) || !installed(pip) {
                 return None;
             }
@@ -427,14 +430,14 @@ fn a_new_check_in_python_works_as_it_is_and_tells_why_it_broke_down() {
     let text = std::fs::read_to_string(&source).unwrap();
     // What breaks down, and what reaches for the machine, at the author's wish.
     let text = text.replace(
-        "        words, findings",
+        "        words, failed",
         concat!(
-            "        if settings()['words'] == ['explode']:\n",
+            "        if given()['words'] == ['explode']:\n",
             "            print('on the way')\n",
             "            raise ValueError('the moon is full')\n",
-            "        if settings()['words'] == ['reach out']:\n",
+            "        if given()['words'] == ['reach out']:\n",
             "            open('/etc/passwd')\n",
-            "        words, findings",
+            "        words, failed",
         ),
     );
     std::fs::write(&source, text).unwrap();
@@ -469,7 +472,7 @@ fn a_new_check_in_javascript_reads_files_that_were_granted() {
     let author = Author::new();
     author.ok(
         author.home.path(),
-        &["new", "check", "docs", "--lang", "js"],
+        &["new", "check", "docs", "--lang", "javascript"],
     );
     let plugin = author.home.path().join("docs");
     equip(&plugin, "node_modules", &modules);
@@ -487,40 +490,59 @@ fn a_new_check_in_javascript_reads_files_that_were_granted() {
     );
     edit(
         "plugin.js",
-        "import { json }",
-        "import { find, read } from 'worker:plugin/files@0.1.0';\nimport { nowMs } from 'worker:plugin/clock@0.1.0';\nimport { json }",
+        "import { added } from",
+        "import files from 'mcp-codex-worker:check/files@1.0.0';\nimport { say, text as decode } from './worker.js';\nimport { added } from",
     );
     edit(
         "plugin.js",
-        "    return { passed: findings.length === 0, summary: '', findings };",
-        "    if (settings().words[0] === 'throw') { console.log('on the way'); throw new Error('the moon is full'); }\n\
-         \x20   const names = find(job, '**/*.md');\n\
-         \x20   const page = new TextDecoder().decode(read(job, names[0], 0n, 1 << 20));\n\
+        "    return { outcome: { tag: failed ? 'failed' : 'passed' }, summary: '' };",
+        "    if (words[0] === 'throw') { say('on the way'); throw new Error('the moon is full'); }\n\
+         \x20   const { paths } = files.find('**/*.md', null);\n\
+         \x20   const page = decode(files.read(paths[0], 0, 1 << 20));\n\
          \x20   let other;\n\
-         \x20   try { read(job, 'src/b.txt', 0n, 9); other = 'read'; } catch (error) { other = error.payload.tag; }\n\
-         \x20   const recent = nowMs() > 1600000000000n;\n\
-         \x20   return { passed: findings.length === 0, summary: `${names} ${page} ${other} ${recent}`, findings };",
+         \x20   try { files.read('src/b.txt', 0, 9); other = 'read'; } catch (error) { other = JSON.stringify(error.payload ?? error); }\n\
+         \x20   const recent = Date.now() > 1600000000000;\n\
+         \x20   return { outcome: { tag: 'passed' }, summary: `${paths} ${page} ${other} ${recent}` };",
     );
     let case = json!({
         "changed": { "src/a.txt": { "after": "fine\n" } },
         "tree": { "docs/a.md": "words", "src/b.txt": "secret", "src/c.md": "not granted" },
-        "expect": { "passed": true, "summary": "docs/a.md words not-granted true" },
+        "expect": { "passed": true, "summary": "docs/a.md words {\"tag\":\"not-granted\"} true" },
     });
     std::fs::write(plugin.join("cases/example/case.json"), case.to_string()).unwrap();
     let case = json!({
         "settings": { "words": ["throw"] },
         "changed": {},
-        "expect": { "error": "broke down in run: Error: the moon is full;" },
+        "expect": { "error": "broke down in run: the moon is full" },
     });
     std::fs::create_dir_all(plugin.join("cases/throwing")).unwrap();
     std::fs::write(plugin.join("cases/throwing/case.json"), case.to_string()).unwrap();
     author.ok(&plugin, &["build"]);
     let tested = author.ok(&plugin, &["test"]);
     assert!(tested.contains("2 of 2 cases passed"), "{tested}");
-    assert!(
-        tested.contains("log: plugin docs: warning: on the way"),
-        "{tested}"
+    assert!(tested.contains("log: plugin docs: on the way"), "{tested}");
+}
+
+#[test]
+fn a_new_check_in_c_builds_tests_and_guards() {
+    let Some(environment) = virtual_environment() else {
+        return;
+    };
+    let author = Author::new();
+    author.ok(
+        author.home.path(),
+        &["new", "check", "plain", "--lang", "c"],
     );
+    let plugin = author.home.path().join("plain");
+    equip(&plugin, ".venv", &environment);
+    author.ok(&plugin, &["build"]);
+    let tested = author.ok(&plugin, &["test"]);
+    assert!(tested.contains("1 of 1 cases passed"), "{tested}");
+    let seen = author.ok(&plugin, &["inspect", "."]);
+    assert!(seen.contains("pure: no WASI"), "{seen}");
+    author.ok(&plugin, &["add", "."]);
+    let check = author.set().check("plain").unwrap();
+    assert!(check.run(Arc::new(Job), &json!({})).unwrap().is_passed());
 }
 
 #[test]
@@ -561,7 +583,7 @@ fn a_component_that_somebody_else_built_is_added_by_its_digest() {
             .unwrap()
             .run(Arc::new(Job), &json!({}))
             .unwrap()
-            .passed
+            .is_passed()
     );
     // The operator's copy is what counts from now on.
     std::fs::remove_file(&shipped).unwrap();
@@ -590,7 +612,7 @@ fn settings_of_the_manifest_follow_it_and_the_operators_own_stay() {
     std::fs::copy(guest("hostile-check"), plugin.join("no-todo.wasm")).unwrap();
     let write = |act: &str| {
         let manifest = format!(
-            "id = 'no-todo'\nversion = '0.1.0'\nkind = 'check'\napi = '0.1'\ncomponent = 'no-todo.wasm'\n[config]\ndo = {act:?}\n"
+            "id = 'hostile-check'\nversion = '0.1.0'\nkind = 'check'\napi = '1.0'\ncomponent = 'no-todo.wasm'\n[config]\ndo = {act:?}\n"
         );
         std::fs::write(plugin.join("plugin.toml"), manifest).unwrap();
     };
@@ -630,8 +652,9 @@ fn missing_tools_are_named_with_the_command_that_brings_them() {
     let author = Author::new();
     let home = author.home.path();
     author.ok(home, &["new", "check", "rusty"]);
-    author.ok(home, &["new", "check", "scripted", "--lang", "js"]);
+    author.ok(home, &["new", "check", "scripted", "--lang", "javascript"]);
     author.ok(home, &["new", "check", "snake", "--lang", "python"]);
+    author.ok(home, &["new", "check", "plain", "--lang", "c"]);
     let tools = home.join("tools");
     std::fs::create_dir_all(&tools).unwrap();
     let tool = |name: &str, script: &str| {
@@ -670,9 +693,13 @@ fn missing_tools_are_named_with_the_command_that_brings_them() {
             && said.contains("npm install --ignore-scripts"),
         "{said}"
     );
-    std::fs::create_dir_all(home.join("scripted/node_modules/@bytecodealliance/componentize-js"))
-        .unwrap();
+    std::fs::create_dir_all(home.join("scripted/node_modules/componentize-qjs")).unwrap();
     assert!(build("scripted").contains("https://nodejs.org"));
+    let said = build("plain");
+    assert!(
+        said.contains("no C compiler for WebAssembly") && said.contains("pip install ziglang=="),
+        "{said}"
+    );
     let said = build("snake");
     assert!(
         said.contains("python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1"),

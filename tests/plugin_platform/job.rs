@@ -1,6 +1,8 @@
 //! A job for checks to look at.
 
-use plugins::check::{self, ChangedFile, LinePage, Output, ReadError, Side, Snapshot};
+use plugins::check::{
+    self, ChangedFile, FileKind, FileState, LinePage, Moment, ReadError, Snapshot,
+};
 
 /// A job that changed `src/a.rs`, in a tree with `docs/a.md` and `src/b.rs`.
 pub(crate) struct Job;
@@ -13,48 +15,48 @@ impl Snapshot for Job {
         "do it".to_owned()
     }
     fn changed(&self) -> Vec<ChangedFile> {
-        vec![ChangedFile {
-            path: "src/a.rs".to_owned(),
-            change: check::Change::Modified,
-            previous_path: None,
+        let state = FileState {
+            kind: FileKind::Regular,
+            mode: 0o644,
             size: 3,
             binary: false,
+            object_id: None,
+        };
+        vec![ChangedFile {
+            path: "src/a.rs".to_owned(),
+            previous_path: None,
+            before: Some(state.clone()),
+            after: Some(state),
             allowed: true,
         }]
     }
     fn commands(&self) -> Vec<check::Command> {
         Vec::new()
     }
-    fn diff_size(&self) -> u64 {
-        10
-    }
     fn changed_lines(
         &self,
         _: &str,
-        side: Side,
+        moment: Moment,
         after: u64,
         max_bytes: u32,
     ) -> Result<LinePage, ReadError> {
-        let text: &[u8] = match side {
-            Side::Added => b"b",
-            Side::Removed => b"a",
+        let text: &[u8] = match moment {
+            Moment::After => b"b",
+            Moment::Before => b"a",
         };
         LinePage::of((after == 0).then_some((1, text)).into_iter(), max_bytes)
     }
-    fn diff(&self, _: Option<&str>) -> Result<String, ReadError> {
-        Ok("-a\n+b\n".to_owned())
+    fn diff(&self, _: Option<&str>) -> Result<Vec<u8>, ReadError> {
+        Ok(b"-a\n+b\n".to_vec())
     }
-    fn read(&self, path: &str, _: u64, len: u32) -> Result<Vec<u8>, ReadError> {
+    fn read(&self, path: &str, _: Moment, _: u64, len: u32) -> Result<Vec<u8>, ReadError> {
         if path == "src/a.rs" {
             Ok(vec![b'a'; 3.min(len as usize)])
         } else {
-            Err(ReadError::NotGranted)
+            Err(ReadError::NotFound)
         }
     }
-    fn read_base(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        self.read(path, offset, len)
-    }
-    fn read_output(&self, _: usize, _: Output, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
+    fn read_output(&self, _: usize, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
         Err(ReadError::NotFound)
     }
     fn find(&self, _: &str) -> Result<Vec<String>, ReadError> {

@@ -31,7 +31,7 @@ const SHORT: &str = "limits = { deadline = \"100ms\" }";
 
 #[test]
 fn time_obeyed() {
-    assert!(hostile(SHORT, "nothing", 0).unwrap().passed);
+    assert!(hostile(SHORT, "nothing", 0).unwrap().is_passed());
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_runaway_does_not_disturb_others() {
         let runaway = scope.spawn(|| check.run(Arc::new(Job), &json!({"do": "loop for ever"})));
         let mut calls = 0;
         while !runaway.is_finished() {
-            assert!(check.run(Arc::new(Job), &json!({})).unwrap().passed);
+            assert!(check.run(Arc::new(Job), &json!({})).unwrap().is_passed());
             calls += 1;
         }
         assert!(calls > 10, "only {calls} calls beside the runaway");
@@ -77,7 +77,7 @@ fn memory_obeyed() {
     assert!(
         hostile("limits = { memory = \"32MiB\" }", "take memory", 16)
             .unwrap()
-            .passed
+            .is_passed()
     );
 }
 
@@ -108,19 +108,20 @@ fn output_obeyed() {
 
 #[test]
 fn output_violated() {
-    assert!(refused(Stage::Output, "", "find much", 1001).contains("1001 findings; at most 1000"));
+    let much = hostile("", "find much", 2500).unwrap();
+    assert_eq!((much.findings.len(), much.more), (1000, 1500));
     assert!(refused(Stage::Output, "", "say much", (1 << 20) + 1).contains("at most 1 MiB"));
-    // 900 findings that share one text of 60 kB: the copy is refused before the host has made 54 MB of it.
-    let error = hostile("", "say the same often", 900).unwrap_err();
-    assert!(
-        matches!(error.stage, Stage::Trap | Stage::Output),
-        "{error}"
-    );
+    // 900 findings that share one text of 60 kB: refused before the host has made 54 MB of it.
+    let much = refused(Stage::Output, "", "say the same often", 900);
+    assert!(much.contains("a report of more than the 1 MiB"), "{much}");
+    // Handles that are never given back: as many as there are findings, and so many more.
+    assert_eq!(hostile("", "hoard", 3000).unwrap().more, 2000);
+    refused(Stage::Trap, "", "hoard", 1 << 20);
 }
 
 #[test]
 fn input_obeyed_and_violated() {
-    assert!(hostile("", "read much", 16 << 20).unwrap().passed);
+    assert!(hostile("", "read much", 16 << 20).unwrap().is_passed());
     let text = refused(Stage::Fault, "", "read much", (16 << 20) + 1);
     assert!(text.contains("at most 16777216 bytes"), "{text}");
 }
@@ -128,13 +129,17 @@ fn input_obeyed_and_violated() {
 #[test]
 fn a_file_that_did_not_change_is_not_shown() {
     let text = refused(Stage::Fault, "", "read what did not change", 0);
-    assert!(text.contains("may not read"), "{text}");
+    assert!(text.contains("is not there"), "{text}");
 }
 
 #[test]
 fn a_flood_of_log_is_dropped_and_harms_nothing() {
-    assert!(hostile("", "write log", 10_000).unwrap().passed);
-    assert!(hostile("", "write a long line", 1 << 20).unwrap().passed);
+    assert!(hostile("", "write log", 10_000).unwrap().is_passed());
+    assert!(
+        hostile("", "write a long line", 1 << 20)
+            .unwrap()
+            .is_passed()
+    );
 }
 
 #[test]
@@ -149,7 +154,7 @@ fn a_panic_reaches_the_message() {
 
 #[test]
 fn a_check_can_only_tighten() {
-    assert!(!hostile("", "pass with an error", 0).unwrap().passed);
+    assert!(!hostile("", "pass with an error", 0).unwrap().is_passed());
     let text = refused(Stage::Fault, "", "refuse", 0);
     assert!(text.ends_with("check hostile 0.1.0: not today"), "{text}");
 }
@@ -281,8 +286,6 @@ fn a_stream_that_breaks_down_ends_alone() {
         ("panic", "lost the thread"),
         ("loop", "took longer than 100 ms in push"),
         ("flood", "push"),
-        // Within a moment of the 100 ms that it has: the table is full long before.
-        ("hoard", "broke down in push: "),
     ] {
         let mut broken = dialect.translation("m").unwrap();
         let error = broken.push(&event(data)).unwrap_err();
@@ -295,8 +298,6 @@ fn a_stream_that_breaks_down_ends_alone() {
                 .contains("not called again")
         );
     }
-    let mut few = dialect.translation("m").unwrap();
-    assert_eq!(few.push(&event("hoard a few")).unwrap(), ["900"]);
     assert_eq!(stream.push(&event("b")).unwrap(), ["B"]);
     assert_eq!(stream.finish(true).unwrap(), ["2 events, complete: true"]);
 }

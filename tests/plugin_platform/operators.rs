@@ -1,9 +1,12 @@
 //! The operator's entries: pins, grants, replacing and adding, and what stands in the way of strangers' code.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plugins::check::{Report, Severity};
+use check_input::{Entry, MadeUpJob};
+use gateway::wire::Sse;
+use plugins::check::{Finding, Report, Severity};
 use plugins::summarizer::{Content, Request};
 use plugins::{Kind, PLUGIN_MAX_BYTES, PluginSet, PluginSettings, Stage};
 use redact::{ScannerSource, Window};
@@ -37,12 +40,12 @@ fn every_bundled_plugin_loads_pure() {
         let foreign = info
             .imports
             .iter()
-            .find(|import| !import.starts_with("worker:plugin/"));
+            .find(|import| !import.starts_with("mcp-codex-worker:"));
         assert_eq!(foreign, None, "{name} imports no WASI");
         let granted = info
             .imports
             .iter()
-            .find(|import| import.contains("/files@") || import.contains("/clock@"));
+            .find(|import| import.contains("/files@"));
         assert_eq!(granted, None, "{name} wants no grant");
     }
 }
@@ -55,13 +58,13 @@ fn scope_passes_what_lies_inside_and_fails_what_does_not() {
         scope
             .run(Arc::new(Job), &json!({"paths": ["src"]}))
             .unwrap()
-            .passed
+            .is_passed()
     );
     let report = scope
         .run(Arc::new(Job), &json!({"paths": ["tests"]}))
         .unwrap();
-    assert!(!report.passed);
-    assert_eq!(report.findings[0].path.as_deref(), Some("src/a.rs"));
+    assert!(!report.is_passed());
+    assert_eq!(report.findings[0].path(), Some("src/a.rs"));
     let error = scope.run(Arc::new(Job), &json!({"paths": []})).unwrap_err();
     assert_eq!(error.stage, Stage::Settings);
     assert!(error.to_string().contains("paths"), "{error}");
@@ -258,9 +261,9 @@ fn a_running_job_keeps_what_it_started_with_and_the_next_refuses_changed_bytes()
     std::fs::copy(guest("hostile-check"), &path).unwrap();
     let table = format!("[mine]\npath = {path:?}\nsha256 = \"{}\"", sha256(&path));
     let running = set(&table);
-    assert!(run(&running, "mine").passed);
+    assert!(run(&running, "mine").is_passed());
     std::fs::copy(guest("clock-check"), &path).unwrap();
-    assert!(run(&running, "mine").passed);
+    assert!(run(&running, "mine").is_passed());
     assert_eq!(
         set(&table).check("mine").err().unwrap().stage,
         Stage::Digest
@@ -276,7 +279,7 @@ fn an_import_without_its_grant_is_refused_with_the_sentence_that_grants_it() {
     assert_eq!(error.stage, Stage::Link);
     let text = error.to_string();
     assert!(
-        text.contains("imports worker:plugin/clock@0.1.0, which needs the grant \"clock\""),
+        text.contains("imports wasi:clocks/wall-clock@0.2.0, which needs the grant \"clock\""),
         "{text}"
     );
     assert!(
@@ -454,25 +457,33 @@ fn what_is_no_plugin_is_refused_with_name_file_reason_and_remedy() {
         ),
         (
             "elsewhere",
-            renamed(&component, "worker:plugin/check@", "others:plugin/check@"),
+            renamed(
+                &component,
+                "mcp-codex-worker:check/check@",
+                "xcp-codex-worker:check/check@",
+            ),
             Stage::Link,
             "is no plugin: it exports ",
         ),
         (
             "greedy",
-            renamed(&component, "worker:plugin/config@", "others:plugin/config@"),
+            renamed(
+                &component,
+                "mcp-codex-worker:types/settings@",
+                "xcp-codex-worker:types/settings@",
+            ),
             Stage::Link,
-            "imports others:plugin/config@0.1.0, which this host gives to no check",
+            "imports xcp-codex-worker:types/settings@1.0.0, which this host gives to no check",
         ),
         (
             "later",
             renamed(
                 &component,
-                "worker:plugin/check@0.1.0",
-                "worker:plugin/check@0.9.0",
+                "mcp-codex-worker:check/check@1.0.0",
+                "mcp-codex-worker:check/check@2.0.0",
             ),
             Stage::Link,
-            "was made for worker:plugin 0.9.0, and this host has 0.1",
+            "was made for mcp-codex-worker:check 2.0.0, and this host has 1.0.0; update mcp-codex-worker",
         ),
         (
             "broken",
@@ -509,7 +520,7 @@ fn a_broken_manifest_is_refused_with_file_key_and_rule() {
     let component = folder.path().join("p.wasm");
     std::fs::copy(guest("hostile-check"), &component).unwrap();
     let manifest = folder.path().join("plugin.toml");
-    let whole = "id = 'p'\nversion = '1.0.0'\nkind = 'check'\napi = '0.1'\ncomponent = 'p.wasm'\n";
+    let whole = "id = 'hostile-check'\nversion = '0.1.0'\nkind = 'check'\napi = '1.0'\ncomponent = 'p.wasm'\n";
     let inspect = |text: &str| {
         std::fs::write(&manifest, text).unwrap();
         PluginSet::inspect_file(&engine(), folder.path(), PLUGIN_MAX_BYTES)
@@ -525,10 +536,21 @@ fn a_broken_manifest_is_refused_with_file_key_and_rule() {
             whole.replace("'check'", "'linter'"),
             "kind \"linter\" is none of check, summarizer, redactor, dialect",
         ),
-        (whole.replace("'p'", "'My Plugin'"), "id: has small letters"),
         (
-            whole.replace("'0.1'", "'0.10'"),
-            "api: this host has 0.1, not \"0.10\"",
+            whole.replace("'hostile-check'", "'My Plugin'"),
+            "id: has small letters",
+        ),
+        (
+            whole.replace("'hostile-check'", "'another'"),
+            "says that it is hostile-check 0.1.0, and plugin.toml says another 0.1.0",
+        ),
+        (
+            whole.replace("'0.1.0'", "'0.2.0'"),
+            "says that it is hostile-check 0.1.0, and plugin.toml says hostile-check 0.2.0",
+        ),
+        (
+            whole.replace("'1.0'", "'1.00'"),
+            "api: this host has 1.0, not \"1.00\"",
         ),
         (
             whole.replace("'p.wasm'", "'../p.wasm'"),
@@ -555,7 +577,10 @@ fn a_broken_manifest_is_refused_with_file_key_and_rule() {
             "and plugin.toml says 000",
         ),
     ] {
-        let error = inspect(&text).unwrap_err().to_string();
+        let error = inspect(&text)
+            .map(|seen| seen.info)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(says), "{text}\n{error}");
         assert!(
             error.contains(&folder.path().display().to_string()),
@@ -661,8 +686,8 @@ fn a_repository_has_its_own_settings_and_its_own_switches() {
          [repositories.'/work/lax'.plugins.scope]\nenabled = false\n",
         sha256(&path)
     );
-    assert!(!run(&configured(&text, "/elsewhere"), "mine").passed);
-    assert!(run(&configured(&text, "/work/a"), "mine").passed);
+    assert!(!run(&configured(&text, "/elsewhere"), "mine").is_passed());
+    assert!(run(&configured(&text, "/work/a"), "mine").is_passed());
 
     let off = configured(&text, "/work/off");
     assert_eq!(off.standing_checks(), ["scope"]);
@@ -797,61 +822,71 @@ fn compiled_code_of_others_is_not_taken() {
     assert_eq!(std::fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
 }
 
+/// A component of every kind in three languages, each built once by the tools of its time and never again. What is published
+/// lasts: these load and answer as long as there is a version 1.
 #[test]
-fn components_of_the_first_version_load_for_ever() {
-    let folder = workspace().join("tests/fixtures/plugins-0.1");
-    let entry = |name: &str| {
-        let path = folder.join(format!("{name}.wasm"));
-        format!(
-            "[old-{name}]\npath = {path:?}\nsha256 = \"{}\"\n",
-            sha256(&path)
-        )
-    };
-    let set = set(&["check", "summarizer", "redactor", "dialect"]
-        .map(entry)
-        .concat());
-    for (name, kind) in [
-        ("old-check", Kind::Check),
-        ("old-summarizer", Kind::Summarizer),
-        ("old-redactor", Kind::Redactor),
-        ("old-dialect", Kind::Dialect),
-    ] {
-        assert_eq!(set.info(name).unwrap().kind, kind);
+fn components_of_the_first_version_work_for_ever() {
+    for language in ["rust", "javascript", "c"] {
+        let folder = workspace()
+            .join("tests/fixtures/contract-1.0")
+            .join(language);
+        let entry = |kind: Kind| {
+            let path = folder.join(format!("{kind}.wasm"));
+            format!(
+                "[{language}-{kind}]\npath = {path:?}\nsha256 = \"{}\"\n",
+                sha256(&path)
+            )
+        };
+        let set = set(&Kind::ALL.map(entry).concat());
+        let name = |kind: Kind| format!("{language}-{kind}");
+        for kind in Kind::ALL {
+            let info = set.info(&name(kind)).unwrap();
+            assert_eq!((info.kind, info.api.as_str()), (kind, "1.0.0"));
+        }
+        let check = set.check(&name(Kind::Check)).unwrap();
+        for (text, passes) in [("fine\n", true), ("one\nFIXME\n", false)] {
+            let report = check.run(Arc::new(added(text)), &json!({})).unwrap();
+            assert_eq!(report.is_passed(), passes, "{language}");
+            let places: Vec<_> = report.findings.iter().map(Finding::line).collect();
+            assert_eq!(places, [Some(2)][usize::from(passes)..], "{language}");
+        }
+        let request = Request {
+            content: Content::Other,
+            text: "many words",
+            origin: None,
+            exit_code: None,
+            max_bytes: 4,
+        };
+        let summarizer = set.summarizer(&name(Kind::Summarizer)).unwrap();
+        assert_eq!(summarizer.summarize(&request).unwrap().text, "many");
+        let redactor = set.redactor(&name(Kind::Redactor)).unwrap();
+        let window = Window {
+            bytes: b"a swordfish",
+            decided: 0,
+            last: true,
+        };
+        let found = redactor.start().unwrap().scan(window).unwrap();
+        assert_eq!(found.hits[0].label, "fish");
+        let dialect = set.dialect(&name(Kind::Dialect)).unwrap();
+        assert_eq!(dialect.patterns(), ["gateway.invalid"]);
+        assert_eq!(dialect.facts("m").unwrap().endpoint.path, "/m/chat");
+        assert_eq!(dialect.request(b"{}", "m").unwrap().body, b"{}");
+        let mut stream = dialect.translation("m").unwrap();
+        let event = Sse {
+            event: None,
+            data: "a".to_owned(),
+        };
+        assert_eq!(stream.push(&[event]).unwrap(), ["m:a"], "{language}");
+        assert_eq!(stream.finish(true).unwrap(), ["complete: true"]);
     }
-    assert!(run(&set, "old-check").passed);
-    let request = Request {
-        content: Content::Other,
-        text: "words",
-        origin: None,
-        exit_code: None,
-        max_bytes: 9,
+}
+
+/// A job that added a file.
+fn added(text: &str) -> MadeUpJob {
+    let file = Entry::File {
+        bytes: text.into(),
+        executable: false,
     };
-    assert_eq!(
-        set.summarizer("old-summarizer")
-            .unwrap()
-            .summarize(&request)
-            .unwrap()
-            .text,
-        "words"
-    );
-    let redactor = set.redactor("old-redactor").unwrap();
-    let window = Window {
-        bytes: b"a swordfish",
-        decided: 0,
-        last: true,
-    };
-    assert_eq!(
-        redactor.start().unwrap().scan(window).unwrap().hits[0].label,
-        "fish"
-    );
-    assert_eq!(
-        set.dialect("old-dialect")
-            .unwrap()
-            .facts("m")
-            .unwrap()
-            .endpoint
-            .path,
-        "/m/chat"
-    );
-    let _ = engine();
+    let after = BTreeMap::from([("src/a.txt".into(), file)]);
+    MadeUpJob::new(&BTreeMap::new(), &BTreeMap::new(), &after).unwrap()
 }

@@ -62,7 +62,7 @@ impl Dialect for Acme {
             Some("TOO_LONG") => Failure::ContextTooLong,
             Some("NO_KEY") => Failure::Unauthorized,
             Some("NO_MONEY") => Failure::OutOfCredit,
-            _ => Failure::Unknown,
+            _ => Failure::Other(String::new()),
         };
         Verdict::of(failure, body["says"].as_str().unwrap_or("no reason given"))
     }

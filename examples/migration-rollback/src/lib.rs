@@ -1,7 +1,7 @@
 //! Check `migration-rollback`: every changed `NAME.up.sql` has a `NAME.down.sql` that is not empty.
 
 use serde::Deserialize;
-use worker_plugin::{Change, Check, Fault, Finding, Job, ReadError, Report, files};
+use worker_plugin::{Check, Fault, Finding, Job, ReadError, Report, files};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +42,7 @@ impl Check for MigrationRollback {
             let Some(name) = file.path.strip_prefix(&prefix).and_then(|path| path.strip_suffix(".up.sql")) else {
                 continue;
             };
-            if file.change == Change::Deleted {
+            if file.is_deleted() {
                 continue;
             }
             seen += 1;
@@ -83,9 +83,9 @@ mod tests {
         let check = configured(MigrationRollback::new, "{}").unwrap();
         let job = FakeJob::default().added("migrations/7_users.up.sql", "create table users (id int);");
         let report = check.run(&job).unwrap();
-        assert!(!report.passed);
+        assert!(!report.is_passed());
         assert_eq!(report.findings[0].rule, "no-rollback");
         let job = job.added("migrations/7_users.down.sql", "drop table users;");
-        assert!(check.run(&job).unwrap().passed);
+        assert!(check.run(&job).unwrap().is_passed());
     }
 }

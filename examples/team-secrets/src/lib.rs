@@ -33,7 +33,7 @@ impl Redactor for TeamSecrets {
 
     fn new(settings: Settings) -> Result<Self, Fault> {
         let longest = settings.prefixes.iter().map(String::len).max();
-        let longest = longest.ok_or(Fault::bad_config("prefixes: at least one"))?;
+        let longest = longest.ok_or(Fault::bad_settings("prefixes: at least one"))?;
         let lookahead = longest + settings.length + 1;
         Ok(TeamSecrets { settings, lookahead })
     }

@@ -264,7 +264,7 @@ fn kind_of(component: &[u8]) -> Result<&'static str, Box<dyn Error>> {
     ] {
         if exports
             .iter()
-            .any(|export| export.starts_with(&format!("worker:plugin/{interface}@")))
+            .any(|export| export.starts_with(&format!("mcp-codex-worker:{interface}/{interface}@")))
         {
             return Ok(kind);
         }

@@ -1,6 +1,6 @@
 //! Check `conflict-markers`: no merge conflict is left in the change.
 
-use worker_plugin::{Change, Check, Fault, Finding, Job, MOST_FINDINGS, NoSettings, Report};
+use worker_plugin::{Check, Fault, Finding, Job, MOST_FINDINGS, NoSettings, Report};
 
 /// The check.
 pub struct ConflictMarkers;
@@ -16,7 +16,7 @@ impl Check for ConflictMarkers {
     fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
         let mut findings = Vec::new();
         for file in job.changed() {
-            if file.binary || file.change == Change::Deleted {
+            if file.is_binary() || file.is_deleted() {
                 continue;
             }
             // `=======` alone is a heading in many texts; git's other markers carry a name behind a blank.
@@ -62,7 +62,7 @@ mod tests {
             .iter()
             .filter_map(|finding| finding.line)
             .collect();
-        assert!(!report.passed);
+        assert!(!report.is_passed());
         assert_eq!(lines, [2, 6]);
         assert_eq!(report.summary, "src/a.rs:2, src/a.rs:6");
         let heading = "Title\n=======\n\n<<<<<<<<<< not a marker\n>>>>>>>x\n";
@@ -70,13 +70,13 @@ mod tests {
             ConflictMarkers
                 .run(&FakeJob::default().added("README.rst", heading))
                 .unwrap()
-                .passed
+                .is_passed()
         );
     }
 
     #[test]
     fn resolving_a_conflict_is_fine() {
         let job = FakeJob::default().deleted("a", "<<<<<<< HEAD\n");
-        assert!(ConflictMarkers.run(&job).unwrap().passed);
+        assert!(ConflictMarkers.run(&job).unwrap().is_passed());
     }
 }

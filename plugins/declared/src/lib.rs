@@ -48,7 +48,7 @@ impl Dialect for Declared {
             Some(preset) if !settings.gateways.contains_key(preset) => {
                 let known = settings.gateways.keys().map(String::as_str);
                 let known = known.collect::<Vec<_>>().join(", ");
-                Err(Fault::bad_config(format!(
+                Err(Fault::bad_settings(format!(
                     "preset: there is no {preset}; there are {known}"
                 )))
             }
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_preset_that_is_not_there_is_refused_with_those_that_are() {
         let settings = json!({"preset": "acm", "gateways": {"acme": {}}});
-        let Err(Fault::BadConfig(said)) = declared(&settings) else {
+        let Err(Fault::BadSettings(said)) = declared(&settings) else {
             unreachable!("it is refused");
         };
         assert_eq!(said, "preset: there is no acm; there are acme");

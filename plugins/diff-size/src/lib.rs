@@ -38,7 +38,7 @@ impl Check for DiffSize {
 
     fn new(settings: Settings) -> Result<Self, Fault> {
         if settings.max_files == 0 || settings.max_lines == 0 {
-            return Err(Fault::bad_config("max_files and max_lines: at least 1"));
+            return Err(Fault::bad_settings("max_files and max_lines: at least 1"));
         }
         Ok(DiffSize { settings })
     }
@@ -51,7 +51,7 @@ impl Check for DiffSize {
                 continue;
             }
             files += 1;
-            if !file.binary {
+            if !file.is_binary() {
                 let mut count = 0;
                 for line in job.added(&file.path).chain(job.removed(&file.path)) {
                     line?;
@@ -120,7 +120,7 @@ mod tests {
             .added("b", "1\n")
             .added("Cargo.lock", &"x\n".repeat(500));
         let report = check.run(&job).unwrap();
-        assert!(report.passed);
+        assert!(report.is_passed());
         assert_eq!(report.summary, "3 lines in 2 files");
         let report = check.run(&job.added("c", "1\n2\n3\n")).unwrap();
         let rules: Vec<_> = report

@@ -252,7 +252,7 @@ mod tests {
             .unwrap()
             .run(job)
             .unwrap();
-        assert_eq!(report.passed, report.findings.is_empty());
+        assert_eq!(report.is_passed(), report.findings.is_empty());
         report
             .findings
             .into_iter()

@@ -100,10 +100,10 @@ impl Check for Leftovers {
     fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
         let mut findings = Vec::new();
         for file in job.changed() {
-            if file.change == Change::Deleted {
+            if file.is_deleted() {
                 continue;
             }
-            let is_new = matches!(file.change, Change::Added | Change::Renamed);
+            let is_new = matches!(file.change(), Change::Added | Change::Renamed);
             // The name alone: a folder `core` is no core dump.
             let name = file.path.rsplit('/').next().unwrap_or(&file.path);
             if is_new && matches_any(STRAY, name) {
@@ -113,7 +113,7 @@ impl Check for Leftovers {
                 findings.push(finding.hint("delete it"));
                 continue;
             }
-            if file.binary || matches_any(&self.settings.ignore, &file.path) {
+            if file.is_binary() || matches_any(&self.settings.ignore, &file.path) {
                 continue;
             }
             let prints = prints_of(&file.path);
@@ -237,17 +237,14 @@ mod tests {
 
     #[test]
     fn what_was_there_before_is_not_blamed() {
-        let mut job = FakeJob::default().modified("a.rs", "", "");
-        job.diffs.insert(
-            "a.rs".into(),
-            "--- a/a.rs\n+++ b/a.rs\n@@ -1,2 +1,2 @@\n dbg!(1);\n-dbg!(2);\n+fine();\n".into(),
-        );
+        let (before, after) = ("dbg!(1);\ndbg!(2);\n", "dbg!(1);\nfine();\n");
+        let job = FakeJob::default().modified("a.rs", before, after);
         assert!(
             configured(Leftovers::new, "{}")
                 .unwrap()
                 .run(&job)
                 .unwrap()
-                .passed
+                .is_passed()
         );
     }
 }

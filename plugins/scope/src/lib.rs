@@ -6,7 +6,7 @@ mod paths;
 
 use paths::Scopes;
 use serde::Deserialize;
-use worker_plugin::{Check, Fault, Finding, Job, Report};
+use worker_plugin::{Check, Fault, Finding, Job, Outcome, Report};
 
 /// `scoped_patch` of a job.
 #[derive(Deserialize)]
@@ -36,12 +36,12 @@ impl Check for Scope {
 
     fn new(settings: Settings) -> Result<Self, Fault> {
         if settings.paths.is_empty() {
-            return Err(Fault::bad_config(
+            return Err(Fault::bad_settings(
                 "paths: at least one directory, file or glob",
             ));
         }
         let scopes = Scopes::parse(&settings.paths)
-            .map_err(|(at, rule)| Fault::bad_config(format!("paths[{at}]: {rule}")))?;
+            .map_err(|(at, rule)| Fault::bad_settings(format!("paths[{at}]: {rule}")))?;
         Ok(Scope {
             shown: settings.paths.join(", "),
             scopes,
@@ -73,7 +73,7 @@ impl Check for Scope {
                 format!(" and {} more", rest.len())
             };
             report.summary = format!("{first}{more} outside {}", self.shown);
-            report.passed = false;
+            report.outcome = Outcome::Failed;
         }
         Ok(report)
     }
@@ -105,12 +105,12 @@ mod tests {
             .added("src/deep/a.rs", "")
             .added("tests/b.rs", "");
         let report = check.run(&inside).unwrap();
-        assert!(report.passed);
+        assert!(report.is_passed());
         assert_eq!(report.summary, "src, tests/*.rs");
         let report = check
             .run(&inside.added("srcs/c.rs", "").deleted("README.md", "x"))
             .unwrap();
-        assert!(!report.passed);
+        assert!(!report.is_passed());
         let named: Vec<_> = report
             .findings
             .iter()
@@ -127,7 +127,7 @@ mod tests {
     fn a_long_diff_is_no_violation() {
         let check = check(&["src"]).unwrap();
         let job = FakeJob::default().added("src/a.rs", &"x\n".repeat(1000));
-        assert!(check.run(&job).unwrap().passed);
+        assert!(check.run(&job).unwrap().is_passed());
     }
 
     #[test]

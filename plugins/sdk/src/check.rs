@@ -2,16 +2,10 @@
 
 use serde::de::DeserializeOwned;
 
-pub use crate::bindings::check::exports::worker::plugin::check::{Finding, Report, Severity};
-pub use crate::bindings::worker::plugin::job::{
-    Change, ChangedFile, ChangedLine, Command, LinePage, Output, ReadError, Side,
-};
+use crate::job::Job;
 use crate::settings::Fault;
 
-/// The most bytes that the host gives in one read.
-pub(crate) const READ: u32 = 1 << 20;
-
-/// The most findings that the host takes in one report: a check that has so many looks no further.
+/// The most findings that the host keeps of one run: a check that has so many looks no further.
 pub const MOST_FINDINGS: usize = 1000;
 
 /// A check. [`check!`](crate::check!) makes a component of it.
@@ -29,7 +23,7 @@ pub trait Check: Sized {
     /// Makes the check, or says what is wrong with the settings.
     ///
     /// # Errors
-    /// [`Fault::BadConfig`], naming the key.
+    /// [`Fault::BadSettings`], naming the key.
     fn new(settings: Self::Settings) -> Result<Self, Fault>;
 
     /// Looks at the job.
@@ -39,146 +33,68 @@ pub trait Check: Sized {
     fn run(&self, job: &dyn Job) -> Result<Report, Fault>;
 }
 
-/// What a check may know about a job. The host's in a component, [`testing::FakeJob`](crate::testing::FakeJob) in a
-/// native test. All paths are relative to the job's working directory, with `/`.
-pub trait Job {
-    /// The job's id.
-    fn id(&self) -> String;
-    /// What was asked for.
-    fn task(&self) -> String;
-    /// Every changed file, ordered by path.
-    fn changed(&self) -> Vec<ChangedFile>;
-    /// The commands that ran before this check.
-    fn commands(&self) -> Vec<Command>;
-    /// Bytes of the whole unified diff.
-    fn diff_size(&self) -> u64;
-    /// A page of the lines that the job added to a file or removed from it, those behind the line `after_line`;
-    /// `job.added(path)` and `job.removed(path)` give all of them one by one.
-    ///
-    /// # Errors
-    /// When the file is not among the changed ones, or cannot be seen.
-    fn changed_lines(
-        &self,
-        path: &str,
-        side: Side,
-        after_line: u64,
-        max_bytes: u32,
-    ) -> Result<LinePage, ReadError>;
-    /// Unified diff of one file, or of all, up to 16 MiB.
-    ///
-    /// # Errors
-    /// When the file is not among the changed ones, or the diff is longer.
-    fn diff(&self, path: Option<&str>) -> Result<String, ReadError>;
-    /// At most `len` bytes of a changed file as it is now.
-    ///
-    /// # Errors
-    /// When the file is not among the changed ones.
-    fn read(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError>;
-    /// At most `len` bytes of a changed file as it was before the job.
-    ///
-    /// # Errors
-    /// When the file is not among the changed ones, or was not there before.
-    fn read_base(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError>;
-    /// At most `len` bytes of what a command printed.
-    ///
-    /// # Errors
-    /// When there is no such command.
-    fn read_output(
-        &self,
-        command: u32,
-        which: Output,
-        offset: u64,
-        len: u32,
-    ) -> Result<Vec<u8>, ReadError>;
-    /// The agent's last message: a claim, never evidence.
-    fn agent_message(&self) -> String;
-    /// What stands behind it, for [`files`](crate::files).
-    #[doc(hidden)]
-    fn backing(&self) -> Backing<'_>;
+/// The verdict of a check.
+pub use crate::bindings::check::exports::mcp_codex_worker::check::check::Outcome;
+/// How bad a finding is.
+pub use crate::bindings::mcp_codex_worker::check::findings::Severity;
+
+/// The answer of a check: the verdict, a few words for the result line, and what it found.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The verdict; a finding of severity `error` makes it fail in any case.
+    pub outcome: Outcome,
+    /// A few words for the result line.
+    pub summary: String,
+    /// What was found; the host keeps the first 1,000.
+    pub findings: Vec<Finding>,
 }
 
-/// What stands behind a [`Job`].
-#[doc(hidden)]
-pub enum Backing<'a> {
-    /// The host's.
-    Host(&'a crate::bindings::worker::plugin::job::Snapshot),
-    /// One made up for a test.
-    Fake(&'a crate::testing::FakeJob),
-}
-
-impl dyn Job + '_ {
-    /// A changed file as it is now, whole.
-    ///
-    /// # Errors
-    /// When the file is not among the changed ones.
-    pub fn bytes(&self, path: &str) -> Result<Vec<u8>, ReadError> {
-        whole(|offset| self.read(path, offset, READ))
-    }
-
-    /// A changed file as it is now, as text; bytes that are not UTF-8 become `U+FFFD`.
-    ///
-    /// # Errors
-    /// When the file is not among the changed ones.
-    pub fn text(&self, path: &str) -> Result<String, ReadError> {
-        Ok(text_of(self.bytes(path)?))
-    }
-
-    /// A changed file as it was before the job, whole.
-    ///
-    /// # Errors
-    /// When the file is not among the changed ones, or was not there before.
-    pub fn base_text(&self, path: &str) -> Result<String, ReadError> {
-        let bytes = whole(|offset| self.read_base(path, offset, READ))?;
-        Ok(text_of(bytes))
-    }
-}
-
-/// Bytes as text; what is not UTF-8 becomes `U+FFFD`. Copies nothing where all is.
-pub(crate) fn text_of(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-/// Reads piece by piece until a piece is short.
-pub(crate) fn whole(
-    mut read: impl FnMut(u64) -> Result<Vec<u8>, ReadError>,
-) -> Result<Vec<u8>, ReadError> {
-    let mut bytes = Vec::new();
-    loop {
-        let piece = read(bytes.len() as u64)?;
-        let last = piece.len() < READ as usize;
-        bytes.extend(piece);
-        if last {
-            return Ok(bytes);
-        }
-    }
-}
-
-impl From<ReadError> for Fault {
-    fn from(error: ReadError) -> Self {
-        Fault::Failed(match error {
-            ReadError::NotFound => "a file that the check asked for is not there".to_owned(),
-            ReadError::NotGranted => "the check asked for a file that it may not read".to_owned(),
-            ReadError::TooLarge(limit) => format!("a read may give at most {limit} bytes"),
-            ReadError::Io(message) => message,
-        })
-    }
+/// Something that the check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable id such as `no-debug-print`, to count and to suppress by.
+    pub rule: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, as in [`ChangedFile::path`](crate::ChangedFile).
+    pub path: Option<String>,
+    /// Counted from 1.
+    pub line: Option<u32>,
+    /// The last line, where it is another.
+    pub end_line: Option<u32>,
+    /// The first and the last column, counted from 1, in bytes.
+    pub columns: Option<(u32, u32)>,
+    /// What is wrong, in one sentence for people and models.
+    pub message: String,
+    /// What to do about it; shown to the model that repairs the job.
+    pub hint: Option<String>,
+    /// The text that belongs in the place.
+    pub fix: Option<String>,
+    /// Where the rule is described: a URL.
+    pub link: Option<String>,
+    /// Anything else about it, for programs.
+    pub properties: Vec<(String, String)>,
 }
 
 impl Report {
     /// Passed, with a few words for the result line.
     pub fn passed(summary: impl Into<String>) -> Self {
-        Report {
-            passed: true,
-            summary: summary.into(),
-            findings: Vec::new(),
-        }
+        Self::with(Outcome::Passed, summary)
     }
 
     /// Failed, with a few words for the result line.
     pub fn failed(summary: impl Into<String>) -> Self {
+        Self::with(Outcome::Failed, summary)
+    }
+
+    /// There is nothing here for this check to judge; why, in a few words.
+    pub fn not_applicable(reason: impl Into<String>) -> Self {
+        Self::with(Outcome::NotApplicable(reason.into()), "")
+    }
+
+    fn with(outcome: Outcome, summary: impl Into<String>) -> Self {
         Report {
-            passed: false,
+            outcome,
             summary: summary.into(),
             findings: Vec::new(),
         }
@@ -186,10 +102,15 @@ impl Report {
 
     /// What these findings make: failed where one of them is an error, with the places of the errors for the result line.
     pub fn of(findings: Vec<Finding>) -> Self {
+        let failed = findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error);
         Report {
-            passed: findings
-                .iter()
-                .all(|finding| finding.severity != Severity::Error),
+            outcome: if failed {
+                Outcome::Failed
+            } else {
+                Outcome::Passed
+            },
             summary: places(&findings),
             findings,
         }
@@ -198,9 +119,14 @@ impl Report {
     /// Adds a finding; an error fails the check.
     pub fn add(&mut self, finding: Finding) {
         if finding.severity == Severity::Error {
-            self.passed = false;
+            self.outcome = Outcome::Failed;
         }
         self.findings.push(finding);
+    }
+
+    /// Returns true if the check did not fail.
+    pub fn is_passed(&self) -> bool {
+        !matches!(self.outcome, Outcome::Failed)
     }
 }
 
@@ -226,8 +152,13 @@ impl Finding {
             severity,
             path: None,
             line: None,
+            end_line: None,
+            columns: None,
             message,
             hint: None,
+            fix: None,
+            link: None,
+            properties: Vec::new(),
         }
     }
 
@@ -243,6 +174,42 @@ impl Finding {
     #[must_use]
     pub fn in_file(mut self, path: &str) -> Self {
         self.path = Some(path.to_owned());
+        self
+    }
+
+    /// To which line it goes, where it has several.
+    #[must_use]
+    pub fn to_line(mut self, line: usize) -> Self {
+        self.end_line = u32::try_from(line).ok();
+        self
+    }
+
+    /// Which columns it has, counted from 1, in bytes; the last one is within.
+    #[must_use]
+    pub fn columns(mut self, first: usize, last: usize) -> Self {
+        let columns = u32::try_from(first).ok().zip(u32::try_from(last).ok());
+        self.columns = columns;
+        self
+    }
+
+    /// The text that belongs in the place.
+    #[must_use]
+    pub fn fix(mut self, text: impl Into<String>) -> Self {
+        self.fix = Some(text.into());
+        self
+    }
+
+    /// Where the rule is described.
+    #[must_use]
+    pub fn link(mut self, url: impl Into<String>) -> Self {
+        self.link = Some(url.into());
+        self
+    }
+
+    /// Anything else about it, for programs.
+    #[must_use]
+    pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.properties.push((name.into(), value.into()));
         self
     }
 
@@ -262,14 +229,14 @@ macro_rules! check {
         const _: () = {
             $crate::__plugin!($plugin, $crate::Check);
             $crate::__describe!($plugin, $crate::Check);
-            impl $crate::bindings::check::exports::worker::plugin::check::Guest for Component {
-                fn run(
-                    job: &$crate::bindings::worker::plugin::job::Snapshot,
-                ) -> Result<$crate::Report, $crate::Fault> {
-                    with_plugin(|plugin| $crate::Check::run(plugin, &$crate::glue::HostJob(job)))
+            impl $crate::bindings::check::exports::mcp_codex_worker::check::check::Guest for Component {
+                fn run() -> Result<$crate::glue::WireReport, $crate::Fault> {
+                    with_plugin(|plugin| {
+                        $crate::Check::run(plugin, &$crate::glue::HostJob).map($crate::glue::put)
+                    })
                 }
             }
-    $crate::bindings::check::export!(Component with_types_in $crate::bindings::check);
+            $crate::bindings::check::export!(Component with_types_in $crate::bindings::check);
         };
     };
 }

@@ -1,10 +1,13 @@
-//! The time. A plugin that uses this imports the interface `clock`, so it must ask for it (`wants = ["clock"]` in
-//! plugin.toml) and loads only where the operator grants it.
+//! The time. A plugin that uses this imports `wasi:clocks`, so it must ask for it (`wants = ["clock"]` in plugin.toml) and
+//! loads only where the operator grants it.
 
-/// Milliseconds since 1970-01-01 UTC.
+/// Milliseconds since 1970-01-01 UTC, as the machine's clock has it: may jump.
 pub fn now_ms() -> u64 {
     #[cfg(target_arch = "wasm32")]
-    return crate::bindings::worker::plugin::clock::now_ms();
+    {
+        let now = crate::bindings::imports::wasi::clocks::wall_clock::now();
+        now.seconds * 1000 + u64::from(now.nanoseconds / 1_000_000)
+    }
     #[cfg(not(target_arch = "wasm32"))]
     {
         use std::time::{SystemTime, UNIX_EPOCH};

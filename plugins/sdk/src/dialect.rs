@@ -3,10 +3,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use crate::bindings::dialect::exports::worker::plugin::dialect::{
-    Failure, Outbound, Reply, Sse, Verdict,
+pub use crate::bindings::dialect::exports::mcp_codex_worker::dialect::dialect::{
+    Failure, Header, Outbound, Reply, Sse, Verdict,
 };
-pub use crate::bindings::worker::plugin::types::Header;
 use crate::settings::Fault;
 
 /// A dialect, for a gateway with a form of its own. One that only has facts of its own needs no plugin: they are a few lines
@@ -24,7 +23,7 @@ pub trait Dialect: Sized {
     /// Makes the dialect, or says what is wrong with the settings.
     ///
     /// # Errors
-    /// [`Fault::BadConfig`], naming the key.
+    /// [`Fault::BadSettings`], naming the key.
     fn new(settings: Self::Settings) -> Result<Self, Fault>;
 
     /// Gateways that this dialect is for: host names with an optional path, as in `*.openai.azure.com`.
@@ -102,7 +101,7 @@ impl Translation for Canonical {
 impl Verdict {
     /// Nothing is known but the message.
     pub fn unknown(message: impl Into<String>) -> Self {
-        Self::of(Failure::Unknown, message)
+        Self::of(Failure::Other(String::new()), message)
     }
 
     /// A failure that is sent again when its kind may pass by itself.
@@ -130,12 +129,15 @@ macro_rules! dialect {
         const _: () = {
             $crate::__plugin!($plugin, $crate::Dialect);
             $crate::__describe!($plugin, $crate::Dialect);
-            impl $crate::bindings::dialect::exports::worker::plugin::dialect::Guest for Component {
-                type Translation = $crate::glue::GuestTranslation<Component>;
+            ::std::thread_local! {
+                static STREAM: $crate::glue::Stream = const { $crate::glue::Stream::new() };
+            }
 
-                fn recognizes() -> Vec<String> {
+            impl $crate::bindings::dialect::exports::mcp_codex_worker::dialect::dialect::Guest
+                for Component
+            {
+                fn recognizes() -> Result<Vec<String>, $crate::Fault> {
                     with_plugin(|plugin| Ok($crate::Dialect::recognizes(plugin)))
-                        .unwrap_or_default()
                 }
 
                 fn facts(model: String) -> Result<String, $crate::Fault> {
@@ -156,16 +158,23 @@ macro_rules! dialect {
                     with_plugin(|plugin| $crate::Dialect::response(plugin, reply, &model))
                 }
 
-                fn classify(reply: $crate::Reply) -> $crate::Verdict {
-                    match with_plugin(|plugin| Ok($crate::Dialect::classify(plugin, &reply))) {
-                        Ok(verdict) => verdict,
-                        Err(fault) => ::std::panic!("{fault:?}"),
-                    }
+                fn classify(reply: $crate::Reply) -> Result<$crate::Verdict, $crate::Fault> {
+                    with_plugin(|plugin| Ok($crate::Dialect::classify(plugin, &reply)))
                 }
-            }
-            impl $crate::glue::MakesTranslations for Component {
-                fn make(model: &str) -> Result<Box<dyn $crate::Translation>, $crate::Fault> {
-                    with_plugin(|plugin| Ok($crate::Dialect::translation(plugin, model)))
+
+                fn begin_stream(model: String) -> Result<(), $crate::Fault> {
+                    let translation =
+                        with_plugin(|plugin| Ok($crate::Dialect::translation(plugin, &model)))?;
+                    STREAM.with(|stream| stream.begin(translation));
+                    Ok(())
+                }
+
+                fn push(events: Vec<$crate::Sse>) -> Result<Vec<String>, $crate::Fault> {
+                    STREAM.with(|stream| stream.with(|translation| translation.push(&events)))
+                }
+
+                fn finish(complete: bool) -> Result<Vec<String>, $crate::Fault> {
+                    STREAM.with(|stream| stream.with(|translation| translation.finish(complete)))
                 }
             }
     $crate::bindings::dialect::export!(Component with_types_in $crate::bindings::dialect);

@@ -49,6 +49,7 @@ mod check;
 pub mod clock;
 mod dialect;
 pub mod files;
+mod job;
 mod lines;
 pub mod log;
 #[cfg(any(test, all(target_arch = "wasm32", feature = "allocator")))]
@@ -59,12 +60,13 @@ mod settings;
 mod summarizer;
 pub mod testing;
 
-pub use check::{
-    Change, ChangedFile, ChangedLine, Check, Command, Finding, Job, LinePage, MOST_FINDINGS,
-    Output, ReadError, Report, Severity, Side, places,
-};
+pub use check::{Check, Finding, MOST_FINDINGS, Outcome, Report, Severity, places};
 pub use dialect::{
     Canonical, Dialect, Failure, Header, Outbound, Reply, Sse, Translation, Verdict,
+};
+pub use job::{
+    Change, ChangedFile, ChangedLine, Command, FileKind, FileState, Job, LinePage, Moment,
+    ReadError,
 };
 pub use lines::{DiffLine, Lines};
 pub use paths::{matches, matches_any};
@@ -76,7 +78,7 @@ pub use summarizer::{Content, Request, Summarizer, Summary};
 pub use serde_json::{Value, json};
 
 /// A half-open range of bytes.
-pub use bindings::worker::plugin::types::Span;
+pub use bindings::mcp_codex_worker::types::types::Span;
 
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]

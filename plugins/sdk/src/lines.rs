@@ -1,7 +1,7 @@
 //! The lines that a job added to a file or removed from it.
 
-use crate::check::{READ, text_of};
-use crate::{ChangedLine, Job, ReadError, Side};
+use crate::job::{READ, text_of};
+use crate::{ChangedLine, Job, Moment, ReadError};
 
 /// A line of a changed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +18,12 @@ const COLLECTED: usize = 16 << 20;
 impl dyn Job + '_ {
     /// The lines that the job added to a file, one by one, however many there are; none for a binary or deleted one.
     pub fn added<'a>(&'a self, path: &'a str) -> Lines<'a> {
-        Lines::new(self, path, Side::Added)
+        Lines::new(self, path, Moment::After)
     }
 
     /// The lines that the job removed from a file, one by one, however many there are; none for a binary or added one.
     pub fn removed<'a>(&'a self, path: &'a str) -> Lines<'a> {
-        Lines::new(self, path, Side::Removed)
+        Lines::new(self, path, Moment::Before)
     }
 
     /// All lines that the job added to a file; none for a binary or deleted one.
@@ -49,7 +49,7 @@ impl dyn Job + '_ {
 pub struct Lines<'a> {
     job: &'a dyn Job,
     path: &'a str,
-    side: Side,
+    moment: Moment,
     page: std::vec::IntoIter<ChangedLine>,
     /// The number of the last line of the page.
     last: u64,
@@ -57,11 +57,11 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn new(job: &'a dyn Job, path: &'a str, side: Side) -> Self {
+    fn new(job: &'a dyn Job, path: &'a str, moment: Moment) -> Self {
         Lines {
             job,
             path,
-            side,
+            moment,
             page: Vec::new().into_iter(),
             last: 0,
             more: true,
@@ -79,7 +79,7 @@ impl<'a> Lines<'a> {
                     "{path}: its changed lines have more than {} MiB, which this check does not read",
                     COLLECTED >> 20
                 );
-                return Err(ReadError::Io(what));
+                return Err(ReadError::Other(what));
             }
             all.push(line);
         }
@@ -93,9 +93,9 @@ impl<'a> Lines<'a> {
         }
         let page = self
             .job
-            .changed_lines(self.path, self.side, self.last, READ);
+            .changed_lines(self.path, self.moment, self.last, READ);
         let page = page.map_err(|error| match error {
-            ReadError::TooLarge(limit) => ReadError::Io(format!(
+            ReadError::TooLarge(limit) => ReadError::Other(format!(
                 "{}: a changed line is longer than the {} MiB that a check can read",
                 self.path,
                 limit >> 20
@@ -145,12 +145,16 @@ mod tests {
 
     #[test]
     fn lines_have_the_numbers_of_their_file() {
-        let diff = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n one\n--- two\n+++ 2\n three\n@@ -10,2 +10,3 @@ f\n ten\n+new\n eleven\n\\ No newline at end of file\n";
-        let mut fake = FakeJob::default().modified("x", "", "");
-        fake.diffs.insert("x".into(), diff.into());
+        let before = "one\n-- two\nthree\n4\n5\n6\n7\n8\n9\nten\neleven";
+        let after = "one\n++ 2\nthree\n4\n5\n6\n7\n8\n9\nten\nnew\neleven";
+        let fake = FakeJob::default().modified("x", before, after);
         let job: &dyn Job = &fake;
         assert_eq!(shown(&job.added_lines("x").unwrap()), ["2 ++ 2", "11 new"]);
         assert_eq!(shown(&job.removed_lines("x").unwrap()), ["2 -- two"]);
+        let diff = String::from_utf8(job.diff(Some("x")).unwrap()).unwrap();
+        let expected = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,5 +1,5 @@\n one\n--- two\n+++ 2\n three\n 4\n 5\n\
+                        @@ -8,4 +8,5 @@\n 8\n 9\n ten\n+new\n eleven\n\\ No newline at end of file\n";
+        assert_eq!(diff, expected);
     }
 
     #[test]
@@ -169,13 +173,13 @@ mod tests {
             .added("lines", &format!("{}\n", "x".repeat(4 << 20)).repeat(5));
         let job: &dyn Job = &fake;
         for path in ["line", "lines"] {
-            let ReadError::Io(why) = job.added_lines(path).unwrap_err() else {
+            let ReadError::Other(why) = job.added_lines(path).unwrap_err() else {
                 panic!("{path}")
             };
             assert!(why.starts_with(&format!("{path}: ")), "{why}");
         }
         assert_eq!(job.added("lines").filter(Result::is_ok).count(), 5);
         let unknown = job.added("unknown").next().unwrap();
-        assert!(matches!(unknown, Err(ReadError::NotGranted)));
+        assert!(matches!(unknown, Err(ReadError::NotFound)));
     }
 }

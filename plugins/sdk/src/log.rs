@@ -2,12 +2,12 @@
 //! stderr.
 
 /// How loud a line is.
-pub use crate::bindings::worker::plugin::log::Level;
+pub use crate::bindings::mcp_codex_worker::types::log::Level;
 
 /// Writes one line; the macros of this module are shorter.
 pub fn write(level: Level, message: &str) {
     #[cfg(target_arch = "wasm32")]
-    crate::bindings::worker::plugin::log::write(level, message, &[]);
+    crate::bindings::mcp_codex_worker::types::log::write(level, message, &[]);
     #[cfg(not(target_arch = "wasm32"))]
     std::eprintln!("[{level:?}] {message}");
 }
@@ -15,7 +15,7 @@ pub fn write(level: Level, message: &str) {
 /// Whether anybody keeps lines of this level.
 pub fn enabled(level: Level) -> bool {
     #[cfg(target_arch = "wasm32")]
-    return crate::bindings::worker::plugin::log::enabled(level);
+    return crate::bindings::mcp_codex_worker::types::log::enabled(level);
     #[cfg(not(target_arch = "wasm32"))]
     {
         let _ = level;

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::Span;
-pub use crate::bindings::redactor::exports::worker::plugin::redactor::{
+pub use crate::bindings::redactor::exports::mcp_codex_worker::redactor::redactor::{
     Hit, Prefilter, ScanNeeds, Verdicts, Window,
 };
 use crate::settings::Fault;
@@ -22,7 +22,7 @@ pub trait Redactor: Sized {
     /// Makes the redactor, or says what is wrong with the settings.
     ///
     /// # Errors
-    /// [`Fault::BadConfig`], naming the key.
+    /// [`Fault::BadSettings`], naming the key.
     fn new(settings: Self::Settings) -> Result<Self, Fault>;
 
     /// How much context a hit can need, and whether the host may search beforehand. What the first instance answers stands
@@ -58,19 +58,18 @@ macro_rules! redactor {
         const _: () = {
             $crate::__plugin!($plugin, $crate::Redactor);
             $crate::__describe!($plugin, $crate::Redactor);
-            impl $crate::bindings::redactor::exports::worker::plugin::redactor::Guest for Component {
-                fn needs() -> $crate::ScanNeeds {
-                    match with_plugin(|plugin| Ok($crate::Redactor::needs(plugin))) {
-                        Ok(needs) => needs,
-                        Err(fault) => ::std::panic!("{fault:?}"),
-                    }
+            impl $crate::bindings::redactor::exports::mcp_codex_worker::redactor::redactor::Guest
+                for Component
+            {
+                fn needs() -> Result<$crate::ScanNeeds, $crate::Fault> {
+                    with_plugin(|plugin| Ok($crate::Redactor::needs(plugin)))
                 }
 
                 fn scan(window: $crate::Window) -> Result<$crate::Verdicts, $crate::Fault> {
                     with_plugin(|plugin| $crate::Redactor::scan(plugin, &window))
                 }
             }
-            $crate::bindings::redactor::export!(Component with_types_in $crate::bindings::redactor);
+    $crate::bindings::redactor::export!(Component with_types_in $crate::bindings::redactor);
         };
     };
 }

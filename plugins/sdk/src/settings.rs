@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// A plugin's refusal: one sentence, no secrets.
-pub use crate::bindings::worker::plugin::types::Fault;
+pub use crate::bindings::mcp_codex_worker::types::types::Fault;
 
 impl Fault {
     /// Anything that is neither the input's nor the settings' doing.
@@ -18,8 +18,8 @@ impl Fault {
     }
 
     /// The settings are wrong; name the key.
-    pub fn bad_config(message: impl Into<String>) -> Self {
-        Fault::BadConfig(message.into())
+    pub fn bad_settings(message: impl Into<String>) -> Self {
+        Fault::BadSettings(message.into())
     }
 }
 
@@ -37,7 +37,7 @@ pub struct NoSettings {}
 /// Settings from the JSON text that the host gives. The fault names the key that is wrong.
 ///
 /// # Errors
-/// [`Fault::BadConfig`] when the JSON does not fit `T`.
+/// [`Fault::BadSettings`] when the JSON does not fit `T`.
 pub fn settings_from<T: DeserializeOwned>(json: &str) -> Result<T, Fault> {
-    serde_json::from_str(json).map_err(|error| Fault::BadConfig(error.to_string()))
+    serde_json::from_str(json).map_err(|error| Fault::BadSettings(error.to_string()))
 }

@@ -2,10 +2,25 @@
 
 use serde::de::DeserializeOwned;
 
-pub use crate::bindings::summarizer::exports::worker::plugin::summarizer::{
-    Content, Request, Summary,
+pub use crate::bindings::summarizer::exports::mcp_codex_worker::summarizer::summarizer::{
+    Content, Summary,
 };
 use crate::settings::Fault;
+
+/// What is to be shortened.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What kind of text it is, as far as the host knows.
+    pub content: Content,
+    /// The text, redacted already; at most 32 MiB.
+    pub text: String,
+    /// The command line, tool or language that it comes from, when known: `cargo test`, `npm test`.
+    pub origin: Option<String>,
+    /// Exit code of the command that printed it.
+    pub exit_code: Option<i32>,
+    /// The most bytes that the summary may have.
+    pub max_bytes: u32,
+}
 
 /// A summarizer. [`summarizer!`](crate::summarizer!) makes a component of it.
 pub trait Summarizer: Sized {
@@ -21,7 +36,7 @@ pub trait Summarizer: Sized {
     /// Makes the summarizer, or says what is wrong with the settings.
     ///
     /// # Errors
-    /// [`Fault::BadConfig`], naming the key.
+    /// [`Fault::BadSettings`], naming the key.
     fn new(settings: Self::Settings) -> Result<Self, Fault>;
 
     /// Shortens `request.text` to at most `request.max_bytes`.
@@ -39,8 +54,19 @@ macro_rules! summarizer {
         const _: () = {
             $crate::__plugin!($plugin, $crate::Summarizer);
             $crate::__describe!($plugin, $crate::Summarizer);
-            impl $crate::bindings::summarizer::exports::worker::plugin::summarizer::Guest for Component {
-                fn summarize(request: $crate::Request) -> Result<$crate::Summary, $crate::Fault> {
+            impl $crate::bindings::summarizer::exports::mcp_codex_worker::summarizer::summarizer::Guest
+                for Component
+            {
+                fn summarize(
+                    request: $crate::bindings::summarizer::exports::mcp_codex_worker::summarizer::summarizer::Request,
+                ) -> Result<$crate::Summary, $crate::Fault> {
+                    let request = $crate::Request {
+                        content: request.content,
+                        text: $crate::glue::input_text()?,
+                        origin: request.origin,
+                        exit_code: request.exit_code,
+                        max_bytes: request.max_bytes,
+                    };
                     with_plugin(|plugin| $crate::Summarizer::summarize(plugin, &request))
                 }
             }

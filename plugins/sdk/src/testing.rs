@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::Backing;
+use crate::job::Tree;
 use crate::{
-    Change, ChangedFile, ChangedLine, Command, Fault, Job, LinePage, Output, ReadError, Redactor,
-    Side, Span, Window, settings_from,
+    ChangedFile, ChangedLine, Command, Fault, FileKind, FileState, Job, LinePage, Moment,
+    ReadError, Redactor, Span, Window, settings_from,
 };
 
 /// The most bytes that the host gives in one read.
@@ -24,7 +24,7 @@ const LONGEST_READ: u32 = 16 << 20;
 /// # }
 /// use worker_plugin::testing::{FakeJob, configured};
 /// let check: Mine = configured(Mine::new, "{}").unwrap();
-/// assert!(check.run(&FakeJob::default()).unwrap().passed);
+/// assert!(check.run(&FakeJob::default()).unwrap().is_passed());
 /// ```
 ///
 /// # Errors
@@ -45,10 +45,12 @@ pub struct FakeJob {
     pub before: BTreeMap<String, Vec<u8>>,
     /// Files after it.
     pub after: BTreeMap<String, Vec<u8>>,
-    /// Commands that ran, with their standard output and standard error.
-    pub commands: Vec<(Command, Vec<u8>, Vec<u8>)>,
-    /// The unified diff of a path, where it should not be the one between before and after.
-    pub diffs: BTreeMap<String, String>,
+    /// Where a renamed file was before, by its path after the job.
+    pub renamed: BTreeMap<String, String>,
+    /// What a path is at a moment, where it is no regular file.
+    pub kinds: Vec<(String, Moment, FileKind)>,
+    /// Commands that ran, with what they printed.
+    pub commands: Vec<(Command, Vec<u8>)>,
     /// Files of the tree that did not change.
     pub tree: BTreeMap<String, Vec<u8>>,
     /// The agent's last message.
@@ -86,75 +88,218 @@ impl FakeJob {
         self.changed_file(path, Some(before), None)
     }
 
-    fn file_diff(&self, path: &str) -> String {
-        if let Some(diff) = self.diffs.get(path) {
-            return diff.clone();
-        }
-        unified(path, self.before.get(path), self.after.get(path))
+    /// Adds a file that the job renamed, and perhaps changed.
+    #[must_use]
+    pub fn renamed(mut self, from: &str, to: &str, before: &str, after: &str) -> Self {
+        self.before.insert(from.to_owned(), before.into());
+        self.after.insert(to.to_owned(), after.into());
+        self.renamed.insert(to.to_owned(), from.to_owned());
+        self
     }
 
-    /// Refuses what the host refuses: a file that did not change.
-    fn is_changed(&self, path: &str) -> Result<(), ReadError> {
-        let known = self.before.contains_key(path) || self.after.contains_key(path);
-        known.then_some(()).ok_or(ReadError::NotGranted)
+    /// Says that a path is no regular file at a moment. The content of a symbolic link is its target.
+    #[must_use]
+    pub fn is(mut self, path: &str, moment: Moment, kind: FileKind) -> Self {
+        self.kinds.push((path.to_owned(), moment, kind));
+        self
+    }
+
+    fn file_diff(&self, file: &ChangedFile) -> Vec<u8> {
+        let old = file.previous_path.as_ref().unwrap_or(&file.path);
+        let (before, after) = (self.before.get(old), self.after.get(&file.path));
+        unified((old, before), (&file.path, after), file.is_binary())
+    }
+
+    /// The changed file of that path, by its name at that moment.
+    fn file(&self, path: &str, moment: Moment) -> Result<ChangedFile, ReadError> {
+        let is_it = |file: &ChangedFile| {
+            let known = match (moment, &file.previous_path) {
+                (Moment::Before, Some(previous)) => previous,
+                _ => &file.path,
+            };
+            known == path
+        };
+        let found = self.changed().into_iter().find(is_it);
+        found.ok_or(ReadError::NotFound)
+    }
+
+    fn state(&self, path: &str, moment: Moment) -> Option<FileState> {
+        let side = match moment {
+            Moment::Before => &self.before,
+            Moment::After => &self.after,
+        };
+        let bytes = side.get(path)?;
+        let mut kinds = self.kinds.iter().rev();
+        let kind = kinds.find(|(known, when, _)| known == path && *when == moment);
+        let kind = kind.map_or(FileKind::Regular, |(_, _, kind)| kind.clone());
+        let has_content = !matches!(kind, FileKind::Submodule | FileKind::Other(_));
+        Some(FileState {
+            mode: match kind {
+                FileKind::Executable => 0o755,
+                FileKind::Symlink => 0o777,
+                _ => 0o644,
+            },
+            kind,
+            size: bytes.len() as u64,
+            binary: bytes.iter().take(8000).any(|byte| *byte == 0),
+            object_id: has_content.then(|| stand_in_id(bytes)),
+        })
     }
 }
 
-/// A unified diff of one hunk, with all that did not change around it.
-fn unified(path: &str, before: Option<&Vec<u8>>, after: Option<&Vec<u8>>) -> String {
-    let text = |bytes: Option<&Vec<u8>>| {
-        bytes.map_or_else(String::new, |bytes| {
-            String::from_utf8_lossy(bytes).into_owned()
-        })
+/// What has the same content has the same id; not git's, which a test of a check need not know.
+fn stand_in_id(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:040x}")
+}
+
+/// Lines that stay the same around a change, as in git's diffs.
+const AROUND: usize = 3;
+
+/// A run of lines of the two sides: the same in both, or not.
+struct Run {
+    same: bool,
+    old: std::ops::Range<usize>,
+    new: std::ops::Range<usize>,
+}
+
+/// The runs that two versions have, one after the other.
+fn runs(old: &[&[u8]], new: &[&[u8]]) -> Vec<Run> {
+    let same = |pairs: &mut dyn Iterator<Item = (&&[u8], &&[u8])>| {
+        pairs.take_while(|(old, new)| old == new).count()
     };
+    let start = same(&mut old.iter().zip(new));
+    let end = same(&mut old[start..].iter().rev().zip(new[start..].iter().rev()));
+    let (old_end, new_end) = (old.len() - end, new.len() - end);
+    let inner = common(&old[start..old_end], &new[start..new_end]);
+    let pairs = (0..start)
+        .map(|line| (line, line))
+        .chain(
+            inner
+                .into_iter()
+                .map(|(old, new)| (start + old, start + new)),
+        )
+        .chain((0..end).map(|line| (old_end + line, new_end + line)));
+    let (mut runs, mut at) = (Vec::<Run>::new(), (0, 0));
+    for (in_old, in_new) in pairs.chain(std::iter::once((old.len(), new.len()))) {
+        if (in_old, in_new) != at {
+            let (old, new) = (at.0..in_old, at.1..in_new);
+            let same = false;
+            runs.push(Run { same, old, new });
+        }
+        match runs.last_mut() {
+            _ if in_old == old.len() => {}
+            Some(run) if run.same => (run.old.end, run.new.end) = (in_old + 1, in_new + 1),
+            _ => {
+                let (old, new) = (in_old..in_old + 1, in_new..in_new + 1);
+                let same = true;
+                runs.push(Run { same, old, new });
+            }
+        }
+        at = (in_old + 1, in_new + 1);
+    }
+    runs
+}
+
+/// Lines with their ends.
+fn split(text: &[u8]) -> Vec<&[u8]> {
+    text.split_inclusive(|byte| *byte == b'\n').collect()
+}
+
+/// A unified diff as git has it: hunks with three lines around each change.
+fn unified(
+    (old_path, before): (&str, Option<&Vec<u8>>),
+    (new_path, after): (&str, Option<&Vec<u8>>),
+    binary: bool,
+) -> Vec<u8> {
+    let text = |bytes: Option<&Vec<u8>>| bytes.cloned().unwrap_or_default();
     let (old, new) = (text(before), text(after));
-    let (old, new): (Vec<_>, Vec<_>) = (
-        old.split_inclusive('\n').collect(),
-        new.split_inclusive('\n').collect(),
-    );
-    let name = |side: &str, there: bool| match there {
+    let name = |side: &str, path: &str, there: bool| match there {
         true => format!("{side}/{path}"),
         false => "/dev/null".to_owned(),
     };
-    let range = |count: usize| format!("{},{count}", count.min(1));
-    let mut diff = format!(
-        "diff --git a/{path} b/{path}\n--- {}\n+++ {}\n@@ -{} +{} @@\n",
-        name("a", before.is_some()),
-        name("b", after.is_some()),
-        range(old.len()),
-        range(new.len()),
-    );
-    let mut put = |sign: char, lines: &[&str]| {
-        for line in lines {
-            diff.push(sign);
-            diff.push_str(line);
-            if !line.ends_with('\n') {
-                diff.push_str("\n\\ No newline at end of file\n");
+    let from = name("a", old_path, before.is_some());
+    let to = name("b", new_path, after.is_some());
+    let mut diff = format!("diff --git a/{old_path} b/{new_path}\n").into_bytes();
+    if before.is_none() {
+        diff.extend(b"new file mode 100644\n");
+    } else if after.is_none() {
+        diff.extend(b"deleted file mode 100644\n");
+    } else if old_path != new_path {
+        diff.extend(format!("rename from {old_path}\nrename to {new_path}\n").bytes());
+    }
+    if old == new {
+        return diff;
+    }
+    if binary {
+        diff.extend(format!("Binary files {from} and {to} differ\n").bytes());
+        return diff;
+    }
+    diff.extend(format!("--- {from}\n+++ {to}\n").bytes());
+    let (old, new) = (split(&old), split(&new));
+    let runs = runs(&old, &new);
+    let mut at = 0;
+    while at < runs.len() {
+        // A hunk: changes with no more between them than what would be around both.
+        let Some(first) = (at..runs.len()).find(|run| !runs[*run].same) else {
+            break;
+        };
+        let mut last = first;
+        while let Some(next) = runs.get(last + 2) {
+            if runs[last + 1].old.len() > 2 * AROUND || next.same {
+                break;
+            }
+            last += 2;
+        }
+        let lead = match first.checked_sub(1) {
+            Some(before) => runs[before].old.len().min(AROUND),
+            None => 0,
+        };
+        let tail = runs
+            .get(last + 1)
+            .map_or(0, |run| run.old.len().min(AROUND));
+        let range = |start: usize, end: usize| {
+            let start = if start == end { start } else { start + 1 };
+            (start, end)
+        };
+        let (old_start, new_start) = (runs[first].old.start - lead, runs[first].new.start - lead);
+        let (old_end, new_end) = (runs[last].old.end + tail, runs[last].new.end + tail);
+        let header = format!(
+            "@@ -{},{} +{},{} @@\n",
+            range(old_start, old_end).0,
+            old_end - old_start,
+            range(new_start, new_end).0,
+            new_end - new_start
+        );
+        diff.extend(header.bytes());
+        let mut put = |sign: u8, lines: &[&[u8]]| {
+            for line in lines {
+                diff.push(sign);
+                diff.extend(*line);
+                if !line.ends_with(b"\n") {
+                    diff.extend(b"\n\\ No newline at end of file\n");
+                }
+            }
+        };
+        put(b' ', &old[old_start..runs[first].old.start]);
+        for run in &runs[first..=last] {
+            if run.same {
+                put(b' ', &old[run.old.clone()]);
+            } else {
+                put(b'-', &old[run.old.clone()]);
+                put(b'+', &new[run.new.clone()]);
             }
         }
-    };
-    let same = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| {
-        pairs.take_while(|(old, new)| old == new).count()
-    };
-    let start = same(&mut old.iter().zip(&new));
-    let end = same(&mut old[start..].iter().rev().zip(new[start..].iter().rev()));
-    put(' ', &old[..start]);
-    let (mut old_at, mut new_at) = (start, start);
-    let (old_end, new_end) = (old.len() - end, new.len() - end);
-    for (in_old, in_new) in common(&old[start..old_end], &new[start..new_end]) {
-        put('-', &old[old_at..start + in_old]);
-        put('+', &new[new_at..start + in_new]);
-        put(' ', &[old[start + in_old]]);
-        (old_at, new_at) = (start + in_old + 1, start + in_new + 1);
+        put(b' ', &old[runs[last].old.end..old_end]);
+        at = last + 1;
     }
-    put('-', &old[old_at..old_end]);
-    put('+', &new[new_at..new_end]);
-    put(' ', &old[old_end..]);
     diff
 }
 
 /// The longest common subsequence, as pairs of indices; of long texts none.
-fn common(old: &[&str], new: &[&str]) -> Vec<(usize, usize)> {
+fn common(old: &[&[u8]], new: &[&[u8]]) -> Vec<(usize, usize)> {
     const MOST: usize = 4_000_000;
     let width = new.len() + 1;
     if old.is_empty() || new.is_empty() || (old.len() + 1) * width > MOST {
@@ -185,39 +330,19 @@ fn common(old: &[&str], new: &[&str]) -> Vec<(usize, usize)> {
     pairs
 }
 
-/// The changed lines of a unified diff.
-fn lines_of(diff: &str, side: Side) -> Vec<ChangedLine> {
-    let sign = match side {
-        Side::Added => '+',
-        Side::Removed => '-',
+/// The lines that are in one of two versions only.
+fn changed(before: &[u8], after: &[u8], moment: Moment) -> Vec<ChangedLine> {
+    let (old, new) = (split(before), split(after));
+    let changed = runs(&old, &new).into_iter().filter(|run| !run.same);
+    let lines = changed.flat_map(|run| match moment {
+        Moment::Before => run.old.map(|line| (line, old[line])).collect::<Vec<_>>(),
+        Moment::After => run.new.map(|line| (line, new[line])).collect(),
+    });
+    let line = |(line, text): (usize, &[u8])| ChangedLine {
+        number: line as u64 + 1,
+        text: text.strip_suffix(b"\n").unwrap_or(text).to_vec(),
     };
-    let mut found = Vec::new();
-    let mut number = 1;
-    // Only before the first hunk is `--- a/x` a header; in one it is a removed line that begins with `-- a/x`.
-    let mut in_header = true;
-    for line in diff.split_terminator('\n') {
-        if line.starts_with("diff --git ") {
-            in_header = true;
-        } else if let Some(header) = line.strip_prefix("@@ ") {
-            in_header = false;
-            number = first_line(header, sign).unwrap_or(1);
-        } else if in_header && (line.starts_with("--- ") || line.starts_with("+++ ")) {
-            in_header = line.starts_with("--- ");
-        } else if let Some(text) = line.strip_prefix(sign) {
-            let text = text.into();
-            found.push(ChangedLine { number, text });
-            number += 1;
-        } else if line.starts_with(' ') || line.is_empty() {
-            number += 1;
-        }
-    }
-    found
-}
-
-/// `-1,7 +1,8 @@ fn name`: where the side begins.
-fn first_line(header: &str, sign: char) -> Option<u64> {
-    let range = header.split(' ').find_map(|word| word.strip_prefix(sign))?;
-    range.split(',').next()?.parse().ok()
+    lines.map(line).collect()
 }
 
 /// A piece of `bytes`, as the host's reads give it.
@@ -243,55 +368,52 @@ impl Job for FakeJob {
     }
 
     fn changed(&self) -> Vec<ChangedFile> {
-        let paths: std::collections::BTreeSet<_> =
-            self.before.keys().chain(self.after.keys()).collect();
-        paths
-            .into_iter()
-            .map(|path| {
-                let (before, after) = (self.before.get(path), self.after.get(path));
-                ChangedFile {
-                    path: path.clone(),
-                    change: match (before, after) {
-                        (None, _) => Change::Added,
-                        (Some(_), None) => Change::Deleted,
-                        (Some(_), Some(_)) => Change::Modified,
-                    },
-                    previous_path: None,
-                    size: after.map_or(0, |bytes| bytes.len() as u64),
-                    binary: after.or(before).is_some_and(|bytes| bytes.contains(&0)),
-                    allowed: !path.starts_with("../"),
-                }
-            })
-            .collect()
+        let renamed: std::collections::BTreeSet<_> = self.renamed.values().collect();
+        let gone = self.before.keys().filter(|path| !renamed.contains(path));
+        let paths: std::collections::BTreeSet<_> = gone.chain(self.after.keys()).collect();
+        let file = |path: &String| {
+            let previous_path = self.renamed.get(path).cloned();
+            ChangedFile {
+                before: self.state(previous_path.as_ref().unwrap_or(path), Moment::Before),
+                after: self.state(path, Moment::After),
+                previous_path,
+                path: path.clone(),
+                allowed: !path.starts_with("../"),
+            }
+        };
+        paths.into_iter().map(file).collect()
     }
 
     fn commands(&self) -> Vec<Command> {
         self.commands
             .iter()
-            .map(|(command, ..)| command.clone())
+            .map(|(command, _)| command.clone())
             .collect()
-    }
-
-    fn diff_size(&self) -> u64 {
-        let changed = self.changed();
-        let sizes = changed.iter().map(|file| self.file_diff(&file.path).len());
-        sizes.sum::<usize>() as u64
     }
 
     fn changed_lines(
         &self,
         path: &str,
-        side: Side,
+        moment: Moment,
         after_line: u64,
         max_bytes: u32,
     ) -> Result<LinePage, ReadError> {
-        self.is_changed(path)?;
+        let file = self
+            .file(path, Moment::After)
+            .or_else(|_| self.file(path, Moment::Before))?;
         let mut page = LinePage {
             lines: Vec::new(),
             more: false,
         };
+        if file.is_binary() {
+            return Ok(page);
+        }
+        let previous = file.previous_path.as_ref().unwrap_or(&file.path);
+        let text = |bytes: Option<&Vec<u8>>| bytes.cloned().unwrap_or_default();
+        let before = text(self.before.get(previous));
+        let after = text(self.after.get(&file.path));
         let mut left = max_bytes.min(LONGEST_READ) as usize;
-        let lines = lines_of(&self.file_diff(path), side).into_iter();
+        let lines = changed(&before, &after, moment).into_iter();
         for line in lines.skip_while(|line| line.number <= after_line) {
             let cost = line.text.len() + 32;
             if cost > left && !page.lines.is_empty() {
@@ -307,16 +429,15 @@ impl Job for FakeJob {
         Ok(page)
     }
 
-    fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
+    fn diff(&self, path: Option<&str>) -> Result<Vec<u8>, ReadError> {
         let diff = match path {
-            Some(path) => {
-                self.is_changed(path)?;
-                self.file_diff(path)
-            }
+            Some(path) => self.file_diff(&self.file(path, Moment::After)?),
             None => {
                 let changed = self.changed();
-                let diffs = changed.iter().map(|file| self.file_diff(&file.path));
-                diffs.collect()
+                changed
+                    .iter()
+                    .flat_map(|file| self.file_diff(file))
+                    .collect()
             }
         };
         if diff.len() > LONGEST_READ as usize {
@@ -325,49 +446,37 @@ impl Job for FakeJob {
         Ok(diff)
     }
 
-    fn read(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        self.is_changed(path)?;
-        piece(self.after.get(path), offset, len)
-    }
-
-    fn read_base(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        self.is_changed(path)?;
-        piece(self.before.get(path), offset, len)
-    }
-
-    fn read_output(
+    fn read(
         &self,
-        command: u32,
-        which: Output,
+        path: &str,
+        moment: Moment,
         offset: u64,
-        len: u32,
+        max_bytes: u32,
     ) -> Result<Vec<u8>, ReadError> {
-        let (_, stdout, stderr) = self
-            .commands
-            .get(command as usize)
-            .ok_or(ReadError::NotFound)?;
-        piece(
-            Some(if which == Output::Stdout {
-                stdout
-            } else {
-                stderr
-            }),
-            offset,
-            len,
-        )
+        self.file(path, moment)?;
+        let side = match moment {
+            Moment::Before => &self.before,
+            Moment::After => &self.after,
+        };
+        piece(side.get(path), offset, max_bytes)
+    }
+
+    fn read_output(&self, command: u32, offset: u64, max_bytes: u32) -> Result<Vec<u8>, ReadError> {
+        let printed = self.commands.get(command as usize);
+        piece(printed.map(|(_, output)| output), offset, max_bytes)
     }
 
     fn agent_message(&self) -> String {
         self.agent_message.clone()
     }
 
-    fn backing(&self) -> Backing<'_> {
-        Backing::Fake(self)
+    fn tree(&self) -> Option<&dyn Tree> {
+        Some(self)
     }
 }
 
-impl FakeJob {
-    pub(crate) fn find(&self, glob: &str) -> Vec<String> {
+impl Tree for FakeJob {
+    fn find(&self, glob: &str) -> Vec<String> {
         let paths = self.tree.keys().chain(self.after.keys());
         let mut found: Vec<_> = paths
             .filter(|path| matches(glob.as_bytes(), path.as_bytes()))
@@ -378,12 +487,7 @@ impl FakeJob {
         found
     }
 
-    pub(crate) fn read_tree(
-        &self,
-        path: &str,
-        offset: u64,
-        len: u32,
-    ) -> Result<Vec<u8>, ReadError> {
+    fn read(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
         piece(
             self.after.get(path).or_else(|| self.tree.get(path)),
             offset,

@@ -2,7 +2,7 @@
 //! out of what is shown; this keeps them out of what is committed. A finding names the kind and the place, never the value.
 
 use serde::Deserialize;
-use worker_plugin::{Change, Check, Fault, Finding, Job, MOST_FINDINGS, Report, matches_any};
+use worker_plugin::{Check, Fault, Finding, Job, MOST_FINDINGS, Report, matches_any};
 
 /// Exceptions.
 #[derive(Deserialize, Default)]
@@ -200,7 +200,7 @@ impl Check for SecretsInDiff {
     fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
         let mut findings = Vec::new();
         for file in job.changed() {
-            let looked_at = !file.binary && file.change != Change::Deleted;
+            let looked_at = !file.is_binary() && !file.is_deleted();
             if !looked_at || matches_any(&self.settings.ignore, &file.path) {
                 continue;
             }
@@ -419,7 +419,7 @@ mod tests {
             let report = check
                 .run(&FakeJob::default().added("src/a.rs", &line))
                 .unwrap();
-            assert_eq!(report.passed, wanted.is_none());
+            assert_eq!(report.is_passed(), wanted.is_none());
             assert!(
                 report
                     .findings
@@ -438,7 +438,7 @@ mod tests {
                 .unwrap()
                 .run(&job)
                 .unwrap()
-                .passed
+                .is_passed()
         };
         assert!(!passes("{}"));
         assert!(passes(r#"{"ignore": ["tests/fixtures/"]}"#));

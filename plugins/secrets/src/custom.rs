@@ -59,7 +59,7 @@ pub(crate) struct Custom {
 
 impl Custom {
     pub(crate) fn new(rule: CustomRule) -> Result<Self, Fault> {
-        let refuse = |why: &str| Err(Fault::BadConfig(format!("rules, {}: {why}", rule.label)));
+        let refuse = |why: &str| Err(Fault::BadSettings(format!("rules, {}: {why}", rule.label)));
         if rule.prefix.len() < 3 || rule.prefix.len() > 256 {
             return refuse("prefix must have 3 to 256 characters");
         }

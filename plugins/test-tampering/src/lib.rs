@@ -10,9 +10,7 @@ mod language;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
-use worker_plugin::{
-    Change, ChangedFile, Check, Fault, Finding, Job, Report, Severity, matches_any,
-};
+use worker_plugin::{ChangedFile, Check, Fault, Finding, Job, Report, Severity, matches_any};
 
 use language::{Language, Test};
 
@@ -90,14 +88,14 @@ impl Check for TestTampering {
         let mut files = Vec::new();
         let mut report = Report::passed("");
         for file in job.changed() {
-            if file.binary || matches_any(&self.settings.allow, &file.path) {
+            if file.is_binary() || matches_any(&self.settings.allow, &file.path) {
                 continue;
             }
             if matches_any(RUNNER_SETTINGS, &file.path) {
                 self.runner_settings(job, &file, &mut report)?;
             }
             let mut looked = Looked::default();
-            if file.change != Change::Added {
+            if !file.is_added() {
                 let old = file.previous_path.as_deref().unwrap_or(&file.path);
                 if self.may_hold_tests(old) {
                     let text = job.base_text(old)?;
@@ -105,7 +103,7 @@ impl Check for TestTampering {
                     looked.before = Some(Side::new(old, text));
                 }
             }
-            if file.change != Change::Deleted && self.may_hold_tests(&file.path) {
+            if !file.is_deleted() && self.may_hold_tests(&file.path) {
                 self.whole_file(job, &file, &mut report)?;
                 if !is_out_of_sight(&file) {
                     let text = job.text(&file.path)?;
@@ -188,7 +186,7 @@ impl TestTampering {
         file: &ChangedFile,
         report: &mut Report,
     ) -> Result<(), Fault> {
-        if file.change == Change::Deleted {
+        if file.is_deleted() {
             report.add(
                 Finding::warning(
                     "runner-settings",
@@ -331,7 +329,7 @@ fn is_out_of_sight(file: &ChangedFile) -> bool {
     let extension = file.path.rsplit('.').next().unwrap_or_default();
     let came = match &file.previous_path {
         Some(before) => conventions::is_named_as_test(before),
-        None => file.change == Change::Added,
+        None => file.is_added(),
     };
     came && BY_NAME.contains(&extension) && !conventions::is_named_as_test(&file.path)
 }

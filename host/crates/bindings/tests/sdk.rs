@@ -12,13 +12,39 @@ use wit_bindgen_core::wit_parser::Resolve;
 use wit_bindgen_core::{Files, WorldGenerator as _};
 use wit_bindgen_rust::{Opts, WithOption};
 
-/// The modules of `bindings`: the imports once, and the exports in a module each, so that a plugin exports its kind and
-/// nothing else. The worlds are halves of those in `wit/`: macros that one crate exports need names of their own, so the
-/// interface `plugin` can be bound only once.
-const EXPORTS: [&str; 5] = ["plugin", "check", "summarizer", "redactor", "dialect"];
+/// The packages of `wit/v1`, in the order in which they need each other.
+const PACKAGES: [&str; 5] = ["types", "check", "summarizer", "redactor", "dialect"];
 
-/// The interfaces whose types the exports share with the imports.
-const SHARED: [&str; 2] = ["types", "job"];
+/// The time, as WASI has it; a component that imports it fits every 0.2.
+const CLOCKS: &str = "package wasi:clocks@0.2.0;
+interface wall-clock {
+  record datetime { seconds: u64, nanoseconds: u32 }
+  now: func() -> datetime;
+  resolution: func() -> datetime;
+}";
+
+/// Everything that a host of this version gives, granted or not.
+const IMPORTS: &str = "package worker:sdk;
+world imports {
+  import mcp-codex-worker:types/log@1.0.0;
+  import mcp-codex-worker:types/settings@1.0.0;
+  import mcp-codex-worker:check/job@1.0.0;
+  import mcp-codex-worker:check/findings@1.0.0;
+  import mcp-codex-worker:check/files@1.0.0;
+  import mcp-codex-worker:summarizer/input@1.0.0;
+  import mcp-codex-worker:types/types@1.0.0;
+  import wasi:clocks/wall-clock@0.2.0;
+}";
+
+/// The exports, in a module each, so that a plugin exports its kind and nothing else. The worlds are halves of those in
+/// `wit/`: macros that one crate exports need names of their own, so the interface `plugin` can be bound only once.
+const EXPORTS: [(&str, &str); 5] = [
+    ("plugin", "types/plugin"),
+    ("check", "check/check"),
+    ("summarizer", "summarizer/summarizer"),
+    ("redactor", "redactor/redactor"),
+    ("dialect", "dialect/dialect"),
+];
 
 /// The workspace, above `host/crates/bindings`.
 fn workspace() -> PathBuf {
@@ -30,42 +56,42 @@ fn file(module: &str) -> PathBuf {
     folder.join(format!("{module}.rs"))
 }
 
-/// The package in `wit/`, and behind it an export of one interface as a world of its own.
-fn generate(export: Option<&str>) -> String {
+fn resolve() -> Resolve {
     let mut resolve = Resolve::default();
-    let (mut package, _) = resolve.push_path(workspace().join("wit")).unwrap();
-    let version = resolve.packages[package].name.version.clone().unwrap();
+    for package in PACKAGES {
+        let folder = workspace().join("wit/v1").join(package);
+        resolve.push_path(folder).unwrap();
+    }
+    resolve
+}
+
+/// The imports, or an export of one interface as a world of its own.
+fn generate(export: Option<(&str, &str)>) -> String {
+    let mut resolve = resolve();
     let mut options = Opts {
         format: true,
         pub_export_macro: true,
         ..Opts::default()
     };
-    let world = match export {
+    let package = match export {
         None => {
             options.generate_all = true;
-            "host".to_owned()
+            resolve.push_str("clocks.wit", CLOCKS).unwrap();
+            resolve.push_str("imports.wit", IMPORTS).unwrap()
         }
-        Some(interface) => {
-            let world = format!("{interface}-export");
+        Some((module, interface)) => {
             let source = format!(
-                "package worker:sdk; world {world} {{ export worker:plugin/{interface}@{version}; }}"
+                "package worker:sdk; world {module}-export {{ export mcp-codex-worker:{interface}@1.0.0; }}"
             );
-            package = resolve.push_str("export.wit", &source).unwrap();
-            options.with = SHARED
-                .iter()
-                .filter(|shared| **shared == "types" || interface == "check")
-                .map(|shared| {
-                    let path = format!("crate::bindings::imports::worker::plugin::{shared}");
-                    (
-                        format!("worker:plugin/{shared}@{version}"),
-                        WithOption::Path(path),
-                    )
-                })
-                .collect();
-            world
+            let path = "crate::bindings::imports::mcp_codex_worker::types::types".to_owned();
+            options.with = vec![(
+                "mcp-codex-worker:types/types@1.0.0".to_owned(),
+                WithOption::Path(path),
+            )];
+            resolve.push_str("export.wit", &source).unwrap()
         }
     };
-    let world = resolve.select_world(&[package], Some(&world)).unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
     let mut files = Files::default();
     options
         .build()
@@ -75,11 +101,42 @@ fn generate(export: Option<&str>) -> String {
     String::from_utf8(text.to_vec()).unwrap()
 }
 
+/// The bindings of a kind for C: header and source, as `plugin new --lang c` copies them.
+fn for_c(kind: &str) -> Vec<(PathBuf, String)> {
+    let mut resolve = resolve();
+    let package = resolve
+        .packages
+        .iter()
+        .find(|(_, package)| package.name.name == kind)
+        .map(|(id, _)| id)
+        .unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
+    let mut files = Files::default();
+    let mut generator = wit_bindgen_c::Opts {
+        // The component's type is put into the module by `plugin build`.
+        no_object_file: true,
+        ..wit_bindgen_c::Opts::default()
+    }
+    .build();
+    generator.generate(&mut resolve, world, &mut files).unwrap();
+    let folder = workspace().join("host/crates/plugin-kit/src/templates/c");
+    files
+        .iter()
+        .filter(|(name, _)| name.ends_with(".c") || name.ends_with(".h"))
+        .map(|(name, text)| (folder.join(name), String::from_utf8(text.to_vec()).unwrap()))
+        .collect()
+}
+
 fn all() -> impl Iterator<Item = (PathBuf, String)> {
-    let exports = EXPORTS.into_iter().map(|export| (export, Some(export)));
+    let exports = EXPORTS.into_iter().map(|export| (export.0, Some(export)));
     std::iter::once(("imports", None))
         .chain(exports)
         .map(|(module, export)| (file(module), generate(export)))
+        .chain(
+            ["check", "summarizer", "redactor", "dialect"]
+                .into_iter()
+                .flat_map(for_c),
+        )
 }
 
 #[test]

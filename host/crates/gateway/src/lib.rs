@@ -17,6 +17,7 @@ mod complete;
 mod config;
 mod dialect;
 mod dispatch;
+mod door;
 mod endpoint;
 mod error;
 pub mod facts;
@@ -77,7 +78,8 @@ pub use lessons::Lesson;
 pub use models::ModelMap;
 pub use record::rfc3339;
 pub use record::{RecordSink, RequestRecord};
-pub use upstream::{Upstream, UpstreamError};
+pub use request::canonical as canonical_request;
+pub use upstream::{Upstream, UpstreamError, install_tls};
 pub use usage::Tokens;
 
 use redact::Redactor;

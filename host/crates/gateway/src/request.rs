@@ -38,6 +38,17 @@ pub(crate) struct Return {
     pub(crate) left_out: LeftOut,
 }
 
+/// The canonical request of an Anthropic one, as a dialect gets it: the same as in a job.
+///
+/// # Errors
+/// Why it is no request that can be sent.
+pub fn canonical(body: &[u8], facts: &Facts, model: &str) -> Result<Vec<u8>, String> {
+    let request = anthropic::Request::parse(body).map_err(|invalid| invalid.0)?;
+    let translated = translate(&request, facts, model, None);
+    let (canonical, _) = translated.map_err(|invalid| invalid.0)?;
+    Ok(canonical.write(body.len() + 4_096))
+}
+
 /// The canonical request for a model of a gateway; `max_tokens` is lowered to `token_cap`.
 pub(crate) fn translate<'a>(
     request: &anthropic::Request<'a>,

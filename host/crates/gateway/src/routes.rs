@@ -22,11 +22,12 @@ use serde_json::json;
 
 use super::anthropic;
 use super::dispatch::{Answer, Passage, Work, dispatch};
+use super::door::Place;
 use super::error::{ApiError, Kind};
 use super::ledger::Ledger;
 use super::names::fresh_id;
 use super::outflow::{Arriving, Outflow};
-use super::server::Place;
+
 use super::shared::Shared;
 use super::{Mode, left_out, tokens};
 

@@ -13,8 +13,11 @@ use plugins::manifest::{self, Manifest};
 /// Rust's target for components without WASI.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What JavaScript plugins are built with.
-const COMPONENTIZE_JS: &str = "@bytecodealliance/componentize-js";
+/// What JavaScript plugins are built with: QuickJS in a component of about 1 MB. The version is the one that was tried.
+const COMPONENTIZE_QJS: (&str, &str) = ("componentize-qjs", "0.4.5");
+
+/// A C compiler for WebAssembly that a package registry has, and the version that was tried.
+const ZIG: (&str, &str) = ("ziglang", "0.17.0");
 
 /// What Python plugins are built with, and the version that was tried.
 const COMPONENTIZE_PY: (&str, &str) = ("componentize-py", "0.25.1");
@@ -95,7 +98,7 @@ pub fn build(folder: &Path) -> Result<Built, BuildError> {
             let bytes = rust(folder)?;
             std::fs::write(&component, bytes).map_err(|error| file_error(&component, error))?;
         }
-        "js" => javascript(
+        "javascript" => javascript(
             folder,
             &source.unwrap_or_else(|| "plugin.js".to_owned()),
             &manifest,
@@ -105,8 +108,16 @@ pub fn build(folder: &Path) -> Result<Built, BuildError> {
             &source.unwrap_or_else(|| "plugin.py".to_owned()),
             &manifest,
         )?,
+        "c" => {
+            let bytes = c(
+                folder,
+                &source.unwrap_or_else(|| "plugin.c".to_owned()),
+                &manifest,
+            )?;
+            std::fs::write(&component, bytes).map_err(|error| file_error(&component, error))?;
+        }
         other => {
-            let rule = format!("build.language: {other:?} is none of rust, js, python");
+            let rule = format!("build.language: {other:?} is none of rust, javascript, python, c");
             return Err(BuildError::Manifest(format!(
                 "{}: {rule}",
                 folder.join(manifest::FILE).display()
@@ -195,9 +206,9 @@ fn rust(folder: &Path) -> Result<Vec<u8>, BuildError> {
         });
     };
     let core = std::fs::read(&module).map_err(|error| file_error(&module, error))?;
-    encode(&core).map_err(|what| BuildError::Component {
+    encode(&core).map_err(|error| BuildError::Component {
         file: module.display().to_string(),
-        what,
+        what: error.to_string(),
     })
 }
 
@@ -230,16 +241,21 @@ fn watched(cargo: &mut Command) -> std::io::Result<(bool, String, bool)> {
     Ok((status.success(), messages, offline))
 }
 
+/// The reason why a core module does not become a component.
+#[derive(Debug, thiserror::Error)]
+#[error("no component can be made of it: {0}")]
+pub struct EncodeError(String);
+
 /// A component of a core module that wit-bindgen described.
 ///
 /// # Errors
 /// What is wrong with the module.
-pub fn encode(core: &[u8]) -> Result<Vec<u8>, String> {
+pub fn encode(core: &[u8]) -> Result<Vec<u8>, EncodeError> {
     let encoded = ComponentEncoder::default()
         .validate(true)
         .module(core)
         .and_then(|mut encoder| encoder.encode());
-    encoded.map_err(|error| format!("no component can be made of it: {error:#}"))
+    encoded.map_err(|error| EncodeError(format!("{error:#}")))
 }
 
 /// Makes sure that the compiler can build WebAssembly.
@@ -280,68 +296,156 @@ fn have_target(folder: &Path) -> Result<(), BuildError> {
 /// The folder, relative to the plugin's, with the interface for tools that want it as files, and the world in it that
 /// gives what the manifest wants: other languages than Rust import their whole world, and an import without its grant
 /// does not load.
-fn interface(folder: &Path, manifest: &Manifest) -> Result<(&'static str, String), BuildError> {
+fn interface(
+    folder: &Path,
+    manifest: &Manifest,
+) -> Result<(&'static str, &'static str), BuildError> {
     const PLACE: &str = "target/wit";
     let place = folder.join(PLACE);
-    let written = |file: &Path, text: &str| {
-        std::fs::write(file, text).map_err(|error| file_error(file, error))
-    };
     let _ = std::fs::remove_dir_all(&place);
-    std::fs::create_dir_all(&place).map_err(|error| file_error(&place, error))?;
-    let vendored = folder.join("vendor/wit");
-    if vendored.is_dir() {
-        let entries = std::fs::read_dir(&vendored).map_err(|error| file_error(&vendored, error))?;
-        for entry in entries.flatten() {
-            let to = place.join(entry.file_name());
-            std::fs::copy(entry.path(), &to).map_err(|error| file_error(&to, error))?;
-        }
-    } else {
-        // A plugin of this repository has no copy of its own.
-        for (path, text) in super::VENDORED {
-            if let Some(name) = path.strip_prefix("wit/") {
-                written(&place.join(name), text)?;
-            }
-        }
+    let write = |file: &Path, text: &str| {
+        let parent = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+        parent
+            .and_then(|()| std::fs::write(file, text))
+            .map_err(|error| file_error(file, error))
+    };
+    // A plugin of this repository has no copy of its own. One that has keeps to it: it was made for that version.
+    let vendored = folder.join("vendor/wit/v1");
+    for (path, text) in super::VENDORED {
+        let Some(name) = path.strip_prefix("wit/v1/") else {
+            continue;
+        };
+        let own = std::fs::read_to_string(vendored.join(name));
+        write(
+            &place.join("deps").join(name),
+            own.as_deref().unwrap_or(text),
+        )?;
     }
     let kind = manifest.kind;
-    let wants = |grant: &str| {
-        let mut wants = manifest.wants.iter();
-        wants.any(|want| want.split(':').next() == Some(grant))
+    let mut wants = manifest.wants.iter();
+    let files = match wants.any(|want| want.split(':').next() == Some("files")) {
+        true => " import mcp-codex-worker:check/files@1.0.0;",
+        false => "",
     };
-    let mut imports = String::new();
-    for interface in ["files", "clock"] {
-        if wants(interface) {
-            imports.push_str(&format!(" import {interface};"));
-        }
-    }
-    let world = format!("world wanted {{ include {kind}-plugin;{imports} }}\n");
-    written(&place.join("wanted.wit"), &world)?;
-    Ok((PLACE, "worker:plugin/wanted".to_owned()))
+    let world = format!(
+        "package worker:build;\n\nworld plugin {{ include mcp-codex-worker:{kind}/{kind}-plugin@1.0.0;{files} }}\n"
+    );
+    write(&place.join("plugin.wit"), &world)?;
+    Ok((PLACE, "plugin"))
 }
 
-/// componentize-js from the plugin's own node_modules, with every part of WASI left out but the streams that `console` and
-/// the engine itself write to: they say why it broke down.
+/// componentize-qjs from the plugin's own node_modules. Its default build expects a host with asynchronous calls, which a
+/// plugin has no use for.
 fn javascript(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), BuildError> {
-    if !folder.join("node_modules").join(COMPONENTIZE_JS).is_dir() {
+    let (name, version) = COMPONENTIZE_QJS;
+    if !folder.join("node_modules").join(name).is_dir() {
         return Err(BuildError::Tool(format!(
-            "{COMPONENTIZE_JS} is not installed; run: cd {} && npm install --ignore-scripts --save-dev {COMPONENTIZE_JS}@0.23.0",
+            "{name} is not installed; run: cd {} && npm install --ignore-scripts --save-dev {name}@{version}",
             folder.display()
         )));
     }
     let script = format!(
-        "import {{ componentize }} from '{COMPONENTIZE_JS}'; import {{ writeFile }} from 'node:fs/promises'; \
-         const [sourcePath, witPath, worldName, out] = process.argv.slice(-4); \
-         const made = await componentize({{ sourcePath, witPath, worldName, \
-         disableFeatures: ['random', 'clocks', 'http', 'fetch-event'] }}); \
+        "import {{ componentize }} from '{name}'; import {{ readFile, writeFile }} from 'node:fs/promises'; \
+         const [source, witPath, world, out] = process.argv.slice(-4); \
+         const made = await componentize({{ witPath, world, jsSource: await readFile(source, 'utf8'), \
+         jsPath: './' + source, moduleRoot: '.', sync: true, optSize: true }}); \
          await writeFile(out, made.component);"
     );
     let (wit, world) = interface(folder, manifest)?;
     let mut node = Command::new("node");
     node.current_dir(folder)
         .args(["--input-type=module", "--eval", &script, "--"]);
-    node.args([source, wit, &world, &manifest.component]);
+    node.args([source, wit, world, &manifest.component]);
     node.stdout(Stdio::null());
-    run(node, "node (componentize-js)", "https://nodejs.org has it")
+    run(node, "node (componentize-qjs)", "https://nodejs.org has it")
+}
+
+/// A C plugin: clang or zig to a core module without WASI, and that to a component in process.
+fn c(folder: &Path, source: &str, manifest: &Manifest) -> Result<Vec<u8>, BuildError> {
+    let (wit, world) = interface(folder, manifest)?;
+    let module = folder.join("target/plugin.wasm");
+    let kind = manifest.kind;
+    let vendored = Path::new("vendor/c");
+    if !folder.join(vendored).join("libc.c").is_file() {
+        return Err(BuildError::Tool(format!(
+            "{} has no bindings; `mcp-codex-worker plugin new --lang c` makes a folder that has them",
+            folder.join(vendored).display()
+        )));
+    }
+    let (mut compiler, name) = c_compiler(folder)?;
+    compiler
+        .current_dir(folder)
+        .args([
+            "-O2",
+            "-nostdlib",
+            "-Wall",
+            "-Wl,--no-entry",
+            "-Ivendor/c",
+            source,
+        ])
+        .arg(vendored.join(format!("{kind}_plugin.c")))
+        .arg(vendored.join("libc.c"))
+        .arg(vendored.join("world.c"))
+        .args(["-o", "target/plugin.wasm"]);
+    run(compiler, &name, "install a C compiler for WebAssembly")?;
+    let wrong = |what: String| BuildError::Component {
+        file: module.display().to_string(),
+        what,
+    };
+    let mut core = std::fs::read(&module).map_err(|error| file_error(&module, error))?;
+    let mut described = || -> Result<(), String> {
+        let mut resolve = wit_parser::Resolve::default();
+        let pushed = resolve.push_dir(folder.join(wit));
+        let (package, _) = pushed.map_err(|error| format!("{error:#}"))?;
+        let world = resolve.select_world(&[package], Some(world));
+        let world = world.map_err(|error| format!("{error:#}"))?;
+        let encoding = wit_component::StringEncoding::UTF8;
+        wit_component::embed_component_metadata(&mut core, &resolve, world, encoding)
+            .map_err(|error| format!("{error:#}"))
+    };
+    described().map_err(wrong)?;
+    encode(&core).map_err(|error| wrong(error.to_string()))
+}
+
+/// The first C compiler here that knows WebAssembly: zig of the plugin's own `.venv` or of PATH, else clang with its linker.
+fn c_compiler(folder: &Path) -> Result<(Command, String), BuildError> {
+    let works = |program: &Path, arguments: &[&str]| {
+        let mut tried = Command::new(program);
+        tried
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        tried.status().is_ok_and(|status| status.success())
+    };
+    let own = folder.join(".venv").join(if cfg!(windows) {
+        "Scripts/python.exe"
+    } else {
+        "bin/python"
+    });
+    let zig_target = ["-target", "wasm32-freestanding"];
+    if let Ok(python) = std::path::absolute(&own)
+        && works(&python, &["-m", "ziglang", "version"])
+    {
+        let mut zig = Command::new(python);
+        zig.args(["-m", "ziglang", "cc"]).args(zig_target);
+        return Ok((zig, "zig".to_owned()));
+    }
+    if works(Path::new("zig"), &["version"]) {
+        let mut zig = Command::new("zig");
+        zig.arg("cc").args(zig_target);
+        return Ok((zig, "zig".to_owned()));
+    }
+    if works(Path::new("clang"), &["--version"]) && works(Path::new("wasm-ld"), &["--version"]) {
+        let mut clang = Command::new("clang");
+        clang.arg("--target=wasm32");
+        return Ok((clang, "clang".to_owned()));
+    }
+    let (name, version) = ZIG;
+    Err(BuildError::Tool(format!(
+        "there is no C compiler for WebAssembly (zig, or clang with wasm-ld); run: cd {} && python3 -m venv .venv && \
+         .venv/bin/pip install {name}=={version}",
+        folder.display()
+    )))
 }
 
 /// componentize-py from the plugin's own `.venv`, else from PATH.
@@ -356,7 +460,7 @@ fn python(folder: &Path, source: &str, manifest: &Manifest) -> Result<(), BuildE
         // Its own frames help nobody: the traceback of the plugin's source is what counts.
         .env("RUST_BACKTRACE", "0")
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .args(["-d", wit, "-w", &world, "componentize"])
+        .args(["-d", wit, "-w", world, "componentize"])
         .args([source.trim_end_matches(".py"), "-o", &manifest.component])
         .stdout(Stdio::null());
     let install = format!(

@@ -4,18 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use check_input::{Entry, MadeUpJob};
 use gateway::wire::{Reply, Sse};
-use plugins::check::{Change, ChangedFile, Command, LinePage, Output, ReadError, Side, Snapshot};
+use plugins::check::{Command, Outcome as Verdict, Report};
 use plugins::manifest::Manifest;
 use plugins::summarizer::{Content, Request};
 use plugins::{Cost, Engine, Kind, PluginError, PluginSet};
 use redact::{KnownValues, Redactor, ScannerSource};
-use workspace::{ChangedLines, LineSide};
 
 /// How one case went.
 #[derive(Debug, Clone)]
@@ -54,12 +53,12 @@ struct CheckCase {
     settings: Value,
     #[serde(default)]
     task: String,
-    /// Changed files with their text before and after; absent: not there.
+    /// Changed files with what they were before and after; absent: not there.
     #[serde(default)]
     changed: BTreeMap<String, BeforeAfter>,
     /// Other files of the tree.
     #[serde(default)]
-    tree: BTreeMap<String, String>,
+    tree: BTreeMap<String, Kept>,
     #[serde(default)]
     commands: Vec<CommandCase>,
     #[serde(default)]
@@ -70,8 +69,32 @@ struct CheckCase {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BeforeAfter {
-    before: Option<String>,
-    after: Option<String>,
+    before: Option<Kept>,
+    after: Option<Kept>,
+}
+
+/// What is at a path: a text, or more about it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    Text(String),
+    Detailed(Detailed),
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Detailed {
+    text: Option<String>,
+    /// Bytes that are no text.
+    base64: Option<String>,
+    /// A file beside the case.
+    file: Option<String>,
+    /// The target of a symbolic link.
+    symlink: Option<String>,
+    #[serde(default)]
+    executable: bool,
+    /// The content so many times one after the other: long files in short cases.
+    repeat: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,15 +105,18 @@ struct CommandCase {
     argv: Vec<String>,
     exit_code: Option<i32>,
     #[serde(default)]
-    stdout: String,
+    timed_out: bool,
+    /// What it printed, standard output and standard error as one stream.
     #[serde(default)]
-    stderr: String,
+    output: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CheckExpectation {
     passed: Option<bool>,
+    /// A part of the reason why it is not applicable.
+    not_applicable: Option<String>,
     summary: Option<String>,
     /// Each of these must be among the findings: only the fields that are given count. An empty list: no finding.
     findings: Option<Vec<Map<String, Value>>>,
@@ -153,6 +179,8 @@ struct DialectCase {
     model: String,
     /// A canonical request to be rewritten.
     request: Option<Value>,
+    /// An Anthropic request: what the agent sends. It becomes canonical by the facts, as in a job.
+    anthropic: Option<Value>,
     /// A whole reply to be made canonical, or an error to be judged.
     reply: Option<ReplyCase>,
     /// Data of streamed events, one network read each.
@@ -280,19 +308,15 @@ fn differ(what: &str, expected: &Value, got: &Value) -> Option<String> {
 
 fn check(set: &PluginSet, manifest: &Manifest, folder: &Path) -> Result<Vec<String>, CasesError> {
     let case: CheckCase = read(folder)?;
-    let (settings, expect) = (case.settings.clone(), &case.expect);
+    let settings = case.settings.clone();
     let plugin = set.check(&manifest.id)?;
-    let expect = CheckExpectation {
-        passed: expect.passed,
-        summary: expect.summary.clone(),
-        findings: expect.findings.clone(),
-        error: expect.error.clone(),
-    };
-    let report = match plugin.run(Arc::new(MadeUp::of(case)), &settings) {
+    let job = made_up(&case, folder)?;
+    let expect = case.expect;
+    let report = match plugin.run(Arc::new(job), &settings) {
         Ok(report) => report,
         Err(error) => return Ok(failure(&error, expect.error.as_deref())),
     };
-    let got = json!(report);
+    let got = shown(&report);
     let mut wrong = Vec::new();
     if let Some(error) = &expect.error {
         wrong.push(format!("expected an error with {error:?}, got {got}"));
@@ -307,6 +331,11 @@ fn check(set: &PluginSet, manifest: &Manifest, folder: &Path) -> Result<Vec<Stri
             .summary
             .and_then(|summary| differ("summary", &json!(summary), &got["summary"])),
     );
+    match (&expect.not_applicable, &report.outcome) {
+        (Some(reason), Verdict::NotApplicable(got)) if got.contains(reason) => {}
+        (Some(reason), _) => wrong.push(format!("expected not applicable ({reason}), got {got}")),
+        (None, _) => {}
+    }
     if let Some(expected) = expect.findings {
         let findings = got["findings"].as_array().cloned().unwrap_or_default();
         let fits = |finding: &Value, expected: &Map<String, Value>| {
@@ -450,13 +479,34 @@ fn dialect(set: &PluginSet, manifest: &Manifest, folder: &Path) -> Result<Vec<St
         serde_json::from_slice(bytes)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
     };
-    if let Some(request) = &case.request {
-        match plugin.request(request.to_string().as_bytes(), &case.model) {
-            Ok(outbound) => wrong.extend(
+    let canonical = match (&case.anthropic, &case.request) {
+        (Some(request), _) => {
+            let body = request.to_string();
+            match gateway::canonical_request(body.as_bytes(), &facts, &case.model) {
+                Ok(canonical) => Some(canonical),
+                Err(why) => {
+                    wrong.push(format!("anthropic: {why}"));
+                    None
+                }
+            }
+        }
+        (None, Some(request)) => Some(request.to_string().into_bytes()),
+        (None, None) => None,
+    };
+    if let Some(canonical) = canonical {
+        // A dialect is not asked where its facts say that it need not be.
+        let sent = match facts.canonical_request {
+            true => Ok(canonical),
+            false => plugin
+                .request(&canonical, &case.model)
+                .map(|outbound| outbound.body),
+        };
+        match sent {
+            Ok(body) => wrong.extend(
                 expect
                     .request
                     .as_ref()
-                    .and_then(|expected| differ("request", expected, &as_json(&outbound.body))),
+                    .and_then(|expected| differ("request", expected, &as_json(&body))),
             ),
             Err(error) => wrong.extend(failure(&error, expect.error.as_deref())),
         }
@@ -538,184 +588,121 @@ fn kebab(name: &str) -> String {
     kebab
 }
 
-/// The job of a case.
-struct MadeUp {
-    case: CheckCase,
+/// A report as cases speak of it.
+fn shown(report: &Report) -> Value {
+    let mut shown = json!({
+        "passed": report.is_passed(),
+        "summary": report.summary,
+        "findings": report.findings,
+    });
+    if let Verdict::NotApplicable(reason) = &report.outcome {
+        shown["not_applicable"] = json!(reason);
+    }
+    shown
 }
 
-impl MadeUp {
-    fn of(case: CheckCase) -> Self {
-        MadeUp { case }
+/// The job of a case: real trees, compared by the same code as a job's.
+fn made_up(case: &CheckCase, folder: &Path) -> Result<MadeUpJob, CasesError> {
+    let wrong = |what: String| CasesError::Case {
+        file: folder.join("case.json").display().to_string(),
+        what,
+    };
+    let entry = |content: &Kept| entry(content, folder).map_err(wrong);
+    let (mut tree, mut before, mut after) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for (path, content) in &case.tree {
+        tree.insert(real_path(path), entry(content)?);
     }
-
-    /// Every line of the old text out, every line of the new text in.
-    fn file_diff(&self, path: &str) -> Option<String> {
-        let file = self.case.changed.get(path)?;
-        let (before, after) = (
-            file.before.as_deref().unwrap_or(""),
-            file.after.as_deref().unwrap_or(""),
-        );
-        let diff = similar::TextDiff::from_lines(before, after);
-        let name = |side: &str, text: &Option<String>| match text {
-            Some(_) => format!("{side}/{path}"),
-            None => "/dev/null".to_owned(),
-        };
-        let (old, new) = (name("a", &file.before), name("b", &file.after));
-        let hunks = diff.unified_diff().header(&old, &new).to_string();
-        Some(format!("diff --git a/{path} b/{path}\n{hunks}"))
+    for (path, file) in &case.changed {
+        if let Some(content) = &file.before {
+            before.insert(real_path(path), entry(content)?);
+        }
+        if let Some(content) = &file.after {
+            after.insert(real_path(path), entry(content)?);
+        }
     }
-}
-
-fn piece(text: Option<&String>, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-    let bytes = text.ok_or(ReadError::NotFound)?.as_bytes();
-    let start = usize::try_from(offset)
-        .unwrap_or(usize::MAX)
-        .min(bytes.len());
-    let end = start.saturating_add(len as usize).min(bytes.len());
-    Ok(bytes.get(start..end).unwrap_or_default().to_vec())
-}
-
-impl Snapshot for MadeUp {
-    fn id(&self) -> String {
-        "case".to_owned()
-    }
-
-    fn task(&self) -> String {
-        self.case.task.clone()
-    }
-
-    fn changed(&self) -> Vec<ChangedFile> {
-        let file = |(path, file): (&String, &BeforeAfter)| ChangedFile {
-            path: path.clone(),
-            change: match (&file.before, &file.after) {
-                (None, _) => Change::Added,
-                (Some(_), None) => Change::Deleted,
-                (Some(_), Some(_)) => Change::Modified,
-            },
-            previous_path: None,
-            size: file.after.as_ref().map_or(0, |after| after.len() as u64),
-            binary: file
-                .after
-                .as_ref()
-                .or(file.before.as_ref())
-                .is_some_and(|text| text.contains('\0')),
-            allowed: !path.starts_with("../"),
-        };
-        self.case.changed.iter().map(file).collect()
-    }
-
-    fn commands(&self) -> Vec<Command> {
-        let command = |command: &CommandCase| Command {
+    let job = MadeUpJob::new(&tree, &before, &after).map_err(|error| wrong(error.to_string()))?;
+    let mut job = job.of(&case.task, &case.agent_message);
+    for command in &case.commands {
+        let ran = Command {
             name: command.name.clone(),
             argv: command.argv.clone(),
             exit_code: command.exit_code,
-            timed_out: false,
-            wall_ms: Duration::from_secs(1).as_millis() as u64,
-            stdout_size: command.stdout.len() as u64,
-            stderr_size: command.stderr.len() as u64,
+            timed_out: command.timed_out,
+            wall_ms: 1000,
+            output_size: command.output.len() as u64,
         };
-        self.case.commands.iter().map(command).collect()
+        job.ran(ran, command.output.clone());
     }
+    Ok(job)
+}
 
-    fn diff_size(&self) -> u64 {
-        self.diff(None).map_or(0, |diff| diff.len() as u64)
-    }
-
-    fn changed_lines(
-        &self,
-        path: &str,
-        side: Side,
-        after: u64,
-        max_bytes: u32,
-    ) -> Result<LinePage, ReadError> {
-        let file = self.case.changed.get(path).ok_or(ReadError::NotGranted)?;
-        let bytes = |text: &Option<String>| text.clone().map(String::into_bytes);
-        let side = match side {
-            Side::Added => LineSide::Added,
-            Side::Removed => LineSide::Removed,
-        };
-        // As the host has them.
-        let lines = ChangedLines::between(bytes(&file.before), bytes(&file.after), side);
-        LinePage::of(lines.after(after), max_bytes)
-    }
-
-    fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
-        match path {
-            Some(path) => self.file_diff(path).ok_or(ReadError::NotGranted),
-            None => Ok(self
-                .case
-                .changed
-                .keys()
-                .filter_map(|path| self.file_diff(path))
-                .collect()),
+/// What a case says about a path, as it is in a tree.
+fn entry(content: &Kept, folder: &Path) -> Result<Entry, String> {
+    let detailed = match content {
+        Kept::Text(text) => {
+            return Ok(Entry::File {
+                bytes: text.clone().into_bytes(),
+                executable: false,
+            });
         }
+        Kept::Detailed(detailed) => detailed,
+    };
+    if let Some(target) = &detailed.symlink {
+        return Ok(Entry::Symlink(target.into()));
     }
+    let bytes = match (&detailed.text, &detailed.base64, &detailed.file) {
+        (Some(text), None, None) => text.clone().into_bytes(),
+        (None, Some(base64), None) => {
+            base64::Engine::decode(&base64::engine::general_purpose::STANDARD, base64)
+                .map_err(|error| format!("base64: {error}"))?
+        }
+        (None, None, Some(file)) => {
+            std::fs::read(folder.join(file)).map_err(|error| format!("{file}: {error}"))?
+        }
+        _ => return Err("give one of text, base64, file, symlink".to_owned()),
+    };
+    Ok(Entry::File {
+        bytes: bytes.repeat(detailed.repeat.unwrap_or(1) as usize),
+        executable: detailed.executable,
+    })
+}
 
-    fn read(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        let file = self.case.changed.get(path).ok_or(ReadError::NotGranted)?;
-        piece(file.after.as_ref(), offset, len)
+/// A path as a check sees it, back as it is in a tree.
+fn real_path(shown: &str) -> PathBuf {
+    let mut bytes = Vec::new();
+    let mut rest = shown.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = match (first, tail) {
+            (b'\\', [b'\\', tail @ ..]) => {
+                bytes.push(b'\\');
+                tail
+            }
+            (b'\\', [b'x', high, low, tail @ ..])
+                if digit(*high).is_some() && digit(*low).is_some() =>
+            {
+                bytes.push(digit(*high).unwrap_or(0) << 4 | digit(*low).unwrap_or(0));
+                tail
+            }
+            (byte, tail) => {
+                bytes.push(*byte);
+                tail
+            }
+        };
     }
+    path_of(bytes)
+}
 
-    fn read_base(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        let file = self.case.changed.get(path).ok_or(ReadError::NotGranted)?;
-        piece(file.before.as_ref(), offset, len)
-    }
+fn digit(byte: u8) -> Option<u8> {
+    u8::try_from(char::from(byte).to_digit(16)?).ok()
+}
 
-    fn read_output(
-        &self,
-        command: usize,
-        which: Output,
-        offset: u64,
-        len: u32,
-    ) -> Result<Vec<u8>, ReadError> {
-        let command = self.case.commands.get(command).ok_or(ReadError::NotFound)?;
-        piece(
-            Some(if which == Output::Stdout {
-                &command.stdout
-            } else {
-                &command.stderr
-            }),
-            offset,
-            len,
-        )
-    }
+#[cfg(unix)]
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt as _;
+    std::ffi::OsString::from_vec(bytes).into()
+}
 
-    fn agent_message(&self) -> String {
-        self.case.agent_message.clone()
-    }
-
-    fn find(&self, glob: &str) -> Result<Vec<String>, ReadError> {
-        let matcher = globset::GlobBuilder::new(glob)
-            .literal_separator(true)
-            .build();
-        let matcher = matcher
-            .map_err(|error| ReadError::Io(error.to_string()))?
-            .compile_matcher();
-        let after = self
-            .case
-            .changed
-            .iter()
-            .filter(|(_, file)| file.after.is_some())
-            .map(|(path, _)| path);
-        let paths = self
-            .case
-            .tree
-            .keys()
-            .chain(after)
-            .collect::<std::collections::BTreeSet<_>>();
-        Ok(paths
-            .into_iter()
-            .filter(|path| matcher.is_match(path.as_str()))
-            .cloned()
-            .collect())
-    }
-
-    fn read_tree(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        let changed = self
-            .case
-            .changed
-            .get(path)
-            .and_then(|file| file.after.as_ref());
-        piece(changed.or_else(|| self.case.tree.get(path)), offset, len)
-    }
+#[cfg(not(unix))]
+fn path_of(bytes: Vec<u8>) -> PathBuf {
+    String::from_utf8_lossy(&bytes).into_owned().into()
 }

@@ -52,8 +52,21 @@ pub struct NewEntry<'a> {
     pub grants: &'a [String],
     /// The settings of its manifest; the operator's own, in the entry's `config`, stay as they are and stand over them.
     pub defaults: &'a serde_json::Map<String, serde_json::Value>,
-    /// A check that every job must pass.
+    /// In use for every job, and not only where a job or a repository asks for it.
     pub every_job: bool,
+    /// Where it came from.
+    pub source: Option<&'a str>,
+}
+
+/// What an entry says about its plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// Where it came from.
+    pub source: Option<String>,
+    /// Its digest.
+    pub sha256: String,
+    /// What it may do.
+    pub grants: Vec<String>,
 }
 
 /// What is to be said of a gateway in the settings of `declared`.
@@ -122,6 +135,10 @@ impl Operator {
         entry.insert("kind", value(new.kind.word()));
         entry.insert("path", value(new.path));
         entry.insert("sha256", value(new.sha256));
+        match new.source {
+            Some(source) => entry.insert("source", value(source)),
+            None => entry.remove("source"),
+        };
         entry.remove("enabled");
         match new.grants {
             [] => entry.remove("grants"),
@@ -140,10 +157,79 @@ impl Operator {
         };
         match new.kind {
             Kind::Check => self.list("checks", new.name, new.every_job),
-            Kind::Redactor => self.list("redact", new.name, true),
-            Kind::Summarizer => self.list("summarize", new.name, true),
+            Kind::Redactor if new.every_job => self.list("redact", new.name, true),
+            Kind::Summarizer if new.every_job => self.list("summarize", new.name, true),
+            Kind::Redactor | Kind::Summarizer => Ok(()),
             Kind::Dialect => Ok(()),
         }
+    }
+
+    /// Where a plugin of an entry came from, and its digest and grants.
+    pub fn installed(&self, name: &str) -> Option<Installed> {
+        let entry = self.document.get("plugins")?.get(name)?;
+        let text = |key: &str| Some(entry.get(key)?.as_str()?.to_owned());
+        let grants = entry.get("grants").and_then(Item::as_array);
+        let grants = grants.into_iter().flatten();
+        Some(Installed {
+            source: text("source"),
+            sha256: text("sha256")?,
+            grants: grants
+                .filter_map(|grant| Some(grant.as_str()?.to_owned()))
+                .collect(),
+        })
+    }
+
+    /// Puts plugins into the lists of one repository, and notes which lock was accepted there.
+    ///
+    /// # Errors
+    /// When something else stands in its place.
+    pub fn accept(
+        &mut self,
+        top: &str,
+        lock: &str,
+        plugins: &[(String, Kind)],
+    ) -> Result<(), OperatorError> {
+        let file = self.file.display().to_string();
+        let wrong = || OperatorError::Content {
+            file: file.clone(),
+            what: format!("repositories.{top:?} must be a table"),
+        };
+        let implicit = || {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        };
+        let repositories = self
+            .document
+            .entry("repositories")
+            .or_insert_with(implicit)
+            .as_table_mut()
+            .ok_or_else(wrong)?;
+        let entry = repositories
+            .entry(top)
+            .or_insert_with(|| Item::Table(Table::new()))
+            .as_table_mut()
+            .ok_or_else(wrong)?;
+        entry.insert("lock", value(lock));
+        let lists = entry
+            .entry("plugins")
+            .or_insert_with(|| Item::Table(Table::new()))
+            .as_table_like_mut()
+            .ok_or_else(wrong)?;
+        for (kind, key) in [
+            (Kind::Check, "checks"),
+            (Kind::Redactor, "redact"),
+            (Kind::Summarizer, "summarize"),
+        ] {
+            for (name, _) in plugins.iter().filter(|(_, of)| *of == kind) {
+                let list = lists.entry(key).or_insert_with(|| value(Array::new()));
+                let list = list.as_array_mut().ok_or_else(wrong)?;
+                if !list.iter().any(|item| item.as_str() == Some(name)) {
+                    list.push(name);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes an entry out, and gives the path of its component if there was one.
@@ -334,6 +420,7 @@ mod tests {
             grants: &["clock".to_owned()],
             defaults: config.as_object().unwrap(),
             every_job: true,
+            source: None,
         };
         operator.add(&entry).unwrap();
         operator.add(&entry).unwrap();

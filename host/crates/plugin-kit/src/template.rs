@@ -15,6 +15,22 @@ pub enum Language {
     JavaScript,
     /// Checks.
     Python,
+    /// Checks.
+    C,
+}
+
+/// What a check in C needs: the bindings, which `host/crates/bindings` writes, and the part of C's library that they use.
+const C: [(&str, &str); 5] = [
+    ("check_plugin.c", include_str!("templates/c/check_plugin.c")),
+    ("check_plugin.h", include_str!("templates/c/check_plugin.h")),
+    ("libc.c", include_str!("templates/c/libc.c")),
+    ("stdlib.h", include_str!("templates/c/stdlib.h")),
+    ("string.h", include_str!("templates/c/string.h")),
+];
+
+/// The symbol that the bindings of a kind take from the object file that describes the world; `plugin build` describes it.
+fn world_of(kind: Kind) -> String {
+    format!("void __component_type_object_force_link_{kind}_plugin(void) {{}}")
 }
 
 /// Why there is no new folder.
@@ -61,8 +77,9 @@ pub fn create(
         return Err(TemplateError::Exists(folder.display().to_string()));
     }
     let config = match kind {
+        Kind::Check if language == Language::C => "",
         Kind::Check => {
-            "# Default settings; the operator's [plugins.{{name}}.config] stands over them, key by key.\n[config]\nwords = [\"FIXME\"]"
+            "# Default settings; the operator's [plugins.{{name}}.config] overrides them, key by key.\n[config]\nwords = [\"FIXME\"]"
         }
         Kind::Summarizer => "# Default settings.\n[config]\nmarks = [\"error\"]",
         Kind::Redactor | Kind::Dialect => "",
@@ -75,8 +92,8 @@ pub fn create(
             " and the SDK (`plugins/sdk`)",
         ),
         Language::JavaScript => (
-            "language = \"js\"\nsource = \"plugin.js\"",
-            "npm install --ignore-scripts        # componentize-js, once\n",
+            "language = \"javascript\"\nsource = \"plugin.js\"",
+            "npm install --ignore-scripts        # componentize-qjs, once\n",
             include_str!("templates/js.md"),
             "",
         ),
@@ -85,6 +102,12 @@ pub fn create(
             "python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1   # once\n",
             include_str!("templates/python.md"),
             "",
+        ),
+        Language::C => (
+            "language = \"c\"\nsource = \"plugin.c\"",
+            "python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.0   # once, where there is no clang with wasm-ld\n",
+            include_str!("templates/c.md"),
+            " and the bindings for C (`c/`)",
         ),
     };
     let fill = |template: &str| {
@@ -118,6 +141,7 @@ pub fn create(
     write("README.md", &fill(include_str!("templates/README.md")))?;
     write(".gitignore", include_str!("templates/gitignore"))?;
     let case = match kind {
+        Kind::Check if language == Language::C => include_str!("templates/c.case.json"),
         Kind::Check => include_str!("templates/check.case.json"),
         Kind::Summarizer => include_str!("templates/summarizer.case.json"),
         Kind::Redactor => include_str!("templates/redactor.case.json"),
@@ -141,10 +165,19 @@ pub fn create(
         }
         Language::JavaScript => {
             write("plugin.js", &fill(include_str!("templates/check.js")))?;
-            let package = "{\n  \"private\": true,\n  \"type\": \"module\",\n  \"devDependencies\": { \"@bytecodealliance/componentize-js\": \"0.23.0\" }\n}\n";
+            write("worker.js", include_str!("templates/worker.js"))?;
+            let package = "{\n  \"private\": true,\n  \"type\": \"module\",\n  \"devDependencies\": { \"componentize-qjs\": \"0.4.5\" }\n}\n";
             write("package.json", package)?;
         }
         Language::Python => write("plugin.py", &fill(include_str!("templates/check.py")))?,
+        Language::C => {
+            write("plugin.c", &fill(include_str!("templates/check.c")))?;
+            for (name, text) in C {
+                write(&format!("vendor/c/{name}"), text)?;
+            }
+            let world = format!("{}\n", world_of(kind));
+            write("vendor/c/world.c", &world)?;
+        }
     }
     for (path, text) in VENDORED {
         if language == Language::Rust || path.starts_with("wit/") {

@@ -1,5 +1,7 @@
 //! What a check works on: a job, and the report about it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::Limits;
@@ -19,18 +21,15 @@ pub trait Snapshot: Send + Sync {
     /// The command checks that ran before, in order.
     fn commands(&self) -> Vec<Command>;
 
-    /// Bytes of the whole unified diff.
-    fn diff_size(&self) -> u64;
-
-    /// Lines of a changed file that the job added or removed, those behind the line `after` (0: from the first one on).
+    /// Lines of a changed file that are there at one moment only, those behind the line `after` (0: from the first one on).
     /// [`LinePage::of`] makes a page.
     ///
     /// # Errors
-    /// [`ReadError::NotGranted`] for a file that did not change, [`ReadError::Io`] when its content was not kept.
+    /// [`ReadError::NotFound`] for a file that did not change, [`ReadError::Other`] when its content was not kept.
     fn changed_lines(
         &self,
         path: &str,
-        side: Side,
+        moment: Moment,
         after: u64,
         max_bytes: u32,
     ) -> Result<LinePage, ReadError>;
@@ -40,42 +39,32 @@ pub trait Snapshot: Send + Sync {
     /// # Errors
     /// [`ReadError::NotFound`] when the file did not change, [`ReadError::TooLarge`] when the diff has more than
     /// [`Limits::READ`](crate::Limits::READ) bytes.
-    fn diff(&self, path: Option<&str>) -> Result<String, ReadError>;
+    fn diff(&self, path: Option<&str>) -> Result<Vec<u8>, ReadError>;
 
-    /// At most `len` bytes of a changed file as it is now, from `offset`; fewer at its end.
+    /// At most `len` bytes of a changed file at one moment, from `offset`; fewer at its end. A renamed file has its previous
+    /// path before the job.
     ///
     /// # Errors
-    /// [`ReadError::NotGranted`] for a file that did not change.
-    fn read(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError>;
+    /// [`ReadError::NotFound`] when there is no such file at that moment among the changed ones.
+    fn read(&self, path: &str, moment: Moment, offset: u64, len: u32)
+    -> Result<Vec<u8>, ReadError>;
 
-    /// The same of the file as it was before the job; a renamed file under either name.
-    ///
-    /// # Errors
-    /// [`ReadError::NotFound`] when it was not there before.
-    fn read_base(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError>;
-
-    /// At most `len` bytes of what a command of [`Snapshot::commands`] printed.
+    /// At most `len` bytes of what a command of [`Snapshot::commands`] printed, both of its streams as one.
     ///
     /// # Errors
     /// [`ReadError::NotFound`] when there is no such command.
-    fn read_output(
-        &self,
-        command: usize,
-        which: Output,
-        offset: u64,
-        len: u32,
-    ) -> Result<Vec<u8>, ReadError>;
+    fn read_output(&self, command: usize, offset: u64, len: u32) -> Result<Vec<u8>, ReadError>;
 
     /// The agent's own last message.
     fn agent_message(&self) -> String {
         String::new()
     }
 
-    /// Files of the tree that match a glob and that git does not ignore, sorted, at most 10,000. The engine filters them
-    /// by the plugin's grant.
+    /// Files of the tree that match a glob and that git does not ignore, sorted. The engine filters them by the plugin's grant
+    /// and gives them by pages.
     ///
     /// # Errors
-    /// [`ReadError::Io`] when the tree cannot be read.
+    /// [`ReadError::Other`] when the tree cannot be read.
     fn find(&self, glob: &str) -> Result<Vec<String>, ReadError> {
         let _ = glob;
         Err(ReadError::NotGranted)
@@ -92,22 +81,34 @@ pub trait Snapshot: Send + Sync {
     }
 }
 
-/// What happened to a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Change {
-    /// It is new.
-    Added,
-    /// Its bytes changed.
-    Modified,
-    /// It is gone.
-    Deleted,
-    /// It has another name, and perhaps other bytes.
-    Renamed,
-    /// It was a file and is a link, or so.
-    TypeChanged,
-    /// Only its mode changed.
-    ModeChanged,
+/// What a path is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileKind {
+    /// A file that is not executable.
+    Regular,
+    /// A file that its owner may execute.
+    Executable,
+    /// A symbolic link; its content is its target.
+    Symlink,
+    /// A git repository within this one, at one commit.
+    Submodule,
+    /// Anything else: a word for it.
+    Other(String),
+}
+
+/// A file at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileState {
+    /// What it is.
+    pub kind: FileKind,
+    /// Permissions, without the type.
+    pub mode: u32,
+    /// Bytes.
+    pub size: u64,
+    /// It is no text.
+    pub binary: bool,
+    /// The id that git has for its content, or a submodule's commit; none where the content was not kept.
+    pub object_id: Option<String>,
 }
 
 /// One changed file.
@@ -115,15 +116,13 @@ pub enum Change {
 pub struct ChangedFile {
     /// Its path.
     pub path: String,
-    /// What happened.
-    pub change: Change,
-    /// Its name before, for a renamed one.
+    /// Its path before, for a renamed one.
     pub previous_path: Option<String>,
-    /// Bytes now; 0 when it is gone.
-    pub size: u64,
-    /// Has no text diff.
-    pub binary: bool,
-    /// Lies in one of the job's allowed directories.
+    /// What it was before the job; none when it was not there.
+    pub before: Option<FileState>,
+    /// What it is after the job; none when it is gone.
+    pub after: Option<FileState>,
+    /// It is in one of the job's allowed directories.
     pub allowed: bool,
 }
 
@@ -140,34 +139,23 @@ pub struct Command {
     pub timed_out: bool,
     /// How long it took.
     pub wall_ms: u64,
-    /// Bytes of standard output that can be read.
-    pub stdout_size: u64,
-    /// Bytes of standard error that can be read.
-    pub stderr_size: u64,
+    /// Bytes of its output that can be read.
+    pub output_size: u64,
 }
 
-/// Which of a command's outputs.
+/// A moment of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// A side of a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Lines that were not there before the job.
-    Added,
-    /// Lines that are not there any more.
-    Removed,
+pub enum Moment {
+    /// The state before the job.
+    Before,
+    /// The state that the job left.
+    After,
 }
 
 /// A line of a changed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedLine {
-    /// Counted from 1, in the file after the job for an added line, before it for a removed one.
+    /// Counted from 1, in the file at that moment.
     pub number: u64,
     /// Without its end.
     pub text: Vec<u8>,
@@ -224,8 +212,8 @@ pub enum ReadError {
     NotGranted,
     /// It is longer than one read may give; the limit in bytes.
     TooLarge(u64),
-    /// It could not be read; a clause.
-    Io(String),
+    /// It could not be read, or was not kept; a clause.
+    Other(String),
 }
 
 /// How bad a finding is.
@@ -247,34 +235,221 @@ pub struct Finding {
     pub rule: String,
     /// How bad it is.
     pub severity: Severity,
-    /// In which file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// On which line, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u32>,
+    /// Where it is.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Location>,
     /// What it is.
     pub message: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What would be right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fixes: Vec<Fix>,
+    /// Further places that belong to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Location>,
+    /// Where the rule is described.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Anything else about it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, String>,
+}
+
+impl Finding {
+    /// A finding of which no more is known.
+    pub fn new(rule: String, severity: Severity, message: String) -> Self {
+        Finding {
+            rule,
+            severity,
+            place: None,
+            message,
+            hint: None,
+            fixes: Vec::new(),
+            related: Vec::new(),
+            link: None,
+            properties: BTreeMap::new(),
+        }
+    }
+
+    /// The file that it is in.
+    pub fn path(&self) -> Option<&str> {
+        self.place.as_ref().map(|place| place.path.as_str())
+    }
+
+    /// The line that it begins on.
+    pub fn line(&self) -> Option<u32> {
+        self.place.as_ref()?.line
+    }
+}
+
+/// A place in a file. Lines and columns are counted from 1, columns in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Location {
+    /// The file.
+    pub path: String,
+    /// The first line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The first column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// The last line, where it is not the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_line: Option<u32>,
+    /// The last column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_column: Option<u32>,
+}
+
+/// What belongs in a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fix {
+    /// The place.
+    pub place: Location,
+    /// The text.
+    pub text: String,
+}
+
+/// The verdict of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It holds.
+    Passed,
+    /// It does not hold.
+    Failed,
+    /// There is nothing for it to judge; why.
+    NotApplicable(String),
 }
 
 /// What a check says about a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// False also where a finding is an error.
-    pub passed: bool,
+    /// Failed also where a finding is an error.
+    pub outcome: Outcome,
     /// A few words for the result line.
     pub summary: String,
-    /// What it found.
+    /// What it found: the first ones.
     pub findings: Vec<Finding>,
+    /// How many it found beyond those.
+    pub more: u64,
+    /// How many findings do not count, since the operator suppresses their rules.
+    pub suppressed: u64,
+}
+
+impl Report {
+    /// Returns true if the check did not fail.
+    pub fn is_passed(&self) -> bool {
+        self.outcome != Outcome::Failed
+    }
+
+    /// Leaves out the findings of these rules. A check that failed by them alone has passed; one that found more than is
+    /// kept has not, because what is only counted may be of another rule.
+    pub(crate) fn suppress(&mut self, rules: &[String]) {
+        let errors = |findings: &[Finding]| {
+            let mut severities = findings.iter().map(|finding| finding.severity);
+            severities.any(|severity| severity == Severity::Error)
+        };
+        let (before, failed_by_findings) = (self.findings.len(), errors(&self.findings));
+        self.findings
+            .retain(|finding| !rules.contains(&finding.rule));
+        self.suppressed = (before - self.findings.len()) as u64;
+        if failed_by_findings && !errors(&self.findings) && self.more == 0 {
+            self.outcome = Outcome::Passed;
+            self.summary.clear();
+        }
+    }
+}
+
+/// What a check puts its findings into while it runs. It keeps so many of them and so much text, and counts the rest.
+#[derive(Debug, Default)]
+pub(crate) struct Sink {
+    findings: Vec<Finding>,
+    bytes: u64,
+    more: u64,
+    failing: bool,
+}
+
+impl Sink {
+    /// Takes a finding, and answers its number, where it is kept.
+    pub(crate) fn add(&mut self, finding: Finding) -> Option<usize> {
+        self.failing |= finding.severity == Severity::Error;
+        if self.findings.len() == Limits::FINDINGS {
+            self.more += 1;
+            return None;
+        }
+        self.bytes += (finding.rule.len() + finding.message.len()) as u64;
+        self.findings.push(finding);
+        Some(self.findings.len() - 1)
+    }
+
+    /// Adds something of so many bytes to a finding.
+    pub(crate) fn with(&mut self, number: usize, bytes: usize, act: impl FnOnce(&mut Finding)) {
+        self.bytes += bytes as u64;
+        if let Some(finding) = self.findings.get_mut(number) {
+            act(finding);
+        }
+    }
+
+    /// Bytes of text that it was given.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Findings that it still keeps.
+    pub(crate) fn remaining(&self) -> usize {
+        Limits::FINDINGS - self.findings.len()
+    }
+
+    /// The report with this verdict, which a finding of severity error tightens.
+    pub(crate) fn report(self, outcome: Outcome, summary: String) -> Report {
+        Report {
+            outcome: if self.failing {
+                Outcome::Failed
+            } else {
+                outcome
+            },
+            summary,
+            findings: self.findings,
+            more: self.more,
+            suppressed: 0,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn suppressed_rules_do_not_fail_a_check_and_are_counted() {
+        let finding =
+            |rule: &str, severity| Finding::new(rule.to_owned(), severity, "words".to_owned());
+        let todo = || finding("todo", Severity::Error);
+        let print = || finding("print", Severity::Error);
+        let note = || finding("note", Severity::Note);
+        for (findings, more, outcome, passes, suppressed) in [
+            (vec![todo(), note()], 0, Outcome::Failed, true, 1),
+            (vec![todo(), print()], 0, Outcome::Failed, false, 1),
+            // What is only counted may be anything.
+            (vec![todo()], 1, Outcome::Failed, false, 1),
+            // Failed for a reason that is no finding.
+            (vec![note()], 0, Outcome::Failed, false, 0),
+            (vec![note()], 0, Outcome::Passed, true, 0),
+        ] {
+            let mut sink = Sink::default();
+            findings.clone().into_iter().for_each(|finding| {
+                sink.add(finding);
+            });
+            let mut report = sink.report(outcome, "words".to_owned());
+            report.more = more;
+            report.suppress(&["todo".to_owned()]);
+            assert_eq!(report.is_passed(), passes, "{findings:?}");
+            assert_eq!(report.suppressed, suppressed, "{findings:?}");
+        }
+    }
 
     #[test]
     fn a_page_has_about_as_much_as_was_asked_for_and_at_least_a_line() {

@@ -1,6 +1,7 @@
-//! What the host keeps for one instance of a plugin, and what it gives the plugin: version-free, `v0_1` binds it.
+//! What the host keeps for one instance of a plugin, and what it gives the plugin: version-free, `v1` binds it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
@@ -9,7 +10,7 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{Deterministic, WasiCtx, WasiCtxView, WasiView};
 
 use super::Limits;
-use super::check::Snapshot;
+use super::check::{Sink, Snapshot};
 use super::engine::TICK;
 use super::grants::Grants;
 use super::log::PluginLog;
@@ -27,6 +28,12 @@ pub(super) struct Host {
     pub(super) table: ResourceTable,
     /// The job that a check looks at.
     pub(super) job: Option<Arc<dyn Snapshot>>,
+    /// What it found.
+    pub(super) sink: Sink,
+    /// The text that a summarizer shortens.
+    pub(super) text: Option<Arc<str>>,
+    /// Bytes that an answer may have.
+    pub(super) output: u64,
     pub(super) log: Log,
     /// Only for components that import WASI.
     wasi: Option<WasiCtx>,
@@ -43,6 +50,7 @@ impl Host {
         wasi: bool,
         job_log: Option<Arc<PluginLog>>,
     ) -> Self {
+        let clock = grants.clock;
         let mut table = ResourceTable::new();
         table.set_max_capacity(Limits::HANDLES);
         let prints = Prints::new();
@@ -58,13 +66,16 @@ impl Host {
             deadline: Deadline::start(Limits::START),
             table,
             job: None,
+            sink: Sink::default(),
+            text: None,
+            output: limits.output,
             log: Log {
                 left: limits.log,
                 dropped: 0,
                 last_error: None,
                 job: job_log,
             },
-            wasi: wasi.then(|| inert_wasi(&prints)),
+            wasi: wasi.then(|| inert_wasi(&prints, clock)),
             prints,
         }
     }
@@ -98,6 +109,11 @@ impl Host {
 #[derive(Debug, thiserror::Error)]
 #[error("took too long")]
 pub(super) struct Overrun;
+
+/// A report has more text than is taken.
+#[derive(Debug, thiserror::Error)]
+#[error("a report is too long")]
+pub(super) struct ReportTooLong;
 
 /// Until when a call may run. Counted in time of the processor, so that a loaded machine fails no innocent plugin; on
 /// the clock it may take ten times that and a second.
@@ -282,19 +298,23 @@ fn printed_reason(printed: &str) -> Option<&str> {
         let (exception, _) = said.rsplit_once("`) specified for `")?;
         Some(exception)
     };
+    let quickjs = || {
+        let (_, said) = printed.rsplit_once("Exception { message: Some(\"")?;
+        let (exception, _) = said.split_once("\"), stack:")?;
+        Some(exception)
+    };
     python()
         .or_else(javascript)
+        .or_else(quickjs)
         .or_else(|| printed.lines().rev().find(|line| words(line)))
 }
 
-/// WASI for components whose language runtime cannot do without: no files, no network, no environment, no arguments,
-/// a clock that stands still, and the same random numbers each time.
-fn inert_wasi(prints: &Prints) -> WasiCtx {
+/// WASI for components whose language runtime cannot do without: no files, no network, no environment, no arguments, and
+/// the same random numbers each time. Its clocks are the machine's where the operator grants that, else counters.
+fn inert_wasi(prints: &Prints, clock: bool) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(prints.pipe.clone())
         .stderr(prints.pipe.clone())
-        .wall_clock(StoppedClock)
-        .monotonic_clock(StoppedClock)
         .secure_random(Deterministic::new((0..=255).collect()))
         .insecure_random(Deterministic::new((0..=255).collect()))
         .insecure_random_seed(0)
@@ -302,6 +322,10 @@ fn inert_wasi(prints: &Prints) -> WasiCtx {
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .max_random_size(1 << 16);
+    if !clock {
+        wasi.wall_clock(StoppedClock)
+            .monotonic_clock(CountingClock::default());
+    }
     wasi.build()
 }
 
@@ -338,19 +362,26 @@ impl wasmtime_wasi::HostWallClock for StoppedClock {
     }
 }
 
-impl wasmtime_wasi::HostMonotonicClock for StoppedClock {
+/// A clock that goes on by a microsecond each time it is asked: a runtime that waits for time to pass (Go's does, before it
+/// runs anything) gets on, and two runs with the same input see the same times.
+#[derive(Default)]
+struct CountingClock(AtomicU64);
+
+impl wasmtime_wasi::HostMonotonicClock for CountingClock {
     fn resolution(&self) -> u64 {
-        1
+        1000
     }
     fn now(&self) -> u64 {
-        0
+        self.0.fetch_add(1000, Ordering::Relaxed) + 1000
     }
 }
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
-            ctx: self.wasi.get_or_insert_with(|| inert_wasi(&self.prints)),
+            ctx: self
+                .wasi
+                .get_or_insert_with(|| inert_wasi(&self.prints, false)),
             table: &mut self.table,
         }
     }
@@ -373,6 +404,9 @@ mod tests {
             printed_reason(javascript),
             Some("Error: the `moon` is\nfull")
         );
+        let quickjs = "on the way\nthread '<unnamed>' (1) panicked at crates/runtime/src/interpreter.rs:51:31:\n\
+             Failed to call 'run': Value(Exception(\nException { message: Some(\"the moon is full\"), stack: Some(\"  at run\\n\") })\n)\n";
+        assert_eq!(printed_reason(quickjs), Some("the moon is full"));
         assert_eq!(printed_reason("one\ntwo\n\n"), Some("two"));
         assert_eq!(printed_reason(" \n"), None);
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
-use super::host::{Deadline, Host, Overrun};
+use super::host::{Deadline, Host, Overrun, ReportTooLong};
 use super::loaded::Loaded;
 use super::{Kind, Limits, PluginError, Stage, limits};
 
@@ -165,6 +165,11 @@ fn explain(
             what,
             format!("a higher deadline in [plugins.{name}.limits] lets it go on"),
         );
+    }
+    if error.downcast_ref::<ReportTooLong>().is_some() {
+        let most = limits::bytes(loaded.limits.output);
+        let what = format!("gave a report of more than the {most} that are taken");
+        return loaded.error(Stage::Output, what, "let it report less");
     }
     if let Some(denied) = &host.limiter.denied {
         let remedy = format!("a higher memory in [plugins.{name}.limits] lets it have more");

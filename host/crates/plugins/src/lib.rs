@@ -2,7 +2,7 @@
 //!
 //! [`Engine`] compiles and caches, [`PluginSet`] is what the operator configured on top of what is bundled, each kind has a
 //! file with the types that it works on, and `ready` has what calls it. A component gets a log and its own settings; anything more is granted by
-//! name. Calls are synchronous and end by a deadline. Names of the wire types and conversions stand in `v0_1` alone, so
+//! name. Calls are synchronous and end by a deadline. Names of the wire types and conversions stand in `v1` alone, so
 //! that a next version of `wit/` can be served beside this one.
 
 mod bundled;
@@ -29,7 +29,7 @@ mod set;
 mod settings;
 mod source;
 pub mod summarizer;
-mod v0_1;
+mod v1;
 
 pub use bundled::{BUNDLED, Bundled};
 pub use cache::unused_compiled;

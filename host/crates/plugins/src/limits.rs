@@ -47,8 +47,9 @@ impl Limits {
     pub const TABLE_ENTRIES: usize = 100_000;
     /// Linear memories within one component.
     pub const MEMORIES: usize = 8;
-    /// Handles that one instance may hold at a time.
-    pub const HANDLES: usize = 1024;
+    /// Handles that one instance may hold at a time: more than findings, which languages with a garbage collector give back
+    /// late.
+    pub const HANDLES: usize = 4096;
 
     /// The defaults of a kind.
     pub fn of(kind: Kind) -> Self {

@@ -27,10 +27,10 @@ pub struct Info {
     pub summary: String,
     /// What it does.
     pub kind: Kind,
-    /// The version of `worker:plugin` that it was made for.
+    /// The version of its kind's package that it was made for.
     pub api: String,
     /// JSON Schema of its settings.
-    pub config_schema: Option<String>,
+    pub settings_schema: Option<String>,
     /// Every interface that it imports.
     pub imports: Vec<String>,
     /// Bytes of the component.
@@ -44,7 +44,7 @@ pub(super) struct Described {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) summary: String,
-    pub(super) config_schema: Option<String>,
+    pub(super) settings_schema: Option<String>,
 }
 
 /// What calls of a plugin cost so far.
@@ -79,6 +79,8 @@ pub(super) struct Loaded {
     pub(super) limits: Limits,
     pub(super) grants: Arc<Grants>,
     pub(super) log: Arc<PluginLog>,
+    /// Rules of a check whose findings do not count here.
+    pub(super) suppress: Vec<String>,
     /// The operator's settings.
     config: Config,
     schema: Option<Value>,
@@ -105,6 +107,7 @@ impl Loaded {
             limits,
             grants: Arc::new(grants),
             log,
+            suppress: Vec::new(),
             config,
             schema: None,
             wasi,
@@ -118,14 +121,14 @@ impl Loaded {
         self.info.own_name = described.name;
         self.info.version = described.version;
         self.info.summary = described.summary;
-        if let Some(text) = &described.config_schema {
+        if let Some(text) = &described.settings_schema {
             let parsed = serde_json::from_str(text).map_err(|error| {
                 let what = format!("its settings schema is no JSON: {error}");
                 self.error(Stage::Output, what, "tell its author")
             });
             self.schema = Some(parsed?);
         }
-        self.info.config_schema = described.config_schema;
+        self.info.settings_schema = described.settings_schema;
         Ok(())
     }
 

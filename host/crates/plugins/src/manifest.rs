@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::Kind;
 
-/// The version of `worker:plugin` that this host serves.
-const API: &str = "0.1";
+/// The version of the kinds' packages that this host serves.
+const API: &str = "1.0";
 
 /// The file's name.
 pub const FILE: &str = "plugin.toml";
@@ -24,7 +24,7 @@ pub struct Manifest {
     /// `check`, `summarizer`, `redactor` or `dialect`.
     #[serde(deserialize_with = "kind")]
     pub kind: Kind,
-    /// The version of `worker:plugin` that it was made for.
+    /// The version of its kind's package that it was made for.
     pub api: String,
     /// The component, beside this file.
     pub component: String,
@@ -37,6 +37,9 @@ pub struct Manifest {
     /// Its default settings.
     #[serde(default)]
     pub config: Map<String, Value>,
+    /// Anything else about it, for people and tools: authors, homepage, license. The host does not look at it.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
     /// How it is built, where it is not Rust.
     #[serde(default)]
     pub build: Option<Build>,
@@ -49,9 +52,9 @@ pub struct Manifest {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Build {
-    /// `rust`, `python` or `js`.
+    /// `rust`, `javascript`, `python`, `go` or `c`.
     pub language: String,
-    /// The source file, for `python` and `js`.
+    /// The source file, for the other languages.
     #[serde(default)]
     pub source: Option<String>,
 }
@@ -107,6 +110,11 @@ impl Manifest {
     fn is_of_this_version(&self) -> bool {
         let further = self.api.strip_prefix(API);
         further.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    /// The name and the version that the component has, too.
+    pub(crate) fn promise(&self) -> (String, String) {
+        (self.id.clone(), self.version.clone())
     }
 
     /// Where the component lies.

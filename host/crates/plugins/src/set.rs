@@ -164,6 +164,7 @@ impl PluginSet {
             grants: Grants::parse(&manifest.wants)
                 .map_err(|rule| refuse(Stage::Settings, rule, String::new()))?,
             config: defaults(manifest),
+            promised: Some(manifest.promise()),
             ..Entry::default()
         };
         Ok(Self::of_entry(engine, &manifest.id, entry, largest))
@@ -227,6 +228,7 @@ impl PluginSet {
             kind: manifest.as_ref().map(|manifest| manifest.kind),
             grants: Grants::parse(&everything).map_err(|rule| refuse(Stage::Settings, rule))?,
             config: manifest.as_ref().map(defaults).unwrap_or_default(),
+            promised: manifest.as_ref().map(Manifest::promise),
             ..Entry::default()
         };
         let began = Instant::now();
@@ -236,14 +238,15 @@ impl PluginSet {
             .as_ref()
             .map(|manifest| manifest.wants.clone())
             .unwrap_or_default();
-        for (interface, grant, word) in
-            [("clock", "clock", "clock"), ("files", "files:", "files:**")]
-        {
-            let imports = info
-                .imports
-                .iter()
-                .any(|import| import.starts_with(&format!("worker:plugin/{interface}@")));
-            if imports && !wants.iter().any(|want| want.starts_with(grant)) {
+        let imports = |interface: &str| {
+            let mut imports = info.imports.iter();
+            imports.any(|import| import.starts_with(interface))
+        };
+        // A language runtime imports the time with the rest of WASI, needed or not; alone it is asked for.
+        let time = imports("wasi:clocks/") && !imports("wasi:cli/") && !imports("wasi:io/");
+        let files = imports("mcp-codex-worker:check/files@");
+        for (asked, grant, word) in [(time, "clock", "clock"), (files, "files:", "files:**")] {
+            if asked && !wants.iter().any(|want| want.starts_with(grant)) {
                 wants.push(word.to_owned());
             }
         }
@@ -729,6 +732,17 @@ impl PluginSet {
                 "correct the config file".to_owned(),
             ));
         }
+        let fixed = slot.bundled.is_some_and(|bundled| !bundled.replaceable());
+        if fixed
+            && slot
+                .entry
+                .as_ref()
+                .is_some_and(|entry| !entry.suppress.is_empty())
+        {
+            let what = "guards every job, and none of its rules can be suppressed".to_owned();
+            let remedy = format!("take suppress out of [plugins.{name}]");
+            return Err(refuse(Stage::Settings, what, remedy));
+        }
         if !slot.enabled() {
             let remedy = format!("write enabled = true in [plugins.{name}]");
             return Err(refuse(Stage::Settings, "is not enabled".to_owned(), remedy));
@@ -779,6 +793,7 @@ impl PluginSet {
         if let Some(entry) = &slot.entry {
             source.grants = entry.grants.clone();
             source.limits = entry.limits.clone();
+            source.suppress = entry.suppress.clone();
             source.config.lay_all(entry.config.clone());
         }
         source.largest = self.inner.settings.largest;
@@ -859,6 +874,10 @@ impl PluginSet {
                 .kind
                 .or(manifest.as_ref().map(|manifest| manifest.kind)),
             config: manifest.as_ref().map(defaults).unwrap_or_default(),
+            promised: manifest
+                .as_ref()
+                .map(Manifest::promise)
+                .or(entry.promised.clone()),
             sha256,
             bytes: bytes.into(),
             file: Some(file),

@@ -57,6 +57,10 @@ pub struct Entry {
     pub(super) limits: LimitChanges,
     /// `defaults` (of its manifest, as `plugin add` found them), and over them `config`: its settings.
     pub config: Config,
+    /// Rules of a check whose findings do not count here.
+    pub suppress: Vec<String>,
+    /// Name and version that its manifest promises.
+    pub(super) promised: Option<(String, String)>,
     /// Why it cannot be used: place, key and rule.
     pub(super) broken: Option<String>,
 }
@@ -282,6 +286,8 @@ impl Default for Entry {
             grants: Grants::default(),
             limits: LimitChanges::default(),
             config: Config::default(),
+            suppress: Vec::new(),
+            promised: None,
             broken: None,
         }
     }
@@ -330,6 +336,11 @@ impl Entry {
                 self.sha256 = Some(hex);
             }
             "grants" => self.grants = Grants::parse(&strings(value)?)?,
+            "suppress" => self.suppress = strings(value)?,
+            // For `plugin update`.
+            "source" => {
+                value.as_str().ok_or("must be a text")?;
+            }
             "limits" => {
                 for (name, limit) in value.as_table().ok_or("must be a table")? {
                     self.limits
@@ -351,7 +362,7 @@ impl Entry {
             },
             _ => {
                 return Err(
-                    "no such key; there are enabled, kind, path, sha256, grants, limits, config, defaults"
+                    "no such key; there are enabled, kind, path, sha256, grants, limits, suppress, source, config, defaults"
                         .to_owned(),
                 );
             }

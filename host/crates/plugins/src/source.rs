@@ -11,8 +11,8 @@ use super::grants::Grants;
 use super::loaded::{Info, Loaded};
 use super::log::PluginLog;
 use super::settings::LimitChanges;
-use super::v0_1::link::link;
-use super::v0_1::plugin::Plugin;
+use super::v1::link::link;
+use super::v1::plugin::Plugin;
 use super::{Engine, Kind, PluginError, Stage, engine, limits};
 
 /// What a plugin is made from.
@@ -26,8 +26,12 @@ pub(super) struct Source {
     pub(super) sha256: String,
     /// The kind that it must have, where one was promised.
     pub(super) kind: Option<Kind>,
+    /// The name and the version that it must give itself, where a manifest promises them.
+    pub(super) promised: Option<(String, String)>,
     pub(super) grants: Grants,
     pub(super) limits: LimitChanges,
+    /// Rules of a check whose findings do not count.
+    pub(super) suppress: Vec<String>,
     pub(super) config: Config,
     /// Larger components are refused, in bytes.
     pub(super) largest: u64,
@@ -43,8 +47,10 @@ impl Source {
             sha256: sha256.map_or_else(|| engine::digest(&bytes), str::to_owned),
             bytes,
             kind: None,
+            promised: None,
             grants: Grants::default(),
             limits: LimitChanges::default(),
+            suppress: Vec::new(),
             config: Config::default(),
             largest: u64::MAX,
             log: Arc::default(),
@@ -77,11 +83,8 @@ impl Source {
             engine
                 .component(&source.sha256, &source.bytes)
                 .map_err(|what| {
-                    refuse(
-                        Stage::Compile,
-                        what,
-                        "build it again with `mcp-codex-worker plugin build`".to_owned(),
-                    )
+                    let (what, remedy) = not_compiled(what);
+                    refuse(Stage::Compile, what, remedy)
                 })?;
         let linked = link(&engine.wasmtime, &component, &source.grants, &name)
             .map_err(|(what, remedy)| refuse(Stage::Link, what, remedy))?;
@@ -100,7 +103,7 @@ impl Source {
             summary: String::new(),
             kind: linked.kind,
             api: linked.api,
-            config_schema: None,
+            settings_schema: None,
             imports: linked.imports,
             size: source.bytes.len() as u64,
             sha256: source.sha256,
@@ -114,11 +117,24 @@ impl Source {
             source.config,
             source.log,
         );
+        let mut loaded = loaded;
+        loaded.suppress = source.suppress;
         let mut plugin = Plugin::new(loaded, linked.pre);
         let described = plugin.describe()?;
         Arc::get_mut(&mut plugin.loaded)
             .ok_or_else(|| refuse(Stage::Start, "is still in use".to_owned(), String::new()))?
             .introduce(described)?;
+        let info = &plugin.loaded.info;
+        if let Some((id, version)) = &source.promised
+            && (*id != info.own_name || *version != info.version)
+        {
+            let what = format!(
+                "says that it is {} {}, and plugin.toml says {id} {version}",
+                info.own_name, info.version
+            );
+            let remedy = "write the same in both, and build it again";
+            return Err(refuse(Stage::Link, what, remedy.to_owned()));
+        }
         // The operator's settings are looked at here, so that a fault in them shows at once. A check may get what it needs
         // only with the job: without what its schema requires, what the plugin itself says is left until they are whole.
         if plugin.loaded.info.kind != Kind::Check {
@@ -132,6 +148,21 @@ impl Source {
             }
         }
         Ok(plugin)
+    }
+}
+
+/// Why a component does not compile, and what to do: a toolchain's default may be an ABI that plugins have no use for.
+fn not_compiled(what: String) -> (String, String) {
+    match what.contains("component model async") {
+        true => (
+            "needs the asynchronous ABI of components, which this host does not have".to_owned(),
+            "build it with the synchronous one, as `mcp-codex-worker plugin build` does (componentize-qjs: --sync)"
+                .to_owned(),
+        ),
+        false => (
+            what,
+            "build it again with `mcp-codex-worker plugin build`".to_owned(),
+        ),
     }
 }
 

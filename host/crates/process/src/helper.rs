@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use crate::grants::{self, Grant, LayerPaths};
 use crate::protocol::{self, INIT_SUBCOMMAND, Order, Report, Stage, Started, Task};
-use crate::sys::{self, Furnished, Namespaces, OpenGrant, OpenLayer, Restrictions, StartError};
+use crate::sys::{
+    self, Furnished, Lacking, Namespaces, OpenGrant, OpenLayer, Restrictions, StartError,
+};
 use crate::tree;
 
 /// Programs that call [`init_main`].
@@ -489,9 +491,9 @@ fn begin_here(
     let allow = |landlock: Option<u8>| match (own_pids, furnished.view, landlock) {
         _ if !required => Ok(()),
         (true, true, Some(_)) => Ok(()),
-        (_, _, None) => Err("no Landlock".to_owned()),
-        (false, ..) => Err("no PID namespace".to_owned()),
-        (_, false, _) => Err("no view".to_owned()),
+        (_, _, None) => Err(Lacking::Landlock),
+        (false, ..) => Err(Lacking::PidNamespace),
+        (_, false, _) => Err(Lacking::View),
     };
     let outcome = sys::start_restricted(&mut command, &restrictions, &mut detail, allow);
     started.detail = detail;

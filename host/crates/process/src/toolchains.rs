@@ -1,4 +1,5 @@
-//! Where the machine's toolchains live, so that a confined task with a HOME of its own can build and test.
+//! The toolchains of the machine, so that a confined task with a HOME of its own can build and
+//! test.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -111,7 +112,7 @@ const HOMES: &[Home] = &[
     },
 ];
 
-/// What of CARGO_HOME may be read; credentials lie beside it.
+/// The parts of CARGO_HOME that may be read; credentials lie beside it.
 const CARGO_PARTS: &[&str] = &["bin", "registry", "git", "env", "config.toml", "config"];
 
 /// Looks at this process's environment and its user's home, and gives a task whose HOME is `home` caches of its own.

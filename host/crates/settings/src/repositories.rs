@@ -9,7 +9,7 @@ use super::origin::Origin;
 use super::path::is_absolute;
 
 /// The keys of an entry.
-const KEYS: &str = "checks, plugins, setup, job_setup";
+const KEYS: &str = "checks, plugins, lock, setup, job_setup";
 
 /// The characters by which a path is a glob.
 const GLOB: [char; 4] = ['*', '?', '[', '{'];
@@ -30,6 +30,8 @@ pub struct RepositoryEntry {
     pub checks: Vec<toml::Table>,
     /// `plugins`: laid over those of the whole file, in the same form.
     pub plugins: toml::Table,
+    /// `lock`: the digest of the repository's `plugins.lock` that the operator accepted, in hex.
+    pub lock: Option<String>,
     /// `setup`: the command that makes an isolated tree ready, or a table with it; `false` takes a weaker entry's away.
     pub setup: Option<toml::Value>,
     /// `job_setup`: whether a job may bring a set-up of its own.
@@ -132,6 +134,7 @@ impl RepositoryEntry {
             key: key.to_owned(),
             checks: Vec::new(),
             plugins: toml::Table::new(),
+            lock: None,
             setup: None,
             job_setup: None,
             names,
@@ -143,6 +146,11 @@ impl RepositoryEntry {
                         .ok_or_else(|| (".checks".to_owned(), NO_TABLES, CHECKS_RULE.to_owned()))?;
                 }
                 ("plugins", toml::Value::Table(plugins)) => entry.plugins = plugins,
+                ("lock", toml::Value::String(digest)) => entry.lock = Some(digest),
+                ("lock", _) => {
+                    let rule = "must be the digest that `plugin accept` wrote";
+                    return Err((".lock".to_owned(), "not a text", rule.to_owned()));
+                }
                 ("plugins", _) => {
                     let rule = "must be tables written as [repositories.\"/path\".plugins.NAME]";
                     return Err((".plugins".to_owned(), "not a table", rule.to_owned()));
@@ -272,7 +280,7 @@ mod tests {
             ),
             (
                 "[\"/srv\"]\ncheck = 1",
-                "repositories.\"/srv\".check (config file) is no such key: there are checks, plugins, setup, job_setup",
+                "repositories.\"/srv\".check (config file) is no such key: there are checks, plugins, lock, setup, job_setup",
             ),
             (
                 "[\"/srv\"]\njob_setup = 1",

@@ -9,7 +9,7 @@ pub struct Setting {
     pub default: Option<&'static str>,
     /// One sentence: what it means, its unit and its range.
     pub doc: &'static str,
-    /// Whether the value must never be shown, logged or passed on a command line.
+    /// True if the value must never be shown, logged or passed on a command line.
     pub secret: bool,
 }
 
@@ -240,7 +240,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_PLUGIN_MAX_BYTES",
         Some("33554432"),
-        "Largest plugin component that is accepted, in bytes; one in Python has about 18 MB, one in JavaScript 12 MB.",
+        "Largest plugin component that is accepted, in bytes; one in Python has about 18 MB.",
     ),
     plain(
         "WORKER_STATE_DIR",

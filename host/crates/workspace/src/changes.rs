@@ -30,6 +30,14 @@ pub enum ChangeKind {
     ModeChanged,
 }
 
+/// Makes the error for content of `path` that cannot be given.
+pub(crate) fn not_kept(path: &[u8]) -> impl Fn(&'static str) -> WorkspaceError {
+    move |why| WorkspaceError::NotKept {
+        path: FilePath::new(path),
+        why,
+    }
+}
+
 /// A submodule's commit before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Submodule {
@@ -81,7 +89,73 @@ pub struct ChangedFile {
     pub(crate) now: Option<FileState>,
 }
 
+/// What a path was at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileType {
+    /// A file.
+    File,
+    /// A symbolic link; its content is its target.
+    Symlink,
+    /// A repository within this one, at one commit.
+    Submodule,
+    /// A FIFO, a socket, a device, a directory.
+    Special,
+}
+
+/// One side of a change, as readers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// What it is.
+    pub kind: FileType,
+    /// Permissions, without the type.
+    pub mode: u32,
+    /// Bytes.
+    pub size: u64,
+    /// The id that git has for its content, or a submodule's commit; none where the content was not kept.
+    pub id: Option<String>,
+}
+
+impl Side {
+    fn of(state: &FileState) -> Self {
+        Side {
+            kind: match state.kind() {
+                Kind::File => FileType::File,
+                Kind::Symlink => FileType::Symlink,
+                _ => FileType::Special,
+            },
+            mode: state.mode & 0o7777,
+            size: state.size,
+            id: state.id().map(|id| id.to_string()),
+        }
+    }
+
+    fn of_submodule(commit: &str) -> Self {
+        Side {
+            kind: FileType::Submodule,
+            mode: 0,
+            size: 0,
+            id: Some(commit.to_owned()),
+        }
+    }
+}
+
 impl ChangedFile {
+    /// What it was before the job; none where it was not there.
+    pub fn before(&self) -> Option<Side> {
+        match &self.submodule {
+            Some(submodule) => submodule.from.as_deref().map(Side::of_submodule),
+            None => self.before.as_ref().map(Side::of),
+        }
+    }
+
+    /// What it is after the job; none where it is gone.
+    pub fn after(&self) -> Option<Side> {
+        match &self.submodule {
+            Some(submodule) => submodule.to.as_deref().map(Side::of_submodule),
+            None => self.now.as_ref().map(Side::of),
+        }
+    }
+
     /// Where it lies, relative to the working tree's top.
     pub fn place(&self) -> &std::path::Path {
         self.top_path.as_path()
@@ -166,6 +240,12 @@ impl Changes {
         self.side(path, |file| file.before, offset, len)
     }
 
+    /// The changed file with this path.
+    pub(crate) fn changed(&self, path: &[u8]) -> Result<&ChangedFile, WorkspaceError> {
+        self.find(path)
+            .ok_or_else(|| not_kept(path)("it is not among the changed files"))
+    }
+
     /// Where a changed symbolic link leads now; none for what is no link.
     pub fn link_target(&self, file: &ChangedFile) -> Option<std::path::PathBuf> {
         let now = file.now.filter(|now| now.kind() == Kind::Symlink)?;
@@ -180,13 +260,8 @@ impl Changes {
         offset: u64,
         len: u64,
     ) -> Result<Vec<u8>, WorkspaceError> {
-        let not_kept = |why| WorkspaceError::NotKept {
-            path: FilePath::new(path),
-            why,
-        };
-        let file = self
-            .find(path)
-            .ok_or_else(|| not_kept("it is not among the changed files"))?;
+        let not_kept = not_kept(path);
+        let file = self.changed(path)?;
         let state =
             side(file).ok_or_else(|| not_kept("it is not there on this side of the change"))?;
         let id = state

@@ -9,6 +9,7 @@
 //! rewritten `.git` hide a change from `git status`, not from here.
 
 mod apply;
+mod apply_error;
 mod autorun;
 mod base;
 mod changes;
@@ -27,6 +28,7 @@ mod identity;
 mod ignored;
 mod include;
 mod index;
+mod index_entry;
 mod instructions;
 mod interrupt;
 mod isolated;
@@ -34,6 +36,7 @@ mod later;
 pub mod layer;
 mod lines;
 mod listing;
+mod made_up;
 mod outcome;
 mod path;
 mod ports;
@@ -56,9 +59,10 @@ mod walk;
 mod worker;
 mod workspace;
 
-pub use apply::{Applied, ApplyError};
+pub use apply::Applied;
+pub use apply_error::ApplyError;
 pub use base::Base;
-pub use changes::{ChangeKind, ChangedFile, Changes, Reverted, Submodule};
+pub use changes::{ChangeKind, ChangedFile, Changes, FileType, Reverted, Side, Submodule};
 pub use contents::Limits;
 pub use diff::{Diff, FileStat, Omitted, Selection};
 pub use earlier::Earlier;
@@ -68,6 +72,7 @@ pub use interrupt::Interrupt;
 pub use isolated::{Isolated, IsolatedRequest};
 pub use later::Later;
 pub use lines::{ChangedLines, LineSide};
+pub use made_up::make_repository;
 pub use outcome::{Hidden, Outcome};
 pub use path::FilePath;
 pub use ports::PortBase;

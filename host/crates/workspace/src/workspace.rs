@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::error::WorkspaceError;
 use crate::index::Index;
 use crate::path::{self, FilePath};
+use crate::repository::GitDir;
 use crate::root::Root;
 use crate::{handles, repository, tamper};
 
@@ -107,7 +108,7 @@ impl Workspace {
         self.0.allowed.first().map_or(b"", Vec::as_slice)
     }
 
-    /// Whether a path (relative to the top) lies in one of the allowed directories.
+    /// Returns true if a path (relative to the top) lies in one of the allowed directories.
     pub fn is_allowed(&self, path: &[u8]) -> bool {
         self.0.allowed.iter().any(|dir| path::is_within(path, dir))
     }
@@ -115,6 +116,18 @@ impl Workspace {
     /// The git directory, for the sandbox and for `apply`; the common one of a linked worktree.
     pub fn git_dir(&self) -> &Path {
         &self.0.git_dir.common
+    }
+
+    /// The folders that git in a linked worktree writes, which are outside of its tree: its own git directory, and the
+    /// objects, refs and logs of the main one. None of a tree whose `.git` is a folder.
+    pub fn git_writes(&self) -> Vec<PathBuf> {
+        let GitDir { path, common, .. } = &self.0.git_dir;
+        if path == common {
+            return Vec::new();
+        }
+        let shared = ["objects", "refs", "logs"].map(|part| common.join(part));
+        let shared = shared.into_iter().filter(|part| part.is_dir());
+        std::iter::once(path.clone()).chain(shared).collect()
     }
 
     /// The folders that git in this tree reads objects from: the repository's own, those that alternates name (clones
@@ -158,7 +171,8 @@ impl Workspace {
         lock_name(&self.0.handle)
     }
 
-    /// Whether the repository belongs to another user than the one that this process runs as.
+    /// Returns true if the repository belongs to another user than the one that this process runs
+    /// as.
     pub fn belongs_to_another(&self) -> bool {
         rustix::fs::fstat(&self.0.handle)
             .is_ok_and(|stat| stat.st_uid != rustix::process::geteuid().as_raw())
@@ -188,7 +202,7 @@ impl Workspace {
         tamper::read_index(self.0.git_dir.handle.as_fd())
     }
 
-    /// What keeps `apply` from writing the index, and the command that mends it.
+    /// The state that keeps `apply` from writing the index, and the command that mends it.
     pub(crate) fn unwritable_index(&self) -> Option<(&'static str, &'static str)> {
         tamper::unwritable(self.0.git_dir.handle.as_fd())
     }
@@ -197,7 +211,7 @@ impl Workspace {
         self.0.handle.as_fd()
     }
 
-    /// How a path (relative to the top) is told to the caller: relative to the working directory.
+    /// A path (relative to the top) as the caller is shown it: relative to the working directory.
     pub fn shown(&self, top_path: &[u8]) -> FilePath {
         FilePath::new(path::relative_to(top_path, self.work_prefix()))
     }

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::{Failure, config_file, engine, plugin_settings, shown};
+use super::{Failure, config_file, engine, fetch, plugin_settings, shown, team};
 use plugin_kit::operator::{NewEntry, Operator};
-use plugins::{Info, Kind, PluginSet};
+use plugins::{Info, Inspection, Kind, PluginSet};
 use settings::Settings;
 
-/// What is to be added, and how.
+/// A plugin to add, and the way to add it.
 pub(super) struct Wish<'a> {
-    pub(super) path: &'a Path,
+    pub(super) path: &'a str,
     pub(super) sha256: Option<&'a str>,
     pub(super) name: Option<&'a str>,
     pub(super) grants: &'a [String],
@@ -18,9 +18,10 @@ pub(super) struct Wish<'a> {
 }
 
 pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure> {
+    let fetched = fetch::fetch(settings, wish.path, Path::new("."), wish.sha256)?;
     let engine = engine(settings)?;
     // Loaded with what it wants, so that nothing is installed that could not be used.
-    let seen = PluginSet::inspect_file(&engine, wish.path, settings.plugin_max_bytes)?;
+    let seen = PluginSet::inspect_file(&engine, fetched.path(), settings.plugin_max_bytes)?;
     let info = &seen.info;
     if let Some(expected) = wish
         .sha256
@@ -28,8 +29,7 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
     {
         return Err(format!(
             "{} has the sha256 {}, and {expected} was expected; nothing is added",
-            shown(wish.path),
-            info.sha256
+            wish.path, info.sha256
         )
         .into());
     }
@@ -37,49 +37,28 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
     if !wish.replace {
         not_another(settings, name, info)?;
     }
-    let missing = seen
-        .wants
-        .iter()
-        .filter(|want| !granted(want, wish.grants))
-        .collect::<Vec<_>>();
+    let missing = ungranted(&seen, wish.grants);
     if !missing.is_empty() {
-        let grants = missing
-            .iter()
-            .map(|want| format!(" --grant '{want}'"))
-            .collect::<String>();
-        let words = missing
-            .iter()
-            .map(|want| want.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
         return Err(format!(
-            "{name} wants {words}; if it may, run: mcp-codex-worker plugin add {}{grants}",
-            shown(wish.path)
+            "{name} wants {}; if it may, run: mcp-codex-worker plugin add {}{}",
+            missing.join(", "),
+            wish.path,
+            as_options(&missing)
         )
         .into());
     }
-    let folder = settings.config_dir.join("plugins");
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", shown(&folder)))?;
-    let file = format!("{name}.wasm");
-    let (copy, temporary) = (
-        folder.join(&file),
-        folder.join(format!(".{file}.{}", std::process::id())),
-    );
-    std::fs::write(&temporary, &seen.bytes)
-        .and_then(|()| std::fs::rename(&temporary, &copy))
-        .map_err(|error| format!("{}: {error}", shown(&copy)))?;
+    install(
+        settings,
+        &seen,
+        &Installation {
+            name,
+            grants: wish.grants,
+            defaults: &seen.config.values(),
+            every_job: wish.every_job,
+            source: &fetched.source,
+        },
+    )?;
     let config = config_file(settings);
-    let mut operator = Operator::open(&config)?;
-    operator.add(&NewEntry {
-        name,
-        kind: info.kind,
-        path: &format!("plugins/{file}"),
-        sha256: &info.sha256,
-        grants: wish.grants,
-        defaults: &seen.config.values(),
-        every_job: wish.every_job,
-    })?;
-    operator.save()?;
     say!(
         "added {name} {} ({}) to {}",
         info.version,
@@ -100,9 +79,66 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
     Ok(true)
 }
 
+/// How a plugin is to be installed.
+pub(super) struct Installation<'a> {
+    pub(super) name: &'a str,
+    pub(super) grants: &'a [String],
+    pub(super) defaults: &'a serde_json::Map<String, serde_json::Value>,
+    pub(super) every_job: bool,
+    pub(super) source: &'a str,
+}
+
+/// Copies the component to the config folder and writes its entry. What was there before is kept, for `plugin rollback`.
+pub(super) fn install(
+    settings: &Settings,
+    seen: &Inspection,
+    new: &Installation<'_>,
+) -> Result<(), Failure> {
+    let info = &seen.info;
+    let name = new.name;
+    let folder = settings.config_dir.join("plugins");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", shown(&folder)))?;
+    let config = config_file(settings);
+    let mut operator = Operator::open(&config)?;
+    team::keep_previous(settings, &operator, name, &info.sha256)?;
+    let file = format!("{name}.wasm");
+    let (copy, temporary) = (
+        folder.join(&file),
+        folder.join(format!(".{file}.{}", std::process::id())),
+    );
+    std::fs::write(&temporary, &seen.bytes)
+        .and_then(|()| std::fs::rename(&temporary, &copy))
+        .map_err(|error| format!("{}: {error}", shown(&copy)))?;
+    operator.add(&NewEntry {
+        name,
+        kind: info.kind,
+        path: &format!("plugins/{file}"),
+        sha256: &info.sha256,
+        grants: new.grants,
+        defaults: new.defaults,
+        every_job: new.every_job,
+        source: Some(new.source),
+    })?;
+    operator.save()?;
+    Ok(())
+}
+
+/// What a plugin wants and was not granted.
+pub(super) fn ungranted(seen: &Inspection, grants: &[String]) -> Vec<String> {
+    let wants = seen.wants.iter();
+    let missing = wants.filter(|want| !granted(want, grants));
+    missing.cloned().collect()
+}
+
+/// Grants as options of a command.
+pub(super) fn as_options(grants: &[String]) -> String {
+    let options = grants.iter().map(|grant| format!(" --grant '{grant}'"));
+    options.collect()
+}
+
 /// Refuses a name that another plugin has: a check that every job must pass would be gone without a word. A newer version
 /// of the same plugin takes its place as it should.
-fn not_another(settings: &Settings, name: &str, new: &Info) -> Result<(), Failure> {
+pub(super) fn not_another(settings: &Settings, name: &str, new: &Info) -> Result<(), Failure> {
     let set = PluginSet::load(&engine(settings)?, &plugin_settings(settings, None));
     let Some(listed) = set.list().into_iter().find(|listed| listed.name == name) else {
         return Ok(());
@@ -130,7 +166,7 @@ fn not_another(settings: &Settings, name: &str, new: &Info) -> Result<(), Failur
     .into())
 }
 
-/// Whether a wish is among what was granted.
+/// Returns true if a wish is among what was granted.
 fn granted(want: &str, grants: &[String]) -> bool {
     grants
         .iter()

@@ -33,7 +33,7 @@ fn print(seen: &Inspection) {
     } = seen;
     say!("{} {}: {}", info.own_name, info.version, info.summary);
     say!("  kind      {}", info.kind);
-    say!("  made for  worker:plugin {}", info.api);
+    say!("  made for  mcp-codex-worker:{} {}", info.kind, info.api);
     say!("  size      {}", size(info.size));
     say!("  sha256    {}", info.sha256);
     let wasi = info
@@ -77,7 +77,7 @@ fn print(seen: &Inspection) {
         let head = if index == 0 { "set" } else { "" };
         say!("  {head:<9} {key} = {value} ({place})");
     }
-    if let Some(schema) = &info.config_schema {
+    if let Some(schema) = &info.settings_schema {
         say!(
             "  settings  {}",
             schema.split_whitespace().collect::<Vec<_>>().join(" ")

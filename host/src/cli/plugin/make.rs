@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Failure, LanguageArgument, shown, size};
 use plugin_kit::template::{self, Language};
-use plugin_kit::{build as builder, cases};
+use plugin_kit::{build as builder, cases, fuzz as fuzzing};
 use plugins::manifest::Manifest;
 use plugins::{Engine, Kind, PluginSet, schema_faults};
 use settings::Settings;
@@ -19,7 +19,8 @@ pub(super) fn new(
     let language = match lang {
         LanguageArgument::Rust => Language::Rust,
         LanguageArgument::Python => Language::Python,
-        LanguageArgument::Js => Language::JavaScript,
+        LanguageArgument::Javascript => Language::JavaScript,
+        LanguageArgument::C => Language::C,
     };
     template::create(folder, kind, name, language)?;
     say!(
@@ -29,6 +30,7 @@ pub(super) fn new(
     say!("    cd {}", shown(folder));
     match language {
         Language::Rust => {}
+        Language::C => say!("    python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.0"),
         Language::JavaScript => say!("    npm install --ignore-scripts"),
         Language::Python => {
             say!("    python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1")
@@ -46,7 +48,7 @@ pub(super) fn build(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
     // Loaded at once: what no job could use is no success.
     let engine = Engine::shared(&settings.cache_dir)?;
     let info = PluginSet::inspect_file(&engine, dir, settings.plugin_max_bytes)?.info;
-    let faults = info.config_schema.as_deref().map(schema_faults);
+    let faults = info.settings_schema.as_deref().map(schema_faults);
     let faults = faults.unwrap_or_default();
     if !faults.is_empty() {
         return Err(format!(
@@ -111,4 +113,27 @@ pub(super) fn test(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
         outcomes.len()
     );
     Ok(failed == 0)
+}
+
+pub(super) fn fuzz(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
+    let manifest = Manifest::read(dir)?;
+    let engine = Engine::shared(&settings.cache_dir)?;
+    let tried = fuzzing::run(&engine, &manifest, settings.plugin_max_bytes)?;
+    let mut broken = 0;
+    for tree in &tried {
+        let millis = tree.time.as_secs_f64() * 1e3;
+        match &tree.outcome {
+            Ok(said) => say!("ok     {} ({millis:.1} ms): {said}", tree.name),
+            Err(why) => {
+                broken += 1;
+                say!("BROKE  {} ({millis:.1} ms): {why}", tree.name);
+            }
+        }
+    }
+    say!(
+        "{} of {} trees are answered",
+        tried.len() - broken,
+        tried.len()
+    );
+    Ok(broken == 0)
 }

@@ -8,9 +8,11 @@ macro_rules! say {
 }
 
 mod add;
+mod fetch;
 mod inspect;
 mod list;
 mod make;
+mod team;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -35,14 +37,14 @@ pub(super) struct PluginArguments {
 enum PluginCommand {
     /// Make a new plugin's folder: source, manifest, a case, and everything it needs to build anywhere
     New {
-        /// What it does
+        /// The kind
         kind: KindArgument,
-        /// Its name: small letters, digits, dashes
+        /// The name: small letters, digits, dashes
         name: String,
-        /// What it is written in (python and js: checks)
+        /// The language (python and js: checks only)
         #[arg(long, default_value = "rust")]
         lang: LanguageArgument,
-        /// Where to make the folder; NAME in the current one by default
+        /// The folder to make; NAME in the current one by default
         #[arg(long, value_name = "FOLDER")]
         dir: Option<PathBuf>,
     },
@@ -68,34 +70,89 @@ enum PluginCommand {
     },
     /// Show the bundled and the installed plugins
     List {
-        /// As a job in this repository would get them, by [repositories] of the config file
+        /// Show them as a job in this repository gets them, by [repositories] of the config file
         #[arg(long, value_name = "FOLDER")]
         repository: Option<PathBuf>,
-        /// For programs: one JSON object
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
     /// Install a plugin: copy its component to the config folder and write the entry, with its sha256
     Add {
-        /// A component, or a folder with a plugin.toml
-        path: PathBuf,
-        /// Refuse a component with another digest
+        /// A component, a folder with a plugin.toml, a URL, oci://HOST/NAME@sha256:HEX, or oci-layout:FOLDER
+        path: String,
+        /// Refuse a component with another digest; a URL needs it
         #[arg(long, value_name = "HEX")]
         sha256: Option<String>,
-        /// Its name in the configuration; its own by default
+        /// The name in the configuration; the plugin's own by default
         #[arg(long)]
         name: Option<String>,
-        /// Let it do what it wants: "clock", "files:GLOB"; may be repeated
+        /// Grant it what it wants: "clock", "files:GLOB"; may be repeated
         #[arg(long = "grant", value_name = "GRANT")]
         grants: Vec<String>,
         /// A check that runs only where a job asks for it, and not for every job
         #[arg(long)]
         on_request: bool,
-        /// Let it take the place of another plugin that has this name
+        /// Replace another plugin of this name
         #[arg(long)]
         replace: bool,
     },
-    /// Take an installed plugin out
+    /// Try a check on trees that are odd but can be: links, modes, renames, bytes that are no text, 20 MB
+    Fuzz {
+        /// The plugin's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Pin a plugin for everybody who works in a repository: in its plugins.lock
+    Lock {
+        /// A path in the repository, a URL, oci://HOST/NAME@sha256:HEX, or oci-layout:FOLDER
+        source: String,
+        /// A folder of the repository
+        #[arg(long, value_name = "FOLDER", default_value = ".")]
+        repository: PathBuf,
+        /// Refuse a component with another digest; a URL needs it
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+        /// What it asks for: "clock", "files:GLOB"; may be repeated
+        #[arg(long = "grant", value_name = "GRANT")]
+        grants: Vec<String>,
+    },
+    /// Use the plugins that a repository asks for in its plugins.lock, for jobs in it
+    Accept {
+        /// A folder of the repository
+        #[arg(default_value = ".")]
+        repository: PathBuf,
+        /// Let them do what they ask for; may be repeated
+        #[arg(long = "grant", value_name = "GRANT")]
+        grants: Vec<String>,
+    },
+    /// Replace an installed plugin by another version, and show what that changes
+    Update {
+        /// Its name
+        name: String,
+        /// Where the version is; where it came from by default
+        source: Option<String>,
+        /// Refuse a component with another digest; a URL needs it
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+        /// Let it do what the new version wants; may be repeated
+        #[arg(long = "grant", value_name = "GRANT")]
+        grants: Vec<String>,
+    },
+    /// Take the version back that was installed before
+    Rollback {
+        /// Its name
+        name: String,
+    },
+    /// Put a plugin into an OCI registry, or into an OCI layout on disk
+    Publish {
+        /// oci://HOST/NAME[:TAG] or oci-layout:FOLDER
+        to: String,
+        /// A component, or a folder with a plugin.toml
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Remove an installed plugin
     Remove {
         /// Its name
         name: String,
@@ -123,8 +180,10 @@ enum KindArgument {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LanguageArgument {
     Rust,
+    #[value(alias = "js")]
+    Javascript,
     Python,
-    Js,
+    C,
 }
 
 impl From<KindArgument> for Kind {
@@ -181,6 +240,30 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
                         replace: *replace,
                     },
                 ),
+                PluginCommand::Fuzz { dir } => make::fuzz(&settings, dir),
+                PluginCommand::Lock {
+                    source,
+                    repository,
+                    sha256,
+                    grants,
+                } => team::lock(&settings, source, repository, sha256.as_deref(), grants),
+                PluginCommand::Accept { repository, grants } => {
+                    team::accept(&settings, repository, grants)
+                }
+                PluginCommand::Update {
+                    name,
+                    source,
+                    sha256,
+                    grants,
+                } => team::update(
+                    &settings,
+                    name,
+                    source.as_deref(),
+                    sha256.as_deref(),
+                    grants,
+                ),
+                PluginCommand::Rollback { name } => team::rollback(&settings, name),
+                PluginCommand::Publish { to, dir } => team::publish(&settings, dir, to),
                 PluginCommand::Remove { name } => add::remove(&settings, name),
                 PluginCommand::Enable { name } => add::enable(&settings, name, true),
                 PluginCommand::Disable { name } => add::enable(&settings, name, false),

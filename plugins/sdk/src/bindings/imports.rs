@@ -3,16 +3,1981 @@
 //   * pub-export-macro
 #[rustfmt::skip]
 #[allow(dead_code, clippy::all)]
-pub mod worker {
-    pub mod plugin {
-        /// Words that every kind uses.
+pub mod mcp_codex_worker {
+    pub mod check {
+        /// What a check may know about one job: what changed, what ran, what was asked. All paths are relative to the job's
+        /// working directory (its first allowed one), with `/` between parts; a change elsewhere begins with `../`. Bytes in a
+        /// name that are not UTF-8 appear as a backslash, an x and two hexadecimal digits, a backslash as two; the text as it is
+        /// reads the file.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
-        pub mod types {
+        pub mod job {
             #[used]
             #[doc(hidden)]
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
-            /// How loud a log line is.
+            /// What a path is.
+            #[derive(Clone)]
+            pub enum FileKind {
+                /// A file that is not executable.
+                Regular,
+                /// A file that its owner may execute.
+                Executable,
+                /// A symbolic link; its content is its target.
+                Symlink,
+                /// A git repository within this one, at one commit; it has no content.
+                Submodule,
+                /// Anything else, such as `special` for a FIFO, a socket or a device; it has no content.
+                Other(_rt::String),
+            }
+            impl ::core::fmt::Debug for FileKind {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        FileKind::Regular => f.debug_tuple("FileKind::Regular").finish(),
+                        FileKind::Executable => {
+                            f.debug_tuple("FileKind::Executable").finish()
+                        }
+                        FileKind::Symlink => f.debug_tuple("FileKind::Symlink").finish(),
+                        FileKind::Submodule => {
+                            f.debug_tuple("FileKind::Submodule").finish()
+                        }
+                        FileKind::Other(e) => {
+                            f.debug_tuple("FileKind::Other").field(e).finish()
+                        }
+                    }
+                }
+            }
+            /// A file at one moment.
+            #[derive(Clone)]
+            pub struct FileState {
+                /// What it is.
+                pub kind: FileKind,
+                /// Permissions as in a file system, without the type: octal 644, 755.
+                pub mode: u32,
+                /// Bytes.
+                pub size: u64,
+                /// There is no text to compare (a NUL byte near the beginning of either state), so it has no lines.
+                pub binary: bool,
+                /// The id that git has for its content, in hexadecimal digits; a submodule's is its commit. None where the host did not
+                /// keep the content.
+                pub object_id: ::core::option::Option<_rt::String>,
+            }
+            impl ::core::fmt::Debug for FileState {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("FileState")
+                        .field("kind", &self.kind)
+                        .field("mode", &self.mode)
+                        .field("size", &self.size)
+                        .field("binary", &self.binary)
+                        .field("object-id", &self.object_id)
+                        .finish()
+                }
+            }
+            /// One file that is not as it was before the job.
+            #[derive(Clone)]
+            pub struct ChangedFile {
+                /// Where it is now; where it was, when it is deleted.
+                pub path: _rt::String,
+                /// Where it was before, when it was renamed.
+                pub previous_path: ::core::option::Option<_rt::String>,
+                /// What it was before the job; none when it was not there.
+                pub before: ::core::option::Option<FileState>,
+                /// What it is after the job; none when it is deleted.
+                pub after: ::core::option::Option<FileState>,
+                /// It is in one of the job's allowed directories. A change elsewhere fails the job in any case.
+                pub allowed: bool,
+            }
+            impl ::core::fmt::Debug for ChangedFile {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("ChangedFile")
+                        .field("path", &self.path)
+                        .field("previous-path", &self.previous_path)
+                        .field("before", &self.before)
+                        .field("after", &self.after)
+                        .field("allowed", &self.allowed)
+                        .finish()
+                }
+            }
+            /// A check command that ran before this check.
+            #[derive(Clone)]
+            pub struct Command {
+                /// The check's name, as in `unit tests`.
+                pub name: _rt::String,
+                /// Program and arguments; one shell line is given as `sh -c LINE`.
+                pub argv: _rt::Vec<_rt::String>,
+                /// None: ended by a signal, or never started.
+                pub exit_code: ::core::option::Option<i32>,
+                /// It was ended because it took too long.
+                pub timed_out: bool,
+                /// Milliseconds that it took on the clock.
+                pub wall_ms: u64,
+                /// Bytes that `read-output` can give.
+                pub output_size: u64,
+            }
+            impl ::core::fmt::Debug for Command {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Command")
+                        .field("name", &self.name)
+                        .field("argv", &self.argv)
+                        .field("exit-code", &self.exit_code)
+                        .field("timed-out", &self.timed_out)
+                        .field("wall-ms", &self.wall_ms)
+                        .field("output-size", &self.output_size)
+                        .finish()
+                }
+            }
+            /// A moment of the job.
+            #[repr(u8)]
+            #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+            pub enum Moment {
+                /// The state before the job.
+                Before,
+                /// The state that the job left.
+                After,
+            }
+            impl ::core::fmt::Debug for Moment {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        Moment::Before => f.debug_tuple("Moment::Before").finish(),
+                        Moment::After => f.debug_tuple("Moment::After").finish(),
+                    }
+                }
+            }
+            impl Moment {
+                #[doc(hidden)]
+                pub unsafe fn _lift(val: u8) -> Moment {
+                    if !cfg!(debug_assertions) {
+                        return unsafe { ::core::mem::transmute(val) };
+                    }
+                    match val {
+                        0 => Moment::Before,
+                        1 => Moment::After,
+                        _ => panic!("invalid enum discriminant"),
+                    }
+                }
+            }
+            /// A line that is in a file at one moment only.
+            #[derive(Clone)]
+            pub struct ChangedLine {
+                /// Counted from 1, in the file at that moment.
+                pub number: u64,
+                /// Without its end. May have any bytes.
+                pub text: _rt::Vec<u8>,
+            }
+            impl ::core::fmt::Debug for ChangedLine {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("ChangedLine")
+                        .field("number", &self.number)
+                        .field("text", &self.text)
+                        .finish()
+                }
+            }
+            /// Some of the changed lines of a file.
+            #[derive(Clone)]
+            pub struct LinePage {
+                /// In the order of the file.
+                pub lines: _rt::Vec<ChangedLine>,
+                /// There are further ones: ask again, with the number of the last one here.
+                pub more: bool,
+            }
+            impl ::core::fmt::Debug for LinePage {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("LinePage")
+                        .field("lines", &self.lines)
+                        .field("more", &self.more)
+                        .finish()
+                }
+            }
+            /// Why there is nothing to read.
+            #[derive(Clone)]
+            pub enum ReadError {
+                /// There is no such file at that moment among the changed ones, or no such command.
+                NotFound,
+                /// Not covered by a grant.
+                NotGranted,
+                /// More than one read may give; the limit in bytes.
+                TooLarge(u64),
+                /// The host could not read it, or did not keep it: one sentence. A check must not pass what it could not see.
+                Other(_rt::String),
+            }
+            impl ::core::fmt::Debug for ReadError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        ReadError::NotFound => {
+                            f.debug_tuple("ReadError::NotFound").finish()
+                        }
+                        ReadError::NotGranted => {
+                            f.debug_tuple("ReadError::NotGranted").finish()
+                        }
+                        ReadError::TooLarge(e) => {
+                            f.debug_tuple("ReadError::TooLarge").field(e).finish()
+                        }
+                        ReadError::Other(e) => {
+                            f.debug_tuple("ReadError::Other").field(e).finish()
+                        }
+                    }
+                }
+            }
+            impl ::core::fmt::Display for ReadError {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{:?}", self)
+                }
+            }
+            impl ::core::error::Error for ReadError {}
+            #[allow(unused_unsafe, clippy::all)]
+            /// The job's id, for messages.
+            #[allow(async_fn_in_trait)]
+            pub fn id() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/job@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "id"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// What was asked for: the prompt.
+            #[allow(async_fn_in_trait)]
+            pub fn task() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/job@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "task"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Every changed file, ordered by path.
+            #[allow(async_fn_in_trait)]
+            pub fn changed_files() -> _rt::Vec<ChangedFile> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/job@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "changed-files"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let base38 = l2;
+                    let len38 = l3;
+                    let mut result38 = _rt::Vec::with_capacity(len38);
+                    for i in 0..len38 {
+                        let base = base38
+                            .add(i * (48 + 20 * ::core::mem::size_of::<*const u8>()));
+                        let e38 = {
+                            let l4 = *base.add(0).cast::<*mut u8>();
+                            let l5 = *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len6 = l5;
+                            let bytes6 = _rt::Vec::from_raw_parts(l4.cast(), len6, len6);
+                            let l7 = i32::from(
+                                *base
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l11 = i32::from(
+                                *base
+                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l24 = i32::from(
+                                *base
+                                    .add(24 + 12 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l37 = i32::from(
+                                *base
+                                    .add(40 + 20 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            ChangedFile {
+                                path: _rt::string_lift(bytes6),
+                                previous_path: match l7 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l8 = *base
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l9 = *base
+                                                .add(4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len10 = l9;
+                                            let bytes10 = _rt::Vec::from_raw_parts(
+                                                l8.cast(),
+                                                len10,
+                                                len10,
+                                            );
+                                            _rt::string_lift(bytes10)
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                },
+                                before: match l11 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l12 = i32::from(
+                                                *base
+                                                    .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            let v16 = match l12 {
+                                                0 => FileKind::Regular,
+                                                1 => FileKind::Executable,
+                                                2 => FileKind::Symlink,
+                                                3 => FileKind::Submodule,
+                                                n => {
+                                                    debug_assert_eq!(n, 4, "invalid enum discriminant");
+                                                    let e16 = {
+                                                        let l13 = *base
+                                                            .add(16 + 5 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<*mut u8>();
+                                                        let l14 = *base
+                                                            .add(16 + 6 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>();
+                                                        let len15 = l14;
+                                                        let bytes15 = _rt::Vec::from_raw_parts(
+                                                            l13.cast(),
+                                                            len15,
+                                                            len15,
+                                                        );
+                                                        _rt::string_lift(bytes15)
+                                                    };
+                                                    FileKind::Other(e16)
+                                                }
+                                            };
+                                            let l17 = *base
+                                                .add(16 + 7 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<i32>();
+                                            let l18 = *base
+                                                .add(16 + 8 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<i64>();
+                                            let l19 = i32::from(
+                                                *base
+                                                    .add(24 + 8 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            let l20 = i32::from(
+                                                *base
+                                                    .add(24 + 9 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            FileState {
+                                                kind: v16,
+                                                mode: l17 as u32,
+                                                size: l18 as u64,
+                                                binary: _rt::bool_lift(l19 as u8),
+                                                object_id: match l20 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l21 = *base
+                                                                .add(24 + 10 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<*mut u8>();
+                                                            let l22 = *base
+                                                                .add(24 + 11 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<usize>();
+                                                            let len23 = l22;
+                                                            let bytes23 = _rt::Vec::from_raw_parts(
+                                                                l21.cast(),
+                                                                len23,
+                                                                len23,
+                                                            );
+                                                            _rt::string_lift(bytes23)
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                },
+                                after: match l24 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l25 = i32::from(
+                                                *base
+                                                    .add(32 + 12 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            let v29 = match l25 {
+                                                0 => FileKind::Regular,
+                                                1 => FileKind::Executable,
+                                                2 => FileKind::Symlink,
+                                                3 => FileKind::Submodule,
+                                                n => {
+                                                    debug_assert_eq!(n, 4, "invalid enum discriminant");
+                                                    let e29 = {
+                                                        let l26 = *base
+                                                            .add(32 + 13 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<*mut u8>();
+                                                        let l27 = *base
+                                                            .add(32 + 14 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>();
+                                                        let len28 = l27;
+                                                        let bytes28 = _rt::Vec::from_raw_parts(
+                                                            l26.cast(),
+                                                            len28,
+                                                            len28,
+                                                        );
+                                                        _rt::string_lift(bytes28)
+                                                    };
+                                                    FileKind::Other(e29)
+                                                }
+                                            };
+                                            let l30 = *base
+                                                .add(32 + 15 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<i32>();
+                                            let l31 = *base
+                                                .add(32 + 16 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<i64>();
+                                            let l32 = i32::from(
+                                                *base
+                                                    .add(40 + 16 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            let l33 = i32::from(
+                                                *base
+                                                    .add(40 + 17 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>(),
+                                            );
+                                            FileState {
+                                                kind: v29,
+                                                mode: l30 as u32,
+                                                size: l31 as u64,
+                                                binary: _rt::bool_lift(l32 as u8),
+                                                object_id: match l33 {
+                                                    0 => None,
+                                                    1 => {
+                                                        let e = {
+                                                            let l34 = *base
+                                                                .add(40 + 18 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<*mut u8>();
+                                                            let l35 = *base
+                                                                .add(40 + 19 * ::core::mem::size_of::<*const u8>())
+                                                                .cast::<usize>();
+                                                            let len36 = l35;
+                                                            let bytes36 = _rt::Vec::from_raw_parts(
+                                                                l34.cast(),
+                                                                len36,
+                                                                len36,
+                                                            );
+                                                            _rt::string_lift(bytes36)
+                                                        };
+                                                        Some(e)
+                                                    }
+                                                    _ => _rt::invalid_enum_discriminant(),
+                                                },
+                                            }
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                },
+                                allowed: _rt::bool_lift(l37 as u8),
+                            }
+                        };
+                        result38.push(e38);
+                    }
+                    _rt::cabi_dealloc(
+                        base38,
+                        len38 * (48 + 20 * ::core::mem::size_of::<*const u8>()),
+                        8,
+                    );
+                    let result39 = result38;
+                    result39
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The commands that ran before, in order.
+            #[allow(async_fn_in_trait)]
+            pub fn commands() -> _rt::Vec<Command> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/job@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "commands"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let base18 = l2;
+                    let len18 = l3;
+                    let mut result18 = _rt::Vec::with_capacity(len18);
+                    for i in 0..len18 {
+                        let base = base18
+                            .add(i * (32 + 4 * ::core::mem::size_of::<*const u8>()));
+                        let e18 = {
+                            let l4 = *base.add(0).cast::<*mut u8>();
+                            let l5 = *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len6 = l5;
+                            let bytes6 = _rt::Vec::from_raw_parts(l4.cast(), len6, len6);
+                            let l7 = *base
+                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l8 = *base
+                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let base12 = l7;
+                            let len12 = l8;
+                            let mut result12 = _rt::Vec::with_capacity(len12);
+                            for i in 0..len12 {
+                                let base = base12
+                                    .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                let e12 = {
+                                    let l9 = *base.add(0).cast::<*mut u8>();
+                                    let l10 = *base
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len11 = l10;
+                                    let bytes11 = _rt::Vec::from_raw_parts(
+                                        l9.cast(),
+                                        len11,
+                                        len11,
+                                    );
+                                    _rt::string_lift(bytes11)
+                                };
+                                result12.push(e12);
+                            }
+                            _rt::cabi_dealloc(
+                                base12,
+                                len12 * (2 * ::core::mem::size_of::<*const u8>()),
+                                ::core::mem::size_of::<*const u8>(),
+                            );
+                            let l13 = i32::from(
+                                *base
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l15 = i32::from(
+                                *base
+                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<u8>(),
+                            );
+                            let l16 = *base
+                                .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<i64>();
+                            let l17 = *base
+                                .add(24 + 4 * ::core::mem::size_of::<*const u8>())
+                                .cast::<i64>();
+                            Command {
+                                name: _rt::string_lift(bytes6),
+                                argv: result12,
+                                exit_code: match l13 {
+                                    0 => None,
+                                    1 => {
+                                        let e = {
+                                            let l14 = *base
+                                                .add(4 + 4 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<i32>();
+                                            l14
+                                        };
+                                        Some(e)
+                                    }
+                                    _ => _rt::invalid_enum_discriminant(),
+                                },
+                                timed_out: _rt::bool_lift(l15 as u8),
+                                wall_ms: l16 as u64,
+                                output_size: l17 as u64,
+                            }
+                        };
+                        result18.push(e18);
+                    }
+                    _rt::cabi_dealloc(
+                        base18,
+                        len18 * (32 + 4 * ::core::mem::size_of::<*const u8>()),
+                        8,
+                    );
+                    let result19 = result18;
+                    result19
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Lines of a changed file that are there at one moment and not at the other (`after`: added ones, `before`: removed
+            /// ones), those behind the line `after-line` (0: from the first one on); none for a binary file. A page has about
+            /// `max-bytes`, for which a line counts 32 bytes more than its text, and at least one line where there is one;
+            /// `too-large` is a single line over the host's limit (16 MiB). `other` where the host did not keep the file's content.
+            #[allow(async_fn_in_trait)]
+            pub fn changed_lines(
+                path: &str,
+                moment: Moment,
+                after_line: u64,
+                max_bytes: u32,
+            ) -> ::core::result::Result<LinePage, ReadError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 16
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/job@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "changed-lines"]
+                        fn wit_import2(
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: i64,
+                            _: i32,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i64,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import2(
+                        ptr0.cast_mut(),
+                        len0,
+                        moment.clone() as i32,
+                        _rt::as_i64(&after_line),
+                        _rt::as_i32(&max_bytes),
+                        ptr1,
+                    );
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result18 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = *ptr1.add(8).cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base10 = l4;
+                                let len10 = l5;
+                                let mut result10 = _rt::Vec::with_capacity(len10);
+                                for i in 0..len10 {
+                                    let base = base10
+                                        .add(i * (8 + 2 * ::core::mem::size_of::<*const u8>()));
+                                    let e10 = {
+                                        let l6 = *base.add(0).cast::<i64>();
+                                        let l7 = *base.add(8).cast::<*mut u8>();
+                                        let l8 = *base
+                                            .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len9 = l8;
+                                        ChangedLine {
+                                            number: l6 as u64,
+                                            text: <_ as From<
+                                                _rt::Vec<_>,
+                                            >>::from(_rt::Vec::from_raw_parts(l7.cast(), len9, len9)),
+                                        }
+                                    };
+                                    result10.push(e10);
+                                }
+                                _rt::cabi_dealloc(
+                                    base10,
+                                    len10 * (8 + 2 * ::core::mem::size_of::<*const u8>()),
+                                    8,
+                                );
+                                let l11 = i32::from(
+                                    *ptr1
+                                        .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>(),
+                                );
+                                LinePage {
+                                    lines: result10,
+                                    more: _rt::bool_lift(l11 as u8),
+                                }
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l12 = i32::from(*ptr1.add(8).cast::<u8>());
+                                let v17 = match l12 {
+                                    0 => ReadError::NotFound,
+                                    1 => ReadError::NotGranted,
+                                    2 => {
+                                        let e17 = {
+                                            let l13 = *ptr1.add(16).cast::<i64>();
+                                            l13 as u64
+                                        };
+                                        ReadError::TooLarge(e17)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 3, "invalid enum discriminant");
+                                        let e17 = {
+                                            let l14 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l15 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len16 = l15;
+                                            let bytes16 = _rt::Vec::from_raw_parts(
+                                                l14.cast(),
+                                                len16,
+                                                len16,
+                                            );
+                                            _rt::string_lift(bytes16)
+                                        };
+                                        ReadError::Other(e17)
+                                    }
+                                };
+                                v17
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result18
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Unified diff of one changed file or of all, whole: `too-large` where it is over the host's limit (16 MiB), and `other`
+            /// where it is not whole for another reason. `changed-lines` reads what is longer.
+            #[allow(async_fn_in_trait)]
+            pub fn diff(
+                path: ::core::option::Option<&str>,
+            ) -> ::core::result::Result<_rt::Vec<u8>, ReadError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 16
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let (result1_0, result1_1, result1_2) = match path {
+                        Some(e) => {
+                            let vec0 = e;
+                            let ptr0 = vec0.as_ptr().cast::<u8>();
+                            let len0 = vec0.len();
+                            (1i32, ptr0.cast_mut(), len0)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/job@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "diff"]
+                        fn wit_import3(_: i32, _: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(result1_0, result1_1, result1_2, ptr2);
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result14 = match l4 {
+                        0 => {
+                            let e = {
+                                let l5 = *ptr2.add(8).cast::<*mut u8>();
+                                let l6 = *ptr2
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len7 = l6;
+                                <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(l5.cast(), len7, len7))
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l8 = i32::from(*ptr2.add(8).cast::<u8>());
+                                let v13 = match l8 {
+                                    0 => ReadError::NotFound,
+                                    1 => ReadError::NotGranted,
+                                    2 => {
+                                        let e13 = {
+                                            let l9 = *ptr2.add(16).cast::<i64>();
+                                            l9 as u64
+                                        };
+                                        ReadError::TooLarge(e13)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 3, "invalid enum discriminant");
+                                        let e13 = {
+                                            let l10 = *ptr2.add(16).cast::<*mut u8>();
+                                            let l11 = *ptr2
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len12 = l11;
+                                            let bytes12 = _rt::Vec::from_raw_parts(
+                                                l10.cast(),
+                                                len12,
+                                                len12,
+                                            );
+                                            _rt::string_lift(bytes12)
+                                        };
+                                        ReadError::Other(e13)
+                                    }
+                                };
+                                v13
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result14
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// At most `max-bytes` of a changed file at one moment, from `offset`; fewer at its end. A renamed file has its previous
+            /// path before the job, and its path after it.
+            #[allow(async_fn_in_trait)]
+            pub fn read(
+                path: &str,
+                moment: Moment,
+                offset: u64,
+                max_bytes: u32,
+            ) -> ::core::result::Result<_rt::Vec<u8>, ReadError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 16
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/job@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "read"]
+                        fn wit_import2(
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: i64,
+                            _: i32,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i64,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import2(
+                        ptr0.cast_mut(),
+                        len0,
+                        moment.clone() as i32,
+                        _rt::as_i64(&offset),
+                        _rt::as_i32(&max_bytes),
+                        ptr1,
+                    );
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result13 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = *ptr1.add(8).cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len6 = l5;
+                                <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l7 = i32::from(*ptr1.add(8).cast::<u8>());
+                                let v12 = match l7 {
+                                    0 => ReadError::NotFound,
+                                    1 => ReadError::NotGranted,
+                                    2 => {
+                                        let e12 = {
+                                            let l8 = *ptr1.add(16).cast::<i64>();
+                                            l8 as u64
+                                        };
+                                        ReadError::TooLarge(e12)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 3, "invalid enum discriminant");
+                                        let e12 = {
+                                            let l9 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            _rt::string_lift(bytes11)
+                                        };
+                                        ReadError::Other(e12)
+                                    }
+                                };
+                                v12
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result13
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// At most `max-bytes` of what a command printed, from `offset`: standard output and standard error as one stream, in the
+            /// order in which their lines came. `command` counts from 0.
+            #[allow(async_fn_in_trait)]
+            pub fn read_output(
+                command: u32,
+                offset: u64,
+                max_bytes: u32,
+            ) -> ::core::result::Result<_rt::Vec<u8>, ReadError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 16
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/job@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "read-output"]
+                        fn wit_import1(_: i32, _: i64, _: i32, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(
+                        _: i32,
+                        _: i64,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import1(
+                        _rt::as_i32(&command),
+                        _rt::as_i64(&offset),
+                        _rt::as_i32(&max_bytes),
+                        ptr0,
+                    );
+                    let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                    let result12 = match l2 {
+                        0 => {
+                            let e = {
+                                let l3 = *ptr0.add(8).cast::<*mut u8>();
+                                let l4 = *ptr0
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len5 = l4;
+                                <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(l3.cast(), len5, len5))
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l6 = i32::from(*ptr0.add(8).cast::<u8>());
+                                let v11 = match l6 {
+                                    0 => ReadError::NotFound,
+                                    1 => ReadError::NotGranted,
+                                    2 => {
+                                        let e11 = {
+                                            let l7 = *ptr0.add(16).cast::<i64>();
+                                            l7 as u64
+                                        };
+                                        ReadError::TooLarge(e11)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 3, "invalid enum discriminant");
+                                        let e11 = {
+                                            let l8 = *ptr0.add(16).cast::<*mut u8>();
+                                            let l9 = *ptr0
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len10 = l9;
+                                            let bytes10 = _rt::Vec::from_raw_parts(
+                                                l8.cast(),
+                                                len10,
+                                                len10,
+                                            );
+                                            _rt::string_lift(bytes10)
+                                        };
+                                        ReadError::Other(e11)
+                                    }
+                                };
+                                v11
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result12
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The agent's last message. A claim, never evidence.
+            #[allow(async_fn_in_trait)]
+            pub fn agent_message() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/job@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "agent-message"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
+                }
+            }
+        }
+        /// Where a check puts what it found. The host owns it, so that it can take more about a finding in a later version.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod findings {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            /// How bad a finding is.
+            #[repr(u8)]
+            #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+            pub enum Severity {
+                /// Worth knowing.
+                Note,
+                /// Should be looked at; does not fail the check by itself.
+                Warning,
+                /// Fails the check.
+                Error,
+            }
+            impl ::core::fmt::Debug for Severity {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        Severity::Note => f.debug_tuple("Severity::Note").finish(),
+                        Severity::Warning => f.debug_tuple("Severity::Warning").finish(),
+                        Severity::Error => f.debug_tuple("Severity::Error").finish(),
+                    }
+                }
+            }
+            impl Severity {
+                #[doc(hidden)]
+                pub unsafe fn _lift(val: u8) -> Severity {
+                    if !cfg!(debug_assertions) {
+                        return unsafe { ::core::mem::transmute(val) };
+                    }
+                    match val {
+                        0 => Severity::Note,
+                        1 => Severity::Warning,
+                        2 => Severity::Error,
+                        _ => panic!("invalid enum discriminant"),
+                    }
+                }
+            }
+            /// A place in a file. Lines and columns are counted from 1, columns in bytes; the end is within the place. 0 where it is
+            /// not known.
+            #[derive(Clone)]
+            pub struct Place {
+                /// As in `changed-file.path`.
+                pub path: _rt::String,
+                /// The first line; 0: the file as a whole.
+                pub start_line: u32,
+                /// The first column; 0: the whole line.
+                pub start_column: u32,
+                /// The last line; 0: the first one.
+                pub end_line: u32,
+                /// The last column; 0: to the end of the line.
+                pub end_column: u32,
+            }
+            impl ::core::fmt::Debug for Place {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Place")
+                        .field("path", &self.path)
+                        .field("start-line", &self.start_line)
+                        .field("start-column", &self.start_column)
+                        .field("end-line", &self.end_line)
+                        .field("end-column", &self.end_column)
+                        .finish()
+                }
+            }
+            /// Something that the check found. It counts once it is made; dropping the handle takes nothing back. The host keeps the
+            /// first 1,000 of a run, and counts the others.
+            #[derive(Debug)]
+            #[repr(transparent)]
+            pub struct Finding {
+                handle: _rt::Resource<Finding>,
+            }
+            impl Finding {
+                #[doc(hidden)]
+                pub unsafe fn from_handle(handle: u32) -> Self {
+                    Self {
+                        handle: unsafe { _rt::Resource::from_handle(handle) },
+                    }
+                }
+                #[doc(hidden)]
+                pub fn take_handle(&self) -> u32 {
+                    _rt::Resource::take_handle(&self.handle)
+                }
+                #[doc(hidden)]
+                pub fn handle(&self) -> u32 {
+                    _rt::Resource::handle(&self.handle)
+                }
+            }
+            unsafe impl _rt::WasmResource for Finding {
+                #[inline]
+                unsafe fn drop(_handle: u32) {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/findings@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "[resource-drop]finding"]
+                        fn drop(_: i32);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn drop(_: i32) {
+                        unreachable!()
+                    }
+                    unsafe {
+                        drop(_handle as i32);
+                    }
+                }
+            }
+            impl Finding {
+                #[allow(unused_unsafe, clippy::all)]
+                /// Reports it. `rule`: a stable id such as `no-debug-print`, to count and to suppress by. `message`: what is wrong, in
+                /// one sentence for people and models.
+                #[allow(async_fn_in_trait)]
+                pub fn new(rule: &str, severity: Severity, message: &str) -> Self {
+                    unsafe {
+                        let vec0 = rule;
+                        let ptr0 = vec0.as_ptr().cast::<u8>();
+                        let len0 = vec0.len();
+                        let vec1 = message;
+                        let ptr1 = vec1.as_ptr().cast::<u8>();
+                        let len1 = vec1.len();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(
+                            wasm_import_module = "mcp-codex-worker:check/findings@1.0.0"
+                        )]
+                        unsafe extern "C" {
+                            #[link_name = "[constructor]finding"]
+                            fn wit_import2(
+                                _: *mut u8,
+                                _: usize,
+                                _: i32,
+                                _: *mut u8,
+                                _: usize,
+                            ) -> i32;
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import2(
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                        ) -> i32 {
+                            unreachable!()
+                        }
+                        let ret = wit_import2(
+                            ptr0.cast_mut(),
+                            len0,
+                            severity.clone() as i32,
+                            ptr1.cast_mut(),
+                            len1,
+                        );
+                        Finding::from_handle(ret as u32)
+                    }
+                }
+            }
+            impl Finding {
+                #[allow(unused_unsafe, clippy::all)]
+                /// Says where it is. A further place is one that belongs to it.
+                #[allow(async_fn_in_trait)]
+                pub fn at(&self, place: &Place) -> () {
+                    unsafe {
+                        let Place {
+                            path: path0,
+                            start_line: start_line0,
+                            start_column: start_column0,
+                            end_line: end_line0,
+                            end_column: end_column0,
+                        } = place;
+                        let vec1 = path0;
+                        let ptr1 = vec1.as_ptr().cast::<u8>();
+                        let len1 = vec1.len();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(
+                            wasm_import_module = "mcp-codex-worker:check/findings@1.0.0"
+                        )]
+                        unsafe extern "C" {
+                            #[link_name = "[method]finding.at"]
+                            fn wit_import2(
+                                _: i32,
+                                _: *mut u8,
+                                _: usize,
+                                _: i32,
+                                _: i32,
+                                _: i32,
+                                _: i32,
+                            );
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import2(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: i32,
+                            _: i32,
+                            _: i32,
+                        ) {
+                            unreachable!()
+                        }
+                        wit_import2(
+                            (self).handle() as i32,
+                            ptr1.cast_mut(),
+                            len1,
+                            _rt::as_i32(start_line0),
+                            _rt::as_i32(start_column0),
+                            _rt::as_i32(end_line0),
+                            _rt::as_i32(end_column0),
+                        );
+                    }
+                }
+            }
+            impl Finding {
+                #[allow(unused_unsafe, clippy::all)]
+                /// Says what to do about it; shown to the model that repairs the job.
+                #[allow(async_fn_in_trait)]
+                pub fn hint(&self, text: &str) -> () {
+                    unsafe {
+                        let vec0 = text;
+                        let ptr0 = vec0.as_ptr().cast::<u8>();
+                        let len0 = vec0.len();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(
+                            wasm_import_module = "mcp-codex-worker:check/findings@1.0.0"
+                        )]
+                        unsafe extern "C" {
+                            #[link_name = "[method]finding.hint"]
+                            fn wit_import1(_: i32, _: *mut u8, _: usize);
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8, _: usize) {
+                            unreachable!()
+                        }
+                        wit_import1((self).handle() as i32, ptr0.cast_mut(), len0);
+                    }
+                }
+            }
+            impl Finding {
+                #[allow(unused_unsafe, clippy::all)]
+                /// Says what would be right: the text that belongs in the place, which it replaces.
+                #[allow(async_fn_in_trait)]
+                pub fn fix(&self, place: &Place, text: &str) -> () {
+                    unsafe {
+                        let Place {
+                            path: path0,
+                            start_line: start_line0,
+                            start_column: start_column0,
+                            end_line: end_line0,
+                            end_column: end_column0,
+                        } = place;
+                        let vec1 = path0;
+                        let ptr1 = vec1.as_ptr().cast::<u8>();
+                        let len1 = vec1.len();
+                        let vec2 = text;
+                        let ptr2 = vec2.as_ptr().cast::<u8>();
+                        let len2 = vec2.len();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(
+                            wasm_import_module = "mcp-codex-worker:check/findings@1.0.0"
+                        )]
+                        unsafe extern "C" {
+                            #[link_name = "[method]finding.fix"]
+                            fn wit_import3(
+                                _: i32,
+                                _: *mut u8,
+                                _: usize,
+                                _: i32,
+                                _: i32,
+                                _: i32,
+                                _: i32,
+                                _: *mut u8,
+                                _: usize,
+                            );
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import3(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: i32,
+                            _: i32,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                        ) {
+                            unreachable!()
+                        }
+                        wit_import3(
+                            (self).handle() as i32,
+                            ptr1.cast_mut(),
+                            len1,
+                            _rt::as_i32(start_line0),
+                            _rt::as_i32(start_column0),
+                            _rt::as_i32(end_line0),
+                            _rt::as_i32(end_column0),
+                            ptr2.cast_mut(),
+                            len2,
+                        );
+                    }
+                }
+            }
+            impl Finding {
+                #[allow(unused_unsafe, clippy::all)]
+                /// Says where the rule is described: a URL.
+                #[allow(async_fn_in_trait)]
+                pub fn link(&self, url: &str) -> () {
+                    unsafe {
+                        let vec0 = url;
+                        let ptr0 = vec0.as_ptr().cast::<u8>();
+                        let len0 = vec0.len();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(
+                            wasm_import_module = "mcp-codex-worker:check/findings@1.0.0"
+                        )]
+                        unsafe extern "C" {
+                            #[link_name = "[method]finding.link"]
+                            fn wit_import1(_: i32, _: *mut u8, _: usize);
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8, _: usize) {
+                            unreachable!()
+                        }
+                        wit_import1((self).handle() as i32, ptr0.cast_mut(), len0);
+                    }
+                }
+            }
+            impl Finding {
+                #[allow(unused_unsafe, clippy::all)]
+                /// Anything else about it, for programs.
+                #[allow(async_fn_in_trait)]
+                pub fn property(&self, name: &str, value: &str) -> () {
+                    unsafe {
+                        let vec0 = name;
+                        let ptr0 = vec0.as_ptr().cast::<u8>();
+                        let len0 = vec0.len();
+                        let vec1 = value;
+                        let ptr1 = vec1.as_ptr().cast::<u8>();
+                        let len1 = vec1.len();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(
+                            wasm_import_module = "mcp-codex-worker:check/findings@1.0.0"
+                        )]
+                        unsafe extern "C" {
+                            #[link_name = "[method]finding.property"]
+                            fn wit_import2(
+                                _: i32,
+                                _: *mut u8,
+                                _: usize,
+                                _: *mut u8,
+                                _: usize,
+                            );
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import2(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                        ) {
+                            unreachable!()
+                        }
+                        wit_import2(
+                            (self).handle() as i32,
+                            ptr0.cast_mut(),
+                            len0,
+                            ptr1.cast_mut(),
+                            len1,
+                        );
+                    }
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Findings that a run may still make before the host only counts them.
+            #[allow(async_fn_in_trait)]
+            pub fn remaining() -> u32 {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/findings@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "remaining"]
+                        fn wit_import0() -> i32;
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0() -> i32 {
+                        unreachable!()
+                    }
+                    let ret = wit_import0();
+                    ret as u32
+                }
+            }
+        }
+        /// The job's tree beyond its changes, read-only. Only where the operator grants `files:GLOB`; a component that imports
+        /// it without a grant does not load, and a path outside the granted globs answers `not-granted`.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod files {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            pub type ReadError = super::super::super::mcp_codex_worker::check::job::ReadError;
+            /// Some of the paths that match.
+            #[derive(Clone)]
+            pub struct PathPage {
+                /// Sorted.
+                pub paths: _rt::Vec<_rt::String>,
+                /// There are further ones: ask again, with the last one here.
+                pub more: bool,
+            }
+            impl ::core::fmt::Debug for PathPage {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("PathPage")
+                        .field("paths", &self.paths)
+                        .field("more", &self.more)
+                        .finish()
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Paths of files in the working directory that match a glob (`*` within one part of a path, `**` across parts), those
+            /// behind `after` (none: from the first one on); none that git ignores.
+            #[allow(async_fn_in_trait)]
+            pub fn find(
+                glob: &str,
+                after: ::core::option::Option<&str>,
+            ) -> ::core::result::Result<PathPage, ReadError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 16
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = glob;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let (result2_0, result2_1, result2_2) = match after {
+                        Some(e) => {
+                            let vec1 = e;
+                            let ptr1 = vec1.as_ptr().cast::<u8>();
+                            let len1 = vec1.len();
+                            (1i32, ptr1.cast_mut(), len1)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let ptr3 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/files@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "find"]
+                        fn wit_import4(
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import4(
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import4(
+                        ptr0.cast_mut(),
+                        len0,
+                        result2_0,
+                        result2_1,
+                        result2_2,
+                        ptr3,
+                    );
+                    let l5 = i32::from(*ptr3.add(0).cast::<u8>());
+                    let result19 = match l5 {
+                        0 => {
+                            let e = {
+                                let l6 = *ptr3.add(8).cast::<*mut u8>();
+                                let l7 = *ptr3
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base11 = l6;
+                                let len11 = l7;
+                                let mut result11 = _rt::Vec::with_capacity(len11);
+                                for i in 0..len11 {
+                                    let base = base11
+                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                    let e11 = {
+                                        let l8 = *base.add(0).cast::<*mut u8>();
+                                        let l9 = *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len10 = l9;
+                                        let bytes10 = _rt::Vec::from_raw_parts(
+                                            l8.cast(),
+                                            len10,
+                                            len10,
+                                        );
+                                        _rt::string_lift(bytes10)
+                                    };
+                                    result11.push(e11);
+                                }
+                                _rt::cabi_dealloc(
+                                    base11,
+                                    len11 * (2 * ::core::mem::size_of::<*const u8>()),
+                                    ::core::mem::size_of::<*const u8>(),
+                                );
+                                let l12 = i32::from(
+                                    *ptr3
+                                        .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>(),
+                                );
+                                PathPage {
+                                    paths: result11,
+                                    more: _rt::bool_lift(l12 as u8),
+                                }
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l13 = i32::from(*ptr3.add(8).cast::<u8>());
+                                use super::super::super::mcp_codex_worker::check::job::ReadError as V18;
+                                let v18 = match l13 {
+                                    0 => V18::NotFound,
+                                    1 => V18::NotGranted,
+                                    2 => {
+                                        let e18 = {
+                                            let l14 = *ptr3.add(16).cast::<i64>();
+                                            l14 as u64
+                                        };
+                                        V18::TooLarge(e18)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 3, "invalid enum discriminant");
+                                        let e18 = {
+                                            let l15 = *ptr3.add(16).cast::<*mut u8>();
+                                            let l16 = *ptr3
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len17 = l16;
+                                            let bytes17 = _rt::Vec::from_raw_parts(
+                                                l15.cast(),
+                                                len17,
+                                                len17,
+                                            );
+                                            _rt::string_lift(bytes17)
+                                        };
+                                        V18::Other(e18)
+                                    }
+                                };
+                                v18
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result19
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// At most `max-bytes` of a file as it is after the job, from `offset`; fewer at its end. Symbolic links are not followed.
+            #[allow(async_fn_in_trait)]
+            pub fn read(
+                path: &str,
+                offset: u64,
+                max_bytes: u32,
+            ) -> ::core::result::Result<_rt::Vec<u8>, ReadError> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 16
+                            + 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "mcp-codex-worker:check/files@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "read"]
+                        fn wit_import2(_: *mut u8, _: usize, _: i64, _: i32, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(
+                        _: *mut u8,
+                        _: usize,
+                        _: i64,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import2(
+                        ptr0.cast_mut(),
+                        len0,
+                        _rt::as_i64(&offset),
+                        _rt::as_i32(&max_bytes),
+                        ptr1,
+                    );
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result13 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = *ptr1.add(8).cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len6 = l5;
+                                <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l7 = i32::from(*ptr1.add(8).cast::<u8>());
+                                use super::super::super::mcp_codex_worker::check::job::ReadError as V12;
+                                let v12 = match l7 {
+                                    0 => V12::NotFound,
+                                    1 => V12::NotGranted,
+                                    2 => {
+                                        let e12 = {
+                                            let l8 = *ptr1.add(16).cast::<i64>();
+                                            l8 as u64
+                                        };
+                                        V12::TooLarge(e12)
+                                    }
+                                    n => {
+                                        debug_assert_eq!(n, 3, "invalid enum discriminant");
+                                        let e12 = {
+                                            let l9 = *ptr1.add(16).cast::<*mut u8>();
+                                            let l10 = *ptr1
+                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len11 = l10;
+                                            let bytes11 = _rt::Vec::from_raw_parts(
+                                                l9.cast(),
+                                                len11,
+                                                len11,
+                                            );
+                                            _rt::string_lift(bytes11)
+                                        };
+                                        V12::Other(e12)
+                                    }
+                                };
+                                v12
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result13
+                }
+            }
+        }
+    }
+    pub mod summarizer {
+        /// The text that is to be shortened, redacted already.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod input {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            #[allow(unused_unsafe, clippy::all)]
+            /// Bytes of the text.
+            #[allow(async_fn_in_trait)]
+            pub fn text_size() -> u64 {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(
+                        wasm_import_module = "mcp-codex-worker:summarizer/input@1.0.0"
+                    )]
+                    unsafe extern "C" {
+                        #[link_name = "text-size"]
+                        fn wit_import0() -> i64;
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0() -> i64 {
+                        unreachable!()
+                    }
+                    let ret = wit_import0();
+                    ret as u64
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// At most `max-bytes` of the text from `offset`; fewer at its end. The text is UTF-8, and a piece may begin and end within
+            /// a character.
+            #[allow(async_fn_in_trait)]
+            pub fn read_text(offset: u64, max_bytes: u32) -> _rt::Vec<u8> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(
+                        wasm_import_module = "mcp-codex-worker:summarizer/input@1.0.0"
+                    )]
+                    unsafe extern "C" {
+                        #[link_name = "read-text"]
+                        fn wit_import1(_: i64, _: i32, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: i64, _: i32, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(_rt::as_i64(&offset), _rt::as_i32(&max_bytes), ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let result5 = <_ as From<
+                        _rt::Vec<_>,
+                    >>::from(_rt::Vec::from_raw_parts(l2.cast(), len4, len4));
+                    result5
+                }
+            }
+        }
+    }
+    pub mod types {
+        /// Always there. The host puts the plugin's name in front, redacts, cuts a message at the last space within 4 KiB, and
+        /// keeps 64 KiB for each instance unless the operator says otherwise.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod log {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            /// How loud a message is.
             #[repr(u8)]
             #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
             pub enum Level {
@@ -52,89 +2017,6 @@ pub mod worker {
                     }
                 }
             }
-            /// A plugin's refusal. Not a trap: the host records it and does what the plugin's kind demands (a check or redactor
-            /// fails closed, a summarizer is replaced by a plain cut, a dialect's refusal becomes an upstream error).
-            #[derive(Clone)]
-            pub enum Fault {
-                /// The input is nothing that this plugin understands.
-                Unsupported(_rt::String),
-                /// The plugin's own settings are wrong. Name the key.
-                BadConfig(_rt::String),
-                /// Anything else. One sentence, no secrets.
-                Failed(_rt::String),
-            }
-            impl ::core::fmt::Debug for Fault {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    match self {
-                        Fault::Unsupported(e) => {
-                            f.debug_tuple("Fault::Unsupported").field(e).finish()
-                        }
-                        Fault::BadConfig(e) => {
-                            f.debug_tuple("Fault::BadConfig").field(e).finish()
-                        }
-                        Fault::Failed(e) => {
-                            f.debug_tuple("Fault::Failed").field(e).finish()
-                        }
-                    }
-                }
-            }
-            impl ::core::fmt::Display for Fault {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    write!(f, "{:?}", self)
-                }
-            }
-            impl ::core::error::Error for Fault {}
-            /// Half-open range of bytes, `start <= end`.
-            #[repr(C)]
-            #[derive(Clone, Copy)]
-            pub struct Span {
-                pub start: u32,
-                pub end: u32,
-            }
-            impl ::core::fmt::Debug for Span {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    f.debug_struct("Span")
-                        .field("start", &self.start)
-                        .field("end", &self.end)
-                        .finish()
-                }
-            }
-            /// An HTTP header, or a parameter of a query string.
-            #[derive(Clone)]
-            pub struct Header {
-                pub name: _rt::String,
-                pub value: _rt::String,
-            }
-            impl ::core::fmt::Debug for Header {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    f.debug_struct("Header")
-                        .field("name", &self.name)
-                        .field("value", &self.value)
-                        .finish()
-                }
-            }
-        }
-        /// Always there. The host puts the plugin's name in front, redacts, cuts a message at the last space within 4 KiB, and
-        /// keeps 64 KiB an instance unless the operator says otherwise.
-        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
-        pub mod log {
-            #[used]
-            #[doc(hidden)]
-            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
-            use super::super::super::_rt;
-            pub type Level = super::super::super::worker::plugin::types::Level;
             /// A structured value beside the message.
             #[derive(Clone)]
             pub struct Field {
@@ -153,9 +2035,9 @@ pub mod worker {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Writes a message. From level `info` on it stands in the job's log, below that (and for a redactor, whose lines would
-            /// have to be redacted by itself) only in the runner's own log. The last message of level `error` is the reason that is
-            /// given when the plugin breaks down.
+            /// Writes a message. From level `info` on it is in the job's log, below that (and for a redactor, whose lines would have
+            /// to be redacted by itself) only in the runner's log. The last message of level `error` is the reason that is given when
+            /// the plugin breaks down.
             #[allow(async_fn_in_trait)]
             pub fn write(level: Level, message: &str, fields: &[Field]) -> () {
                 unsafe {
@@ -194,7 +2076,7 @@ pub mod worker {
                         }
                     }
                     #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "worker:plugin/log@0.1.0")]
+                    #[link(wasm_import_module = "mcp-codex-worker:types/log@1.0.0")]
                     unsafe extern "C" {
                         #[link_name = "write"]
                         fn wit_import5(
@@ -225,12 +2107,12 @@ pub mod worker {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Whether anybody keeps messages of this level: saves building one for nobody.
+            /// Returns true if messages of this level are kept: saves building one for nobody.
             #[allow(async_fn_in_trait)]
             pub fn enabled(level: Level) -> bool {
                 unsafe {
                     #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "worker:plugin/log@0.1.0")]
+                    #[link(wasm_import_module = "mcp-codex-worker:types/log@1.0.0")]
                     unsafe extern "C" {
                         #[link_name = "enabled"]
                         fn wit_import0(_: i32) -> i32;
@@ -244,17 +2126,17 @@ pub mod worker {
                 }
             }
         }
-        /// Always there: this instance's settings.
+        /// Always there: the settings of this instance.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
-        pub mod config {
+        pub mod settings {
             #[used]
             #[doc(hidden)]
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
             #[allow(unused_unsafe, clippy::all)]
-            /// A JSON object: the manifest's `[config]`, over it the operator's `[plugins.NAME.config]` and what the operator wants
-            /// otherwise for the job's repository, over that the settings of this one use (a check's `settings` in the job), key by
-            /// key. `{}` when there are none. The same text for the whole life of an instance.
+            /// A JSON object: the defaults of the manifest, over them the operator's and what the operator wants otherwise for the
+            /// job's repository, over those the settings of this one use (a check's `settings` in the job), key by key. `{}` when
+            /// there are none. The same text for the whole life of an instance.
             #[allow(async_fn_in_trait)]
             pub fn json() -> _rt::String {
                 unsafe {
@@ -271,7 +2153,7 @@ pub mod worker {
                     );
                     let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
                     #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "worker:plugin/config@0.1.0")]
+                    #[link(wasm_import_module = "mcp-codex-worker:types/settings@1.0.0")]
                     unsafe extern "C" {
                         #[link_name = "json"]
                         fn wit_import1(_: *mut u8);
@@ -292,264 +2174,43 @@ pub mod worker {
                 }
             }
         }
-        /// What a check may know about one job: what changed, what ran, what was asked. All paths are relative to the job's
-        /// working directory (its first allowed one), with `/` between parts; a change elsewhere begins with `../`. Bytes in a
-        /// name that are not UTF-8 appear as a backslash, an x and two hexadecimal digits, a backslash as two; use the text as it
-        /// is to read the file.
+        /// Words that every kind uses.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
-        pub mod job {
+        pub mod types {
             #[used]
             #[doc(hidden)]
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
-            /// What happened to a file, against the state before the job.
-            #[repr(u8)]
-            #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-            pub enum Change {
-                Added,
-                Modified,
-                Deleted,
-                Renamed,
-                TypeChanged,
-                ModeChanged,
+            /// A plugin's refusal. Not a trap: the host records it and does what the plugin's kind demands (a check or redactor
+            /// fails closed, a summarizer is replaced by a plain cut, a dialect's refusal becomes an upstream error).
+            #[derive(Clone)]
+            pub enum Fault {
+                /// The input is nothing that this plugin understands.
+                Unsupported(_rt::String),
+                /// The plugin's settings are wrong. Names the key.
+                BadSettings(_rt::String),
+                /// Anything else. One sentence, no secrets.
+                Failed(_rt::String),
             }
-            impl ::core::fmt::Debug for Change {
+            impl ::core::fmt::Debug for Fault {
                 fn fmt(
                     &self,
                     f: &mut ::core::fmt::Formatter<'_>,
                 ) -> ::core::fmt::Result {
                     match self {
-                        Change::Added => f.debug_tuple("Change::Added").finish(),
-                        Change::Modified => f.debug_tuple("Change::Modified").finish(),
-                        Change::Deleted => f.debug_tuple("Change::Deleted").finish(),
-                        Change::Renamed => f.debug_tuple("Change::Renamed").finish(),
-                        Change::TypeChanged => {
-                            f.debug_tuple("Change::TypeChanged").finish()
+                        Fault::Unsupported(e) => {
+                            f.debug_tuple("Fault::Unsupported").field(e).finish()
                         }
-                        Change::ModeChanged => {
-                            f.debug_tuple("Change::ModeChanged").finish()
+                        Fault::BadSettings(e) => {
+                            f.debug_tuple("Fault::BadSettings").field(e).finish()
                         }
-                    }
-                }
-            }
-            impl Change {
-                #[doc(hidden)]
-                pub unsafe fn _lift(val: u8) -> Change {
-                    if !cfg!(debug_assertions) {
-                        return unsafe { ::core::mem::transmute(val) };
-                    }
-                    match val {
-                        0 => Change::Added,
-                        1 => Change::Modified,
-                        2 => Change::Deleted,
-                        3 => Change::Renamed,
-                        4 => Change::TypeChanged,
-                        5 => Change::ModeChanged,
-                        _ => panic!("invalid enum discriminant"),
-                    }
-                }
-            }
-            /// One file that is not as it was before the job.
-            #[derive(Clone)]
-            pub struct ChangedFile {
-                /// Where it is now; where it was, when it is deleted.
-                pub path: _rt::String,
-                /// What happened to it; for a renamed file also when its bytes changed.
-                pub change: Change,
-                /// Where a renamed file was before.
-                pub previous_path: ::core::option::Option<_rt::String>,
-                /// Bytes after the change; 0 when deleted.
-                pub size: u64,
-                /// Has a NUL byte near its beginning, so there is no text diff.
-                pub binary: bool,
-                /// Lies in one of the job's allowed directories. A change elsewhere fails the job in any case.
-                pub allowed: bool,
-            }
-            impl ::core::fmt::Debug for ChangedFile {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    f.debug_struct("ChangedFile")
-                        .field("path", &self.path)
-                        .field("change", &self.change)
-                        .field("previous-path", &self.previous_path)
-                        .field("size", &self.size)
-                        .field("binary", &self.binary)
-                        .field("allowed", &self.allowed)
-                        .finish()
-                }
-            }
-            /// A check command that ran before this check.
-            #[derive(Clone)]
-            pub struct Command {
-                /// The check's name, as in `unit tests`.
-                pub name: _rt::String,
-                /// Program and arguments; one shell line is given as `sh -c LINE`.
-                pub argv: _rt::Vec<_rt::String>,
-                /// None: ended by a signal, or never started.
-                pub exit_code: ::core::option::Option<i32>,
-                /// It was ended because it took too long.
-                pub timed_out: bool,
-                /// How long it took on the clock, in milliseconds.
-                pub wall_ms: u64,
-                /// Bytes of standard output that `read-output` can give.
-                pub stdout_size: u64,
-                /// Bytes of standard error that `read-output` can give.
-                pub stderr_size: u64,
-            }
-            impl ::core::fmt::Debug for Command {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    f.debug_struct("Command")
-                        .field("name", &self.name)
-                        .field("argv", &self.argv)
-                        .field("exit-code", &self.exit_code)
-                        .field("timed-out", &self.timed_out)
-                        .field("wall-ms", &self.wall_ms)
-                        .field("stdout-size", &self.stdout_size)
-                        .field("stderr-size", &self.stderr_size)
-                        .finish()
-                }
-            }
-            /// Which of a command's outputs.
-            #[repr(u8)]
-            #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-            pub enum Output {
-                Stdout,
-                Stderr,
-            }
-            impl ::core::fmt::Debug for Output {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    match self {
-                        Output::Stdout => f.debug_tuple("Output::Stdout").finish(),
-                        Output::Stderr => f.debug_tuple("Output::Stderr").finish(),
-                    }
-                }
-            }
-            impl Output {
-                #[doc(hidden)]
-                pub unsafe fn _lift(val: u8) -> Output {
-                    if !cfg!(debug_assertions) {
-                        return unsafe { ::core::mem::transmute(val) };
-                    }
-                    match val {
-                        0 => Output::Stdout,
-                        1 => Output::Stderr,
-                        _ => panic!("invalid enum discriminant"),
-                    }
-                }
-            }
-            /// A side of a change.
-            #[repr(u8)]
-            #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-            pub enum Side {
-                /// Lines that were not there before the job.
-                Added,
-                /// Lines that are not there any more.
-                Removed,
-            }
-            impl ::core::fmt::Debug for Side {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    match self {
-                        Side::Added => f.debug_tuple("Side::Added").finish(),
-                        Side::Removed => f.debug_tuple("Side::Removed").finish(),
-                    }
-                }
-            }
-            impl Side {
-                #[doc(hidden)]
-                pub unsafe fn _lift(val: u8) -> Side {
-                    if !cfg!(debug_assertions) {
-                        return unsafe { ::core::mem::transmute(val) };
-                    }
-                    match val {
-                        0 => Side::Added,
-                        1 => Side::Removed,
-                        _ => panic!("invalid enum discriminant"),
-                    }
-                }
-            }
-            /// A line of a changed file.
-            #[derive(Clone)]
-            pub struct ChangedLine {
-                /// Counted from 1, in the file after the job for an added line, before it for a removed one.
-                pub number: u64,
-                /// Without its end. May hold any bytes.
-                pub text: _rt::Vec<u8>,
-            }
-            impl ::core::fmt::Debug for ChangedLine {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    f.debug_struct("ChangedLine")
-                        .field("number", &self.number)
-                        .field("text", &self.text)
-                        .finish()
-                }
-            }
-            /// Some of the changed lines of a file.
-            #[derive(Clone)]
-            pub struct LinePage {
-                /// In the order of the file.
-                pub lines: _rt::Vec<ChangedLine>,
-                /// There are further ones: ask again, with the number of the last one here.
-                pub more: bool,
-            }
-            impl ::core::fmt::Debug for LinePage {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    f.debug_struct("LinePage")
-                        .field("lines", &self.lines)
-                        .field("more", &self.more)
-                        .finish()
-                }
-            }
-            /// Why there is nothing to read.
-            #[derive(Clone)]
-            pub enum ReadError {
-                /// No such file, or no such command.
-                NotFound,
-                /// Not in the changed set. Other files of the tree need the interface `files`.
-                NotGranted,
-                /// More than one read may give; the limit in bytes.
-                TooLarge(u64),
-                /// The host could not read it.
-                Io(_rt::String),
-            }
-            impl ::core::fmt::Debug for ReadError {
-                fn fmt(
-                    &self,
-                    f: &mut ::core::fmt::Formatter<'_>,
-                ) -> ::core::fmt::Result {
-                    match self {
-                        ReadError::NotFound => {
-                            f.debug_tuple("ReadError::NotFound").finish()
-                        }
-                        ReadError::NotGranted => {
-                            f.debug_tuple("ReadError::NotGranted").finish()
-                        }
-                        ReadError::TooLarge(e) => {
-                            f.debug_tuple("ReadError::TooLarge").field(e).finish()
-                        }
-                        ReadError::Io(e) => {
-                            f.debug_tuple("ReadError::Io").field(e).finish()
+                        Fault::Failed(e) => {
+                            f.debug_tuple("Fault::Failed").field(e).finish()
                         }
                     }
                 }
             }
-            impl ::core::fmt::Display for ReadError {
+            impl ::core::fmt::Display for Fault {
                 fn fmt(
                     &self,
                     f: &mut ::core::fmt::Formatter<'_>,
@@ -557,1310 +2218,108 @@ pub mod worker {
                     write!(f, "{:?}", self)
                 }
             }
-            impl ::core::error::Error for ReadError {}
-            /// Read-only view of one job. The host lends it for one call; it can't be kept.
-            #[derive(Debug)]
-            #[repr(transparent)]
-            pub struct Snapshot {
-                handle: _rt::Resource<Snapshot>,
+            impl ::core::error::Error for Fault {}
+            /// Half-open range of bytes, `start <= end`.
+            #[repr(C)]
+            #[derive(Clone, Copy)]
+            pub struct Span {
+                pub start: u32,
+                pub end: u32,
             }
-            impl Snapshot {
-                #[doc(hidden)]
-                pub unsafe fn from_handle(handle: u32) -> Self {
-                    Self {
-                        handle: unsafe { _rt::Resource::from_handle(handle) },
-                    }
-                }
-                #[doc(hidden)]
-                pub fn take_handle(&self) -> u32 {
-                    _rt::Resource::take_handle(&self.handle)
-                }
-                #[doc(hidden)]
-                pub fn handle(&self) -> u32 {
-                    _rt::Resource::handle(&self.handle)
-                }
-            }
-            unsafe impl _rt::WasmResource for Snapshot {
-                #[inline]
-                unsafe fn drop(_handle: u32) {
-                    #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                    unsafe extern "C" {
-                        #[link_name = "[resource-drop]snapshot"]
-                        fn drop(_: i32);
-                    }
-                    #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn drop(_: i32) {
-                        unreachable!()
-                    }
-                    unsafe {
-                        drop(_handle as i32);
-                    }
-                }
-            }
-            impl Snapshot {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The job's id, for messages.
-                #[allow(async_fn_in_trait)]
-                pub fn id(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]snapshot.id"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
-                    }
-                }
-            }
-            impl Snapshot {
-                #[allow(unused_unsafe, clippy::all)]
-                /// What was asked for: the prompt.
-                #[allow(async_fn_in_trait)]
-                pub fn task(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]snapshot.task"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
-                    }
-                }
-            }
-            impl Snapshot {
-                #[allow(unused_unsafe, clippy::all)]
-                /// Every changed file, ordered by path.
-                #[allow(async_fn_in_trait)]
-                pub fn changed(&self) -> _rt::Vec<ChangedFile> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]snapshot.changed"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base15 = l2;
-                        let len15 = l3;
-                        let mut result15 = _rt::Vec::with_capacity(len15);
-                        for i in 0..len15 {
-                            let base = base15
-                                .add(i * (16 + 6 * ::core::mem::size_of::<*const u8>()));
-                            let e15 = {
-                                let l4 = *base.add(0).cast::<*mut u8>();
-                                let l5 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len6 = l5;
-                                let bytes6 = _rt::Vec::from_raw_parts(
-                                    l4.cast(),
-                                    len6,
-                                    len6,
-                                );
-                                let l7 = i32::from(
-                                    *base
-                                        .add(2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<u8>(),
-                                );
-                                let l8 = i32::from(
-                                    *base
-                                        .add(3 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<u8>(),
-                                );
-                                let l12 = *base
-                                    .add(6 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<i64>();
-                                let l13 = i32::from(
-                                    *base
-                                        .add(8 + 6 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<u8>(),
-                                );
-                                let l14 = i32::from(
-                                    *base
-                                        .add(9 + 6 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<u8>(),
-                                );
-                                ChangedFile {
-                                    path: _rt::string_lift(bytes6),
-                                    change: Change::_lift(l7 as u8),
-                                    previous_path: match l8 {
-                                        0 => None,
-                                        1 => {
-                                            let e = {
-                                                let l9 = *base
-                                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>();
-                                                let l10 = *base
-                                                    .add(5 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>();
-                                                let len11 = l10;
-                                                let bytes11 = _rt::Vec::from_raw_parts(
-                                                    l9.cast(),
-                                                    len11,
-                                                    len11,
-                                                );
-                                                _rt::string_lift(bytes11)
-                                            };
-                                            Some(e)
-                                        }
-                                        _ => _rt::invalid_enum_discriminant(),
-                                    },
-                                    size: l12 as u64,
-                                    binary: _rt::bool_lift(l13 as u8),
-                                    allowed: _rt::bool_lift(l14 as u8),
-                                }
-                            };
-                            result15.push(e15);
-                        }
-                        _rt::cabi_dealloc(
-                            base15,
-                            len15 * (16 + 6 * ::core::mem::size_of::<*const u8>()),
-                            8,
-                        );
-                        let result16 = result15;
-                        result16
-                    }
-                }
-            }
-            impl Snapshot {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The commands that ran before, in order.
-                #[allow(async_fn_in_trait)]
-                pub fn commands(&self) -> _rt::Vec<Command> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]snapshot.commands"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base19 = l2;
-                        let len19 = l3;
-                        let mut result19 = _rt::Vec::with_capacity(len19);
-                        for i in 0..len19 {
-                            let base = base19
-                                .add(i * (40 + 4 * ::core::mem::size_of::<*const u8>()));
-                            let e19 = {
-                                let l4 = *base.add(0).cast::<*mut u8>();
-                                let l5 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len6 = l5;
-                                let bytes6 = _rt::Vec::from_raw_parts(
-                                    l4.cast(),
-                                    len6,
-                                    len6,
-                                );
-                                let l7 = *base
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l8 = *base
-                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let base12 = l7;
-                                let len12 = l8;
-                                let mut result12 = _rt::Vec::with_capacity(len12);
-                                for i in 0..len12 {
-                                    let base = base12
-                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                                    let e12 = {
-                                        let l9 = *base.add(0).cast::<*mut u8>();
-                                        let l10 = *base
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        let len11 = l10;
-                                        let bytes11 = _rt::Vec::from_raw_parts(
-                                            l9.cast(),
-                                            len11,
-                                            len11,
-                                        );
-                                        _rt::string_lift(bytes11)
-                                    };
-                                    result12.push(e12);
-                                }
-                                _rt::cabi_dealloc(
-                                    base12,
-                                    len12 * (2 * ::core::mem::size_of::<*const u8>()),
-                                    ::core::mem::size_of::<*const u8>(),
-                                );
-                                let l13 = i32::from(
-                                    *base
-                                        .add(4 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<u8>(),
-                                );
-                                let l15 = i32::from(
-                                    *base
-                                        .add(8 + 4 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<u8>(),
-                                );
-                                let l16 = *base
-                                    .add(16 + 4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<i64>();
-                                let l17 = *base
-                                    .add(24 + 4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<i64>();
-                                let l18 = *base
-                                    .add(32 + 4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<i64>();
-                                Command {
-                                    name: _rt::string_lift(bytes6),
-                                    argv: result12,
-                                    exit_code: match l13 {
-                                        0 => None,
-                                        1 => {
-                                            let e = {
-                                                let l14 = *base
-                                                    .add(4 + 4 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<i32>();
-                                                l14
-                                            };
-                                            Some(e)
-                                        }
-                                        _ => _rt::invalid_enum_discriminant(),
-                                    },
-                                    timed_out: _rt::bool_lift(l15 as u8),
-                                    wall_ms: l16 as u64,
-                                    stdout_size: l17 as u64,
-                                    stderr_size: l18 as u64,
-                                }
-                            };
-                            result19.push(e19);
-                        }
-                        _rt::cabi_dealloc(
-                            base19,
-                            len19 * (40 + 4 * ::core::mem::size_of::<*const u8>()),
-                            8,
-                        );
-                        let result20 = result19;
-                        result20
-                    }
-                }
-            }
-            impl Snapshot {
-                #[allow(unused_unsafe, clippy::all)]
-                /// Bytes of the whole unified diff, however much of it `diff` gives.
-                #[allow(async_fn_in_trait)]
-                pub fn diff_size(&self) -> u64 {
-                    unsafe {
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]snapshot.diff-size"]
-                            fn wit_import0(_: i32) -> i64;
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import0(_: i32) -> i64 {
-                            unreachable!()
-                        }
-                        let ret = wit_import0((self).handle() as i32);
-                        ret as u64
-                    }
-                }
-            }
-            impl Snapshot {
-                #[allow(unused_unsafe, clippy::all)]
-                /// Lines that the job added to a file or removed from it, those behind the line `after-line` (0: from the first one
-                /// on); none for a binary file. A page has about `max-bytes`, for which a line counts 32 bytes more than its text, and
-                /// at least one line where there is one; `too-large` is a single line over the host's limit (16 MiB). `io` where the
-                /// host did not keep the file's content: a file of more than 64 MiB, or one that cannot be read.
-                #[allow(async_fn_in_trait)]
-                pub fn changed_lines(
+            impl ::core::fmt::Debug for Span {
+                fn fmt(
                     &self,
-                    path: &str,
-                    side: Side,
-                    after_line: u64,
-                    max_bytes: u32,
-                ) -> ::core::result::Result<LinePage, ReadError> {
-                    unsafe {
-                        #[repr(align(8))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 16
-                                + 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let vec0 = path;
-                        let ptr0 = vec0.as_ptr().cast::<u8>();
-                        let len0 = vec0.len();
-                        let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]snapshot.changed-lines"]
-                            fn wit_import2(
-                                _: i32,
-                                _: *mut u8,
-                                _: usize,
-                                _: i32,
-                                _: i64,
-                                _: i32,
-                                _: *mut u8,
-                            );
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import2(
-                            _: i32,
-                            _: *mut u8,
-                            _: usize,
-                            _: i32,
-                            _: i64,
-                            _: i32,
-                            _: *mut u8,
-                        ) {
-                            unreachable!()
-                        }
-                        wit_import2(
-                            (self).handle() as i32,
-                            ptr0.cast_mut(),
-                            len0,
-                            side.clone() as i32,
-                            _rt::as_i64(&after_line),
-                            _rt::as_i32(&max_bytes),
-                            ptr1,
-                        );
-                        let l3 = i32::from(*ptr1.add(0).cast::<u8>());
-                        let result18 = match l3 {
-                            0 => {
-                                let e = {
-                                    let l4 = *ptr1.add(8).cast::<*mut u8>();
-                                    let l5 = *ptr1
-                                        .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let base10 = l4;
-                                    let len10 = l5;
-                                    let mut result10 = _rt::Vec::with_capacity(len10);
-                                    for i in 0..len10 {
-                                        let base = base10
-                                            .add(i * (8 + 2 * ::core::mem::size_of::<*const u8>()));
-                                        let e10 = {
-                                            let l6 = *base.add(0).cast::<i64>();
-                                            let l7 = *base.add(8).cast::<*mut u8>();
-                                            let l8 = *base
-                                                .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len9 = l8;
-                                            ChangedLine {
-                                                number: l6 as u64,
-                                                text: <_ as From<
-                                                    _rt::Vec<_>,
-                                                >>::from(_rt::Vec::from_raw_parts(l7.cast(), len9, len9)),
-                                            }
-                                        };
-                                        result10.push(e10);
-                                    }
-                                    _rt::cabi_dealloc(
-                                        base10,
-                                        len10 * (8 + 2 * ::core::mem::size_of::<*const u8>()),
-                                        8,
-                                    );
-                                    let l11 = i32::from(
-                                        *ptr1
-                                            .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>(),
-                                    );
-                                    LinePage {
-                                        lines: result10,
-                                        more: _rt::bool_lift(l11 as u8),
-                                    }
-                                };
-                                Ok(e)
-                            }
-                            1 => {
-                                let e = {
-                                    let l12 = i32::from(*ptr1.add(8).cast::<u8>());
-                                    let v17 = match l12 {
-                                        0 => ReadError::NotFound,
-                                        1 => ReadError::NotGranted,
-                                        2 => {
-                                            let e17 = {
-                                                let l13 = *ptr1.add(16).cast::<i64>();
-                                                l13 as u64
-                                            };
-                                            ReadError::TooLarge(e17)
-                                        }
-                                        n => {
-                                            debug_assert_eq!(n, 3, "invalid enum discriminant");
-                                            let e17 = {
-                                                let l14 = *ptr1.add(16).cast::<*mut u8>();
-                                                let l15 = *ptr1
-                                                    .add(16 + 1 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>();
-                                                let len16 = l15;
-                                                let bytes16 = _rt::Vec::from_raw_parts(
-                                                    l14.cast(),
-                                                    len16,
-                                                    len16,
-                                                );
-                                                _rt::string_lift(bytes16)
-                                            };
-                                            ReadError::Io(e17)
-                                        }
-                                    };
-                                    v17
-                                };
-                                Err(e)
-                            }
-                            _ => _rt::invalid_enum_discriminant(),
-                        };
-                        result18
-                    }
-                }
-            }
-            impl Snapshot {
-                #[allow(unused_unsafe, clippy::all)]
-                /// Unified diff of one file or of all, whole: `too-large` where it is over the host's limit (16 MiB), and `io` where it
-                /// is not whole for another reason. `changed-lines` reads what is longer.
-                #[allow(async_fn_in_trait)]
-                pub fn diff(
-                    &self,
-                    path: ::core::option::Option<&str>,
-                ) -> ::core::result::Result<_rt::String, ReadError> {
-                    unsafe {
-                        #[repr(align(8))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 16
-                                + 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let (result1_0, result1_1, result1_2) = match path {
-                            Some(e) => {
-                                let vec0 = e;
-                                let ptr0 = vec0.as_ptr().cast::<u8>();
-                                let len0 = vec0.len();
-                                (1i32, ptr0.cast_mut(), len0)
-                            }
-                            None => (0i32, ::core::ptr::null_mut(), 0usize),
-                        };
-                        let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]snapshot.diff"]
-                            fn wit_import3(
-                                _: i32,
-                                _: i32,
-                                _: *mut u8,
-                                _: usize,
-                                _: *mut u8,
-                            );
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import3(
-                            _: i32,
-                            _: i32,
-                            _: *mut u8,
-                            _: usize,
-                            _: *mut u8,
-                        ) {
-                            unreachable!()
-                        }
-                        wit_import3(
-                            (self).handle() as i32,
-                            result1_0,
-                            result1_1,
-                            result1_2,
-                            ptr2,
-                        );
-                        let l4 = i32::from(*ptr2.add(0).cast::<u8>());
-                        let result14 = match l4 {
-                            0 => {
-                                let e = {
-                                    let l5 = *ptr2.add(8).cast::<*mut u8>();
-                                    let l6 = *ptr2
-                                        .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len7 = l6;
-                                    let bytes7 = _rt::Vec::from_raw_parts(
-                                        l5.cast(),
-                                        len7,
-                                        len7,
-                                    );
-                                    _rt::string_lift(bytes7)
-                                };
-                                Ok(e)
-                            }
-                            1 => {
-                                let e = {
-                                    let l8 = i32::from(*ptr2.add(8).cast::<u8>());
-                                    let v13 = match l8 {
-                                        0 => ReadError::NotFound,
-                                        1 => ReadError::NotGranted,
-                                        2 => {
-                                            let e13 = {
-                                                let l9 = *ptr2.add(16).cast::<i64>();
-                                                l9 as u64
-                                            };
-                                            ReadError::TooLarge(e13)
-                                        }
-                                        n => {
-                                            debug_assert_eq!(n, 3, "invalid enum discriminant");
-                                            let e13 = {
-                                                let l10 = *ptr2.add(16).cast::<*mut u8>();
-                                                let l11 = *ptr2
-                                                    .add(16 + 1 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>();
-                                                let len12 = l11;
-                                                let bytes12 = _rt::Vec::from_raw_parts(
-                                                    l10.cast(),
-                                                    len12,
-                                                    len12,
-                                                );
-                                                _rt::string_lift(bytes12)
-                                            };
-                                            ReadError::Io(e13)
-                                        }
-                                    };
-                                    v13
-                                };
-                                Err(e)
-                            }
-                            _ => _rt::invalid_enum_discriminant(),
-                        };
-                        result14
-                    }
-                }
-            }
-            impl Snapshot {
-                #[allow(unused_unsafe, clippy::all)]
-                /// At most `len` bytes of a changed file as it is now, from `offset`; fewer at its end.
-                #[allow(async_fn_in_trait)]
-                pub fn read(
-                    &self,
-                    path: &str,
-                    offset: u64,
-                    len: u32,
-                ) -> ::core::result::Result<_rt::Vec<u8>, ReadError> {
-                    unsafe {
-                        #[repr(align(8))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 16
-                                + 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let vec0 = path;
-                        let ptr0 = vec0.as_ptr().cast::<u8>();
-                        let len0 = vec0.len();
-                        let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]snapshot.read"]
-                            fn wit_import2(
-                                _: i32,
-                                _: *mut u8,
-                                _: usize,
-                                _: i64,
-                                _: i32,
-                                _: *mut u8,
-                            );
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import2(
-                            _: i32,
-                            _: *mut u8,
-                            _: usize,
-                            _: i64,
-                            _: i32,
-                            _: *mut u8,
-                        ) {
-                            unreachable!()
-                        }
-                        wit_import2(
-                            (self).handle() as i32,
-                            ptr0.cast_mut(),
-                            len0,
-                            _rt::as_i64(&offset),
-                            _rt::as_i32(&len),
-                            ptr1,
-                        );
-                        let l3 = i32::from(*ptr1.add(0).cast::<u8>());
-                        let result13 = match l3 {
-                            0 => {
-                                let e = {
-                                    let l4 = *ptr1.add(8).cast::<*mut u8>();
-                                    let l5 = *ptr1
-                                        .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len6 = l5;
-                                    <_ as From<
-                                        _rt::Vec<_>,
-                                    >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
-                                };
-                                Ok(e)
-                            }
-                            1 => {
-                                let e = {
-                                    let l7 = i32::from(*ptr1.add(8).cast::<u8>());
-                                    let v12 = match l7 {
-                                        0 => ReadError::NotFound,
-                                        1 => ReadError::NotGranted,
-                                        2 => {
-                                            let e12 = {
-                                                let l8 = *ptr1.add(16).cast::<i64>();
-                                                l8 as u64
-                                            };
-                                            ReadError::TooLarge(e12)
-                                        }
-                                        n => {
-                                            debug_assert_eq!(n, 3, "invalid enum discriminant");
-                                            let e12 = {
-                                                let l9 = *ptr1.add(16).cast::<*mut u8>();
-                                                let l10 = *ptr1
-                                                    .add(16 + 1 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>();
-                                                let len11 = l10;
-                                                let bytes11 = _rt::Vec::from_raw_parts(
-                                                    l9.cast(),
-                                                    len11,
-                                                    len11,
-                                                );
-                                                _rt::string_lift(bytes11)
-                                            };
-                                            ReadError::Io(e12)
-                                        }
-                                    };
-                                    v12
-                                };
-                                Err(e)
-                            }
-                            _ => _rt::invalid_enum_discriminant(),
-                        };
-                        result13
-                    }
-                }
-            }
-            impl Snapshot {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The same of the file as it was before the job. For a renamed file, either name.
-                #[allow(async_fn_in_trait)]
-                pub fn read_base(
-                    &self,
-                    path: &str,
-                    offset: u64,
-                    len: u32,
-                ) -> ::core::result::Result<_rt::Vec<u8>, ReadError> {
-                    unsafe {
-                        #[repr(align(8))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 16
-                                + 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let vec0 = path;
-                        let ptr0 = vec0.as_ptr().cast::<u8>();
-                        let len0 = vec0.len();
-                        let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]snapshot.read-base"]
-                            fn wit_import2(
-                                _: i32,
-                                _: *mut u8,
-                                _: usize,
-                                _: i64,
-                                _: i32,
-                                _: *mut u8,
-                            );
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import2(
-                            _: i32,
-                            _: *mut u8,
-                            _: usize,
-                            _: i64,
-                            _: i32,
-                            _: *mut u8,
-                        ) {
-                            unreachable!()
-                        }
-                        wit_import2(
-                            (self).handle() as i32,
-                            ptr0.cast_mut(),
-                            len0,
-                            _rt::as_i64(&offset),
-                            _rt::as_i32(&len),
-                            ptr1,
-                        );
-                        let l3 = i32::from(*ptr1.add(0).cast::<u8>());
-                        let result13 = match l3 {
-                            0 => {
-                                let e = {
-                                    let l4 = *ptr1.add(8).cast::<*mut u8>();
-                                    let l5 = *ptr1
-                                        .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len6 = l5;
-                                    <_ as From<
-                                        _rt::Vec<_>,
-                                    >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
-                                };
-                                Ok(e)
-                            }
-                            1 => {
-                                let e = {
-                                    let l7 = i32::from(*ptr1.add(8).cast::<u8>());
-                                    let v12 = match l7 {
-                                        0 => ReadError::NotFound,
-                                        1 => ReadError::NotGranted,
-                                        2 => {
-                                            let e12 = {
-                                                let l8 = *ptr1.add(16).cast::<i64>();
-                                                l8 as u64
-                                            };
-                                            ReadError::TooLarge(e12)
-                                        }
-                                        n => {
-                                            debug_assert_eq!(n, 3, "invalid enum discriminant");
-                                            let e12 = {
-                                                let l9 = *ptr1.add(16).cast::<*mut u8>();
-                                                let l10 = *ptr1
-                                                    .add(16 + 1 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>();
-                                                let len11 = l10;
-                                                let bytes11 = _rt::Vec::from_raw_parts(
-                                                    l9.cast(),
-                                                    len11,
-                                                    len11,
-                                                );
-                                                _rt::string_lift(bytes11)
-                                            };
-                                            ReadError::Io(e12)
-                                        }
-                                    };
-                                    v12
-                                };
-                                Err(e)
-                            }
-                            _ => _rt::invalid_enum_discriminant(),
-                        };
-                        result13
-                    }
-                }
-            }
-            impl Snapshot {
-                #[allow(unused_unsafe, clippy::all)]
-                /// At most `len` bytes of what a command printed; `command` counts from 0.
-                #[allow(async_fn_in_trait)]
-                pub fn read_output(
-                    &self,
-                    command: u32,
-                    which: Output,
-                    offset: u64,
-                    len: u32,
-                ) -> ::core::result::Result<_rt::Vec<u8>, ReadError> {
-                    unsafe {
-                        #[repr(align(8))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 16
-                                + 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]snapshot.read-output"]
-                            fn wit_import1(
-                                _: i32,
-                                _: i32,
-                                _: i32,
-                                _: i64,
-                                _: i32,
-                                _: *mut u8,
-                            );
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(
-                            _: i32,
-                            _: i32,
-                            _: i32,
-                            _: i64,
-                            _: i32,
-                            _: *mut u8,
-                        ) {
-                            unreachable!()
-                        }
-                        wit_import1(
-                            (self).handle() as i32,
-                            _rt::as_i32(&command),
-                            which.clone() as i32,
-                            _rt::as_i64(&offset),
-                            _rt::as_i32(&len),
-                            ptr0,
-                        );
-                        let l2 = i32::from(*ptr0.add(0).cast::<u8>());
-                        let result12 = match l2 {
-                            0 => {
-                                let e = {
-                                    let l3 = *ptr0.add(8).cast::<*mut u8>();
-                                    let l4 = *ptr0
-                                        .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len5 = l4;
-                                    <_ as From<
-                                        _rt::Vec<_>,
-                                    >>::from(_rt::Vec::from_raw_parts(l3.cast(), len5, len5))
-                                };
-                                Ok(e)
-                            }
-                            1 => {
-                                let e = {
-                                    let l6 = i32::from(*ptr0.add(8).cast::<u8>());
-                                    let v11 = match l6 {
-                                        0 => ReadError::NotFound,
-                                        1 => ReadError::NotGranted,
-                                        2 => {
-                                            let e11 = {
-                                                let l7 = *ptr0.add(16).cast::<i64>();
-                                                l7 as u64
-                                            };
-                                            ReadError::TooLarge(e11)
-                                        }
-                                        n => {
-                                            debug_assert_eq!(n, 3, "invalid enum discriminant");
-                                            let e11 = {
-                                                let l8 = *ptr0.add(16).cast::<*mut u8>();
-                                                let l9 = *ptr0
-                                                    .add(16 + 1 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>();
-                                                let len10 = l9;
-                                                let bytes10 = _rt::Vec::from_raw_parts(
-                                                    l8.cast(),
-                                                    len10,
-                                                    len10,
-                                                );
-                                                _rt::string_lift(bytes10)
-                                            };
-                                            ReadError::Io(e11)
-                                        }
-                                    };
-                                    v11
-                                };
-                                Err(e)
-                            }
-                            _ => _rt::invalid_enum_discriminant(),
-                        };
-                        result12
-                    }
-                }
-            }
-            impl Snapshot {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The agent's own last message. A claim, never evidence.
-                #[allow(async_fn_in_trait)]
-                pub fn agent_message(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "worker:plugin/job@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]snapshot.agent-message"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
-                    }
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Span")
+                        .field("start", &self.start)
+                        .field("end", &self.end)
+                        .finish()
                 }
             }
         }
-        /// The job's tree beyond its changes, read-only. Only where the operator grants `files:GLOB`; a component that imports
-        /// it without a grant does not load, and a path outside the granted globs answers `not-granted`.
+    }
+}
+#[rustfmt::skip]
+#[allow(dead_code, clippy::all)]
+pub mod wasi {
+    pub mod clocks {
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
-        pub mod files {
+        pub mod wall_clock {
             #[used]
             #[doc(hidden)]
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
-            use super::super::super::_rt;
-            pub type Snapshot = super::super::super::worker::plugin::job::Snapshot;
-            pub type ReadError = super::super::super::worker::plugin::job::ReadError;
-            #[allow(unused_unsafe, clippy::all)]
-            /// Paths of files in the working directory that match a glob (`*` within one part of a path, `**` across parts),
-            /// sorted; at most 10,000, and none that git ignores.
-            #[allow(async_fn_in_trait)]
-            pub fn find(
-                job: &Snapshot,
-                glob: &str,
-            ) -> ::core::result::Result<_rt::Vec<_rt::String>, ReadError> {
-                unsafe {
-                    #[repr(align(8))]
-                    struct RetArea(
-                        [::core::mem::MaybeUninit<
-                            u8,
-                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
-                    );
-                    let mut ret_area = RetArea(
-                        [::core::mem::MaybeUninit::uninit(); 16
-                            + 2 * ::core::mem::size_of::<*const u8>()],
-                    );
-                    let vec0 = glob;
-                    let ptr0 = vec0.as_ptr().cast::<u8>();
-                    let len0 = vec0.len();
-                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
-                    #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "worker:plugin/files@0.1.0")]
-                    unsafe extern "C" {
-                        #[link_name = "find"]
-                        fn wit_import2(_: i32, _: *mut u8, _: usize, _: *mut u8);
-                    }
-                    #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn wit_import2(
-                        _: i32,
-                        _: *mut u8,
-                        _: usize,
-                        _: *mut u8,
-                    ) {
-                        unreachable!()
-                    }
-                    wit_import2((job).handle() as i32, ptr0.cast_mut(), len0, ptr1);
-                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
-                    let result16 = match l3 {
-                        0 => {
-                            let e = {
-                                let l4 = *ptr1.add(8).cast::<*mut u8>();
-                                let l5 = *ptr1
-                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let base9 = l4;
-                                let len9 = l5;
-                                let mut result9 = _rt::Vec::with_capacity(len9);
-                                for i in 0..len9 {
-                                    let base = base9
-                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                                    let e9 = {
-                                        let l6 = *base.add(0).cast::<*mut u8>();
-                                        let l7 = *base
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        let len8 = l7;
-                                        let bytes8 = _rt::Vec::from_raw_parts(
-                                            l6.cast(),
-                                            len8,
-                                            len8,
-                                        );
-                                        _rt::string_lift(bytes8)
-                                    };
-                                    result9.push(e9);
-                                }
-                                _rt::cabi_dealloc(
-                                    base9,
-                                    len9 * (2 * ::core::mem::size_of::<*const u8>()),
-                                    ::core::mem::size_of::<*const u8>(),
-                                );
-                                result9
-                            };
-                            Ok(e)
-                        }
-                        1 => {
-                            let e = {
-                                let l10 = i32::from(*ptr1.add(8).cast::<u8>());
-                                use super::super::super::worker::plugin::job::ReadError as V15;
-                                let v15 = match l10 {
-                                    0 => V15::NotFound,
-                                    1 => V15::NotGranted,
-                                    2 => {
-                                        let e15 = {
-                                            let l11 = *ptr1.add(16).cast::<i64>();
-                                            l11 as u64
-                                        };
-                                        V15::TooLarge(e15)
-                                    }
-                                    n => {
-                                        debug_assert_eq!(n, 3, "invalid enum discriminant");
-                                        let e15 = {
-                                            let l12 = *ptr1.add(16).cast::<*mut u8>();
-                                            let l13 = *ptr1
-                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len14 = l13;
-                                            let bytes14 = _rt::Vec::from_raw_parts(
-                                                l12.cast(),
-                                                len14,
-                                                len14,
-                                            );
-                                            _rt::string_lift(bytes14)
-                                        };
-                                        V15::Io(e15)
-                                    }
-                                };
-                                v15
-                            };
-                            Err(e)
-                        }
-                        _ => _rt::invalid_enum_discriminant(),
-                    };
-                    result16
+            #[repr(C)]
+            #[derive(Clone, Copy)]
+            pub struct Datetime {
+                pub seconds: u64,
+                pub nanoseconds: u32,
+            }
+            impl ::core::fmt::Debug for Datetime {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Datetime")
+                        .field("seconds", &self.seconds)
+                        .field("nanoseconds", &self.nanoseconds)
+                        .finish()
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// At most `len` bytes of a file as it is now, from `offset`; fewer at its end. Symbolic links are not followed.
             #[allow(async_fn_in_trait)]
-            pub fn read(
-                job: &Snapshot,
-                path: &str,
-                offset: u64,
-                len: u32,
-            ) -> ::core::result::Result<_rt::Vec<u8>, ReadError> {
+            pub fn now() -> Datetime {
                 unsafe {
                     #[repr(align(8))]
-                    struct RetArea(
-                        [::core::mem::MaybeUninit<
-                            u8,
-                        >; 16 + 2 * ::core::mem::size_of::<*const u8>()],
-                    );
-                    let mut ret_area = RetArea(
-                        [::core::mem::MaybeUninit::uninit(); 16
-                            + 2 * ::core::mem::size_of::<*const u8>()],
-                    );
-                    let vec0 = path;
-                    let ptr0 = vec0.as_ptr().cast::<u8>();
-                    let len0 = vec0.len();
-                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 16]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 16]);
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
                     #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "worker:plugin/files@0.1.0")]
+                    #[link(wasm_import_module = "wasi:clocks/wall-clock@0.2.0")]
                     unsafe extern "C" {
-                        #[link_name = "read"]
-                        fn wit_import2(
-                            _: i32,
-                            _: *mut u8,
-                            _: usize,
-                            _: i64,
-                            _: i32,
-                            _: *mut u8,
-                        );
+                        #[link_name = "now"]
+                        fn wit_import1(_: *mut u8);
                     }
                     #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn wit_import2(
-                        _: i32,
-                        _: *mut u8,
-                        _: usize,
-                        _: i64,
-                        _: i32,
-                        _: *mut u8,
-                    ) {
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
                         unreachable!()
                     }
-                    wit_import2(
-                        (job).handle() as i32,
-                        ptr0.cast_mut(),
-                        len0,
-                        _rt::as_i64(&offset),
-                        _rt::as_i32(&len),
-                        ptr1,
-                    );
-                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
-                    let result13 = match l3 {
-                        0 => {
-                            let e = {
-                                let l4 = *ptr1.add(8).cast::<*mut u8>();
-                                let l5 = *ptr1
-                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len6 = l5;
-                                <_ as From<
-                                    _rt::Vec<_>,
-                                >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
-                            };
-                            Ok(e)
-                        }
-                        1 => {
-                            let e = {
-                                let l7 = i32::from(*ptr1.add(8).cast::<u8>());
-                                use super::super::super::worker::plugin::job::ReadError as V12;
-                                let v12 = match l7 {
-                                    0 => V12::NotFound,
-                                    1 => V12::NotGranted,
-                                    2 => {
-                                        let e12 = {
-                                            let l8 = *ptr1.add(16).cast::<i64>();
-                                            l8 as u64
-                                        };
-                                        V12::TooLarge(e12)
-                                    }
-                                    n => {
-                                        debug_assert_eq!(n, 3, "invalid enum discriminant");
-                                        let e12 = {
-                                            let l9 = *ptr1.add(16).cast::<*mut u8>();
-                                            let l10 = *ptr1
-                                                .add(16 + 1 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len11 = l10;
-                                            let bytes11 = _rt::Vec::from_raw_parts(
-                                                l9.cast(),
-                                                len11,
-                                                len11,
-                                            );
-                                            _rt::string_lift(bytes11)
-                                        };
-                                        V12::Io(e12)
-                                    }
-                                };
-                                v12
-                            };
-                            Err(e)
-                        }
-                        _ => _rt::invalid_enum_discriminant(),
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<i64>();
+                    let l3 = *ptr0.add(8).cast::<i32>();
+                    let result4 = Datetime {
+                        seconds: l2 as u64,
+                        nanoseconds: l3 as u32,
                     };
-                    result13
+                    result4
                 }
             }
-        }
-        /// The time. Only where the operator grants `clock`; a component that imports it without the grant does not load.
-        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
-        pub mod clock {
-            #[used]
-            #[doc(hidden)]
-            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             #[allow(unused_unsafe, clippy::all)]
-            /// Milliseconds since 1970-01-01 UTC, as the machine's clock has it: may jump.
             #[allow(async_fn_in_trait)]
-            pub fn now_ms() -> u64 {
+            pub fn resolution() -> Datetime {
                 unsafe {
+                    #[repr(align(8))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 16]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 16]);
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
                     #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "worker:plugin/clock@0.1.0")]
+                    #[link(wasm_import_module = "wasi:clocks/wall-clock@0.2.0")]
                     unsafe extern "C" {
-                        #[link_name = "now-ms"]
-                        fn wit_import0() -> i64;
+                        #[link_name = "resolution"]
+                        fn wit_import1(_: *mut u8);
                     }
                     #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn wit_import0() -> i64 {
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
                         unreachable!()
                     }
-                    let ret = wit_import0();
-                    ret as u64
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<i64>();
+                    let l3 = *ptr0.add(8).cast::<i32>();
+                    let result4 = Datetime {
+                        seconds: l2 as u64,
+                        nanoseconds: l3 as u32,
+                    };
+                    result4
                 }
             }
         }
@@ -1888,80 +2347,6 @@ mod _rt {
             String::from_utf8(bytes).unwrap()
         } else {
             unsafe { String::from_utf8_unchecked(bytes) }
-        }
-    }
-    use core::fmt;
-    use core::marker;
-    use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-    /// A type which represents a component model resource, either imported or
-    /// exported into this component.
-    ///
-    /// This is a low-level wrapper which handles the lifetime of the resource
-    /// (namely this has a destructor). The `T` provided defines the component model
-    /// intrinsics that this wrapper uses.
-    ///
-    /// One of the chief purposes of this type is to provide `Deref` implementations
-    /// to access the underlying data when it is owned.
-    ///
-    /// This type is primarily used in generated code for exported and imported
-    /// resources.
-    #[repr(transparent)]
-    pub struct Resource<T: WasmResource> {
-        handle: AtomicU32,
-        _marker: marker::PhantomData<T>,
-    }
-    /// A trait which all wasm resources implement, namely providing the ability to
-    /// drop a resource.
-    ///
-    /// This generally is implemented by generated code, not user-facing code.
-    #[allow(clippy::missing_safety_doc)]
-    pub unsafe trait WasmResource {
-        /// Invokes the `[resource-drop]...` intrinsic.
-        unsafe fn drop(handle: u32);
-    }
-    impl<T: WasmResource> Resource<T> {
-        #[doc(hidden)]
-        pub unsafe fn from_handle(handle: u32) -> Self {
-            debug_assert!(handle != 0 && handle != u32::MAX);
-            Self {
-                handle: AtomicU32::new(handle),
-                _marker: marker::PhantomData,
-            }
-        }
-        /// Takes ownership of the handle owned by `resource`.
-        ///
-        /// Note that this ideally would be `into_handle` taking `Resource<T>` by
-        /// ownership. The code generator does not enable that in all situations,
-        /// unfortunately, so this is provided instead.
-        ///
-        /// Also note that `take_handle` is in theory only ever called on values
-        /// owned by a generated function. For example a generated function might
-        /// take `Resource<T>` as an argument but then call `take_handle` on a
-        /// reference to that argument. In that sense the dynamic nature of
-        /// `take_handle` should only be exposed internally to generated code, not
-        /// to user code.
-        #[doc(hidden)]
-        pub fn take_handle(resource: &Resource<T>) -> u32 {
-            resource.handle.swap(u32::MAX, Relaxed)
-        }
-        #[doc(hidden)]
-        pub fn handle(resource: &Resource<T>) -> u32 {
-            resource.handle.load(Relaxed)
-        }
-    }
-    impl<T: WasmResource> fmt::Debug for Resource<T> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("Resource").field("handle", &self.handle).finish()
-        }
-    }
-    impl<T: WasmResource> Drop for Resource<T> {
-        fn drop(&mut self) {
-            unsafe {
-                match self.handle.load(Relaxed) {
-                    u32::MAX => {}
-                    other => T::drop(other),
-                }
-            }
         }
     }
     pub unsafe fn invalid_enum_discriminant<T>() -> T {
@@ -2062,56 +2447,138 @@ mod _rt {
             self as i32
         }
     }
+    use core::fmt;
+    use core::marker;
+    use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    /// A type which represents a component model resource, either imported or
+    /// exported into this component.
+    ///
+    /// This is a low-level wrapper which handles the lifetime of the resource
+    /// (namely this has a destructor). The `T` provided defines the component model
+    /// intrinsics that this wrapper uses.
+    ///
+    /// One of the chief purposes of this type is to provide `Deref` implementations
+    /// to access the underlying data when it is owned.
+    ///
+    /// This type is primarily used in generated code for exported and imported
+    /// resources.
+    #[repr(transparent)]
+    pub struct Resource<T: WasmResource> {
+        handle: AtomicU32,
+        _marker: marker::PhantomData<T>,
+    }
+    /// A trait which all wasm resources implement, namely providing the ability to
+    /// drop a resource.
+    ///
+    /// This generally is implemented by generated code, not user-facing code.
+    #[allow(clippy::missing_safety_doc)]
+    pub unsafe trait WasmResource {
+        /// Invokes the `[resource-drop]...` intrinsic.
+        unsafe fn drop(handle: u32);
+    }
+    impl<T: WasmResource> Resource<T> {
+        #[doc(hidden)]
+        pub unsafe fn from_handle(handle: u32) -> Self {
+            debug_assert!(handle != 0 && handle != u32::MAX);
+            Self {
+                handle: AtomicU32::new(handle),
+                _marker: marker::PhantomData,
+            }
+        }
+        /// Takes ownership of the handle owned by `resource`.
+        ///
+        /// Note that this ideally would be `into_handle` taking `Resource<T>` by
+        /// ownership. The code generator does not enable that in all situations,
+        /// unfortunately, so this is provided instead.
+        ///
+        /// Also note that `take_handle` is in theory only ever called on values
+        /// owned by a generated function. For example a generated function might
+        /// take `Resource<T>` as an argument but then call `take_handle` on a
+        /// reference to that argument. In that sense the dynamic nature of
+        /// `take_handle` should only be exposed internally to generated code, not
+        /// to user code.
+        #[doc(hidden)]
+        pub fn take_handle(resource: &Resource<T>) -> u32 {
+            resource.handle.swap(u32::MAX, Relaxed)
+        }
+        #[doc(hidden)]
+        pub fn handle(resource: &Resource<T>) -> u32 {
+            resource.handle.load(Relaxed)
+        }
+    }
+    impl<T: WasmResource> fmt::Debug for Resource<T> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Resource").field("handle", &self.handle).finish()
+        }
+    }
+    impl<T: WasmResource> Drop for Resource<T> {
+        fn drop(&mut self) {
+            unsafe {
+                match self.handle.load(Relaxed) {
+                    u32::MAX => {}
+                    other => T::drop(other),
+                }
+            }
+        }
+    }
     extern crate alloc as alloc_crate;
 }
 #[rustfmt::skip]
 #[cfg(target_arch = "wasm32")]
 #[unsafe(
-    link_section = "component-type:wit-bindgen:0.63.0:worker:plugin@0.1.0:host-with-all-of-its-exports-removed:encoded world"
+    link_section = "component-type:wit-bindgen:0.63.0:worker:sdk:imports-with-all-of-its-exports-removed:encoded world"
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1839] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x94\x0d\x01A\x02\x01\
-A\x0f\x01B\x08\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05leve\
-l\x03\0\0\x01q\x03\x0bunsupported\x01s\0\x0abad-config\x01s\0\x06failed\x01s\0\x04\
-\0\x05fault\x03\0\x02\x01r\x02\x05starty\x03endy\x04\0\x04span\x03\0\x04\x01r\x02\
-\x04names\x05values\x04\0\x06header\x03\0\x06\x03\0\x19worker:plugin/types@0.1.0\
-\x05\0\x02\x03\0\0\x05level\x01B\x09\x02\x03\x02\x01\x01\x04\0\x05level\x03\0\0\x01\
-r\x02\x03keys\x05values\x04\0\x05field\x03\0\x02\x01p\x03\x01@\x03\x05level\x01\x07\
-messages\x06fields\x04\x01\0\x04\0\x05write\x01\x05\x01@\x01\x05level\x01\0\x7f\x04\
-\0\x07enabled\x01\x06\x03\0\x17worker:plugin/log@0.1.0\x05\x02\x01B\x02\x01@\0\0\
-s\x04\0\x04json\x01\0\x03\0\x1aworker:plugin/config@0.1.0\x05\x03\x01B/\x01m\x06\
-\x05added\x08modified\x07deleted\x07renamed\x0ctype-changed\x0cmode-changed\x04\0\
-\x06change\x03\0\0\x01ks\x01r\x06\x04paths\x06change\x01\x0dprevious-path\x02\x04\
-sizew\x06binary\x7f\x07allowed\x7f\x04\0\x0cchanged-file\x03\0\x03\x01ps\x01kz\x01\
-r\x07\x04names\x04argv\x05\x09exit-code\x06\x09timed-out\x7f\x07wall-msw\x0bstdo\
-ut-sizew\x0bstderr-sizew\x04\0\x07command\x03\0\x07\x01m\x02\x06stdout\x06stderr\
-\x04\0\x06output\x03\0\x09\x01m\x02\x05added\x07removed\x04\0\x04side\x03\0\x0b\x01\
-p}\x01r\x02\x06numberw\x04text\x0d\x04\0\x0cchanged-line\x03\0\x0e\x01p\x0f\x01r\
-\x02\x05lines\x10\x04more\x7f\x04\0\x09line-page\x03\0\x11\x01q\x04\x09not-found\
-\0\0\x0bnot-granted\0\0\x09too-large\x01w\0\x02io\x01s\0\x04\0\x0aread-error\x03\
-\0\x13\x04\0\x08snapshot\x03\x01\x01h\x15\x01@\x01\x04self\x16\0s\x04\0\x13[meth\
-od]snapshot.id\x01\x17\x04\0\x15[method]snapshot.task\x01\x17\x01p\x04\x01@\x01\x04\
-self\x16\0\x18\x04\0\x18[method]snapshot.changed\x01\x19\x01p\x08\x01@\x01\x04se\
-lf\x16\0\x1a\x04\0\x19[method]snapshot.commands\x01\x1b\x01@\x01\x04self\x16\0w\x04\
-\0\x1a[method]snapshot.diff-size\x01\x1c\x01j\x01\x12\x01\x14\x01@\x05\x04self\x16\
-\x04paths\x04side\x0c\x0aafter-linew\x09max-bytesy\0\x1d\x04\0\x1e[method]snapsh\
-ot.changed-lines\x01\x1e\x01j\x01s\x01\x14\x01@\x02\x04self\x16\x04path\x02\0\x1f\
-\x04\0\x15[method]snapshot.diff\x01\x20\x01j\x01\x0d\x01\x14\x01@\x04\x04self\x16\
-\x04paths\x06offsetw\x03leny\0!\x04\0\x15[method]snapshot.read\x01\"\x04\0\x1a[m\
-ethod]snapshot.read-base\x01\"\x01@\x05\x04self\x16\x07commandy\x05which\x0a\x06\
-offsetw\x03leny\0!\x04\0\x1c[method]snapshot.read-output\x01#\x04\0\x1e[method]s\
-napshot.agent-message\x01\x17\x03\0\x17worker:plugin/job@0.1.0\x05\x04\x02\x03\0\
-\x03\x08snapshot\x02\x03\0\x03\x0aread-error\x01B\x0d\x02\x03\x02\x01\x05\x04\0\x08\
-snapshot\x03\0\0\x02\x03\x02\x01\x06\x04\0\x0aread-error\x03\0\x02\x01h\x01\x01p\
-s\x01j\x01\x05\x01\x03\x01@\x02\x03job\x04\x04globs\0\x06\x04\0\x04find\x01\x07\x01\
-p}\x01j\x01\x08\x01\x03\x01@\x04\x03job\x04\x04paths\x06offsetw\x03leny\0\x09\x04\
-\0\x04read\x01\x0a\x03\0\x19worker:plugin/files@0.1.0\x05\x07\x01B\x02\x01@\0\0w\
-\x04\0\x06now-ms\x01\0\x03\0\x19worker:plugin/clock@0.1.0\x05\x08\x04\08worker:p\
-lugin/host-with-all-of-its-exports-removed@0.1.0\x04\0\x0b*\x01\0$host-with-all-\
-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-co\
-mponent\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2205] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xff\x0f\x01A\x02\x01\
+A\x11\x01B\x09\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05leve\
+l\x03\0\0\x01r\x02\x03keys\x05values\x04\0\x05field\x03\0\x02\x01p\x03\x01@\x03\x05\
+level\x01\x07messages\x06fields\x04\x01\0\x04\0\x05write\x01\x05\x01@\x01\x05lev\
+el\x01\0\x7f\x04\0\x07enabled\x01\x06\x03\0\x20mcp-codex-worker:types/log@1.0.0\x05\
+\0\x01B\x02\x01@\0\0s\x04\0\x04json\x01\0\x03\0%mcp-codex-worker:types/settings@\
+1.0.0\x05\x01\x01B*\x01q\x05\x07regular\0\0\x0aexecutable\0\0\x07symlink\0\0\x09\
+submodule\0\0\x05other\x01s\0\x04\0\x09file-kind\x03\0\0\x01ks\x01r\x05\x04kind\x01\
+\x04modey\x04sizew\x06binary\x7f\x09object-id\x02\x04\0\x0afile-state\x03\0\x03\x01\
+k\x04\x01r\x05\x04paths\x0dprevious-path\x02\x06before\x05\x05after\x05\x07allow\
+ed\x7f\x04\0\x0cchanged-file\x03\0\x06\x01ps\x01kz\x01r\x06\x04names\x04argv\x08\
+\x09exit-code\x09\x09timed-out\x7f\x07wall-msw\x0boutput-sizew\x04\0\x07command\x03\
+\0\x0a\x01m\x02\x06before\x05after\x04\0\x06moment\x03\0\x0c\x01p}\x01r\x02\x06n\
+umberw\x04text\x0e\x04\0\x0cchanged-line\x03\0\x0f\x01p\x10\x01r\x02\x05lines\x11\
+\x04more\x7f\x04\0\x09line-page\x03\0\x12\x01q\x04\x09not-found\0\0\x0bnot-grant\
+ed\0\0\x09too-large\x01w\0\x05other\x01s\0\x04\0\x0aread-error\x03\0\x14\x01@\0\0\
+s\x04\0\x02id\x01\x16\x04\0\x04task\x01\x16\x01p\x07\x01@\0\0\x17\x04\0\x0dchang\
+ed-files\x01\x18\x01p\x0b\x01@\0\0\x19\x04\0\x08commands\x01\x1a\x01j\x01\x13\x01\
+\x15\x01@\x04\x04paths\x06moment\x0d\x0aafter-linew\x09max-bytesy\0\x1b\x04\0\x0d\
+changed-lines\x01\x1c\x01j\x01\x0e\x01\x15\x01@\x01\x04path\x02\0\x1d\x04\0\x04d\
+iff\x01\x1e\x01@\x04\x04paths\x06moment\x0d\x06offsetw\x09max-bytesy\0\x1d\x04\0\
+\x04read\x01\x1f\x01@\x03\x07commandy\x06offsetw\x09max-bytesy\0\x1d\x04\0\x0bre\
+ad-output\x01\x20\x04\0\x0dagent-message\x01\x16\x03\0\x20mcp-codex-worker:check\
+/job@1.0.0\x05\x02\x01B\x15\x01m\x03\x04note\x07warning\x05error\x04\0\x08severi\
+ty\x03\0\0\x01r\x05\x04paths\x0astart-liney\x0cstart-columny\x08end-liney\x0aend\
+-columny\x04\0\x05place\x03\0\x02\x04\0\x07finding\x03\x01\x01i\x04\x01@\x03\x04\
+rules\x08severity\x01\x07messages\0\x05\x04\0\x14[constructor]finding\x01\x06\x01\
+h\x04\x01@\x02\x04self\x07\x05place\x03\x01\0\x04\0\x12[method]finding.at\x01\x08\
+\x01@\x02\x04self\x07\x04texts\x01\0\x04\0\x14[method]finding.hint\x01\x09\x01@\x03\
+\x04self\x07\x05place\x03\x04texts\x01\0\x04\0\x13[method]finding.fix\x01\x0a\x01\
+@\x02\x04self\x07\x03urls\x01\0\x04\0\x14[method]finding.link\x01\x0b\x01@\x03\x04\
+self\x07\x04names\x05values\x01\0\x04\0\x18[method]finding.property\x01\x0c\x01@\
+\0\0y\x04\0\x09remaining\x01\x0d\x03\0%mcp-codex-worker:check/findings@1.0.0\x05\
+\x03\x02\x03\0\x02\x0aread-error\x01B\x0d\x02\x03\x02\x01\x04\x04\0\x0aread-erro\
+r\x03\0\0\x01ps\x01r\x02\x05paths\x02\x04more\x7f\x04\0\x09path-page\x03\0\x03\x01\
+ks\x01j\x01\x04\x01\x01\x01@\x02\x04globs\x05after\x05\0\x06\x04\0\x04find\x01\x07\
+\x01p}\x01j\x01\x08\x01\x01\x01@\x03\x04paths\x06offsetw\x09max-bytesy\0\x09\x04\
+\0\x04read\x01\x0a\x03\0\"mcp-codex-worker:check/files@1.0.0\x05\x05\x01B\x05\x01\
+@\0\0w\x04\0\x09text-size\x01\0\x01p}\x01@\x02\x06offsetw\x09max-bytesy\0\x01\x04\
+\0\x09read-text\x01\x02\x03\0'mcp-codex-worker:summarizer/input@1.0.0\x05\x06\x01\
+B\x04\x01q\x03\x0bunsupported\x01s\0\x0cbad-settings\x01s\0\x06failed\x01s\0\x04\
+\0\x05fault\x03\0\0\x01r\x02\x05starty\x03endy\x04\0\x04span\x03\0\x02\x03\0\"mc\
+p-codex-worker:types/types@1.0.0\x05\x07\x01B\x05\x01r\x02\x07secondsw\x0bnanose\
+condsy\x04\0\x08datetime\x03\0\0\x01@\0\0\x01\x04\0\x03now\x01\x02\x04\0\x0areso\
+lution\x01\x02\x03\0\x1cwasi:clocks/wall-clock@0.2.0\x05\x08\x04\02worker:sdk/im\
+ports-with-all-of-its-exports-removed\x04\0\x0b-\x01\0'imports-with-all-of-its-e\
+xports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x07\
+0.262.0\x10wit-bindgen-rust\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -14,4 +14,4 @@ pub mod redactor;
 #[rustfmt::skip]
 pub mod summarizer;
 
-pub use imports::worker;
+pub use imports::mcp_codex_worker;

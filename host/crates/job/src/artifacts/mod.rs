@@ -206,6 +206,14 @@ impl Artifacts {
     }
 }
 
+/// The name under which what check components found in a pass is kept, as SARIF.
+pub fn findings_name(pass: u32) -> String {
+    match pass {
+        1 => "findings.sarif".to_owned(),
+        pass => format!("findings.pass-{pass}.sarif"),
+    }
+}
+
 /// The name under which the output of a check is kept: readable, and safe wherever it is used.
 pub fn check_name(check: &str, pass: u32) -> String {
     let mut slug = String::from("check-");
@@ -459,6 +467,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+    use redact::{KnownValues, Redactor};
 
     fn job() -> (tempfile::TempDir, Artifacts) {
         let folder = tempfile::tempdir().unwrap();
@@ -467,7 +476,7 @@ mod tests {
     }
 
     fn redacted(text: &str) -> Redacted {
-        Redacted::from_record(text.to_owned())
+        Redactor::new(KnownValues::new(), Vec::new()).text(text)
     }
 
     fn read_all(artifacts: &Artifacts, name: &str, max: usize) -> String {

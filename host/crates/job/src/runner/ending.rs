@@ -18,7 +18,8 @@ use crate::state::State;
 use crate::store::Store;
 use crate::verify::{self, Verdicts, revise};
 use process::LevelWord;
-use redact::{Redacted, RedactedJson, Redactor};
+use redact::{KnownValues, Redacted, RedactedJson, Redactor};
+use settings::Settings;
 use workspace::{Changes, Selection};
 
 /// How often the end of a job is tried to be recorded again, and how long after the last time: a minute in all.
@@ -179,22 +180,6 @@ async fn deliver(job: &Job, state: State, redactor: &Redactor) -> Option<Map<Str
     Some(fields)
 }
 
-/// Shows the characters that make text run the other way: with them a line reads otherwise than a compiler reads it.
-fn with_directions_shown(text: Redacted) -> Redacted {
-    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !text.contains(turns) {
-        return text;
-    }
-    let mut shown = String::with_capacity(text.len() + 64);
-    for c in text.chars() {
-        match turns(c) {
-            true => shown.extend(c.escape_unicode()),
-            false => shown.push(c),
-        }
-    }
-    Redacted::from_record(shown)
-}
-
 /// Links that the job made or changed and that lead out of the tree, each with its target.
 fn links_out(changes: &Changes) -> Vec<String> {
     let outside = |path: &Path, target: &Path| {
@@ -264,15 +249,15 @@ async fn record_end(job: &Job, state: State, result: &RedactedJson) {
 }
 
 /// The end of a job that could not even begin.
-pub(super) fn without_resources(store: &Store, id: &JobId, fault: &dyn std::fmt::Display) {
-    let result = RedactedJson::from_record(json!({
-        "job_id": id,
-        "job_status": State::Failed,
-        "changed_files": [],
-        "checks": [],
-        "diff": "",
-        "error": { "cause": EndCause::Host, "message": fault.to_string() },
-    }));
+pub(super) fn without_resources(
+    store: &Store,
+    id: &JobId,
+    settings: &Settings,
+    fault: &dyn std::fmt::Display,
+) {
+    let redactor = Redactor::new(KnownValues::of(settings), Vec::new());
+    let message = redactor.text(&fault.to_string());
+    let result = report::without_evidence(id, State::Failed, EndCause::Host, message);
     if let Err(fault) = store.finish(id, State::Failed, &result) {
         tracing::error!(%fault, "the job's end could not be recorded");
     }
@@ -372,7 +357,7 @@ fn keep_diff(findings: &Findings, redactor: &Redactor, artifacts: &Artifacts) ->
     let diff = changes.diff(Selection::All, artifacts::MAX_BYTES);
     let mut text = redactor.bytes(&diff.bytes);
     text.push(&redactor.text(&diff.note()));
-    let text = with_directions_shown(text);
+    let text = text.with_directions_shown();
     keep(artifacts, artifacts::DIFF, &text);
     Some(text)
 }
@@ -441,6 +426,7 @@ fn keep(artifacts: &Artifacts, name: &str, text: &Redacted) {
 /// What else the reader must know, a short sentence each.
 fn notes(job: &Job) -> Vec<String> {
     let mut notes = job.findings.notes.clone();
+    notes.extend(job.resources.lock_notes.iter().cloned());
     if let Some(agent) = &job.findings.agent {
         notes.extend(agent.notes.iter().cloned());
     }

@@ -74,8 +74,8 @@ pub(super) async fn run(
         tokio::task::spawn_blocking(move || JobResources::load(for_resources, &dirs)).await;
     let resources = match loaded {
         Ok(Ok(resources)) => resources,
-        Ok(Err(fault)) => return ending::without_resources(&store, &id, &fault),
-        Err(fault) => return ending::without_resources(&store, &id, &fault),
+        Ok(Err(fault)) => return ending::without_resources(&store, &id, &settings, &fault),
+        Err(fault) => return ending::without_resources(&store, &id, &settings, &fault),
     };
     mask.set(resources.redactor.clone());
     // While the agent works there is time to compile them.
@@ -259,6 +259,13 @@ impl Job {
             })
             .await?;
         let base = captured.map_err(|fault| EarlyExit::tree(&fault))?;
+        if let Some((folder, files, bytes)) = base.untracked_bulk() {
+            let note = format!(
+                "{folder} has {files} files ({} MB) that git neither tracks nor ignores: each job reads and copies them first; a line in .gitignore spares that",
+                bytes >> 20
+            );
+            self.findings.notes.push(note);
+        }
         let special = base.special_files();
         if let Some(first) = special.first() {
             let more = match special.len() - 1 {

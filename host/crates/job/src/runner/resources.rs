@@ -1,4 +1,4 @@
-//! What a job works with besides its tree: plugins, the redactor, the gateway.
+//! The resources of a job besides its tree: plugins, the redactor, the gateway.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,11 +14,11 @@ use redact::{KnownValues, Redactor};
 use settings::{Secret, Settings};
 use workspace::{Root, Workspace};
 
-/// Where a job's adapter listens: any free port that only this machine reaches.
+/// The address of a job's adapter: any free port that only this machine reaches.
 pub(super) const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// What keeps a runner from having its resources.
+/// The reasons for which a runner has no resources.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResourcesError {
     #[error("the system has no randomness to give: {0}")]
@@ -28,13 +28,15 @@ pub(super) enum ResourcesError {
     Engine(String),
 }
 
-/// What a runner works with.
+/// The resources of a runner.
 pub(super) struct JobResources {
     settings: Arc<Settings>,
     pub(super) plugins: PluginSet,
     pub(super) redactor: Redactor,
     /// Good for this process's adapter only.
     pub(super) token: Secret,
+    /// What the reader must know about the plugins that the repository asks for.
+    pub(super) lock_notes: Vec<String>,
 }
 
 impl JobResources {
@@ -50,7 +52,12 @@ impl JobResources {
     ) -> Result<Self, ResourcesError> {
         let tops = tops(&settings, places);
         let plugins = PluginSettings::of(&settings, &tops);
-        Self::with(settings, &plugins)
+        let lock_notes = lock_notes(&settings, &tops);
+        let resources = Self::with(settings, &plugins)?;
+        Ok(Self {
+            lock_notes,
+            ..resources
+        })
     }
 
     /// The same for what only reads beneath these paths of the root. They may lie above several repositories, so the
@@ -71,7 +78,7 @@ impl JobResources {
         let token = Secret::new(token);
         let engine = Engine::shared(&settings.cache_dir).map_err(ResourcesError::Engine)?;
         let plugins = PluginSet::load(&engine, plugins);
-        let mut known = held_values(&settings);
+        let mut known = KnownValues::of(&settings);
         known.add("adapter-token", token.expose());
         let redactor = Redactor::new(known, plugins.redactors());
         Ok(Self {
@@ -79,6 +86,7 @@ impl JobResources {
             plugins,
             redactor,
             token,
+            lock_notes: Vec::new(),
         })
     }
 
@@ -122,8 +130,9 @@ impl JobResources {
     }
 }
 
-/// Why a job with these checks cannot be done: a redactor that cannot be used, a check plugin that is not there, or settings
-/// that it does not take. Opens the redactors, and the plugins that the checks name or the operator requires.
+/// The reason why a job with these checks cannot be done: a redactor that cannot be used, a check
+/// plugin that is not there, or settings that it does not take. Opens the redactors, and the
+/// plugins that the checks name or the operator requires.
 pub(super) fn refusal(settings: &Settings, spec: &JobSpec) -> Option<Refusal> {
     let entries = PluginSettings::of(settings, &tops(settings, &spec.allowed_dirs));
     let engine = Engine::shared(&settings.cache_dir).ok()?;
@@ -134,6 +143,32 @@ pub(super) fn refusal(settings: &Settings, spec: &JobSpec) -> Option<Refusal> {
     tried
         .and_then(|()| defaults::try_plugins(&spec.checks, &plugins))
         .err()
+}
+
+/// The plugins that a repository asks for (`plugins.lock`), where the operator did not accept them as they are: they take no
+/// effect, and those that were accepted before stay.
+fn lock_notes(settings: &Settings, tops: &[PathBuf]) -> Vec<String> {
+    let note = |top: &PathBuf| {
+        let bytes = std::fs::read(top.join("plugins.lock")).ok()?;
+        let mut entries = settings.repositories.of(top);
+        let accepted = entries.any(|entry| entry.lock.as_ref() == Some(&plugins::digest(&bytes)));
+        let known = settings
+            .repositories
+            .of(top)
+            .any(|entry| entry.lock.is_some());
+        match (accepted, known) {
+            (true, _) => None,
+            (false, true) => Some(
+                "plugins.lock changed since it was accepted: the plugins of before ran; `mcp-codex-worker plugin accept` takes the new ones"
+                    .to_owned(),
+            ),
+            (false, false) => Some(
+                "the repository asks for plugins (plugins.lock) that are not accepted here, so none of them ran: `mcp-codex-worker plugin accept`"
+                    .to_owned(),
+            ),
+        }
+    };
+    tops.iter().filter_map(note).collect()
 }
 
 /// The tops of the working trees that these paths lie in, as a job there would find them.
@@ -150,13 +185,4 @@ fn tops(settings: &Settings, places: &[PathBuf]) -> Vec<PathBuf> {
     let opened = places.iter().filter_map(folder);
     let opened = opened.filter_map(|dir| Workspace::open(&root, &[dir]).ok());
     opened.map(|workspace| workspace.top().to_owned()).collect()
-}
-
-/// The values that the host itself holds.
-pub(super) fn held_values(settings: &Settings) -> KnownValues {
-    let mut known = KnownValues::new();
-    for (name, secret) in settings.secrets() {
-        known.add(name, secret.expose());
-    }
-    known
 }

@@ -48,7 +48,7 @@ impl Job {
         let Some(isolated) = site.isolated() else {
             return Ok(());
         };
-        let entry = self.entry_of(&setup, isolated);
+        let entry = self.entry_of(&setup, isolated, &isolated.record().source);
         // The second of two jobs with the same lock files takes what the first one makes.
         let _alone = match &entry {
             Some(entry) => Some(self.alone_in(entry).await?),
@@ -146,7 +146,7 @@ impl Job {
                 (false, _) => Ok(Outcome::NotKept(
                     "it changed files that are not ignored".to_owned(),
                 )),
-                (true, Err(fault)) => Err(fault.to_string()),
+                (true, Err(fault)) => Err(fault.into()),
                 (true, Ok(hidden)) => tokio::task::block_in_place(|| {
                     keep(isolated, &hidden, entry, &home, &self.halt)
                 }),
@@ -192,7 +192,7 @@ impl Job {
     }
 
     /// The place of the outcome; none where no lock file is named, or none of those named is there.
-    fn entry_of(&self, setup: &SetupSpec, isolated: &Isolated) -> Option<Entry> {
+    fn entry_of(&self, setup: &SetupSpec, isolated: &Isolated, source: &Path) -> Option<Entry> {
         let top = isolated.workspace().top();
         let mut known = false;
         let mut hasher = sha2::Sha256::new();
@@ -201,7 +201,7 @@ impl Job {
             hasher.update(bytes);
         };
         // What a set-up runs is the repository's: another one's outcome is never taken.
-        part(isolated.record().source.as_os_str().as_encoded_bytes());
+        part(source.as_os_str().as_encoded_bytes());
         part(&serde_json::to_vec(&setup.command).unwrap_or_default());
         part(std::env::consts::ARCH.as_bytes());
         part(
@@ -239,9 +239,11 @@ impl Job {
     }
 
     /// Lays what the job's set-up made over another tree of the same base. Returns true if it did.
-    pub(super) fn set_up_like(&self, tree: &Isolated) -> bool {
-        let setup = self.spec.setup.as_ref();
-        let entry = setup.and_then(|setup| self.entry_of(setup, tree));
+    pub(super) fn set_up_like(&self, site: &Site, tree: &Isolated) -> bool {
+        let (Some(setup), Some(isolated)) = (&self.spec.setup, site.isolated()) else {
+            return false;
+        };
+        let entry = self.entry_of(setup, tree, &isolated.record().source);
         entry.is_some_and(|entry| lay(tree, &entry, &self.halt).is_some())
     }
 }
@@ -275,31 +277,40 @@ fn touch(entry: &Entry) {
     }
 }
 
+/// The reason why an outcome is not kept.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error(transparent)]
+    File(#[from] io::Error),
+    #[error(transparent)]
+    Tree(#[from] workspace::WorkspaceError),
+}
+
 fn keep(
     isolated: &Isolated,
     hidden: &workspace::Hidden,
     entry: &Entry,
     home: &Path,
     stop: &Interrupt,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, KeepError> {
     let draft = entry.folder.with_extension("draft");
-    let clear =
-        |folder: &Path| workspace::folder::remove(folder).map_err(|fault| fault.to_string());
-    clear(&draft)?;
-    private::make_folder(&draft).map_err(|fault| fault.to_string())?;
+    workspace::folder::remove(&draft)?;
+    private::make_folder(&draft)?;
     let kept = isolated.keep_outcome(hidden, &draft, home, MOST_BYTES, stop);
     match kept {
         Ok(Outcome::Kept { files, bytes }) => {
-            clear(&entry.folder)?;
-            fs::rename(&draft, &entry.folder).map_err(|fault| fault.to_string())?;
+            workspace::folder::remove(&entry.folder)?;
+            fs::rename(&draft, &entry.folder)?;
             touch(entry);
             if let Some(all) = entry.folder.parent() {
                 drop_oldest(all, &entry.folder);
             }
             Ok(Outcome::Kept { files, bytes })
         }
-        Ok(not_kept) => clear(&draft).map(|()| not_kept),
-        Err(fault) => clear(&draft).and(Err(fault.to_string())),
+        other => {
+            workspace::folder::remove(&draft)?;
+            Ok(other?)
+        }
     }
 }
 

@@ -135,21 +135,13 @@ fn compare_one(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::{CommandLine, Origin};
+    use crate::checks::CommandLine;
     use redact::{KnownValues, Redacted};
 
     fn check(fails_without_change: bool) -> CommandCheck {
         CommandCheck {
-            name: "unit tests".into(),
-            command: CommandLine::Shell("make test".into()),
-            timeout_ms: 1_000,
-            cwd: None,
-            env: BTreeMap::new(),
-            network: true,
-            retries: 1,
-            report: None,
             fails_without_change,
-            origin: Origin::Job,
+            ..CommandCheck::new("unit tests", CommandLine::Shell("make test".into()), 1_000)
         }
     }
 

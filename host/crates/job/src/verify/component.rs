@@ -5,8 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -14,19 +13,12 @@ use serde_json::Value;
 use super::verdict::{Cause, CheckVerdict, Outcome};
 use super::{Evidence, Place, made};
 use crate::checks::{CommandCheck, CommandLine};
-use plugins::check::{
-    Change, ChangedFile, Command, Finding, LinePage, Output, ReadError, Report, Severity, Side,
-    Snapshot,
-};
-use plugins::{Limits, PluginSet};
+use check_input::JobView;
+use plugins::PluginSet;
+use plugins::check::{Command, Finding, Report, Severity};
 use process::Exit;
 use redact::Redactor;
 use redact::text;
-use workspace::{ChangeKind, ChangedLines, Changes, FilePath, LineSide, Root, Selection};
-
-/// The files that `find` gives, and those that it looks at.
-const FOUND: usize = 10_000;
-const VISITED: usize = 1_000_000;
 
 /// The findings of a digest.
 const FINDINGS: usize = 40;
@@ -52,7 +44,7 @@ pub(super) async fn run(
     digest_bytes: usize,
 ) -> (CheckVerdict, Vec<Finding>) {
     let began = Instant::now();
-    let view = View {
+    let view = JobView {
         id: evidence.job_id.to_owned(),
         task: evidence.task.to_owned(),
         agent_message: evidence.agent_message.to_owned(),
@@ -96,11 +88,23 @@ fn broken(name: &str, message: String, redactor: &Redactor) -> CheckVerdict {
 fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usize) -> CheckVerdict {
     let mut summary = text::one_line(&text::printable(&report.summary), 200);
     let findings = listed(&report.findings, digest_bytes);
-    let mut verdict = if report.passed {
-        if let Some(more) = not_failing(&report.findings) {
+    let mut verdict = if report.is_passed() {
+        let mut notes = Vec::new();
+        if let plugins::check::Outcome::NotApplicable(reason) = &report.outcome {
+            let reason = text::one_line(&text::printable(reason), 200);
+            notes.push(match reason.as_str() {
+                "" => "not applicable".to_owned(),
+                reason => format!("not applicable: {reason}"),
+            });
+        }
+        notes.extend(not_failing(&report.findings));
+        if report.suppressed > 0 {
+            notes.push(format!("{} suppressed", report.suppressed));
+        }
+        for note in notes {
             summary = match summary.as_str() {
-                "" => more,
-                summary => format!("{summary}; {more}"),
+                "" => note,
+                summary => format!("{summary}; {note}"),
             };
         }
         CheckVerdict {
@@ -115,18 +119,20 @@ fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usiz
         }
     } else {
         let summary = if summary.is_empty() {
-            counted(&report.findings)
+            counted(&report.findings, report.more)
         } else {
             summary
         };
         made(name, Cause::Findings { summary }, redactor)
     };
-    if !report.passed {
+    if !report.is_passed() {
         let faults = report
             .findings
             .iter()
             .filter(|finding| finding.severity == Severity::Error);
-        verdict.found_in = faults.filter_map(|finding| finding.path.clone()).collect();
+        verdict.found_in = faults
+            .filter_map(|finding| Some(finding.path()?.to_owned()))
+            .collect();
         verdict.digest = Some(redactor.text(&findings)).filter(|digest| !digest.is_empty());
     }
     verdict
@@ -155,14 +161,17 @@ fn not_failing(findings: &[Finding]) -> Option<String> {
 
 /// `src/a.rs:12: message`.
 fn line(finding: &Finding) -> String {
-    match (&finding.path, finding.line) {
+    match (finding.path(), finding.line()) {
         (Some(path), Some(number)) => format!("{path}:{number}: {}", finding.message),
         (Some(path), None) => format!("{path}: {}", finding.message),
         (None, _) => finding.message.clone(),
     }
 }
 
-fn counted(findings: &[Finding]) -> String {
+fn counted(findings: &[Finding], more: u64) -> String {
+    if more > 0 {
+        return format!("{} findings and {more} more", findings.len());
+    }
     match findings
         .iter()
         .filter(|finding| finding.severity == Severity::Error)
@@ -180,7 +189,7 @@ fn listed(findings: &[Finding], max_bytes: usize) -> String {
     let mut out = String::new();
     for (at, finding) in order.iter().enumerate() {
         let mut line = String::new();
-        match (&finding.path, finding.line) {
+        match (finding.path(), finding.line()) {
             (Some(path), Some(number)) => {
                 let _ = write!(line, "{path}:{number}: ");
             }
@@ -212,6 +221,8 @@ fn listed(findings: &[Finding], max_bytes: usize) -> String {
 pub(super) struct Ran {
     commands: Vec<(Command, Arc<str>)>,
     names: BTreeSet<String>,
+    /// What components found, for the record.
+    pub(super) found: Vec<super::sarif::Found>,
 }
 
 impl Ran {
@@ -251,264 +262,10 @@ impl Ran {
             exit_code: exit.and_then(|exit| exit.code),
             timed_out,
             wall_ms,
-            stdout_size: output.len() as u64,
-            stderr_size: 0,
+            output_size: output.len() as u64,
         };
         self.commands.push((command, output.into()));
     }
-}
-
-/// The job as a component sees it: the changes as they were taken, whatever happened to the tree since.
-struct View {
-    id: String,
-    task: String,
-    agent_message: String,
-    changes: Arc<Changes>,
-    root: Root,
-    work_dir: PathBuf,
-    commands: Vec<(Command, Arc<str>)>,
-    /// The lines that were asked for last: pages of one file come one after the other.
-    lines: Mutex<Option<(FilePath, LineSide, Arc<ChangedLines>)>>,
-}
-
-/// Where git looks for the NUL byte of a binary file.
-const BINARY_WITHIN: u64 = 8000;
-
-impl View {
-    /// Whether a file is no text. One that was too long to be kept is so where its beginning says it: the rest of it is
-    /// for the checks to miss, and to fail for.
-    fn is_binary(&self, file: &workspace::ChangedFile) -> bool {
-        if !file.unreadable || file.kind == ChangeKind::Deleted {
-            return file.binary;
-        }
-        let beginning = self.tree().and_then(|tree| {
-            tree.read_at(file.path.as_path(), 0, BINARY_WITHIN)
-                .map_err(|error| ReadError::Io(error.to_string()))
-        });
-        beginning.is_ok_and(|bytes| bytes.contains(&0))
-    }
-
-    fn lines_of(
-        &self,
-        file: &workspace::ChangedFile,
-        side: LineSide,
-    ) -> Result<Arc<ChangedLines>, ReadError> {
-        let mut last = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, _, lines)) = last
-            .as_ref()
-            .filter(|(path, of, _)| *path == file.path && *of == side)
-        {
-            return Ok(Arc::clone(lines));
-        }
-        // Only one at a time: they may be long.
-        *last = None;
-        let lines = self.changes.changed_lines(file.path.as_bytes(), side);
-        let lines = Arc::new(lines.map_err(|error| ReadError::Io(error.to_string()))?);
-        *last = Some((file.path.clone(), side, Arc::clone(&lines)));
-        Ok(lines)
-    }
-
-    fn file(&self, path: &str) -> Result<&workspace::ChangedFile, ReadError> {
-        self.changes
-            .files
-            .iter()
-            .find(|file| file.paths().any(|known| shown(known) == path))
-            .ok_or(ReadError::NotGranted)
-    }
-}
-
-impl Snapshot for View {
-    fn id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn task(&self) -> String {
-        self.task.clone()
-    }
-
-    fn changed(&self) -> Vec<ChangedFile> {
-        self.changes
-            .files
-            .iter()
-            .map(|file| ChangedFile {
-                path: shown(&file.path),
-                change: match file.kind {
-                    ChangeKind::Added => Change::Added,
-                    ChangeKind::Modified => Change::Modified,
-                    ChangeKind::Deleted => Change::Deleted,
-                    ChangeKind::Renamed => Change::Renamed,
-                    ChangeKind::TypeChanged => Change::TypeChanged,
-                    ChangeKind::ModeChanged => Change::ModeChanged,
-                },
-                previous_path: file.previous_path.as_ref().map(shown),
-                size: file.size,
-                binary: self.is_binary(file),
-                allowed: file.allowed,
-            })
-            .collect()
-    }
-
-    fn commands(&self) -> Vec<Command> {
-        self.commands
-            .iter()
-            .map(|(command, _)| command.clone())
-            .collect()
-    }
-
-    fn diff_size(&self) -> u64 {
-        self.changes.diff(Selection::All, u64::MAX).bytes.len() as u64
-    }
-
-    fn changed_lines(
-        &self,
-        path: &str,
-        side: Side,
-        after: u64,
-        max_bytes: u32,
-    ) -> Result<LinePage, ReadError> {
-        let file = self.file(path)?;
-        let side = match side {
-            Side::Added => LineSide::Added,
-            Side::Removed => LineSide::Removed,
-        };
-        LinePage::of(self.lines_of(file, side)?.after(after), max_bytes)
-    }
-
-    fn diff(&self, path: Option<&str>) -> Result<String, ReadError> {
-        let selection = match path {
-            None => Selection::All,
-            Some(path) => Selection::Path(self.file(path)?.path.as_bytes()),
-        };
-        let diff = self.changes.diff(selection, Limits::READ);
-        let omitted = diff.omitted.iter();
-        let omitted = omitted.filter_map(|omitted| self.changes.find(omitted.path.as_bytes()));
-        for file in omitted {
-            if self.is_binary(file) || file.special || file.kind == ChangeKind::ModeChanged {
-                // Without lines that the check would miss.
-            } else if file.unreadable {
-                return Err(ReadError::Io(format!(
-                    "the content of {} was not kept: it is too long, or cannot be read",
-                    file.path
-                )));
-            } else {
-                return Err(ReadError::TooLarge(Limits::READ));
-            }
-        }
-        Ok(diff.text().into_owned())
-    }
-
-    fn read(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        let file = self.file(path)?;
-        // A renamed file's old name is not there any more.
-        if file.kind == ChangeKind::Deleted || shown(&file.path) != path {
-            return Err(ReadError::NotFound);
-        }
-        self.changes
-            .read(file.path.as_bytes(), offset, u64::from(len))
-            .map_err(|error| ReadError::Io(error.to_string()))
-    }
-
-    fn read_base(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        let file = self.file(path)?;
-        if file.kind == ChangeKind::Added {
-            return Err(ReadError::NotFound);
-        }
-        self.changes
-            .read_before(file.path.as_bytes(), offset, u64::from(len))
-            .map_err(|error| ReadError::Io(error.to_string()))
-    }
-
-    fn read_output(
-        &self,
-        command: usize,
-        which: Output,
-        offset: u64,
-        len: u32,
-    ) -> Result<Vec<u8>, ReadError> {
-        let (_, output) = self.commands.get(command).ok_or(ReadError::NotFound)?;
-        let bytes = match which {
-            Output::Stdout => output.as_bytes(),
-            Output::Stderr => &[],
-        };
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
-        let end = start.saturating_add(len as usize).min(bytes.len());
-        Ok(bytes.get(start..end).unwrap_or_default().to_vec())
-    }
-
-    fn agent_message(&self) -> String {
-        self.agent_message.clone()
-    }
-
-    fn find(&self, glob: &str) -> Result<Vec<String>, ReadError> {
-        let unreadable = |error: &dyn std::fmt::Display| ReadError::Io(error.to_string());
-        let matcher = globset::GlobBuilder::new(glob)
-            .literal_separator(true)
-            .build()
-            .map_err(|error| unreadable(&error))?
-            .compile_matcher();
-        let tree = self.tree()?;
-        let mut found = Vec::new();
-        let walk = ignore::WalkBuilder::new(tree.path())
-            .hidden(false)
-            .follow_links(false)
-            .filter_entry(|entry| entry.file_name() != ".git")
-            .build();
-        for entry in walk.flatten().take(VISITED) {
-            let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-            let Some(path) = entry
-                .path()
-                .strip_prefix(tree.path())
-                .ok()
-                .filter(|_| is_file)
-            else {
-                continue;
-            };
-            if matcher.is_match(path) {
-                found.extend(path.to_str().map(str::to_owned));
-            }
-            if found.len() == FOUND {
-                break;
-            }
-        }
-        found.sort();
-        Ok(found)
-    }
-
-    fn read_tree(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        let path = Path::new(path);
-        let inside = path
-            .components()
-            .all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !inside {
-            return Err(ReadError::NotGranted);
-        }
-        // A link on the way is as good as nothing: it could lead out of the globs that are granted.
-        self.tree()?
-            .read_at(path, offset, u64::from(len))
-            .map_err(|_| ReadError::NotFound)
-    }
-}
-
-impl View {
-    /// The working directory, by a handle that no link can lead astray.
-    fn tree(&self) -> Result<Root, ReadError> {
-        let opened = self.root.within(&self.work_dir);
-        opened.map_err(|error| ReadError::Io(error.to_string()))
-    }
-}
-
-/// A path as components see it: `/` between parts, bytes that are not UTF-8 as `\xNN`, a backslash as `\\`.
-fn shown(path: &FilePath) -> String {
-    let mut out = String::new();
-    for chunk in path.as_bytes().utf8_chunks() {
-        out.push_str(&chunk.valid().replace('\\', "\\\\"));
-        for byte in chunk.invalid() {
-            let _ = write!(out, "\\x{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -516,13 +273,16 @@ mod tests {
     use super::*;
 
     fn finding(severity: Severity, line: u32) -> Finding {
+        let message = "look at this".to_owned();
         Finding {
-            rule: "todo".to_owned(),
-            severity,
-            path: Some("src/a.rs".to_owned()),
-            line: Some(line),
-            message: "look at this".to_owned(),
-            hint: None,
+            place: Some(plugins::check::Location {
+                path: "src/a.rs".to_owned(),
+                line: Some(line),
+                column: None,
+                end_line: None,
+                end_column: None,
+            }),
+            ..Finding::new("todo".to_owned(), severity, message)
         }
     }
 

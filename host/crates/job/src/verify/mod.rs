@@ -12,6 +12,7 @@ mod denied;
 mod digest;
 pub mod revise;
 mod room;
+mod sarif;
 mod scripts;
 mod setup;
 mod signals;
@@ -217,6 +218,13 @@ pub async fn run(
         progress(Progress::Ended(verdict.line()));
         verdicts.checks.push(verdict);
     }
+    if !ran.found.is_empty() {
+        let name = artifacts::findings_name(plan.pass);
+        let text = redactor.json(sarif::log(&ran.found)).to_text();
+        if let Err(fault) = artifacts.write(&name, &text) {
+            tracing::warn!("the findings are not kept as SARIF: {fault}");
+        }
+    }
     let mut verification = Verification {
         verdicts,
         ..Verification::default()
@@ -364,6 +372,11 @@ async fn run_component(
             Ok(_) => verdict.artifact = Some(name),
             Err(fault) => tracing::warn!(check = check.name, "its findings are not kept: {fault}"),
         }
+        ran.found.push(sarif::Found {
+            check: check.name.to_owned(),
+            plugin: plugins.info(check.plugin).ok(),
+            findings,
+        });
     }
     verdict
 }

@@ -1,13 +1,13 @@
-"""Check `{{name}}`: no word of a list may stay behind in changed files."""
+"""Check `{{name}}`: no word of a list may be left behind in what a job adds."""
 
 import json
 
 from wit_world import exports
-from wit_world.imports import config
-from wit_world.exports.check import Finding, Report, Severity
+from wit_world.exports.check import Outcome_Failed, Outcome_Passed, Report
 from wit_world.exports.plugin import Info
-
-READ = 1 << 20
+from wit_world.imports import job, settings
+from wit_world.imports.findings import Finding, Place, Severity
+from wit_world.imports.job import Moment
 
 SCHEMA = {
     "type": "object",
@@ -16,39 +16,39 @@ SCHEMA = {
 }
 
 
-def settings():
-    return {"words": ["FIXME"], **json.loads(config.json())}
+def given():
+    return {"words": ["FIXME"], **json.loads(settings.json())}
 
 
-def text(job, path):
-    """A whole changed file, as text."""
-    whole = b""
-    while True:
-        piece = job.read(path, len(whole), READ)
-        whole += piece
-        if len(piece) < READ:
-            return whole.decode("utf-8", "replace")
+def added(path):
+    """The lines that the job added to a file, however many there are."""
+    last, more = 0, True
+    while more:
+        page = job.changed_lines(path, Moment.AFTER, last, 1 << 20)
+        for line in page.lines:
+            last = line.number
+            yield line.number, line.text.decode("utf-8", "replace")
+        more = page.more
 
 
 class Plugin(exports.Plugin):
     def describe(self):
-        return Info("{{name}}", "0.1.0", "no left-over words in changed files", json.dumps(SCHEMA))
+        return Info("{{name}}", "0.1.0", "no left-over words in added lines", json.dumps(SCHEMA))
 
     def validate(self):
-        pass
+        # What the schema cannot say: a list of Problem(key, message).
+        return []
 
 
 class Check(exports.Check):
-    def run(self, job):
-        words, findings = settings()["words"], []
-        # A deleted file has no text, a binary one no lines.
-        for file in job.changed():
-            if file.binary or file.size == 0:
-                continue
-            for number, line in enumerate(text(job, file.path).splitlines(), 1):
+    def run(self):
+        words, failed = given()["words"], False
+        for file in job.changed_files():
+            for number, line in added(file.path):
                 for word in words:
                     if word in line:
-                        hint = f"do what the {word} says, or remove it"
-                        message = f"{word} left behind"
-                        findings.append(Finding("left-over", Severity.ERROR, file.path, number, message, hint))
-        return Report(not findings, "", findings)
+                        finding = Finding("left-over", Severity.ERROR, f"{word} left behind")
+                        finding.at(Place(file.path, number, 0, 0, 0))
+                        finding.hint(f"do what the {word} says, or remove it")
+                        failed = True
+        return Report(Outcome_Failed() if failed else Outcome_Passed(), "")

@@ -1,4 +1,4 @@
-//! Check `{{name}}`: no word of a list may stay behind in changed files.
+//! Check `{{name}}`: no word of a list may be left behind in what a job adds.
 
 use serde::Deserialize;
 use worker_plugin::{Check, Fault, Finding, Job, Report};
@@ -21,7 +21,7 @@ struct Plugin {
 
 impl Check for Plugin {
     type Settings = Settings;
-    const SUMMARY: &'static str = "no left-over words in changed files";
+    const SUMMARY: &'static str = "no left-over words in added lines";
     const SCHEMA: Option<&'static str> = Some(
         r#"{
             "type": "object",
@@ -36,11 +36,11 @@ impl Check for Plugin {
 
     fn run(&self, job: &dyn Job) -> Result<Report, Fault> {
         let mut report = Report::passed("");
-        // A deleted file has no text, a binary one no lines.
-        for file in job.changed().iter().filter(|file| !file.binary && file.size > 0) {
-            for (index, line) in job.text(&file.path)?.lines().enumerate() {
-                for word in self.settings.words.iter().filter(|word| line.contains(*word)) {
-                    let finding = Finding::error("left-over", format!("{word} left behind")).at(&file.path, index + 1);
+        for file in job.changed() {
+            for line in job.added(&file.path) {
+                let line = line?;
+                for word in self.settings.words.iter().filter(|word| line.text.contains(*word)) {
+                    let finding = Finding::error("left-over", format!("{word} left behind")).at(&file.path, line.number);
                     report.add(finding.hint(format!("do what the {word} says, or remove it")));
                 }
             }
@@ -61,7 +61,7 @@ mod tests {
         let check = configured(Plugin::new, r#"{"words": ["TODO"]}"#).unwrap();
         let job = FakeJob::default().added("src/a.rs", "fn a() {}\n// TODO\n");
         let report = check.run(&job).unwrap();
-        assert!(!report.passed);
+        assert!(!report.is_passed());
         assert_eq!(report.findings[0].line, Some(2));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::check::{Finding, Report, Severity, Snapshot};
-use crate::v0_1::plugin::Plugin;
-use crate::{Cost, Info, Limits, PluginError, Stage, limits};
+use crate::check::{Report, Snapshot};
+use crate::v1::plugin::Plugin;
+use crate::{Cost, Info, PluginError};
 
 /// A check plugin.
 #[derive(Clone)]
@@ -48,39 +48,7 @@ impl CheckPlugin {
     ) -> Result<Report, PluginError> {
         let config = self.plugin.loaded.config(Some(settings))?;
         let mut report = self.plugin.check(config)?.run(job)?;
-        if report.findings.len() > Limits::FINDINGS {
-            let what = format!(
-                "gave {} findings; at most {} are taken",
-                report.findings.len(),
-                Limits::FINDINGS
-            );
-            return Err(self.plugin.loaded.error(
-                Stage::Output,
-                what,
-                "let it stop after the first ones",
-            ));
-        }
-        let text = |finding: &Finding| {
-            let options = [&finding.path, &finding.hint]
-                .into_iter()
-                .flatten()
-                .map(String::len)
-                .sum::<usize>();
-            finding.rule.len() + finding.message.len() + options
-        };
-        let size = report.summary.len() + report.findings.iter().map(text).sum::<usize>();
-        if size as u64 > self.plugin.loaded.limits.output {
-            let most = limits::bytes(self.plugin.loaded.limits.output);
-            let what = format!("gave a report of {size} bytes; at most {most} are taken");
-            return Err(self
-                .plugin
-                .loaded
-                .error(Stage::Output, what, "let it report less"));
-        }
-        report.passed &= report
-            .findings
-            .iter()
-            .all(|finding| finding.severity != Severity::Error);
+        report.suppress(&self.plugin.loaded.suppress);
         Ok(report)
     }
 }
@@ -88,8 +56,8 @@ impl CheckPlugin {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::check::{Change, ChangedFile, Command, LinePage, Output, ReadError, Side};
-    use crate::{Engine, PluginSet, PluginSettings};
+    use crate::check::{ChangedFile, Command, FileKind, FileState, LinePage, Moment, ReadError};
+    use crate::{Engine, Limits, PluginSet, PluginSettings};
 
     use super::*;
 
@@ -113,47 +81,48 @@ mod tests {
         fn changed(&self) -> Vec<ChangedFile> {
             vec![ChangedFile {
                 path: "src/long.rs".to_owned(),
-                change: Change::Added,
                 previous_path: None,
-                size: self.lines * LINE as u64,
-                binary: false,
+                before: None,
+                after: Some(FileState {
+                    kind: FileKind::Regular,
+                    mode: 0o644,
+                    size: self.lines * LINE as u64,
+                    binary: false,
+                    object_id: None,
+                }),
                 allowed: true,
             }]
         }
         fn commands(&self) -> Vec<Command> {
             Vec::new()
         }
-        fn diff_size(&self) -> u64 {
-            self.lines * LINE as u64
-        }
         fn changed_lines(
             &self,
             path: &str,
-            side: Side,
+            moment: Moment,
             after: u64,
             max_bytes: u32,
         ) -> Result<LinePage, ReadError> {
             if self.lost {
-                return Err(ReadError::Io(format!("the content of {path} was not kept")));
+                return Err(ReadError::Other(format!(
+                    "the content of {path} was not kept"
+                )));
             }
             let text = "x = y + 1; ".repeat(LINE / 11);
             let line = |number| match number == self.lines {
                 true => (number, LAST),
                 false => (number, text.as_bytes()),
             };
-            let added = (after + 1..=self.lines).filter(|_| side == Side::Added);
+            let added = (after + 1..=self.lines).filter(|_| moment == Moment::After);
             LinePage::of(added.map(line), max_bytes)
         }
-        fn diff(&self, _: Option<&str>) -> Result<String, ReadError> {
+        fn diff(&self, _: Option<&str>) -> Result<Vec<u8>, ReadError> {
             Err(ReadError::TooLarge(Limits::READ))
         }
-        fn read(&self, _: &str, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
+        fn read(&self, _: &str, _: Moment, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
             Err(ReadError::NotFound)
         }
-        fn read_base(&self, _: &str, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
-            Err(ReadError::NotFound)
-        }
-        fn read_output(&self, _: usize, _: Output, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
+        fn read_output(&self, _: usize, _: u64, _: u32) -> Result<Vec<u8>, ReadError> {
             Err(ReadError::NotFound)
         }
     }
@@ -182,7 +151,7 @@ mod tests {
                 let report = check.run(job, &serde_json::Value::Null).unwrap();
                 let rules: Vec<_> = report.findings.iter().map(|found| &found.rule).collect();
                 assert_eq!(rules, [rule], "{name} on {megabytes} MiB");
-                assert!(!report.passed);
+                assert!(!report.is_passed());
             }
         }
         for (name, _) in CHECKS {

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::ResourceAny;
-
 use crate::instance::Instance;
-use crate::v0_1::bindings::dialect::DialectPlugin as Bindings;
-use crate::v0_1::plugin::Plugin;
+use crate::v1::bindings::dialect::DialectPlugin as Bindings;
+use crate::v1::plugin::Plugin;
 use crate::{Cost, Info, Limits, PluginError, Stage, limits};
 use gateway::facts::{Facts, FactsError, Layer, Layers, Origin, Preset, Presets, recognizes};
 use gateway::wire::{Outbound, Reply, Sse, Verdict};
@@ -171,8 +169,8 @@ impl DialectPlugin {
     /// When the plugin fails to start.
     pub fn translation(&self, model: &str) -> Result<Translation, PluginError> {
         let mut instance = self.instance()?;
-        let resource = instance.translation(model)?;
-        Ok(Translation { instance, resource })
+        instance.begin_stream(model)?;
+        Ok(Translation { instance })
     }
 
     fn instance(&self) -> Result<Instance<Bindings>, PluginError> {
@@ -200,7 +198,6 @@ fn instance(plugin: &Plugin, settings: Option<&Value>) -> Result<Instance<Bindin
 /// One streamed reply on its way to the canonical form.
 pub struct Translation {
     instance: Instance<Bindings>,
-    resource: ResourceAny,
 }
 
 impl Translation {
@@ -217,7 +214,7 @@ impl Translation {
             );
             return Err(self.instance.loaded.error(Stage::Input, what, ""));
         }
-        self.instance.push(self.resource, events)
+        self.instance.push(events)
     }
 
     /// The upstream ended; `complete` is false when it broke off.
@@ -225,7 +222,7 @@ impl Translation {
     /// # Errors
     /// As [`Translation::push`].
     pub fn finish(&mut self, complete: bool) -> Result<Vec<String>, PluginError> {
-        self.instance.finish(self.resource, complete)
+        self.instance.finish(complete)
     }
 }
 

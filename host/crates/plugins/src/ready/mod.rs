@@ -14,7 +14,7 @@ pub(super) use redactor::MissingRedactor;
 pub use redactor::RedactorPlugin;
 pub use summarizer::SummarizerPlugin;
 
-use super::v0_1::plugin::Plugin;
+use super::v1::plugin::Plugin;
 use super::{Cost, Info, Kind, PluginError, Stage};
 
 /// A plugin in the type of its kind.

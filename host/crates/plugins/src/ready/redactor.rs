@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::instance::Instance;
-use crate::v0_1::bindings::redactor::RedactorPlugin as Bindings;
-use crate::v0_1::plugin::Plugin;
+use crate::v1::bindings::redactor::RedactorPlugin as Bindings;
+use crate::v1::plugin::Plugin;
 use crate::{Cost, Info, Limits, PluginError, Stage};
 use redact::{ScanError, ScanNeeds, Scanner, ScannerSource, Verdicts, Window};
 

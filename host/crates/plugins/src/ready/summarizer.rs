@@ -1,7 +1,7 @@
 //! A summarizer: long output, shortened to what a reader needs.
 
 use crate::summarizer::{Request, Summary};
-use crate::v0_1::plugin::Plugin;
+use crate::v1::plugin::Plugin;
 use crate::{Cost, Info, Limits, PluginError, Stage, limits};
 
 /// A summarizer plugin.

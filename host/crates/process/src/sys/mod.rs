@@ -15,5 +15,5 @@ mod portable;
 pub(crate) use portable::*;
 
 pub(crate) use types::{
-    Furnished, Namespaces, OpenGrant, OpenLayer, Process, Restrictions, StartError,
+    Furnished, Lacking, Namespaces, OpenGrant, OpenLayer, Process, Restrictions, StartError,
 };

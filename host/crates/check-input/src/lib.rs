@@ -1,0 +1,8 @@
+//! What a check sees of a job: of a real one, and of one that is made up for a test. One piece of code for both, so that a
+//! check that passes its tests sees the same in a job.
+
+mod made_up;
+mod view;
+
+pub use made_up::{Entry, MadeUpError, MadeUpJob};
+pub use view::{JobView, shown};
