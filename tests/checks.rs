@@ -109,6 +109,7 @@ impl Job {
                 root: self.workspace.root().clone(),
                 work_dir: self.workspace.work_dir().to_owned(),
                 top: self.workspace.top().to_owned(),
+                git_writes: Vec::new(),
                 rooms: Arc::clone(&self.rooms),
                 cargo_packages: false,
                 git_identity: GitIdentity::default(),

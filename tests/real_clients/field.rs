@@ -280,3 +280,49 @@ fn a_repository_below_tmp_is_worked_in_as_anywhere() {
     assert_eq!(result["job_status"], "completed", "{result}");
     assert_eq!(result["changed_files"], json!(["src/a.js"]), "{result}");
 }
+
+#[test]
+fn programs_of_a_conda_like_prefix_in_home_run_in_agent_and_checks() {
+    let field = Field::new(Script::turns(edits("src/a.js", "datatool > seen.txt")));
+    let prefix = field
+        .worker
+        .home()
+        .canonicalize()
+        .unwrap()
+        .join("miniconda3");
+    write(&prefix.join("conda-meta/history"), "");
+    write(&prefix.join("lib/data.txt"), "found beside it\n");
+    write(
+        &prefix.join("bin/datatool"),
+        format!(
+            "#!{0}/bin/interpreter\nexec cat {0}/lib/data.txt\n",
+            prefix.display()
+        ),
+    );
+    std::os::unix::fs::symlink("/bin/sh", prefix.join("bin/interpreter")).unwrap();
+    std::fs::set_permissions(
+        prefix.join("bin/datatool"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let top = field.repository("r", &[("src/a.js", "exports.sum = (a, b) => a - b;\n")]);
+    let path = format!(
+        "{}:{}",
+        prefix.join("bin").display(),
+        std::env::var("PATH").unwrap()
+    );
+    let worker = field.worker.set("PATH", path);
+    let result = run_job(
+        &mut worker.serve(),
+        json!({
+            "prompt": "Mend the sum.",
+            "allowed_dirs": [top],
+            "checks": [{ "name": "tool", "command": "test \"$(datatool)\" = 'found beside it'" }],
+        }),
+    );
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert_eq!(
+        std::fs::read_to_string(top.join("seen.txt")).unwrap(),
+        "found beside it\n"
+    );
+}

@@ -134,6 +134,7 @@ impl Job {
             root: workspace.root().clone(),
             work_dir: workspace.work_dir().to_owned(),
             top: workspace.top().to_owned(),
+            git_writes: Vec::new(),
             rooms: Arc::new(verify::Rooms::below(folder.join("checks"))),
             cargo_packages: self.uses_cargo(base),
             git_identity: GitIdentity::of(site.workspace()),

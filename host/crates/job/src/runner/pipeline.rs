@@ -568,6 +568,7 @@ impl Job {
             root: workspace.root().clone(),
             work_dir: workspace.work_dir().to_owned(),
             top: workspace.top().to_owned(),
+            git_writes: workspace.git_writes(),
             rooms: Arc::clone(&self.rooms),
             cargo_packages: self.uses_cargo(base),
             git_identity: GitIdentity::of(workspace),

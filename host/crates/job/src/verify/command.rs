@@ -41,6 +41,8 @@ pub struct Place {
     pub work_dir: PathBuf,
     /// The top of the working tree: no `cwd` lies outside it.
     pub top: PathBuf,
+    /// Folders outside of the tree that git in it writes: those of a linked worktree.
+    pub git_writes: Vec<PathBuf>,
     /// What each check has for itself, its HOME among it. Not the agent's: what it writes there (`.npmrc`, `.gitconfig`)
     /// would decide what a check runs.
     pub rooms: Arc<Rooms>,

@@ -60,7 +60,7 @@ pub(super) struct Room {
     pub(super) home: PathBuf,
     pub(super) temp: PathBuf,
     pub(super) toolchains: Toolchains,
-    /// Over the tree, and over HOME; none where there are no layers.
+    /// Over the tree, over HOME, and over what git writes elsewhere; none where there are no layers.
     pub(super) layers: Vec<Layer>,
 }
 
@@ -186,10 +186,13 @@ impl Rooms {
                 cover,
             })
         };
-        let layers = vec![
+        let mut layers = vec![
             layer_over(&place.top, "tree", state.cover.clone())?,
             layer_over(&home, "home", None)?,
         ];
+        for (at, over) in place.git_writes.iter().enumerate() {
+            layers.push(layer_over(over, &format!("git-{at}"), None)?);
+        }
         Ok(Room {
             folder,
             home,
@@ -215,7 +218,7 @@ impl Rooms {
                 private::make_folder(&tree)?;
                 private::make_folder(&home)?;
                 match room.layers.as_slice() {
-                    [over_tree, over_home] => {
+                    [over_tree, over_home, ..] => {
                         base.keep_build_output(&over_tree.upper, &tree)?;
                         take_caches(&over_home.upper, &home);
                     }
