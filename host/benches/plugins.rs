@@ -583,7 +583,7 @@ fn dispatch() {
     let pre = floor::redactor_pre(&engine, bundled("secrets").component);
     let mut store = floor::store(&engine);
     let instance = pre.instantiate(&mut store).unwrap();
-    let wire = floor::redactor::exports::worker::plugin::redactor::Window {
+    let wire = floor::redactor::exports::mcp_codex_worker::redactor::redactor::Window {
         bytes: b"an ordinary line".to_vec(),
         decided: 0,
         last: true,
