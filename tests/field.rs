@@ -212,6 +212,27 @@ fn a_pipe_where_git_reads_is_refused_by_name_and_elsewhere_it_is_told() {
     assert!(base.changes().unwrap().is_empty());
 }
 
+/// E8: what makes each job slow is named.
+#[test]
+fn many_files_that_git_neither_tracks_nor_ignores_are_named_by_their_folder() {
+    let field = Field::new();
+    let top = field.repository("r", &[("a", "a\n"), (".gitignore", "hidden/\n")]);
+    for name in ["made/deep/1", "made/2", "hidden/1", "hidden/2"] {
+        write(
+            &top.join(name),
+            vec![name.len() as u8 + name.as_bytes()[name.len() - 1]; 33 << 20],
+        );
+    }
+    let bulk = |name: &str| {
+        let base = field.capture(&field.open(&top).unwrap(), name);
+        let found = base.untracked_bulk();
+        found.map(|(folder, files, bytes)| (folder.to_string(), files, bytes >> 20))
+    };
+    assert_eq!(bulk("j"), Some(("made".to_owned(), 2, 66)));
+    write(&top.join(".gitignore"), "hidden/\nmade/\n");
+    assert_eq!(bulk("k"), None);
+}
+
 /// K9: a thread cannot be stopped from outside.
 #[test]
 fn a_walk_ends_when_it_is_told_to_and_the_last_look_gets_a_while() {

@@ -390,6 +390,32 @@ async fn an_outage_is_outlasted_for_as_long_as_the_patience_says() {
     }
     assert!(began.elapsed() < Duration::from_secs(60));
 
+    // A wait beyond the patience ends the request at once, one that is none or over is as no wait at all.
+    for (wait, at_once) in [
+        ("31536000", true),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", true),
+        ("1e300", true),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", false),
+        ("soon", false),
+        ("-5", false),
+        ("NaN", false),
+        ("", false),
+    ] {
+        let double = Double::always(http(429, &[("retry-after", wait)], "{}")).await;
+        let mut config = config(&double.url);
+        config.patience = Duration::from_secs(3);
+        let began = Instant::now();
+        let adapter = start(config).await;
+        assert_eq!(
+            messages(&adapter, &ask(json!({}))).await.status,
+            429,
+            "{wait}"
+        );
+        let (took, asked) = (began.elapsed(), double.received().len());
+        assert!(took < Duration::from_secs(20), "{wait}: {took:?}");
+        assert_eq!(asked == 1, at_once, "{wait}: {asked} requests in {took:?}");
+    }
+
     let double = Double::always(http(503, &[], "{}")).await;
     let mut config = config(&double.url);
     config.patience = Duration::from_secs(3);

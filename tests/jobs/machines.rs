@@ -81,6 +81,53 @@ fn a_member_of_a_workspace_can_be_built_and_stays_the_only_thing_that_may_change
     }
 }
 
+/// Staging, as it is in a main worktree; configuration and the links of the worktree stay out of reach.
+#[test]
+fn git_stages_in_a_linked_worktree_as_in_a_main_one() {
+    use worker_test_support::checkout::git;
+    for linked in [false, true] {
+        let repository = repository();
+        let place = repository.path().parent().unwrap().join("linked");
+        git(
+            repository.path(),
+            &[
+                "worktree",
+                "add",
+                "-q",
+                "-b",
+                "side",
+                place.to_str().unwrap(),
+            ],
+        );
+        let top = if linked {
+            place
+        } else {
+            repository.path().to_owned()
+        };
+        let own = git(&top, &["rev-parse", "--absolute-git-dir"]);
+        let settings = if linked { "commondir gitdir" } else { "config" };
+        let agent = StandIn::that(&format!(
+            "echo two > src/a.txt; git add -A && git diff --cached --name-only > staged.txt; \
+             for file in {settings}; do echo x >> {own}/$file && echo $file >> staged.txt; done"
+        ));
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let result = run_job(
+            &mut worker.serve(),
+            json!({
+                "prompt": "Change a line.",
+                "allowed_dirs": [top],
+                "checks": [{ "name": "stages", "command": "git add -A && git diff --cached --name-only | grep -q src/a.txt" }],
+            }),
+        );
+        assert_eq!(
+            result["job_status"], "completed",
+            "linked: {linked}: {result}"
+        );
+        let staged = std::fs::read_to_string(top.join("staged.txt")).unwrap();
+        assert_eq!(staged, "src/a.txt\n", "linked: {linked}");
+    }
+}
+
 #[test]
 fn git_commits_under_the_users_name_and_what_a_repository_says_is_stronger() {
     let repository = repository();

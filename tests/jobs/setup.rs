@@ -113,6 +113,28 @@ fn npm_ci_runs_once_for_a_state_of_the_lock_file_and_every_tree_has_what_it_made
 }
 
 #[test]
+fn the_base_that_a_check_is_compared_with_has_its_dependencies_too() {
+    let repository = npm_repository();
+    let agent = StandIn::that("echo two > src/a.txt");
+    let worker = with_checks(
+        &repository,
+        &agent,
+        r#"
+        [repositories."{top}"]
+        setup = { command = "npm ci --offline --no-audit --no-fund", lock_files = ["package-lock.json"] }
+        "#,
+    )
+    .set("WORKER_CHECK_BEFORE", 1);
+    let check = "npm test && grep -q two src/a.txt";
+    let result = run_job(&mut worker.serve(), isolated(&repository, check));
+    assert_eq!(
+        result["checks"],
+        json!(["tests: passed (failed before)"]),
+        "the failure is the base's and not that of a tree without its dependencies: {result}"
+    );
+}
+
+#[test]
 fn a_failed_setup_ends_the_job_under_its_own_name_before_the_agent_starts() {
     let repository = repository();
     let agent = StandIn::that("echo two > src/a.txt");

@@ -178,6 +178,39 @@ fn a_gateway_that_fails_for_good_is_named() {
     assert!((4..=10).contains(&asked), "{asked} requests");
 }
 
+/// E1: what an outage takes away is the job, not its work.
+#[test]
+fn a_job_whose_gateway_stayed_away_keeps_its_work_and_is_gone_on_with() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let away = Arc::new(AtomicBool::new(true));
+    let is_away = Arc::clone(&away);
+    let edit = json!({"file_path": "{cwd}/src/a.js", "old_string": "a - b", "new_string": "a + b"});
+    let script = Script::new(move |request| match request.turn() {
+        0 => Reply::Turn(Turn::call("Read", json!({"file_path": "{cwd}/src/a.js"}))),
+        1 => Reply::Turn(Turn::call("Edit", edit.clone())),
+        _ if is_away.load(Ordering::Relaxed) => telling(503),
+        _ => Reply::Turn(Turn::say("It adds now.")),
+    });
+    let test = Faulty::new(script);
+    let failed = test.fails("gateway_error", &["503"]);
+    assert_eq!(failed["changed_files"], json!(["src/a.js"]), "{failed}");
+    away.store(false, Ordering::Relaxed);
+    let mut front = test.worker.serve();
+    let result = run_job(
+        &mut front,
+        json!({
+            "prompt": "Go on.",
+            "resume_job_id": failed["job_id"],
+            "checks": [{"name": "adds", "command": "grep -q 'a + b' src/a.js"}],
+            "expect_changes": false,
+        }),
+    );
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert!(test.repository.read("src/a.js").contains("a + b"));
+}
+
 #[test]
 fn a_gateway_that_stays_too_busy_is_named() {
     let test = Faulty::new(mending().but_at(0, ALWAYS, telling(503)));

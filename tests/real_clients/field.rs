@@ -91,39 +91,45 @@ fn edits(file: &str, command: &str) -> [Turn; 4] {
 }
 
 #[test]
-fn a_member_of_a_cargo_workspace_is_mended_and_built_with_narrowed_dirs() {
-    let field = Field::new(Script::turns(edits(
-        "src/lib.rs",
-        "cargo test --offline 2>&1 | tail -3",
-    )));
-    let member = |name: &str| {
-        format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n")
-    };
+fn a_member_of_a_monorepo_is_mended_and_tested_with_narrowed_dirs() {
+    let uses = "npm test 2>&1 | tail -3; echo x > ../node_modules/.cache/agents";
+    let field = Field::new(Script::turns(edits("src/a.js", uses)));
     let top = field.repository(
         "mono",
         &[
-            ("Cargo.toml", "[workspace]\nmembers = [\"sum\", \"other\"]\nresolver = \"3\"\n"),
-            (".gitignore", "target/\n"),
-            ("sum/Cargo.toml", &member("sum")),
             (
-                "sum/src/lib.rs",
-                "pub fn sum(a: i32, b: i32) -> i32 { a - b }\n#[test]\nfn adds() { assert_eq!(sum(2, 2), 4); }\n",
+                "package.json",
+                r#"{"name": "mono", "private": true, "workspaces": ["sum", "other"]}"#,
             ),
-            ("other/Cargo.toml", &member("other")),
-            ("other/src/lib.rs", ""),
+            ("package-lock.json", "{}\n"),
+            (".gitignore", "node_modules/\n"),
+            (
+                "sum/package.json",
+                r#"{"name": "sum", "version": "1.0.0", "scripts": {"test": "node --test"}}"#,
+            ),
+            ("sum/src/a.js", "exports.sum = (a, b) => a - b;\n"),
+            (
+                "sum/a.test.js",
+                "require('node:test')('adds', () => require('node:assert').equal(require('./src/a.js').sum(2, 2), 4));\n",
+            ),
+            ("other/package.json", r#"{"name": "other", "version": "1.0.0"}"#),
         ],
     );
-    std::fs::create_dir(top.join("target")).unwrap();
+    std::fs::create_dir_all(top.join("node_modules/.cache")).unwrap();
     let mut front = field.worker.serve();
     let result = field.run(
         &mut front,
         json!({
             "prompt": "Mend the sum.",
             "allowed_dirs": [top.join("sum")],
-            "checks": [{ "name": "tests", "command": "cargo test --offline" }],
+            "checks": [{
+                "name": "tests",
+                "command": "npm test && echo x > ../node_modules/.cache/checks && echo '{ }' > ../package-lock.json",
+            }],
         }),
     );
-    assert_eq!(result["changed_files"], json!(["src/lib.rs"]), "{result}");
+    assert_eq!(result["changed_files"], json!(["src/a.js"]), "{result}");
+    assert!(top.join("node_modules/.cache/agents").exists());
 }
 
 #[test]
@@ -273,50 +279,4 @@ fn a_repository_below_tmp_is_worked_in_as_anywhere() {
     );
     assert_eq!(result["job_status"], "completed", "{result}");
     assert_eq!(result["changed_files"], json!(["src/a.js"]), "{result}");
-}
-
-#[test]
-fn programs_of_a_conda_like_prefix_in_home_run_in_agent_and_checks() {
-    let field = Field::new(Script::turns(edits("src/a.js", "datatool > seen.txt")));
-    let prefix = field
-        .worker
-        .home()
-        .canonicalize()
-        .unwrap()
-        .join("miniconda3");
-    write(&prefix.join("conda-meta/history"), "");
-    write(&prefix.join("lib/data.txt"), "found beside it\n");
-    write(
-        &prefix.join("bin/datatool"),
-        format!(
-            "#!{0}/bin/interpreter\nexec cat {0}/lib/data.txt\n",
-            prefix.display()
-        ),
-    );
-    std::os::unix::fs::symlink("/bin/sh", prefix.join("bin/interpreter")).unwrap();
-    std::fs::set_permissions(
-        prefix.join("bin/datatool"),
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
-    let top = field.repository("r", &[("src/a.js", "exports.sum = (a, b) => a - b;\n")]);
-    let path = format!(
-        "{}:{}",
-        prefix.join("bin").display(),
-        std::env::var("PATH").unwrap()
-    );
-    let worker = field.worker.set("PATH", path);
-    let result = run_job(
-        &mut worker.serve(),
-        json!({
-            "prompt": "Mend the sum.",
-            "allowed_dirs": [top],
-            "checks": [{ "name": "tool", "command": "test \"$(datatool)\" = 'found beside it'" }],
-        }),
-    );
-    assert_eq!(result["job_status"], "completed", "{result}");
-    assert_eq!(
-        std::fs::read_to_string(top.join("seen.txt")).unwrap(),
-        "found beside it\n"
-    );
 }

@@ -163,6 +163,40 @@ impl Base {
         self.unread
     }
 
+    /// Returns the folder at the top (or the top itself) with the most bytes that git neither tracks nor ignores, its files
+    /// and their bytes, where they are so many that each job notices: all of them are read and copied before it starts.
+    pub fn untracked_bulk(&self) -> Option<(path::FilePath, u64, u64)> {
+        const MANY_FILES: u64 = 20_000;
+        const MANY_BYTES: u64 = 64 << 20;
+        let is_bulk = |files: u64, bytes: u64| files >= MANY_FILES || bytes >= MANY_BYTES;
+        let (files, bytes) = self.contents.kept();
+        if !is_bulk(files, bytes) {
+            return None;
+        }
+        let mut folders: HashMap<&[u8], (u64, u64)> = HashMap::new();
+        for directory in &self.directories {
+            let top = directory.path.split(|byte| *byte == b'/').next();
+            for entry in &directory.entries {
+                let name = directory.name(entry);
+                if matches!(entry.content, Content::Known(_))
+                    && directory.site.tracked(&directory.path, name).is_none()
+                {
+                    let (files, bytes) = folders.entry(top.unwrap_or_default()).or_default();
+                    *files += 1;
+                    *bytes += entry.stamp.size;
+                }
+            }
+        }
+        let most = folders.into_iter().max_by_key(|(_, (_, bytes))| *bytes);
+        let (folder, (files, bytes)) =
+            most.filter(|(_, (files, bytes))| is_bulk(*files, *bytes))?;
+        let folder = match folder {
+            b"" => b".".as_slice(),
+            folder => folder,
+        };
+        Some((path::FilePath::new(folder), files, bytes))
+    }
+
     /// Returns the FIFOs, sockets and devices in the base, relative to the working directory, ignored directories left out.
     pub fn special_files(&self) -> Vec<path::FilePath> {
         let mut found = Vec::new();

@@ -140,6 +140,12 @@ impl Contents {
         Ok(true)
     }
 
+    /// How many contents are kept, and their bytes.
+    pub(crate) fn kept(&self) -> (u64, u64) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        (kept.places.len() as u64, kept.end)
+    }
+
     fn failed(&self, action: &'static str, source: io::Error) -> WorkspaceError {
         WorkspaceError::Io {
             action,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::error::WorkspaceError;
 use crate::index::Index;
 use crate::path::{self, FilePath};
+use crate::repository::GitDir;
 use crate::root::Root;
 use crate::{handles, repository, tamper};
 
@@ -115,6 +116,18 @@ impl Workspace {
     /// The git directory, for the sandbox and for `apply`; the common one of a linked worktree.
     pub fn git_dir(&self) -> &Path {
         &self.0.git_dir.common
+    }
+
+    /// The folders that git in a linked worktree writes, which are outside of its tree: its own git directory, and the
+    /// objects, refs and logs of the main one. None of a tree whose `.git` is a folder.
+    pub fn git_writes(&self) -> Vec<PathBuf> {
+        let GitDir { path, common, .. } = &self.0.git_dir;
+        if path == common {
+            return Vec::new();
+        }
+        let shared = ["objects", "refs", "logs"].map(|part| common.join(part));
+        let shared = shared.into_iter().filter(|part| part.is_dir());
+        std::iter::once(path.clone()).chain(shared).collect()
     }
 
     /// The folders that git in this tree reads objects from: the repository's own, those that alternates name (clones

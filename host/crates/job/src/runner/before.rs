@@ -94,7 +94,7 @@ impl Job {
         };
         // A tree made from commits has no dependencies. Where the base has some, a failure in the tree may be their absence,
         // and shows nothing.
-        let ready = tokio::task::block_in_place(|| self.set_up_like(&tree));
+        let ready = tokio::task::block_in_place(|| self.set_up_like(site, &tree));
         let complete = ready
             || !base.ignored_dirs().iter().any(|dir| {
                 dir.file_name()

@@ -254,6 +254,13 @@ impl Job {
             })
             .await?;
         let base = captured.map_err(|fault| EarlyExit::tree(&fault))?;
+        if let Some((folder, files, bytes)) = base.untracked_bulk() {
+            let note = format!(
+                "{folder} has {files} files ({} MB) that git neither tracks nor ignores: each job reads and copies them first; a line in .gitignore spares that",
+                bytes >> 20
+            );
+            self.findings.notes.push(note);
+        }
         let special = base.special_files();
         if let Some(first) = special.first() {
             let more = match special.len() - 1 {

@@ -47,7 +47,7 @@ impl Job {
         let Some(isolated) = site.isolated() else {
             return Ok(());
         };
-        let entry = self.entry_of(&setup, isolated);
+        let entry = self.entry_of(&setup, isolated, &isolated.record().source);
         // The second of two jobs with the same lock files takes what the first one makes.
         let _alone = match &entry {
             Some(entry) => Some(self.alone_in(entry).await?),
@@ -186,7 +186,7 @@ impl Job {
     }
 
     /// The place of the outcome; none where no lock file is named, or none of those named is there.
-    fn entry_of(&self, setup: &SetupSpec, isolated: &Isolated) -> Option<Entry> {
+    fn entry_of(&self, setup: &SetupSpec, isolated: &Isolated, source: &Path) -> Option<Entry> {
         let top = isolated.workspace().top();
         let mut known = false;
         let mut hasher = sha2::Sha256::new();
@@ -195,7 +195,7 @@ impl Job {
             hasher.update(bytes);
         };
         // What a set-up runs is the repository's: another one's outcome is never taken.
-        part(isolated.record().source.as_os_str().as_encoded_bytes());
+        part(source.as_os_str().as_encoded_bytes());
         part(&serde_json::to_vec(&setup.command).unwrap_or_default());
         part(std::env::consts::ARCH.as_bytes());
         part(
@@ -233,9 +233,11 @@ impl Job {
     }
 
     /// Lays what the job's set-up made over another tree of the same base. Returns true if it did.
-    pub(super) fn set_up_like(&self, tree: &Isolated) -> bool {
-        let setup = self.spec.setup.as_ref();
-        let entry = setup.and_then(|setup| self.entry_of(setup, tree));
+    pub(super) fn set_up_like(&self, site: &Site, tree: &Isolated) -> bool {
+        let (Some(setup), Some(isolated)) = (&self.spec.setup, site.isolated()) else {
+            return false;
+        };
+        let entry = self.entry_of(setup, tree, &isolated.record().source);
         entry.is_some_and(|entry| lay(tree, &entry, &self.halt).is_some())
     }
 }

@@ -116,13 +116,19 @@ impl Site {
         // A check may have made one of them anew: then it is not granted any more, which ends no pass.
         let same = |(was, dir): &&(FolderIdentity, PathBuf)| folder_identity(dir) == Some(*was);
         write.extend(ignored.iter().filter(same).map(|(_, dir)| dir.clone()));
+        // As `.git` in the tree goes with the whole tree.
+        if write.iter().any(|dir| dir == self.workspace.top()) {
+            write.extend(self.workspace.git_writes());
+        }
         self.confinement(settings, write)
     }
 
     /// What the checks may touch here, besides what each of them adds for itself: the whole tree. What they are allowed
     /// to write and what counts as the job's change are two things.
     pub(super) fn confinement_of_checks(&self, settings: &Settings) -> Confinement {
-        self.confinement(settings, vec![self.workspace.top().to_owned()])
+        let mut write = vec![self.workspace.top().to_owned()];
+        write.extend(self.workspace.git_writes());
+        self.confinement(settings, write)
     }
 
     fn confinement(&self, settings: &Settings, mut write: Vec<PathBuf>) -> Confinement {

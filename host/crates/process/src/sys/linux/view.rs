@@ -509,6 +509,12 @@ impl Builder {
             move_onto(&tree, &found)?;
             Ok(true)
         };
+        // The tree may itself be the git directory of a linked worktree.
+        if hold(&tree.join("commondir"), READ, false)? {
+            for part in ["gitdir", "config.worktree"] {
+                hold(&tree.join(part), READ, false)?;
+            }
+        }
         if !hold(&git, WRITE, true)? {
             // A file names the repository that the tree belongs to.
             return hold(&git, READ, false).map(drop);

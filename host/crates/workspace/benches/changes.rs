@@ -1,8 +1,8 @@
 //! The cost of a job's two looks at a working tree, against `git status` on the same tree.
 //!
-//! `cargo bench --bench changes [-- FILES [CHANGED [IGNORED]]]`: makes a repository of FILES tracked files (100,000) with
-//! IGNORED files in an ignored folder (0), then times snapshot and changes (with CHANGED changed files, 50) and `git status`,
-//! all warm, the best of five each.
+//! `cargo bench --bench changes [-- FILES [CHANGED [IGNORED [UNTRACKED]]]]`: makes a repository of FILES tracked files
+//! (100,000) with IGNORED files in an ignored folder (0) and UNTRACKED ones that no rule ignores (0), then times snapshot and
+//! changes (with CHANGED changed files, 50) and `git status`, all warm, the best of five each.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +15,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+extern crate mcp_codex_worker_workspace as workspace;
 
 use workspace::{Base, Limits, Root, Selection, Workspace};
 
@@ -54,6 +56,7 @@ fn main() {
     let files = numbers.next().unwrap_or(100_000);
     let changed = numbers.next().unwrap_or(50);
     let ignored = numbers.next().unwrap_or(0);
+    let untracked = numbers.next().unwrap_or(0);
     let dir = tempfile::tempdir().unwrap();
     let top = dir.path().join("project");
     fs::create_dir(&top).unwrap();
@@ -82,6 +85,13 @@ fn main() {
     }
     git(&top, &["add", "-A"]);
     git(&top, &["commit", "-q", "-m", "start"]);
+    for file in 0..untracked {
+        let path = top.join(format!("made/m{}/f{file}.txt", file / 20));
+        if file % 20 == 0 {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+        }
+        fs::write(path, format!("made {file}\n")).unwrap();
+    }
     // Past the two seconds in which stamps prove nothing, as in any tree that was not written just now.
     std::thread::sleep(Duration::from_millis(2500));
     git(&top, &["update-index", "-q", "--refresh"]);
@@ -112,7 +122,7 @@ fn main() {
     let status_changed = best(|| git(&top, &["status", "--porcelain"]));
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
     println!(
-        "{files} tracked files, {changed} changed, {ignored} ignored; best of five, milliseconds"
+        "{files} tracked files, {changed} changed, {ignored} ignored, {untracked} untracked; best of five, milliseconds"
     );
     println!(
         "  git status, clean          {:8.1}",
