@@ -19,7 +19,7 @@ use settings::{PermissionMode, Profile, SandboxMode, Secret};
 use tokio_util::sync::CancellationToken;
 use worker_test_support::Repository;
 
-/// What the scripted model does next.
+/// The next move of the scripted model.
 #[derive(Debug, Clone)]
 enum Move {
     Say(&'static str),
@@ -196,7 +196,7 @@ impl Pass {
         self.repository.path().join(name)
     }
 
-    /// What Claude Code wrote down of the session.
+    /// Claude Code's transcript of the session.
     fn transcript(&self) -> PathBuf {
         let projects = self.run.home.join(".claude/projects");
         let mut projects = std::fs::read_dir(projects).unwrap();

@@ -817,7 +817,7 @@ fn hard_links_are_flagged() {
 #[test]
 fn changes_stay_what_they_were_when_the_tree_goes_on() {
     let scene = Scene::new();
-    let mut base = scene.capture(&["."], Duration::from_secs(2));
+    let base = scene.capture(&["."], Duration::from_secs(2));
     scene.write("src/a.rs", "agent\n");
     let changes = base.changes().unwrap();
     let diff = changes.diff(Selection::All, u64::MAX);
@@ -825,13 +825,35 @@ fn changes_stay_what_they_were_when_the_tree_goes_on() {
     scene.write("coverage.txt", "a check wrote this\n");
     assert_eq!(changes.diff(Selection::All, u64::MAX), diff);
     assert_eq!(changes.read(b"src/a.rs", 0, 100).unwrap(), b"agent\n");
-    base.settle(&changes).unwrap();
-    assert_eq!(seen(&base.changes().unwrap()), ["M src/a.rs"]);
-    scene.write("coverage.txt", "and then the agent changed it\n");
-    assert_eq!(
-        seen(&base.changes().unwrap()),
-        ["M coverage.txt", "M src/a.rs"]
-    );
+}
+
+#[test]
+fn what_came_between_two_looks_is_put_back() {
+    let scene = Scene::new();
+    for name in ["kept.txt", "deleted.txt", "moved.txt", "agents.txt"] {
+        scene.write(name, format!("{name}\n"));
+    }
+    scene.commit("more");
+    let base = scene.capture(&["."], Duration::from_secs(2));
+    scene.write("src/a.rs", "agent\n");
+    scene.write("new.txt", "agent\n");
+    fs::remove_file(scene.path("deleted.txt")).unwrap();
+    fs::rename(scene.path("agents.txt"), scene.path("renamed.txt")).unwrap();
+    let taken = base.changes().unwrap();
+
+    scene.write("src/a.rs", "check\n");
+    fs::remove_file(scene.path("new.txt")).unwrap();
+    scene.write("deleted.txt", "deleted.txt\n");
+    scene.write("kept.txt", "check\n");
+    scene.write("deep/er/stray.txt", "check\n");
+    fs::rename(scene.path("moved.txt"), scene.path("elsewhere.txt")).unwrap();
+    fs::rename(scene.path("renamed.txt"), scene.path("agents.txt")).unwrap();
+    let now = base.changes().unwrap();
+    let back = base.put_back(&taken, &now).unwrap();
+    assert!(back.failed.is_empty(), "{back:?}");
+    let then = base.changes().unwrap();
+    assert_eq!(then.digest(), taken.digest(), "{:?}", seen(&then));
+    assert!(!scene.path("deep").exists());
 }
 
 #[test]
@@ -1051,7 +1073,7 @@ const SHAPES: &[Shape] = &[
         name: "no repository",
         make: |scene| fs::remove_dir_all(scene.path(".git")).unwrap(),
         dirs: &["src"],
-        refused: Some("lies in no git repository inside SANDBOX_ROOT"),
+        refused: Some("is in no git repository inside SANDBOX_ROOT"),
     },
     Shape {
         name: "bare",
@@ -1069,7 +1091,7 @@ const SHAPES: &[Shape] = &[
         name: "inside .git",
         make: NOTHING,
         dirs: &[".git/refs"],
-        refused: Some("lies inside a .git directory"),
+        refused: Some("is inside a .git directory"),
     },
     Shape {
         name: "two repositories",
@@ -1153,7 +1175,7 @@ const SHAPES: &[Shape] = &[
             );
         },
         dirs: &["../linked"],
-        refused: Some("lies outside SANDBOX_ROOT"),
+        refused: Some("is outside SANDBOX_ROOT"),
     },
     Shape {
         name: "a .git file that leads nowhere",

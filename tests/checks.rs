@@ -7,7 +7,6 @@
     clippy::panic
 )]
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use job::checks::{
 use job::report::{self, Ended};
 use job::verify::revise::{self, Decision};
 use job::verify::{
-    self, AgentEvidence, Cause, CheckVerdict, Evidence, Outcome, Place, Plan, Verdicts,
+    self, AgentEvidence, Cause, CheckVerdict, Evidence, Outcome, Place, Plan, Rooms, Verdicts,
 };
 use plugins::{Engine, PluginSet, PluginSettings};
 use process::{Confinement, SandboxMode};
@@ -47,6 +46,9 @@ struct Job {
     agent: AgentEvidence,
     stop: CancellationToken,
     time: Duration,
+    rooms: Arc<Rooms>,
+    /// The machine gives no view, so checks run in the tree itself.
+    in_the_tree: bool,
 }
 
 impl Job {
@@ -61,6 +63,8 @@ impl Job {
         let base =
             Base::capture(&workspace, &storage.path().join("base"), Limits::default()).unwrap();
         Self {
+            rooms: Arc::new(Rooms::below(storage.path().join("checks"))),
+            in_the_tree: false,
             repository,
             base,
             storage,
@@ -105,14 +109,14 @@ impl Job {
                 root: self.workspace.root().clone(),
                 work_dir: self.workspace.work_dir().to_owned(),
                 top: self.workspace.top().to_owned(),
-                home: self.storage.path().join("home"),
+                rooms: Arc::clone(&self.rooms),
                 cargo_packages: false,
                 git_identity: GitIdentity::default(),
-                temp: self.storage.path().join("temp"),
-                extra_env: Vec::new(),
+                extra_env: vec![("MARKS".into(), self.marks().into())],
                 confinement: Confinement {
                     mode: SandboxMode::Auto,
-                    write: vec![self.workspace.top().to_owned()],
+                    write: vec![self.workspace.top().to_owned(), self.marks()],
+                    landlock_only: self.in_the_tree,
                     ..Confinement::off()
                 },
             },
@@ -140,6 +144,13 @@ impl Job {
         .verdicts
     }
 
+    /// A folder that the operator lets every job write (WORKER_SANDBOX_WRITE): what is there outlives a check.
+    fn marks(&self) -> std::path::PathBuf {
+        let marks = self.storage.path().join("marks");
+        std::fs::create_dir_all(&marks).unwrap();
+        marks
+    }
+
     fn artifacts(&self) -> Artifacts {
         Artifacts::in_job(self.storage.path())
     }
@@ -157,18 +168,7 @@ fn redactor() -> Redactor {
 }
 
 fn command(command: CommandLine) -> CommandCheck {
-    CommandCheck {
-        name: "unit tests".into(),
-        command,
-        timeout_ms: 60_000,
-        cwd: None,
-        env: BTreeMap::new(),
-        network: true,
-        retries: CommandCheck::RETRIES,
-        report: None,
-        fails_without_change: false,
-        origin: Origin::Job,
-    }
+    CommandCheck::new("unit tests", command, 60_000)
 }
 
 fn shell(script: &str) -> CheckSpec {
@@ -270,7 +270,7 @@ async fn whatever_a_command_does_has_a_verdict_of_its_own() {
         ),
         (
             "fails the first time",
-            shell("test -e $HOME/was-here || { touch $HOME/was-here; exit 4; }"),
+            shell("test -e $MARKS/was-here || { touch $MARKS/was-here; exit 4; }"),
             "unit tests: flaky (1 of 2 runs on the same files failed)",
         ),
         (
@@ -313,51 +313,316 @@ async fn whatever_a_command_does_has_a_verdict_of_its_own() {
     }
 }
 
-/// Evidence is what stands at the end: a check runs what the agent wrote, and can do what the agent could not.
+/// Evidence is what stands at the end: a check runs what the agent wrote, and can do what the agent could not. Where it has
+/// a view of the tree, that is thrown away; where it has none, what it wrote is told and put back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_check_writes_is_looked_at_and_never_the_jobs_result() {
+async fn what_a_check_writes_is_never_the_jobs_result() {
+    const ALTERED: &str = "verification: failed (the checks changed src/new.txt, so what they proved is not what the agent left)";
+    const OUTSIDE: &str =
+        "check_writes: failed (the checks wrote outside the scope: docs/readme.md)";
+    const MOVED: &str =
+        "check_writes: failed (the checks wrote outside the scope: docs/b.md, docs/readme.md)";
+    let rows: [(&str, &[&str], &[&str]); 16] = [
+        ("echo fine", &[], &[]),
+        ("echo other > src/new.txt", &[ALTERED], &[ALTERED]),
+        ("rm src/new.txt", &[ALTERED], &[ALTERED]),
+        ("chmod +x src/new.txt", &[ALTERED], &[ALTERED]),
+        ("mv src/new.txt src/moved.txt", &[ALTERED], &[ALTERED]),
+        (
+            "rm src/new.txt; ln -s a.txt src/new.txt",
+            &[ALTERED],
+            &[ALTERED],
+        ),
+        (
+            "rm -r src; mkdir src; cp docs/readme.md src/",
+            &[ALTERED],
+            &[ALTERED],
+        ),
+        (
+            "mv src elsewhere; ln -s elsewhere src",
+            &[ALTERED],
+            &[ALTERED, "check_writes: failed"],
+        ),
+        ("touch src/new.txt; cat src/new.txt >/dev/null", &[], &[]),
+        ("cp src/new.txt x; mv x src/new.txt", &[], &[]),
+        ("echo other > docs/readme.md", &[], &[OUTSIDE]),
+        ("rm docs/readme.md", &[], &[OUTSIDE]),
+        ("mv docs/readme.md docs/b.md", &[], &[MOVED]),
+        ("echo log > src/report.xml", &[], &[]),
+        ("echo lock > Cargo.lock", &[], &[]),
+        ("mkdir -p target && echo o > target/out", &[], &[]),
+    ];
+    for (script, in_a_view, in_the_tree) in rows {
+        for (form, wanted) in [(false, in_a_view), (true, in_the_tree)] {
+            let mut job = Job::in_repository([
+                ("src/a.txt", "a\n"),
+                ("docs/readme.md", "d\n"),
+                (".gitignore", "target/\n"),
+            ])
+            .scope(&["src"])
+            .check(shell(script));
+            job.in_the_tree = form;
+            job.repository.write("src/new.txt", "a change\n");
+            let taken = job.changes().digest();
+            let lines = job.verify().await.lines();
+            assert_eq!(lines[1], "unit tests: passed", "{script} {form}");
+            let lines = &lines[2..];
+            assert!(
+                lines.len() == wanted.len()
+                    && lines
+                        .iter()
+                        .zip(wanted)
+                        .all(|(line, wanted)| line.starts_with(wanted)),
+                "{script} {form}: {lines:?}"
+            );
+            assert_eq!(
+                job.changes().digest(),
+                taken,
+                "{script} {form}: what stands"
+            );
+            assert_eq!(
+                job.rooms.refused().is_some(),
+                form,
+                "{:?}",
+                job.rooms.refused()
+            );
+        }
+    }
+}
+
+/// What a check finds of the one before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_check_prepares_the_next() {
     let rows = [
-        ("echo fine", vec!["unit tests: passed"]),
         (
-            "echo other > src/new.txt",
-            vec![
-                "unit tests: passed",
-                "verification: failed (the checks changed src/new.txt, so what they proved is not what the agent left)",
-            ],
+            "repairs the source",
+            "echo right > src/a.txt",
+            "grep -q right src/a.txt",
+            true,
         ),
         (
-            "rm src/new.txt",
-            vec![
-                "unit tests: passed",
-                "verification: failed (the checks changed src/new.txt, so what they proved is not what the agent left)",
-            ],
+            "adds a module",
+            "echo x > src/conftest.py",
+            "test -e src/conftest.py",
+            true,
         ),
         (
-            "echo other > docs/readme.md",
-            vec![
-                "unit tests: passed",
-                "check_writes: failed (the checks wrote outside the scope: docs/readme.md)",
-            ],
+            "commits",
+            "git add -A; git -c user.name=x -c user.email=x commit -qm x",
+            "test \"$(git log --oneline | wc -l)\" = 2",
+            false,
         ),
-        ("echo log > src/report.xml", vec!["unit tests: passed"]),
-        ("echo lock > Cargo.lock", vec!["unit tests: passed"]),
         (
-            "mkdir -p target && echo o > target/out",
-            vec!["unit tests: passed"],
+            "poisons a dependency",
+            "echo x > node_modules/.bin/mocha",
+            "grep -q x node_modules/.bin/mocha",
+            false,
+        ),
+        (
+            "leaves bytecode",
+            "mkdir -p src/__pycache__; touch src/__pycache__/a.pyc",
+            "test -e src/__pycache__/a.pyc",
+            false,
+        ),
+        (
+            "settles in HOME",
+            "echo x > ~/.npmrc; mkdir -p ~/.local/lib; touch ~/.local/lib/usercustomize.py",
+            "test -e ~/.npmrc -o -e ~/.local/lib/usercustomize.py",
+            true,
+        ),
+        (
+            "fills a cache in HOME",
+            "mkdir -p ~/.cache/pip; touch ~/.cache/pip/x",
+            "test -e ~/.cache/pip/x",
+            true,
+        ),
+        (
+            "names git's editor",
+            "git config --global core.fsmonitor evil",
+            "git config --global core.fsmonitor",
+            true,
+        ),
+        (
+            "leaves a file in TMPDIR",
+            "touch $TMPDIR/x",
+            "test -e $TMPDIR/x",
+            true,
+        ),
+        (
+            "leaves a file in /tmp",
+            "touch /tmp/left-by-a-check",
+            "test -e /tmp/left-by-a-check",
+            false,
+        ),
+        (
+            "leaves a file in /dev/shm",
+            "touch /dev/shm/left-by-a-check",
+            "test -e /dev/shm/left-by-a-check",
+            true,
         ),
     ];
-    for (script, wanted) in rows {
+    for (story, first, second, held_in_the_tree) in rows {
+        for in_the_tree in [false, true] {
+            if in_the_tree && !held_in_the_tree {
+                continue;
+            }
+            let mut job = Job::in_repository([
+                ("src/a.txt", "wrong\n"),
+                (".gitignore", "node_modules/\n__pycache__/\n"),
+            ])
+            .check(shell(first))
+            .check(shell(&format!("! ( {second} )")));
+            job.in_the_tree = in_the_tree;
+            job.repository
+                .write("node_modules/.bin/mocha", "#!/bin/sh\n");
+            let job = Job {
+                base: Base::capture(
+                    &job.workspace,
+                    &job.storage.path().join("again"),
+                    Limits::default(),
+                )
+                .unwrap(),
+                ..job
+            };
+            job.repository.write("new.txt", "a change\n");
+            let lines = job.verify().await.lines();
+            assert_eq!(
+                lines[..2],
+                ["unit tests: passed", "unit tests: passed"],
+                "{story} {in_the_tree}: {lines:?}"
+            );
+        }
+    }
+}
+
+/// Ignored files are in no diff. What the agent made of them does not decide a check.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ignored_files_that_the_agent_touched_decide_no_check() {
+    let rows: [(&str, &str, &str); 8] = [
+        (
+            "node_modules/.bin/mocha",
+            "node_modules/.bin/mocha",
+            "check_scripts: failed (the job changed node_modules/.bin/mocha)|unit tests: failed (exit code 127: command not found; hidden from it, since the agent changed ignored files: node_modules/.bin/mocha)",
+        ),
+        (
+            ".venv/bin/check",
+            "PATH=.venv/bin:$PATH check",
+            "unit tests: failed (exit code 127: command not found; hidden from it, since the agent changed ignored files: .venv/bin/check)",
+        ),
+        (
+            "src/__pycache__/a.pyc",
+            "! test -e src/__pycache__/a.pyc",
+            "unit tests: passed",
+        ),
+        (
+            "target/debug/tests",
+            "! test -e target/debug/tests",
+            "unit tests: passed",
+        ),
+        (
+            "target/deep/er/x",
+            "test ! -e target/deep/er/x -a -e target/kept",
+            "unit tests: passed",
+        ),
+        (
+            ".env",
+            "grep -q changed .env",
+            "unit tests: failed (exit code 2; hidden from it, since the agent changed ignored files: .env)",
+        ),
+        (
+            "local.cfg",
+            "echo mine > local.cfg && grep -q mine local.cfg",
+            "unit tests: passed",
+        ),
+        (
+            "dist/new.js",
+            "test ! -e dist/new.js && mkdir -p dist && echo x > dist/new.js",
+            "unit tests: passed",
+        ),
+    ];
+    for (file, check, wanted) in rows {
+        let job = Job::in_repository([
+            ("src/a.txt", "a\n"),
+            (
+                ".gitignore",
+                "node_modules/\n.venv/\n__pycache__/\ntarget/\n.env\n*.cfg\ndist/\n",
+            ),
+        ])
+        .check(shell(check));
+        for before in [
+            "node_modules/.bin/mocha",
+            ".venv/bin/check",
+            "target/kept",
+            ".env",
+        ] {
+            job.repository.write(before, "#!/bin/sh\nexit 1\n");
+        }
+        let job = Job {
+            base: Base::capture(
+                &job.workspace,
+                &job.storage.path().join("again"),
+                Limits::default(),
+            )
+            .unwrap(),
+            ..job
+        };
+        job.repository.write("src/a.txt", "b\n");
+        job.repository.write(file, "#!/bin/sh\nexit 0 # changed\n");
+        let path = job.repository.path().join(file);
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+        let lines = job.verify().await.lines();
+        assert_eq!(lines, wanted.split('|').collect::<Vec<_>>(), "{file}");
+        assert!(
+            job.repository.read(file).contains("changed"),
+            "the tree is as the agent left it"
+        );
+    }
+}
+
+/// A later pass of the same check builds on what it built, and on nothing else that it wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn build_output_lives_from_pass_to_pass_of_a_check_and_nothing_else() {
+    let write = "mkdir -p target/debug node_modules/x .venv/bin src/__pycache__ ~/.cache/go-build ~/.config; \
+         touch target/debug/built node_modules/x/i.js .venv/bin/tool src/__pycache__/a.pyc src/stray ~/.cache/go-build/b ~/.npmrc ~/.config/c; rm -f docs/readme.md";
+    let look = "for f in target/debug/built node_modules/x/i.js .venv/bin/tool src/__pycache__/a.pyc src/stray ~/.cache/go-build/b ~/.npmrc ~/.config/c; do test ! -e $f || echo found $f; done; test -e docs/readme.md || echo gone";
+    for (origin, wanted) in [
+        (
+            Origin::Job,
+            "found target/debug/built\nfound HOME/.cache/go-build/b\n",
+        ),
+        (Origin::Required, ""),
+    ] {
+        let check = CommandCheck {
+            origin,
+            ..command(CommandLine::Shell(format!("{look}; {write}; exit 0")))
+        };
         let job = Job::in_repository([
             ("src/a.txt", "a\n"),
             ("docs/readme.md", "d\n"),
-            (".gitignore", "target/\n"),
+            (
+                ".gitignore",
+                "node_modules/\n.venv/\n__pycache__/\ntarget/\n",
+            ),
         ])
-        .scope(&["src"])
-        .check(shell(script));
-        job.repository.write("src/new.txt", "a change\n");
-        let lines = job.verify().await.lines();
-        let lines: Vec<&str> = lines.iter().skip(1).map(String::as_str).collect();
-        assert_eq!(lines, wanted, "{script}");
+        .check(CheckSpec::Command(check))
+        .check(shell("test ! -e target -a ! -e ~/.cache"));
+        job.repository.write("src/a.txt", "b\n");
+        let home = job.storage.path().join("checks/home").display().to_string();
+        for (pass, wanted) in [(1, ""), (2, wanted), (3, wanted)] {
+            let verdicts = job.verify().await;
+            assert!(verdicts.passed(), "{:?}", verdicts.lines());
+            let output = job.artifacts().text("check-unit-tests").unwrap_or_default();
+            assert_eq!(
+                output.replace(&home, "HOME"),
+                wanted,
+                "{origin:?} pass {pass}"
+            );
+            job.artifacts().list().iter().for_each(|artifact| {
+                drop(std::fs::remove_file(job.artifacts().path(&artifact.name)))
+            });
+        }
+        assert!(!job.repository.path().join("target").exists());
     }
 }
 
@@ -408,7 +673,7 @@ async fn a_check_runs_where_and_as_it_was_told() {
         .read("check-unit-tests", 0, 10_000)
         .unwrap()
         .text;
-    let home = job.storage.path().join("home");
+    let home = job.storage.path().join("checks/home");
     assert!(
         output.ends_with(&format!("/web\ntrue strict {}\n", home.display())),
         "{output}"
@@ -773,23 +1038,6 @@ async fn a_hostile_agent_never_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_checks_write_is_never_the_agents() {
-    let job = Job::in_repository([("src/a.txt", "a\n")])
-        .scope(&["src"])
-        .check(shell("echo made > outside.txt"));
-    job.repository.write("src/a.txt", "b\n");
-    let verdicts = job.verify().await;
-    assert_eq!(
-        verdicts.lines(),
-        [
-            "scoped_patch: passed (src)",
-            "unit tests: passed",
-            "check_writes: failed (the checks wrote outside the scope: outside.txt)",
-        ]
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_jobs_own_end_ends_its_checks() {
     let mut job = Job::in_repository([("a.txt", "a\n")]).check(shell("sleep 600"));
     job.repository.write("a.txt", "b\n");
@@ -798,10 +1046,10 @@ async fn the_jobs_own_end_ends_its_checks() {
     assert_eq!(only(&verdicts).cause, Some(Cause::JobTimedOut));
 
     let job = Job::in_repository([("a.txt", "a\n")])
-        .check(shell("touch running; sleep 600"))
+        .check(shell("touch $MARKS/running; sleep 600"))
         .check(shell("sleep 601"));
     job.repository.write("a.txt", "b\n");
-    let (stop, marker) = (job.stop.clone(), job.repository.path().join("running"));
+    let (stop, marker) = (job.stop.clone(), job.marks().join("running"));
     let stopping = async {
         while !marker.exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;

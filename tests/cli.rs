@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use job::{JobId, State, Store};
-use redact::RedactedJson;
+use redact::{KnownValues, Redactor};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use worker_test_support::clients;
@@ -614,7 +614,8 @@ fn stats_add_up_what_the_store_has() {
     let id = JobId::random().unwrap();
     let store = user.store();
     let hold = store.add(&id).unwrap();
-    let result = RedactedJson::from_record(json!({ "job_id": id, "job_status": "completed" }));
+    let redactor = Redactor::new(KnownValues::new(), Vec::new());
+    let result = redactor.json(json!({ "job_id": id, "job_status": "completed" }));
     store.finish(&id, State::Completed, &result).unwrap();
     drop(hold);
     for (gateway, input, cached, output) in
@@ -629,7 +630,7 @@ fn stats_add_up_what_the_store_has() {
             "http.response.status_code": 200, "duration_ms": 1.0,
         });
         store
-            .record_request(Some(&id), &RedactedJson::from_record(record))
+            .record_request(Some(&id), &redactor.json(record))
             .unwrap();
     }
     store.record_call(Some(&id), "start", 400, 600).unwrap();

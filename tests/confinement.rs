@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use process::{
-    self, Command, Confinement, Exit, Grants, LevelWord, Network, ProcessError, SandboxMode, Stdin,
+    self, Command, Confinement, Exit, Grants, Layer, LevelWord, Network, ProcessError, SandboxMode,
+    Stdin,
 };
 use tokio::io::AsyncReadExt;
 
@@ -554,6 +555,74 @@ async fn a_tree_that_was_replaced_runs_no_task() {
 }
 
 /// The first wall where mount namespaces are refused holds what it held before.
+/// What a task writes into a layer stays there, whatever it does to the folder beneath.
+#[tokio::test]
+async fn a_layer_takes_what_is_written_and_hides_what_is_covered() {
+    for name in ["plain", "with:colon,comma\\and space"] {
+        let job = Job::new();
+        let tree = job.path("tree").join(name);
+        job.write(&format!("tree/{name}/src/a.txt"), "one");
+        job.write(&format!("tree/{name}/hidden"), "secret");
+        job.write(&format!("tree/{name}/node_modules/x/i.js"), "x");
+        let [upper, work, cover] = ["upper", "work", "cover"].map(|part| {
+            let part = job.path(&format!("layer {part}:,"));
+            std::fs::create_dir(&part).unwrap();
+            part
+        });
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            cover.join("hidden"),
+            rustix::fs::FileType::CharacterDevice,
+            rustix::fs::Mode::empty(),
+            0,
+        )
+        .unwrap();
+        let layer = Layer {
+            folder: tree.clone(),
+            upper: upper.clone(),
+            work,
+            cover: Some(cover),
+        };
+        let mut command = job.command(
+            "set -e; test ! -e hidden; echo two > src/a.txt; mv node_modules moved; chmod 700 src; \
+             mkdir new; ln src/a.txt new/b.txt; touch -d 2001-01-01 new/b.txt; echo -n made > hidden; cat src/a.txt",
+        );
+        command.cwd = tree.clone();
+        // The layer is over a part of what may be written.
+        command.confinement.write.push(tree.clone());
+        command.confinement.layers = vec![layer.clone()];
+        let (exit, output) = job.run(command.clone()).await;
+        assert!(exit.success(), "{name}: {output}");
+        assert_eq!(
+            std::fs::read_to_string(tree.join("src/a.txt")).unwrap(),
+            "one"
+        );
+        assert_eq!(
+            std::fs::read_to_string(tree.join("hidden")).unwrap(),
+            "secret"
+        );
+        assert!(tree.join("node_modules/x/i.js").exists() && !tree.join("new").exists());
+        assert_eq!(
+            std::fs::read_to_string(upper.join("hidden")).unwrap(),
+            "made"
+        );
+
+        // Without a view there is none, and nothing runs.
+        command.confinement.landlock_only = true;
+        let refused = process::spawn(command.clone()).await.unwrap_err();
+        assert!(matches!(refused, ProcessError::Layer(_)), "{refused}");
+        command.confinement.landlock_only = false;
+        command.confinement.mode = SandboxMode::Off;
+        let refused = process::spawn(command.clone()).await.unwrap_err();
+        assert!(matches!(refused, ProcessError::Layer(_)), "{refused}");
+        // Nor where the file system of the layer takes none.
+        command.confinement.mode = SandboxMode::Auto;
+        command.confinement.layers[0].upper = "/proc/self/task".into();
+        let refused = process::spawn(command).await.unwrap_err();
+        assert!(matches!(refused, ProcessError::Layer(_)), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn landlock_alone_is_partial_and_holds_files() {
     let job = Job::new().without_view();
@@ -648,6 +717,7 @@ fn an_ordinary_user_is_confined_as_well() {
             "a_link_in_place",
             "a_tree_that_was",
             "landlock_alone",
+            "a_layer_takes",
         ])
         .env_clear()
         .env("HOME", folder.path().join("home"))
@@ -656,7 +726,7 @@ fn an_ordinary_user_is_confined_as_well() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && text.contains("12 passed"),
+        output.status.success() && text.contains("13 passed"),
         "{text}"
     );
 }

@@ -955,8 +955,9 @@ fn nothing_that_a_repository_brings_along_is_run() {
     assert!(pwn.exists(), "plain git runs it");
 }
 
-/// As a folder of the host looks from within a container: everything belongs to another user. Plain git refuses to work
-/// there, since it would run what the configuration says; the host runs nothing of it, and works.
+/// A folder of the host, seen from within a container: everything belongs to another user. Plain
+/// git refuses to work there, since it would run what the configuration says; the host runs nothing
+/// of it, and works.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_repository_that_belongs_to_somebody_else_is_worked_in_and_runs_nothing() {

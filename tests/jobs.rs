@@ -30,7 +30,7 @@ use demo::mcp_client::McpClient;
 use serde_json::{Value, json};
 use worker_test_support::gateway::{Script, ScriptedGateway, Turn};
 use worker_test_support::worker::{PATIENCE, call, run_job};
-use worker_test_support::{Repository, StandIn, Worker};
+use worker_test_support::{Repository, StandIn, Worker, wait_for, wait_for_file};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
 
@@ -63,18 +63,6 @@ fn ended(front: &mut McpClient, id: &str) -> Value {
         json!({ "job_id": id, "timeout_ms": PATIENCE.as_millis() as u64 }),
     )
     .structured
-}
-
-fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn wait_for_file(path: &Path) {
-    wait_for(&format!("{}", path.display()), || path.exists());
 }
 
 #[test]
@@ -173,16 +161,15 @@ fn the_users_cargo_packages_are_at_hand_where_cargo_is_used() {
         let worker = Worker::with_stand_in(BINARY, &repository, &agent)
             .set("CARGO_HOME", cargo.path().display());
         let mut asked = job(&repository);
-        asked["checks"] = json!([{ "name": "look", "command": format!("({look}) > checked.txt") }]);
-        let result = run_job(&mut worker.serve(), asked);
+        asked["checks"] = json!([{ "name": "look", "command": look }]);
+        let mut front = worker.serve();
+        let result = run_job(&mut front, asked);
         assert_eq!(result["job_status"], "completed", "{what}: {result}");
         let expected = |count: u32| format!("{count}\n[net]\n");
         assert_eq!(repository.read("seen.txt"), expected(agent_sees), "{what}");
-        assert_eq!(
-            repository.read("checked.txt"),
-            expected(check_sees),
-            "{what}"
-        );
+        let asked = json!({ "job_id": result["job_id"], "artifact": "check-look" });
+        let checked = call(&mut front, "get", asked).structured;
+        assert_eq!(checked["text"], expected(check_sees), "{what}: {checked}");
     }
 }
 
@@ -859,7 +846,7 @@ const TRICKS: &[Trick] = &[
     cheat(
         "leaves a process that mends it while the check runs",
         // The checks' HOME is there as soon as one of them runs.
-        "(setsid sh -c 'while [ ! -e \"$HOME/../check-home\" ]; do sleep 0.01; done; echo right > src/a.txt' >/dev/null 2>&1 &); echo wrong > src/a.txt",
+        "(setsid sh -c 'while [ ! -e \"$HOME/../checks\" ]; do sleep 0.01; done; echo right > src/a.txt' >/dev/null 2>&1 &); echo wrong > src/a.txt",
     ),
     offence(
         "hides a change by the index",
@@ -1170,16 +1157,16 @@ fn gc_keeps_what_was_never_applied_unless_told_otherwise() {
     };
     let said = gc(&[]);
     assert!(
-        said.contains("was not applied") && said.contains("0 jobs forgotten"),
+        said.contains("was not applied") && said.contains("0 jobs deleted"),
         "{said}"
     );
     let said = gc(&["--force", "--dry-run"]);
     assert!(
-        said.contains(&id) && said.contains("1 jobs would be forgotten"),
+        said.contains(&id) && said.contains("1 jobs would be deleted"),
         "{said}"
     );
     let said = gc(&["--force"]);
-    assert!(said.contains("1 jobs forgotten"), "{said}");
+    assert!(said.contains("1 jobs deleted"), "{said}");
     assert!(!worker.state_dir().join("jobs").join(&id).exists());
 }
 

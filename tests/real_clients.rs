@@ -3,13 +3,13 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use worker_test_support::codex::{Move, Seen};
 use worker_test_support::gateway::{Gate, Script, ScriptedGateway, Turn};
 use worker_test_support::worker::{PATIENCE, call, run_job};
-use worker_test_support::{Codex, McpClient, Repository, Worker, clients};
+use worker_test_support::{Codex, McpClient, Repository, Worker, clients, wait_for};
 
 #[path = "real_clients/dialects.rs"]
 mod dialects;
@@ -819,18 +819,10 @@ mod endings {
 
         /// Both processes run, so there is something to end.
         fn wait_for_the_command(&self) {
-            let deadline = Instant::now() + PATIENCE;
-            loop {
+            wait_for("the run of the agent's command", || {
                 let running = self.worker.processes().join("\n");
-                if running.contains("sleep 86400") && running.contains("sleep 86401") {
-                    return;
-                }
-                assert!(
-                    Instant::now() < deadline,
-                    "the agent's command never ran:\n{running}"
-                );
-                std::thread::sleep(Duration::from_millis(50));
-            }
+                running.contains("sleep 86400") && running.contains("sleep 86401")
+            });
         }
 
         fn ended_as(&self, front: &mut McpClient, job: &Value, status: &str) -> Value {

@@ -67,7 +67,7 @@ impl Row {
         self.chunks_b64.iter().map(decode).collect()
     }
 
-    /// What of the secrets is still in `cut`: a whole one, or a long piece of one.
+    /// The part of the secrets that is still in `cut`: a whole one, or a long piece of one.
     fn leak(&self, cut: &str) -> Option<String> {
         self.secrets.iter().find_map(|secret| {
             let characters: Vec<char> = secret.chars().collect();

@@ -20,7 +20,7 @@ fn usage() -> Value {
     json!({ "prompt_tokens": 10, "completion_tokens": 3, "prompt_tokens_details": { "cached_tokens": 4 } })
 }
 
-/// What the gateway answers to a story: the text of the last message names it.
+/// The gateway's answer to a story: the text of the last message names it.
 fn answer(request: &Received, again: &AtomicUsize) -> Vec<u8> {
     let last = request.body["messages"].as_array().unwrap().last().unwrap();
     let story = last["content"].as_str().unwrap();
@@ -80,7 +80,7 @@ fn answer(request: &Received, again: &AtomicUsize) -> Vec<u8> {
     }
 }
 
-/// What both SDKs must say, story by story.
+/// The values that both SDKs must report, story by story.
 fn table() -> Vec<(&'static str, Value)> {
     let message = |content: Value, stop: &str| json!({ "role": "assistant", "model": "claude-sonnet-5", "content": content, "stop_reason": stop, "usage": [6, 4, 3] });
     let with = |mut message: Value, key: &str, value: Value| {
@@ -220,7 +220,7 @@ fn table() -> Vec<(&'static str, Value)> {
     table
 }
 
-/// Whether everything that is wanted is there.
+/// Returns true if everything that is wanted is there.
 fn fits(got: &Value, want: &Value) -> bool {
     match want {
         Value::Object(members) => members.iter().all(|(key, want)| got[key] == *want),

@@ -81,7 +81,7 @@ fn without_anything_set_the_documented_defaults_hold() {
         user.home.path().join(".cache/mcp-codex-worker")
     );
     assert!(settings.origins.is_empty() && settings.warnings.is_empty());
-    let reason = settings.gateway().unwrap_err();
+    let reason = settings.gateway().unwrap_err().to_string();
     assert!(reason.contains("ONEAPI_BASE_URL"), "{reason}");
 }
 
@@ -184,7 +184,7 @@ fn url_and_key_are_always_of_the_same_family() {
             .environment(key, "k")
             .load()
             .unwrap();
-        let reason = settings.gateway().unwrap_err();
+        let reason = settings.gateway().unwrap_err().to_string();
         assert!(
             settings.gateway.is_none() && reason.contains(&url.replace("BASE_URL", "API_KEY")),
             "{reason}"
@@ -444,7 +444,7 @@ proptest! {
     }
 }
 
-/// What a document should hold; with UPDATE_DOCS=1 it is written there.
+/// Compares a document with its expected text; with UPDATE_DOCS=1 it is written there.
 fn check_document(path: &str, text: &str, expected: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(root().join(path), text).unwrap();

@@ -1,4 +1,4 @@
-//! What the program does, told through its binary and through the crates that it is made of.
+//! The behaviour of the program, through its binary and through the crates that it is made of.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,

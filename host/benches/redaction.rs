@@ -1,4 +1,4 @@
-//! How fast redaction is, through the bundled component, and what a hostile line can make it cost.
+//! The speed of redaction through the bundled component, and the cost of a hostile line.
 //!
 //! `cargo bench --bench redaction [-- SECTION...]`, sections: first, speed, hostile, memory. Time of the processor, so that other
 //! work on the machine counts less; the best of several passes. `cargo bench -p secrets` has the same texts natively.
@@ -79,7 +79,7 @@ fn sources(prefilter: bool, watch: &Arc<Watch>) -> Vec<Arc<dyn ScannerSource>> {
         .collect()
 }
 
-/// What single windows cost.
+/// The cost of single windows.
 #[derive(Default)]
 struct Watch(Mutex<Seen>);
 
@@ -198,7 +198,7 @@ fn speed() {
     }
 }
 
-/// What an instance costs before its first verdict.
+/// Measures the cost of an instance before its first verdict.
 fn first() {
     println!(
         "\n## first: start and first window of 100 bytes, us of processor time, the best of 20\n"

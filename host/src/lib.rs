@@ -4,4 +4,5 @@
 
 pub mod cli;
 pub mod mcp;
+mod reason;
 pub mod smoke;

@@ -32,7 +32,7 @@ fn program(home: &TempDir, environment: &[(&str, &str)]) -> Command {
 struct Alone {
     child: Child,
     home: TempDir,
-    /// What it printed before it served.
+    /// The output before it served.
     said: Vec<String>,
     url: String,
 }

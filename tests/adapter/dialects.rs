@@ -17,7 +17,7 @@ fn plugins() -> PluginSet {
     PluginSet::load(&Engine::shared(&cache).unwrap(), &PluginSettings::default())
 }
 
-/// Why a gateway refuses a request.
+/// The reason why a gateway refuses a request.
 type Refusal = Option<&'static str>;
 
 struct Case {
@@ -28,7 +28,7 @@ struct Case {
     refuses: fn(&Received) -> Refusal,
     /// Chunks of the answer.
     answer: Vec<Value>,
-    /// What becomes of it.
+    /// The expected content.
     content: &'static [&'static str],
 }
 

@@ -1,5 +1,6 @@
 //! Errors of the gateway, as the caller gets them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway::{FatalCause, GatewayEvent, Mode};
@@ -310,6 +311,91 @@ async fn a_caller_that_leaves_ends_the_request_upstream() {
             tokio::task::yield_now().await;
         }
         assert_eq!(records.lock().unwrap()[0].status, 499);
+        let usage = adapter.usage();
+        assert!(
+            usage.tokens.input > 0 && usage.requests == 1 && usage.turns == 1,
+            "what has left counts: {usage:?}"
+        );
+    }
+}
+
+/// A gateway that bills each prompt, and a reply as long as it was allowed to be, once it is told to go on.
+async fn greedy(prompt: u64) -> (Double, watch::Sender<bool>) {
+    let (open, gate) = watch::channel(false);
+    let double = Double::start(move |_, request| {
+        let reply = request.body["max_tokens"].as_u64().unwrap();
+        let usage = json!({ "choices": [], "usage": { "prompt_tokens": prompt, "completion_tokens": reply } });
+        let answer = stream(&[
+            delta(json!({ "content": "a" })),
+            super::double::finish("stop"),
+            usage,
+        ]);
+        Play::Gate(Vec::new(), gate.clone(), answer)
+    })
+    .await;
+    (double, open)
+}
+
+/// All budgets hold for requests that come at once: each is set aside before it is sent.
+#[tokio::test]
+async fn requests_at_once_do_not_pass_a_budget_together() {
+    let price = settings::Price {
+        input: 1.0,
+        output: 10.0,
+        cache: None,
+    };
+    for cap in ["tokens", "cost", "turns", "none"] {
+        let ask_for = ask(json!({ "stream": true, "max_tokens": 1_000 }));
+        let prompt = (ask_for.to_string().len() as u64).div_ceil(4);
+        let (double, open) = greedy(prompt).await;
+        let mut config = config(&double.url);
+        match cap {
+            "tokens" => config.budget.max_tokens_total = Some(5_000),
+            "cost" => {
+                config.prices.default = Some(price);
+                config.budget.max_cost_usd = Some(0.05);
+            }
+            "turns" => config.budget.max_turns = Some(5),
+            _ => {}
+        }
+        let adapter = Arc::new(start(config).await);
+        let asking: Vec<_> = (0..40)
+            .map(|number| {
+                let (adapter, mut body) = (Arc::clone(&adapter), ask_for.clone());
+                // No name for a request makes one to the main model something else.
+                match number % 3 {
+                    0 => body["model"] = json!("claude-haiku-4-5"),
+                    1 => {
+                        body["output_config"] =
+                            json!({ "format": { "type": "json_schema", "schema": {} } })
+                    }
+                    _ => {}
+                }
+                tokio::spawn(async move { messages(&adapter, &body).await.status })
+            })
+            .collect();
+        let first = if cap == "none" { 8 } else { 4 };
+        while double.received().len() < first {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..2_000 {
+            tokio::task::yield_now().await;
+        }
+        let flying = double.received().len();
+        assert!(flying <= 8, "{cap}: {flying} on their way at once");
+        open.send(true).unwrap();
+        let mut served = 0;
+        for asked in asking {
+            served += usize::from(asked.await.unwrap() == 200);
+        }
+        let usage = adapter.usage();
+        match cap {
+            "tokens" => assert!(usage.tokens.total() <= 5_000, "{usage:?}"),
+            "cost" => assert!(usage.cost_usd.unwrap() <= 0.05 + 1e-9, "{usage:?}"),
+            "turns" => assert_eq!((usage.turns, served), (5, 5)),
+            _ => assert_eq!((usage.turns, served), (40, 40)),
+        }
+        assert!(served >= 4, "{cap}: {served}");
     }
 }
 
@@ -342,12 +428,13 @@ async fn a_spent_budget_ends_the_job() {
     let limits: Vec<_> = double
         .received()
         .iter()
-        .map(|request| request.body["max_tokens"].clone())
+        .map(|request| request.body["max_tokens"].as_u64().unwrap())
         .collect();
+    let prompt = (body.to_string().len() as u64).div_ceil(4);
     assert_eq!(
         limits,
-        [json!(1000), json!(50)],
-        "a reply may not exceed what is left"
+        [1_000 - prompt, 50 - prompt],
+        "a prompt and its reply may not exceed what is left"
     );
     assert_eq!(adapter.usage().tokens.total(), 1_900);
     let cause = within(10, async move {

@@ -404,3 +404,60 @@ async fn many_learn_at_once_and_every_lesson_is_kept_once() {
     assert_eq!(kept.len(), 10, "{kept:#?}");
     assert_eq!(files(folder.path()).len(), 2);
 }
+
+/// A window as vLLM has it: the first request teaches its size, later ones ask for a reply that fits.
+#[tokio::test]
+async fn a_small_window_is_learned_and_replies_are_fitted_into_it() {
+    let double = Double::start(|_, request| {
+        let (asked, input) = (request.body["max_tokens"].as_u64().unwrap(), 2_614);
+        let minds = asked + input > 32_768;
+        let words = format!("'max_tokens' or 'max_completion_tokens' is too large: {asked}. This model's maximum context length is 32768 tokens and your request has {input} input tokens ({asked} > 32768 - {input}).");
+        Play::Pieces(vec![if minds { refusal(&words).unwrap() } else { good() }])
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&double.url);
+    config.lessons = Some(folder.path().to_owned());
+    let adapter = start(config).await;
+    let long = "word ".repeat(1_500);
+    let body = |reply: u64| {
+        ask(
+            json!({ "stream": true, "max_tokens": reply, "messages": [{ "role": "user", "content": long }] }),
+        )
+    };
+    for (reply, requests) in [(128_000, 2), (128_000, 3), (4_000, 4)] {
+        let got = messages(&adapter, &body(reply)).await;
+        assert_eq!(got.status, 200, "{}", got.text);
+        assert_eq!(double.received().len(), requests);
+    }
+    let sent = double.received();
+    let fitted = sent[2].body["max_tokens"].as_u64().unwrap();
+    assert!((28_000..30_000).contains(&fitted), "{fitted}");
+    assert_eq!(sent[3].body["max_tokens"], 4_000, "what fits is asked for");
+    let kept = lessons::list(folder.path()).unwrap();
+    assert_eq!(
+        kept[0].words,
+        "prompt and reply together have at most 32768 tokens"
+    );
+}
+
+/// Where the guess of the prompt was too low, the caller gets the numbers of its own request.
+#[tokio::test]
+async fn a_window_that_is_smaller_than_guessed_is_told_with_what_the_caller_asked() {
+    let double = Double::start(|_, request| {
+        let asked = request.body["max_tokens"].as_u64().unwrap();
+        Play::Pieces(vec![refusal(&format!("This model's maximum context length is 32768 tokens and your request has 20614 input tokens ({asked} > 32768 - 20614).")).unwrap()])
+    })
+    .await;
+    let adapter = start(config(&double.url)).await;
+    let body = ask(json!({ "stream": true, "max_tokens": 64_000 }));
+    for requests in [2, 3] {
+        let got = messages(&adapter, &body).await;
+        let said = got.error().1;
+        assert!(
+            said.starts_with("input length and `max_tokens` exceed context limit: 20614 + "),
+            "{said}"
+        );
+        assert_eq!(double.received().len(), requests);
+    }
+}

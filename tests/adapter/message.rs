@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// What a stream came to.
+/// The message of a stream.
 #[derive(Debug, PartialEq)]
 pub struct Message {
     pub content: Vec<Value>,

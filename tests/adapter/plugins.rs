@@ -190,7 +190,7 @@ async fn an_image_in_a_result_stays_there_where_the_dialect_allows_it() {
     }
 }
 
-/// Where an error of the gateway's own kind can stand under status 200.
+/// The place where an error of the gateway's own kind can stand under status 200.
 fn places(error: &Value) -> Vec<(&'static str, &'static str, bool, Vec<u8>)> {
     let role = delta(json!({ "role": "assistant", "content": "" }));
     let event = format!("event: error\ndata: {error}\n\n");

@@ -2,11 +2,9 @@
 
 use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use worker_test_support::worker::PATIENCE;
-use worker_test_support::{Repository, StandIn, Worker};
+use worker_test_support::{Repository, StandIn, Worker, wait_for};
 
 use super::{stderr, stdout};
 
@@ -38,14 +36,6 @@ fn command(worker: &Worker, further: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
-}
-
-fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn interrupt(child: &Child) {

@@ -285,7 +285,7 @@ impl Lane {
             assert_eq!(runs, "run\n", "{told}");
             assert_eq!(read(&tree.join("src/a.txt")), "two\n", "{told}");
         }
-        for name in ["base", "tmp", "check-home", "check-tmp", "reserve"] {
+        for name in ["base", "tmp", "checks", "reserve"] {
             assert!(!folder.join(name).exists(), "{told}: {name} is left");
         }
         // The user's own is as it was.

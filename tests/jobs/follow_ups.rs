@@ -31,6 +31,69 @@ fn a_follow_up_goes_on_in_the_finished_jobs_session() {
     assert!(after.contains("was-here"), "the same home: {after}");
 }
 
+/// What a job left that it should not have is not forgotten by the next one: it counts until somebody takes it over.
+#[test]
+fn a_follow_up_in_the_users_tree_is_held_against_the_first_base() {
+    let rows: [(&str, &str, &str, &[&str]); 5] = [
+        ("nothing", "true", "failed", &["notes.txt", "src/a.txt"]),
+        (
+            "the agent puts it back",
+            "printf 'kept\\n' > notes.txt",
+            "completed",
+            &["src/a.txt"],
+        ),
+        ("the user puts it back", "", "completed", &["src/a.txt"]),
+        ("the user commits it", "", "completed", &["src/a.txt"]),
+        ("the user writes on", "", "completed", &["src/a.txt"]),
+    ];
+    for (story, work, status, changed) in rows {
+        let repository = Repository::with([
+            ("src/a.txt", "one\n"),
+            ("notes.txt", "kept\n"),
+            (".gitignore", "*.local\n"),
+        ]);
+        repository.commit("Begin");
+        repository.write("tool.local", "as it was");
+        let agent = StandIn::that("sh -c \"$(tail -n 1 \"$PROMPT\")\"");
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let mut front = worker.serve();
+        let scope = json!({ "paths": ["src"] });
+        let mut asked = job(&repository);
+        asked["prompt"] =
+            json!("echo two > src/a.txt; echo spoilt > notes.txt; echo evil > tool.local");
+        asked["scoped_patch"] = scope.clone();
+        asked["auto_revise"] = json!({ "max_passes": 0 });
+        let first = run_job(&mut front, asked);
+        assert_eq!(first["job_status"], "failed", "{first}");
+        match story {
+            "the user puts it back" => repository.write("notes.txt", "kept\n"),
+            "the user commits it" => {
+                repository.commit("Take it over");
+            }
+            "the user writes on" => repository.write("notes.txt", "my own\n"),
+            _ => {}
+        }
+        let second = run_job(
+            &mut front,
+            json!({
+                "prompt": format!("echo three > src/a.txt; {work}"),
+                "resume_job_id": first["job_id"],
+                "scoped_patch": scope,
+                "auto_revise": { "max_passes": 0 },
+                "checks": [{ "name": "sees no tool", "command": "test ! -e tool.local" }],
+            }),
+        );
+        assert_eq!(second["job_status"], status, "{story}: {second}");
+        assert_eq!(second["changed_files"], json!(changed), "{story}: {second}");
+        assert!(
+            second["checks"]
+                .to_string()
+                .contains("sees no tool: passed"),
+            "{story}: {second}"
+        );
+    }
+}
+
 /// An isolated job that writes `one` and then goes on; the agent does what its prompt says.
 fn isolated_and_gone_on(prompts: &[&str]) -> (Repository, Worker, McpClient, Vec<Value>) {
     let repository = repository();
@@ -428,7 +491,7 @@ fn gc_leaves_a_folder_that_another_job_lives_in() {
         String::from_utf8(done.stdout).unwrap()
     };
     let said = gc();
-    assert!(said.contains("0 jobs forgotten"), "{said}");
+    assert!(said.contains("0 jobs deleted"), "{said}");
     assert!(folder.join("tree/src/a.txt").exists(), "{said}");
     std::fs::write(folder.join("home/go"), "").unwrap();
     let result = ended(&mut front, &second);
@@ -436,7 +499,7 @@ fn gc_leaves_a_folder_that_another_job_lives_in() {
     assert_eq!(result["changed_files"], json!(["src/a.txt"]), "{result}");
     // Once nobody lives there any more both go, whichever of them is looked at first.
     let said = gc();
-    assert!(said.contains("2 jobs forgotten"), "{said}");
+    assert!(said.contains("2 jobs deleted"), "{said}");
     assert!(!folder.exists());
 }
 

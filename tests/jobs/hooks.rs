@@ -18,7 +18,7 @@ fn hooked(worker: &Worker, arguments: &[&str], payload: &str) -> Child {
     child
 }
 
-/// What a hook answers; it never fails.
+/// The answer of a hook; it never fails.
 fn answer(hook: Child) -> Value {
     let output = hook.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");

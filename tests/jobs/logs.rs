@@ -1,4 +1,4 @@
-//! What processes log, and where.
+//! The logs of processes, and their places.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;

@@ -105,9 +105,10 @@ fn a_check_that_rewrites_the_work_voids_the_verification_and_no_pass_absorbs_it(
         "{result}"
     );
     assert!(
-        result["diff"].as_str().unwrap().contains("+evil"),
+        result["diff"].as_str().unwrap().contains("+two"),
         "what stands: {result}"
     );
+    assert_eq!(repository.read("src/a.txt"), "two\n");
     assert_eq!(result["passes"], Value::Null, "no repair pass: {result}");
 }
 
@@ -125,6 +126,91 @@ fn a_report_explains_a_failure_in_place_of_the_output() {
     let digest = result["failures"]["unit tests"].as_str().unwrap();
     assert!(
         digest.contains("adds up") && !digest.contains("noise"),
+        "{result}"
+    );
+}
+
+/// What no diff shows and what runs by itself is named.
+#[test]
+fn ignored_files_that_run_by_themselves_are_named() {
+    let repository = Repository::with([
+        ("src/a.txt", "one\n"),
+        (".gitignore", ".vscode/\n.envrc\nhooks/\ntarget/\n.venv/\n"),
+    ]);
+    repository.commit("Begin");
+    let mut config = repository.git().config().unwrap();
+    config.set_str("core.hooksPath", "./hooks").unwrap();
+    let agent = StandIn::that(
+        "echo two > src/a.txt; mkdir -p .vscode hooks target .venv/bin; for f in .vscode/tasks.json .envrc hooks/post-commit target/x .venv/bin/activate; do echo x > $f; done",
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let result = run_job(&mut front, job(&repository));
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert_eq!(
+        result["notes"],
+        json!([
+            "5 ignored files changed too",
+            "look at these before git, a shell or an editor runs them: .envrc, .venv/bin/activate, .vscode/tasks.json, hooks/post-commit",
+        ])
+    );
+    let asked = json!({ "job_id": result["job_id"], "artifact": "ignored" });
+    let listed = call(&mut front, "get", asked).structured.to_string();
+    assert!(listed.contains("target/x"), "{listed}");
+}
+
+/// In a view what was not granted does not exist; the host knows that it does, and says which setting grants it.
+#[test]
+fn a_failure_that_comes_of_the_sandbox_says_so() {
+    let repository = repository();
+    let agent = StandIn::that("echo two > src/a.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let tool = worker.home().join(".tool/lib");
+    std::fs::create_dir_all(&tool).unwrap();
+    std::fs::write(tool.join("part"), "x").unwrap();
+    let named = format!(
+        "sandbox: {0}/part is not readable; WORKER_SANDBOX_READ={0}",
+        tool.display()
+    );
+    let rows = [
+        (format!("cat {}/part", tool.display()), Some(named.clone())),
+        ("cat ~/.tool/lib/part".to_owned(), Some(named)),
+        (format!("cat {}/nothing", tool.display()), None),
+        ("cat /usr/share/no-such-file; exit 1".to_owned(), None),
+        ("cat src/missing.txt".to_owned(), None),
+    ];
+    for (command, wanted) in rows {
+        let check = json!({ "name": "unit tests", "command": command });
+        let result = run_job(&mut worker.serve(), asked(&repository, check));
+        assert_eq!(result["job_status"], "failed", "{result}");
+        let notes = wanted.map_or(Value::Null, |wanted| json!([wanted]));
+        assert_eq!(result["notes"], notes, "{command}: {result}");
+    }
+    // With the grant it works.
+    let worker = worker.set("WORKER_SANDBOX_READ", tool.display());
+    let command = format!("cat {}/part", tool.display());
+    let check = json!({ "name": "unit tests", "command": command });
+    repository.write("src/a.txt", "one\n");
+    let result = run_job(&mut worker.serve(), asked(&repository, check));
+    assert_eq!(result["job_status"], "completed", "{result}");
+}
+
+/// What would read otherwise than it is, is shown as what it is.
+#[test]
+fn a_diff_shows_directions_and_links_that_lead_out() {
+    let repository = repository();
+    let agent = StandIn::that(
+        "printf 'one\\342\\200\\256two\\342\\201\\246\\n' > src/a.txt; ln -s /etc/passwd src/out; ln -s ../../x src/up; ln -s ../notes.txt src/in; ln -s b/../../c src/also-in",
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut asked = job(&repository);
+    asked["include_diff"] = true.into();
+    let result = run_job(&mut worker.serve(), asked);
+    let diff = result["diff"].as_str().unwrap();
+    assert!(diff.contains("+one\\u{202e}two\\u{2066}\n"), "{diff}");
+    assert_eq!(
+        result["notes"],
+        json!(["links that lead out of the tree: src/out -> /etc/passwd, src/up -> ../../x"]),
         "{result}"
     );
 }

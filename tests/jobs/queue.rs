@@ -22,7 +22,7 @@ fn empty_repository(top: PathBuf) -> PathBuf {
     top
 }
 
-/// What a process holds for itself alone, in KiB.
+/// The memory of a process's own, in KiB.
 fn own_memory(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status

@@ -264,7 +264,7 @@ fn a_clock_that_was_set_back_hurts_nobody() {
     assert_eq!(ended(&mut front, &id)["job_status"], "completed");
     shift(4 * DAY);
     for (arguments, words) in [
-        (&["gc", "--older-than", "1s"][..], "0 jobs forgotten"),
+        (&["gc", "--older-than", "1s"][..], "0 jobs deleted"),
         (&["jobs", "ls"][..], "completed"),
         (&["stats"][..], "1 completed"),
     ] {

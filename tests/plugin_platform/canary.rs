@@ -20,7 +20,7 @@ const HELD: &str = "correct-horse-battery-staple";
 const KEY: &str = "gateway-key-of-the-test";
 const SECRETS: [&str; 3] = [SHAPED, HELD, KEY];
 
-/// What a job keeps raw because it needs it: SECURITY.md, "What is on disk".
+/// The raw material that a job needs: SECURITY.md, "What is on disk".
 const WORKING_MATERIAL: [&str; 4] = ["home", "tree", "source", "keep"];
 
 struct Operator {

@@ -10,7 +10,7 @@ use plugin_kit::build::encode;
 use plugins::{Engine, PluginSet, PluginSettings, unused_compiled};
 use sha2::{Digest, Sha256};
 
-/// What no run has used for so long is thrown away: reading a file is noted once a day.
+/// A guest that no run has used for so long is thrown away: reading a file is noted once a day.
 const UNUSED: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// The repository.
@@ -18,7 +18,7 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Where guests and their compiled code are kept between runs.
+/// The place where guests and their compiled code are kept between runs.
 pub(crate) fn folder() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     target.join("plugin-tests")
@@ -51,7 +51,7 @@ pub(crate) fn guest(name: &str) -> PathBuf {
     components.join(format!("{name}.wasm"))
 }
 
-/// What was built, by file name.
+/// The components, by file name.
 fn components() -> BTreeMap<String, Vec<u8>> {
     let built = std::fs::read_dir(folder().join("wasm32-unknown-unknown/release")).unwrap();
     let modules = built.map(|entry| entry.unwrap().path()).filter(|path| {
@@ -80,7 +80,7 @@ fn keep(components: BTreeMap<String, Vec<u8>>) -> PathBuf {
         digest.update(component);
         std::fs::write(aside.path().join(name), component).unwrap();
     }
-    let place = all.join(hex(&digest.finalize()));
+    let place = all.join(hex::encode(digest.finalize()));
     // There already, where another run was first.
     let _ = std::fs::rename(aside.path(), &place);
     assert!(place.is_dir(), "{}", place.display());
@@ -109,11 +109,7 @@ pub(crate) fn engine() -> Arc<Engine> {
 }
 
 pub(crate) fn sha256(path: &Path) -> String {
-    hex(&Sha256::digest(std::fs::read(path).unwrap()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(std::fs::read(path).unwrap()))
 }
 
 /// The plugins that this `[plugins]` table gives.

@@ -1,13 +1,12 @@
 //! Plugins in whole jobs: what they log, and what a change of the operator's configuration means for jobs that run and for
 //! those that come after.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
 use demo::mcp_client::McpClient;
 use serde_json::{Value, json};
 use worker_test_support::worker::{PATIENCE, call, run_job};
-use worker_test_support::{Repository, StandIn, Worker};
+use worker_test_support::{Repository, StandIn, Worker, wait_for_file};
 
 use super::guests::{guest, sha256};
 
@@ -52,14 +51,6 @@ impl Operator {
 
     fn job(&self) -> Value {
         json!({ "prompt": "Change a line.", "allowed_dirs": [self.repository.path()] })
-    }
-}
-
-fn wait_for(file: &Path) {
-    let deadline = Instant::now() + PATIENCE;
-    while !file.exists() {
-        assert!(Instant::now() < deadline, "{} is not there", file.display());
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -119,7 +110,7 @@ fn a_running_job_keeps_its_plugins_and_the_next_one_takes_what_changed() {
     let place = operator.repository.path();
     let mut front = operator.worker.serve();
     let started = call(&mut front, "start", operator.job()).structured;
-    wait_for(&place.join("begun"));
+    wait_for_file(&place.join("begun"));
     // Another component and other settings, while the job runs.
     std::fs::copy(guest("files-check"), &operator.component).unwrap();
     operator.configure("enabled = false\n");

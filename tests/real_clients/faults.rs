@@ -1,4 +1,4 @@
-//! What a gateway can do to a job: whatever it is, the job ends as it should, says why, and shows no key.
+//! The faults of a gateway: whatever it is, the job ends as it should, says why, and shows no key.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// A text and what it is.
 pub(crate) struct Sample {
-    /// What it is.
+    /// The label.
     pub(crate) name: &'static str,
     /// The text.
     pub(crate) text: String,

@@ -102,7 +102,8 @@ impl<'a> Package<'a> {
         })
     }
 
-    /// Whether a list of dependencies means it by `name`, or by `name version` where there are two of that name.
+    /// Returns true if a list of dependencies means it by `name`, or by `name version` where there
+    /// are two of that name.
     fn is(&self, entry: &str) -> bool {
         let mut words = entry.split(' ');
         words.next() == Some(self.name)

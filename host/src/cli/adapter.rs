@@ -17,7 +17,7 @@ use redact::log::{self, MetricsFile};
 use redact::{KnownValues, LogMask, Redactor};
 use settings::Settings;
 
-/// What `adapter` takes.
+/// The arguments of `adapter`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 The gateway's key comes from ONEAPI_API_KEY (or ANTHROPIC_API_KEY), never from an argument.
@@ -32,22 +32,22 @@ pub(super) struct AdapterArguments {
     /// Listen on an address that other machines can reach
     #[arg(long)]
     allow_remote: bool,
-    /// What callers must present as their API key; without it one is made and printed
+    /// The API key that callers must send; by default one is made and printed
     #[arg(long, value_name = "T")]
     token: Option<String>,
     /// The gateway, instead of ONEAPI_BASE_URL
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// The gateway's model, instead of CLAUDE_MODEL; without either the caller's model name goes through
+    /// The gateway's model, instead of CLAUDE_MODEL; with neither, the caller's model name is passed on
     #[arg(long, value_name = "M")]
     model: Option<String>,
-    /// What the gateway speaks, instead of WORKER_DIALECT
+    /// The gateway's dialect, instead of WORKER_DIALECT
     #[arg(long, value_name = "D")]
     dialect: Option<String>,
     /// Retries of one request on one gateway, instead of WORKER_GATEWAY_RETRIES
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
     retries: Option<u32>,
-    /// Print what is known of the gateway and the model, each fact with its source, and serve nothing
+    /// Print the facts of the gateway and the model with their sources, and exit
     #[arg(long)]
     explain: bool,
 }
@@ -172,10 +172,7 @@ fn config(
         None => fresh_token()
             .map_err(|error| Failure::Work(format!("no randomness for a token: {error}")))?,
     };
-    let mut known = KnownValues::new();
-    for (label, value) in settings.secrets() {
-        known.add(label, value.expose());
-    }
+    let mut known = KnownValues::of(settings);
     known.add("adapter-token", &token);
     let mask = begin_log(settings, &known);
     let engine = Engine::shared(&settings.cache_dir).map_err(Failure::Work)?;

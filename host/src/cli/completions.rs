@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 use super::{Cli, exit};
 
-/// What `completions` takes.
+/// The arguments of `completions`.
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArguments {
     /// The shell

@@ -9,13 +9,13 @@ use super::{GlobalOptions, exit};
 use demo::console::Console;
 use demo::{self, DemoError, Options};
 
-/// What `demo` takes.
+/// The arguments of `demo`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct DemoArguments {
     /// Use the configured gateway, and spend its tokens, instead of the scripted one
     #[arg(long)]
     live: bool,
-    /// Leave the demo's folder behind: the repository, the job store, the metrics
+    /// Keep the demo's folder: the repository, the job store, the metrics
     #[arg(long)]
     keep: bool,
 }

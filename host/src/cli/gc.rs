@@ -1,4 +1,4 @@
-//! `gc`: forgets what nobody will ask for any more: old jobs, by age and by the room they take, and what killed processes
+//! `gc`: deletes what is not needed any more: old jobs, by age and by size, and what killed processes
 //! left behind. A job that is not over is never touched.
 
 use std::collections::BTreeSet;
@@ -16,19 +16,19 @@ use settings::Settings;
 use workspace::Unapplied;
 use workspace::folder;
 
-/// What `gc` takes.
+/// The arguments of `gc`.
 #[derive(Debug, Args)]
 pub(super) struct GcArguments {
-    /// Forget jobs that ended longer ago than this, as in 12h, 30d, 4w
+    /// Delete jobs that ended longer ago than this, as in 12h, 30d, 4w
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = milliseconds)]
     older_than: i64,
-    /// Then forget the oldest until all together take at most this, as in 500M, 2G
+    /// Then delete the oldest until all together take at most this, as in 500M, 2G
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     max_size: Option<u64>,
-    /// Also forget jobs in a tree of their own whose changes were never applied
+    /// Also delete isolated jobs whose changes were never applied
     #[arg(long)]
     force: bool,
-    /// Only say what would be forgotten
+    /// Only print what would be deleted
     #[arg(long)]
     dry_run: bool,
 }
@@ -59,9 +59,9 @@ fn collect(settings: &Settings, arguments: &GcArguments) -> Result<(), StoreErro
             i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
         });
     let verb = if arguments.dry_run {
-        "would be forgotten"
+        "would be deleted"
     } else {
-        "forgotten"
+        "deleted"
     };
     forget_jobs(&store, arguments, now_ms, verb, &mut terminal)?;
 
@@ -73,7 +73,7 @@ fn collect(settings: &Settings, arguments: &GcArguments) -> Result<(), StoreErro
     for (what, paths) in [
         ("folders of jobs that never began", store.strays(before)?),
         (
-            "compiled plugins that nobody used",
+            "unused compiled plugins",
             plugins::unused_compiled(&settings.cache_dir, before),
         ),
         (
@@ -151,7 +151,7 @@ fn forget_jobs(
         let folder = store.job_folder(job.home());
         let unapplied = Unapplied::of(&folder, job.id.as_str()).filter(|_| !arguments.force);
         if let Some(unapplied) = unapplied {
-            terminal.line(format!("{row}  stays: {unapplied}; --force forgets it"));
+            terminal.line(format!("{row}  stays: {unapplied}; --force deletes it"));
             kept = kept.saturating_add(*size);
             lived_in.extend(job.lives_in.clone());
             continue;
@@ -179,7 +179,7 @@ fn is_older(path: &Path, than: SystemTime) -> bool {
         .is_ok_and(|modified| modified < than)
 }
 
-/// What cannot be removed now is tried again next time.
+/// Removes a file; one that cannot be removed now is tried again next time.
 fn remove(path: &Path) {
     let removed = match path.is_dir() {
         true => folder::remove(path),
@@ -196,7 +196,7 @@ fn remove(path: &Path) {
     }
 }
 
-/// What a file or a folder's files take, links not followed.
+/// The size of a file, or of a folder's files, links not followed.
 fn size_of(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return std::fs::symlink_metadata(folder).map_or(0, |file| file.len());

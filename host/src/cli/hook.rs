@@ -18,7 +18,7 @@ use settings::Settings;
 /// The longest payload of a hook that is read, in bytes.
 const PAYLOAD_MAX: u64 = 4 << 20;
 
-/// What `hook` takes.
+/// The arguments of `hook`.
 #[derive(Debug, Args)]
 pub(super) struct HookArguments {
     #[command(subcommand)]
@@ -46,7 +46,8 @@ makes one request with TEXT. Waiting costs no token. `setup` installs it.")]
 /// Half an hour less a minute: the installed hooks may last half an hour.
 const WAIT_S: u64 = 1_740;
 
-/// What a client says to a hook, as far as it matters here; Codex and Claude Code use the same names.
+/// The message of a client to a hook, as far as it matters here; Codex and Claude Code use the same
+/// names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Payload {

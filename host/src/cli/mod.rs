@@ -86,7 +86,7 @@ pub struct GlobalOptions {
 }
 
 impl GlobalOptions {
-    /// Where the settings of this call come from.
+    /// The place where the settings of this call come from.
     pub fn sources(&self) -> Sources {
         Sources::from_process(self.set.clone(), self.env_file.clone(), self.config.clone())
     }
@@ -114,7 +114,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve MCP over stdin and stdout (what Codex starts)
+    /// Serve MCP over stdin and stdout (started by Codex)
     Serve,
     /// Run what a front assigned over the inherited socket (never started by people)
     #[command(name = job::RUNNER_SUBCOMMAND, hide = true)]
@@ -127,23 +127,23 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Check everything that can be wrong, each with its remedy
     Doctor(doctor::DoctorArguments),
-    /// Try everything that needs neither a network, nor a key, nor Claude Code; in seconds
+    /// Test everything that needs no network, no key and no Claude Code, in seconds
     Smoke(smoke::SmokeArguments),
-    /// Make this server known to Codex and write the settings it needs
+    /// Add this server to Codex's config and write the settings that it needs
     Setup(setup::SetupArguments),
-    /// Wake the session that started jobs when they are over (what a client's hooks run)
+    /// Wake the session that started jobs when they are over (run by a client's hooks)
     Hook(hook::HookArguments),
-    /// List, show, follow, cancel and forget jobs
+    /// List, show, follow, cancel and delete jobs
     Jobs(jobs::JobsArguments),
-    /// What jobs did, what they cost, and whether delegating paid
+    /// Show what jobs did and cost, and whether delegating paid
     Stats(stats::StatsArguments),
-    /// Forget old jobs, by age and by the room they take
+    /// Delete old jobs, by age and by size
     Gc(gc::GcArguments),
     /// Print a completion script for your shell
     Completions(completions::CompletionsArguments),
     /// Cut secrets out of stdin, as it streams to stdout
     Redact(redact::RedactArguments),
-    /// Write, test, look at, install and remove plugins
+    /// Write, test, inspect, install and remove plugins
     Plugin(plugin::PluginArguments),
 }
 

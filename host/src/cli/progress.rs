@@ -5,7 +5,8 @@ use std::io::{IsTerminal, Stderr, Write};
 use super::terminal::{Tone, colors, paint, shorten, width};
 use redact::text::printable;
 
-/// Where progress goes. Elsewhere than on a terminal a status is a line of its own, once for each new one.
+/// The output of progress. Elsewhere than on a terminal a status is a line of its own, once for
+/// each new one.
 pub(super) struct Progress {
     err: Stderr,
     quiet: bool,
@@ -32,7 +33,7 @@ impl Progress {
         }
     }
 
-    /// Whether nothing is to be shown.
+    /// Returns true if nothing is to be shown.
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
     }
@@ -46,7 +47,7 @@ impl Progress {
         let _ = writeln!(self.err, "{}", printable(text));
     }
 
-    /// Where things stand: `status` in a word or a few, `detail` what changes all the time.
+    /// Shows the status: `status` in a word or a few, `detail` what changes all the time.
     pub(super) fn status(&mut self, status: &str, detail: &str) {
         if self.quiet {
             return;

@@ -14,7 +14,7 @@ use plugins::{Engine, PluginSet, PluginSettings};
 use redact::{KnownValues, Redacted, Redactor};
 use settings::Settings;
 
-/// What `redact` takes.
+/// The arguments of `redact`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +23,7 @@ Examples:
 
 With --jsonl, a line is one text or one stream:
   {\"id\":1,\"text\":\"...\"}                          answers {\"id\":1,\"text\":\"...\"}
-  {\"id\":2,\"text\":\"...\",\"known\":[\"value\",...]}    the same; the values go in every encoding
+  {\"id\":2,\"text\":\"...\",\"known\":[\"value\",...]}    the same; the values are cut out in every encoding
   {\"id\":3,\"chunks_b64\":[\"...\",...]}              answers {\"id\":3,\"outs\":[...]}: what came out after each chunk
                                                  and, last, at the end")]
 pub(super) struct RedactArguments {
@@ -73,15 +73,15 @@ pub(super) fn run(global: &GlobalOptions, arguments: &RedactArguments) -> ExitCo
     }
 }
 
-fn known_values(settings: &Settings, variables: &[String]) -> Result<KnownValues, String> {
-    let mut known = KnownValues::new();
-    for (label, value) in settings.secrets() {
-        known.add(label, value.expose());
-    }
+/// A variable of `--known` that has no value to cut out.
+#[derive(Debug, thiserror::Error)]
+#[error("--known {0}: there is no such environment variable, or it is not UTF-8")]
+struct NoVariable(String);
+
+fn known_values(settings: &Settings, variables: &[String]) -> Result<KnownValues, NoVariable> {
+    let mut known = KnownValues::of(settings);
     for name in variables {
-        let value = std::env::var(name).map_err(|_| {
-            format!("--known {name}: there is no such environment variable, or it is not UTF-8")
-        })?;
+        let value = std::env::var(name).map_err(|_| NoVariable(name.clone()))?;
         known.add(name, &value);
     }
     Ok(known)
@@ -149,14 +149,21 @@ fn filter_lines(redactor: &Redactor, input: impl BufRead, output: impl Write) ->
     Ok(())
 }
 
-/// What one line asks for. The message of an error repeats nothing of the line.
-fn answer(redactor: &Redactor, line: &str) -> Result<Answer, String> {
-    let request: Request = serde_json::from_str(line).map_err(|error| {
-        format!(
-            "column {}: not an object with `text` or `chunks_b64`",
-            error.column()
-        )
-    })?;
+/// A line that cannot be answered; nothing of it is repeated.
+#[derive(Debug, thiserror::Error)]
+enum LineError {
+    #[error("column {0}: not an object with `text` or `chunks_b64`")]
+    Json(usize),
+    #[error("`chunks_b64` holds something else than base64")]
+    Base64(#[from] base64::DecodeError),
+    #[error("needs either `text` or `chunks_b64`")]
+    Neither,
+}
+
+/// Returns what one line asks for.
+fn answer(redactor: &Redactor, line: &str) -> Result<Answer, LineError> {
+    let request: Request =
+        serde_json::from_str(line).map_err(|error| LineError::Json(error.column()))?;
     let redactor = if request.known.is_empty() {
         redactor.clone()
     } else {
@@ -172,15 +179,12 @@ fn answer(redactor: &Redactor, line: &str) -> Result<Answer, String> {
             let mut stream = redactor.stream();
             let mut outs = Vec::with_capacity(chunks.len() + 1);
             for chunk in chunks {
-                let bytes = STANDARD
-                    .decode(chunk)
-                    .map_err(|_| "`chunks_b64` holds something else than base64".to_owned())?;
-                outs.push(stream.push(&bytes));
+                outs.push(stream.push(&STANDARD.decode(chunk)?));
             }
             outs.push(stream.finish());
             (None, Some(outs))
         }
-        _ => return Err("needs either `text` or `chunks_b64`".to_owned()),
+        _ => return Err(LineError::Neither),
     };
     Ok(Answer {
         id: request.id,

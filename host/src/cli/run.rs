@@ -23,7 +23,7 @@ use workspace::Unapplied;
 /// The longest job file, in bytes: far more than a prompt of the longest kind with its checks.
 const JOB_MAX: u64 = 4 << 20;
 
-/// How often the job is looked at.
+/// The interval at which the job is looked at.
 const GLANCE: Duration = Duration::from_millis(200);
 
 /// Every job stands in the queue until its runner has begun: only one that stays there longer waits for others.
@@ -32,15 +32,15 @@ const BEGINNING: Duration = Duration::from_secs(2);
 /// Bytes of the log that are read at a time.
 const SLICE: u64 = 24_000;
 
-/// What `run` takes.
+/// The arguments of `run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The job is the JSON object that `start` takes (examples/job.json); relative allowed_dirs are taken from the current
-directory. Progress goes to stderr, the result to stdout. Ctrl-C cancels the job; Ctrl-C again leaves without waiting.
+directory. Progress goes to stderr, the result to stdout. Ctrl-C cancels the job; a second Ctrl-C exits without waiting.
 The job ends with this process, also when that is killed.
 
 Exit code: 0 completed, 1 failed, 2 the job or the settings are wrong and nothing was started, 3 cancelled, timed out or
-interrupted, 130 left before the job was over.")]
+interrupted, 130 exited before the job ended.")]
 pub(super) struct RunArguments {
     /// The job; `-` reads it from stdin
     #[arg(long, value_name = "FILE")]
@@ -53,7 +53,7 @@ pub(super) struct RunArguments {
     quiet: bool,
 }
 
-/// Why there is no result.
+/// The reason why there is no result.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
     #[error("{path}: {source}")]
@@ -229,7 +229,7 @@ impl Watch {
     }
 }
 
-/// What stands behind the status while a job runs: time, turns, and what the agent is at.
+/// The text behind the status while a job runs: time, turns, and the agent's step.
 fn detail(view: &Value) -> String {
     let mut parts = Vec::new();
     let number = |key: &str| view.get(key).and_then(Value::as_u64);

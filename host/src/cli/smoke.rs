@@ -11,10 +11,10 @@ use super::{GlobalOptions, exit};
 use crate::smoke::{self, Step};
 use settings::Settings;
 
-/// What `smoke` takes.
+/// The arguments of `smoke`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Nothing of your settings is used but WORKER_CACHE_DIR, where compiled plugins are kept; nothing is left behind.
+The test uses none of your settings but WORKER_CACHE_DIR (compiled plugins), and leaves nothing behind.
 Exit code: 0 everything works, 1 something does not.")]
 pub(super) struct SmokeArguments {
     /// Print JSON

@@ -1,4 +1,4 @@
-//! What people's commands share: colors where a terminal shows them, tables, ages.
+//! The common parts of people's commands: colors where a terminal shows them, tables, ages.
 
 use std::io::{IsTerminal, Write};
 
@@ -13,10 +13,10 @@ pub(super) struct Terminal {
     gone: bool,
 }
 
-/// What a piece of text says about itself.
+/// The tone of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
-    /// As it should be.
+    /// The good case.
     Good,
     /// Worth a look.
     Doubtful,
@@ -49,12 +49,12 @@ impl Terminal {
         }
     }
 
-    /// Whether nobody reads any more, which ends a display that would be drawn for ever.
+    /// Returns true if nobody reads any more, which ends a display that would be drawn for ever.
     pub(super) fn is_gone(&self) -> bool {
         self.gone
     }
 
-    /// Whether lines can be overwritten.
+    /// Returns true if lines can be overwritten.
     pub(super) fn is_live(&self) -> bool {
         self.out.is_terminal()
     }

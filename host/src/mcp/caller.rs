@@ -9,7 +9,7 @@ use job::Asker;
 /// The longest name of a session, in bytes; clients use UUIDs.
 const SESSION_MAX: usize = 200;
 
-/// Who calls, and from where.
+/// The caller, and its folder.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Caller {
     workspace: Option<PathBuf>,
@@ -52,12 +52,13 @@ impl Caller {
         }
     }
 
-    /// Whether Codex calls: it describes its turn in every call.
+    /// Returns true if Codex calls: it describes its turn in every call.
     pub(super) fn is_codex(&self) -> bool {
         self.is_codex
     }
 
-    /// Who is woken when a job of this call ends. The client is the process that started this server.
+    /// The session that is woken when a job of this call ends. The client is the process that
+    /// started this server.
     pub(super) fn asker(&self) -> Asker {
         Asker {
             session: self.session.clone(),

@@ -17,14 +17,14 @@ pub const DEPTH_MAX: usize = 64;
 /// The most elements of one array, and the most keys of one object.
 pub const ARRAY_MAX: usize = 10_000;
 
-/// Why a frame was not taken, and what could still be told about it.
+/// The reason why a frame was not taken, and what could still be told about it.
 #[derive(Debug)]
 pub(super) struct Rejection {
     /// The request's id, when it stood before the fault; an answer without one cannot be matched to its request.
     pub(super) id: Option<Value>,
-    /// Whether it is a `tools/call`, as far as can be told.
+    /// True if it is a `tools/call`, as far as can be told.
     pub(super) tool_call: bool,
-    /// Whether the frame is no JSON at all, as against JSON beyond a limit.
+    /// True if the frame is no JSON at all, as against JSON beyond a limit.
     pub(super) malformed: bool,
     /// The rule it breaks.
     pub(super) rule: String,
@@ -60,7 +60,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Value, Rejection> {
     }
 }
 
-/// What a frame that is too long can still tell: `head` is its beginning.
+/// The parts that a frame that is too long can still tell: `head` is its beginning.
 pub(super) fn too_long(head: &[u8]) -> Rejection {
     let rejection = match parse(head) {
         Err(rejection) => rejection,
@@ -73,7 +73,7 @@ pub(super) fn too_long(head: &[u8]) -> Rejection {
     }
 }
 
-/// What is seen and broken while one frame is parsed.
+/// The limits that are watched while one frame is parsed.
 #[derive(Default)]
 struct Limits {
     id: RefCell<Option<Value>>,

@@ -5,11 +5,14 @@ use serde_json::{Map, Value, json};
 use job::Refusal;
 use job::spec::{CHECK_TIMEOUT_DEFAULT_MS, REVISE_PASSES_MAX};
 
-/// The help that a call of `get` asks for, if it does.
+/// Returns the help that a call of `get` asks for, if it does. `known` says which tools there are.
 ///
 /// # Errors
 /// It asks for help on no tool of ours.
-pub(super) fn asked(arguments: &Map<String, Value>) -> Result<Option<Value>, Refusal> {
+pub(super) fn asked(
+    arguments: &Map<String, Value>,
+    known: impl Fn(&str) -> bool,
+) -> Result<Option<Value>, Refusal> {
     match arguments.get("help") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(tool)) if tool == "start" => Ok(Some(start())),
@@ -26,7 +29,7 @@ pub(super) fn asked(arguments: &Map<String, Value>) -> Result<Option<Value>, Ref
                 "max_bytes": "default 7000, at most 24000",
             }
         }))),
-        Some(Value::String(tool)) if super::tools::find(tool).is_some() => Ok(Some(
+        Some(Value::String(tool)) if known(tool) => Ok(Some(
             json!({ "help": format!("the schema of {tool} has all of its arguments") }),
         )),
         Some(_) => Err(Refusal::new(
@@ -73,7 +76,8 @@ mod tests {
     use super::*;
 
     fn ask(help: Value) -> Result<Option<Value>, Refusal> {
-        asked(json!({ "help": help }).as_object().unwrap())
+        let known = |tool: &str| super::super::tools::find(tool).is_some();
+        asked(json!({ "help": help }).as_object().unwrap(), known)
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) async fn gone() {
     }
 }
 
-/// Where a parent cannot be watched, the end of input has to do.
+/// Waits for ever: a parent cannot be watched here, and the end of input has to do.
 #[cfg(not(unix))]
 pub(super) async fn gone() {
     std::future::pending().await

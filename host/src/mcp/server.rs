@@ -28,8 +28,8 @@ use settings::{Settings, Sources, Toolset};
 /// Calls that may be in flight, waits included; a client with more of them has lost count.
 const CALLS_MAX: usize = 256;
 
-/// How long work in flight may go on once the client is gone: enough for a job to be handed to its runner, and less than a
-/// client that waits for its server to end has patience.
+/// The time that work in flight may go on once the client is gone: enough for a job to be handed to
+/// its runner, and less than a client that waits for its server to end has patience.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Serves until the client or the parent process is gone, or until asked to end by a signal. Settings are read when the

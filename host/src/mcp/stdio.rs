@@ -27,9 +27,9 @@ const STACK: usize = 512 * 1024;
 /// The client's ends of stdin and stdout.
 #[derive(Debug)]
 pub struct Streams {
-    /// What the client writes.
+    /// The client's output.
     pub input: File,
-    /// What the client reads: MCP and nothing else.
+    /// The client's input: MCP and nothing else.
     pub output: File,
 }
 
@@ -255,8 +255,8 @@ fn read(
     }
 }
 
-/// Whether a session begins with this message: with the handshake, or, since 2026-07-28, with any request that says which
-/// version it speaks and what its client can do.
+/// Returns true if a session begins with this message: with the handshake, or, since 2026-07-28,
+/// with any request that says which version it speaks and what its client can do.
 fn opens(message: &RxJsonRpcMessage<RoleServer>) -> bool {
     let JsonRpcMessage::Request(message) = message else {
         return false;

@@ -16,14 +16,15 @@ use job::spec::PROMPT_MAX;
 use job::{Front, Refusal};
 use settings::Toolset;
 
-/// What the planner is told about this server. Codex ranks tools by these words too, and the first 250 characters stand for
-/// the whole in some clients: they have the words that a planner searches for, Codex's own `spawn_agent` among them.
+/// The description of this server for the planner. Codex ranks tools by these words too, and the
+/// first 250 characters stand for the whole in some clients: they have the words that a planner
+/// searches for, Codex's own `spawn_agent` among them.
 pub const INSTRUCTIONS: &str = "Delegate work: coding work, tasks, implementation, many files, parallel jobs, to a background worker agent with a cheap worker model. start {prompt, checks, wait_ms: 600000} edits, tests, repairs, answers the verified result and job status; do not re-check. Else wait {job_id}, get {help}.";
 
-/// What all tools and the instructions cost the planner, in o200k tokens, about.
+/// The cost of all tools and the instructions to the planner, in o200k tokens, about.
 pub const SURFACE_TOKENS: u64 = 753;
 
-/// What a call reports while it waits.
+/// The reports of a call while it waits.
 pub(super) type Progress<'a> = &'a mut (dyn FnMut(&Value) + Send);
 
 /// A tool: its words, and what answers it.
@@ -60,7 +61,7 @@ const TOOLS: [Row; 8] = [
         describe: get,
         call: |front, _, arguments, _| {
             Box::pin(async move {
-                match help::asked(&arguments)? {
+                match help::asked(&arguments, |tool| find(tool).is_some())? {
                     Some(help) => Ok(help),
                     None => front.get(arguments).await,
                 }

@@ -17,6 +17,7 @@ use std::{env, fs, io};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::reason::{Reason, fail};
 use ::plugins::{Engine, PluginSet, PluginSettings};
 use demo::gateway::{Script, ScriptedGateway, Turn};
 use demo::mcp_client::McpClient;
@@ -27,19 +28,19 @@ use settings::{Settings, Sources, Toolset};
 
 pub(crate) use stand_in::main as stand_in_main;
 
-/// How long one call may take: a first run compiles the plugins.
+/// The time that one call may take: a first run compiles the plugins.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One thing that was tried.
 #[derive(Debug, Clone, Serialize)]
 pub struct Step {
-    /// What.
+    /// The name.
     pub what: &'static str,
-    /// Whether it did what it should.
+    /// True if it did what it should.
     pub ok: bool,
-    /// What was found; of a failure, what went wrong.
+    /// The finding; of a failure, what went wrong.
     pub detail: String,
-    /// How long it took, in milliseconds.
+    /// The time that it took, in milliseconds.
     pub ms: u64,
 }
 
@@ -58,13 +59,13 @@ pub fn run(cache_dir: &Path, mut told: impl FnMut(&Step)) -> io::Result<Vec<Step
         settings,
     };
     let mut steps = Vec::new();
-    let mut take = |what, tried: &mut dyn FnMut() -> Result<String, String>| {
+    let mut take = |what, tried: &mut dyn FnMut() -> Result<String, Reason>| {
         let began = Instant::now();
         let outcome = tried();
         let step = Step {
             what,
             ok: outcome.is_ok(),
-            detail: outcome.unwrap_or_else(|wrong| wrong),
+            detail: outcome.unwrap_or_else(|reason| reason.0),
             ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
         told(&step);
@@ -94,7 +95,7 @@ fn reach(gateway: &ScriptedGateway) -> io::Result<()> {
         })
 }
 
-/// What the scripted model does, for the adapter's round trip and for the job alike.
+/// The moves of the scripted model, for the adapter's round trip and for the job alike.
 fn script() -> Script {
     Script::turns([
         Turn::call(
@@ -109,7 +110,7 @@ fn script() -> Script {
 /// The file of the job's project that is changed.
 const GREETING: &str = "greeting.txt";
 
-/// What stands in it then.
+/// The text in it afterwards.
 const GREETED: &str = "Hello, world";
 
 /// Settings of nobody but this.
@@ -128,7 +129,7 @@ fn settings(folder: &Folder, cache_dir: &Path, gateway: &ScriptedGateway) -> io:
     Settings::load(&Sources::from_environment(environment)).map_err(io::Error::other)
 }
 
-/// Where everything is tried.
+/// The scene in which everything is tried.
 struct Scene {
     folder: Folder,
     gateway: ScriptedGateway,
@@ -141,17 +142,17 @@ impl Scene {
             .serve(&self.settings, Some(&self.gateway), agent)
     }
 
-    fn connect(&self, agent: &Path) -> Result<McpClient, String> {
-        let command = self.serve(agent).map_err(|error| error.to_string())?;
-        McpClient::connect(command, PATIENCE).map_err(|error| error.to_string())
+    fn connect(&self, agent: &Path) -> Result<McpClient, Reason> {
+        let command = self.serve(agent)?;
+        Ok(McpClient::connect(command, PATIENCE)?)
     }
 
-    fn handshake(&self) -> Result<String, String> {
+    fn handshake(&self) -> Result<String, Reason> {
         let mut client = self.connect(Path::new("/none"))?;
         let shook = client.handshake();
         let name = shook.initialize["serverInfo"]["name"].as_str();
         if name != Some(env!("CARGO_PKG_NAME")) {
-            return Err(format!("it calls itself {name:?}"));
+            fail!("it calls itself {name:?}");
         }
         let said = format!(
             "protocol {}, initialize answered after {} ms",
@@ -160,12 +161,12 @@ impl Scene {
         );
         match client.hang_up(PATIENCE) {
             Some(status) if status.success() => Ok(format!("{said}, gone at the end of stdin")),
-            Some(status) => Err(format!("it ended with {status}")),
-            None => Err("it does not end when its client is gone".to_owned()),
+            Some(status) => fail!("it ended with {status}"),
+            None => fail!("it does not end when its client is gone"),
         }
     }
 
-    fn tools(&self) -> Result<String, String> {
+    fn tools(&self) -> Result<String, Reason> {
         let mut client = self.connect(Path::new("/none"))?;
         let listed: Vec<String> = client
             .handshake()
@@ -178,43 +179,37 @@ impl Scene {
             .map(|tool| tool.name.to_string())
             .collect();
         if listed != meant {
-            return Err(format!(
-                "lists {}, not {}",
-                listed.join(", "),
-                meant.join(", ")
-            ));
+            fail!("lists {}, not {}", listed.join(", "), meant.join(", "));
         }
         // Each takes its call and refuses what it must, in the form that every refusal has.
         for tool in &listed {
-            let reply = client
-                .call(tool, json!({"no_such_argument": 1}), PATIENCE)
-                .map_err(|error| error.to_string())?;
+            let reply = client.call(tool, json!({"no_such_argument": 1}), PATIENCE)?;
             if !reply.is_error || !reply.structured["error"]["argument"].is_string() {
-                return Err(format!(
+                fail!(
                     "{tool} does not refuse an unknown argument: {}",
                     reply.structured
-                ));
+                );
             }
         }
         Ok(format!("{} of them: {}", listed.len(), listed.join(", ")))
     }
 
     /// The bundled plugins, without what an operator added or replaced.
-    fn plugins(&self) -> Result<PluginSet, String> {
+    fn plugins(&self) -> Result<PluginSet, Reason> {
         let engine = Engine::shared(&self.settings.cache_dir)?;
         let none = PluginSettings::from_table(&toml::Table::new(), self.folder.path());
         Ok(PluginSet::load(&engine, &none))
     }
 
     /// A streamed tool call and a whole answer, through the adapter and a dialect.
-    fn round_trip(&self) -> Result<String, String> {
+    fn round_trip(&self) -> Result<String, Reason> {
         let records: Arc<Mutex<Vec<RequestRecord>>> = Arc::default();
         let kept = Arc::clone(&records);
         let sink = RecordSink::new(move |record| {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.push(record.clone());
         });
-        let token = fresh_token().map_err(|error| error.to_string())?;
+        let token = fresh_token()?;
         let plugins = self.plugins()?;
         let config = AdapterConfig {
             token: Some(token.clone()),
@@ -224,40 +219,34 @@ impl Scene {
                 Redactor::new(KnownValues::new(), Vec::new()),
                 "smoke",
                 sink,
-            )
-            .map_err(|error| error.to_string())?
+            )?
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build()
-            .map_err(|error| error.to_string())?;
+            .build()?;
         runtime.block_on(async {
             let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-            let adapter = Adapter::bind(loopback, config)
-                .await
-                .map_err(|error| error.to_string())?;
+            let adapter = Adapter::bind(loopback, config).await?;
             let stranger = Caller::new(&adapter.url(), "another token")?;
             if stranger.ask(&stand_in::request(&[]), false).await.is_ok() {
-                return Err("it serves a caller without its token".to_owned());
+                fail!("it serves a caller without its token");
             }
             let caller = Caller::new(&adapter.url(), &token)?;
             let asked = json!({"role": "user", "content": "Change the greeting."});
             let said = caller
                 .ask(&stand_in::request(std::slice::from_ref(&asked)), true)
-                .await
-                .map_err(|error| error.to_string())?;
+                .await?;
             let called = said.calls.first();
             if said.stop_reason != "tool_use"
                 || called.is_none_or(|call| call.input["new_string"] != GREETED)
             {
-                return Err(format!("the streamed tool call came out as {said:?}"));
+                fail!("the streamed tool call came out as {said:?}");
             }
             let whole = caller
                 .ask(&stand_in::request(&[asked, said.as_message()]), false)
-                .await
-                .map_err(|error| error.to_string())?;
+                .await?;
             if whole.stop_reason != "end_turn" || whole.text.is_empty() {
-                return Err(format!("the whole answer came out as {whole:?}"));
+                fail!("the whole answer came out as {whole:?}");
             }
             adapter.shutdown().await;
             let records = records.lock().unwrap_or_else(PoisonError::into_inner);
@@ -266,18 +255,16 @@ impl Scene {
                     "a streamed tool call in {} pieces and a whole answer, dialect {}, counted",
                     said.pieces, first.dialect
                 )),
-                records => Err(format!("{} requests were recorded, not 2", records.len())),
+                records => fail!("{} requests were recorded, not 2", records.len()),
             }
         })
     }
 
     /// One job as Codex would give it, with a runner, a confined agent, and checks.
-    fn job(&self) -> Result<String, String> {
-        let fault = |error: &dyn std::fmt::Display| error.to_string();
+    fn job(&self) -> Result<String, Reason> {
         let project = self.folder.project();
-        repository(&project, &[(GREETING, "Hello\n")], "Say hello")
-            .map_err(|error| fault(&error))?;
-        let agent = self.agent().map_err(|error| fault(&error))?;
+        repository(&project, &[(GREETING, "Hello\n")], "Say hello")?;
+        let agent = self.agent()?;
         let mut client = self.connect(&agent)?;
         let job = json!({
             "prompt": "Change the greeting.",
@@ -289,16 +276,14 @@ impl Scene {
             ],
             "wait_ms": u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX),
         });
-        let reply = client
-            .call("start", job, PATIENCE * 2)
-            .map_err(|error| fault(&error))?;
+        let reply = client.call("start", job, PATIENCE * 2)?;
         let result = &reply.structured;
         if result["job_status"] != "completed" || result["changed_files"] != json!([GREETING]) {
-            return Err(format!("its result is {result}"));
+            fail!("its result is {result}");
         }
-        let text = fs::read_to_string(project.join(GREETING)).map_err(|error| fault(&error))?;
+        let text = fs::read_to_string(project.join(GREETING))?;
         if text.trim_end() != GREETED {
-            return Err(format!("the file holds {text:?}"));
+            fail!("the file holds {text:?}");
         }
         let checks: Vec<&str> = result["checks"]
             .as_array()

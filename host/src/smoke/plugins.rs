@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::reason::{Reason, fail};
 use ::plugins::{Kind, PluginSet};
 use check_input::{Entry, MadeUpJob};
 use plugins::summarizer::{Content, Request};
 use redact::{KnownValues, Redactor};
 
 /// Tries all plugins of one kind; answers their names, or those that failed and why.
-type TryKind = fn(&PluginSet) -> Result<String, String>;
+type TryKind = fn(&PluginSet) -> Result<String, Reason>;
 
 /// What is tried, in order.
 pub(super) const KINDS: &[(&str, TryKind)] = &[
@@ -24,8 +25,8 @@ pub(super) const KINDS: &[(&str, TryKind)] = &[
 fn each(
     set: &PluginSet,
     kind: Kind,
-    call: fn(&PluginSet, &str) -> Result<(), String>,
-) -> Result<String, String> {
+    call: fn(&PluginSet, &str) -> Result<(), Reason>,
+) -> Result<String, Reason> {
     let names = set.names(kind);
     all(set, &names, call)?;
     Ok(format!("{} called: {}", names.len(), names.join(", ")))
@@ -35,20 +36,20 @@ fn each(
 fn all(
     set: &PluginSet,
     names: &[String],
-    call: fn(&PluginSet, &str) -> Result<(), String>,
-) -> Result<(), String> {
+    call: fn(&PluginSet, &str) -> Result<(), Reason>,
+) -> Result<(), Reason> {
     let wrong: Vec<String> = names
         .iter()
-        .filter_map(|name| Some(format!("{name}: {}", call(set, name).err()?)))
+        .filter_map(|name| Some(format!("{name}: {}", call(set, name).err()?.0)))
         .collect();
     match wrong.is_empty() {
         true => Ok(()),
-        false => Err(wrong.join("; ")),
+        false => Err(Reason(wrong.join("; "))),
     }
 }
 
 /// Every dialect plugin, and `declared` with each of its presets.
-fn dialects(set: &PluginSet) -> Result<String, String> {
+fn dialects(set: &PluginSet) -> Result<String, Reason> {
     let names = set.dialect_names();
     all(set, &names, dialect)?;
     let plugins = set.names(Kind::Dialect);
@@ -60,24 +61,21 @@ fn dialects(set: &PluginSet) -> Result<String, String> {
     ))
 }
 
-fn check(set: &PluginSet, name: &str) -> Result<(), String> {
-    let plugin = set.check(name).map_err(|error| error.to_string())?;
+fn check(set: &PluginSet, name: &str) -> Result<(), Reason> {
+    let plugin = set.check(name)?;
     // The only one that means nothing without settings.
     let settings = match name {
         "scope" => json!({"paths": ["src"]}),
         _ => Value::Null,
     };
-    let report = plugin
-        .run(Arc::new(small_change()?), &settings)
-        .map_err(|error| error.to_string())?;
-    if report.is_passed() {
-        Ok(())
-    } else {
-        Err(format!("fails a harmless change: {}", report.summary))
+    let report = plugin.run(Arc::new(small_change()?), &settings)?;
+    if !report.is_passed() {
+        fail!("fails a harmless change: {}", report.summary);
     }
+    Ok(())
 }
 
-fn summarizer(set: &PluginSet, name: &str) -> Result<(), String> {
+fn summarizer(set: &PluginSet, name: &str) -> Result<(), Reason> {
     const MOST: usize = 1_000;
     let passed = (1..=200).fold(String::new(), |mut text, number| {
         text.push_str(&format!("test number_{number} ... ok\n"));
@@ -88,30 +86,24 @@ fn summarizer(set: &PluginSet, name: &str) -> Result<(), String> {
          thread 'the_last' panicked at src/lib.rs:7:5:\nassertion failed: greeted\n\n\nfailures:\n    the_last\n\n\
          test result: FAILED. 200 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s\n"
     );
-    let plugin = set.summarizer(name).map_err(|error| error.to_string())?;
-    let summary = plugin
-        .summarize(&Request {
-            content: Content::TestOutput,
-            text: &text,
-            origin: Some("cargo test"),
-            exit_code: Some(101),
-            max_bytes: MOST,
-        })
-        .map_err(|error| error.to_string())?;
-    if summary.text.contains("the_last") && summary.text.len() <= MOST {
-        Ok(())
-    } else {
-        Err(format!(
-            "does not say which test failed: {:?}",
-            summary.text
-        ))
+    let plugin = set.summarizer(name)?;
+    let summary = plugin.summarize(&Request {
+        content: Content::TestOutput,
+        text: &text,
+        origin: Some("cargo test"),
+        exit_code: Some(101),
+        max_bytes: MOST,
+    })?;
+    if !summary.text.contains("the_last") || summary.text.len() > MOST {
+        fail!("does not say which test failed: {:?}", summary.text);
     }
+    Ok(())
 }
 
-fn redactor(set: &PluginSet, name: &str) -> Result<(), String> {
+fn redactor(set: &PluginSet, name: &str) -> Result<(), Reason> {
     // Put together here, so that no scanner of this repository takes it for a real one.
     let key = format!("{}_{}", "ghp", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5");
-    let plugin = set.redactor(name).map_err(|error| error.to_string())?;
+    let plugin = set.redactor(name)?;
     let redactor = Redactor::new(KnownValues::new(), vec![plugin]);
     let clean = redactor
         .text(&format!(
@@ -119,43 +111,39 @@ fn redactor(set: &PluginSet, name: &str) -> Result<(), String> {
         ))
         .to_string();
     if clean.contains(&key) {
-        Err("lets a token through".to_owned())
-    } else if !clean.contains("the words before") || !clean.contains("the words after") {
-        // What a broken redactor does: nothing passes.
-        Err(format!("withholds harmless text: {clean:?}"))
-    } else {
-        Ok(())
+        fail!("lets a token through");
     }
+    // What a broken redactor does: nothing passes.
+    if !clean.contains("the words before") || !clean.contains("the words after") {
+        fail!("withholds harmless text: {clean:?}");
+    }
+    Ok(())
 }
 
-fn dialect(set: &PluginSet, name: &str) -> Result<(), String> {
+fn dialect(set: &PluginSet, name: &str) -> Result<(), Reason> {
     const MODEL: &str = "some-model";
-    let fault = |error: plugins::PluginError| error.to_string();
-    let plugin = set.dialect(name).map_err(fault)?;
-    let facts = plugin.facts(MODEL).map_err(fault)?;
+    let plugin = set.dialect(name)?;
+    let facts = plugin.facts(MODEL)?;
     if !facts.canonical_request {
         let request = json!({
             "model": MODEL, "stream": true,
             "messages": [{"role": "user", "content": "Hello"}],
         });
-        plugin
-            .request(request.to_string().as_bytes(), MODEL)
-            .map_err(fault)?;
+        plugin.request(request.to_string().as_bytes(), MODEL)?;
     }
     if !facts.canonical_stream {
-        plugin.translation(MODEL).map_err(fault)?;
+        plugin.translation(MODEL)?;
     }
     Ok(())
 }
 
 /// One changed file that no check should mind.
-fn small_change() -> Result<MadeUpJob, String> {
+fn small_change() -> Result<MadeUpJob, Reason> {
     let file = |text: &str| Entry::File {
         bytes: text.into(),
         executable: false,
     };
     let at = |text: &str| BTreeMap::from([("src/greeting.txt".into(), file(text))]);
     let job = MadeUpJob::new(&BTreeMap::new(), &at("Hello\n"), &at("Hello, world\n"));
-    let job = job.map_err(|error| error.to_string())?;
-    Ok(job.of("Change the greeting.", ""))
+    Ok(job?.of("Change the greeting.", ""))
 }

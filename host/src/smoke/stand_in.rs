@@ -8,6 +8,7 @@ use std::{env, fs};
 
 use serde_json::{Value, json};
 
+use crate::reason::{Reason, fail};
 use gateway::{Caller, Said, ToolCall};
 
 /// The file name under which this program plays the agent.
@@ -63,7 +64,7 @@ pub(crate) fn main() -> Option<ExitCode> {
             "usage": {"input_tokens": done.input_tokens, "output_tokens": done.output_tokens},
         }),
         Err(error) => json!({
-            "type": "result", "subtype": "success", "is_error": true, "num_turns": 1, "result": error,
+            "type": "result", "subtype": "success", "is_error": true, "num_turns": 1, "result": error.0,
             "session_id": "stand-in", "permission_denials": [],
         }),
     };
@@ -82,31 +83,26 @@ struct Done {
     output_tokens: u64,
 }
 
-fn work(tell: &mut dyn FnMut(Value)) -> Result<Done, String> {
+fn work(tell: &mut dyn FnMut(Value)) -> Result<Done, Reason> {
     let variable = |name: &str| env::var(name).map_err(|_| format!("{name} is not set"));
     let caller = Caller::new(
         &variable("ANTHROPIC_BASE_URL")?,
         &variable("ANTHROPIC_AUTH_TOKEN")?,
     )?;
     let mut prompt = String::new();
-    io::stdin()
-        .read_to_string(&mut prompt)
-        .map_err(|error| error.to_string())?;
-    let here = env::current_dir().map_err(|error| error.to_string())?;
+    io::stdin().read_to_string(&mut prompt)?;
+    let here = env::current_dir()?;
     tell(json!({
         "type": "system", "subtype": "init", "cwd": here, "session_id": "stand-in", "tools": ["Edit"],
         "model": "stand-in", "permissionMode": "acceptEdits",
     }));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
+        .build()?;
     let mut conversation = vec![json!({"role": "user", "content": prompt})];
     let mut done = Done::default();
     while done.turns < TURNS_MAX {
-        let said = runtime
-            .block_on(caller.ask(&request(&conversation), true))
-            .map_err(|error| error.to_string())?;
+        let said = runtime.block_on(caller.ask(&request(&conversation), true))?;
         done.turns += 1;
         done.input_tokens += said.input_tokens;
         done.output_tokens += said.output_tokens;
@@ -130,7 +126,7 @@ fn work(tell: &mut dyn FnMut(Value)) -> Result<Done, String> {
         }
         conversation.push(json!({"role": "user", "content": results}));
     }
-    Err(format!("the model wanted more than {TURNS_MAX} turns"))
+    fail!("the model wanted more than {TURNS_MAX} turns")
 }
 
 /// The request for the next turn of a conversation, with the one tool there is.
@@ -163,20 +159,20 @@ fn result_of(call: &ToolCall) -> Value {
     let outcome = edit(call);
     json!({
         "type": "tool_result", "tool_use_id": call.id, "is_error": outcome.is_err(),
-        "content": outcome.map_or_else(|error| error, |()| "done".to_owned()),
+        "content": outcome.map_or_else(|reason| reason.0, |()| "done".to_owned()),
     })
 }
 
-fn edit(call: &ToolCall) -> Result<(), String> {
+fn edit(call: &ToolCall) -> Result<(), Reason> {
     let input = |key: &str| call.input[key].as_str().unwrap_or_default();
     if call.name != "Edit" {
-        return Err(format!("there is no tool {}", call.name));
+        fail!("there is no tool {}", call.name);
     }
     let path = Path::new(input("file_path"));
-    let before = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let before = fs::read_to_string(path)?;
     let after = before.replacen(input("old_string"), input("new_string"), 1);
     if after == before {
-        return Err("the text to replace is not there".to_owned());
+        fail!("the text to replace is not there");
     }
-    fs::write(path, after).map_err(|error| error.to_string())
+    Ok(fs::write(path, after)?)
 }

@@ -1,5 +1,8 @@
-//! What `paths` of a scope mean: directories, files and globs, matched on the bytes of a name. Nothing is folded: neither
-//! case nor Unicode forms, since the file system does not fold them either.
+//! The meaning of a scope's `paths`: directories, files and globs, matched on the bytes of a name.
+//! Nothing is folded: neither case nor Unicode forms, since the file system does not fold them
+//! either.
+
+use std::fmt;
 
 /// All scopes of a job; a path must lie in one of them.
 pub(crate) struct Scopes(Vec<Scope>);
@@ -9,7 +12,7 @@ struct Scope {
     literal: Vec<u8>,
     /// Only directories are meant (a slash at the end).
     directory: bool,
-    /// Its alternatives as globs; empty when it holds no glob's sign.
+    /// The alternatives as globs; empty when it holds no glob's sign.
     globs: Vec<Glob>,
 }
 
@@ -35,11 +38,37 @@ enum Token {
     },
 }
 
+/// The rule that an entry of `paths` breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    Empty,
+    Absolute,
+    Outside,
+    Alternatives,
+    OpenBrace,
+    OpenBracket,
+    Backslash,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "is empty",
+            Self::Absolute => "must be relative to the working directory",
+            Self::Outside => "leads out of the working directory",
+            Self::Alternatives => "has too many alternatives in braces",
+            Self::OpenBrace => "an opened { is not closed",
+            Self::OpenBracket => "an opened [ is not closed",
+            Self::Backslash => "ends in a backslash",
+        })
+    }
+}
+
 const MOST_ALTERNATIVES: usize = 1024;
 
 impl Scopes {
     /// Reads the settings; a fault names the entry and the rule.
-    pub(crate) fn parse(paths: &[String]) -> Result<Self, (usize, String)> {
+    pub(crate) fn parse(paths: &[String]) -> Result<Self, (usize, Rule)> {
         let scopes = paths
             .iter()
             .enumerate()
@@ -47,7 +76,7 @@ impl Scopes {
         Ok(Self(scopes.collect::<Result<_, _>>()?))
     }
 
-    /// Whether a changed path, as the host writes it, lies in one of the scopes.
+    /// Returns true if a changed path, as the host writes it, lies in one of the scopes.
     pub(crate) fn contain(&self, path: &str) -> bool {
         let path = unescape(path);
         if path.split(|byte| *byte == b'/').any(|part| part == b"..") {
@@ -58,19 +87,19 @@ impl Scopes {
 }
 
 impl Scope {
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, Rule> {
         if text.is_empty() {
-            return Err("is empty".to_owned());
+            return Err(Rule::Empty);
         }
         if text.starts_with('/') {
-            return Err("must be relative to the working directory".to_owned());
+            return Err(Rule::Absolute);
         }
         let mut parts: Vec<&str> = Vec::new();
         for part in text.split('/').filter(|part| !matches!(*part, "" | ".")) {
             if part != ".." {
                 parts.push(part);
             } else if parts.pop().is_none() {
-                return Err("leads out of the working directory".to_owned());
+                return Err(Rule::Outside);
             }
         }
         let literal = parts.join("/");
@@ -104,12 +133,12 @@ impl Scope {
 }
 
 /// Writes out `{a,b}`, nested ones too.
-fn alternatives(text: &str) -> Result<Vec<String>, String> {
+fn alternatives(text: &str) -> Result<Vec<String>, Rule> {
     let mut done = Vec::new();
     let mut open = vec![text.to_owned()];
     while let Some(text) = open.pop() {
         if done.len() + open.len() > MOST_ALTERNATIVES {
-            return Err("has too many alternatives in braces".to_owned());
+            return Err(Rule::Alternatives);
         }
         let Some((before, choices, after)) = first_braces(&text)? else {
             done.push(text);
@@ -126,7 +155,7 @@ fn alternatives(text: &str) -> Result<Vec<String>, String> {
 
 type Braces<'a> = (&'a str, Vec<&'a str>, &'a str);
 
-fn first_braces(text: &str) -> Result<Option<Braces<'_>>, String> {
+fn first_braces(text: &str) -> Result<Option<Braces<'_>>, Rule> {
     let (mut depth, mut start, mut cut) = (0usize, 0, 0);
     let mut choices = Vec::new();
     let mut escaped = false;
@@ -162,14 +191,14 @@ fn first_braces(text: &str) -> Result<Option<Braces<'_>>, String> {
         }
     }
     if depth > 0 {
-        Err("an opened { is not closed".to_owned())
+        Err(Rule::OpenBrace)
     } else {
         Ok(None)
     }
 }
 
 impl Glob {
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, Rule> {
         let parts = text.split('/').map(tokens).collect::<Result<Vec<_>, _>>()?;
         let names_last = parts
             .last()
@@ -208,7 +237,7 @@ impl Glob {
     }
 }
 
-fn tokens(part: &str) -> Result<Vec<Token>, String> {
+fn tokens(part: &str) -> Result<Vec<Token>, Rule> {
     if part == "**" {
         return Ok(vec![Token::Parts]);
     }
@@ -226,26 +255,25 @@ fn tokens(part: &str) -> Result<Vec<Token>, String> {
             }
             '?' => tokens.push(Token::One),
             '[' => tokens.push(class(&mut characters)?),
-            '\\' => literal(characters.next().ok_or("ends in a backslash")?, &mut tokens),
+            '\\' => literal(characters.next().ok_or(Rule::Backslash)?, &mut tokens),
             other => literal(other, &mut tokens),
         }
     }
     Ok(tokens)
 }
 
-fn class(characters: &mut std::str::Chars<'_>) -> Result<Token, String> {
-    const OPEN: &str = "an opened [ is not closed";
+fn class(characters: &mut std::str::Chars<'_>) -> Result<Token, Rule> {
     let mut negated = false;
     let mut listed: Vec<char> = Vec::new();
     let mut first = true;
     loop {
-        match characters.next().ok_or(OPEN)? {
+        match characters.next().ok_or(Rule::OpenBracket)? {
             '!' | '^' if first && !negated => {
                 negated = true;
                 continue;
             }
             ']' if !first => break,
-            '\\' => listed.push(characters.next().ok_or(OPEN)?),
+            '\\' => listed.push(characters.next().ok_or(Rule::OpenBracket)?),
             other => listed.push(other),
         }
         first = false;

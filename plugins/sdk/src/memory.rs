@@ -6,7 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, UnsafeCell};
 
-/// As much as most calls need, and as memory is counted: one page.
+/// One page: enough for most calls, and the unit in which memory is counted.
 #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
 #[global_allocator]
 static ALLOCATOR: Arena<{ 64 << 10 }> = Arena::new();
@@ -39,7 +39,7 @@ impl<const SIZE: usize> Arena<SIZE> {
         self.bytes.get().cast()
     }
 
-    /// Where in the arena this allocation begins, if it is one of its own.
+    /// The offset of this allocation in the arena, if it is one of its own.
     fn offset(&self, pointer: *mut u8) -> Option<usize> {
         let offset = (pointer as usize).checked_sub(self.base() as usize)?;
         (offset < SIZE).then_some(offset)

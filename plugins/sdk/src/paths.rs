@@ -1,7 +1,8 @@
 //! Globs over paths with `/` between parts.
 
-/// Whether a glob matches a path. `*` and `?` stay within one part, `**` is any number of whole parts, a pattern without
-/// a `/` matches the last part anywhere, and a directory matches everything in it.
+/// Returns true if a glob matches a path. `*` and `?` stay within one part, `**` is any number of
+/// whole parts, a pattern without a `/` matches the last part anywhere, and a directory matches
+/// everything in it.
 ///
 /// ```
 /// use worker_plugin::matches;
@@ -31,7 +32,7 @@ pub fn matches(pattern: &str, path: &str) -> bool {
     parts_match(&wanted, &parts)
 }
 
-/// Whether one of the globs matches a path, as [`matches()`] does.
+/// Returns true if one of the globs matches a path, as [`matches()`] does.
 ///
 /// ```
 /// use worker_plugin::matches_any;

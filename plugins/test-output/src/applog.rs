@@ -32,7 +32,7 @@ struct Dialect {
     sbt: bool,
 }
 
-/// How often a trace follows logged lines before it counts as part of the log.
+/// The number of times that a trace follows logged lines before it counts as part of the log.
 const REPEATS: u32 = 3;
 
 /// Marks the lines that belong to the application's log. The answer has an entry a line.
@@ -65,7 +65,7 @@ fn dialect(lines: &[Line<'_>]) -> Dialect {
     dialect
 }
 
-/// What a runner prints in a log's form.
+/// Returns true for lines that a runner prints in a log's form.
 fn is_runners_own(text: &str, dialect: Dialect) -> bool {
     if dialect.maven
         && ["[ERROR]", "[INFO]", "[WARNING]"]
@@ -179,7 +179,7 @@ fn traces(lines: &[Line<'_>], found: &mut [Option<Level>]) {
     }
 }
 
-/// What a line may be in a stack trace.
+/// The part of a stack trace that a line is.
 fn trace(text: &str) -> Option<Trace> {
     let line = text.trim_start();
     if line.is_empty() {
@@ -245,13 +245,13 @@ fn behind_container(line: &str) -> &str {
     if is_service { rest.trim_start() } else { line }
 }
 
-/// What follows the time stamp that a line begins with, blanks and separators apart.
+/// The text behind the time stamp that a line begins with, blanks and separators apart.
 pub(crate) fn behind_stamp(line: &str) -> Option<&str> {
     behind_stamp_as_printed(line)
         .map(|rest| rest.trim_start_matches([' ', '\t', ':', '|', ']', '-', ',']))
 }
 
-/// What follows the time stamp that a line begins with, its indentation kept.
+/// The text behind the time stamp that a line begins with, its indentation kept.
 pub(crate) fn behind_stamp_as_printed(line: &str) -> Option<&str> {
     let open = line.starts_with(['[', '(', '<']);
     let inner = if open {

@@ -3,7 +3,7 @@
 //! Each runner words it in its own way, and all of them consist of figures and of few words. So a line counts as a summary
 //! when nothing else is in it: `payment 7 failed` has a word that no runner's summary has.
 
-/// What a summary says.
+/// The counts of a summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Tests, files or findings that failed.

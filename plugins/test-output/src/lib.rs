@@ -57,7 +57,7 @@ fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-/// What is left of an output.
+/// A shortened output.
 #[derive(Debug)]
 pub struct Digest {
     /// At most as long as asked for, never longer than the input.
@@ -82,7 +82,7 @@ pub fn digest(text: &str, max: usize) -> Digest {
     digest
 }
 
-/// What a tool printed for people.
+/// Shortens output for people.
 fn digest_of_lines(text: &str, max: usize) -> Digest {
     let mut output = Output::new(text, View::Report);
     tools::recognise(&mut output);

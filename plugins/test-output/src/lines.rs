@@ -6,18 +6,19 @@ use std::ops::Range;
 
 use crate::applog::{self, Level};
 
-/// What a line is worth, from nothing to most.
+/// The worth of a line, from nothing to most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     /// Progress, passing tests, library frames, ornaments: never shown where anything else is.
     Noise,
     /// Nobody has claimed it.
     Unknown,
-    /// What the application logged while it was tested, or said outside of any failure; shown where room is left.
+    /// Lines that the application logged while it was tested, or said outside of any failure; shown
+    /// where room is left.
     Context,
     /// Repeats in one place what failed; shown where the blocks themselves do not fit.
     Index,
-    /// What a failing test printed.
+    /// Output of a failing test.
     Output,
     /// Source lines, the caller's frames, hints.
     Detail,
@@ -34,17 +35,18 @@ pub(crate) enum Rank {
 /// One line of the input.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
-    /// Its bytes in the input, line end apart.
+    /// The bytes in the input, line end apart.
     pub(crate) span: Range<usize>,
     /// Without escape sequences, control characters and trailing blanks.
     pub(crate) text: Cow<'a, str>,
-    /// What it is worth.
+    /// The worth.
     pub(crate) rank: Rank,
     /// The failure it belongs to; 0 for none.
     pub(crate) block: u32,
-    /// Its place among the lines of the input.
+    /// The place among the lines of the input.
     pub(crate) number: usize,
-    /// How many lines it stands for: those that differ from it in figures alone are folded into it.
+    /// The number of lines it stands for: those that differ from it in figures alone are folded
+    /// into it.
     pub(crate) times: u32,
     /// Set where the application's log has written it.
     pub(crate) log: Option<Level>,
@@ -173,7 +175,7 @@ pub(crate) fn clean(line: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What a recogniser gets to see of an output.
+/// The view of an output that a recogniser has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum View {
     /// The report of a runner, without the application's log and without stamps that the transport put on all lines.
@@ -303,7 +305,7 @@ impl<'a> Output<'a> {
         self.lines.get(at).map_or("", |line| line.text.as_ref())
     }
 
-    /// Whether any line begins with one of these, blanks apart.
+    /// Returns true if any line begins with one of these, blanks apart.
     pub(crate) fn any_starts_with(&self, starts: &[&str]) -> bool {
         self.lines
             .iter()

@@ -11,7 +11,7 @@ const PRINTED_LINES: usize = 12;
 
 /// The digest.
 pub(crate) struct Selection {
-    /// Its text.
+    /// The text.
     pub(crate) text: String,
     /// Which lines are in it.
     pub(crate) lines: Vec<usize>,
@@ -127,8 +127,8 @@ impl Budget {
     }
 }
 
-/// What surrounds the failures: a few lines, and never so many that the digest is longer than the output without the
-/// application's log.
+/// Takes the surroundings of failures: a few lines, and never so many that the digest is longer
+/// than the output without the application's log.
 fn take_context(output: &Output<'_>, budget: &mut Budget, max: usize) {
     let spent = max.saturating_sub(budget.left);
     let room = max.min(output.quiet_bytes()).saturating_sub(spent);
@@ -144,7 +144,7 @@ fn take_context(output: &Output<'_>, budget: &mut Budget, max: usize) {
     }
 }
 
-/// What failing tests printed, the last lines of each.
+/// Takes the output of failing tests, the last lines of each.
 fn take_printed(output: &Output<'_>, all: &[usize], budget: &mut Budget) {
     let mut block = (0, 0);
     for at in all.iter().rev().copied() {

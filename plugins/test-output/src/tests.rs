@@ -45,7 +45,8 @@ fn what_each_tool_said_in_a_glance() {
     }
 }
 
-/// What a reader must find of each fixture; the first two lines explain the first failure.
+/// The lines that a reader must find of each fixture; the first two lines explain the first
+/// failure.
 const EXPLAINING: &[(&str, &[&str])] = &[
     (
         "cargo-test",
@@ -200,7 +201,8 @@ const EXPLAINING: &[(&str, &[&str])] = &[
     ("unknown-tool", &["relation \"orders\" does not exist"]),
 ];
 
-/// What a reader must find, whatever the budget: the check's default, and a sixth of it for one failure at least.
+/// A reader finds the line, whatever the budget: the check's default, and a sixth of it for one
+/// failure at least.
 #[test]
 fn the_line_that_explains_a_failure_is_never_cut_away() {
     for (name, wanted) in EXPLAINING {
@@ -219,7 +221,7 @@ fn the_line_that_explains_a_failure_is_never_cut_away() {
     }
 }
 
-/// What is noise in one place never drowns another: 30 KB of passing tests and progress around a failure.
+/// Noise in one place never drowns another: 30 KB of passing tests and progress around a failure.
 #[test]
 fn a_failure_in_a_long_log_is_found() {
     let failure = fixture("pytest");
@@ -456,7 +458,7 @@ proptest::proptest! {
     }
 }
 
-/// What recognisers look for.
+/// The words that recognisers look for.
 const WORDS: &[&str] = &[
     "<?xml version=\"1.0\"?>",
     "<testsuite name=\"a\">",
@@ -540,7 +542,7 @@ const WORDS: &[&str] = &[
     "é",
 ];
 
-/// What goes by in a log besides: progress, passing tests, servers, hooks.
+/// Other lines of a log: progress, passing tests, servers, hooks.
 const NOISE: &[&str] = &[
     "downloading wheel {n}%",
     "test case_{n} ... ok",

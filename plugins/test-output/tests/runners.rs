@@ -12,7 +12,7 @@ use corpus::{NOISES, Noise, ROWS, Row};
 
 const BUDGET: usize = 2_000;
 
-/// What a digest lacks of a row.
+/// The words of a row that a digest lacks.
 fn lacks<'a>(row: &'a Row, digest: &str) -> Vec<&'a str> {
     [row.names, row.says, row.places]
         .iter()
@@ -94,8 +94,9 @@ fn processor_time() -> Option<u64> {
     said.split(' ').next()?.parse().ok()
 }
 
-/// What is quadratic takes minutes here, not the seconds that a debug build may take. (The example prints the times of ten
-/// megabytes: `cargo run --release -p test-output --example runners -- speed`.)
+/// Quadratic time takes minutes here, not the seconds that a debug build may take. (The example
+/// prints the times of ten megabytes:
+/// `cargo run --release -p test-output --example runners -- speed`.)
 #[test]
 fn the_time_grows_with_the_log_and_no_faster() {
     let mut shapes: Vec<(String, String)> = Vec::new();

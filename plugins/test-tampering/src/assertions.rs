@@ -1,6 +1,6 @@
-//! What a line asserts.
+//! The assertion of a line.
 
-/// Whether a line asserts something, in whatever language.
+/// Returns true if a line asserts something, in whatever language.
 pub(crate) fn asserts(code: &str) -> bool {
     const CALLS: &[&str] = &[
         "assert",
@@ -36,7 +36,7 @@ pub(crate) fn asserts(code: &str) -> bool {
         && !code.trim_start().starts_with("from ")
 }
 
-/// How exactly a line compares: equality says more than truth.
+/// The exactness with which a line compares: equality says more than truth.
 pub(crate) fn strength(code: &str) -> usize {
     const WEAK: &[&str] = &[
         "toBeTruthy",
@@ -59,7 +59,7 @@ pub(crate) fn strength(code: &str) -> usize {
     }
 }
 
-/// What asserts in one language only, by the endings of its files.
+/// Words that assert in one language only, by the endings of its files.
 const OF_LANGUAGES: &[(&[&str], &[&str])] = &[
     (
         &["pl", "pm", "t", "raku", "rakutest"],
@@ -193,7 +193,7 @@ pub(crate) fn is_always_true(code: &str) -> bool {
         || same_expectation(&dense)
 }
 
-/// What a line asserts to be true, argument by argument.
+/// The conditions that a line asserts, argument by argument.
 fn conditions(code: &str) -> Vec<String> {
     const CALLS: &[&str] = &[
         "assert!(",

@@ -1,17 +1,17 @@
-//! Where tests begin and end, language by language, by their lines alone.
+//! The beginnings and ends of tests, language by language, by their lines alone.
 
 use crate::{assertions, conventions};
 
 /// One test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Test {
-    /// Its name, or its title.
+    /// The name, or its title.
     pub(crate) name: String,
-    /// Where it begins, from 1.
+    /// The first line, from 1.
     pub(crate) line: usize,
     /// Lines that assert something.
     pub(crate) assertions: usize,
-    /// How exactly they do, added up.
+    /// Their exactness, added up.
     pub(crate) strength: usize,
     /// The asserting lines without blanks: whether they changed.
     pub(crate) expected: Vec<String>,
@@ -68,7 +68,7 @@ impl Language {
         }
     }
 
-    /// What takes whole groups of tests out.
+    /// The word that takes whole groups of tests out.
     pub(crate) fn switches_off(self, line: &str) -> Option<&'static str> {
         let line = line.trim();
         let words: &[&'static str] = match self {
@@ -238,7 +238,7 @@ fn is_comment(marks: &[&str], code: &str) -> bool {
         && !code.starts_with("// +build")
 }
 
-/// What opens a comment of several lines here, and what ends it.
+/// The signs that open a comment of several lines here, and what ends it.
 fn block_comment(path: &str, code: &str) -> Option<(&'static str, &'static str)> {
     let extension = path.rsplit('.').next().unwrap_or_default();
     let pairs: &[(&str, &str)] = match extension {
@@ -499,7 +499,7 @@ fn count(tests: &mut [Test], code: &str) {
     }
 }
 
-/// What follows a keyword that is at the beginning or after modifiers.
+/// The text that follows a keyword that is at the beginning or after modifiers.
 fn after<'a>(line: &'a str, keyword: &str) -> Option<&'a str> {
     let at = line.find(keyword)?;
     let modifiers = line.get(..at)?.split_whitespace().all(|word| {

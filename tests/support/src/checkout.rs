@@ -105,7 +105,8 @@ pub fn git(dir: &Path, arguments: &[&str]) -> String {
         .to_owned()
 }
 
-/// What a file is: 0 for a link, 1 for a file, more for what may be executed; and its bytes, or where the link points.
+/// The kind of a file: 0 for a link, 1 for a file, more for what may be executed; and its bytes, or
+/// where the link points.
 pub type File = (u32, Vec<u8>);
 
 /// Every file and link below `dir`, by its path from there; what lies in `.git` only when asked for.

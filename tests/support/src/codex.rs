@@ -45,12 +45,12 @@ impl Codex {
         }
     }
 
-    /// Its program, for whoever looks for it on PATH.
+    /// The program, for callers that look for it on PATH.
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// As if its user had trusted every hook.
+    /// Trusts every hook, as the user would.
     pub fn trust_hooks(&mut self) {
         self.trusts_hooks = true;
     }
@@ -200,7 +200,7 @@ impl Running {
 #[derive(Debug)]
 pub struct Run {
     pub status: ExitStatus,
-    /// What `--json` printed.
+    /// The events that `--json` printed.
     pub events: Vec<Value>,
     pub stderr: String,
 }
@@ -219,7 +219,7 @@ impl Run {
     }
 }
 
-/// What Codex's model does next.
+/// The next move of Codex's model.
 #[derive(Debug, Clone)]
 pub enum Move {
     /// Searches the tools that Codex did not show at once.
@@ -262,14 +262,15 @@ impl Seen {
             .filter(move |item| item["type"] == kind)
     }
 
-    /// How many moves the model made before.
+    /// The number of moves the model made before.
     pub fn step(&self) -> usize {
         self.before
             + self.items("function_call_output").count()
             + self.items("tool_search_output").count()
     }
 
-    /// Whether Codex asks for a summary, because the conversation fills the model's context.
+    /// Returns true if Codex asks for a summary, because the conversation fills the model's
+    /// context.
     pub fn asks_for_summary(&self) -> bool {
         self.body["input"]
             .as_array()
@@ -303,7 +304,7 @@ impl Seen {
             .collect()
     }
 
-    /// What the tool searches brought back, oldest first: lists of namespaces with their tools.
+    /// The results of the tool searches, oldest first: lists of namespaces with their tools.
     pub fn found(&self) -> Vec<Value> {
         self.items("tool_search_output")
             .map(|item| item["tools"].clone())

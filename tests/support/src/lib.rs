@@ -8,6 +8,7 @@ pub mod clients;
 pub mod codex;
 pub mod repository;
 pub mod stand_in;
+pub mod wait;
 pub mod worker;
 
 /// The gateway double: the demo's scripted gateway with every fault it can play.
@@ -18,4 +19,5 @@ pub use codex::Codex;
 pub use demo::mcp_client::McpClient;
 pub use repository::Repository;
 pub use stand_in::StandIn;
+pub use wait::{wait_for, wait_for_file};
 pub use worker::Worker;

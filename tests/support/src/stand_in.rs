@@ -61,7 +61,7 @@ exit {exit}
         self.folder.path().join("claude")
     }
 
-    /// Its folder, readable from within a job.
+    /// The folder, readable from within a job.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

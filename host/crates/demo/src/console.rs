@@ -1,14 +1,14 @@
-//! What the demo prints: numbered steps, a live line on a terminal, plain lines elsewhere.
+//! The output of the demo: numbered steps, a live line on a terminal, plain lines elsewhere.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use super::install::Progress;
 
-/// How often a progress line is repeated where lines cannot be rewritten.
+/// The interval at which a progress line is repeated where lines cannot be rewritten.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
-/// Where the demo prints. An output that is gone (`| head`) stops nothing.
+/// The output of the demo. An output that is gone (`| head`) stops nothing.
 pub struct Console {
     out: Box<dyn Write>,
     live: bool,
@@ -51,7 +51,7 @@ impl Console {
         }
     }
 
-    /// How an installation is coming along.
+    /// The progress of an installation.
     pub fn install_progress(&mut self, title: &str, progress: Progress) {
         match progress {
             Progress::Waiting => self.say(&format!(

@@ -1,4 +1,4 @@
-//! Where a demonstration takes place, and the server that is started there.
+//! The folder of a demonstration, and the server that is started there.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,7 +41,7 @@ impl Folder {
         self.path.join("work")
     }
 
-    /// Where the project goes.
+    /// The folder of the project.
     pub fn project(&self) -> PathBuf {
         self.root().join("cart")
     }

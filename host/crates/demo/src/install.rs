@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 /// A client that npm can install.
 #[derive(Debug, Clone, Copy)]
 pub struct Client {
-    /// What people call it.
+    /// The name for people.
     pub title: &'static str,
     /// The first part of its folder in the cache.
     pub name: &'static str,
@@ -23,15 +23,16 @@ pub struct Client {
     pub manifest: &'static str,
     /// The `package-lock.json`, without addresses, so that npm asks the registry it is configured for.
     pub lockfile: &'static str,
-    /// Where what is wanted lies below `node_modules`; a `*` at the end of a part stands for the platform.
+    /// The place where what is wanted lies below `node_modules`; a `*` at the end of a part stands
+    /// for the platform.
     pub program: &'static [&'static str],
-    /// What lies there.
+    /// The kind of package.
     pub kind: Kind,
     /// Bytes on disk, roughly: what progress is measured against.
     pub size: u64,
 }
 
-/// What is wanted of a package.
+/// The part of a package that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A native program, which is tried after it was installed.
@@ -51,7 +52,7 @@ pub const CLAUDE_CODE: Client = Client {
     size: 246_000_000,
 };
 
-/// How an installation is coming along.
+/// The progress of an installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// Another process is installing the same client.
@@ -74,7 +75,7 @@ pub enum Progress {
     },
 }
 
-/// Why a client could not be installed; each says what to do.
+/// The reason why a client could not be installed; each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// npm could not be started.
@@ -84,7 +85,7 @@ pub enum InstallError {
     NoNpm {
         /// The client.
         client: &'static str,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The registry could not be reached.
@@ -113,7 +114,7 @@ pub enum InstallError {
     NoProgram {
         /// The client.
         client: &'static str,
-        /// What was looked for, or what it said.
+        /// The program that was missing, or its message.
         message: String,
     },
     /// The cache could not be written.
@@ -121,7 +122,7 @@ pub enum InstallError {
     Cache {
         /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
 }

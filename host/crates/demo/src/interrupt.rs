@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether Ctrl-C was pressed; from the moment this exists it no longer ends the process by itself.
+/// True if Ctrl-C was pressed; from the moment this exists it no longer ends the process by itself.
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
@@ -31,7 +31,7 @@ impl Interrupt {
         Ok(Self(flag))
     }
 
-    /// Whether it was pressed.
+    /// Returns true if it was pressed.
     pub(super) fn seen(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

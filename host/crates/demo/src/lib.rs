@@ -33,7 +33,7 @@ use tokens::JobTokens;
 pub use project::ProjectError;
 pub use project::repository;
 
-/// What the caller chose.
+/// The caller's choices.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Use the configured gateway instead of the scripted one.
@@ -42,18 +42,21 @@ pub struct Options {
     pub keep: bool,
 }
 
-/// Why the demo could not be shown, or did not end well.
+/// The reason why the demo could not be shown, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// `--live` without a gateway.
     #[error("--live needs a gateway: {0}")]
-    NoGateway(String),
+    NoGateway(#[from] settings::NoGateway),
+    /// `--live` without a model.
+    #[error("--live needs a gateway: CLAUDE_MODEL is not set: a model name of the gateway")]
+    NoModel,
     /// A program that the demo's project needs is missing.
     #[error("`{program}` is not on PATH: {why}")]
     Missing {
         /// The program.
         program: &'static str,
-        /// What it is for.
+        /// The purpose.
         why: &'static str,
     },
     /// There is no Claude Code and none can be installed.
@@ -86,11 +89,9 @@ pub enum DemoError {
 pub fn run(options: Options, settings: &Settings, console: &mut Console) -> Result<(), DemoError> {
     let started = Instant::now();
     if options.live {
-        settings.gateway().map_err(DemoError::NoGateway)?;
+        settings.gateway()?;
         if settings.model.is_none() {
-            return Err(DemoError::NoGateway(
-                "CLAUDE_MODEL is not set: a model name of the gateway".into(),
-            ));
+            return Err(DemoError::NoModel);
         }
     }
     on_path("node").ok_or(DemoError::Missing {
@@ -138,11 +139,7 @@ fn show(
 
     console.step("A gateway");
     let gateway = if options.live {
-        let base_url = settings
-            .gateway()
-            .map_err(DemoError::NoGateway)?
-            .base_url
-            .as_str();
+        let base_url = settings.gateway()?.base_url.as_str();
         console.say(&format!(
             "{base_url}, model {}",
             settings.model.as_deref().unwrap_or_default()
@@ -183,7 +180,7 @@ fn show(
     judge(&ended.result, options.live)
 }
 
-/// How long the one call waits for the result.
+/// The time that the one call waits for the result.
 const WAIT_MS: u64 = 15 * 60 * 1_000;
 
 /// The demo says that it passed only when the job did what it should.

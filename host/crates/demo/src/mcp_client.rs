@@ -26,7 +26,7 @@ pub struct McpClient {
     read_by_model: ReadByModel,
 }
 
-/// What the server said about itself.
+/// The server's description of itself.
 #[derive(Debug, Clone, Default)]
 pub struct Handshake {
     /// The answer to `initialize`.
@@ -50,7 +50,7 @@ pub struct ReadByModel {
     pub calls: usize,
 }
 
-/// Why a call got no reply.
+/// The reason why a call got no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum McpClientError {
     /// The server could not be started.
@@ -67,7 +67,7 @@ pub enum McpClientError {
     Silent {
         /// The request.
         method: String,
-        /// How long was waited.
+        /// The time that was waited.
         patience: Duration,
     },
     /// Something else than JSON-RPC came over stdout.
@@ -83,14 +83,14 @@ pub enum McpClientError {
     },
 }
 
-/// What a tool answered.
+/// The answer of a tool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolReply {
     /// The `structuredContent`, all that Codex's model reads; null when there was none.
     pub structured: Value,
     /// The text content.
     pub text: String,
-    /// Whether the call failed.
+    /// True if the call failed.
     pub is_error: bool,
 }
 
@@ -143,12 +143,12 @@ impl McpClient {
         Ok(client)
     }
 
-    /// What the server said about itself.
+    /// The server's description of itself.
     pub fn handshake(&self) -> &Handshake {
         &self.handshake
     }
 
-    /// What a planner's model had to read and write so far.
+    /// The text that a planner's model had to read and write so far.
     pub fn read_by_model(&self) -> ReadByModel {
         self.read_by_model
     }
@@ -371,7 +371,8 @@ impl Handshake {
 }
 
 impl ToolReply {
-    /// What Codex's model reads of it: the structured content where there is one, else the text.
+    /// The text that Codex's model reads of it: the structured content where there is one, else the
+    /// text.
     pub fn read_by_codex(&self) -> String {
         if self.structured.is_null() {
             self.text.clone()

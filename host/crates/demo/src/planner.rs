@@ -11,10 +11,10 @@ use super::console::Console;
 use super::interrupt::Interrupt;
 use super::mcp_client::{McpClient, ReadByModel, ToolReply};
 
-/// How long a call other than the waiting one may take.
+/// The time that a call other than the waiting one may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often the job's log is looked at.
+/// The interval at which the job's log is looked at.
 const GLANCE: Duration = Duration::from_millis(300);
 
 /// A job that has come back to the planner.
@@ -23,7 +23,7 @@ pub(super) struct Ended {
     pub(super) result: Value,
     /// The diff, for the people who watch.
     pub(super) diff: Option<String>,
-    /// What Codex's model would have read and written.
+    /// The text that Codex's model would have read and written.
     pub(super) read_by_model: ReadByModel,
 }
 

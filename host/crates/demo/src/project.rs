@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::gateway::{Script, Turn};
 
-/// What is wrong in the repository, for people.
+/// The fault in the repository, for people.
 pub(super) const FAULT: &str =
     "total() in src/cart.js forgets the last item, so two of three tests fail";
 
@@ -25,7 +25,7 @@ const FILES: &[(&str, &str)] = &[
     ("test/cart.test.js", include_str!("project/cart.test.js")),
 ];
 
-/// Why the repository could not be made.
+/// The reason why the repository could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// A file could not be written.
@@ -75,7 +75,7 @@ pub(super) fn job(top: &Path, wait_ms: u64) -> Value {
     })
 }
 
-/// What the scripted model does: it looks, it edits, it tests, as a real one would.
+/// The moves of the scripted model: it looks, it edits, it tests, as a real one would.
 pub(super) fn script() -> Script {
     let test = |why: &str| Turn::call("Bash", json!({"command": TEST_COMMAND, "description": why}));
     Script::turns([

@@ -1,4 +1,4 @@
-//! What the planner read against what the job used.
+//! The tokens that the planner read, beside those that the job used.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ use super::mcp_client::ReadByModel;
 /// Bytes a token: the usual rule of thumb for English, JSON and code.
 const BYTES_A_TOKEN: usize = 4;
 
-/// What a job used at its gateway, by the lines of WORKER_METRICS_FILE.
+/// The tokens that a job used at its gateway, by the lines of WORKER_METRICS_FILE.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct JobTokens {
     requests: u64,

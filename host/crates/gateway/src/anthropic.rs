@@ -125,7 +125,7 @@ pub(crate) struct Block<'a> {
     pub(crate) cache_control: Option<&'a RawValue>,
 }
 
-/// Where an image or a document comes from.
+/// The source of an image or a document.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Source<'a> {
     #[serde(borrow, rename = "type")]
@@ -157,7 +157,7 @@ pub(crate) struct Tool<'a> {
 }
 
 impl Tool<'_> {
-    /// Whether the tool runs on Anthropic's own servers, which no other gateway has.
+    /// Returns true if the tool runs on Anthropic's own servers, which no other gateway has.
     pub(crate) fn is_server_tool(&self) -> bool {
         self.kind.as_deref().is_some_and(|kind| kind != "custom")
     }
@@ -204,7 +204,7 @@ pub(crate) struct OutputFormat<'a> {
     pub(crate) schema: Option<&'a RawValue>,
 }
 
-/// What is wrong with a request, in the words of the API: the field, then the rule.
+/// The fault of a request, in the words of the API: the field, then the rule.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Invalid(pub(crate) String);

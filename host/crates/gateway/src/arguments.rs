@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What is sent of arguments that arrive in these plain pieces.
+    /// The text that is sent for arguments that arrive in these plain pieces.
     fn sent(pieces: &[&str]) -> Result<(String, bool), SecondObject> {
         let mut arguments = Arguments::default();
         let mut sent = String::new();

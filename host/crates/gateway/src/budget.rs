@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::usage::Tokens;
+use settings::Price;
 
 /// Caps for everything that passes through one adapter. Absent: no cap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -77,11 +78,119 @@ impl Budget {
         None
     }
 
-    /// The most tokens that the next reply may have.
-    pub(crate) fn reply_cap(&self, usage: &Usage) -> Option<u64> {
-        self.max_tokens_total
-            .map(|most| most.saturating_sub(usage.tokens.total()).max(1))
+    /// Sets aside what a request may come to, before it is sent: requests that run at the same time share what is left.
+    pub(crate) fn claim(&self, books: &mut Books, need: &Need) -> Ruling {
+        if let Some(reason) = self.spent(&books.usage, need.is_turn) {
+            return Ruling::Spent(reason);
+        }
+        // What others have set aside they may not need.
+        let short_of = |reason: String| match books.claimed == Claim::default() {
+            true => Ruling::Spent(reason),
+            false => Ruling::Wait,
+        };
+        let Claim {
+            tokens,
+            cost_usd,
+            turns,
+        } = books.claimed;
+        if let Some(most) = self.max_turns
+            && need.is_turn
+            && books.usage.turns.saturating_add(turns) >= u64::from(most)
+        {
+            return short_of(format!("the job's budget of {most} model turns is spent"));
+        }
+        let mut cap = None;
+        if let Some(most) = self.max_tokens_total {
+            let used = books.usage.tokens.total();
+            let left = most.saturating_sub(used).saturating_sub(tokens);
+            if left <= need.input {
+                return short_of(format!(
+                    "the job's budget of {most} tokens is spent ({used} used, and the next request needs about {})",
+                    need.input
+                ));
+            }
+            cap = Some(left - need.input);
+        }
+        let cost = |input, output| need.price.map_or(0.0, |price| price.cost(input, 0, output));
+        if let Some(most) = self.max_cost_usd {
+            let used = books.usage.cost_usd.unwrap_or_default();
+            let left = most - used - cost_usd - cost(need.input, 0);
+            if left <= 0.0 {
+                return short_of(format!(
+                    "the job's budget of {most} USD is spent ({used:.4} used, and the next request needs about {:.4})",
+                    cost(need.input, 0)
+                ));
+            }
+            let million = cost(0, 1_000_000);
+            if million > 0.0 {
+                // A float to an integer saturates.
+                let affordable = (left / million * 1e6) as u64;
+                cap = Some(cap.unwrap_or(u64::MAX).min(affordable.max(1)));
+            }
+        }
+        let output = cap.map_or(need.output, |cap| cap.min(need.output));
+        let claim = Claim {
+            tokens: need.input.saturating_add(output),
+            cost_usd: cost(need.input, output),
+            turns: u64::from(need.is_turn),
+        };
+        books.claimed.tokens = tokens.saturating_add(claim.tokens);
+        books.claimed.cost_usd = cost_usd + claim.cost_usd;
+        books.claimed.turns = turns + claim.turns;
+        Ruling::Granted { claim, cap }
     }
+}
+
+/// What was spent, and what is set aside for requests on their way.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    pub(crate) usage: Usage,
+    claimed: Claim,
+}
+
+impl Books {
+    /// Gives back what was set aside for a request that is over.
+    pub(crate) fn release(&mut self, claim: &Claim) {
+        let claimed = &mut self.claimed;
+        claimed.tokens = claimed.tokens.saturating_sub(claim.tokens);
+        claimed.turns = claimed.turns.saturating_sub(claim.turns);
+        claimed.cost_usd -= claim.cost_usd;
+        if claimed.tokens == 0 {
+            // Sums of floats leave crumbs.
+            claimed.cost_usd = 0.0;
+        }
+    }
+}
+
+/// What is set aside for one request.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Claim {
+    tokens: u64,
+    cost_usd: f64,
+    turns: u64,
+}
+
+/// What a request may come to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Need {
+    /// Prompt tokens, estimated.
+    pub(crate) input: u64,
+    /// The most reply tokens that it asks for.
+    pub(crate) output: u64,
+    /// Whether it goes to the main model.
+    pub(crate) is_turn: bool,
+    pub(crate) price: Option<Price>,
+}
+
+/// The answer to a claim.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Ruling {
+    /// It may be sent, with a reply of at most `cap` tokens.
+    Granted { claim: Claim, cap: Option<u64> },
+    /// What is left is set aside for others.
+    Wait,
+    /// Nothing is left.
+    Spent(String),
 }
 
 #[cfg(test)]
@@ -115,10 +224,55 @@ mod tests {
             assert_eq!(said.is_some(), spent.is_some(), "{used:?}");
             assert!(said.unwrap_or_default().contains(spent.unwrap_or_default()));
         }
-        assert_eq!(budget.reply_cap(&usage(90, 0, None)), Some(10));
         assert_eq!(
             Budget::default().spent(&usage(u64::MAX, 9, Some(9.0)), true),
             None
         );
+    }
+
+    #[test]
+    fn requests_at_once_share_what_is_left() {
+        let budget = Budget {
+            max_tokens_total: Some(1_000),
+            max_cost_usd: None,
+            max_turns: Some(3),
+        };
+        let need = |input, output, is_turn| Need {
+            input,
+            output,
+            is_turn,
+            price: None,
+        };
+        let mut books = Books::default();
+        let granted = |ruling| match ruling {
+            Ruling::Granted { claim, cap } => (claim, cap),
+            other => panic!("{other:?}"),
+        };
+        let (first, cap) = granted(budget.claim(&mut books, &need(300, 100, true)));
+        assert_eq!(cap, Some(700));
+        let (second, cap) = granted(budget.claim(&mut books, &need(300, 10_000, true)));
+        assert_eq!(
+            cap,
+            Some(300),
+            "what is left after both prompts and the first reply"
+        );
+        assert_eq!(budget.claim(&mut books, &need(1, 1, true)), Ruling::Wait);
+        books.release(&second);
+        let (third, _) = granted(budget.claim(&mut books, &need(1, 1, true)));
+        let (fourth, _) = granted(budget.claim(&mut books, &need(1, 1, true)));
+        assert_eq!(
+            budget.claim(&mut books, &need(1, 1, true)),
+            Ruling::Wait,
+            "turns"
+        );
+        let (side, _) = granted(budget.claim(&mut books, &need(1, 1, false)));
+        for claim in [first, third, fourth, side] {
+            books.release(&claim);
+        }
+        assert_eq!(books.claimed, Claim::default());
+        // Alone, and more than there is: that is no wait.
+        for over in [need(1_000, 1, false), need(u64::MAX, u64::MAX, true)] {
+            assert!(matches!(budget.claim(&mut books, &over), Ruling::Spent(_)));
+        }
     }
 }

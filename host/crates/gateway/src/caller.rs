@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::endpoint::base_url;
 use super::sse::{Event, Parser};
-use super::upstream::client;
+use super::upstream::{UpstreamError, client};
 
 /// The longest answer that is read, in bytes.
 const ANSWER_MAX: usize = 8 << 20;
@@ -78,11 +78,11 @@ impl Caller {
     /// A caller of the adapter at `url` with its token.
     ///
     /// # Errors
-    /// The URL cannot be used, or there is no HTTP client to be had; a sentence.
-    pub fn new(url: &str, token: &str) -> Result<Self, String> {
-        let base = base_url(url).map_err(|error| error.to_string())?;
+    /// The URL cannot be used, or the HTTP client cannot be made.
+    pub fn new(url: &str, token: &str) -> Result<Self, UpstreamError> {
+        let base = base_url(url)?;
         Ok(Self {
-            client: client(&base).map_err(|error| error.to_string())?,
+            client: client(&base)?,
             url: format!("{}/v1/messages?beta=true", url.trim_end_matches('/')),
             token: token.to_owned(),
         })

@@ -31,7 +31,7 @@ pub(crate) struct Request<'a> {
     pub(crate) further: Map<String, Value>,
 }
 
-/// What the answer must be.
+/// The form of the answer.
 #[derive(Debug)]
 pub(crate) enum ResponseFormat<'a> {
     JsonObject,
@@ -67,7 +67,7 @@ pub(crate) struct Assistant<'a> {
     pub(crate) reasoning: Option<(String, JsonText<'a>)>,
     /// Members that the gateway wants back, as it sent them.
     pub(crate) returned: Option<String>,
-    /// What `content` is when there are only calls.
+    /// The form of `content` when there are only calls.
     pub(crate) empty: Empty,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Chunk<'a> {
     /// `error` in error bodies of some gateways.
     #[serde(borrow)]
     pub(crate) object: Option<Loose<'a>>,
-    /// What an error says, under the names that gateways have for it.
+    /// The text of an error, under the names that gateways have for it.
     #[serde(borrow)]
     pub(crate) message: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -53,7 +53,7 @@ pub(crate) struct Chunk<'a> {
 }
 
 impl Chunk<'_> {
-    /// Whether this is an error rather than a part of an answer.
+    /// Returns true if this is an error rather than a part of an answer.
     pub(crate) fn is_error(&self) -> bool {
         let has_choices = self
             .choices

@@ -8,9 +8,8 @@ use super::anthropic::Request;
 use super::dispatch::{Answer, Passage, Work, dispatch};
 use super::error::{ApiError, Kind};
 use super::ledger::Ledger;
-use super::models::Purpose;
 use super::names::fresh_id;
-use super::shared::Shared;
+use super::shared::{Reservation, Shared};
 use super::{AdapterConfig, BindError, Mode, Usage};
 
 /// What was asked.
@@ -112,7 +111,7 @@ pub async fn complete(
     let mut ledger = Ledger::open(
         &shared,
         fresh_id("req_"),
-        Purpose::Side,
+        Reservation::default(),
         false,
         (body.len() as u64).div_ceil(4),
     );

@@ -17,14 +17,14 @@ use settings::{Secret, Settings};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// There is no gateway.
-    #[error("{0}")]
-    NoGateway(String),
+    #[error(transparent)]
+    NoGateway(#[from] settings::NoGateway),
     /// A gateway's URL cannot be used.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
     /// The dialect is not there, or cannot be loaded.
-    #[error("{0}")]
-    Dialect(DialectError),
+    #[error(transparent)]
+    Dialect(#[from] DialectError),
 }
 
 impl AdapterConfig {
@@ -41,7 +41,7 @@ impl AdapterConfig {
         route: &str,
         records: RecordSink,
     ) -> Result<Self, ConfigError> {
-        let gateway = settings.gateway().map_err(ConfigError::NoGateway)?;
+        let gateway = settings.gateway()?;
         let mode = if settings.use_openai_adapter {
             Mode::Translate
         } else {
@@ -51,8 +51,7 @@ impl AdapterConfig {
             endpoint::base_url(base_url).map_err(UpstreamError::from)?;
             let dialect = match mode {
                 Mode::Translate => {
-                    let (dialect, why) = choose(settings.dialect.as_deref(), base_url)
-                        .map_err(ConfigError::Dialect)?;
+                    let (dialect, why) = choose(settings.dialect.as_deref(), base_url)?;
                     tracing::info!(dialect = dialect.name(), "{why}");
                     dialect
                 }

@@ -36,6 +36,8 @@ const PATIENCE_WITH_FALLBACK: Duration = Duration::from_secs(4);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long the first event of a stream may take before the caller gets its 200 and pings.
 const COMMIT_AFTER: Duration = Duration::from_secs(10);
+/// Tokens that are left free beside prompt and reply, and the least reply that is asked for by this adapter itself.
+const LEAST_ROOM: u64 = 1_024;
 /// How long the rest of an error body may take.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -156,7 +158,7 @@ async fn along(
     ledger: &mut Ledger,
 ) -> Result<Answer, ApiError> {
     let mut facts = work.facts(route)?;
-    let cap = shared.config.budget.reply_cap(&shared.usage());
+    let cap = ledger.reply_cap();
     let mut prepared = prepare(work, route, &facts, cap)?;
     let mut learning = Learning::default();
     let patience = if has_next {
@@ -238,6 +240,17 @@ struct Prepared {
     asked: Asked,
 }
 
+/// The reply for which a known context leaves room, where that is less than what is asked for. A guess of the prompt's
+/// tokens has to do, and a high one; where next to nothing is left, the gateway itself says that the prompt is too long.
+fn room(request: &Request<'_>, size: usize, facts: &Facts) -> Option<u64> {
+    let context = u64::from(facts.limits.context?);
+    let most = facts.limits.max_output.map_or(u64::MAX, u64::from);
+    let asked = request.max_tokens?.min(most);
+    let prompt = size as u64 / 3;
+    let left = context.checked_sub(prompt)?.checked_sub(LEAST_ROOM)?;
+    (left >= LEAST_ROOM && left < asked).then_some(left)
+}
+
 fn prepare(
     work: &Work<'_>,
     route: &Route,
@@ -250,7 +263,7 @@ fn prepare(
             url: messages_url(&route.gateway.base, query),
             auth: Auth::None,
             headers: relay::headers(headers),
-            body: relay::with_model(work.body, &route.model),
+            body: relay::with_model(work.body, &route.model, cap),
         };
         return Ok(Prepared {
             outbound,
@@ -258,6 +271,10 @@ fn prepare(
             asked: Asked::default(),
         });
     }
+    let cap = [cap, room(request, size, facts)]
+        .into_iter()
+        .flatten()
+        .min();
     let (canonical, mut back) = request::translate(request, facts, &route.model, cap)
         .map_err(|invalid| ApiError::invalid(invalid.0))?;
     back.assumed_input = (size as u64).div_ceil(4);
@@ -330,9 +347,16 @@ async fn once(
             route.gateway.send(outbound).await
         }
     };
+    ledger.leaves();
     let response = match tokio::time::timeout(idle, sent).await {
-        Ok(response) => response?,
-        Err(_) => return Err(ApiError::silent(idle)),
+        Ok(response) => {
+            ledger.is_told();
+            response?
+        }
+        Err(_) => {
+            ledger.given_up();
+            return Err(ApiError::silent(idle));
+        }
     };
     let status = response.status();
     let headers = response.headers().clone();

@@ -14,13 +14,13 @@ const COMPLETIONS: &str = "/chat/completions";
 /// Names of an API's root without a version in it: Vertex, Cloudflare, Databricks.
 const UNVERSIONED: [&str; 3] = ["openapi", "compat", "serving-endpoints"];
 
-/// Why a base URL cannot be used, before any request.
+/// The reason why a base URL cannot be used, before any request.
 #[derive(Debug, thiserror::Error)]
 #[error("the gateway URL {url} {rule}")]
 pub struct BaseUrlError {
     /// The URL, without what may be a secret in it.
     url: String,
-    /// What is wrong with it.
+    /// The fault.
     rule: &'static str,
 }
 
@@ -62,9 +62,9 @@ pub(crate) fn base_url(text: &str) -> Result<Url, BaseUrlError> {
     Ok(url)
 }
 
-/// Where requests for a model go. `path` is the dialect's; `at_home` says that the base URL is the
-/// gateway's own and not a proxy's, so that its path can only be a root of the gateway's, whole or
-/// in part.
+/// The URL for requests for a model. `path` is the dialect's; `at_home` says that the base URL is
+/// the gateway's own and not a proxy's, so that its path can only be a root of the gateway's, whole
+/// or in part.
 pub(crate) fn endpoint_url(
     base: &Url,
     path: &str,
@@ -153,7 +153,7 @@ fn join(first: &str, second: &str) -> String {
     format!("{first}{}", second.get(shared..).unwrap_or_default())
 }
 
-/// Where an Anthropic-compatible gateway takes messages.
+/// The URL at which an Anthropic-compatible gateway takes messages.
 pub(crate) fn messages_url(base: &Url, query: Option<&str>) -> Url {
     let mut url = base.clone();
     let path = base.path().trim_end_matches('/');

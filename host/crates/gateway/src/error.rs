@@ -1,4 +1,4 @@
-//! What went wrong, as Claude Code understands it.
+//! Errors of gateways, as Claude Code understands them.
 //!
 //! Gateways report errors in a dozen shapes. They are read here into one [`ApiError`], which is written as the API's own
 //! `{"type":"error","error":{"type","message"}}`. Two wordings matter beyond the status: Claude Code compacts its history on
@@ -65,7 +65,7 @@ impl Kind {
     }
 }
 
-/// Why a job cannot go on with this gateway, whatever is tried.
+/// The reason why a job cannot go on with this gateway, whatever is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hopeless {
     /// The key is wrong or may not do this.
@@ -83,7 +83,7 @@ pub(crate) struct ApiError {
     pub(crate) message: String,
     /// Worth sending the same request again.
     pub(crate) retry: bool,
-    /// How long the gateway wants to be left alone.
+    /// The time that the gateway wants to be left alone.
     pub(crate) retry_after: Option<Duration>,
     /// Headers of the gateway's answer that the caller should see.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
@@ -131,6 +131,11 @@ impl ApiError {
             self.message = counts.sentence(words, asked);
         }
         self
+    }
+
+    /// Returns true if it is the reply that makes a context too small, and not the prompt.
+    pub(crate) fn is_reply_too_long(&self) -> bool {
+        self.full_context.is_some() && self.message.starts_with(overflow::REPLY_TOO_LONG)
     }
 
     /// Returns true if the gateway refuses the request as such: it may say what to change.
@@ -220,7 +225,7 @@ impl ApiError {
     }
 }
 
-/// What an error body says, whatever its shape.
+/// The content of an error body, whatever its shape.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ErrorBody {
     message: String,
@@ -432,7 +437,7 @@ impl ErrorBody {
     }
 }
 
-/// What an error means by its words and codes, whatever its status.
+/// The meaning of an error by its words and codes, whatever its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     /// Nothing is left on the account.
@@ -652,7 +657,7 @@ pub(crate) fn passed_on(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         .collect()
 }
 
-/// How long to wait, from `retry-after-ms`, or `retry-after` in seconds or as a date.
+/// The time to wait, from `retry-after-ms`, or `retry-after` in seconds or as a date.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| {
         headers

@@ -1,4 +1,5 @@
-//! What must hold for any bytes that reach this crate from outside, each as one function of those bytes.
+//! Properties that hold for any bytes that reach this crate from outside, each as one function of
+//! those bytes.
 //!
 //! `tests/fuzz` runs them under libFuzzer; the tests below run them over its corpus and over small changes of it. The
 //! functions panic where something does not hold.
@@ -16,27 +17,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use self::reads::reads;
 use crate::facts::Facts;
 use crate::request::{Return, translate};
 use crate::stream::Machine;
 use crate::{ActiveDialect, anthropic, sse};
-
-/// The first bytes say how the rest is cut into reads.
-fn reads(data: &[u8]) -> (Vec<&[u8]>, &[u8]) {
-    let (sizes, rest) = data.split_at(data.len().min(4));
-    let mut cuts = Vec::new();
-    let mut left = rest;
-    for size in sizes.iter().cycle() {
-        if left.is_empty() || cuts.len() > 4_096 {
-            break;
-        }
-        let (read, more) = left.split_at((usize::from(*size) + 1).min(left.len()));
-        cuts.push(read);
-        left = more;
-    }
-    cuts.push(left);
-    (cuts, rest)
-}
 
 type Events = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -152,6 +137,9 @@ pub fn anthropic_request(data: &[u8]) {
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&written)));
     assert_eq!(value["model"], "model");
 }
+
+#[path = "../../../../tests/fuzz/reads.rs"]
+mod reads;
 
 #[cfg(test)]
 #[path = "../../../../tests/fuzz/short_run.rs"]

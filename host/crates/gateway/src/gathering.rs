@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 const TOGETHER: Duration = Duration::from_millis(10);
 /// The longest that events are kept for what has arrived with them; the first of an answer never are.
 const KEPT_TIME: Duration = Duration::from_millis(5);
-/// How often the connection's task runs until it has handed over a chunk that lay in its buffer: as counted with hyper 1.12,
-/// of whose chunks each was written for itself with one turn.
+/// The number of times that the connection's task runs until it has handed over a chunk that lay in
+/// its buffer: as counted with hyper 1.12, of whose chunks each was written for itself with one
+/// turn.
 const TURNS: u8 = 2;
 /// The most bytes of events that are kept for it.
 const KEPT_BYTES: usize = 16 * 1024;
@@ -35,7 +36,7 @@ impl Gathering {
         self.turns = 0;
     }
 
-    /// Whether so many bytes of events wait for more.
+    /// Returns true if so many bytes of events wait for more.
     pub(crate) fn keeps(&self, waiting: usize, now: Instant) -> bool {
         self.since
             .is_some_and(|since| waiting < KEPT_BYTES && now.duration_since(since) < KEPT_TIME)
@@ -48,7 +49,7 @@ impl Gathering {
         gives
     }
 
-    /// What was kept is sent.
+    /// Notes that the kept bytes are sent.
     pub(crate) fn end(&mut self) {
         self.since = None;
     }

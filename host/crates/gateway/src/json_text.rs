@@ -56,7 +56,7 @@ impl<'a> JsonText<'a> {
         self.0.is_empty()
     }
 
-    /// Whether there is nothing but white space.
+    /// Returns true if there is nothing but white space.
     pub(crate) fn is_blank(&self) -> bool {
         is_blank(&self.0)
     }
@@ -88,7 +88,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonText<'a> {
     }
 }
 
-/// What a raw JSON value is, for messages.
+/// The kind of a raw JSON value, for messages.
 pub(crate) fn kind(raw: &str) -> &'static str {
     match raw.as_bytes().first() {
         Some(b'"') => "a string",
@@ -100,7 +100,7 @@ pub(crate) fn kind(raw: &str) -> &'static str {
     }
 }
 
-/// Whether escaped text is nothing but white space.
+/// Returns true if escaped text is nothing but white space.
 pub(crate) fn is_blank(escaped: &str) -> bool {
     let mut bytes = escaped.bytes();
     while let Some(byte) = bytes.next() {
@@ -228,12 +228,12 @@ impl Completeness {
         self.begun = true;
     }
 
-    /// Whether a whole object, array or string has been read and nothing behind it.
+    /// Returns true if a whole object, array or string has been read and nothing behind it.
     pub(crate) fn is_whole(&self) -> bool {
         self.done && !self.broken
     }
 
-    /// Whether there was nothing but white space.
+    /// Returns true if there was nothing but white space.
     pub(crate) fn is_blank(&self) -> bool {
         !self.begun
     }

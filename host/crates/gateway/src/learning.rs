@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::ledger::Ledger;
@@ -12,6 +12,8 @@ use crate::facts::{Facts, ModelFacts};
 
 /// The most lessons that one request is changed by.
 const MOST: usize = 8;
+/// No model has a smaller context; a smaller number is something else.
+const LEAST_CONTEXT: u32 = 1_024;
 
 /// What refusals of one request teach.
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub(crate) struct Learning {
     facts: Option<Arc<ModelFacts>>,
     /// The refusal after which the request was sent without what earlier requests had taught.
     bare: Option<ApiError>,
+    /// The refusal that named the context: with what the caller itself had asked for.
+    full: Option<ApiError>,
 }
 
 /// A lesson, and the words that taught it.
@@ -38,6 +42,9 @@ impl Learning {
         outbound: &Outbound,
         error: &ApiError,
     ) -> Option<Arc<ModelFacts>> {
+        if error.full_context.is_some() && self.bare.is_none() {
+            return self.fit(route, facts, error);
+        }
         if !error.is_refusal() || self.bare.is_some() {
             return None;
         }
@@ -69,6 +76,15 @@ impl Learning {
         {
             return None;
         }
+        self.try_next(route, lesson, error)
+    }
+
+    fn try_next(
+        &mut self,
+        route: &Route,
+        lesson: Lesson,
+        error: &ApiError,
+    ) -> Option<Arc<ModelFacts>> {
         tracing::info!(
             gateway = route.gateway.host,
             "{} was refused, and is tried again: {}",
@@ -79,8 +95,29 @@ impl Learning {
             lesson,
             words: plain(&error.message),
         });
+        let book = &route.gateway.lessons;
         self.facts = book.facts_with(&route.gateway.dialect, &route.model, &self.known());
         self.facts.clone()
+    }
+
+    /// A window that is too small for prompt and reply together: from now on the reply that is asked for fits into what
+    /// the prompt leaves.
+    fn fit(&mut self, route: &Route, facts: &Facts, error: &ApiError) -> Option<Arc<ModelFacts>> {
+        let limit = error.full_context.as_ref()?.0.limit?;
+        let context = u32::try_from(limit)
+            .ok()
+            .filter(|limit| *limit >= LEAST_CONTEXT)?;
+        let known = facts.limits.context;
+        if !error.is_reply_too_long() || known.is_some_and(|known| known <= context) {
+            return None;
+        }
+        self.full = Some(error.clone());
+        let facts = json!({ "limits": { "context": context } });
+        let lesson = Lesson {
+            words: format!("prompt and reply together have at most {context} tokens"),
+            facts: facts.as_object().cloned().unwrap_or_default(),
+        };
+        self.try_next(route, lesson, error)
     }
 
     /// A refusal that teaches nothing may be the doing of what was learned before: the request is tried once without.
@@ -138,8 +175,9 @@ impl Learning {
         }
         if error.full_context.is_some() {
             // The request was read as far as its length.
+            let first = self.full.take();
             self.keep(route, ledger);
-            return error;
+            return first.unwrap_or(error);
         }
         let words = plain(&error.message);
         let book = &route.gateway.lessons;

@@ -8,9 +8,8 @@ use http::HeaderValue;
 use super::error::ApiError;
 use super::left_out::LeftOut;
 use super::memory;
-use super::models::Purpose;
 use super::record::{RequestRecord, millis, rfc3339};
-use super::shared::Shared;
+use super::shared::{Reservation, Shared};
 use super::stream::Machine;
 use super::upstream::Route;
 use super::usage::{Reported, Tokens};
@@ -24,9 +23,13 @@ pub(crate) struct Ledger {
     shared: Arc<Shared>,
     record: RequestRecord,
     began: Instant,
-    purpose: Purpose,
+    reservation: Reservation,
     assumed_input: u64,
     reached: bool,
+    /// An attempt has left, and nobody has said what became of it.
+    in_question: bool,
+    /// Prompts of attempts that were given up without an answer: the gateway may count them.
+    lost_input: u64,
     closed: bool,
 }
 
@@ -34,7 +37,7 @@ impl Ledger {
     pub(crate) fn open(
         shared: &Arc<Shared>,
         id: String,
-        purpose: Purpose,
+        reservation: Reservation,
         stream: bool,
         assumed_input: u64,
     ) -> Self {
@@ -51,9 +54,11 @@ impl Ledger {
             },
             shared: Arc::clone(shared),
             began: Instant::now(),
-            purpose,
+            reservation,
             assumed_input,
             reached: false,
+            in_question: false,
+            lost_input: 0,
             closed: false,
         }
     }
@@ -70,6 +75,28 @@ impl Ledger {
         self.record.server_address.clone_from(&route.gateway.host);
         self.record.dialect = route.gateway.dialect.name().to_owned();
         self.record.request_model.clone_from(&route.model);
+    }
+
+    /// The most tokens that the reply may have.
+    pub(crate) fn reply_cap(&self) -> Option<u64> {
+        self.reservation.cap
+    }
+
+    /// Notes that an attempt leaves.
+    pub(crate) fn leaves(&mut self) {
+        self.in_question = true;
+    }
+
+    /// Notes that the gateway has said what became of the attempt, or was not reached by it.
+    pub(crate) fn is_told(&mut self) {
+        self.in_question = false;
+    }
+
+    /// Notes that nobody waits any longer for what becomes of the attempt.
+    pub(crate) fn given_up(&mut self) {
+        if std::mem::take(&mut self.in_question) {
+            self.lost_input = self.lost_input.saturating_add(self.assumed_input);
+        }
     }
 
     /// Notes what refusals taught.
@@ -182,8 +209,9 @@ impl Ledger {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
+        self.given_up();
         let record = &mut self.record;
-        let tokens = match reported {
+        let mut tokens = match reported {
             Some(reported) => reported.tokens,
             None if self.reached => {
                 record.estimated = true;
@@ -195,10 +223,24 @@ impl Ledger {
             }
             None => Tokens::default(),
         };
+        let spent = self.reached || self.lost_input > 0;
+        record.estimated |= self.lost_input > 0;
         let price = self.shared.config.prices.of(&record.request_model);
         record.cost_usd = reported
             .and_then(|reported| reported.cost)
             .or(price.map(|price| tokens.cost(price)));
+        if self.lost_input > 0 {
+            let lost = Tokens {
+                input: self.lost_input,
+                ..Tokens::default()
+            };
+            let more = price.map(|price| lost.cost(price));
+            record.cost_usd = match (record.cost_usd, more) {
+                (Some(cost), Some(more)) => Some(cost + more),
+                (cost, more) => cost.or(more),
+            };
+            tokens.add(&lost);
+        }
         record.input_tokens = tokens.input + tokens.cache_read + tokens.cache_write;
         record.output_tokens = tokens.output;
         record.cache_read_tokens = tokens.cache_read;
@@ -210,7 +252,7 @@ impl Ledger {
         record.error_type = error.map(str::to_owned);
         record.duration_ms = millis(self.began.elapsed());
         self.shared
-            .account(record, &tokens, self.purpose, self.reached);
+            .account(record, &tokens, &self.reservation, spent);
     }
 }
 

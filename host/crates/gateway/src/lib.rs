@@ -17,6 +17,7 @@ mod complete;
 mod config;
 mod dialect;
 mod dispatch;
+mod door;
 mod endpoint;
 mod error;
 pub mod facts;

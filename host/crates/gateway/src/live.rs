@@ -17,17 +17,17 @@ use super::stream::Machine;
 
 /// Without anything to say for this long, a `ping` keeps the connection alive.
 const PING_INTERVAL: Duration = Duration::from_secs(12);
-/// How long a usage chunk may take after the finish reason.
+/// The time that a usage chunk may take after the finish reason.
 const USAGE_GRACE: Duration = Duration::from_secs(2);
-/// How long more may take to come after a reason to finish that came with a piece of output: some gateways give one with
-/// every chunk.
+/// The time in which more may come to come after a reason to finish that came with a piece of
+/// output: some gateways give one with every chunk.
 const FINISH_GRACE: Duration = Duration::from_secs(15);
-/// How long the rest of a finished answer may take, so that its connection can be used again.
+/// The time that the rest of a finished answer may take, so that its connection can be used again.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// Longest whole reply that is taken.
 pub(crate) const WHOLE_LIMIT: usize = 64 * 1024 * 1024;
 
-/// What kind of body the first byte showed.
+/// The kind of body that the first byte showed.
 #[derive(Debug)]
 enum Form {
     Unknown,
@@ -51,7 +51,7 @@ pub(crate) struct Live {
     error: Option<ApiError>,
     finished_at: Option<Instant>,
     host: Arc<str>,
-    /// Where the gateway's chunks are not canonical.
+    /// The translation, for a gateway whose chunks are not canonical.
     translation: Option<DialectStream>,
 }
 
@@ -62,8 +62,17 @@ impl Live {
         translation: Option<DialectStream>,
         host: &str,
     ) -> Self {
+        Self::of_body(response.into(), machine, translation, host)
+    }
+
+    fn of_body(
+        body: reqwest::Body,
+        machine: Machine,
+        translation: Option<DialectStream>,
+        host: &str,
+    ) -> Self {
         Self {
-            body: Box::pin(reqwest::Body::from(response)),
+            body: Box::pin(body),
             at_end: false,
             form: Form::Unknown,
             parser: Parser::default(),
@@ -88,19 +97,8 @@ impl Live {
         if body.trim_ascii().is_empty() {
             return Err(ApiError::bad_gateway("The gateway's answer was empty"));
         }
-        let mut live = Self {
-            body: Box::pin(reqwest::Body::from(Bytes::new())),
-            at_end: true,
-            form: Form::Unknown,
-            parser: Parser::default(),
-            machine,
-            done: false,
-            over: false,
-            error: None,
-            finished_at: None,
-            host: host.into(),
-            translation,
-        };
+        let mut live = Self::of_body(Bytes::new().into(), machine, translation, host);
+        live.at_end = true;
         live.take(&body)?;
         if !live.over {
             live.end_of_body()?;
@@ -108,7 +106,7 @@ impl Live {
         Ok(live)
     }
 
-    /// Whether everything has been said.
+    /// Returns true if everything has been said.
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }

@@ -13,7 +13,7 @@ pub struct ModelMap {
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+enum Purpose {
     /// A turn of the work.
     Main,
     /// A side request that a cheaper model can answer.
@@ -21,16 +21,17 @@ pub(crate) enum Purpose {
 }
 
 impl ModelMap {
-    pub(crate) fn pick(&self, request: &Request<'_>) -> (String, Purpose) {
+    /// Returns the model for a request, and true if that is a turn: whatever the caller calls a request, one to the main
+    /// model is.
+    pub(crate) fn pick(&self, request: &Request<'_>) -> (String, bool) {
         let purpose = purpose(request);
         let mapped = match purpose {
             Purpose::Main => self.main.as_ref(),
             Purpose::Side => self.lite.as_ref().or(self.main.as_ref()),
         };
-        (
-            mapped.cloned().unwrap_or_else(|| request.model.to_string()),
-            purpose,
-        )
+        let model = mapped.cloned().unwrap_or_else(|| request.model.to_string());
+        let is_lite = self.lite.is_some() && self.lite != self.main;
+        (model, purpose == Purpose::Main || !is_lite)
     }
 }
 
@@ -82,8 +83,9 @@ mod tests {
             (r#"{"model":"anything","messages":[]}"#, "big", "big"),
         ] {
             let request = Request::parse(body.as_bytes()).unwrap();
-            assert_eq!(map.pick(&request).0, with_lite, "{body}");
-            assert_eq!(one.pick(&request).0, without, "{body}");
+            let turn = with_lite == "big";
+            assert_eq!(map.pick(&request), (with_lite.to_owned(), turn), "{body}");
+            assert_eq!(one.pick(&request), (without.to_owned(), true), "{body}");
             assert_eq!(
                 ModelMap::default().pick(&request).0,
                 request.model,

@@ -17,11 +17,11 @@ use super::pulse::Pulse;
 pub(crate) trait Arriving {
     /// Does one network read, and ends the answer where it ends.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-    /// Whether nothing more will come.
+    /// Returns true if nothing more will come.
     fn is_over(&self) -> bool;
-    /// How much of the model's output is there, in bytes.
+    /// The size of the model's output so far, in bytes.
     fn output_bytes(&self) -> usize;
-    /// How many bytes wait to be sent, as far as that is known before [`Self::take`].
+    /// The number of bytes that wait to be sent, as far as that is known before [`Self::take`].
     fn waiting(&self) -> usize;
     /// Hands over what waits.
     fn take(&mut self) -> Bytes;

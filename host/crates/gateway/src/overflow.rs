@@ -9,6 +9,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+/// The beginning of the sentence about a reply that does not fit beside its prompt.
+pub(crate) const REPLY_TOO_LONG: &str = "input length and `max_tokens` exceed context limit";
+
 /// Less room than this beside the prompt is none: Claude Code wants a thousand tokens as a buffer.
 const ROOM: u64 = 1_000;
 
@@ -218,7 +221,7 @@ impl Counts {
 
     /// The sentence from which Claude Code knows what to do.
     pub(crate) fn sentence(&self, message: &str, asked: Asked) -> String {
-        if message.starts_with("input length and `max_tokens` exceed context limit")
+        if message.starts_with(REPLY_TOO_LONG)
             || message.starts_with("prompt is too long: ") && self.input.is_some()
         {
             return message.to_owned();
@@ -252,7 +255,7 @@ impl Counts {
         match output {
             Some(output) if input.saturating_add(ROOM) < limit && together > limit => {
                 format!(
-                    "input length and `max_tokens` exceed context limit: {input} + {output} > {limit}, decrease input length or `max_tokens` and try again"
+                    "{REPLY_TOO_LONG}: {input} + {output} > {limit}, decrease input length or `max_tokens` and try again"
                 )
             }
             _ if input > limit => {

@@ -29,12 +29,14 @@ pub(crate) fn headers(given: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
         .collect()
 }
 
-/// The same body with another model's name in it.
-pub(crate) fn with_model(body: &Bytes, model: &str) -> Bytes {
+/// The same body with another model's name in it, and with `max_tokens` lowered to `cap`.
+pub(crate) fn with_model(body: &Bytes, model: &str, cap: Option<u64>) -> Bytes {
     #[derive(Deserialize)]
     struct Named<'a> {
         #[serde(borrow)]
         model: &'a RawValue,
+        #[serde(borrow, default)]
+        max_tokens: Option<&'a RawValue>,
     }
     let Ok(named) = serde_json::from_slice::<Named<'_>>(body) else {
         return body.clone();
@@ -42,15 +44,29 @@ pub(crate) fn with_model(body: &Bytes, model: &str) -> Bytes {
     let Ok(wanted) = serde_json::to_string(model) else {
         return body.clone();
     };
-    let raw = named.model.get();
-    if raw == wanted {
+    let mut places = vec![(named.model.get(), wanted)];
+    if let (Some(asked), Some(cap)) = (named.max_tokens, cap) {
+        let within = asked.get().parse().is_ok_and(|asked: u64| asked <= cap);
+        if !within {
+            places.push((asked.get(), cap.to_string()));
+        }
+    }
+    places.retain(|(raw, wanted)| raw != wanted);
+    if places.is_empty() {
         return body.clone();
     }
-    let at = (raw.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
-    let (Some(before), Some(after)) = (body.get(..at), body.get(at + raw.len()..)) else {
-        return body.clone();
-    };
-    Bytes::from([before, wanted.as_bytes(), after].concat())
+    let offset = |raw: &str| (raw.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
+    places.sort_by_key(|(raw, _)| offset(raw));
+    let mut text = Vec::with_capacity(body.len() + 64);
+    let mut from = 0;
+    for (raw, wanted) in places {
+        let at = offset(raw);
+        text.extend_from_slice(body.get(from..at).unwrap_or_default());
+        text.extend_from_slice(wanted.as_bytes());
+        from = at + raw.len();
+    }
+    text.extend_from_slice(body.get(from..).unwrap_or_default());
+    text.into()
 }
 
 /// `usage` of a message; a later one replaces the counts that it has.
@@ -399,7 +415,15 @@ mod tests {
             br#"{"messages":[{"content":"\"model\":\"x\""}], "model" : "claude-\u0061" ,"x":1e2}"#,
         );
         let want = br#"{"messages":[{"content":"\"model\":\"x\""}], "model" : "m\"1" ,"x":1e2}"#;
-        assert_eq!(with_model(&body, "m\"1"), want.as_slice());
-        assert_eq!(with_model(&Bytes::from_static(b"{"), "m"), b"{".as_slice());
+        assert_eq!(with_model(&body, "m\"1", None), want.as_slice());
+        assert_eq!(
+            with_model(&Bytes::from_static(b"{"), "m", None),
+            b"{".as_slice()
+        );
+        for (asked, sent) in [("9", "9"), ("11", "10"), ("1e3", "10"), ("10", "10")] {
+            let body = Bytes::from(format!(r#"{{"max_tokens": {asked} ,"model":"a","x":1}}"#));
+            let want = format!(r#"{{"max_tokens": {sent} ,"model":"b","x":1}}"#);
+            assert_eq!(with_model(&body, "b", Some(10)), want.as_bytes(), "{asked}");
+        }
     }
 }

@@ -22,11 +22,12 @@ use serde_json::json;
 
 use super::anthropic;
 use super::dispatch::{Answer, Passage, Work, dispatch};
+use super::door::Place;
 use super::error::{ApiError, Kind};
 use super::ledger::Ledger;
 use super::names::fresh_id;
 use super::outflow::{Arriving, Outflow};
-use super::server::Place;
+
 use super::shared::Shared;
 use super::{Mode, left_out, tokens};
 
@@ -157,11 +158,12 @@ async fn pass(
     request
         .check()
         .map_err(|invalid| ApiError::invalid(invalid.0))?;
-    let (model, purpose) = shared.models().pick(&request);
-    shared.check_budget(purpose)?;
+    let (model, is_turn) = shared.models().pick(&request);
     let stream = request.stream == Some(true);
     let size = (body.len() as u64).div_ceil(4);
-    let mut ledger = Ledger::open(shared, id, purpose, stream, size);
+    let reply = request.max_tokens.unwrap_or_default();
+    let reservation = shared.reserve(size, reply, &model, is_turn).await?;
+    let mut ledger = Ledger::open(shared, id, reservation, stream, size);
     let work = Work {
         request: &request,
         body,

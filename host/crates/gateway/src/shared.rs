@@ -1,15 +1,15 @@
 //! What all requests of one adapter share: its configuration, its gateways, the running totals, the events.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::Instant;
 
-use super::budget::Usage;
+use super::budget::{Books, Claim, Need, Ruling, Usage};
 use super::error::{ApiError, Hopeless, Kind};
 use super::memory::Burst;
-use super::models::{ModelMap, Purpose};
+use super::models::ModelMap;
 use super::record::RequestRecord;
 use super::upstream::{Gateway, Route};
 use super::usage::Tokens;
@@ -23,6 +23,19 @@ const EVENTS: usize = 256;
 /// The least time between two retries.
 const RETRY_SPACING: Duration = Duration::from_millis(500);
 
+/// The most requests of one adapter that are on their way at once; more wait.
+const FLIGHTS: usize = 8;
+
+/// What one request may come to, set aside until it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Reservation {
+    claim: Claim,
+    /// The most tokens of its reply.
+    pub(crate) cap: Option<u64>,
+    is_turn: bool,
+    _flight: Option<OwnedSemaphorePermit>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: AdapterConfig,
@@ -30,7 +43,10 @@ pub(crate) struct Shared {
     fallback: Option<(Arc<Gateway>, Vec<String>)>,
     /// The main model now: another one in an escalated pass.
     main: RwLock<Option<String>>,
-    usage: Mutex<Usage>,
+    books: Mutex<Books>,
+    /// Some request is over, and what was set aside for it is free.
+    settled: Notify,
+    flights: Arc<Semaphore>,
     pub(crate) burst: Burst,
     /// When the next retry may begin.
     next_retry: Mutex<Instant>,
@@ -58,7 +74,9 @@ impl Shared {
             main: RwLock::new(config.models.main.clone()),
             primary,
             fallback,
-            usage: Mutex::new(Usage::default()),
+            books: Mutex::default(),
+            settled: Notify::new(),
+            flights: Arc::new(Semaphore::new(FLIGHTS)),
             burst: Burst::default(),
             next_retry: Mutex::new(Instant::now()),
             events: broadcast::channel(EVENTS).0,
@@ -102,7 +120,7 @@ impl Shared {
     }
 
     pub(crate) fn usage(&self) -> Usage {
-        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.books().usage
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<GatewayEvent> {
@@ -163,20 +181,55 @@ impl Shared {
         routes
     }
 
-    /// Refuses a request for which no budget is left, and ends the job.
-    pub(crate) fn check_budget(&self, purpose: Purpose) -> Result<(), ApiError> {
-        match self
-            .config
-            .budget
-            .spent(&self.usage(), purpose == Purpose::Main)
-        {
-            None => Ok(()),
-            Some(reason) => {
-                self.emit(GatewayEvent::Fatal {
-                    cause: FatalCause::Budget,
-                    message: reason.clone(),
-                });
-                Err(ApiError::new(400, Kind::InvalidRequest, reason))
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets aside what a request may come to, and waits for its turn among those on their way. One for which no budget is
+    /// left is refused, and ends the job.
+    pub(crate) async fn reserve(
+        &self,
+        input: u64,
+        output: u64,
+        model: &str,
+        is_turn: bool,
+    ) -> Result<Reservation, ApiError> {
+        let flights = Arc::clone(&self.flights);
+        let flight = flights.acquire_owned().await.map_err(|_| {
+            ApiError::new(
+                529,
+                Kind::Overloaded,
+                "The adapter ends and takes no request",
+            )
+        })?;
+        let need = Need {
+            input,
+            output,
+            is_turn,
+            price: self.config.prices.of(model),
+        };
+        loop {
+            // Before the look at the books, or what is settled in between would be missed.
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
+            let ruling = self.config.budget.claim(&mut self.books(), &need);
+            match ruling {
+                Ruling::Granted { claim, cap } => {
+                    return Ok(Reservation {
+                        claim,
+                        cap,
+                        is_turn,
+                        _flight: Some(flight),
+                    });
+                }
+                Ruling::Spent(reason) => {
+                    self.emit(GatewayEvent::Fatal {
+                        cause: FatalCause::Budget,
+                        message: reason.clone(),
+                    });
+                    return Err(ApiError::new(400, Kind::InvalidRequest, reason));
+                }
+                Ruling::Wait => settled.await,
             }
         }
     }
@@ -207,18 +260,23 @@ impl Shared {
         &self,
         record: &RequestRecord,
         tokens: &Tokens,
-        purpose: Purpose,
-        reached: bool,
+        reservation: &Reservation,
+        spent: bool,
     ) {
-        if reached {
-            let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-            usage.tokens.add(tokens);
-            usage.requests += 1;
-            usage.turns += u64::from(purpose == Purpose::Main);
-            if let Some(cost) = record.cost_usd {
-                usage.cost_usd = Some(usage.cost_usd.unwrap_or(0.0) + cost);
+        {
+            let mut books = self.books();
+            books.release(&reservation.claim);
+            if spent {
+                let usage = &mut books.usage;
+                usage.tokens.add(tokens);
+                usage.requests += 1;
+                usage.turns += u64::from(reservation.is_turn);
+                if let Some(cost) = record.cost_usd {
+                    usage.cost_usd = Some(usage.cost_usd.unwrap_or(0.0) + cost);
+                }
             }
         }
+        self.settled.notify_waiters();
         self.config.records.take(record);
         self.emit(GatewayEvent::Request(Box::new(record.clone())));
     }

@@ -23,7 +23,7 @@ pub(crate) struct ThinkTags {
     opening: String,
     closing: String,
     state: State,
-    /// What may yet become a tag.
+    /// The text that may yet become a tag.
     held: String,
 }
 
@@ -85,7 +85,7 @@ impl ThinkTags {
         }
     }
 
-    /// What was held back when the answer ended.
+    /// The text that was held back when the answer ended.
     pub(crate) fn finish(&mut self) -> Vec<Piece> {
         let held = std::mem::take(&mut self.held);
         let mut pieces = Vec::new();
@@ -106,7 +106,7 @@ fn push_some(pieces: &mut Vec<Piece>, piece: Piece) {
     }
 }
 
-/// How many bytes at the end of the text may be the beginning of the tag.
+/// The length of the end of the text that may be the beginning of the tag.
 fn partial_end(text: &str, tag: &str) -> usize {
     (1..tag.len())
         .rev()

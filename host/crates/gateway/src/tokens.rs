@@ -6,7 +6,7 @@ use super::anthropic::{Block, Content, Request};
 
 /// Tokens of an image, at the resolution that Claude Code sends.
 const IMAGE: u64 = 1_600;
-/// What a message, a block or a tool costs beside its text.
+/// The cost of a message, a block or a tool beside its text.
 const FRAME: u64 = 4;
 
 /// The tokens of a request: system, messages, tools.

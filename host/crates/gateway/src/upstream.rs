@@ -76,17 +76,9 @@ impl Gateway {
         lessons: Option<PathBuf>,
     ) -> Result<Self, UpstreamError> {
         let base = base_url(&upstream.base_url)?;
-        let host = match (base.host_str(), base.port()) {
-            (Some(host), Some(port)) => format!("{host}:{port}"),
-            (host, _) => host.unwrap_or_default().to_owned(),
-        };
-        let client = client(&base).map_err(|source| UpstreamError::Client {
-            host: host.clone(),
-            source,
-        })?;
         Ok(Self {
-            host,
-            client,
+            host: host_of(&base),
+            client: client(&base)?,
             lessons: LessonBook::new(&base, lessons),
             base,
             at_home: upstream.dialect.recognizes(&upstream.base_url),
@@ -241,6 +233,13 @@ pub(crate) fn dialect_headers<'a>(
 /// Connections to a gateway that are kept for requests to come.
 const IDLE_CONNECTIONS: usize = 8;
 
+fn host_of(base: &Url) -> String {
+    match (base.host_str(), base.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
+    }
+}
+
 /// Makes TLS ready for HTTP clients of this process.
 pub fn install_tls() {
     // Only the first call has an effect; a provider that someone else has installed is as good.
@@ -248,7 +247,7 @@ pub fn install_tls() {
 }
 
 /// An HTTP client for one host.
-pub(crate) fn client(base: &Url) -> Result<reqwest::Client, reqwest::Error> {
+pub(crate) fn client(base: &Url) -> Result<reqwest::Client, UpstreamError> {
     install_tls();
     let mut builder = reqwest::Client::builder()
         // A redirect would carry the key to another host.
@@ -278,7 +277,10 @@ pub(crate) fn client(base: &Url) -> Result<reqwest::Client, reqwest::Error> {
             .with_no_client_auth();
         builder = builder.tls_backend_preconfigured(config);
     }
-    builder.build()
+    builder.build().map_err(|source| UpstreamError::Client {
+        host: host_of(base),
+        source,
+    })
 }
 
 fn is_loopback(url: &Url) -> bool {

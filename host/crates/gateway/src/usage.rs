@@ -38,7 +38,7 @@ impl Tokens {
         self.reasoning = self.reasoning.saturating_add(other.reasoning);
     }
 
-    /// What these tokens cost in US dollars at a price.
+    /// The cost of these tokens in US dollars at a price.
     pub fn cost(&self, price: Price) -> f64 {
         price.cost(
             self.input.saturating_add(self.cache_write),

@@ -1,4 +1,4 @@
-//! What a dialect works on: requests, replies and events, and what an error means.
+//! The objects of a dialect: requests, replies and events, and what an error means.
 
 /// A request in the gateway's own form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Outbound {
     pub body: Vec<u8>,
 }
 
-/// What a gateway answered.
+/// The answer of a gateway.
 #[derive(Debug, Clone, Copy)]
 pub struct Reply<'a> {
     /// HTTP status.
@@ -25,13 +25,13 @@ pub struct Reply<'a> {
 /// One server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sse {
-    /// Its `event:`.
+    /// The `event:`.
     pub event: Option<String>,
-    /// Its `data:` lines, joined.
+    /// The `data:` lines, joined.
     pub data: String,
 }
 
-/// What kind of failure an error reply is.
+/// The kinds of failure of a gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// Too many requests.
@@ -62,10 +62,10 @@ pub enum Failure {
     Unknown,
 }
 
-/// What an error reply means.
+/// The meaning of an error reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub failure: Failure,
     /// Worth sending again as it is.
     pub retry: bool,

@@ -66,12 +66,12 @@ impl AnalyzeSpec {
     }
 }
 
-/// What the model is shown, and what of it had to be left out.
+/// The text that the model is shown, and the parts that had to be left out.
 #[derive(Debug, Default)]
 pub(super) struct Material {
     /// The files' text, each behind its name.
     pub(super) text: String,
-    /// How many files it holds.
+    /// The number of files it holds.
     pub(super) files: usize,
     /// Files that were left out or cut, and why, in a few words each.
     pub(super) left_out: Vec<String>,
@@ -146,16 +146,16 @@ impl Material {
     }
 }
 
-/// What the model said, as the tool answers it. Redacted before it is sent.
+/// The answer of the model, as the tool answers it. Redacted before it is sent.
 #[derive(Debug)]
 pub(super) struct Answered {
     /// The model's words.
     pub(super) answer: String,
-    /// Whether the model was cut off at its limit.
+    /// True if the model was cut off at its limit.
     pub(super) cut: bool,
-    /// How many files it was shown.
+    /// The number of files it was shown.
     pub(super) files: usize,
-    /// What it was not shown, or not whole, and why.
+    /// The files that it was not shown, or not whole, and why.
     pub(super) left_out: Vec<String>,
     /// The gateway's model.
     pub(super) model: String,

@@ -46,7 +46,7 @@ impl Arguments {
         Refusal::new(self.name(key), rule)
     }
 
-    /// Whether the argument was given.
+    /// Returns true if the argument was given.
     pub(super) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }

@@ -1,4 +1,5 @@
-//! What must hold when the agent is done, as it was asked for: checks and the scope, after every rule was checked.
+//! The conditions that hold when the agent is done, as they were asked for: checks and the scope,
+//! after every rule was checked.
 //!
 //! Where they come from (a job's arguments, the operator's configuration) is for `job` to say; what they come to is for
 //! `verify`.
@@ -17,12 +18,12 @@ pub struct ScopedPatch {
     pub paths: Vec<String>,
     /// Caps the returned diff, in bytes; never a verdict.
     pub max_diff_bytes: Option<u64>,
-    /// What happens to files changed outside `paths`.
+    /// The treatment of files changed outside `paths`.
     #[serde(default)]
     pub on_violation: OnViolation,
 }
 
-/// What happens to files changed outside the scope.
+/// The treatment of files changed outside the scope.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnViolation {
@@ -43,7 +44,7 @@ pub enum CheckSpec {
     Plugin(PluginCheck),
 }
 
-/// Who wants a check.
+/// The party that wants a check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -57,7 +58,7 @@ pub enum Origin {
 }
 
 impl CheckSpec {
-    /// Who wants it.
+    /// The party that wants it.
     pub fn origin(&self) -> Origin {
         match self {
             Self::Command(check) => check.origin,
@@ -88,7 +89,7 @@ impl CheckSpec {
 pub struct CommandCheck {
     /// The name in the result line; unique in a job.
     pub name: String,
-    /// What runs.
+    /// The command.
     pub command: CommandLine,
     /// Milliseconds until its process tree is ended.
     pub timeout_ms: u64,
@@ -98,20 +99,21 @@ pub struct CommandCheck {
     /// Further variables.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Whether it may use the network.
+    /// True if it may use the network.
     #[serde(default = "on")]
     pub network: bool,
-    /// How often a failed command is run once more, on the same tree. Two different outcomes are flaky, never a pass.
+    /// The number of times that a failed command is run again, on the same tree. Two different
+    /// outcomes are flaky, never a pass.
     #[serde(default = "once")]
     pub retries: u32,
     /// A file that the command leaves with what it found (JUnit XML, TAP, JSON), relative to where it runs: explains a
     /// failure instead of the output.
     #[serde(default)]
     pub report: Option<PathBuf>,
-    /// Whether it must fail on the base, so that it proves the change.
+    /// True if it must fail on the base, so that it proves the change.
     #[serde(default)]
     pub fails_without_change: bool,
-    /// Who wants it.
+    /// The party that wants it.
     #[serde(default)]
     pub origin: Origin,
 }
@@ -125,7 +127,23 @@ fn once() -> u32 {
 }
 
 impl CommandCheck {
-    /// How often a failed command is run once more where the check does not say.
+    /// A check of a job that says no more than what runs.
+    pub fn new(name: &str, command: CommandLine, timeout_ms: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            command,
+            timeout_ms,
+            cwd: None,
+            env: BTreeMap::new(),
+            network: true,
+            retries: Self::RETRIES,
+            report: None,
+            fails_without_change: false,
+            origin: Origin::Job,
+        }
+    }
+
+    /// The number of times that a failed command is run again where the check does not say.
     pub const RETRIES: u32 = 1;
     /// The most that a check can say.
     pub const MOST_RETRIES: u32 = 3;
@@ -149,10 +167,10 @@ pub struct PluginCheck {
     pub name: String,
     /// The plugin's name.
     pub plugin: String,
-    /// Its settings for this job.
+    /// The settings for this job.
     #[serde(default)]
     pub settings: Value,
-    /// Who wants it.
+    /// The party that wants it.
     #[serde(default)]
     pub origin: Origin,
 }

@@ -12,7 +12,7 @@ use super::spec::{self, CHECK_KEYS, CHECKS_MAX, JobSpec};
 use crate::checks::{CheckSpec, Origin};
 use settings::Settings;
 
-/// What a check of the configuration can say besides what one of a job can.
+/// The keys of a check of the configuration besides those of a job's check.
 const OWN_KEYS: [&str; 2] = ["required", "enabled"];
 
 /// One check of the configuration.
@@ -80,7 +80,7 @@ fn configured(settings: &Settings, top: &Path) -> Result<Vec<CheckSpec>, Refusal
     Ok(all.into_iter().filter_map(|check| check.check).collect())
 }
 
-/// Where a list of checks stands, and the list.
+/// The place where a list of checks stands, and the list.
 type List<'a> = (String, &'a [toml::Table]);
 
 fn lists<'a>(

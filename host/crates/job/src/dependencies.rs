@@ -53,7 +53,7 @@ const MADE_BY: [(&str, &str, &str); 14] = [
     ("Podfile.lock", "Pods", "pod install"),
 ];
 
-/// What a command says when something that it needs is not installed.
+/// The messages of a command that misses something that is not installed.
 const SAYS_MISSING: [&str; 12] = [
     "not found",
     "Cannot find module",

@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 pub(super) const ITEMS_MAX: usize = 100;
 /// The longest item, in bytes.
 const ITEM_MAX: usize = 2_000;
-/// What stands for the item in the task.
+/// The mark for the item in the task.
 const PLACE: &str = "{item}";
 
 /// The arguments of one job, with the item that they are for.

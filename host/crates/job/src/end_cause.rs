@@ -1,4 +1,5 @@
-//! What ends a job other than a check: one stable word for each, which the README explains.
+//! The causes that end a job other than a check: one stable word for each, which the README
+//! explains.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the front does with jobs: it starts runners and reads the store, and holds no job itself (D1).
+//! The front's work with jobs: it starts runners and reads the store, and holds no job itself (D1).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -28,16 +28,16 @@ use workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
 /// When a wait reports progress for the first time: from then on the caller of `start` knows the job's name.
 const FIRST_PROGRESS: Duration = Duration::from_millis(200);
 
-/// How often a wait reports progress.
+/// The interval at which a wait reports progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
-/// How long `cancel` waits for the job's processes to be gone.
+/// The time that `cancel` waits for the job's processes to be gone.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The most jobs of one `wait`.
 const WAIT_JOBS_MAX: usize = 100;
 
-/// What a refusal names that the job store is the cause of.
+/// The word for the job store as the cause of a refusal.
 const STORE: &str = "store";
 
 /// The most jobs that may wait for a slot.
@@ -492,11 +492,11 @@ impl Front {
     }
 }
 
-/// How to wait.
+/// The way to wait.
 struct Wait {
     all: bool,
     patience: Duration,
-    /// Whether the caller named jobs in a list, and so gets a list.
+    /// True if the caller named jobs in a list, and so gets a list.
     many: bool,
 }
 
@@ -618,7 +618,7 @@ fn go_on_where_it_was(store: &Store, spec: &mut JobSpec) -> Result<Option<JobId>
     Ok(Some(job.home().clone()))
 }
 
-/// Whether the tree that an isolated job worked in is there as that job left it.
+/// Returns true if the tree that an isolated job worked in is there as that job left it.
 fn can_go_on_in_tree(store: &Store, job: &JobRow) -> Result<(), Refusal> {
     let refuse = |rule: String| Err(Refusal::new("resume_job_id", rule));
     let Ok(record) = IsolatedRecord::load(&store.job_folder(job.home())) else {

@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use redact::Redacted;
+
 /// Crockford's base 32 in lower case: no vowel pairs to form words, no `i l o u` to misread.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const ALPHABET: &str = "0123456789abcdefghjkmnpqrstvwxyz";
 
 /// 128 bits in digits of five bits each.
 const LENGTH: usize = 26;
@@ -30,12 +32,21 @@ impl JobId {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         let mut bits = u128::from_be_bytes(bytes);
-        let digits = (0..LENGTH).map(|_| {
-            let digit = ALPHABET[(bits & 31) as usize];
+        let digits = (0..LENGTH).filter_map(|_| {
+            let digit = (bits & 31) as usize;
             bits >>= 5;
-            char::from(digit)
+            ALPHABET.get(digit..=digit)
         });
         Ok(Self(digits.collect()))
+    }
+
+    /// The id as a record holds it.
+    pub fn redacted(&self) -> Redacted {
+        let digits = self.0.chars().filter_map(|digit| {
+            let at = ALPHABET.find(digit)?;
+            ALPHABET.get(at..=at)
+        });
+        digits.collect()
     }
 
     /// The id as users see it.
@@ -48,7 +59,8 @@ impl FromStr for JobId {
     type Err = MalformedId;
 
     fn from_str(text: &str) -> Result<Self, MalformedId> {
-        let well_formed = text.len() == LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte));
+        let well_formed =
+            text.len() == LENGTH && text.chars().all(|digit| ALPHABET.contains(digit));
         if well_formed {
             Ok(Self(text.to_owned()))
         } else {
@@ -86,6 +98,7 @@ mod tests {
     fn a_random_id_parses_back_to_itself() {
         let id = JobId::random().unwrap();
         assert_eq!(id.as_str().parse::<JobId>(), Ok(id.clone()));
+        assert_eq!(id.redacted(), id.as_str());
         assert_ne!(JobId::random().unwrap(), id);
     }
 

@@ -30,14 +30,14 @@ use workspace::ApplyHow;
 /// The subcommand under which a runner runs.
 pub const RUNNER_SUBCOMMAND: &str = "__runner";
 
-/// How long a runner may take to say that it has its assignment. It compiles the plugins that the job's checks name, where
-/// that was never done before.
+/// The time that a runner may take to say that it has its assignment. It compiles the plugins that
+/// the job's checks name, where that was never done before.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The longest answer of a runner, in bytes.
 const ANSWER_MAX: u64 = 4 << 20;
 
-/// What a runner is to do.
+/// The task of a runner.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub(super) enum Assignment {
@@ -45,9 +45,9 @@ pub(super) enum Assignment {
     Job {
         /// The job.
         id: JobId,
-        /// What was asked.
+        /// The arguments.
         spec: Box<JobSpec>,
-        /// Whether the job ends with whoever started it, see [`AttachGuard`].
+        /// True if the job ends with whoever started it, see [`AttachGuard`].
         attached: bool,
     },
     /// Answer one question about files.
@@ -58,22 +58,22 @@ pub(super) enum Assignment {
     Apply {
         /// The job.
         id: JobId,
-        /// How.
+        /// The way.
         how: ApplyHow,
     },
 }
 
-/// What a short-lived runner answers. Redacted before it is sent.
+/// The answer of a short-lived runner. Redacted before it is sent.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {
-    /// What was asked for.
+    /// The reply to the call.
     Answer(Value),
-    /// Why it cannot be had.
+    /// The reason why it cannot be had.
     Refused(Refusal),
 }
 
-/// What keeps a runner from starting.
+/// The reasons for which a runner does not start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LaunchError {
     #[error("the runner could not be started: {0}")]
@@ -84,15 +84,15 @@ pub(super) enum LaunchError {
     Refused(Refusal),
 }
 
-/// What a runner says once it has its assignment, in one line.
+/// The answer of a runner once it has its assignment, in one line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ready {
-    /// Why it does not take the job.
+    /// The reason why it does not take the job.
     pub(super) error: Option<Refusal>,
 }
 
-/// What whoever starts an attached job holds it by. When this is dropped, or its process is gone, however it went, the
-/// runner cancels the job: nobody waits for what it would still spend.
+/// The caller's hold on an attached job. When this is dropped, or its process is gone, however it
+/// went, the runner cancels the job: nobody waits for what it would still spend.
 #[derive(Debug)]
 #[must_use = "dropping it cancels an attached job"]
 pub struct AttachGuard {

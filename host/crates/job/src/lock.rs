@@ -4,7 +4,7 @@
 //! without an owner, and the kernel ends the lock with the last handle. Whoever wants to know whether a runner lives asks
 //! for a shared lock.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -101,7 +101,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether somebody holds the lock. A missing file is a lock that nobody holds.
+/// Returns true if somebody holds the lock. A missing file is a lock that nobody holds.
 ///
 /// # Errors
 /// The file cannot be opened or locked.
@@ -137,10 +137,8 @@ pub(super) fn wait_until_free(path: &Path) -> io::Result<()> {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
+    let mut options = private::file();
     options.create(true).truncate(false).read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
 

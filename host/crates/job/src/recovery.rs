@@ -1,13 +1,11 @@
 //! Jobs whose runner is gone without a word.
 
-use crate::end_cause::EndCause;
-use serde_json::json;
-
 use super::id::JobId;
+use super::report;
 use super::state::State;
 use super::store::{JobRow, Store, StoreError};
+use crate::end_cause::EndCause;
 use process::end_recorded;
-use redact::RedactedJson;
 
 /// Says whether a job is over, after ending it as `interrupted` where its runner is gone: whatever the runner left behind
 /// is ended first, and of several callers one does it.
@@ -35,20 +33,17 @@ fn interrupt(store: &Store, job: &JobRow) -> Result<(), StoreError> {
     for process in store.processes(&job.id)? {
         end_recorded(&process);
     }
-    let result = RedactedJson::from_record(json!({
-        "job_id": job.id,
-        "job_status": State::Interrupted,
-        "changed_files": [],
-        "checks": [],
-        "diff": "",
-        "error": {
-            "cause": EndCause::Interrupted,
-            "message": format!(
-                "the runner ended without a word while the job was {}; the tree may hold a part of its changes, and `tail` has its log",
-                job.state
-            ),
-        },
-    }));
+    let message = [
+        "the runner ended without a word while the job was ",
+        job.state.as_str(),
+        "; the tree may hold a part of its changes, and `tail` has its log",
+    ];
+    let result = report::without_evidence(
+        &job.id,
+        State::Interrupted,
+        EndCause::Interrupted,
+        message.into_iter().collect(),
+    );
     // Before the end is told, as the runner would have done.
     store.drop_working_material(&job.id);
     store.finish(&job.id, State::Interrupted, &result)?;

@@ -1,4 +1,4 @@
-//! Why a call was refused, in the form that every failed tool call answers.
+//! The reason why a call was refused, in the form that every failed tool call answers.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Refusal {
     /// The argument or setting at fault, as in `checks[1].timeout_ms`.
     pub argument: String,
-    /// What holds for it, and what to do.
+    /// The rule that it breaks, and what to do.
     pub rule: String,
 }
 

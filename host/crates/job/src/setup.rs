@@ -16,7 +16,7 @@ use settings::{Isolation, RepositoryEntry, Settings};
 /// The name of a set-up's line in the result.
 pub(crate) const SETUP_LINE: &str = "setup";
 
-/// What a set-up can say.
+/// The keys of a set-up.
 const SETUP_KEYS: &[&str] = &[
     "command",
     "lock_files",
@@ -33,7 +33,7 @@ const LOCK_FILES_MAX: usize = 64;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetupSpec {
-    /// What runs, as a check's command does.
+    /// The command, run as a check's command is.
     pub command: CommandCheck,
     /// Files, relative to the tree's top, that decide what the command makes: while they are the same, what it made for one
     /// tree is copied into the next. With none it runs for each tree.

@@ -13,13 +13,15 @@ use super::recovery;
 use super::state::State;
 use super::store::{Store, StoreError};
 
-/// How often the first in the queue looks whether a slot is free. Several locks cannot be waited for at once.
+/// The interval at which the first in the queue looks whether a slot is free. Several locks cannot
+/// be waited for at once.
 const SLOT_POLL: Duration = Duration::from_millis(5);
 
-/// How long a runner gives the one before it to take its place, which it does as soon as it runs.
+/// The time that a runner gives the one before it to take its place, which it does as soon as it
+/// runs.
 const PLACE_POLL: Duration = Duration::from_millis(10);
 
-/// What came of waiting in the queue.
+/// The outcome of waiting in the queue.
 #[derive(Debug)]
 pub(super) enum Turn {
     /// The job is `preparing`, and holds a slot until this is dropped.

@@ -1,4 +1,4 @@
-//! What a job is asked to do, after every argument was checked.
+//! The task of a job, after every argument was checked.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Component, Path, PathBuf};
@@ -41,15 +41,15 @@ pub struct JobSpec {
     pub allowed_dirs: Vec<PathBuf>,
     /// The gateway's model for this job.
     pub model: Option<String>,
-    /// What Claude Code may do without asking.
+    /// The mode: things that Claude Code may do without asking.
     pub permission_mode: PermissionMode,
-    /// Whether the result carries the diff.
+    /// True if the result carries the diff.
     pub include_diff: bool,
     /// The part of the tree that the change must stay in.
     pub scoped_patch: Option<ScopedPatch>,
-    /// What must pass for the job to be `completed`.
+    /// The checks that must pass for the job to be `completed`.
     pub checks: Vec<CheckSpec>,
-    /// Whether it brought no list of checks, and so takes the operator's.
+    /// True if it brought no list of checks, and so takes the operator's.
     pub takes_defaults: bool,
     /// `Some(true)`: no change is a failure; `Some(false)`: a reading job; `None`: no change is a failure only where
     /// checks or a scope were given.
@@ -58,15 +58,15 @@ pub struct JobSpec {
     pub timeout_ms: u64,
     /// How often failing evidence goes back to the agent, where the job says so; see [`JobSpec::max_passes`].
     pub auto_revise: Option<AutoRevise>,
-    /// Where the job works.
+    /// The place where the job works.
     pub isolation: Isolation,
     /// The commit an isolated job starts from; HEAD when absent.
     pub base: Option<String>,
-    /// Whether an isolated job starts with the checkout's uncommitted work in it.
+    /// True if an isolated job starts with the checkout's uncommitted work in it.
     pub include_dirty: bool,
-    /// How the result of an isolated job comes into the checkout as soon as it is completed.
+    /// The way the result of an isolated job comes into the checkout as soon as it is completed.
     pub apply: Option<ApplyHow>,
-    /// What makes an isolated tree ready before the agent starts.
+    /// The set-up that makes an isolated tree ready before the agent starts.
     pub setup: Option<SetupSpec>,
     /// The finished job whose session and tree this one goes on in.
     pub resume_job_id: Option<JobId>,
@@ -84,7 +84,7 @@ impl JobSpec {
     }
 }
 
-/// How often failing evidence goes back to the agent.
+/// The number of times that failing evidence goes back to the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AutoRevise {
@@ -229,7 +229,7 @@ pub fn parse_start(
     Ok((spec, wait_ms))
 }
 
-/// How a result is brought into the checkout, if the caller says so.
+/// The way a result is brought into the checkout, if the caller says so.
 pub(super) fn how_to_apply(
     arguments: &mut Arguments,
     key: &str,
@@ -325,7 +325,7 @@ fn scoped_patch(arguments: &mut Arguments) -> Result<Option<ScopedPatch>, Refusa
     }))
 }
 
-/// What a check can say.
+/// The keys of a check.
 pub(super) const CHECK_KEYS: &[&str] = &[
     "name",
     "command",
@@ -340,8 +340,8 @@ pub(super) const CHECK_KEYS: &[&str] = &[
     "settings",
 ];
 
-/// Why two checks cannot have the same name.
-pub(super) const SAME_NAME: &str = "two checks have this name; results are told apart by it";
+/// The reason why two checks cannot have the same name.
+pub(super) const SAME_NAME: &str = "two checks have this name; results are named by it";
 
 fn checks(arguments: &mut Arguments) -> Result<Vec<CheckSpec>, Refusal> {
     let mut names = HashSet::new();
@@ -372,7 +372,7 @@ pub(super) fn command_check(
     command: Value,
 ) -> Result<CommandCheck, Refusal> {
     let name =
-        name.ok_or_else(|| check.refuse("name", "must be given; results are told apart by it"))?;
+        name.ok_or_else(|| check.refuse("name", "must be given; results are named by it"))?;
     if check.has("settings") {
         return Err(check.refuse("settings", "is for checks with a plugin"));
     }
@@ -501,7 +501,7 @@ fn auto_revise(arguments: &mut Arguments) -> Result<Option<AutoRevise>, Refusal>
     }))
 }
 
-/// Whether a relative path stays beneath where it starts.
+/// Returns true if a relative path stays beneath where it starts.
 fn stays_inside(path: &Path) -> bool {
     let mut depth = 0_usize;
     for component in path.components() {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -23,13 +23,13 @@ pub enum State {
     Completed,
     /// A check or a fault failed the job; the record names it.
     Failed,
-    /// Its agent needs a decision and asked for it; a follow-up answers.
+    /// The agent needs a decision and asked for it; a follow-up answers.
     NeedsInput,
     /// Somebody cancelled it.
     Cancelled,
-    /// Its time was up, or it went silent.
+    /// The time was up, or it went silent.
     TimedOut,
-    /// Its runner is gone without a word: killed, or the machine went down.
+    /// The runner is gone without a word: killed, or the machine went down.
     Interrupted,
 }
 
@@ -66,7 +66,7 @@ impl State {
         }
     }
 
-    /// Whether the job is over.
+    /// Returns true if the job is over.
     pub fn is_terminal(self) -> bool {
         matches!(
             self,
@@ -79,7 +79,7 @@ impl State {
         )
     }
 
-    /// Whether a job may go from here to `next`.
+    /// Returns true if a job may go from here to `next`.
     pub fn may_become(self, next: Self) -> bool {
         let early = next.is_terminal() && next != Self::Completed;
         match self {

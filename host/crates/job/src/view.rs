@@ -1,4 +1,5 @@
-//! How a job looks from outside: its status while it runs, its result afterwards, its log, its artifacts.
+//! A job as seen from outside: its status while it runs, its result afterwards, its log, its
+//! artifacts.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -21,16 +21,17 @@ use super::view;
 /// The most bytes of one continuation: with all that stands around it below 8k tokens.
 const WORDS_MAX: usize = 24_000;
 
-/// When a session is woken.
+/// The time at which a session is woken.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// How long to wait at most.
+    /// The longest time to wait.
     pub at_most: Duration,
-    /// Whether the first job that does not complete ends the wait, or only the last one of all.
+    /// True if the first job that does not complete ends the wait, and not only the last one of
+    /// all.
     pub wake_on_failure: bool,
 }
 
-/// Why nobody is woken.
+/// The reason why no session is woken.
 #[derive(Debug, thiserror::Error)]
 pub enum WakeError {
     /// The store.
@@ -39,7 +40,7 @@ pub enum WakeError {
     /// A job's row.
     #[error("{0}")]
     Job(#[from] Refusal),
-    /// What was to be told could not be written.
+    /// The words could not be written.
     #[error("{0}")]
     Told(#[from] io::Error),
 }
@@ -182,7 +183,7 @@ fn await_ends(store: &Store, jobs: &[JobId], patience: Patience) -> Result<(), W
     Ok(())
 }
 
-/// What the session reads: a result a line, as `get` has them, and what still runs.
+/// The words that the session reads: a result a line, as `get` has them, and what still runs.
 fn words(over: &[(JobId, Value)], running: &[JobId]) -> String {
     let mut text = String::new();
     if !over.is_empty() {

@@ -206,9 +206,9 @@ fn rust(folder: &Path) -> Result<Vec<u8>, BuildError> {
         });
     };
     let core = std::fs::read(&module).map_err(|error| file_error(&module, error))?;
-    encode(&core).map_err(|what| BuildError::Component {
+    encode(&core).map_err(|error| BuildError::Component {
         file: module.display().to_string(),
-        what,
+        what: error.to_string(),
     })
 }
 
@@ -241,16 +241,21 @@ fn watched(cargo: &mut Command) -> std::io::Result<(bool, String, bool)> {
     Ok((status.success(), messages, offline))
 }
 
+/// The reason why a core module does not become a component.
+#[derive(Debug, thiserror::Error)]
+#[error("no component can be made of it: {0}")]
+pub struct EncodeError(String);
+
 /// A component of a core module that wit-bindgen described.
 ///
 /// # Errors
 /// What is wrong with the module.
-pub fn encode(core: &[u8]) -> Result<Vec<u8>, String> {
+pub fn encode(core: &[u8]) -> Result<Vec<u8>, EncodeError> {
     let encoded = ComponentEncoder::default()
         .validate(true)
         .module(core)
         .and_then(|mut encoder| encoder.encode());
-    encoded.map_err(|error| format!("no component can be made of it: {error:#}"))
+    encoded.map_err(|error| EncodeError(format!("{error:#}")))
 }
 
 /// Makes sure that the compiler can build WebAssembly.
@@ -399,7 +404,7 @@ fn c(folder: &Path, source: &str, manifest: &Manifest) -> Result<Vec<u8>, BuildE
             .map_err(|error| format!("{error:#}"))
     };
     described().map_err(wrong)?;
-    encode(&core).map_err(wrong)
+    encode(&core).map_err(|error| wrong(error.to_string()))
 }
 
 /// The first C compiler here that knows WebAssembly: zig of the plugin's own `.venv` or of PATH, else clang with its linker.

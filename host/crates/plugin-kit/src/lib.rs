@@ -8,7 +8,7 @@ pub mod operator;
 pub mod team;
 pub mod template;
 
-/// What `plugin new` copies into a new plugin: the WIT and the SDK of this host, by path.
+/// The files that `plugin new` copies into a new plugin: the WIT and the SDK of this host, by path.
 pub(crate) static VENDORED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/vendored.rs"));
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// What the SDK needs, by name: each package's entry in a lock file, without its heading.
+/// The dependencies of the SDK, by name: each package's entry in a lock file, without its heading.
 static LOCKED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/locked.rs"));
 
 /// Writes `Cargo.lock` beside a plugin's `Cargo.toml`, where there is none and cargo would have to ask the network which

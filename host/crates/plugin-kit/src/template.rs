@@ -79,7 +79,7 @@ pub fn create(
     let config = match kind {
         Kind::Check if language == Language::C => "",
         Kind::Check => {
-            "# Default settings; the operator's [plugins.{{name}}.config] stands over them, key by key.\n[config]\nwords = [\"FIXME\"]"
+            "# Default settings; the operator's [plugins.{{name}}.config] overrides them, key by key.\n[config]\nwords = [\"FIXME\"]"
         }
         Kind::Summarizer => "# Default settings.\n[config]\nmarks = [\"error\"]",
         Kind::Redactor | Kind::Dialect => "",

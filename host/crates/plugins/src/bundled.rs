@@ -5,9 +5,9 @@ use super::Kind;
 /// A plugin that comes with the host.
 #[derive(Debug)]
 pub struct Bundled {
-    /// Its name, for settings and jobs.
+    /// The name, for settings and jobs.
     pub name: &'static str,
-    /// What it exports.
+    /// The kind of its export.
     pub kind: Kind,
     /// Digest of `component` in hex.
     pub sha256: &'static str,
@@ -19,7 +19,8 @@ pub struct Bundled {
 pub static BUNDLED: &[Bundled] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
 impl Bundled {
-    /// Whether an operator's entry of the same name may stand in for it. What tightens may only be added to.
+    /// Returns true if an operator's entry of the same name may stand in for it. What tightens may
+    /// only be added to.
     pub(crate) fn replaceable(&self) -> bool {
         self.kind != Kind::Redactor && self.name != "scope"
     }

@@ -180,7 +180,7 @@ fn own_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether only this user can have written the file.
+/// Returns true if only this user can have written the file.
 #[cfg(unix)]
 fn trusted(file: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;

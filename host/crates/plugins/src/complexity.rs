@@ -1,5 +1,5 @@
-//! What compiling a component can cost, found out before it is compiled: a small file can keep a compiler busy for hours,
-//! and a compiler cannot be interrupted.
+//! The cost of compiling a component, found out before it is compiled: a small file can keep a
+//! compiler busy for hours, and a compiler cannot be interrupted.
 //!
 //! Most of the cost grows with the bytes, which WORKER_PLUGIN_MAX_BYTES bounds. What grows faster is counted here, in one
 //! pass over the file: values that are carried over the joins of a function's control flow, parts that cost far more than
@@ -10,7 +10,7 @@ use wasmparser::{
     ComponentOuterAliasKind, ComponentTypeRef, Encoding, FunctionBody, Operator, Parser, Payload,
 };
 
-/// What makes compiling expensive.
+/// The features that make compiling expensive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Complexity {
     /// Functions, and types of functions.
@@ -25,7 +25,8 @@ pub(super) struct Complexity {
     carried_in_all: u64,
     /// Components and core modules, one within the other or side by side.
     modules: u64,
-    /// What is made when the whole is instantiated: instances, and functions lifted and lowered between them.
+    /// The objects made when the whole is instantiated: instances, and functions lifted and lowered
+    /// between them.
     made: u64,
 }
 
@@ -110,7 +111,7 @@ enum Scope {
         widest: u64,
     },
     Component {
-        /// What is made for one instance of it.
+        /// The objects made for one instance of it.
         made: u64,
         /// The same of each component that it can name, by index.
         components: Vec<u64>,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::schema::{self, Extent, Violation};
 
-/// Where settings are written, for messages that lead there.
+/// The place of settings, for messages that lead there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// None: they came with the job.
@@ -25,7 +25,7 @@ impl Place {
         }
     }
 
-    /// What the job gives its check.
+    /// The settings that a job gives its check.
     pub(super) fn job() -> Self {
         Place {
             file: None,
@@ -68,12 +68,12 @@ impl Config {
         self.layers.insert(0, (place, values));
     }
 
-    /// What `other` says stands over what is here.
+    /// Lays the values of `other` over those that are here.
     pub(super) fn lay_all(&mut self, other: Config) {
         self.layers.extend(other.layers);
     }
 
-    /// What the plugin gets.
+    /// The values for the plugin.
     pub fn values(&self) -> Map<String, Value> {
         let layers = self.layers.iter();
         layers
@@ -82,7 +82,7 @@ impl Config {
             .collect()
     }
 
-    /// What each place says, the later ones over the earlier ones.
+    /// The values of each place, the later ones over the earlier ones.
     pub(super) fn layers(&self) -> impl Iterator<Item = (&Place, &Map<String, Value>)> {
         self.layers.iter().map(|(place, values)| (place, values))
     }

@@ -16,7 +16,8 @@ use super::Limits;
 use super::cache::Cache;
 use super::complexity::Complexity;
 
-/// How often running plugins are looked at: one that never ends outlives its deadline by no more than about two of these.
+/// The interval at which running plugins are looked at: one that never ends outlives its deadline
+/// by no more than about two of these.
 pub(super) const TICK: Duration = Duration::from_millis(5);
 
 /// The longest that compiling one component may take. Python's interpreter takes 7 s on two quiet cores, and a hundred
@@ -108,7 +109,7 @@ impl Engine {
         self.metered
     }
 
-    /// Whether instances come from a pool.
+    /// Returns true if instances come from a pool.
     pub fn pooling(&self) -> bool {
         self.pooling
     }

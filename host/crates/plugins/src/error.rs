@@ -1,4 +1,4 @@
-//! What went wrong with a plugin: who, what, and what to do.
+//! Errors of plugins: who, what, and what to do.
 
 use std::path::Path;
 
@@ -9,26 +9,26 @@ use super::Kind;
 pub struct PluginError {
     /// The plugin's name in the configuration.
     pub plugin: String,
-    /// Its version, when it got far enough to say.
+    /// The version, when it got far enough to say.
     pub version: Option<String>,
-    /// What it is, when that is known.
+    /// The kind, when that is known.
     pub kind: Option<Kind>,
-    /// How far it got.
+    /// The stage it reached.
     pub stage: Stage,
-    /// What happened.
+    /// The event.
     pub what: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
-/// How far a plugin got.
+/// The stages of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The operator's configuration or the manifest is wrong.
     Settings,
     /// There is no plugin of that name, or no such file.
     Locate,
-    /// Its bytes are not those that were pinned.
+    /// The bytes are not those that were pinned.
     Digest,
     /// It is no component that this host can compile.
     Compile,
@@ -44,7 +44,7 @@ pub enum Stage {
     Memory,
     /// The host had more for it than it may be given.
     Input,
-    /// Its answer breaks a rule of its interface.
+    /// The answer breaks a rule of its interface.
     Output,
     /// It answered with a refusal.
     Fault,

@@ -1,4 +1,4 @@
-//! What the operator lets a plugin do beyond its log and settings.
+//! The grants of the operator to a plugin, beyond its log and settings.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -54,7 +54,8 @@ impl Grants {
             .collect()
     }
 
-    /// Whether the plugin may read this file of the tree. Paths that could leave the tree match nothing.
+    /// Returns true if the plugin may read this file of the tree. Paths that could leave the tree
+    /// match nothing.
     pub(super) fn allows_file(&self, path: &str) -> bool {
         let plain =
             !path.is_empty() && path.split('/').all(|part| !matches!(part, "" | "." | ".."));

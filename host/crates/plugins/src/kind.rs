@@ -1,6 +1,6 @@
 //! The four kinds of plugins.
 
-/// What a plugin does.
+/// The kind of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// Passes or fails a job.

@@ -1,4 +1,4 @@
-//! What the plugins of a job log, until whoever keeps the job's log takes it.
+//! The log of a job's plugins, until whoever keeps the job's log takes it.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 pub(super) struct Violation {
     /// The key from the top, as in `paths[1]`; empty for the settings as a whole.
     pub(super) key: String,
-    /// What it must be, as the rest of the clause.
+    /// The rule, as the rest of the clause.
     pub(super) rule: String,
 }
 
@@ -21,7 +21,7 @@ impl std::fmt::Display for Violation {
     }
 }
 
-/// Whether settings have to be whole.
+/// True if settings have to be whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     /// Nothing may be missing.

@@ -1,8 +1,8 @@
-//! What a summarizer works on: a long text, and the short one.
+//! The input of a summarizer: a long text, and the short one.
 
 use std::ops::Range;
 
-/// What kind of text it is.
+/// The kind of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// A log.
@@ -20,7 +20,7 @@ pub enum Content {
 /// A text to be shortened.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// What kind of text it is.
+    /// The kind of text.
     pub content: Content,
     /// The text; at most 32 MiB.
     pub text: &'a str,

@@ -49,6 +49,8 @@ pub struct Confinement {
     pub temp: Option<PathBuf>,
     /// Whether it may use the network.
     pub network: Network,
+    /// Folders of `write` whose contents stay as they are: what the task writes there goes into a layer over them.
+    pub layers: Vec<Layer>,
     /// The grants of the job that the task belongs to. All tasks of a job share them: a path then means to each of them
     /// what it meant to the first.
     pub grants: Grants,
@@ -65,10 +67,25 @@ impl Confinement {
             write: Vec::new(),
             temp: None,
             network: Network::On,
+            layers: Vec::new(),
             grants: Grants::default(),
             landlock_only: false,
         }
     }
+}
+
+/// A layer over a folder, for one task at a time. It needs a view: where none can be had, or the file system takes no
+/// layer, the task is not started ([`ProcessError::Layer`](crate::ProcessError::Layer)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// The folder, one of those that may be written; the task sees it at its own path.
+    pub folder: PathBuf,
+    /// Receives what the task writes, in the kernel's form (overlayfs with `userxattr`).
+    pub upper: PathBuf,
+    /// An empty folder on the same file system, for the kernel.
+    pub work: PathBuf,
+    /// Lies between the two: what is a whiteout in it, the task does not see.
+    pub cover: Option<PathBuf>,
 }
 
 /// Whether a task may use the network. `Off` is a network namespace with nothing but a loopback of its own; where that

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How the main process of a task ended. Exactly one of the two is set, and neither when the helper itself was killed.
+/// The end of the main process of a task. Exactly one of the two is set, and neither when the
+/// helper itself was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
     /// The exit code.
@@ -14,7 +15,7 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// Whether it ended by itself with code 0.
+    /// Returns true if it ended by itself with code 0.
     pub fn success(&self) -> bool {
         self.code == Some(0)
     }
@@ -30,12 +31,13 @@ impl std::fmt::Display for Exit {
     }
 }
 
-/// How politely a task is ended: SIGINT to the main process group, then SIGTERM to the whole tree, then SIGKILL.
+/// The steps that end a task: SIGINT to the main process group, then SIGTERM to the whole tree,
+/// then SIGKILL.
 #[derive(Debug, Clone, Copy)]
 pub struct Ending {
-    /// How long after SIGINT; zero leaves SIGINT out.
+    /// The time after SIGINT; zero leaves SIGINT out.
     pub interrupt: Duration,
-    /// How long after SIGTERM; zero leaves SIGTERM out.
+    /// The time after SIGTERM; zero leaves SIGTERM out.
     pub terminate: Duration,
 }
 

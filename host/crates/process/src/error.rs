@@ -27,6 +27,9 @@ pub enum ProcessError {
     /// A folder of the job was replaced while the task was being started.
     #[error("a folder of the job is no longer what it was: {0}")]
     Replaced(String),
+    /// A layer was asked for over a folder, and that cannot be had.
+    #[error("no layer over a folder can be had: {0}")]
+    Layer(String),
     /// The network was to be off, and that cannot be had.
     #[error("`network: off` cannot be had on this machine: {0}")]
     Network(String),

@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{FileType, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::command::Layer;
+
 /// The most links on the way to one path; the kernel's own limit.
 const LINK_LIMIT: usize = 40;
 
@@ -52,6 +54,32 @@ pub(crate) struct Grant {
     pub(crate) links: Vec<(OsString, OsString)>,
     pub(crate) identity: Identity,
     pub(crate) write: bool,
+    pub(crate) layer: Option<LayerPaths>,
+}
+
+/// The folders of a layer over a grant, by their real paths: no task can reach them but through the layer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LayerPaths {
+    pub(crate) upper: OsString,
+    pub(crate) work: OsString,
+    pub(crate) cover: Option<OsString>,
+}
+
+impl LayerPaths {
+    fn of(layer: &Layer) -> Result<Self, GrantError> {
+        let real = |path: &PathBuf| match walk(path) {
+            Ok(found) => Ok(OsString::from(found.real)),
+            Err(source) => {
+                let path = path.clone();
+                Err(GrantError::Unusable { path, source })
+            }
+        };
+        Ok(Self {
+            upper: real(&layer.upper)?,
+            work: real(&layer.work)?,
+            cover: layer.cover.as_ref().map(real).transpose()?,
+        })
+    }
 }
 
 /// A reason for which a grant cannot be given.
@@ -98,6 +126,12 @@ impl Grants {
         self.held(path).map(drop)
     }
 
+    /// Forgets a path of the host's own that it has deleted: a later folder of this name is another.
+    pub fn release(&self, path: &Path) {
+        let mut known = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(path);
+    }
+
     /// Returns what `path` was when it was first used; none if there was nothing then.
     fn held(&self, path: &Path) -> Result<Option<Arc<Held>>, GrantError> {
         let mut known = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,13 +158,16 @@ impl Grants {
         &self,
         read: &[PathBuf],
         write: &[PathBuf],
+        layers: &[Layer],
     ) -> Result<TaskGrants, GrantError> {
         let mut task = TaskGrants::default();
-        let mut found: Vec<(Arc<Held>, bool)> = Vec::new();
+        let mut found: Vec<(Arc<Held>, bool, Option<LayerPaths>)> = Vec::new();
         for path in write {
-            found.extend(self.held(path)?.map(|held| (held, true)));
+            let layer = layers.iter().find(|layer| layer.folder == *path);
+            let layer = layer.map(LayerPaths::of).transpose()?;
+            found.extend(self.held(path)?.map(|held| (held, true, layer)));
         }
-        let writable = found.iter().map(|(held, _)| held.real().to_owned());
+        let writable = found.iter().map(|(held, ..)| held.real().to_owned());
         let writable: Vec<PathBuf> = writable.chain(self.shared.iter().cloned()).collect();
         for path in read {
             match self.held(path) {
@@ -141,15 +178,18 @@ impl Grants {
                         path.display()
                     ))
                 }
-                Ok(held) => found.extend(held.map(|held| (held, false))),
+                Ok(held) => found.extend(held.map(|held| (held, false, None))),
                 Err(fault) => task.notes.push(format!("not granted: {fault}")),
             }
         }
-        found.sort_by_key(|(held, write)| (held.real().components().count(), !write));
+        found.sort_by_key(|(held, write, layer)| {
+            (held.real().components().count(), layer.is_none(), !write)
+        });
         let mut given: Vec<(PathBuf, bool)> = Vec::new();
-        for (held, write) in found {
+        for (held, write, layer) in found {
+            let layered = layer.is_some();
             let covered = |(outer, outer_write): &(PathBuf, bool)| {
-                held.real().starts_with(outer) && (*outer_write || !write)
+                !layered && held.real().starts_with(outer) && (*outer_write || !write)
             };
             let links = held.found.links.iter();
             let links: Vec<(OsString, OsString)> =
@@ -178,6 +218,7 @@ impl Grants {
                 links,
                 identity: held.identity,
                 write,
+                layer,
             });
         }
         Ok(task)
@@ -357,7 +398,7 @@ mod tests {
                 .collect()
         };
         let both = vec![(top.join("tree"), true), (top.join("tools"), false)];
-        let first = grants.task(&read, &write).unwrap();
+        let first = grants.task(&read, &write, &[]).unwrap();
         assert_eq!(
             paths(&first),
             both,
@@ -369,10 +410,10 @@ mod tests {
         symlink(other.path(), top.join("tree/nested")).unwrap();
         // So is a name that was not there at first.
         symlink(other.path(), top.join("missing")).unwrap();
-        assert_eq!(paths(&grants.task(&read, &write).unwrap()), both);
+        assert_eq!(paths(&grants.task(&read, &write, &[]).unwrap()), both);
         // A link in what can be written grants nothing, not even at first sight.
         symlink(other.path(), top.join("tree/fresh")).unwrap();
-        let by_link = grants.task(&[top.join("tree/fresh")], &write).unwrap();
+        let by_link = grants.task(&[top.join("tree/fresh")], &write, &[]).unwrap();
         assert_eq!(paths(&by_link), vec![(top.join("tree"), true)]);
         assert!(
             by_link.notes[0].contains("by a link that a job can make"),
@@ -384,7 +425,7 @@ mod tests {
         fs::rename(top.join("tools"), top.join("old")).unwrap();
         symlink(other.path(), top.join("tools")).unwrap();
         assert_eq!(
-            paths(&grants.task(&read, &write).unwrap()),
+            paths(&grants.task(&read, &write, &[]).unwrap()),
             vec![(top.join("tree"), true)]
         );
         fs::rename(top.join("tree"), top.join("moved")).unwrap();
@@ -393,7 +434,7 @@ mod tests {
                 fs::create_dir(top.join("tree")).unwrap();
             }
             assert!(matches!(
-                grants.task(&read, &write),
+                grants.task(&read, &write, &[]),
                 Err(GrantError::Changed(_))
             ));
         }

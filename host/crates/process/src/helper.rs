@@ -15,9 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use crate::grants::{self, Grant};
+use crate::grants::{self, Grant, LayerPaths};
 use crate::protocol::{self, INIT_SUBCOMMAND, Order, Report, Stage, Started, Task};
-use crate::sys::{self, Furnished, Namespaces, OpenGrant, Restrictions, StartError};
+use crate::sys::{
+    self, Furnished, Lacking, Namespaces, OpenGrant, OpenLayer, Restrictions, StartError,
+};
 use crate::tree;
 
 /// Programs that call [`init_main`].
@@ -224,6 +226,11 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, HelperError>
             .push("no view without a mount namespace".into());
     }
 
+    if !started.view && grants.iter().any(|grant| grant.layer.is_some()) {
+        let reason = started.detail.join("; ");
+        return refuse(&control, StartFailure::new(Stage::Layer, reason));
+    }
+
     let (events, inbox) = mpsc::channel();
     let begun = begin(task, grants, furnished, started, input, events.clone())?;
     let (main, started) = match begun {
@@ -321,6 +328,7 @@ fn open_grants(grants: &[Grant], detail: &mut Vec<String>) -> Result<Vec<OpenGra
                 file,
                 folder: identity.folder,
                 write: grant.write,
+                layer: grant.layer.as_ref().map(open_layer).transpose()?,
             }),
             other => {
                 let why = other.err().map_or_else(
@@ -336,6 +344,20 @@ fn open_grants(grants: &[Grant], detail: &mut Vec<String>) -> Result<Vec<OpenGra
         }
     }
     Ok(open)
+}
+
+fn open_layer(layer: &LayerPaths) -> Result<OpenLayer, StartFailure> {
+    let open = |path: &OsString| {
+        let path = Path::new(path);
+        grants::open_real(path).map_err(|error| {
+            StartFailure::new(Stage::Layer, format!("{}: {error}", path.display()))
+        })
+    };
+    Ok(OpenLayer {
+        upper: open(&layer.upper)?,
+        work: open(&layer.work)?,
+        cover: layer.cover.as_ref().map(open).transpose()?,
+    })
 }
 
 fn refuse(control: &UnixStream, failure: StartFailure) -> Result<u8, HelperError> {
@@ -469,9 +491,9 @@ fn begin_here(
     let allow = |landlock: Option<u8>| match (own_pids, furnished.view, landlock) {
         _ if !required => Ok(()),
         (true, true, Some(_)) => Ok(()),
-        (_, _, None) => Err("no Landlock".to_owned()),
-        (false, ..) => Err("no PID namespace".to_owned()),
-        (_, false, _) => Err("no view".to_owned()),
+        (_, _, None) => Err(Lacking::Landlock),
+        (false, ..) => Err(Lacking::PidNamespace),
+        (_, false, _) => Err(Lacking::View),
     };
     let outcome = sys::start_restricted(&mut command, &restrictions, &mut detail, allow);
     started.detail = detail;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::watch;
 
-/// How long output may still be read once the task is over: what lies in the pipe, and not what a stray goes on writing.
+/// The time that output may still be read once the task is over: what lies in the pipe, and not
+/// what a stray goes on writing.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// One output stream of a task. It ends when the pipe ends, and at the latest a short while after the task did.

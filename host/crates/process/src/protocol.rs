@@ -87,6 +87,7 @@ pub(crate) enum Stage {
     Helper,
     Confinement,
     Grant,
+    Layer,
     Network,
     Exec,
 }

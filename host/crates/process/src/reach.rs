@@ -12,7 +12,7 @@ use crate::command::{Command, Confinement, Stdin};
 use crate::error::ProcessError;
 use crate::running::spawn;
 
-/// How many paths one task is asked about: they are its arguments.
+/// The number of paths one task is asked about: they are its arguments.
 const BATCH: usize = 500;
 
 /// Writes the arguments that cannot be opened, each ended by a NUL. Not with `:`, whose failure would end the shell.

@@ -200,6 +200,7 @@ pub async fn spawn(command: Command) -> Result<Running, ProcessError> {
             return Err(match stage {
                 Stage::Helper => ProcessError::Helper(reason),
                 Stage::Grant => ProcessError::Replaced(reason),
+                Stage::Layer => ProcessError::Layer(reason),
                 Stage::Confinement => ProcessError::Confinement(reason),
                 Stage::Network => ProcessError::Network(reason),
                 Stage::Exec => ProcessError::Exec {
@@ -318,11 +319,16 @@ fn task_for(command: Command, mark: &str) -> Result<(String, Task, Vec<u8>), Pro
     };
     let name = program.to_string_lossy().into_owned();
     let granted = if confinement.mode == SandboxMode::Off {
+        if !confinement.layers.is_empty() {
+            return Err(ProcessError::Layer("the sandbox is off".into()));
+        }
         TaskGrants::default()
     } else {
         let mut write = confinement.write;
         write.extend(confinement.temp.clone());
-        confinement.grants.task(&confinement.read, &write)?
+        confinement
+            .grants
+            .task(&confinement.read, &write, &confinement.layers)?
     };
     let task = Task {
         program,

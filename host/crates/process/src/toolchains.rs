@@ -1,7 +1,10 @@
-//! Where the machine's toolchains live, so that a confined task with a HOME of its own can build and test.
+//! The toolchains of the machine, so that a confined task with a HOME of its own can build and
+//! test.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+
+use crate::installations::installations;
 
 /// Toolchain homes found on this machine.
 #[derive(Debug, Clone, Default)]
@@ -109,7 +112,7 @@ const HOMES: &[Home] = &[
     },
 ];
 
-/// What of CARGO_HOME may be read; credentials lie beside it.
+/// The parts of CARGO_HOME that may be read; credentials lie beside it.
 const CARGO_PARTS: &[&str] = &["bin", "registry", "git", "env", "config.toml", "config"];
 
 /// Looks at this process's environment and its user's home, and gives a task whose HOME is `home` caches of its own.
@@ -202,7 +205,9 @@ fn find(variable: impl Fn(&str) -> Option<OsString>, job_home: &Path) -> Toolcha
         if let Ok(joined) = std::env::join_paths(&folders) {
             found.env.push(("PATH".into(), joined));
         }
-        found.read.extend(folders);
+        for folder in folders {
+            found.read.extend(installations(&folder, home.as_deref()));
+        }
     }
     found.read.sort();
     found.read.dedup();
@@ -329,6 +334,7 @@ mod tests {
             ".cargo/registry",
             ".pyenv",
             "go/pkg/mod",
+            "tools",
             "tools/bin",
         ]
         .map(|path| home.join(path));

@@ -10,15 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::sys::{self, ProcessHandle};
 
-/// How long a sweep goes on after it last met a process that it had not met before: what is left then does not die.
+/// The time that a sweep goes on after it last met a process that it had not met before: what is
+/// left then does not die.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
-/// How long it goes on at most. A storm on a starved machine takes its time, and one that is left raging takes every pid.
+/// The time that it goes on at most. A storm on a starved machine takes its time, and one that is
+/// left raging takes every pid.
 const SWEEP_IN_ALL: Duration = Duration::from_secs(300);
 
 /// A process, told apart from every other that ever had its pid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessIdentity {
-    /// Its pid in this machine's (this container's) own numbering.
+    /// The pid in this machine's (this container's) own numbering.
     pub pid: u32,
     /// Clock ticks between boot and its start: field 22 of `/proc/PID/stat`.
     pub start_time: u64,
@@ -41,7 +43,8 @@ pub fn ancestors() -> Vec<ProcessIdentity> {
     found
 }
 
-/// Who `pid` is right now; `None` when there is no such living process, or no way to tell on this system.
+/// The identity of `pid`; `None` when there is no such living process, or no way to tell on this
+/// system.
 pub fn identity(pid: u32) -> Option<ProcessIdentity> {
     let start_time = sys::process(pid)
         .filter(|process| !process.zombie)?

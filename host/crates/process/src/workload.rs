@@ -1,4 +1,5 @@
-//! What the children of a task's main process do: the difference between a build that is silent and an agent that hangs.
+//! The work of a task's children: the difference between a build that is silent and an agent that
+//! hangs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

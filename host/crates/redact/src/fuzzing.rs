@@ -1,4 +1,5 @@
-//! What must hold for any bytes that reach this crate from outside, each as one function of those bytes.
+//! Properties that hold for any bytes that reach this crate from outside, each as one function of
+//! those bytes.
 //!
 //! `tests/fuzz` runs them under libFuzzer; the tests below run them over its corpus and over small changes of it. The
 //! functions panic where something does not hold.
@@ -16,24 +17,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use self::reads::reads;
 use crate::{KnownValues, Redactor};
-
-/// The first bytes say how the rest is cut into reads.
-fn reads(data: &[u8]) -> (Vec<&[u8]>, &[u8]) {
-    let (sizes, rest) = data.split_at(data.len().min(4));
-    let mut cuts = Vec::new();
-    let mut left = rest;
-    for size in sizes.iter().cycle() {
-        if left.is_empty() || cuts.len() > 4_096 {
-            break;
-        }
-        let (read, more) = left.split_at((usize::from(*size) + 1).min(left.len()));
-        cuts.push(read);
-        left = more;
-    }
-    cuts.push(left);
-    (cuts, rest)
-}
 
 /// Values that the host holds go, and the rest stays, the same for any cut of the text.
 pub fn redaction(data: &[u8]) {
@@ -65,6 +50,9 @@ pub fn redaction(data: &[u8]) {
         assert!(!cut.contains("Zx8Kq2Lm4Rt6Wv0Yb3Nc5H"));
     }
 }
+
+#[path = "../../../../tests/fuzz/reads.rs"]
+mod reads;
 
 #[cfg(test)]
 #[path = "../../../../tests/fuzz/short_run.rs"]

@@ -9,15 +9,21 @@ use super::Redactor;
 use super::redacted::Redacted;
 use super::stream::WITHHELD;
 
-/// A JSON value in which every string has been through redaction.
+/// A JSON value in which every string has been through redaction, or stands in the program itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct RedactedJson(Value);
 
 impl RedactedJson {
-    /// A value made of what was read back from a record, or of the host's own words.
-    pub fn from_record(value: Value) -> Self {
-        Self(value)
+    /// Makes an object of redacted members.
+    pub fn object<const N: usize>(members: [(&'static str, Self); N]) -> Self {
+        let members = members.map(|(name, member)| (name.to_owned(), member.0));
+        Self(Value::Object(members.into_iter().collect()))
+    }
+
+    /// Makes a list of redacted items.
+    pub fn list(items: impl IntoIterator<Item = Self>) -> Self {
+        Self(items.into_iter().map(Self::into_value).collect())
     }
 
     /// The value.
@@ -33,6 +39,18 @@ impl RedactedJson {
     /// The value as compact JSON text.
     pub fn to_text(&self) -> Redacted {
         Redacted::cut(self.0.to_string())
+    }
+}
+
+impl From<Redacted> for RedactedJson {
+    fn from(text: Redacted) -> Self {
+        Self(text.into_string().into())
+    }
+}
+
+impl From<&'static str> for RedactedJson {
+    fn from(text: &'static str) -> Self {
+        Self(text.into())
     }
 }
 
@@ -121,7 +139,7 @@ struct Cutter<'a> {
     redactor: &'a Redactor,
     text: &'a str,
     leaves: std::vec::IntoIter<Range<usize>>,
-    /// What is to go in `text`; those behind the current leaf.
+    /// The ranges to cut from `text`; those behind the current leaf.
     ranges: &'a [Labelled],
 }
 

@@ -4,6 +4,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use settings::Settings;
+
 /// Values that must never be put out, whatever they look like: gateway keys, job tokens, passed-on variables.
 #[derive(Clone, Default)]
 pub struct KnownValues {
@@ -39,6 +41,15 @@ impl KnownValues {
         Self::default()
     }
 
+    /// Every secret of the settings, by its label.
+    pub fn of(settings: &Settings) -> Self {
+        let mut known = Self::new();
+        for (label, value) in settings.secrets() {
+            known.add(label, value.expose());
+        }
+        known
+    }
+
     /// Adds a value; `[redacted:LABEL]` will stand in its place. Values shorter than [`Self::MIN_LENGTH`] and words like
     /// `true` or `production` are left out.
     pub fn add(&mut self, label: &str, value: &str) {
@@ -55,7 +66,7 @@ impl KnownValues {
         self.values.extend(other.values.iter().cloned());
     }
 
-    /// Whether there is nothing to search for.
+    /// Returns true if there is nothing to search for.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
@@ -129,7 +140,7 @@ impl KnownPatterns {
         }
     }
 
-    /// What was compiled.
+    /// The values that were compiled.
     pub(super) fn values(&self) -> &KnownValues {
         &self.values
     }
@@ -212,7 +223,8 @@ fn encodings(value: &str) -> Vec<Vec<u8>> {
     patterns
 }
 
-/// What stays the same of the base64 of a text in which the value stands at an offset of `alignment` (mod 3).
+/// The part that is constant of the base64 of a text in which the value stands at an offset of
+/// `alignment` (mod 3).
 fn base64_core(bytes: &[u8], alignment: usize) -> [Vec<u8>; 2] {
     let mut shifted = vec![0; alignment];
     shifted.extend_from_slice(bytes);
@@ -231,7 +243,8 @@ fn base64_core(bytes: &[u8], alignment: usize) -> [Vec<u8>; 2] {
     })
 }
 
-/// As JSON writers put it: the plain one, one that escapes slashes, one that escapes markup, one that is pure ASCII.
+/// The forms that JSON writers give it: the plain one, one that escapes slashes, one that escapes
+/// markup, one that is pure ASCII.
 fn json_forms(value: &str) -> Vec<String> {
     let escape = |slashes: bool, markup: bool, ascii: bool, upper: bool| {
         let mut out = String::with_capacity(value.len() + 8);

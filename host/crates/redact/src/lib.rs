@@ -181,8 +181,8 @@ impl Slot {
         }
     }
 
-    /// Whether the text is of a kind of which the prefilter would leave out little: then searching it natively first costs
-    /// more than it saves. What is found is the same.
+    /// Returns true if the text is of a kind of which the prefilter would leave out little: then
+    /// searching it natively first costs more than it saves. What is found is the same.
     fn sees_most(&self) -> bool {
         let left = self.dense.load(Ordering::Relaxed);
         if left > 0 {

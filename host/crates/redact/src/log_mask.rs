@@ -20,7 +20,8 @@ struct Redactors {
 }
 
 thread_local! {
-    /// Whether this thread is masking a line: a scanner that logs while it scans must not be asked about that.
+    /// True if this thread is masking a line: a scanner that logs while it scans must not be asked
+    /// about that.
     static MASKING: Cell<bool> = const { Cell::new(false) };
 }
 

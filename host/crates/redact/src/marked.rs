@@ -31,7 +31,7 @@ impl<'a> Marked<'a> {
         rest.get(..count).unwrap_or_default()
     }
 
-    /// Whether a secret touches `range`.
+    /// Returns true if a secret touches `range`.
     pub fn hides(&self, range: Range<usize>) -> bool {
         !self.touching(&range).is_empty()
     }

@@ -87,7 +87,8 @@ impl Windows {
         parts
     }
 
-    /// How far before the end of the text a hit may start that is caused by a literal not seen yet.
+    /// The distance from the end of the text at which a hit may start that is caused by a literal
+    /// not seen yet.
     pub(super) fn reach_back(&self) -> usize {
         self.widest_before + self.longest
     }

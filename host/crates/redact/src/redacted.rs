@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 
 /// Text that has been through redaction. It is what logs, records and MCP replies accept.
 ///
-/// Only a [`Redactor`](super::Redactor) makes it from arbitrary text; pieces of redacted text stay redacted.
+/// Only a [`Redactor`](super::Redactor) makes it from arbitrary text; pieces of redacted text stay redacted, and so does
+/// text that stands in the program.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Redacted(String);
 
@@ -20,11 +21,6 @@ impl Redacted {
     /// Text that stands in the program itself.
     pub fn from_static(text: &'static str) -> Self {
         Self(text.to_owned())
-    }
-
-    /// Text that comes out of a record of ours, which was redacted before it was written.
-    pub fn from_record(text: String) -> Self {
-        Self(text)
     }
 
     /// Appends.
@@ -62,6 +58,23 @@ impl Redacted {
         Self(self.0[from..].to_owned())
     }
 
+    /// Shows the characters that make text run the other way: with them a line reads otherwise than a compiler reads it.
+    #[must_use]
+    pub fn with_directions_shown(self) -> Self {
+        let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if !self.0.contains(turns) {
+            return self;
+        }
+        let mut shown = String::with_capacity(self.0.len() + 64);
+        for c in self.0.chars() {
+            match turns(c) {
+                true => shown.extend(c.escape_unicode()),
+                false => shown.push(c),
+            }
+        }
+        Self(shown)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -70,6 +83,12 @@ impl Redacted {
     /// The text, as a `String`.
     pub fn into_string(self) -> String {
         self.0
+    }
+}
+
+impl FromIterator<&'static str> for Redacted {
+    fn from_iter<I: IntoIterator<Item = &'static str>>(pieces: I) -> Self {
+        Self(pieces.into_iter().collect())
     }
 }
 

@@ -1,6 +1,6 @@
-//! What a scanner of secrets is to the core; `plugins` implements it over a component.
+//! The interface of a scanner of secrets; `plugins` implements it over a component.
 
-/// Where instances of one scanner come from.
+/// A source of instances of one scanner.
 pub trait ScannerSource: Send + Sync {
     /// The scanner's name, for messages.
     fn name(&self) -> &str;
@@ -14,7 +14,7 @@ pub trait ScannerSource: Send + Sync {
 
 /// One instance of a scanner.
 pub trait Scanner: Send {
-    /// What the scanner needs to see; does not change over the life of an instance.
+    /// The needs of the scanner; they do not change over the life of an instance.
     fn needs(&self) -> &ScanNeeds;
 
     /// Finds secrets in one window.
@@ -41,7 +41,7 @@ pub struct Window<'a> {
     pub last: bool,
 }
 
-/// What a scanner says about one window.
+/// The verdicts of a scanner on one window.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdicts {
     /// Secrets found; may overlap. Those that start before `settled` are final, also where they reach beyond it.
@@ -58,11 +58,11 @@ pub struct Hit {
     pub start: usize,
     /// One past the last byte.
     pub end: usize,
-    /// What it is, in `a-z0-9-`: `aws-access-key` becomes `[redacted:aws-access-key]`.
+    /// The kind, in `a-z0-9-`: `aws-access-key` becomes `[redacted:aws-access-key]`.
     pub label: String,
 }
 
-/// What a scanner needs to see.
+/// The needs of a scanner.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScanNeeds {
     /// The most bytes from the start of an anchor to the last byte that decides about it. At most 49,152: it bounds what
@@ -79,7 +79,7 @@ pub struct ScanNeeds {
 pub struct Prefilter {
     /// Every hit is caused by one of these.
     pub literals: Vec<String>,
-    /// Whether ASCII letters match in either case.
+    /// True if ASCII letters match in either case.
     pub ignore_case: bool,
     /// Bytes before the start of a literal that matter to its hits.
     pub before: usize,
@@ -94,7 +94,7 @@ impl ScanNeeds {
     pub const MAX_CONTEXT: usize = 16 * 1024;
 }
 
-/// Why a scanner did not start or did not answer.
+/// The reason why a scanner did not start or did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("redactor {scanner}: {reason}")]
 pub struct ScanError {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::redacted::Redacted;
-use super::scanner::{ScanNeeds, Scanner, Verdicts, Window};
+use super::scanner::{ScanError, ScanNeeds, Scanner, Verdicts, Window};
 use super::strip::{Removed, Stripper};
 use super::{Redactor, Slot};
 
@@ -49,7 +49,7 @@ impl std::fmt::Debug for RedactStream {
     }
 }
 
-/// What the core says about the raw bytes, in order.
+/// The core's verdict on the raw bytes, in order.
 pub(super) enum Piece<'a> {
     /// Bytes that stay.
     Keep(&'a [u8]),
@@ -165,9 +165,9 @@ struct RawText {
 
 /// A removed piece in it.
 struct RawPiece {
-    /// Where it stands in the list of removed pieces.
+    /// The position in the list of removed pieces.
     index: usize,
-    /// Where it begins and ends in the raw text.
+    /// The range in the raw text.
     start: usize,
     end: usize,
     /// Offset in the seen stream of the byte that follows it.
@@ -422,7 +422,7 @@ impl Core {
         if let Err(Some(reason)) = &answer {
             tracing::warn!(
                 scanner = slot.source.name(),
-                reason,
+                reason = reason.to_string(),
                 "redactor failed; trying once more"
             );
             if let Ok(mut scanner) = slot.source.start() {
@@ -452,7 +452,7 @@ impl Core {
                     lane.scanner = None;
                     tracing::error!(
                         scanner = slot.source.name(),
-                        reason,
+                        reason = reason.to_string(),
                         "redactor failed; its window is withheld"
                     );
                 }
@@ -545,6 +545,28 @@ impl Core {
     }
 }
 
+/// The reason why a scanner's answer is not used.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    /// It gave none.
+    #[error(transparent)]
+    Failed(#[from] ScanError),
+    /// It settled more than it saw, or less than it must.
+    #[error("settled {settled} of {length} bytes with a lookahead of {lookahead}")]
+    Settled {
+        settled: usize,
+        length: usize,
+        lookahead: usize,
+    },
+    /// It found something outside of its window.
+    #[error("a hit from {start} to {end} in a window of {length} bytes")]
+    Hit {
+        start: usize,
+        end: usize,
+        length: usize,
+    },
+}
+
 /// Shows `text` to a scanner: through the native prefilter where that pays, else as it is.
 fn look(
     scanner: &mut dyn Scanner,
@@ -552,7 +574,7 @@ fn look(
     text: &[u8],
     decided: usize,
     last: bool,
-) -> Result<Verdicts, String> {
+) -> Result<Verdicts, Unusable> {
     let lookahead = scanner.needs().lookahead.min(ScanNeeds::MAX_LOOKAHEAD);
     let windows = if text.len() - decided >= WORTH_A_PREFILTER && !slot.sees_most() {
         slot.windows(scanner.needs())
@@ -610,26 +632,28 @@ fn ask(
     scanner: &mut dyn Scanner,
     window: Window<'_>,
     lookahead: usize,
-) -> Result<Verdicts, String> {
-    let mut verdicts = scanner.scan(window).map_err(|error| error.to_string())?;
+) -> Result<Verdicts, Unusable> {
+    let mut verdicts = scanner.scan(window)?;
     let length = window.bytes.len();
     if verdicts.settled > length
         || verdicts.settled.saturating_add(lookahead) < length.max(window.decided)
     {
-        return Err(format!(
-            "settled {} of {length} bytes with a lookahead of {lookahead}",
-            verdicts.settled
-        ));
+        return Err(Unusable::Settled {
+            settled: verdicts.settled,
+            length,
+            lookahead,
+        });
     }
     if let Some(hit) = verdicts
         .hits
         .iter()
         .find(|hit| hit.start >= hit.end || hit.end > length)
     {
-        return Err(format!(
-            "a hit from {} to {} in a window of {length} bytes",
-            hit.start, hit.end
-        ));
+        return Err(Unusable::Hit {
+            start: hit.start,
+            end: hit.end,
+            length,
+        });
     }
     verdicts.settled = if window.last {
         length

@@ -1,4 +1,5 @@
-//! What scanners do not see: colour codes and invisible characters, which would tear a secret apart.
+//! Text that is hidden from scanners: colour codes and invisible characters, which would tear a
+//! secret apart.
 //!
 //! The stripper turns a raw stream into a *seen* stream plus the pieces that were taken out, each with its place. The
 //! pieces come back when the text is put out, except those inside a secret.
@@ -107,7 +108,7 @@ impl Stripper {
     }
 }
 
-/// What is taken out at one place is one piece.
+/// Takes text out; text at one place is one piece.
 fn take_out(removed: &mut VecDeque<Removed>, at: u64, bytes: &[u8]) {
     match removed.back_mut().filter(|piece| piece.at == at) {
         Some(piece) => piece.bytes.extend_from_slice(bytes),

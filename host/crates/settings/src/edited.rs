@@ -122,7 +122,7 @@ fn split_end(line: &str) -> (&str, &str) {
     line.split_at(words.len())
 }
 
-/// Where the path's last name leads. The folders before it are the system's to follow.
+/// The place where the path's last name leads. The folders before it are the system's to follow.
 fn follow(path: &Path) -> io::Result<PathBuf> {
     let mut place = path.to_owned();
     for _ in 0..MOST_LINKS {

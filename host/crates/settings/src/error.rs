@@ -1,4 +1,4 @@
-//! What is wrong with a setting, said without its value.
+//! The fault of a setting, said without its value.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,11 +11,11 @@ use super::origin::Origin;
 pub struct Problem {
     /// The setting's name, or the file that could not be read.
     pub name: String,
-    /// Where the value came from; none when the file itself is the problem.
+    /// The source of the value; none when the file itself is the problem.
     pub origin: Option<Origin>,
-    /// What kind of value it is, in a few words.
+    /// The kind of value, in a few words.
     pub class: Cow<'static, str>,
-    /// What the value must be.
+    /// The rule for the value.
     pub rule: Cow<'static, str>,
 }
 
@@ -45,7 +45,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why settings could not be loaded: every problem at once, so that they can be mended in one go.
+/// The reason why settings could not be loaded: every problem at once, so that they can be mended
+/// in one go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsError {
     /// At least one.
@@ -65,3 +66,21 @@ impl fmt::Display for SettingsError {
 }
 
 impl std::error::Error for SettingsError {}
+
+/// The reason why there is no gateway: which settings are missing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoGateway {
+    /// No URL is set.
+    #[error(
+        "no gateway is configured: set ONEAPI_BASE_URL and ONEAPI_API_KEY (or ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY)"
+    )]
+    Url,
+    /// A URL is set, and the key of its family is not.
+    #[error(
+        "{0}_API_KEY is not set although {0}_BASE_URL is; a key of another family is never sent there"
+    )]
+    KeyOf(&'static str),
+    /// A URL was named by hand, and no key is set.
+    #[error("no key is set: set ONEAPI_API_KEY")]
+    Key,
+}

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use edited::EditedFile;
-pub use error::{Problem, SettingsError};
+pub use error::{NoGateway, Problem, SettingsError};
 pub use origin::Origin;
 pub use prices::{Price, Prices};
 pub use repositories::{Repositories, RepositoryEntry};
@@ -43,9 +43,9 @@ pub struct GatewaySettings {
 /// The gateway that is used when the first one fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FallbackSettings {
-    /// As in [`GatewaySettings`].
+    /// The URL, as in [`GatewaySettings`].
     pub base_url: String,
-    /// As in [`GatewaySettings`].
+    /// The key, as in [`GatewaySettings`].
     pub api_key: Secret,
     /// At most 3, in the order in which they are tried; empty means the main model.
     pub models: Vec<String>,
@@ -142,14 +142,14 @@ pub struct Settings {
     pub checks: Vec<toml::Table>,
     /// `[repositories."PATH"]` of the config file.
     pub repositories: Repositories,
-    /// Where each setting that is not at its default came from.
+    /// The source of each setting that is not at its default.
     pub origins: BTreeMap<&'static str, Origin>,
-    /// What was ignored, in whole sentences, for `doctor` and the log.
+    /// The ignored parts, in whole sentences, for `doctor` and the log.
     pub warnings: Vec<String>,
-    /// What this was loaded from; its [`Sources::arguments`] make a runner load the same.
+    /// The sources; their [`Sources::arguments`] make a runner load the same.
     pub sources: Sources,
     keys: Vec<(String, Secret)>,
-    gateway_missing: String,
+    gateway_missing: NoGateway,
 }
 
 impl Settings {
@@ -166,8 +166,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// A sentence for the user when there is none: which name is missing.
-    pub fn gateway(&self) -> Result<&GatewaySettings, String> {
+    /// Which setting is missing.
+    pub fn gateway(&self) -> Result<&GatewaySettings, NoGateway> {
         self.gateway
             .as_ref()
             .ok_or_else(|| self.gateway_missing.clone())
@@ -177,8 +177,8 @@ impl Settings {
     /// without a URL.
     ///
     /// # Errors
-    /// When no key is set.
-    pub fn use_gateway(&mut self, base_url: &str) -> Result<(), String> {
+    /// No key is set.
+    pub fn use_gateway(&mut self, base_url: &str) -> Result<(), NoGateway> {
         let base_url = base_url.trim_end_matches('/').to_owned();
         if let Some(gateway) = &mut self.gateway {
             gateway.base_url = base_url;
@@ -192,7 +192,7 @@ impl Settings {
         };
         let (_, api_key) = key("ONEAPI_API_KEY")
             .or_else(|| key("ANTHROPIC_API_KEY"))
-            .ok_or("no key is set: set ONEAPI_API_KEY")?;
+            .ok_or(NoGateway::Key)?;
         self.gateway = Some(GatewaySettings {
             base_url,
             api_key: api_key.clone(),

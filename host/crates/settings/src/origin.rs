@@ -1,4 +1,4 @@
-//! Where a setting's value came from.
+//! The source of a setting's value.
 
 use std::fmt;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::error::{Problem, SettingsError};
+use super::error::{NoGateway, Problem, SettingsError};
 use super::origin::Origin;
 use super::path::is_absolute;
 use super::sources::{Layers, Raw, Sources, is_name};
@@ -38,7 +38,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn settings(mut self) -> Result<Settings, SettingsError> {
-        let (gateway, gateway_missing) = self.gateway();
+        let (gateway, gateway_missing) = match self.gateway() {
+            Ok(gateway) => (Some(gateway), NoGateway::Url),
+            Err(missing) => (None, missing),
+        };
         let fallback = self.fallback();
         let prices = self.prices();
         let check_env = self.list("WORKER_CHECK_ENV", |name| {
@@ -348,7 +351,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The family is chosen by the URL; a key of the other family is never sent to it.
-    fn gateway(&mut self) -> (Option<GatewaySettings>, String) {
+    fn gateway(&mut self) -> Result<GatewaySettings, NoGateway> {
         let oneapi = (self.url("ONEAPI_BASE_URL"), self.key("ONEAPI_API_KEY"));
         let anthropic = (
             self.url("ANTHROPIC_BASE_URL"),
@@ -357,21 +360,10 @@ impl<'a> Reader<'a> {
         let families = [("ONEAPI", oneapi), ("ANTHROPIC", anthropic)];
         for (family, (url, key)) in families {
             let Some(base_url) = url else { continue };
-            return match key {
-                Some(api_key) => (Some(GatewaySettings { base_url, api_key }), String::new()),
-                None => (
-                    None,
-                    format!(
-                        "{family}_API_KEY is not set although {family}_BASE_URL is; a key of another family is never sent there"
-                    ),
-                ),
-            };
+            let api_key = key.ok_or(NoGateway::KeyOf(family))?;
+            return Ok(GatewaySettings { base_url, api_key });
         }
-        (
-            None,
-            "no gateway is configured: set ONEAPI_BASE_URL and ONEAPI_API_KEY (or ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY)"
-                .to_owned(),
-        )
+        Err(NoGateway::Url)
     }
 
     fn fallback(&mut self) -> Option<FallbackSettings> {
@@ -463,7 +455,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What kind of value it is, in words that do not repeat it.
+/// The kind of value, in words that do not repeat it.
 fn class(raw: &Raw) -> &'static str {
     let Raw::Text(text) = raw else {
         return "a list";

@@ -1,4 +1,4 @@
-//! What the gateway's tokens cost, as the operator says.
+//! The price of the gateway's tokens, as the operator says.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,8 @@ pub struct Price {
 }
 
 impl Price {
-    /// What these tokens cost, in US dollars. `input` counts tokens that did not come from the cache.
+    /// The cost of these tokens, in US dollars. `input` counts tokens that did not come from the
+    /// cache.
     pub fn cost(&self, input: u64, cached: u64, output: u64) -> f64 {
         let dollars = |tokens: u64, price: f64| tokens as f64 * price / 1_000_000.0;
         dollars(input, self.input)
@@ -26,7 +27,7 @@ impl Price {
             + dollars(output, self.output)
     }
 
-    /// Whether every price is a number that money can be.
+    /// Returns true if every price is a number that money can be.
     pub(super) fn is_sane(&self) -> bool {
         [Some(self.input), Some(self.output), self.cache]
             .into_iter()

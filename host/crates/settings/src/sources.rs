@@ -1,4 +1,4 @@
-//! Where values come from: flags, the environment, `.env`, the config file.
+//! The sources of values: flags, the environment, `.env`, the config file.
 //!
 //! Neither file is ever looked for in the current directory: Codex starts the server inside a repository, and a
 //! repository must not set the gateway, the root, a plugin or a permission.
@@ -415,7 +415,7 @@ fn dotenv(text: &str, path: &Path, problems: &mut Vec<Problem>) -> Vec<(String, 
     values
 }
 
-/// Whether a name can be a variable's name.
+/// Returns true if a name can be a variable's name.
 pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())

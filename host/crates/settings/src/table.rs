@@ -9,7 +9,7 @@ pub struct Setting {
     pub default: Option<&'static str>,
     /// One sentence: what it means, its unit and its range.
     pub doc: &'static str,
-    /// Whether the value must never be shown, logged or passed on a command line.
+    /// True if the value must never be shown, logged or passed on a command line.
     pub secret: bool,
 }
 

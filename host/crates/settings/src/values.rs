@@ -51,7 +51,8 @@ macro_rules! vocabulary {
 }
 
 vocabulary! {
-    /// What Claude Code may do without asking; the names are those of `claude --permission-mode`.
+    /// The actions that Claude Code may take without asking; the names are those of
+    /// `claude --permission-mode`.
     PermissionMode {
         /// Reads only; edits and commands are denied.
         Default = "default",
@@ -67,7 +68,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// Where a job works.
+    /// The tree in which a job works.
     Isolation {
         /// In the user's own checkout.
         None = "none",
@@ -77,9 +78,9 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// How much kernel confinement a job's processes must have.
+    /// The confinement that a job's processes must have.
     SandboxMode {
-        /// As much as the kernel offers; the result says how much that was.
+        /// All that the kernel offers; the result says how much that was.
         Auto = "auto",
         /// Refuse to run a job that cannot be confined.
         Required = "required",
@@ -89,7 +90,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// How the lines of the log file look.
+    /// The form of the lines of the log file.
     LogFormat {
         /// For people.
         Text = "text",
@@ -99,7 +100,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// How much of Claude Code's own apparatus is loaded into each request.
+    /// The part of Claude Code's own apparatus that is loaded into each request.
     Profile {
         /// `--bare`: about 4 KB a request, tools Bash, Edit, Read.
         Bare = "bare",

@@ -12,33 +12,14 @@
 )]
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 extern crate mcp_codex_worker_workspace as workspace;
 
+use worker_test_support::checkout::git;
 use workspace::{Base, Limits, Root, Selection, Workspace};
 
-fn git(dir: &Path, arguments: &[&str]) {
-    let done = Command::new("git")
-        .args([
-            "-c",
-            "user.name=A",
-            "-c",
-            "user.email=a@example.org",
-            "-c",
-            "gc.auto=0",
-        ])
-        .args(arguments)
-        .current_dir(dir)
-        .stdout(Stdio::null())
-        .status()
-        .expect("git is installed");
-    assert!(done.success(), "git {arguments:?}");
-}
-
-fn best(mut run: impl FnMut()) -> Duration {
+fn best<T>(mut run: impl FnMut() -> T) -> Duration {
     (0..5)
         .map(|_| {
             let start = Instant::now();

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use git2::{Odb, Oid, Repository, RepositoryState};
 use serde::Serialize;
 
+use crate::apply_error::ApplyError;
 use crate::base::Base;
 use crate::contents::Limits;
 use crate::delivery::{Delivery, SealedResult, Step, differing, is_here, side, stage};
@@ -24,10 +25,10 @@ use crate::tamper::unwritable;
 use crate::tree_rules::TreeRules;
 use crate::workspace::Workspace;
 
-/// What was applied.
+/// The outcome of `apply`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Applied {
-    /// How.
+    /// The way.
     pub how: ApplyHow,
     /// The changed files, relative to the checkout's top.
     pub files: Vec<FilePath>,
@@ -38,7 +39,7 @@ pub struct Applied {
     /// Those that the checkout's own commits changed as well: both were merged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<FilePath>,
-    /// What the job changed and no `apply` brings along; it is in the job's tree only.
+    /// The changes that no `apply` brings along; they are in the job's tree only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_carried: Vec<NotCarried>,
     /// The branch that was made (`merge`).
@@ -47,77 +48,6 @@ pub struct Applied {
     /// The commit that the checkout is at now (`merge`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-}
-
-/// Why nothing was applied; the checkout and the job's tree are as they were.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ApplyError {
-    /// The job has no result to apply.
-    #[error("the job's tree holds no result to apply: {0}")]
-    NoResult(String),
-    /// Uncommitted work is in the way.
-    #[error("the checkout has uncommitted work in the way: {}; commit or stash it first", list(.0))]
-    Dirty(Vec<FilePath>),
-    /// Both sides changed the same lines.
-    #[error("the checkout moved since the job began (now at {head}), and both sides changed {}", list(.files))]
-    Conflicts {
-        /// The commit it is at.
-        head: String,
-        /// The files.
-        files: Vec<FilePath>,
-    },
-    /// The files that a patch would change are not as they were.
-    #[error("the checkout moved since the job began: {} differ from what the job started with", list(.0))]
-    Moved(Vec<FilePath>),
-    /// A merge, a rebase or the like is under way.
-    #[error("the checkout is in the middle of a {0}; finish or abort it first")]
-    Busy(&'static str),
-    /// Another git holds the index.
-    #[error("the repository is locked ({}); another git is at work in it, or was killed", .0.display())]
-    Locked(PathBuf),
-    /// The user's branch has this name already, with other commits.
-    #[error("the branch {0} exists already and holds something else")]
-    BranchTaken(String),
-    /// Files that an external filter keeps would be committed without it.
-    #[error("{} are kept by a required filter (filter=...), which the host does not run; apply with how: patch, then `git add` them", list(.0))]
-    Filtered(Vec<FilePath>),
-    /// The checkout's index has a form that cannot be written.
-    #[error(
-        "the checkout has {form}, which cannot be written here; apply with how: patch, or run `{way}` first"
-    )]
-    IndexForm {
-        /// The form.
-        form: &'static str,
-        /// The command that changes it.
-        way: &'static str,
-    },
-    /// What is in the checkout now is not what was verified; the files are as they were before.
-    #[error("{} could not be delivered as verified, and nothing was applied: the tree of the job still holds them", list(.0))]
-    Undelivered(Vec<FilePath>),
-    /// The tree or the repository cannot be worked with.
-    #[error(transparent)]
-    Workspace(#[from] WorkspaceError),
-}
-
-impl From<git2::Error> for ApplyError {
-    fn from(error: git2::Error) -> Self {
-        Self::Workspace(error.into())
-    }
-}
-
-fn list(files: &[FilePath]) -> String {
-    const MOST: usize = 10;
-    let mut text = files
-        .iter()
-        .take(MOST)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
-    if let Some(more) = files.len().checked_sub(MOST).filter(|more| *more > 0) {
-        text.push_str(&format!(" and {more} more"));
-    }
-    text
 }
 
 impl Isolated {

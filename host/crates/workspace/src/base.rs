@@ -20,7 +20,7 @@ use crate::instructions::instructions;
 use crate::path;
 use crate::repository::{self, Repository, UserRules};
 use crate::site::Site;
-use crate::state::{Content, States};
+use crate::state::{Content, FileState, States};
 use crate::walk::{Here, Listed, Visited, walk};
 use crate::worker::{Worker, count, read, threads};
 use crate::workspace::Workspace;
@@ -39,10 +39,10 @@ pub struct Base {
     pub(crate) begun: i64,
     /// When it was complete.
     pub(crate) complete: i64,
-    /// What checks wrote, which later looks must not take for the agent's: the state that replaces the one captured.
-    pub(crate) settled: States,
     /// What files were before the jobs that worked here earlier; see [`Base::before`].
     pub(crate) earlier: States,
+    /// Ignored files that those jobs touched and that are as they left them.
+    pub(crate) touched_earlier: Vec<path::FilePath>,
     instructions: Vec<(path::FilePath, String)>,
     unread: u64,
 }
@@ -109,8 +109,8 @@ impl Base {
             repositories,
             begun,
             complete,
-            settled: HashMap::new(),
             earlier: HashMap::new(),
+            touched_earlier: Vec::new(),
             instructions,
             unread,
         })
@@ -124,7 +124,46 @@ impl Base {
     pub fn before(mut self, earlier: &Earlier) -> Result<Self, WorkspaceError> {
         self.contents.add_store(&earlier.objects());
         self.earlier.extend(earlier.states()?);
+        self.touched_earlier = earlier.still_touched(self.workspace.top());
         Ok(self)
+    }
+
+    /// The same where the earlier job worked in the user's own tree, who may have taken over or changed since what it left:
+    /// only what is still as the job left it, and was not committed since, counts as changed.
+    ///
+    /// # Errors
+    /// As [`Base::before`].
+    pub fn before_in_users_tree(mut self, earlier: &Earlier) -> Result<Self, WorkspaceError> {
+        self.contents.add_store(&earlier.objects());
+        let mut states = earlier.states_still_left(|path| self.state_of(path))?;
+        states.retain(|path, was| {
+            let committed = self.committed(path);
+            // What HEAD has now and the job's base had not, the user took over.
+            committed.is_none()
+                || committed == was.as_ref().and_then(FileState::id)
+                || committed != self.state_of(path).and_then(|now| now.id())
+        });
+        self.earlier.extend(states);
+        self.touched_earlier = earlier.still_touched(self.workspace.top());
+        Ok(self)
+    }
+
+    /// A file of the base.
+    fn state_of(&self, path: &[u8]) -> Option<FileState> {
+        let (dir, name) = path::split(path);
+        let directory = self.directories.get(*self.by_path.get(dir)?)?;
+        let mut entries = directory.entries.iter();
+        let entry = entries.find(|entry| directory.name(entry) == name)?;
+        Some(FileState::of(&entry.stamp, entry.content))
+    }
+
+    /// The blob that HEAD has at a path.
+    fn committed(&self, path: &[u8]) -> Option<Oid> {
+        let head = self.repositories.first()?.state.head_commit()?;
+        let repository = git2::Repository::from_odb(self.contents.open_odb().ok()?).ok()?;
+        let tree = repository.find_commit(head).ok()?.tree().ok()?;
+        let entry = tree.get_path(path::FilePath::new(path).as_path()).ok()?;
+        Some(entry.id())
     }
 
     /// The workspace that was captured.

@@ -30,6 +30,14 @@ pub enum ChangeKind {
     ModeChanged,
 }
 
+/// Makes the error for content of `path` that cannot be given.
+pub(crate) fn not_kept(path: &[u8]) -> impl Fn(&'static str) -> WorkspaceError {
+    move |why| WorkspaceError::NotKept {
+        path: FilePath::new(path),
+        why,
+    }
+}
+
 /// A submodule's commit before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Submodule {
@@ -148,6 +156,11 @@ impl ChangedFile {
         }
     }
 
+    /// Where it lies, relative to the working tree's top.
+    pub fn place(&self) -> &std::path::Path {
+        self.top_path.as_path()
+    }
+
     /// Every path that this change touches, relative to the working directory: two for a rename.
     pub fn paths(&self) -> impl Iterator<Item = &FilePath> {
         self.previous_path.iter().chain(std::iter::once(&self.path))
@@ -172,6 +185,8 @@ pub struct Changes {
     pub unreadable_dirs: Vec<FilePath>,
     /// The same paths relative to the top.
     pub(crate) ignored_top_paths: Vec<FilePath>,
+    /// All ignored files that were touched, relative to the top.
+    pub(crate) touched: Arc<[FilePath]>,
     pub(crate) contents: Arc<Contents>,
     pub(crate) work_prefix: Vec<u8>,
 }
@@ -225,6 +240,19 @@ impl Changes {
         self.side(path, |file| file.before, offset, len)
     }
 
+    /// The changed file with this path.
+    pub(crate) fn changed(&self, path: &[u8]) -> Result<&ChangedFile, WorkspaceError> {
+        self.find(path)
+            .ok_or_else(|| not_kept(path)("it is not among the changed files"))
+    }
+
+    /// Where a changed symbolic link leads now; none for what is no link.
+    pub fn link_target(&self, file: &ChangedFile) -> Option<std::path::PathBuf> {
+        let now = file.now.filter(|now| now.kind() == Kind::Symlink)?;
+        let target = self.contents.read(now.id()?).ok()?;
+        Some(FilePath::new(target).as_path().to_owned())
+    }
+
     fn side(
         &self,
         path: &[u8],
@@ -232,13 +260,8 @@ impl Changes {
         offset: u64,
         len: u64,
     ) -> Result<Vec<u8>, WorkspaceError> {
-        let not_kept = |why| WorkspaceError::NotKept {
-            path: FilePath::new(path),
-            why,
-        };
-        let file = self
-            .find(path)
-            .ok_or_else(|| not_kept("it is not among the changed files"))?;
+        let not_kept = not_kept(path);
+        let file = self.changed(path)?;
         let state =
             side(file).ok_or_else(|| not_kept("it is not there on this side of the change"))?;
         let id = state

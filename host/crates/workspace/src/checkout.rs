@@ -13,13 +13,13 @@ use rustix::io::Errno;
 use crate::error::WorkspaceError;
 use crate::handles;
 use crate::index::Index;
+use crate::index_entry::{entry, stamped};
 use crate::interrupt::Interrupt;
 use crate::path::{self, FilePath};
 use crate::put::{self, Placer};
 use crate::record::IsolatedRecord;
 use crate::repository::{self, GitDir, Repository, UserRules};
 use crate::root::Root;
-use crate::seal::{entry, stamped};
 use crate::tamper;
 use crate::tree_rules::TreeRules;
 use crate::workspace::Workspace;
@@ -90,7 +90,7 @@ pub(crate) fn keep_objects(
 pub(crate) struct Origin {
     /// The common git directory.
     git_dir: PathBuf,
-    /// What its tags, branches and remote-tracking branches name.
+    /// The targets of its tags, branches and remote-tracking branches.
     refs: Vec<(Vec<u8>, Oid)>,
     /// Which files of a sparse checkout are left out.
     index: Option<Index>,

@@ -43,9 +43,7 @@ struct Found {
 impl Found {
     fn ignored(&mut self, path: Vec<u8>) {
         self.ignored += 1;
-        if self.ignored_files.len() < MOST_IGNORED_PATHS {
-            self.ignored_files.push(path);
-        }
+        self.ignored_files.push(path);
     }
 }
 
@@ -157,12 +155,18 @@ impl Base {
             let unhidden = self.take_unignored(top.as_fd(), &mut raw, &mut ignored_files)?;
             ignored -= unhidden;
         }
-        self.leave_out_settled(&mut raw);
         let files = self.classify(raw);
         git.extend(self.git_changes(&files));
         let work_prefix = self.workspace.work_prefix().to_vec();
         let shown = |path: &[u8]| FilePath::new(path::relative_to(path, &work_prefix));
         ignored_files.sort_unstable();
+        let touched = ignored_files
+            .iter()
+            .map(|path| FilePath::new(path.as_slice()));
+        let touched: BTreeSet<FilePath> = touched
+            .chain(self.touched_earlier.iter().cloned())
+            .collect();
+        let touched = touched.into_iter().collect();
         ignored_files.truncate(MOST_IGNORED_PATHS);
         unreadable.sort_unstable();
         let mut changes = Changes {
@@ -173,6 +177,7 @@ impl Base {
                 .iter()
                 .map(|path| FilePath::new(path.as_slice()))
                 .collect(),
+            touched,
             git,
             unreadable_dirs: unreadable.iter().map(|path| shown(path)).collect(),
             contents: Arc::clone(&self.contents),
@@ -184,58 +189,6 @@ impl Base {
             file.binary = is_binary(&self.contents, file);
         }
         Ok(changes)
-    }
-
-    /// Takes what changed since `taken` for the doing of the checks that ran in between: no later look blames the agent
-    /// for it. A file that the agent had changed as well stays the agent's.
-    ///
-    /// # Errors
-    /// As [`Base::changes`].
-    pub fn settle(&mut self, taken: &Changes) -> Result<(), WorkspaceError> {
-        let now = self.changes()?;
-        let agents: HashSet<&FilePath> = taken
-            .files
-            .iter()
-            .flat_map(|file| std::iter::once(&file.top_path).chain(&file.previous_top_path))
-            .collect();
-        let mut settled = Vec::new();
-        for file in &now.files {
-            if file.submodule.is_some() {
-                continue;
-            }
-            let sides = [
-                (Some(&file.top_path), file.now),
-                (file.previous_top_path.as_ref(), None),
-            ];
-            for (path, state) in sides {
-                if let Some(path) = path.filter(|path| !agents.contains(path)) {
-                    settled.push((path.as_bytes().to_vec(), state));
-                }
-            }
-        }
-        self.settled.extend(settled);
-        Ok(())
-    }
-
-    fn leave_out_settled(
-        &self,
-        raw: &mut BTreeMap<Vec<u8>, (Option<FileState>, Option<FileState>)>,
-    ) {
-        for (path, settled) in &self.settled {
-            let Some((before, now)) = raw.get_mut(path) else {
-                continue;
-            };
-            let same = match (&settled, &now) {
-                (None, None) => true,
-                (Some(settled), Some(now)) => settled.same(now),
-                _ => false,
-            };
-            if same {
-                raw.remove(path);
-            } else {
-                *before = *settled;
-            }
-        }
     }
 
     /// The top as its path leads there now; without a handle when it is gone, and with what happened to it.

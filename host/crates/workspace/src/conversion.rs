@@ -33,7 +33,7 @@ pub(crate) enum ConversionError {
     Encoding {
         /// The attribute's value.
         encoding: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// There is no memory for it.
@@ -41,7 +41,7 @@ pub(crate) enum ConversionError {
     Failed(String),
 }
 
-/// What git does with the bytes of one path.
+/// The conversions that git makes of the bytes of one path.
 #[derive(Debug, Clone)]
 pub(crate) struct Conversion {
     digest: AttributesDigest,
@@ -257,7 +257,7 @@ struct Wide {
     bytes: usize,
     /// The order that the name fixes.
     big_endian: Option<bool>,
-    /// Whether files begin with a byte order mark.
+    /// True if files begin with a byte order mark.
     mark: bool,
 }
 

@@ -7,16 +7,17 @@ use std::path::PathBuf;
 
 use git2::{Oid, Repository};
 
-use crate::apply::ApplyError;
+use crate::apply_error::ApplyError;
 use crate::base::Base;
 use crate::contents::blob_id;
 use crate::conversion::{Conversion, Effect};
 use crate::error::WorkspaceError;
 use crate::handles::{self, Stamp};
+use crate::index_entry::{entry, stamped};
 use crate::path::{self, FilePath};
 use crate::put::Placer;
 use crate::record::{Sealed, SealedFile};
-use crate::seal::{entry, sha256, stamped};
+use crate::seal::sha256;
 use crate::tree_rules::TreeRules;
 
 /// A longer file in the checkout is not read.
@@ -26,11 +27,11 @@ const LONGEST: u64 = 1 << 30;
 pub(crate) struct SealedResult<'a> {
     /// The bare repository that holds it.
     pub(crate) repository: Repository,
-    /// What the first job started with, then the results of the jobs before this one.
+    /// The base of the first job, then the results of the jobs before this one.
     pub(crate) earlier: Vec<Oid>,
-    /// Its commit.
+    /// The commit.
     pub(crate) commit: Oid,
-    /// What the seal recorded.
+    /// The record of the seal.
     pub(crate) record: &'a Sealed,
 }
 
@@ -179,14 +180,14 @@ impl Step {
     }
 }
 
-/// What was in the checkout before it was written to.
+/// The content of the checkout before it was written to.
 pub(crate) type Written = Vec<(FilePath, Side)>;
 
 /// A checkout that a result is written into.
 pub(crate) struct Delivery {
     top: PathBuf,
     handle: OwnedFd,
-    /// What was verified, by path.
+    /// The verified files, by path.
     verified: HashMap<Vec<u8>, SealedFile>,
 }
 
@@ -214,7 +215,7 @@ impl Delivery {
         Placer::new(self.handle.as_fd())
     }
 
-    /// What is at `path` of the checkout now.
+    /// The content of `path` in the checkout now.
     pub(crate) fn look(&self, path: &FilePath) -> io::Result<Side> {
         self.placer().look(path.as_bytes(), LONGEST)
     }

@@ -21,7 +21,7 @@ pub enum Selection<'a> {
     Path(&'a [u8]),
 }
 
-/// How much of a file changed.
+/// The size of a file's change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileStat {
     /// Relative to the working directory.
@@ -39,7 +39,7 @@ pub struct FileStat {
 pub struct Omitted {
     /// Relative to the working directory.
     pub path: FilePath,
-    /// Why, as a phrase: `2 of 5 hunks`, `content not kept`.
+    /// The reason, as a phrase: `2 of 5 hunks`, `content not kept`.
     pub what: String,
 }
 
@@ -48,11 +48,11 @@ pub struct Omitted {
 pub struct Diff {
     /// The diff; files may hold any bytes, and so may it.
     pub bytes: Vec<u8>,
-    /// How much changed in each selected file, also in those that are not shown.
+    /// The size of the change of each selected file, also of those that are not shown.
     pub files: Vec<FileStat>,
-    /// How many of them are shown whole.
+    /// The number that is shown whole.
     pub shown_files: usize,
-    /// What was left out.
+    /// The parts that are left out.
     pub omitted: Vec<Omitted>,
 }
 
@@ -62,7 +62,8 @@ impl Diff {
         String::from_utf8_lossy(&self.bytes)
     }
 
-    /// Whether nothing was left out: then `git apply`, run where the paths are relative to, makes the same changes.
+    /// Returns true if nothing was left out: then `git apply`, run where the paths are relative to,
+    /// makes the same changes.
     pub fn is_whole(&self) -> bool {
         self.omitted.is_empty()
     }
@@ -74,7 +75,8 @@ impl Diff {
         })
     }
 
-    /// What was left out, as lines for a reader; empty when nothing was. (`git apply` skips them.)
+    /// The parts that are left out, as lines for a reader; empty when nothing was. (`git apply`
+    /// skips them.)
     pub fn note(&self) -> String {
         if self.omitted.is_empty() {
             return String::new();
@@ -176,7 +178,7 @@ impl Changes {
     }
 }
 
-/// What rendering needs beside the file.
+/// The means of rendering besides the file.
 struct Means<'a> {
     contents: &'a Contents,
     /// Bytes that can still be shown; hunks beyond are only counted.
@@ -186,9 +188,9 @@ struct Means<'a> {
 
 struct Rendered {
     head: Vec<u8>,
-    /// As many as can be shown, and one more.
+    /// Hunks, one more than can be shown.
     hunks: Vec<Vec<u8>>,
-    /// How many there are.
+    /// The number of hunks.
     total: usize,
     stat: FileStat,
     /// Something that the diff cannot say.
@@ -341,6 +343,10 @@ fn one(
         }
         _ => {}
     }
+    let differ = || {
+        let (old, new) = (side("a/", old_path, before), side("b/", new_path, now));
+        format!("Binary files {old} and {new} differ\n")
+    };
     let bytes = |state: Option<&FileState>| -> Result<Vec<u8>, &'static str> {
         match state.map(|state| state.content) {
             None => Ok(Vec::new()),
@@ -357,14 +363,7 @@ fn one(
             out.stat.binary = true;
             out.lost = Some(why.to_owned());
             out.head.extend(head.bytes());
-            out.head.extend(
-                format!(
-                    "Binary files {} and {} differ\n",
-                    side("a/", old_path, before),
-                    side("b/", new_path, now)
-                )
-                .bytes(),
-            );
+            out.head.extend(differ().bytes());
             return;
         }
     };
@@ -408,14 +407,7 @@ fn one(
         if old.len().max(new.len()) > LONGEST_BINARY {
             out.head
                 .extend(format!("index {}..{}{mode}\n", short(&ids.0), short(&ids.1)).bytes());
-            out.head.extend(
-                format!(
-                    "Binary files {} and {} differ\n",
-                    side("a/", old_path, before),
-                    side("b/", new_path, now)
-                )
-                .bytes(),
-            );
+            out.head.extend(differ().bytes());
             out.lost = Some("a long binary file".to_owned());
             return;
         }

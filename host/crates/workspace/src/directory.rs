@@ -18,7 +18,7 @@ pub(crate) struct Entry {
 pub(crate) struct Directory {
     pub(crate) path: Vec<u8>,
     pub(crate) site: Site,
-    /// Whether a repository was nested here.
+    /// True if a repository was nested here.
     pub(crate) nested: bool,
     /// It could not be listed.
     pub(crate) unreadable: bool,

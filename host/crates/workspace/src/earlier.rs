@@ -2,17 +2,23 @@
 //! against the base that the first one began with.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
-use git2::{Oid, Repository};
+use git2::{Oid, Repository, RepositoryInitOptions};
 use serde::{Deserialize, Serialize};
 
+use crate::base::Base;
 use crate::changes::Changes;
 use crate::error::WorkspaceError;
+use crate::path::FilePath;
 use crate::state::{Content, FileState, States};
 
 /// The record, in the folder of the repository that keeps an isolated job's result.
 const RECORD: &str = "before.json";
+
+/// The touched ignored files, beside it.
+const TOUCHED: &str = "touched.json";
 
 /// What the jobs that worked in a tree before had changed there.
 #[derive(Debug, Clone)]
@@ -28,9 +34,20 @@ struct Was {
     path: Vec<u8>,
     /// What it was before; none when it was not there.
     state: Option<State>,
+    /// What the job left there.
+    #[serde(default)]
+    left: Option<State>,
 }
 
+/// An ignored file that an earlier job touched, and the stamp that it left on it.
 #[derive(Serialize, Deserialize)]
+struct Touched {
+    path: Vec<u8>,
+    ctime: i64,
+    inode: u64,
+}
+
+#[derive(Serialize, Deserialize, Clone)]
 struct State {
     mode: u32,
     size: u64,
@@ -39,7 +56,105 @@ struct State {
     blob: Option<String>,
 }
 
+impl State {
+    fn of(state: &FileState) -> Self {
+        Self {
+            mode: state.mode,
+            size: state.size,
+            links: state.links,
+            blob: state.id().map(|id| id.to_string()),
+        }
+    }
+
+    fn state(&self) -> FileState {
+        let blob = self.blob.as_ref().and_then(|id| Oid::from_str(id).ok());
+        FileState {
+            mode: self.mode,
+            size: self.size,
+            links: self.links,
+            content: blob.map_or(Content::Unread, Content::Known),
+        }
+    }
+}
+
 impl Earlier {
+    /// Keeps what a job without a tree of its own found and left, in a folder of that job's, for one that goes on from it.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn keep_for_follow_up(
+        base: &Base,
+        changes: &Changes,
+        folder: &Path,
+    ) -> Result<(), WorkspaceError> {
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).external_template(false);
+        let store = Repository::init_opts(folder, &options)?;
+        Self::keep(changes, &store)?;
+        Self::keep_touched(base.workspace().top(), changes, &store)
+    }
+
+    /// Finds what [`Earlier::keep_for_follow_up`] kept; none where nothing was.
+    pub fn find(folder: &Path) -> Option<Self> {
+        folder
+            .join(RECORD)
+            .is_file()
+            .then(|| Self::at(folder.to_path_buf()))
+    }
+
+    /// Keeps which ignored files were touched: a later job's checks must not see them either.
+    pub(crate) fn keep_touched(
+        top: &Path,
+        changes: &Changes,
+        store: &Repository,
+    ) -> Result<(), WorkspaceError> {
+        let touched = changes.touched.iter().filter_map(|path| {
+            let (ctime, inode) = stamp(&top.join(path.as_path()))?;
+            let path = path.as_bytes().to_vec();
+            Some(Touched { path, ctime, inode })
+        });
+        let touched: Vec<Touched> = touched.collect();
+        let path = store.path().join(TOUCHED);
+        fs::write(&path, serde_json::to_vec(&touched).unwrap_or_default()).map_err(|source| {
+            WorkspaceError::Io {
+                action: "write",
+                path,
+                source,
+            }
+        })
+    }
+
+    /// The ignored files that were touched and that nobody has written since.
+    pub(crate) fn still_touched(&self, top: &Path) -> Vec<FilePath> {
+        let text = fs::read(self.store.join(TOUCHED)).unwrap_or_default();
+        let touched: Vec<Touched> = serde_json::from_slice(&text).unwrap_or_default();
+        let same = touched.into_iter().filter_map(|touched| {
+            let path = FilePath::new(touched.path);
+            let now = stamp(&top.join(path.as_path()))?;
+            (now == (touched.ctime, touched.inode)).then_some(path)
+        });
+        same.collect()
+    }
+
+    /// What each file was before, of those that are still as the job left them: what somebody changed since is not the
+    /// job's any more.
+    pub(crate) fn states_still_left(
+        &self,
+        now: impl Fn(&[u8]) -> Option<FileState>,
+    ) -> Result<States, WorkspaceError> {
+        let still = self.load()?.into_iter().filter(|was| {
+            let left = was.left.as_ref().map(State::state);
+            match (left, now(&was.path)) {
+                (None, None) => true,
+                (Some(left), Some(now)) => left.same(&now),
+                _ => false,
+            }
+        });
+        Ok(still
+            .map(|was| (was.path, was.state.as_ref().map(State::state)))
+            .collect())
+    }
+
     /// Keeps what the files of `changes` were before, with their bytes, in a bare repository.
     pub(crate) fn keep(changes: &Changes, store: &Repository) -> Result<(), WorkspaceError> {
         let mut all = Vec::new();
@@ -55,21 +170,18 @@ impl Earlier {
                     if let Some(id) = before.id() {
                         store.blob(&changes.contents.read(id)?)?;
                     }
-                    Some(State {
-                        mode: before.mode,
-                        size: before.size,
-                        links: before.links,
-                        blob: before.id().map(|id| id.to_string()),
-                    })
+                    Some(State::of(before))
                 }
             };
             all.push(Was {
                 path: place.as_bytes().to_vec(),
                 state,
+                left: file.now.filter(|_| here.is_none()).as_ref().map(State::of),
             });
             all.extend(here.map(|path| Was {
                 path: path.as_bytes().to_vec(),
                 state: None,
+                left: file.now.as_ref().map(State::of),
             }));
         }
         let path = store.path().join(RECORD);
@@ -94,19 +206,10 @@ impl Earlier {
 
     /// What each file was before.
     pub(crate) fn states(&self) -> Result<States, WorkspaceError> {
-        let states = self.load()?.into_iter().map(|was| {
-            let state = was.state.map(|state| FileState {
-                mode: state.mode,
-                size: state.size,
-                links: state.links,
-                content: state
-                    .blob
-                    .and_then(|id| Oid::from_str(&id).ok())
-                    .map_or(Content::Unread, Content::Known),
-            });
-            (was.path, state)
-        });
-        Ok(states.collect())
+        let states = self.load()?.into_iter();
+        Ok(states
+            .map(|was| (was.path, was.state.as_ref().map(State::state)))
+            .collect())
     }
 
     fn load(&self) -> Result<Vec<Was>, WorkspaceError> {
@@ -120,4 +223,11 @@ impl Earlier {
         let text = fs::read(&path).map_err(|error| lost(&error))?;
         serde_json::from_slice(&text).map_err(|error| lost(&error))
     }
+}
+
+/// Change time in nanoseconds, and inode, of what is not a folder.
+fn stamp(path: &Path) -> Option<(i64, u64)> {
+    let found = path.symlink_metadata().ok()?;
+    let ctime = found.ctime().saturating_mul(1_000_000_000);
+    (!found.is_dir()).then(|| (ctime.saturating_add(found.ctime_nsec()), found.ino()))
 }

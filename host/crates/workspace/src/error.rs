@@ -1,26 +1,27 @@
-//! Why a path, a repository or a tree cannot be worked with.
+//! The reason why a path, a repository or a tree cannot be worked with.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::path::FilePath;
 
-/// Why a path, a repository or a tree cannot be worked with. Each message is one sentence that names the rule.
+/// The reason why a path, a repository or a tree cannot be worked with. Each message is one
+/// sentence that names the rule.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkspaceError {
     /// SANDBOX_ROOT itself.
     #[error("SANDBOX_ROOT {} cannot be opened: {source}", root.display())]
     RootUnusable {
-        /// As it was set.
+        /// The root as it was set.
         root: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// The path leads out of SANDBOX_ROOT, by itself or through a symbolic link.
     #[error("{} is outside SANDBOX_ROOT ({})", path.display(), root.display())]
     Outside {
-        /// As it was given.
+        /// The path as it was given.
         path: PathBuf,
         /// The root.
         root: PathBuf,
@@ -28,40 +29,40 @@ pub enum WorkspaceError {
     /// The path is not there.
     #[error("{} does not exist", path.display())]
     Missing {
-        /// As it was given.
+        /// The path as it was given.
         path: PathBuf,
     },
     /// Something that must be a directory is none.
     #[error("{} is not a directory", path.display())]
     NotADirectory {
-        /// As it was given.
+        /// The path as it was given.
         path: PathBuf,
     },
     /// Something that must be a plain file is none.
     #[error("{} is not a plain file", path.display())]
     NotAFile {
-        /// As it was given.
+        /// The path as it was given.
         path: PathBuf,
     },
     /// A NUL byte, or longer than the system allows.
     #[error("{path:?} is not a path: it holds a NUL byte or is too long")]
     NotAPath {
-        /// As it was given.
+        /// The path as it was given.
         path: PathBuf,
     },
     /// A glob that cannot be read.
     #[error("{} is not a glob: {reason}", glob.display())]
     BadGlob {
-        /// As it was given.
+        /// The glob as it was given.
         glob: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// No directory was given.
     #[error("at least one directory is needed")]
     NoDirectory,
     /// There is no repository between the directory and SANDBOX_ROOT.
-    #[error("{} lies in no git repository inside SANDBOX_ROOT ({}); a job needs one, to tell what it changed", dir.display(), root.display())]
+    #[error("{} is in no git repository inside SANDBOX_ROOT ({}); a job needs one, to tell what it changed", dir.display(), root.display())]
     NoRepository {
         /// The directory.
         dir: PathBuf,
@@ -83,13 +84,13 @@ pub enum WorkspaceError {
         repository: PathBuf,
     },
     /// The directory is part of a git directory.
-    #[error("{} lies inside a .git directory", dir.display())]
+    #[error("{} is inside a .git directory", dir.display())]
     InsideGitDir {
         /// The directory.
         dir: PathBuf,
     },
     /// A linked worktree or a submodule whose repository lies elsewhere.
-    #[error("the git directory of {} lies outside SANDBOX_ROOT ({})", repository.display(), root.display())]
+    #[error("the git directory of {} is outside SANDBOX_ROOT ({})", repository.display(), root.display())]
     GitDirOutside {
         /// The working tree.
         repository: PathBuf,
@@ -109,7 +110,7 @@ pub enum WorkspaceError {
     Unsupported {
         /// The repository.
         repository: PathBuf,
-        /// What.
+        /// The fault.
         what: String,
     },
     /// The repository is broken.
@@ -117,7 +118,7 @@ pub enum WorkspaceError {
     Damaged {
         /// The repository.
         repository: PathBuf,
-        /// How.
+        /// The fault.
         what: String,
     },
     /// Somebody ended it.
@@ -132,7 +133,7 @@ pub enum WorkspaceError {
     /// An object of the base is not at hand any more.
     #[error("the object {object} of the base is gone or damaged")]
     ObjectGone {
-        /// Its id.
+        /// The id.
         object: String,
     },
     /// The file's content was not kept.
@@ -140,13 +141,13 @@ pub enum WorkspaceError {
     NotKept {
         /// The file.
         path: FilePath,
-        /// Why.
+        /// The reason.
         why: &'static str,
     },
     /// An isolated tree cannot be made or opened.
     #[error("{what}")]
     Isolation {
-        /// Why, as a sentence.
+        /// The reason, as a sentence.
         what: String,
     },
     /// libgit2 failed.
@@ -155,7 +156,7 @@ pub enum WorkspaceError {
     /// The system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried, as a verb.
+        /// The action, as a verb.
         action: &'static str,
         /// On what.
         path: PathBuf,

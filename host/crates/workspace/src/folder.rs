@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::handles;
 
-/// How often a folder is gone at that others delete at the same time.
+/// The number of attempts to delete a folder that others delete at the same time.
 const ATTEMPTS: u32 = 100;
 
 /// Deletes a folder with all that is in it, whatever modes its folders were given, also when somebody else deletes it at the
@@ -44,7 +44,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
     fs::remove_dir_all(path)
 }
 
-/// How many folders in one another are left as they are.
+/// The number of nested folders that are left as they are.
 const DEEPEST: usize = 200;
 
 /// Moves every folder that lies deeper than [`DEEPEST`] up to the top: a job nests 20,000 of them in a second, and the

@@ -1,4 +1,5 @@
-//! What must hold for any bytes that reach this crate from outside, each as one function of those bytes.
+//! Properties that hold for any bytes that reach this crate from outside, each as one function of
+//! those bytes.
 //!
 //! `tests/fuzz` runs them under libFuzzer; the tests below run them over its corpus and over small changes of it. The
 //! functions panic where something does not hold.

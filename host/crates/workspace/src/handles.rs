@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
-/// What `stat` says about a file: enough to know that it was not written since.
+/// The stamp that `stat` gives of a file: enough to know that it was not written since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) size: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Stamp {
     pub(crate) links: u32,
 }
 
-/// What a directory entry is.
+/// The kind of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     File,
@@ -58,8 +58,8 @@ impl Stamp {
         }
     }
 
-    /// Whether nothing that `stat` shows has changed. Link counts are left out: a hard link made elsewhere is no change of
-    /// the file (and moves its ctime anyway).
+    /// Returns true if nothing that `stat` shows has changed. Link counts are left out: a hard link
+    /// made elsewhere is no change of the file (and moves its ctime anyway).
     pub(crate) fn same(&self, other: &Self) -> bool {
         self.size == other.size
             && self.mtime == other.mtime
@@ -231,7 +231,7 @@ pub(crate) fn readable(handle: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     )?)
 }
 
-/// Where a handle's file lies now.
+/// The place where a handle's file lies now.
 pub(crate) fn path_of(handle: BorrowedFd<'_>) -> io::Result<PathBuf> {
     let target = rustix::fs::readlink(format!("/proc/self/fd/{}", handle.as_raw_fd()), Vec::new())?;
     Ok(PathBuf::from(std::ffi::OsString::from_vec(
@@ -287,7 +287,7 @@ pub(crate) fn link_target(dir: impl AsFd, name: impl rustix::path::Arg) -> io::R
     Ok(rustix::fs::readlinkat(dir, name, Vec::new())?.into_bytes())
 }
 
-/// What came of reading a file within a limit.
+/// The outcome of reading a file within a limit.
 #[derive(Debug)]
 pub(crate) enum Bytes {
     /// All of it, with the stamp of the very file that was read, taken before the first byte.
@@ -444,7 +444,7 @@ mod tests {
         Stamp::new(&rustix::fs::stat(path).unwrap()).ctime
     }
 
-    /// Where there is no `openat2` the walk by hand takes its place: it must say the same to every path.
+    /// Without `openat2` the walk by hand takes its place: it must say the same to every path.
     #[test]
     fn the_walk_by_hand_agrees_with_the_kernel() {
         let (_dir, root) = scene();

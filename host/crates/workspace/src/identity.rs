@@ -1,4 +1,4 @@
-//! Who the user is for git.
+//! The user's identity for git.
 
 use super::Workspace;
 

@@ -9,7 +9,7 @@ use super::path::{self, FilePath};
 const MOST: usize = 256;
 
 /// Ignored folders that git, an editor or a shell acts on by itself.
-const ACTED_ON: [&[u8]; 6] = [
+pub(crate) const ACTED_ON: [&[u8]; 6] = [
     b".git",
     b".vscode",
     b".idea",

@@ -22,7 +22,7 @@ use crate::walk::{Here, Listed, Visited, walk};
 use crate::worker::{self, Worker};
 use crate::workspace::Workspace;
 
-/// What `.worktreeinclude` may copy, bytes.
+/// The most bytes that `.worktreeinclude` may copy.
 const MOST_INCLUDED: u64 = 4 << 30;
 
 /// Copies the ignored files that the checkout's `.worktreeinclude` names (in the form of a `.gitignore`).

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::handles::{Kind, Stamp};
 
-/// What the index says about one file.
+/// The index's entry of one file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct IndexEntry {
     start: u32,
@@ -248,7 +248,7 @@ impl Index {
         self.at(self.position(name, prefix, within)?)
     }
 
-    /// Where that entry stands.
+    /// The position of that entry.
     pub(crate) fn position(
         &self,
         name: &[u8],
@@ -267,8 +267,9 @@ impl Index {
         self.entries.get(position)
     }
 
-    /// Whether the file's bytes, as far as `stat` tells, are what was added, by git's own rules (`ie_match_stat`), read
-    /// strictly: every field must fit, and an entry as young as the index itself proves nothing ("racy git").
+    /// Returns true if the file's bytes, as far as `stat` tells, are what was added, by git's own
+    /// rules (`ie_match_stat`), read strictly: every field must fit, and an entry as young as the
+    /// index itself proves nothing ("racy git").
     pub(crate) fn proves(&self, entry: &IndexEntry, stamp: &Stamp) -> bool {
         let split = |time: i64| {
             (
@@ -308,7 +309,7 @@ impl Index {
             .map(|entry| (self.path(entry), entry.oid))
     }
 
-    /// What is staged: path, object and mode of each file.
+    /// The staged files: path, object and mode of each.
     pub(crate) fn staged(&self) -> impl Iterator<Item = (&[u8], &[u8], u32)> {
         self.entries
             .iter()
@@ -321,7 +322,7 @@ impl Index {
         self.has_sparse_dirs || !self.sparse.is_empty()
     }
 
-    /// Whether the file is tracked but not to be checked out (a sparse checkout).
+    /// Returns true if the file is tracked but not to be checked out (a sparse checkout).
     pub(crate) fn is_left_out(&self, path: &[u8]) -> bool {
         self.find(path, 0, self.all())
             .is_some_and(|entry| entry.left_out)
@@ -421,7 +422,7 @@ impl Bitmap {
     }
 }
 
-/// Whether `path` sorts before `dir` followed by `end`.
+/// Returns true if `path` sorts before `dir` followed by `end`.
 fn before(path: &[u8], dir: &[u8], end: u8) -> bool {
     let common = path.len().min(dir.len());
     match path.get(..common).cmp(&dir.get(..common)) {
@@ -543,7 +544,7 @@ mod tests {
         output.stdout
     }
 
-    /// What git says is staged, and what is read here: mode, object and path of each entry.
+    /// The staged entries as git and as this code read them: mode, object and path of each entry.
     fn staged(dir: &std::path::Path) -> (Vec<String>, Vec<String>) {
         let mut said: Vec<String> = git(dir, &["ls-files", "--sparse", "--stage", "-z"])
             .split(|byte| *byte == 0)
@@ -572,7 +573,7 @@ mod tests {
         (said, read)
     }
 
-    /// How many repositories a property makes: WORKER_PROPTEST_CASES for longer runs.
+    /// The number of repositories a property makes: WORKER_PROPTEST_CASES for longer runs.
     fn cases() -> ProptestConfig {
         let cases = std::env::var("WORKER_PROPTEST_CASES").ok();
         ProptestConfig {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::WorkspaceError;
 
-/// How long a look at what a job did may still take once the job is to end.
+/// The time that a look at what a job did may still take once the job is to end.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The word to a walk that it is to end. Cheap to clone; the clones are one.

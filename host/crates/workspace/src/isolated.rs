@@ -26,7 +26,7 @@ use crate::root::Root;
 use crate::source::{self, Uncommitted, open_source, short, uncommitted};
 use crate::workspace::{self, Workspace};
 
-/// What an isolated tree is to be made from.
+/// The request for an isolated tree.
 #[derive(Debug, Clone)]
 pub struct IsolatedRequest<'a> {
     /// The user's checkout, with the job's directories.
@@ -37,9 +37,9 @@ pub struct IsolatedRequest<'a> {
     pub name: &'a str,
     /// A branch, tag or commit to start from; HEAD when absent.
     pub base: Option<&'a str>,
-    /// Whether the checkout's uncommitted work is laid over the base.
+    /// True if the checkout's uncommitted work is laid over the base.
     pub include_dirty: bool,
-    /// As for [`Base::capture`].
+    /// The limits, as for [`Base::capture`].
     pub limits: Limits,
 }
 
@@ -213,7 +213,7 @@ impl Isolated {
         &self.workspace
     }
 
-    /// What is known about it.
+    /// The record of it.
     pub fn record(&self) -> &IsolatedRecord {
         &self.record
     }
@@ -230,7 +230,7 @@ impl Isolated {
         paths
     }
 
-    /// What the jobs before this one changed here; none when it is the first.
+    /// The changes of the jobs before this one; none when it is the first.
     pub fn earlier(&self) -> Option<Earlier> {
         (!self.record.results.is_empty()).then(|| Earlier::at(self.folder.join("result")))
     }

@@ -7,7 +7,7 @@ use super::path::FilePath;
 use super::state::FileState;
 use super::tamper::GitChange;
 
-/// What differs between two looks at the same tree, taken against the same base.
+/// The differences between two looks at the same tree, taken against the same base.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Later {
     /// Files of the earlier look that are not as they were then, relative to the working directory.
@@ -15,7 +15,7 @@ pub struct Later {
     /// Files that the earlier look did not find changed, relative to the working directory, and whether each lies in the
     /// allowed directories.
     pub further: Vec<(FilePath, bool)>,
-    /// What was done to git since.
+    /// The changes of git since.
     pub git: Vec<GitChange>,
 }
 

@@ -9,6 +9,8 @@
 //! rewritten `.git` hide a change from `git status`, not from here.
 
 mod apply;
+mod apply_error;
+mod autorun;
 mod base;
 mod changes;
 mod checkout;
@@ -26,10 +28,12 @@ mod identity;
 mod ignored;
 mod include;
 mod index;
+mod index_entry;
 mod instructions;
 mod interrupt;
 mod isolated;
 mod later;
+pub mod layer;
 mod lines;
 mod listing;
 mod made_up;
@@ -55,7 +59,8 @@ mod walk;
 mod worker;
 mod workspace;
 
-pub use apply::{Applied, ApplyError};
+pub use apply::Applied;
+pub use apply_error::ApplyError;
 pub use base::Base;
 pub use changes::{ChangeKind, ChangedFile, Changes, FileType, Reverted, Side, Submodule};
 pub use contents::Limits;

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use similar::{Algorithm, DiffTag, capture_diff_slices_deadline};
 
 use super::WorkspaceError;
-use super::changes::{ChangeKind, Changes};
+use super::changes::{ChangeKind, Changes, not_kept};
 use super::diff::split_lines;
-use super::path::FilePath;
 use super::state::{Content, FileState};
 
 /// A side of a change.
@@ -26,7 +25,8 @@ pub struct ChangedLines {
     bytes: Vec<u8>,
     /// Lines that changed, counted from 0, in ascending ranges.
     runs: Vec<Range<usize>>,
-    /// Where each [`STRIDE`]th line begins, so that a reader need not walk from the start for each piece.
+    /// The position at which each [`STRIDE`]th line begins, so that a reader need not walk from the
+    /// start for each piece.
     marks: Vec<usize>,
 }
 
@@ -37,7 +37,7 @@ const STRIDE: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl ChangedLines {
-    /// What changed between two versions of a file; none: it is not there.
+    /// The changes between two versions of a file; none: it is not there.
     pub fn between(before: Option<Vec<u8>>, after: Option<Vec<u8>>, side: LineSide) -> Self {
         let all = |bytes: Option<Vec<u8>>| Self::new(bytes.unwrap_or_default(), None);
         match (before, after, side) {
@@ -88,7 +88,7 @@ impl ChangedLines {
     }
 }
 
-/// Where a line begins.
+/// The position at which a line begins.
 #[derive(Default)]
 struct Position {
     line: usize,
@@ -140,13 +140,8 @@ impl Changes {
         path: &[u8],
         side: LineSide,
     ) -> Result<ChangedLines, WorkspaceError> {
-        let not_kept = |why| WorkspaceError::NotKept {
-            path: FilePath::new(path),
-            why,
-        };
-        let file = self
-            .find(path)
-            .ok_or_else(|| not_kept("it is not among the changed files"))?;
+        let not_kept = not_kept(path);
+        let file = self.changed(path)?;
         if let Some(submodule) = &file.submodule {
             // As the diff has it.
             let line = |commit: &Option<String>| {

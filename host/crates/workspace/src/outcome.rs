@@ -35,14 +35,14 @@ use crate::worker::{self, Worker};
 const FILES: &str = "files";
 /// In a kept outcome: what is known about them.
 const MANIFEST: &str = "manifest.json";
-/// How much of a file is in memory at once.
+/// The most bytes of a file that are in memory at once.
 const CHUNK: usize = 1 << 20;
 
 /// The ignored files of a tree at one moment.
 #[derive(Debug)]
 pub struct Hidden(HashMap<Vec<u8>, Stamp>);
 
-/// What keeping an outcome came to.
+/// The outcome of a set-up that is kept, or the reason why it is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It is kept.
@@ -56,7 +56,7 @@ pub enum Outcome {
     NotKept(String),
 }
 
-/// What is known about the files of a kept outcome.
+/// The record of the files of a kept outcome.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Manifest {
     /// The path of the tree that they were made in.

@@ -65,8 +65,8 @@ impl PartialEq<&str> for FilePath {
     }
 }
 
-/// Whether a character may stand in a name as it is: no controls, no quote or backslash, nothing that turns the
-/// direction of text or hides (those could make one name look like another).
+/// Returns true if a character may stand in a name as it is: no controls, no quote or backslash,
+/// nothing that turns the direction of text or hides (those could make one name look like another).
 fn plain(character: char) -> bool {
     !character.is_control()
         && !matches!(character, '"' | '\\')
@@ -159,7 +159,8 @@ pub(crate) fn relative_to(path: &[u8], from: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whether `path` is `dir` or lies in it; both relative to the top, the empty `dir` being the top itself.
+/// Returns true if `path` is `dir` or lies in it; both relative to the top, the empty `dir` being
+/// the top itself.
 pub(crate) fn is_within(path: &[u8], dir: &[u8]) -> bool {
     dir.is_empty()
         || path == dir

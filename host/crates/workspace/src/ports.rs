@@ -15,7 +15,7 @@ pub struct PortBase {
 }
 
 impl PortBase {
-    /// How many ports are in a block.
+    /// The number of ports in a block.
     pub const PORTS: u16 = 20;
 
     /// Reserves a block among the jobs of this user (by a lock in `folder`) whose ports nobody listens on just now.

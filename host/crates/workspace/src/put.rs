@@ -74,7 +74,8 @@ impl<'a> Placer<'a> {
         })
     }
 
-    /// As [`Placer::put`], with the permissions that git gives a new file: the umask decides, and whether it is executable.
+    /// Puts a file as [`Placer::put`] does, with the permissions that git gives a new file: the
+    /// umask decides, and whether it is executable.
     pub(crate) fn put_as_git(&self, path: &[u8], mode: u32, bytes: &[u8]) -> io::Result<()> {
         if mode & 0o170_000 == 0o120_000 {
             return self.put(path, mode, bytes);
@@ -171,7 +172,7 @@ impl<'a> Placer<'a> {
         }
     }
 
-    /// What stands at `path` now: its mode and bytes (a link's target). `None` when nothing does.
+    /// The file at `path` now: its mode and bytes (a link's target). `None` when nothing does.
     pub(crate) fn look(&self, path: &[u8], limit: u64) -> io::Result<Option<(u32, Vec<u8>)>> {
         let (dir, name) = match self.parent(path, false) {
             Err(error)

@@ -1,4 +1,4 @@
-//! What is known about an isolated tree, kept beside it.
+//! The record of an isolated tree, kept beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::WorkspaceError;
 
-/// What is known about an isolated tree, kept beside it for `apply`, `list` and a later job that goes on in it.
+/// The record of an isolated tree, kept beside it for `apply`, `list` and a later job that
+/// continues in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IsolatedRecord {
     /// `worker/<name>`.
@@ -18,32 +19,34 @@ pub struct IsolatedRecord {
     pub root: PathBuf,
     /// The job's directories in that checkout, relative to its top, the working directory first.
     pub dirs: Vec<PathBuf>,
-    /// What was asked for: `HEAD`, a branch, a commit.
+    /// The base as it was named: `HEAD`, a branch, a commit.
     pub base_name: String,
     /// The commit.
     pub base_commit: String,
-    /// Whether uncommitted work was laid over it.
+    /// True if uncommitted work was laid over it.
     pub dirty_included: bool,
-    /// How many files of it.
+    /// The number of files of it.
     pub dirty_files: u64,
-    /// How many ignored files were copied because `.worktreeinclude` names them.
+    /// The number of ignored files that were copied because `.worktreeinclude` names them.
     pub included_files: u64,
-    /// How many files that the rules do not ignore a set-up changed: they cannot be told from what a job did there.
+    /// The number of files that the rules do not ignore and a set-up changed: they cannot be told
+    /// from a job's changes.
     #[serde(default)]
     pub set_up_files: u64,
-    /// What could not be done, a sentence each.
+    /// The things that could not be done, a sentence each.
     pub notes: Vec<String>,
     /// Folders of objects that git in the tree reads: those of the checkout and of its submodules, with all that their
     /// `objects/info/alternates` name.
     #[serde(default)]
     pub stores: Vec<PathBuf>,
-    /// What the jobs made that worked here, oldest first; each is set when its job is over.
+    /// The results of the jobs that worked here, oldest first; each is set when its job is over.
     #[serde(default)]
     pub results: Vec<Sealed>,
     /// The commit that the results are to be compared with: the base, with the uncommitted work that was laid over it.
     #[serde(default)]
     pub compared_with: Option<String>,
-    /// Whether a job made of the tree's `.git` what git would run or be led astray by: no other one goes on in it.
+    /// True if a job made of the tree's `.git` what git would run or be led astray by: no other one
+    /// goes on in it.
     #[serde(default)]
     pub tampered: bool,
 }
@@ -55,13 +58,13 @@ pub struct Sealed {
     pub job: String,
     /// The commit that holds what it and those before it made.
     pub commit: String,
-    /// How it was brought into the checkout, once it was.
+    /// The way it was brought into the checkout, once it was.
     #[serde(default)]
     pub applied: Option<ApplyHow>,
-    /// What each file that differs from the base was when it was verified.
+    /// The state of each file that differs from the base when it was verified.
     #[serde(default)]
     pub files: Vec<SealedFile>,
-    /// What the job changed and the commit does not hold.
+    /// The changes of the job that the commit does not hold.
     #[serde(default)]
     pub not_carried: Vec<NotCarried>,
 }
@@ -83,13 +86,13 @@ pub struct SealedFile {
 pub struct NotCarried {
     /// Relative to the tree's top, readable; of many files in one ignored directory, the directory.
     pub path: String,
-    /// How many files.
+    /// The number of files.
     pub files: u64,
-    /// Why.
+    /// The reason.
     pub reason: NotCarriedReason,
 }
 
-/// Why a result cannot hold a change.
+/// The reason why a result cannot hold a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotCarriedReason {
@@ -99,7 +102,7 @@ pub enum NotCarriedReason {
     OtherRepository,
     /// The repository's rules ignore it.
     Ignored,
-    /// As `Ignored`, in a folder that tools make again (`target`, `node_modules`).
+    /// Ignored as `Ignored`, in a folder that tools make again (`target`, `node_modules`).
     Rebuilt,
     /// A FIFO, a socket, a device.
     Special,
@@ -134,11 +137,11 @@ impl std::fmt::Display for NotCarried {
     }
 }
 
-/// How the result comes into the checkout.
+/// The way the result comes into the checkout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ApplyHow {
-    /// As a branch `worker/<job>` that is merged into the current one.
+    /// A branch `worker/<job>` that is merged into the current one.
     Merge,
     /// Merged into the files and staged, not committed.
     Squash,

@@ -103,7 +103,7 @@ pub(crate) fn renames(
     pairs
 }
 
-/// How many bytes stand in each distinct line.
+/// The bytes of each distinct line.
 fn line_weights(bytes: &[u8]) -> HashMap<u64, u64> {
     use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
     let hasher = BuildHasherDefault::<DefaultHasher>::default();

@@ -294,6 +294,8 @@ pub(crate) struct Config {
     filters: BTreeMap<String, bool>,
     excludes_file: Option<PathBuf>,
     attributes_file: Option<PathBuf>,
+    /// `core.hooksPath`, as it is written.
+    hooks: Option<String>,
 }
 
 impl Config {
@@ -352,6 +354,7 @@ impl Config {
             filters: filters(config),
             excludes_file: config.get_path("core.excludesfile").ok(),
             attributes_file: config.get_path("core.attributesfile").ok(),
+            hooks: config.get_string("core.hookspath").ok(),
             ..Self::default()
         }
     }
@@ -365,6 +368,7 @@ pub(crate) struct UserRules {
     autocrlf: AutoCrlf,
     eol: Option<Mode>,
     filters: BTreeMap<String, bool>,
+    hooks: Option<String>,
 }
 
 fn filters(config: &git2::Config) -> BTreeMap<String, bool> {
@@ -416,6 +420,7 @@ impl UserRules {
             autocrlf: config.autocrlf.unwrap_or_default(),
             eol: config.eol,
             filters: config.filters,
+            hooks: config.hooks,
         }
     }
 }
@@ -438,7 +443,17 @@ pub(crate) struct Repository {
     pub(crate) line_ends: Configuration,
     /// `core.fileMode`.
     pub(crate) file_mode: bool,
+    /// The folder in the tree that git takes hooks from, relative to the repository's top.
+    pub(crate) hooks_path: Option<Vec<u8>>,
     filters: BTreeMap<String, bool>,
+}
+
+/// A path of a configuration, where it is relative and leads into the tree.
+fn in_tree(written: &str) -> Option<Vec<u8>> {
+    let parts = written.split('/').filter(|part| !matches!(*part, "" | "."));
+    let parts: Vec<&str> = parts.collect();
+    let inside = !written.starts_with(['/', '~']) && !parts.is_empty() && !parts.contains(&"..");
+    inside.then(|| parts.join("/").into_bytes())
 }
 
 impl Repository {
@@ -484,6 +499,10 @@ impl Repository {
                 eol: config.eol.or(user.eol),
             },
             file_mode: config.file_mode,
+            hooks_path: config
+                .hooks
+                .or_else(|| user.hooks.clone())
+                .and_then(|hooks| in_tree(&hooks)),
             filters: user
                 .filters
                 .clone()

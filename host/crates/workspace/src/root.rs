@@ -17,7 +17,7 @@ pub struct Root(Arc<Opened>);
 #[derive(Debug)]
 struct Opened {
     handle: OwnedFd,
-    /// As the operator wrote it, made absolute.
+    /// The path that the operator wrote, made absolute.
     given: PathBuf,
     /// Without symbolic links.
     real: PathBuf,
@@ -28,7 +28,7 @@ struct Opened {
 pub struct FileText {
     /// At most as many as the limit.
     pub bytes: Vec<u8>,
-    /// How long the file is.
+    /// The length of the file.
     pub size: u64,
 }
 
@@ -37,7 +37,7 @@ pub struct FileText {
 pub struct Listing {
     /// Resolved and sorted, each once.
     pub files: Vec<PathBuf>,
-    /// Whether there were more than asked for.
+    /// True if there were more than asked for.
     pub truncated: bool,
 }
 
@@ -164,7 +164,8 @@ impl Root {
             .map_err(|error| self.refusal(path, error))
     }
 
-    /// Where `path` leads, as an absolute path without symbolic links below the root. A relative path counts from the root.
+    /// The target of `path`, as an absolute path without symbolic links below the root. A relative
+    /// path counts from the root.
     ///
     /// # Errors
     /// When it leads outside, is missing, or is no path at all.

@@ -99,7 +99,8 @@ fn matches(pattern: &Pattern, below: &[u8], is_dir: bool, case: Case) -> bool {
 #[derive(Debug)]
 pub(crate) struct IgnoreRules {
     weaker: Option<Arc<IgnoreRules>>,
-    /// How much of a path (relative to the tree's top) precedes what the patterns are matched against.
+    /// The length of the part of a path (relative to the tree's top) that precedes what the
+    /// patterns are matched against.
     prefix: usize,
     case: Case,
     patterns: Vec<Pattern>,
@@ -366,7 +367,7 @@ mod tests {
         input
     }
 
-    /// How many repositories a property makes: WORKER_PROPTEST_CASES for longer runs.
+    /// The number of repositories a property makes: WORKER_PROPTEST_CASES for longer runs.
     fn cases() -> ProptestConfig {
         let cases = std::env::var("WORKER_PROPTEST_CASES").ok();
         ProptestConfig {

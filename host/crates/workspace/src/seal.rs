@@ -6,13 +6,14 @@ use std::fs;
 
 use sha2::Digest as _;
 
-use git2::{Index, IndexEntry, IndexTime, Oid, Repository, RepositoryInitOptions, Signature};
+use git2::{Index, Oid, Repository, RepositoryInitOptions, Signature};
 
 use crate::base::Base;
 use crate::changes::Changes;
 use crate::earlier::Earlier;
 use crate::error::WorkspaceError;
-use crate::handles::{Kind, Stamp};
+use crate::handles::Kind;
+use crate::index_entry::entry;
 use crate::isolated::Isolated;
 use crate::path::{self, FilePath};
 use crate::record::{NotCarried, NotCarriedReason, Sealed, SealedFile};
@@ -148,6 +149,7 @@ impl Isolated {
         // Keeps a gc in this folder, should anybody run one, from taking it.
         repository.reference("refs/heads/result", id, true, "result")?;
         Earlier::keep(changes, &repository)?;
+        Earlier::keep_touched(base.workspace().top(), changes, &repository)?;
         let sealed = Sealed {
             job: self.job().to_owned(),
             commit: id.to_string(),
@@ -195,42 +197,6 @@ impl Isolated {
         let text = "Uncommitted work at the start of the job";
         let id = repository.commit(None, signature, signature, text, &tree, &[&commit])?;
         Ok(repository.find_commit(id)?)
-    }
-}
-
-/// Takes the stamp of the file that an index entry is about.
-pub(crate) fn stamped(entry: &mut IndexEntry, stamp: &Stamp) {
-    let time = |time: i64| {
-        IndexTime::new(
-            time.div_euclid(1_000_000_000) as i32,
-            time.rem_euclid(1_000_000_000) as u32,
-        )
-    };
-    entry.mtime = time(stamp.mtime);
-    entry.ctime = time(stamp.ctime);
-    entry.ino = stamp.inode as u32;
-    entry.file_size = stamp.size as u32;
-}
-
-pub(crate) fn entry(path: &[u8], mode: u32, id: Oid) -> IndexEntry {
-    let mode = match mode & 0o170_000 {
-        0o120_000 => 0o120_000,
-        _ if mode & 0o100 != 0 => 0o100_755,
-        _ => 0o100_644,
-    };
-    IndexEntry {
-        ctime: IndexTime::new(0, 0),
-        mtime: IndexTime::new(0, 0),
-        dev: 0,
-        ino: 0,
-        mode,
-        uid: 0,
-        gid: 0,
-        file_size: 0,
-        id,
-        flags: 0,
-        flags_extended: 0,
-        path: path.to_vec(),
     }
 }
 

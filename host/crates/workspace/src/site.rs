@@ -1,4 +1,5 @@
-//! Where a directory lies: in which repository, and under which ignore rules and attributes.
+//! The place where a directory lies: in which repository, and under which ignore rules and
+//! attributes.
 
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
@@ -12,7 +13,7 @@ use crate::repository::Repository;
 use crate::rules::{AttributeSet, AttributeStack, Attributes, IgnoreRules, Scope};
 use crate::walk::Listed;
 
-/// Where a directory stands: in which repository, and under which rules.
+/// The place where a directory stands: in which repository, and under which rules.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     pub(crate) repository: Arc<Repository>,
@@ -59,7 +60,7 @@ impl Site {
         }
     }
 
-    /// What the index says about the file `name` in the directory `dir`.
+    /// The entry of the index for the file `name` in the directory `dir`.
     pub(crate) fn tracked(&self, dir: &[u8], name: &[u8]) -> Option<&IndexEntry> {
         let below = self.repository.below(dir);
         let prefix = if below.is_empty() { 0 } else { below.len() + 1 };
@@ -89,7 +90,7 @@ impl Site {
         index.at(at)
     }
 
-    /// What git does with the bytes of the file at `path`.
+    /// The conversions that git makes of the bytes of the file at `path`.
     pub(crate) fn conversion(&self, path: &[u8]) -> Conversion {
         self.repository.conversion(&self.attributes.of(path))
     }
@@ -113,7 +114,7 @@ impl Site {
                 .is_some_and(|rules| rules.ignores(path, is_dir))
     }
 
-    /// Whether the base's rules ignore the file `name` in `dir`, and nobody tracks it.
+    /// Returns true if the base's rules ignore the file `name` in `dir`, and nobody tracks it.
     pub(crate) fn ignores_file(&self, dir: &[u8], name: &[u8]) -> bool {
         self.tracked(dir, name).is_none() && self.ignores(&path::join(dir, name), false)
     }

@@ -24,7 +24,7 @@ pub(crate) fn open_source(top: &Path) -> Result<git2::Repository, WorkspaceError
     )?)
 }
 
-/// Where the repository of a checkout keeps its objects.
+/// The folder in which the repository of a checkout keeps its objects.
 pub(crate) fn source_objects(top: &Path) -> PathBuf {
     open_source(top).map_or_else(
         |_| top.join(".git/objects"),
@@ -45,11 +45,12 @@ pub(crate) fn short(commit: &str) -> &str {
 /// A file whose state in a checkout is not the committed one.
 pub(crate) struct Uncommitted {
     pub(crate) path: Vec<u8>,
-    /// Its mode and content (none: too long to be read); `None` when it was deleted.
+    /// The mode and content (none: too long to be read); `None` when it was deleted.
     pub(crate) now: Option<(u32, Option<Oid>)>,
 }
 
-/// What differs between a snapshot of the user's checkout and a commit's tree: the uncommitted work.
+/// The difference between a snapshot of the user's checkout and a commit's tree: the uncommitted
+/// work.
 pub(crate) fn uncommitted(
     snapshot: &Base,
     repository: &git2::Repository,

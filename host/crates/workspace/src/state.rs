@@ -6,7 +6,7 @@ use git2::Oid;
 
 use crate::handles::{Kind, Stamp};
 
-/// What a file held when it was looked at.
+/// The content of a file when it was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
     /// Bytes (or a link's target) that can be had again by this id.
@@ -58,7 +58,7 @@ impl FileState {
         }
     }
 
-    /// Whether two states are the same for everybody who reads or runs the file.
+    /// Returns true if two states are the same for everybody who reads or runs the file.
     pub(crate) fn same(&self, other: &Self) -> bool {
         self.kind() == other.kind()
             && self.content == other.content

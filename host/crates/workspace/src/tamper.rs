@@ -23,28 +23,28 @@ pub enum GitChange {
     DotGit {
         /// The repository's place, `.` for the job's own.
         repository: FilePath,
-        /// What happened to it.
+        /// The change.
         how: DotGitChange,
     },
     /// The working tree's top folder itself was deleted or replaced.
     Top {
-        /// What happened to it.
+        /// The change.
         how: DotGitChange,
     },
     /// HEAD names another branch or commit.
     Head {
         /// The repository's place.
         repository: FilePath,
-        /// What it named before (`ref: refs/heads/main` or a commit).
+        /// The target before (`ref: refs/heads/main` or a commit).
         from: String,
-        /// What it names now.
+        /// The target now.
         to: String,
     },
     /// Commits were made on top of the base.
     Commits {
         /// The repository's place.
         repository: FilePath,
-        /// How many, as far as counted (1,000 at most).
+        /// The number, as far as counted (1,000 at most).
         count: usize,
         /// The newest.
         head: String,
@@ -55,9 +55,9 @@ pub enum GitChange {
         repository: FilePath,
         /// The ref's full name.
         name: FilePath,
-        /// Its value before; none when it is new.
+        /// The value before; none when it is new.
         from: Option<String>,
-        /// Its value now; none when it is gone.
+        /// The value now; none when it is gone.
         to: Option<String>,
         /// It is the branch that HEAD was on.
         #[serde(skip)]
@@ -70,7 +70,7 @@ pub enum GitChange {
         /// The file in the git directory.
         file: FilePath,
     },
-    /// What is staged is not what was staged.
+    /// The index holds something else than before.
     Index {
         /// The repository's place.
         repository: FilePath,
@@ -82,12 +82,12 @@ pub enum GitChange {
     },
     /// A repository appeared inside the tree.
     NestedRepository {
-        /// Its place.
+        /// The place.
         repository: FilePath,
     },
 }
 
-/// What happened to something that should have stayed as it was.
+/// The change of something that should have stayed as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DotGitChange {
@@ -124,7 +124,8 @@ impl GitChange {
         name.starts_with(b"refs/heads/") && !gone && !current
     }
 
-    /// Whether honest work never does this: it changes what git itself would run, read or believe.
+    /// Returns true if honest work never does this: it changes what git itself would run, read or
+    /// believe.
     pub fn is_tampering(&self) -> bool {
         matches!(
             self,
@@ -313,7 +314,7 @@ impl GitState {
         }
     }
 
-    /// What HEAD names: a ref or a commit.
+    /// The target of HEAD: a ref or a commit.
     pub(crate) fn head(&self) -> String {
         String::from_utf8_lossy(&self.head).into_owned()
     }
@@ -374,7 +375,7 @@ impl GitState {
         all
     }
 
-    /// What differs between two moments; `now` is the later.
+    /// The differences between two moments; `now` is the later.
     pub(crate) fn changes(&self, now: &Self, repository: &FilePath) -> Vec<GitChange> {
         let mut found = Vec::new();
         let repository = || repository.clone();
@@ -443,7 +444,8 @@ pub(crate) fn read_index(git: BorrowedFd<'_>) -> Option<Index> {
     }
 }
 
-/// What keeps libgit2 from writing the index of a git directory, and the command that mends it.
+/// The state that keeps libgit2 from writing the index of a git directory, and the command that
+/// mends it.
 pub(crate) fn unwritable(git: BorrowedFd<'_>) -> Option<(&'static str, &'static str)> {
     let Ok(Bytes::Whole(bytes, _)) = handles::read_at(git, "index", 2 << 30) else {
         return None;

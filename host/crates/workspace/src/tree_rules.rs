@@ -43,7 +43,7 @@ impl<'a> TreeRules<'a> {
         })
     }
 
-    /// What git does with the bytes of the file at `path`.
+    /// The conversions that git makes of the bytes of the file at `path`.
     pub(crate) fn conversion(&mut self, path: &[u8]) -> Conversion {
         let (dir, _) = path::split(path);
         let stack = self.stack(dir);

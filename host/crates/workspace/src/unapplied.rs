@@ -1,4 +1,5 @@
-//! What would be lost with an isolated tree: changes that no `apply` brought anywhere else.
+//! The changes that would be lost with an isolated tree: changes that no `apply` brought anywhere
+//! else.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,9 +16,10 @@ use crate::seal::changed_paths;
 pub struct Unapplied {
     /// The tree.
     pub tree: PathBuf,
-    /// How many files the result changes; none when the job ended without taking one, so that nobody knows.
+    /// The number of files the result changes; none when the job ended without taking one, so that
+    /// nobody knows.
     pub files: Option<usize>,
-    /// What no `apply` carries.
+    /// The changes that no `apply` carries.
     pub not_carried: Vec<NotCarried>,
 }
 
@@ -79,7 +81,7 @@ impl fmt::Display for Unapplied {
             }
             Some(1) => write!(
                 f,
-                "its change to one file was not applied and stands only in {tree}"
+                "its change to one file was not applied and is only in {tree}"
             ),
             Some(files) => {
                 write!(
@@ -89,7 +91,7 @@ impl fmt::Display for Unapplied {
             }
             None => write!(
                 f,
-                "it ended without a result; what it did stands only in {tree}"
+                "it ended without a result; what it did is only in {tree}"
             ),
         }?;
         if self.not_carried.is_empty() {

@@ -19,7 +19,7 @@ pub(crate) struct Here<'a> {
     pub(crate) dir: io::Result<BorrowedFd<'a>>,
 }
 
-/// What a visit came to.
+/// The outcome of a visit.
 pub(crate) struct Visited<T, R> {
     pub(crate) result: R,
     /// The subdirectories to visit, with what their visits need to know.
@@ -181,7 +181,8 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// Whether the directory's listing calls it a directory, so that nobody has to ask. False where it does not say.
+    /// Returns true if the directory's listing calls it a directory, so that nobody has to ask.
+    /// False where it does not say.
     pub(crate) fn is_dir(self) -> bool {
         self.is_dir
     }
@@ -220,7 +221,7 @@ impl Names {
     }
 }
 
-/// What a directory held: its names, sorted.
+/// The content of a directory: its names, sorted.
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
     names: Names,

@@ -1,4 +1,4 @@
-//! What one thread of a walk has for itself, and what every walk does with a file.
+//! The state of one thread of a walk, and the work that every walk does with a file.
 
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
@@ -16,7 +16,7 @@ pub(crate) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |count| count.get().min(2))
 }
 
-/// What one thread of a walk has for itself.
+/// The state of one thread of a walk.
 pub(crate) struct Worker {
     pub(crate) buffer: Box<[MaybeUninit<u8>]>,
     odb: Option<Odb<'static>>,

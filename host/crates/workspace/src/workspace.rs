@@ -108,7 +108,7 @@ impl Workspace {
         self.0.allowed.first().map_or(b"", Vec::as_slice)
     }
 
-    /// Whether a path (relative to the top) lies in one of the allowed directories.
+    /// Returns true if a path (relative to the top) lies in one of the allowed directories.
     pub fn is_allowed(&self, path: &[u8]) -> bool {
         self.0.allowed.iter().any(|dir| path::is_within(path, dir))
     }
@@ -171,7 +171,8 @@ impl Workspace {
         lock_name(&self.0.handle)
     }
 
-    /// Whether the repository belongs to another user than the one that this process runs as.
+    /// Returns true if the repository belongs to another user than the one that this process runs
+    /// as.
     pub fn belongs_to_another(&self) -> bool {
         rustix::fs::fstat(&self.0.handle)
             .is_ok_and(|stat| stat.st_uid != rustix::process::geteuid().as_raw())
@@ -201,7 +202,7 @@ impl Workspace {
         tamper::read_index(self.0.git_dir.handle.as_fd())
     }
 
-    /// What keeps `apply` from writing the index, and the command that mends it.
+    /// The state that keeps `apply` from writing the index, and the command that mends it.
     pub(crate) fn unwritable_index(&self) -> Option<(&'static str, &'static str)> {
         tamper::unwritable(self.0.git_dir.handle.as_fd())
     }
@@ -210,7 +211,7 @@ impl Workspace {
         self.0.handle.as_fd()
     }
 
-    /// How a path (relative to the top) is told to the caller: relative to the working directory.
+    /// A path (relative to the top) as the caller is shown it: relative to the working directory.
     pub fn shown(&self, top_path: &[u8]) -> FilePath {
         FilePath::new(path::relative_to(top_path, self.work_prefix()))
     }

@@ -1,4 +1,4 @@
-//! Whether Codex knows this server, and waits long enough for it.
+//! Findings on Codex: if it knows this server, and waits long enough for it.
 
 use std::path::{Path, PathBuf};
 
@@ -138,8 +138,9 @@ impl Plugin {
     }
 }
 
-/// Whether the user has trusted our Stop hook: Codex notes it below `hooks.state`, by the plugin's or the file's name, the event
-/// and two numbers (read off codex-cli 0.171). Which text was trusted is Codex's own to compare.
+/// Returns true if the user has trusted our Stop hook: Codex notes it below `hooks.state`, by the
+/// plugin's or the file's name, the event and two numbers (read off codex-cli 0.171). Which text
+/// was trusted is Codex's own to compare.
 fn is_trusted(config: &toml::Table) -> bool {
     let state = config
         .get("hooks")
@@ -228,7 +229,7 @@ fn judge(name: &str, server: &toml::Table, wait_default_ms: u64) -> Finding {
         return Finding::fail(
             WHAT,
             format!("[mcp_servers.{name}] starts {command}, which is not there"),
-            "mcp-codex-worker setup writes where this program lies",
+            "mcp-codex-worker setup writes the path of this program",
         );
     }
     // What Codex gives the server wins over what this doctor sees.

@@ -18,7 +18,7 @@ use settings::{SETTINGS, Settings};
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code: 0 all is well, 3 a warning, 1 a failure.")]
+#[command(after_help = "Exit code: 0 ok, 3 a warning, 1 a failure.")]
 pub(super) struct DoctorArguments {
     /// Print JSON
     #[arg(long)]
@@ -36,7 +36,7 @@ pub(super) struct DoctorArguments {
     /// Forget what a gateway has taught: its URL, or `all`
     #[arg(long, value_name = "GATEWAY", conflicts_with_all = ["network", "fix", "settings", "lessons"])]
     forget: Option<String>,
-    /// Mend what can be mended without asking: permissions of our own files
+    /// Fix what is safe to fix: permissions of this program's own files
     #[arg(long)]
     fix: bool,
     /// Print every setting with its value and where it came from

@@ -1,4 +1,4 @@
-//! Who else can read a file of ours. Elsewhere than on Unix nothing is said about it.
+//! The other users that can read a file of ours. Elsewhere than on Unix nothing is said about it.
 
 use std::path::Path;
 

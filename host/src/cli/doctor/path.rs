@@ -22,7 +22,7 @@ const NAMED: usize = 4;
 struct Program {
     folder: PathBuf,
     path: PathBuf,
-    /// Where its links lead.
+    /// The place where its links lead.
     real: PathBuf,
     interpreter: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! What `doctor` looks at.
+//! The probes of `doctor`.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +17,7 @@ use workspace::Root;
 /// Claude Code before this version could be led out of its directory by a worktree's paths (CVE-2026-55607).
 const CLAUDE_SAFE_SINCE: [u64; 3] = [2, 1, 163];
 
-/// What the store should have left, in bytes: the snapshots of a large repository.
+/// The bytes that the store should have left: the snapshots of a large repository.
 const SPACE_WANTED: u64 = 1 << 30;
 
 /// Mends the permissions of our own files.
@@ -177,7 +177,7 @@ fn gateway(settings: &Settings) -> Vec<Finding> {
         }
         Err(reason) => findings.push(Finding::fail(
             "gateway",
-            reason,
+            reason.to_string(),
             "`mcp-codex-worker setup` asks for it",
         )),
     }

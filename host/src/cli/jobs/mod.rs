@@ -16,13 +16,13 @@ use redact::text::printable;
 use settings::Settings;
 use workspace::Unapplied;
 
-/// How often a display is drawn again.
+/// The interval at which a display is drawn again.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How many jobs `ls` shows when it is not told.
+/// The number of jobs that `ls` shows when it is not told.
 const SHOWN: usize = 20;
 
-/// What `jobs` takes.
+/// The arguments of `jobs`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit code of `wait`: 0 completed, 1 failed, 3 cancelled, timed out or interrupted. Of the others: 0 done, 1 not done.")]
@@ -36,23 +36,23 @@ pub(super) struct JobsArguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List jobs, newest first (what `jobs` alone does)
+    /// List jobs, newest first (the default)
     Ls {
-        /// How many
+        /// The number of jobs
         #[arg(long, default_value_t = SHOWN)]
         limit: usize,
         /// Draw the list again every second
         #[arg(long)]
         watch: bool,
     },
-    /// Show one job: what was asked, where it stands, its result
+    /// Show one job: its task, its state, its result
     Show {
         /// The job's id, the beginning of one, or `last`
         job: String,
         /// Show the diff too
         #[arg(long)]
         diff: bool,
-        /// Draw it again every second until the job is over
+        /// Refresh every second until the job has ended
         #[arg(long)]
         watch: bool,
     },
@@ -75,20 +75,20 @@ enum Command {
         /// The job's id, the beginning of one, or `last`
         job: String,
     },
-    /// Bring what a job with `isolation: "worktree"` made into the checkout that it was made from
+    /// Apply the changes of an isolated job to the checkout that it started from
     Apply {
         /// The job's id, the beginning of one, or `last`
         job: String,
-        /// How it gets there
+        /// How to apply them
         #[arg(long, value_enum, default_value_t = How::Merge)]
         how: How,
     },
-    /// Forget jobs that are over, with their records and artifacts
+    /// Delete jobs that have ended, with their records and artifacts
     Rm {
         /// Ids, the beginnings of ids, or `last`
         #[arg(required = true)]
         jobs: Vec<String>,
-        /// Also jobs whose changes stand in a tree of their own and were not applied
+        /// Also delete isolated jobs whose changes were not applied
         #[arg(short, long)]
         force: bool,
     },
@@ -115,7 +115,7 @@ impl How {
     }
 }
 
-/// Why a command about jobs did nothing.
+/// The reason why a command about jobs did nothing.
 #[derive(Debug, thiserror::Error)]
 enum JobsError {
     #[error(transparent)]
@@ -388,7 +388,7 @@ fn state_of(view: &Value) -> Option<State> {
     view.get("job_status")?.as_str()?.parse().ok()
 }
 
-/// Whether there is nothing more to come.
+/// Returns true if there is nothing more to come.
 pub(super) fn is_over(view: &Value) -> bool {
     state_of(view).is_none_or(State::is_terminal)
 }
@@ -428,7 +428,7 @@ fn took(job: &JobRow) -> String {
     }
 }
 
-/// How much of the ids has to be shown to tell these jobs apart; never less than 6.
+/// The length of the ids that tells these jobs apart; never less than 6.
 fn unique_length(jobs: &[JobRow]) -> usize {
     let full = jobs.first().map_or(6, |job| job.id.as_str().len());
     (6..full)

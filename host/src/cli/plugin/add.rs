@@ -7,7 +7,7 @@ use plugin_kit::operator::{NewEntry, Operator};
 use plugins::{Info, Inspection, Kind, PluginSet};
 use settings::Settings;
 
-/// What is to be added, and how.
+/// A plugin to add, and the way to add it.
 pub(super) struct Wish<'a> {
     pub(super) path: &'a str,
     pub(super) sha256: Option<&'a str>,
@@ -166,7 +166,7 @@ pub(super) fn not_another(settings: &Settings, name: &str, new: &Info) -> Result
     .into())
 }
 
-/// Whether a wish is among what was granted.
+/// Returns true if a wish is among what was granted.
 fn granted(want: &str, grants: &[String]) -> bool {
     grants
         .iter()

@@ -125,7 +125,7 @@ fn spoken(settings: &Settings, set: &PluginSet) -> Option<(String, String)> {
     Some((plugin, format!("speaks {}, since {why}", dialect.title())))
 }
 
-/// What holds otherwise for some repositories.
+/// Prints the entry of some repositories.
 fn print_entry(entry: &RepositoryEntry) {
     if entry.plugins.is_empty() {
         return;

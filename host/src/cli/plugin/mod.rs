@@ -37,14 +37,14 @@ pub(super) struct PluginArguments {
 enum PluginCommand {
     /// Make a new plugin's folder: source, manifest, a case, and everything it needs to build anywhere
     New {
-        /// What it does
+        /// The kind
         kind: KindArgument,
-        /// Its name: small letters, digits, dashes
+        /// The name: small letters, digits, dashes
         name: String,
-        /// What it is written in (python and js: checks)
+        /// The language (python and js: checks only)
         #[arg(long, default_value = "rust")]
         lang: LanguageArgument,
-        /// Where to make the folder; NAME in the current one by default
+        /// The folder to make; NAME in the current one by default
         #[arg(long, value_name = "FOLDER")]
         dir: Option<PathBuf>,
     },
@@ -70,10 +70,10 @@ enum PluginCommand {
     },
     /// Show the bundled and the installed plugins
     List {
-        /// As a job in this repository would get them, by [repositories] of the config file
+        /// Show them as a job in this repository gets them, by [repositories] of the config file
         #[arg(long, value_name = "FOLDER")]
         repository: Option<PathBuf>,
-        /// For programs: one JSON object
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
@@ -84,16 +84,16 @@ enum PluginCommand {
         /// Refuse a component with another digest; a URL needs it
         #[arg(long, value_name = "HEX")]
         sha256: Option<String>,
-        /// Its name in the configuration; its own by default
+        /// The name in the configuration; the plugin's own by default
         #[arg(long)]
         name: Option<String>,
-        /// Let it do what it wants: "clock", "files:GLOB"; may be repeated
+        /// Grant it what it wants: "clock", "files:GLOB"; may be repeated
         #[arg(long = "grant", value_name = "GRANT")]
         grants: Vec<String>,
         /// A check that runs only where a job asks for it, and not for every job
         #[arg(long)]
         on_request: bool,
-        /// Let it take the place of another plugin that has this name
+        /// Replace another plugin of this name
         #[arg(long)]
         replace: bool,
     },
@@ -152,7 +152,7 @@ enum PluginCommand {
         #[arg(default_value = ".")]
         dir: PathBuf,
     },
-    /// Take an installed plugin out
+    /// Remove an installed plugin
     Remove {
         /// Its name
         name: String,

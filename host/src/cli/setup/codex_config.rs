@@ -2,7 +2,7 @@
 
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
-use super::package::Program;
+use super::program::Program;
 
 /// The name that Codex shows its model.
 pub(in crate::cli) const SERVER: &str = "codex_async_worker";
@@ -16,9 +16,18 @@ pub(super) const STARTUP_TIMEOUT_S: i64 = 30;
 /// Milliseconds that a `wait` lasts: below the time-out of a call.
 pub(super) const WAIT_MS: &str = "1800000";
 
+/// The reason why a config of Codex cannot be edited.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConfigError {
+    #[error("{}", .0.message())]
+    Toml(#[from] toml_edit::TomlError),
+    #[error("{0} is not a table")]
+    NoTable(String),
+}
+
 /// The text with our table in it. What somebody changed or added in an earlier one stays.
-pub(super) fn with(text: &str, program: &Program<'_>) -> Result<String, String> {
-    let mut config = parse(text)?;
+pub(super) fn with(text: &str, program: &Program<'_>) -> Result<String, ConfigError> {
+    let mut config: DocumentMut = text.parse()?;
     let servers = config
         .entry("mcp_servers")
         .or_insert_with(|| {
@@ -27,12 +36,12 @@ pub(super) fn with(text: &str, program: &Program<'_>) -> Result<String, String> 
             Item::Table(servers)
         })
         .as_table_like_mut()
-        .ok_or("mcp_servers is not a table")?;
+        .ok_or_else(|| ConfigError::NoTable("mcp_servers".to_owned()))?;
     let table = servers
         .entry(SERVER)
         .or_insert_with(|| Item::Table(Table::new()))
         .as_table_like_mut()
-        .ok_or_else(|| format!("mcp_servers.{SERVER} is not a table"))?;
+        .ok_or_else(|| ConfigError::NoTable(format!("mcp_servers.{SERVER}")))?;
 
     let mut arguments: Array = program
         .arguments
@@ -61,8 +70,8 @@ pub(super) fn with(text: &str, program: &Program<'_>) -> Result<String, String> 
 }
 
 /// The text without our table.
-pub(super) fn without(text: &str) -> Result<String, String> {
-    let mut config = parse(text)?;
+pub(super) fn without(text: &str) -> Result<String, ConfigError> {
+    let mut config: DocumentMut = text.parse()?;
     if let Some(servers) = config
         .get_mut("mcp_servers")
         .and_then(Item::as_table_like_mut)
@@ -73,11 +82,6 @@ pub(super) fn without(text: &str) -> Result<String, String> {
         }
     }
     Ok(config.to_string())
-}
-
-fn parse(text: &str) -> Result<DocumentMut, String> {
-    text.parse()
-        .map_err(|error: toml_edit::TomlError| error.message().to_owned())
 }
 
 #[cfg(test)]

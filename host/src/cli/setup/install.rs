@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::package::{self, MARKETPLACE, Program};
+use super::package::{self, MARKETPLACE};
+use super::program::Program;
 use super::{
     SetupArguments, SetupError, agreed, codex_config, codex_config_path, codex_table, say,
 };
@@ -11,11 +12,11 @@ use settings::{EditedFile, Sources};
 
 /// A client that installs plugins from a folder.
 struct Host {
-    /// Its program.
+    /// The client's program.
     program: PathBuf,
-    /// What installs a plugin, behind `plugin`.
+    /// The word that installs a plugin, behind `plugin`.
     add: &'static str,
-    /// What removes one.
+    /// The word that removes one.
     remove: &'static str,
 }
 
@@ -187,7 +188,7 @@ impl Host {
     }
 }
 
-/// Whether an earlier setup, or somebody, wrote our table.
+/// Returns true if an earlier setup, or the user, wrote our table.
 fn has_table(sources: &Sources, arguments: &SetupArguments) -> Result<bool, SetupError> {
     let path = codex_config_path(sources, arguments)?;
     let file = EditedFile::open(&path).map_err(SetupError::file(&path))?;
@@ -195,7 +196,7 @@ fn has_table(sources: &Sources, arguments: &SetupArguments) -> Result<bool, Setu
     Ok(codex_config::without(text).is_ok_and(|without| without != text))
 }
 
-/// Where the plugin's files lie: clients read them there, or copy them.
+/// The folder of the plugin's files: clients read them there, or copy them.
 fn folder(sources: &Sources) -> PathBuf {
     let config = sources.config_path();
     config

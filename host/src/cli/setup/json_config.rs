@@ -6,7 +6,7 @@ use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstRootNode};
 
 use super::codex_config::{SERVER, TOOL_TIMEOUT_S};
-use super::package::Program;
+use super::program::Program;
 use settings::Sources;
 
 /// A client that keeps its servers in a JSON file.
@@ -17,7 +17,7 @@ pub(super) enum JsonClient {
     Gemini,
 }
 
-/// Why the text cannot be changed.
+/// The reason why the text cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JsonConfigError {
     #[error("{0}")]

@@ -7,6 +7,7 @@ mod env_file;
 mod install;
 mod json_config;
 mod package;
+mod program;
 mod questions;
 
 /// The names by which clients know us.
@@ -24,14 +25,14 @@ use clap::{Args, ValueEnum};
 use super::terminal::complain;
 use super::{GlobalOptions, exit};
 use json_config::JsonClient;
-use package::Program;
+use program::Program;
 use questions::Values;
 use settings::{EditedFile, Settings, Sources, setting};
 
-/// What to put into AGENTS.md, so that Codex delegates what is worth it.
+/// The text for AGENTS.md, so that Codex delegates what is worth it.
 const AGENTS_TEXT: &str = include_str!("agents.md");
 
-/// What `setup` takes.
+/// The arguments of `setup`.
 #[derive(Debug, Args)]
 pub(super) struct SetupArguments {
     /// The client to set up
@@ -43,7 +44,7 @@ pub(super) struct SetupArguments {
     /// Gateway URL (ONEAPI_BASE_URL)
     #[arg(long, value_name = "URL")]
     gateway: Option<String>,
-    /// Name of the variable that holds the gateway's key; the key itself never stands on a command line
+    /// Name of the variable that holds the gateway's key; the key itself is never an argument
     #[arg(long, value_name = "NAME")]
     key_from: Option<String>,
     /// The gateway's model (CLAUDE_MODEL)
@@ -55,7 +56,7 @@ pub(super) struct SetupArguments {
     /// Only print what would be written
     #[arg(long, conflicts_with = "undo")]
     print: bool,
-    /// Take this server out of the client's config again; settings stay
+    /// Remove this server from the client's config; the settings stay
     #[arg(long)]
     undo: bool,
     /// Do not ask
@@ -80,7 +81,7 @@ enum Client {
     Gemini,
 }
 
-/// Why nothing, or not everything, was written.
+/// The reason why nothing, or not everything, was written.
 #[derive(Debug, thiserror::Error)]
 enum SetupError {
     #[error("{path}: {source}")]
@@ -89,9 +90,13 @@ enum SetupError {
         source: std::io::Error,
     },
     #[error("{0} is no valid TOML; correct it first: {1}")]
-    Config(String, String),
-    #[error("{0}")]
-    Value(String),
+    Config(String, codex_config::ConfigError),
+    #[error(transparent)]
+    Folder(#[from] questions::FolderError),
+    #[error(transparent)]
+    Settings(#[from] settings::SettingsError),
+    #[error("there is no terminal to ask on: give --yes to write it, or --print to only look")]
+    NobodyAgrees,
     #[error("{0} cannot be read as JSON; correct it first: {1}")]
     Json(String, json_config::JsonConfigError),
     #[error("{command}: {reason}")]
@@ -299,18 +304,15 @@ fn agreed(path: &Path, shown: &str, arguments: &SetupArguments) -> Result<bool, 
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(SetupError::Value(
-            "nobody is there to agree; give --yes to write it, or --print to only look".to_owned(),
-        ));
+        return Err(SetupError::NobodyAgrees);
     }
     questions::agreed("Write it?")
 }
 
-/// Whether the settings would load with these values.
+/// Returns true if the settings would load with these values.
 fn check(sources: &Sources, values: &Values) -> Result<(), SetupError> {
-    Settings::load(&questions::with(sources, values))
-        .map(drop)
-        .map_err(|error| SetupError::Value(error.to_string()))
+    Settings::load(&questions::with(sources, values))?;
+    Ok(())
 }
 
 /// Writes a copy for the owner's eyes.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{SetupArguments, SetupError};
+use crate::reason::Reason;
 use gateway::{AdapterConfig, RecordSink, list_models};
 use plugins::{Engine, PluginSet, PluginSettings};
 use redact::{KnownValues, Redactor};
@@ -108,7 +109,7 @@ pub(super) fn values(sources: &Sources, arguments: &SetupArguments) -> Result<Va
 fn from_flags(sources: &Sources, arguments: &SetupArguments) -> Result<Values, SetupError> {
     let mut values = Values::new();
     if let Some(root) = &arguments.root {
-        let root = folder(sources, &root.to_string_lossy()).map_err(SetupError::Value)?;
+        let root = folder(sources, &root.to_string_lossy())?;
         values.insert(ROOT, root);
     }
     if let Some(url) = &arguments.gateway {
@@ -156,8 +157,17 @@ fn from_environment(sources: &Sources, settings: &Settings) -> Values {
     values
 }
 
+/// The reason why an answer names no directory to work in.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FolderError {
+    #[error("{0}: {1}")]
+    Path(String, std::io::Error),
+    #[error("{} is no directory: make it first, or name another", .0.display())]
+    Missing(PathBuf),
+}
+
 /// A directory as somebody writes it, `~` included, as it must be written down.
-fn folder(sources: &Sources, text: &str) -> Result<String, String> {
+fn folder(sources: &Sources, text: &str) -> Result<String, FolderError> {
     let path = match (text.strip_prefix('~'), &sources.home) {
         (Some(""), Some(home)) => home.clone(),
         (Some(rest), Some(home)) if rest.starts_with(['/', '\\']) => {
@@ -165,14 +175,12 @@ fn folder(sources: &Sources, text: &str) -> Result<String, String> {
         }
         _ => PathBuf::from(text),
     };
-    let path = std::path::absolute(&path).map_err(|error| format!("{text}: {error}"))?;
+    let path =
+        std::path::absolute(&path).map_err(|error| FolderError::Path(text.to_owned(), error))?;
     if path.is_dir() {
         Ok(path.display().to_string())
     } else {
-        Err(format!(
-            "{} is no directory: make it first, or name another",
-            path.display()
-        ))
+        Err(FolderError::Missing(path))
     }
 }
 
@@ -185,7 +193,7 @@ struct Dialogue<'a> {
     out: &'a mut dyn Write,
     sources: &'a Sources,
     /// The gateway's models, by the settings so far.
-    listed: &'a dyn Fn(&Sources) -> Result<Vec<String>, String>,
+    listed: &'a dyn Fn(&Sources) -> Result<Vec<String>, Reason>,
 }
 
 impl Dialogue<'_> {
@@ -262,18 +270,16 @@ impl Dialogue<'_> {
                     return Ok(());
                 }
             };
-            let value = match name {
-                ROOT => folder(self.sources, &value),
-                _ => Ok(value),
+            let checked = match name {
+                ROOT => folder(self.sources, &value)
+                    .map_err(Reason::from)
+                    .and_then(|root| self.checked(name, root, values)),
+                _ => self.checked(name, value, values),
             };
-            let wrong = match value {
-                Ok(value) => match self.checked(name, value, values) {
-                    Ok(()) => return Ok(()),
-                    Err(wrong) => wrong,
-                },
-                Err(wrong) => wrong,
-            };
-            self.say(&wrong);
+            match checked {
+                Ok(()) => return Ok(()),
+                Err(wrong) => self.say(&wrong.0),
+            }
         }
     }
 
@@ -288,7 +294,7 @@ impl Dialogue<'_> {
             self.say("\nAsking the gateway for its models ...");
             match (self.listed)(&with(self.sources, values)) {
                 Ok(listed) => models = listed,
-                Err(reason) => self.say(&format!("It gives no list: {reason}")),
+                Err(reason) => self.say(&format!("It gives no list: {}", reason.0)),
             }
         }
         for (at, model) in models.iter().take(MODELS_SHOWN).enumerate() {
@@ -334,7 +340,7 @@ impl Dialogue<'_> {
             }
             match self.checked(MODEL, model, values) {
                 Ok(()) => return Ok(()),
-                Err(wrong) => self.say(&wrong),
+                Err(wrong) => self.say(&wrong.0),
             }
         }
     }
@@ -345,15 +351,15 @@ impl Dialogue<'_> {
         name: &'static str,
         value: String,
         values: &mut Values,
-    ) -> Result<(), String> {
+    ) -> Result<(), Reason> {
         let mut tried = values.clone();
         tried.insert(name, value);
         let loaded = Settings::load(&with(self.sources, &tried));
         if let Err(error) = loaded {
             let about_this = error.problems.iter().find(|problem| problem.name == name);
             return Err(match about_this {
-                Some(problem) => format!("It {}.", problem.rule),
-                None => error.to_string(),
+                Some(problem) => Reason(format!("It {}.", problem.rule)),
+                None => error.into(),
             });
         }
         *values = tried;
@@ -420,12 +426,8 @@ fn ollama_is_there() -> bool {
 }
 
 /// The models that the gateway of these sources lists.
-fn list(sources: &Sources) -> Result<Vec<String>, String> {
-    let settings = Settings::load(sources).map_err(|error| error.to_string())?;
-    let mut known = KnownValues::new();
-    for (label, value) in settings.secrets() {
-        known.add(label, value.expose());
-    }
+fn list(sources: &Sources) -> Result<Vec<String>, Reason> {
+    let settings = Settings::load(sources)?;
     let plugins = PluginSet::load(
         &Engine::shared(&settings.cache_dir)?,
         &PluginSettings::of(&settings, &[]),
@@ -433,25 +435,21 @@ fn list(sources: &Sources) -> Result<Vec<String>, String> {
     let config = AdapterConfig::from_settings(
         &settings,
         |named, base_url| plugins.choose_dialect(named, base_url),
-        Redactor::new(known, Vec::new()),
+        Redactor::new(KnownValues::of(&settings), Vec::new()),
         "setup",
         RecordSink::none(),
-    )
-    .map_err(|error| error.to_string())?;
+    )?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    runtime
-        .block_on(list_models(
-            &config.primary,
-            config.mode,
-            settings.model.as_deref().unwrap_or_default(),
-            &config.redactor,
-            LIST_PATIENCE,
-        ))
-        .map(|models| models.into_iter().map(|model| model.name).collect())
-        .map_err(|error| error.to_string())
+        .build()?;
+    let models = runtime.block_on(list_models(
+        &config.primary,
+        config.mode,
+        settings.model.as_deref().unwrap_or_default(),
+        &config.redactor,
+        LIST_PATIENCE,
+    ))?;
+    Ok(models.into_iter().map(|model| model.name).collect())
 }
 
 fn line_from_terminal(hidden: bool) -> std::io::Result<Option<String>> {
@@ -519,7 +517,7 @@ mod tests {
     fn typed(
         environment: &[(&str, &str)],
         lines: &[&str],
-        models: Result<Vec<String>, String>,
+        models: Result<Vec<String>, Reason>,
     ) -> (Values, String, Vec<bool>) {
         let environment = environment
             .iter()
@@ -603,7 +601,7 @@ mod tests {
     fn a_well_known_key_brings_its_gateway_along() {
         let (_home, path) = home();
         let environment = [("HOME", path.as_str()), ("DEEPSEEK_API_KEY", "sk-deep")];
-        let refused = Err("the gateway answered 401".to_owned());
+        let refused = Err("the gateway answered 401".into());
         let (values, shown, _) = typed(
             &environment,
             &["~/repos", "", "", "deepseek-v4-flash"],

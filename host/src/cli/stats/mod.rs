@@ -17,7 +17,7 @@ use gateway::rfc3339;
 use job::{Store, StoreError, now_ms, settle_all};
 use summary::{History, PastJob, PastRequest, Summary, surface_tokens};
 
-/// What `stats` takes.
+/// The arguments of `stats`.
 #[derive(Debug, Args)]
 pub(super) struct StatsArguments {
     /// Look back this far, as in 12h, 7d, 4w
@@ -34,7 +34,7 @@ pub(super) struct StatsArguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum By {
-    /// What the request was for: a job, analyze, the adapter
+    /// The purpose of the request: a job, analyze, the adapter
     Route,
     /// The gateway's model
     Model,
@@ -76,7 +76,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &StatsArguments) -> ExitCod
     }
 }
 
-/// What the store knows since a time.
+/// Reads the store's history since a time.
 fn read(state_dir: &Path, since_ms: i64) -> Result<History, StoreError> {
     let store = Store::open(state_dir)?;
     settle_all(&store)?;

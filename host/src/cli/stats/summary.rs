@@ -13,14 +13,15 @@ use settings::{Prices, Toolset};
 /// Bytes of JSON and of English that make a token, about.
 pub(super) const BYTES_A_TOKEN: u64 = 4;
 
-/// What a further call about a job costs the planner besides its own bytes: it sends its context once more, about 12,000
-/// tokens (measured with Codex 0.169), which come from its cache at about a tenth of their price.
+/// The cost of a further call about a job to the planner besides its own bytes: it sends its
+/// context once more, about 12,000 tokens (measured with Codex 0.169), which come from its cache at
+/// about a tenth of their price.
 pub(super) const FURTHER_CALL_TOKENS: u64 = 1_200;
 
 /// The route of requests that no job made, and the tool that makes them.
 const ANALYZE: &str = "analyze";
 
-/// What happened in a stretch of time.
+/// The history of a stretch of time.
 #[derive(Debug, Default)]
 pub(super) struct History {
     pub(super) jobs: Vec<PastJob>,
@@ -73,7 +74,7 @@ pub(super) struct Group {
     pub(super) tokens: Tokens,
 }
 
-/// What went over the gateway.
+/// The tokens that went over the gateway.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
 pub(super) struct Tokens {
     pub(super) requests: u64,
@@ -105,7 +106,7 @@ impl Tokens {
     }
 }
 
-/// As it was recorded; prices that were set later count too.
+/// The cost as recorded; prices that were set later count too.
 fn cost(record: &RequestRecord, prices: &Prices) -> Option<f64> {
     record.cost_usd.or_else(|| {
         let price = prices.of(&record.request_model)?;
@@ -114,7 +115,7 @@ fn cost(record: &RequestRecord, prices: &Prices) -> Option<f64> {
     })
 }
 
-/// What the planner paid for this server, in tokens.
+/// The planner's costs of this server, in tokens.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(super) struct Planner {
     pub(super) calls: usize,
@@ -130,7 +131,7 @@ pub(super) struct Planner {
     pub(super) surface_tokens: u64,
 }
 
-/// Whether delegating paid, over all jobs that a planner started and that are over.
+/// True if delegating paid, over all jobs that a planner started and that are over.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Delegation {
     pub(super) jobs: usize,
@@ -337,7 +338,8 @@ fn read_anew(record: &RequestRecord) -> u64 {
     record.input_tokens.saturating_sub(record.cache_read_tokens) + record.output_tokens
 }
 
-/// What the tools of these sets and the instructions cost a planner that has them in its context.
+/// The cost of the tools of these sets and of the instructions to a planner that has them in its
+/// context.
 pub(super) fn surface_tokens(sets: &[Toolset]) -> u64 {
     let bytes = |sets: &[Toolset]| {
         let tools = mcp::tools(sets);

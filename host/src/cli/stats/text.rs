@@ -6,7 +6,7 @@ use crate::cli::terminal::{Terminal, Tone};
 /// Width of the chart's longest bar.
 const BAR: u64 = 40;
 
-/// How many lost jobs are named.
+/// The number of lost jobs that are named.
 const LOST_SHOWN: usize = 5;
 
 /// The lines of a summary.
@@ -302,7 +302,7 @@ mod tests {
         }
     }
 
-    /// What the tools cost, here.
+    /// The tokens of the tools, here.
     const SURFACE: u64 = 1_234;
 
     fn shown(history: &History, by: By) -> String {

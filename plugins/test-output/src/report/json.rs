@@ -243,7 +243,7 @@ fn rspec(value: &Value) -> Option<Report> {
     Some(report)
 }
 
-/// What linters find: a message, a rule, a place, each under one of few names.
+/// The findings of linters: a message, a rule, a place, each under one of few names.
 fn findings(items: &[&Value]) -> Option<Report> {
     let first = |item: &Value, names: &[&str]| -> String {
         names

@@ -7,7 +7,7 @@ use quick_xml::reader::Reader;
 
 use super::{Failure, Report};
 
-/// Where text between tags belongs.
+/// The element that text between tags belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Inside {
     /// A `failure` or `error`.

@@ -20,11 +20,11 @@ struct Failure {
     name: String,
     /// File and line, where the report has them apart from the message.
     place: String,
-    /// What was asserted, in short.
+    /// The assertion, in short.
     message: String,
     /// The rest: the message once more, source, frames.
     body: String,
-    /// What the test printed.
+    /// The output of the test.
     printed: String,
 }
 
@@ -36,7 +36,7 @@ struct Report {
     failures: Vec<Failure>,
 }
 
-/// What a text turned out to be.
+/// The form of a text.
 enum Read {
     /// A report of tests or findings.
     Report(Report),
@@ -82,7 +82,7 @@ fn read(text: &str) -> Option<Read> {
         .filter(|read| matches!(read, Read::Report(report) if !report.failures.is_empty()))
 }
 
-/// Where the first line with such a beginning is.
+/// The position of the first line with such a beginning.
 fn find_line(text: &str, starts: &[&str]) -> Option<usize> {
     starts
         .iter()

@@ -1,5 +1,5 @@
-//! What runners of all languages have in common below the name of a failing test: the message, expected and got, and the
-//! frames of a trace.
+//! The common part of runners of all languages below the name of a failing test: the message,
+//! expected and got, and the frames of a trace.
 
 use super::{is_library_frame, number};
 use crate::lines::{Output, Rank};

@@ -10,7 +10,7 @@ pub(super) fn recognise(output: &mut Output<'_>) {
     ctest(output);
 }
 
-/// What a test printed stands between `[ RUN      ]` and `[  FAILED  ]`.
+/// Finds the output of a test between `[ RUN      ]` and `[  FAILED  ]`.
 fn gtest(output: &mut Output<'_>) {
     if !output.any_starts_with(&["[  FAILED  ] "]) {
         return;

@@ -50,7 +50,7 @@ fn level(text: &str) -> Option<Level> {
     }
 }
 
-/// Its place follows, at once or after the lines of a long message.
+/// The place follows, at once or after the lines of a long message.
 fn is_diagnostic(output: &Output<'_>, at: usize) -> bool {
     (at + 1..at + 8)
         .map(|next| output.text(next))

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-/// Where a fixture comes from.
+/// The source of a fixture.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// The tool's own output.
@@ -18,7 +18,7 @@ pub enum Origin {
 pub struct Row {
     /// The file in `tests/fixtures/test-output/runners`.
     pub file: &'static str,
-    /// Where it comes from.
+    /// The source.
     pub origin: Origin,
     /// The failing tests; a linter's rules.
     pub names: &'static [&'static str],
@@ -695,7 +695,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// How much the application logs.
+/// The amount that the application logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noise {
     /// Nothing.
@@ -766,7 +766,7 @@ fn scattered(text: &str, count: usize, seed: usize) -> String {
     out
 }
 
-/// Where the logged line `n` goes among so many lines.
+/// The place of the logged line `n` among so many lines.
 fn spread(n: usize, seed: usize, lines: usize) -> usize {
     (n.wrapping_mul(2_654_435_761)
         .wrapping_add(seed.wrapping_mul(40_503))

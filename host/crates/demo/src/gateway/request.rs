@@ -8,13 +8,13 @@ use serde_json::Value;
 pub struct Request {
     /// The path it was sent to, query included.
     pub path: String,
-    /// Its HTTP headers.
+    /// The HTTP headers.
     pub headers: HeaderMap,
-    /// Its body; null when that was no JSON.
+    /// The body; null when that was no JSON.
     pub body: Value,
     /// The body's length in bytes.
     pub bytes: usize,
-    /// How many earlier requests carried the same messages: 0 for the first try.
+    /// The number of earlier requests that carried the same messages: 0 for the first try.
     pub attempt: usize,
 }
 
@@ -24,7 +24,7 @@ impl Request {
         self.body["model"].as_str().unwrap_or_default()
     }
 
-    /// Whether a stream was asked for.
+    /// Returns true if a stream was asked for.
     pub fn stream(&self) -> bool {
         self.body["stream"].as_bool().unwrap_or(false)
     }
@@ -34,7 +34,8 @@ impl Request {
         self.body["messages"].as_array().map_or(&[], Vec::as_slice)
     }
 
-    /// How many answers the conversation already holds, which is the number of the turn that is due.
+    /// The number of answers the conversation already holds, which is the number of the turn that
+    /// is due.
     pub fn turn(&self) -> usize {
         self.messages()
             .iter()

@@ -1,4 +1,4 @@
-//! What the gateway answers: turns of a model, faults, and which of them a request gets.
+//! The answers of the gateway: turns of a model, faults, and which of them a request gets.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::Request;
+use super::request::Request;
 
 /// Decides the answer to each request.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ impl fmt::Debug for Script {
     }
 }
 
-/// What one request gets.
+/// The answer to one request.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// A well-formed answer, in the form the request asked for.
@@ -75,7 +75,7 @@ pub enum Reply {
         headers: Vec<(String, String)>,
         /// The body.
         chunks: Vec<Bytes>,
-        /// What comes after the last chunk.
+        /// The part after the last chunk.
         end: End,
     },
     /// Nothing at all, not even a status line.
@@ -122,7 +122,7 @@ impl Reply {
     }
 }
 
-/// How a body ends.
+/// The end of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Properly.
@@ -142,7 +142,7 @@ pub struct Turn {
     pub text: String,
     /// The tools called, in order.
     pub calls: Vec<ToolCall>,
-    /// What is reported as used; estimated at four bytes a token when absent.
+    /// The usage that is reported; estimated at four bytes a token when absent.
     pub usage: Option<Usage>,
     /// Sent instead of `stop` or `tool_calls`.
     pub finish_reason: Option<String>,
@@ -217,7 +217,7 @@ impl Turn {
 pub struct ToolCall {
     /// The function's name.
     pub name: String,
-    /// Its arguments as the model wrote them; JSON unless a test wants otherwise.
+    /// The arguments as the model wrote them; JSON unless a test wants otherwise.
     pub arguments: String,
 }
 

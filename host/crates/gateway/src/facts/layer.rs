@@ -53,7 +53,7 @@ impl fmt::Display for Origin {
 pub struct FactsError {
     /// The fact's name with its section, as in `limits.max-output`.
     pub fact: String,
-    /// What is wrong with it.
+    /// The fault.
     pub rule: String,
 }
 
@@ -149,7 +149,7 @@ impl Layer {
         }
     }
 
-    /// What it states about requests of a kind for a model.
+    /// The statements about requests of a kind for a model.
     pub(super) fn about(&self, model: &ModelName, kind: RequestKind) -> Stated {
         let mut stated = self.always.clone();
         for when in &self.when {
@@ -315,8 +315,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(stated: Value) -> Result<Layer, String> {
-        Layer::from_json(Origin::Default, &stated.to_string()).map_err(|error| error.to_string())
+    fn read(stated: Value) -> Result<Layer, FactsError> {
+        Layer::from_json(Origin::Default, &stated.to_string())
     }
 
     #[test]
@@ -394,7 +394,7 @@ mod tests {
             ),
             (json!([]), "facts: are no JSON object"),
         ] {
-            let said = read(stated.clone()).unwrap_err();
+            let said = read(stated.clone()).unwrap_err().to_string();
             assert!(said.starts_with(words), "{stated}: {said}");
         }
     }

@@ -1,4 +1,4 @@
-//! What is true of a gateway and a model, as data: the facts themselves, the layers in which they
+//! The facts of a gateway and a model, as data: the facts themselves, the layers in which they
 //! are stated, the merge of these, and the bundled presets.
 
 mod layer;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::layer::{Condition, defaults};
 use super::types::Facts;
 
-/// Where the schema is.
+/// The path of the schema.
 const FILE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../../wit/facts.schema.json"

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 
-use super::AgentError;
+use super::outcome::AgentError;
 use process::{self, Command, Confinement, Stdin};
 use settings::Settings;
 
@@ -23,7 +23,7 @@ const NEEDED: &[&str] = &[
     "--strict-mcp-config",
 ];
 
-/// How long one question to the binary may take; the first start reads 250 MB from disk.
+/// The time that one question to the binary may take; the first start reads 250 MB from disk.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A Claude Code binary that was asked for its version and its options.
@@ -37,7 +37,7 @@ pub struct Claude {
     options: BTreeSet<String>,
 }
 
-/// What a probe found, good for exactly this file.
+/// The findings of a probe, good for exactly this file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Probe {
     program: PathBuf,
@@ -167,18 +167,18 @@ impl Claude {
         &self.path
     }
 
-    /// Its version, `2.1.197` for example.
+    /// The version, `2.1.197` for example.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Whether its help names this option.
+    /// Returns true if its help names this option.
     pub fn understands(&self, option: &str) -> bool {
         self.options.contains(option)
     }
 
-    /// What a confined process must be able to read to run it: the name, and its folder or its whole npm package. A folder
-    /// that holds the user's home is never among them.
+    /// The paths that a confined process must be able to read to run it: the name, and its folder
+    /// or its whole npm package. A folder that holds the user's home is never among them.
     pub(super) fn read_paths(&self) -> Vec<PathBuf> {
         let scope = self
             .path
@@ -251,7 +251,7 @@ fn options(help: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Why a binary gave no answer.
+/// The reason why a binary gave no answer.
 #[derive(Debug, thiserror::Error)]
 enum ProbeError {
     #[error("{}: {source}", path.display())]

@@ -23,14 +23,14 @@ const LAST_MESSAGE: usize = 64 << 10;
 /// Tool calls whose answer may still come.
 const OPEN_CALLS: usize = 1_000;
 
-/// What the agent was seen doing. `Display` is one line for the job's log. The text is raw: it has to be redacted before
-/// it is kept or shown.
+/// An action of the agent. `Display` is one line for the job's log. The text is raw: it has to be
+/// redacted before it is kept or shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum AgentEvent {
     /// It is up.
     Init {
-        /// Its version.
+        /// The version.
         version: String,
         /// The tools it offers the model.
         tools: Vec<String>,
@@ -48,20 +48,20 @@ pub enum AgentEvent {
     },
     /// A tool answered.
     ToolResult {
-        /// As in the call.
+        /// The tool's name, as in the call.
         name: String,
-        /// As in the call.
+        /// The target, as in the call.
         target: String,
-        /// Whether it did what it was asked to.
+        /// True if it did what it was asked to.
         ok: bool,
-        /// What came of it, in a few words.
+        /// The outcome, in a few words.
         summary: String,
     },
     /// A request is tried again.
     Retry {
         /// The number of this retry.
         attempt: u32,
-        /// How many there will be at most.
+        /// The most that there will be.
         of: u32,
         /// The HTTP status, when there was an answer.
         status: Option<u16>,
@@ -74,13 +74,14 @@ pub enum AgentEvent {
     Done {
         /// Turns it counted.
         turns: u32,
-        /// Whether it says so without error.
+        /// True if it says so without error.
         ok: bool,
     },
 }
 
 impl AgentEvent {
-    /// What the agent is at, for "stalled at ..." and live progress; `None` where the event says nothing about it.
+    /// The agent's current step, for "stalled at ..." and live progress; `None` where the event
+    /// says nothing about it.
     pub fn step(&self) -> Option<String> {
         match self {
             Self::Init { .. } => Some("waiting for the model's first answer".into()),
@@ -152,7 +153,7 @@ impl fmt::Display for AgentEvent {
 pub struct Denial {
     /// The tool.
     pub tool: String,
-    /// What it was to be used on.
+    /// The target.
     pub target: String,
 }
 
@@ -208,7 +209,7 @@ impl ResultEvent {
             .map(|text| cut(text, LAST_MESSAGE))
     }
 
-    /// What it says went wrong.
+    /// The complaint in it.
     pub(crate) fn complaint(&self) -> String {
         let errors: Vec<&str> = self.errors.iter().filter_map(Value::as_str).collect();
         match (&self.result, errors.is_empty()) {
@@ -436,7 +437,7 @@ fn number(event: &Value, name: &str) -> u32 {
         .unwrap_or_default()
 }
 
-/// What a tool is used on.
+/// The target of a tool.
 fn target(tool: &str, input: &Value, work_dir: &Path) -> String {
     let text = |name: &str| input.get(name).and_then(Value::as_str);
     let path = text("file_path")
@@ -468,7 +469,7 @@ fn target(tool: &str, input: &Value, work_dir: &Path) -> String {
     }
 }
 
-/// What came of a call, in a few words; a failure in its own.
+/// The outcome of a call, in a few words; a failure in its own.
 fn summary(tool: &str, ok: bool, content: &Value, details: &Value) -> String {
     let text = match content {
         Value::String(text) => text.clone(),
@@ -633,7 +634,7 @@ mod tests {
         assert_eq!(denied, ["Bash rm -rf /x", "Edit /etc/passwd"]);
     }
 
-    /// What went wrong is told once, as the pass's ending; it would look like a report of the agent's.
+    /// The fault is told once, as the pass's ending; it would look like a report of the agent's.
     #[test]
     fn a_complaint_is_no_last_word_of_the_agent() {
         let said = r#"{"type":"assistant","message":{"id":"m1","model":"sonnet","content":[{"type":"text","text":"I will look at the code."}]}}"#;

@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 
-use super::{AgentRun, Session, transcript};
+use super::request::{AgentRun, Session};
+use super::transcript;
 use process::Toolchains;
 use settings::{PermissionMode, Profile};
 
-/// What every new session begins with. It never changes, so that the gateway's prompt cache holds it; and it keeps a task
-/// that begins with `/` or `-` from being a command or an option.
+/// The beginning of every new session. It never changes, so that the gateway's prompt cache holds
+/// it; and it keeps a task that begins with `/` or `-` from being a command or an option.
 const LEAD: &str = "\
 You work unattended on a delegated coding task: nobody answers questions while you work. Change files only inside the working \
 directory and the directories named below, if any. Make the smallest change that does the job, keep to the project's \
@@ -19,7 +20,7 @@ the question with its options.\n";
 /// The mark of a question, which the lead names.
 const QUESTION: &str = "NEEDS_INPUT:";
 
-/// What the agent asks: the paragraph at the end of its last words that begins with the mark.
+/// The agent's question: the paragraph at the end of its last words that begins with the mark.
 pub(crate) fn question(words: &str) -> Option<&str> {
     let at = words.rfind(QUESTION)?;
     let begins_line = words.get(..at).is_some_and(|before| {
@@ -29,7 +30,7 @@ pub(crate) fn question(words: &str) -> Option<&str> {
     (begins_line && !asked.is_empty()).then_some(asked)
 }
 
-/// What a later pass begins with.
+/// The beginning of a later pass.
 const RESUMED_LEAD: &str = "Go on with the task.\n\n";
 
 /// Tools of the slim profile: what editing takes.
@@ -123,7 +124,7 @@ pub(super) fn environment(run: &AgentRun, toolchains: &Toolchains) -> Vec<(OsStr
     env
 }
 
-/// What goes to standard input: stable text before changing text, and the task last.
+/// The text for standard input: stable text before changing text, and the task last.
 pub(super) fn input(run: &AgentRun) -> String {
     let Session::Resume(session) = &run.session else {
         return opening(run, &run.prompt);
@@ -142,7 +143,7 @@ pub(super) fn input(run: &AgentRun) -> String {
     }
 }
 
-/// What a session begins with.
+/// The beginning of a session.
 fn opening(run: &AgentRun, task: &str) -> String {
     let mut text = LEAD.to_owned();
     for directory in &run.additional_dirs {

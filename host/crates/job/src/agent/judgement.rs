@@ -1,8 +1,9 @@
-//! How a pass ended, by everything that Claude Code gives: exit code, result event, `is_error`, turns. None alone will
-//! do: an API error comes with subtype "success", an unknown slash command with exit code 0 and no turn.
+//! The end of a pass, by everything that Claude Code gives: exit code, result event, `is_error`,
+//! turns. None alone will do: an API error comes with subtype "success", an unknown slash command
+//! with exit code 0 and no turn.
 
-use super::Ending;
 use super::events::{ResultEvent, cut};
+use super::outcome::Ending;
 use crate::end_cause::EndCause;
 use process::Exit;
 

@@ -1,4 +1,4 @@
-//! What the agent may run without asking, in `acceptEdits` and `dontAsk`.
+//! The commands that the agent may run without asking, in `acceptEdits` and `dontAsk`.
 
 use crate::checks::{CheckSpec, CommandLine};
 
@@ -90,18 +90,7 @@ mod tests {
     use crate::checks::CommandCheck;
 
     fn check(command: CommandLine) -> CheckSpec {
-        CheckSpec::Command(CommandCheck {
-            name: "check".into(),
-            command,
-            timeout_ms: 1,
-            cwd: None,
-            env: Default::default(),
-            network: true,
-            retries: CommandCheck::RETRIES,
-            report: None,
-            fails_without_change: false,
-            origin: Default::default(),
-        })
+        CheckSpec::Command(CommandCheck::new("check", command, 1))
     }
 
     #[test]

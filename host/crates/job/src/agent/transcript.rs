@@ -1,4 +1,4 @@
-//! Whether a session still knows what it was asked.
+//! A test of whether a session still knows its task.
 //!
 //! Claude Code 2.1.197 writes its transcript without waiting for the disk. Once in some hundred runs, on a busy machine, the
 //! very first prompt was missing from it: a pass that resumes the session then goes on without knowing the task. So
@@ -15,7 +15,7 @@ use serde_json::Value;
 /// More of a transcript is not read. It holds every file that the agent saw.
 const READ_LIMIT: u64 = 256 << 20;
 
-/// What of a transcript's line tells whether it is part of the conversation, and where.
+/// The parts of a transcript's line that tell whether it is part of the conversation, and where.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
@@ -49,9 +49,10 @@ impl Message {
     }
 }
 
-/// Whether the conversation that `--resume` would take up holds a prompt with this task. Whatever cannot be read or
-/// understood counts as a session that does not know it: to say a task twice costs a few tokens, to resume without one
-/// costs the pass. Only for a home in which nothing runs.
+/// Returns true if the conversation that `--resume` would take up holds a prompt with this task.
+/// Whatever cannot be read or understood counts as a session that does not know it: to say a task
+/// twice costs a few tokens, to resume without one costs the pass. Only for a home in which nothing
+/// runs.
 pub(super) fn knows(home: &Path, session: &str, task: &str) -> bool {
     let known = find(home, session).and_then(|file| holds(&file, task.trim()));
     known.unwrap_or(false)

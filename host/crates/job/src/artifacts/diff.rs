@@ -11,7 +11,7 @@ pub struct FileStat {
     pub added: usize,
     /// Lines removed.
     pub removed: usize,
-    /// Whether git shows no lines for it.
+    /// True if git shows no lines for it.
     pub binary: bool,
 }
 
@@ -104,7 +104,7 @@ fn header_path(header: &str) -> String {
     after.strip_prefix("b/").unwrap_or(after).to_owned()
 }
 
-/// What a reply says instead of a long diff: a line a file and where the whole is.
+/// The text of a reply instead of a long diff: a line a file and where the whole is.
 pub fn summary(diff: &str, artifact: &str, max_bytes: usize) -> String {
     let files = stat(diff);
     let (added, removed) = files
@@ -134,7 +134,7 @@ pub fn summary(diff: &str, artifact: &str, max_bytes: usize) -> String {
     text::prefix(&out, max_bytes).to_owned()
 }
 
-/// What a reviewer reads first.
+/// The order in which a reviewer reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Source,
@@ -296,7 +296,7 @@ impl Condensed {
         self.header.len() + self.hunks.iter().map(String::len).sum::<usize>()
     }
 
-    /// How many hunks fit with the header.
+    /// The number of hunks that fit with the header.
     fn hunks_within(&self, room: usize) -> usize {
         let mut size = self.header.len();
         self.hunks

@@ -19,6 +19,8 @@ pub const AGENT_REPORT: &str = "agent_report";
 pub const TRANSCRIPT: &str = "transcript";
 /// Which plugins had a part in the job, each with its version and digest.
 pub const PLUGINS: &str = "plugins";
+/// The ignored files that the job touched, by name.
+pub const IGNORED: &str = "ignored";
 
 /// One file is kept up to this size: half from its beginning, half from its end.
 pub const MAX_BYTES: u64 = 8 << 20;
@@ -465,6 +467,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+    use redact::{KnownValues, Redactor};
 
     fn job() -> (tempfile::TempDir, Artifacts) {
         let folder = tempfile::tempdir().unwrap();
@@ -473,7 +476,7 @@ mod tests {
     }
 
     fn redacted(text: &str) -> Redacted {
-        Redacted::from_record(text.to_owned())
+        Redactor::new(KnownValues::new(), Vec::new()).text(text)
     }
 
     fn read_all(artifacts: &Artifacts, name: &str, max: usize) -> String {

@@ -1,18 +1,18 @@
-//! Where something is defined, and how far a definition reaches: told from keywords and indentation, which holds for most
+//! The definition of a term, and its end: told from keywords and indentation, which holds for most
 //! languages well enough to read in, and needs no parser for any of them.
 
 use std::ops::Range;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::Lines;
+use super::lines::Lines;
 
 /// The most lines of one definition that are shown.
 pub(super) const DEFINITION_MAX: usize = 80;
 /// The most lines of comments and attributes above one.
 const PREAMBLE_MAX: usize = 12;
 
-/// What a line is to a term that stands in it, best first.
+/// The relation of a line to a term in it, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Rank {
     /// `fn term(`, `class Term`, `impl Term`.
@@ -147,7 +147,7 @@ pub(super) fn extent(lines: &Lines<'_>, line: usize) -> (Range<usize>, bool) {
     (from..last_text + 1, false)
 }
 
-/// Whether a line that is indented no deeper than the definition still belongs to it.
+/// Returns true if a line that is indented no deeper than the definition still belongs to it.
 fn goes_on(text: &[u8]) -> bool {
     [
         &b"{"[..],

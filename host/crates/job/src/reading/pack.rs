@@ -9,8 +9,11 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::arguments::{max_bytes_of, paths_of};
 use super::definition::{self, Judge, Rank};
-use super::{Files, Lines, merged, reply};
+use super::files::Files;
+use super::lines::{LINE_MAX, Lines, merged};
+use super::reply::reply;
 use crate::arguments::Arguments;
 use crate::refusal::Refusal;
 use redact::Redactor;
@@ -62,9 +65,9 @@ impl PackSpec {
             }
         }
         Ok(Self {
-            paths: super::paths_of(&mut arguments)?,
+            paths: paths_of(&mut arguments)?,
             symbols,
-            max_bytes: super::max_bytes_of(&mut arguments)?,
+            max_bytes: max_bytes_of(&mut arguments)?,
         })
     }
 
@@ -136,7 +139,7 @@ impl PackSpec {
     }
 }
 
-/// How well a mention fits its symbol, best first.
+/// The degree to which a mention fits its symbol, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Exactness {
     Word,
@@ -152,9 +155,9 @@ struct Slice {
     symbol: usize,
     file: usize,
     lines: Range<usize>,
-    /// What showing it takes, in bytes.
+    /// The cost of showing it, in bytes.
     bytes: usize,
-    /// Whether the definition goes on beyond it.
+    /// True if the definition goes on beyond it.
     cut: bool,
 }
 
@@ -231,7 +234,7 @@ impl<'a> Finder<'a> {
             };
             let text: usize = range
                 .clone()
-                .map(|line| lines.range(line).len().min(super::LINE_MAX) + LINE_COST)
+                .map(|line| lines.range(line).len().min(LINE_MAX) + LINE_COST)
                 .sum();
             slices.push(Slice {
                 rank,
@@ -263,7 +266,7 @@ fn exactness(text: &[u8], range: Range<usize>, needle: &str) -> Exactness {
     }
 }
 
-/// Whether the text speaks of `Foo` at all, for `Foo::bar`.
+/// Returns true if the text speaks of `Foo` at all, for `Foo::bar`.
 fn mentions_owner(text: &[u8], symbol: &str) -> bool {
     let last = definition::last_segment(symbol);
     let owner = symbol.trim().strip_suffix(last).unwrap_or_default();
@@ -271,11 +274,11 @@ fn mentions_owner(text: &[u8], symbol: &str) -> bool {
     owner.is_empty() || memchr::memmem::find(text, owner.as_bytes()).is_some()
 }
 
-/// What there is room for.
+/// The slices that fit.
 struct Chosen {
     /// By file: its slices, and when the best of them was chosen.
     files: BTreeMap<usize, Vec<(usize, Slice)>>,
-    /// What there was no room for.
+    /// The slices that do not fit.
     left: Vec<Slice>,
     max_bytes: usize,
 }
@@ -386,7 +389,7 @@ impl Chosen {
                     piece.push_str(&format!(" defines {defines}"));
                 }
                 if within.clone().any(|(_, slice)| slice.cut) {
-                    piece.push_str(" (goes on)");
+                    piece.push_str(" (continues)");
                 }
                 piece.push('\n');
                 for line in range {

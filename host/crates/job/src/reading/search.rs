@@ -9,7 +9,10 @@ use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch}
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Files, Lines, merged, reply};
+use super::arguments::{max_bytes_of, paths_of};
+use super::files::{Files, text_of};
+use super::lines::{Judged, Lines, merged};
+use super::reply::reply;
 use crate::arguments::Arguments;
 use crate::refusal::Refusal;
 use redact::Redactor;
@@ -18,7 +21,8 @@ use workspace::Root;
 
 /// The longest pattern, in bytes.
 const PATTERN_MAX: usize = 1_000;
-/// What a pattern may take once it is compiled, in bytes: enough for every word of a language, too little to hurt.
+/// The most that a compiled pattern takes, in bytes: enough for every word of a language, too
+/// little to hurt.
 const COMPILED_MAX: usize = 4 << 20;
 /// The most lines of context on each side.
 const CONTEXT_MAX: u64 = 20;
@@ -57,9 +61,9 @@ impl SearchSpec {
         Ok(Self {
             pattern,
             literal: arguments.boolean("literal")?.unwrap_or(false),
-            paths: super::paths_of(&mut arguments)?,
+            paths: paths_of(&mut arguments)?,
             context: usize::try_from(context).unwrap_or(0),
-            max_bytes: super::max_bytes_of(&mut arguments)?,
+            max_bytes: max_bytes_of(&mut arguments)?,
         })
     }
 
@@ -101,7 +105,7 @@ impl SearchSpec {
             let mut told = 0;
             // Read again: only now is it known how much of it there is room for. It may have changed, which is no fault.
             if let Ok(read) = root.read(file, FILE_BYTES_MAX)
-                && let Some(bytes) = super::text_of(read.bytes)
+                && let Some(bytes) = text_of(read.bytes)
             {
                 let lines = Lines::of(&bytes);
                 let found = pattern.lines(&bytes, deadline)?;
@@ -151,7 +155,7 @@ impl Pattern {
             let hint = if literal {
                 ""
             } else {
-                "; literal: true takes it as it stands"
+                "; literal: true takes it as plain text"
             };
             Refusal::new("pattern", format!("is no pattern: {reason}{hint}"))
         };
@@ -285,8 +289,8 @@ impl Page<'_> {
         (out, told)
     }
 
-    /// Where in the line the first match begins that no secret touches.
-    fn visible_match(&self, line: usize, judged: &super::Judged<'_>) -> Option<usize> {
+    /// The start of the first match in the line that no secret touches.
+    fn visible_match(&self, line: usize, judged: &Judged<'_>) -> Option<usize> {
         let start = self.lines.range(line).start;
         let absolute = |range: Range<usize>| start + range.start..start + range.end;
         self.pattern

@@ -5,13 +5,17 @@
     clippy::indexing_slicing
 )]
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use super::lines::Lines;
 use super::*;
-use redact::KnownValues;
+use crate::refusal::Refusal;
+use redact::{KnownValues, Redactor};
+use workspace::Root;
 
 /// A repository in a root of its own, and beside the root what must not be reached.
 struct Scene {

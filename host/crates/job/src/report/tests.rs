@@ -1,7 +1,11 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::verify::{Cause, Outcome};
-use redact::Redacted;
+use redact::{KnownValues, Redacted, Redactor};
+
+fn redacted(text: &str) -> Redacted {
+    Redactor::new(KnownValues::new(), Vec::new()).text(text)
+}
 
 const JOB: &str = "0123456789abcdef0123456789abcdef";
 
@@ -9,7 +13,7 @@ fn passed(name: &str, summary: &str) -> CheckVerdict {
     CheckVerdict {
         name: name.to_owned(),
         outcome: Outcome::Passed,
-        summary: Redacted::from_record(summary.to_owned()),
+        summary: redacted(summary),
         cause: None,
         digest: None,
         artifact: None,
@@ -22,9 +26,9 @@ fn failed(name: &str, digest: &str) -> CheckVerdict {
     let cause = Cause::ExitCode { code: 1 };
     CheckVerdict {
         outcome: cause.outcome(),
-        summary: Redacted::from_record(cause.to_string()),
+        summary: redacted(&cause.to_string()),
         cause: Some(cause),
-        digest: Some(Redacted::from_record(digest.to_owned())),
+        digest: Some(redacted(digest)),
         artifact: Some(artifacts::check_name(name, 1)),
         ..passed(name, "")
     }
@@ -103,12 +107,12 @@ fn a_job_that_a_fault_ended_names_it() {
     insta::assert_json_snapshot!(reply);
 }
 
-/// What ended the agent stands in `error`, what it was refused in a check: neither a second time.
+/// The agent's end is in `error`, what it was refused in a check: neither a second time.
 #[test]
 fn a_failing_result_says_each_thing_once() {
     let of = |name: &str, cause: Cause| CheckVerdict {
         outcome: cause.outcome(),
-        summary: Redacted::from_record(cause.to_string()),
+        summary: redacted(&cause.to_string()),
         cause: Some(cause),
         ..passed(name, "")
     };

@@ -134,10 +134,9 @@ impl Job {
             root: workspace.root().clone(),
             work_dir: workspace.work_dir().to_owned(),
             top: workspace.top().to_owned(),
-            home: folder.join("home"),
+            rooms: Arc::new(verify::Rooms::below(folder.join("checks"))),
             cargo_packages: self.uses_cargo(base),
             git_identity: GitIdentity::of(site.workspace()),
-            temp: folder.join("tmp"),
             extra_env: self.resources.check_env(),
             confinement: Confinement {
                 mode: self.settings.sandbox,

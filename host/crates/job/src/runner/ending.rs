@@ -1,7 +1,7 @@
 //! The end of a job: its terminal state, its artifacts, its compact result.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -18,12 +18,16 @@ use crate::state::State;
 use crate::store::Store;
 use crate::verify::{self, Verdicts, revise};
 use process::LevelWord;
-use redact::{Redacted, RedactedJson, Redactor};
-use workspace::Selection;
+use redact::{KnownValues, Redacted, RedactedJson, Redactor};
+use settings::Settings;
+use workspace::{Changes, Selection};
 
 /// How often the end of a job is tried to be recorded again, and how long after the last time: a minute in all.
 const END_ATTEMPTS: u32 = 60;
 const END_RETRY: Duration = Duration::from_secs(1);
+
+/// The links out of the tree that a note names.
+const LINKS: usize = 5;
 
 /// The first line of a result whose checks would have passed without the job.
 const UNPROVEN: &str = "nothing here shows that the task was done";
@@ -48,6 +52,7 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
     let words = keep_report(findings, &redactor, &artifacts);
     keep_transcript(&job, &redactor, &artifacts);
     keep_plugins(&job, &redactor, &artifacts);
+    keep_ignored(findings, &redactor, &artifacts);
     let changed_files: Vec<String> = findings
         .changes
         .iter()
@@ -121,6 +126,28 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
     record_end(&job, state, &result).await;
 }
 
+/// Keeps the names of the ignored files that the job touched: they are neither in the diff nor in `changed_files`.
+fn keep_ignored(findings: &Findings, redactor: &Redactor, artifacts: &Artifacts) {
+    let Some(changes) = findings
+        .changes
+        .as_ref()
+        .filter(|changes| changes.ignored > 0)
+    else {
+        return;
+    };
+    let names = changes.ignored_files.iter().map(ToString::to_string);
+    let mut text: Vec<String> = names.collect();
+    let more = changes.ignored.saturating_sub(text.len() as u64);
+    if more > 0 {
+        text.push(format!("[... {more} more ...]"));
+    }
+    keep(
+        artifacts,
+        artifacts::IGNORED,
+        &redactor.text(&(text.join("\n") + "\n")),
+    );
+}
+
 /// Brings a completed result into the checkout where the job was to do so. What stands in the way is told, and loses nothing: the
 /// result waits for `apply`.
 async fn deliver(job: &Job, state: State, redactor: &Redactor) -> Option<Map<String, Value>> {
@@ -151,6 +178,35 @@ async fn deliver(job: &Job, state: State, redactor: &Redactor) -> Option<Map<Str
         }
     };
     Some(fields)
+}
+
+/// Links that the job made or changed and that lead out of the tree, each with its target.
+fn links_out(changes: &Changes) -> Vec<String> {
+    let outside = |path: &Path, target: &Path| {
+        let mut depth = path.components().count().saturating_sub(1);
+        target.components().any(|part| match part {
+            Component::ParentDir => match depth.checked_sub(1) {
+                Some(above) => {
+                    depth = above;
+                    false
+                }
+                None => true,
+            },
+            Component::Normal(_) => {
+                depth += 1;
+                false
+            }
+            Component::CurDir => false,
+            Component::RootDir | Component::Prefix(_) => true,
+        })
+    };
+    let links = changes.files.iter().filter(|file| file.symlink);
+    let links = links.filter_map(|file| {
+        let target = changes.link_target(file)?;
+        let shown = redact::text::printable(&target.to_string_lossy());
+        outside(file.place(), &target).then(|| format!("{} -> {shown}", file.path))
+    });
+    links.collect()
 }
 
 /// Keeps which plugins had a part in the job: checks, redactors, summarizers and the dialect, each with its version and the
@@ -193,15 +249,15 @@ async fn record_end(job: &Job, state: State, result: &RedactedJson) {
 }
 
 /// The end of a job that could not even begin.
-pub(super) fn without_resources(store: &Store, id: &JobId, fault: &dyn std::fmt::Display) {
-    let result = RedactedJson::from_record(json!({
-        "job_id": id,
-        "job_status": State::Failed,
-        "changed_files": [],
-        "checks": [],
-        "diff": "",
-        "error": { "cause": EndCause::Host, "message": fault.to_string() },
-    }));
+pub(super) fn without_resources(
+    store: &Store,
+    id: &JobId,
+    settings: &Settings,
+    fault: &dyn std::fmt::Display,
+) {
+    let redactor = Redactor::new(KnownValues::of(settings), Vec::new());
+    let message = redactor.text(&fault.to_string());
+    let result = report::without_evidence(id, State::Failed, EndCause::Host, message);
     if let Err(fault) = store.finish(id, State::Failed, &result) {
         tracing::error!(%fault, "the job's end could not be recorded");
     }
@@ -301,6 +357,7 @@ fn keep_diff(findings: &Findings, redactor: &Redactor, artifacts: &Artifacts) ->
     let diff = changes.diff(Selection::All, artifacts::MAX_BYTES);
     let mut text = redactor.bytes(&diff.bytes);
     text.push(&redactor.text(&diff.note()));
+    let text = text.with_directions_shown();
     keep(artifacts, artifacts::DIFF, &text);
     Some(text)
 }
@@ -381,6 +438,27 @@ fn notes(job: &Job) -> Vec<String> {
     if let Some(changes) = &job.findings.changes {
         if changes.ignored > 0 {
             notes.push(format!("{} ignored files changed too", changes.ignored));
+        }
+        let links = links_out(changes);
+        if !links.is_empty() {
+            let more = links.len().saturating_sub(LINKS);
+            let more = if more > 0 {
+                format!(", +{more} more")
+            } else {
+                String::new()
+            };
+            let first: Vec<String> = links.into_iter().take(LINKS).collect();
+            notes.push(format!(
+                "links that lead out of the tree: {}{more}",
+                first.join(", ")
+            ));
+        }
+        let autorun = &job.findings.autorun;
+        if !autorun.is_empty() {
+            let names = verify::listed(autorun);
+            notes.push(format!(
+                "look at these before git, a shell or an editor runs them: {names}"
+            ));
         }
         notes.extend(
             changes

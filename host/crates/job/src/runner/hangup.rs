@@ -1,4 +1,4 @@
-//! Whether the front is still there.
+//! A watch on the front.
 
 use std::os::unix::net::UnixStream;
 

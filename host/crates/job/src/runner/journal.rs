@@ -1,4 +1,5 @@
-//! What a runner writes down while a job runs: the log, live progress, the state. Everything is redacted on its way.
+//! The writer of a job's records: the log, live progress, the state. Everything is redacted on its
+//! way.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;

@@ -43,7 +43,7 @@ use stop::Stop;
 /// The longest assignment, in bytes.
 const ASSIGNMENT_MAX: u64 = 4 << 20;
 
-/// What keeps a runner from beginning.
+/// The reasons for which a runner does not begin.
 #[derive(Debug, thiserror::Error)]
 enum BeginError {
     #[error("the runner was not started by this program: {0}")]
@@ -161,7 +161,8 @@ fn tell(channel: &mut UnixStream, ready: &Ready) {
     let _ = channel.write_all(&line);
 }
 
-/// What a runner inherits: the locked handle as standard output, the front's socket as standard input.
+/// The handles that a runner inherits: the locked handle as standard output, the front's socket as
+/// standard input.
 struct Inherited {
     channel: UnixStream,
     hold: LockGuard,

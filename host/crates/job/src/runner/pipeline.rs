@@ -74,8 +74,8 @@ pub(super) async fn run(
         tokio::task::spawn_blocking(move || JobResources::load(for_resources, &dirs)).await;
     let resources = match loaded {
         Ok(Ok(resources)) => resources,
-        Ok(Err(fault)) => return ending::without_resources(&store, &id, &fault),
-        Err(fault) => return ending::without_resources(&store, &id, &fault),
+        Ok(Err(fault)) => return ending::without_resources(&store, &id, &settings, &fault),
+        Err(fault) => return ending::without_resources(&store, &id, &settings, &fault),
     };
     mask.set(resources.redactor.clone());
     // While the agent works there is time to compile them.
@@ -86,6 +86,7 @@ pub(super) async fn run(
     let standing = resources.plugins.standing_checks();
     let checks = asked.chain(standing).cloned().collect();
     resources.plugins.make_ready(checks);
+    let rooms = verify::Rooms::below(store.job_folder(&id).join("checks"));
     let journal = Journal::begin(store, id, resources.redactor.clone(), State::Queued);
     let mut job = Job {
         settings,
@@ -93,6 +94,7 @@ pub(super) async fn run(
         resources,
         journal: Arc::new(Mutex::new(journal)),
         stop,
+        rooms: Arc::new(rooms),
         findings: Findings::default(),
         deadline: None,
         threads: TaskTracker::new(),
@@ -141,7 +143,7 @@ impl Job {
         let claude = self.find_claude().await?;
         let mut site = self.find_site().await?;
         self.set_up(&mut site).await?;
-        let mut base = match site.take_base() {
+        let base = match site.take_base() {
             Some(base) => base,
             None => self.capture_base(&site).await?,
         };
@@ -155,13 +157,14 @@ impl Job {
             files_confined: self.files_confined().await,
         };
         let mut before = self.begin_before(&site, &base).await;
-        let came_to = self.passes(&around, &mut base, &mut before).await;
+        let came_to = self.passes(&around, &base, &mut before).await;
         if let Some(before) = before {
             before.end().await;
         }
         if let Some(changes) = &self.findings.changes {
+            self.findings.autorun = base.autorun(changes);
             let sealed = tokio::task::block_in_place(|| {
-                site.seal(&base, changes, &subject(&self.spec.prompt))
+                site.seal(&base, changes, &subject(&self.spec.prompt), &self.folder())
             });
             let left = sealed?;
             self.findings.notes.extend(left);
@@ -241,6 +244,7 @@ impl Job {
 
     async fn capture_base(&mut self, site: &Site) -> Result<Base, EarlyExit> {
         let (workspace, earlier) = (site.workspace().clone(), site.earlier());
+        let isolated = site.is_isolated();
         self.journal().line("recording the tree as it is");
         let storage = self.folder().join("base");
         let limits = self.limits();
@@ -248,7 +252,8 @@ impl Job {
             .blocking(move || {
                 let base = Base::capture(&workspace, &storage, limits)?;
                 match earlier {
-                    Some(earlier) => base.before(&earlier),
+                    Some(earlier) if isolated => base.before(&earlier),
+                    Some(earlier) => base.before_in_users_tree(&earlier),
                     None => Ok(base),
                 }
             })
@@ -323,7 +328,7 @@ impl Job {
     async fn passes(
         &mut self,
         around: &PassContext<'_>,
-        base: &mut Base,
+        base: &Base,
         before: &mut Option<BeforeRuns>,
     ) -> Result<(), EarlyExit> {
         let PassContext {
@@ -419,7 +424,6 @@ impl Job {
                         self.journal()
                             .line(&format!("from here on with the model {stronger}"));
                     }
-                    self.settle(base).await?;
                 }
             }
         }
@@ -537,7 +541,7 @@ impl Job {
     }
 
     /// Changes are taken before any check runs: what checks write is never the agent's.
-    async fn take_changes(&mut self, base: &mut Base) -> Result<(), EarlyExit> {
+    async fn take_changes(&mut self, base: &Base) -> Result<(), EarlyExit> {
         // Also after a cancel: what the job did so far is part of its evidence.
         let changes = tokio::task::block_in_place(|| base.changes());
         if matches!(changes, Err(WorkspaceError::Stopped)) {
@@ -564,10 +568,9 @@ impl Job {
             root: workspace.root().clone(),
             work_dir: workspace.work_dir().to_owned(),
             top: workspace.top().to_owned(),
-            home: self.folder().join("check-home"),
+            rooms: Arc::clone(&self.rooms),
             cargo_packages: self.uses_cargo(base),
             git_identity: GitIdentity::of(workspace),
-            temp: self.folder().join("check-tmp"),
             extra_env: self.extra_env(site),
             confinement: site.confinement_of_checks(&self.settings),
         }
@@ -685,14 +688,6 @@ impl Job {
                 .push(format!("not put back: {file} ({why})"));
         }
         Ok(())
-    }
-
-    async fn settle(&mut self, base: &mut Base) -> Result<(), EarlyExit> {
-        let Some(changes) = &self.findings.changes else {
-            return Ok(());
-        };
-        tokio::task::block_in_place(|| base.settle(changes))
-            .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault))
     }
 
     fn record_pass(

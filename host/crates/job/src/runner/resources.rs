@@ -1,4 +1,4 @@
-//! What a job works with besides its tree: plugins, the redactor, the gateway.
+//! The resources of a job besides its tree: plugins, the redactor, the gateway.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,11 +14,11 @@ use redact::{KnownValues, Redactor};
 use settings::{Secret, Settings};
 use workspace::{Root, Workspace};
 
-/// Where a job's adapter listens: any free port that only this machine reaches.
+/// The address of a job's adapter: any free port that only this machine reaches.
 pub(super) const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// What keeps a runner from having its resources.
+/// The reasons for which a runner has no resources.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResourcesError {
     #[error("the system has no randomness to give: {0}")]
@@ -28,7 +28,7 @@ pub(super) enum ResourcesError {
     Engine(String),
 }
 
-/// What a runner works with.
+/// The resources of a runner.
 pub(super) struct JobResources {
     settings: Arc<Settings>,
     pub(super) plugins: PluginSet,
@@ -78,7 +78,7 @@ impl JobResources {
         let token = Secret::new(token);
         let engine = Engine::shared(&settings.cache_dir).map_err(ResourcesError::Engine)?;
         let plugins = PluginSet::load(&engine, plugins);
-        let mut known = held_values(&settings);
+        let mut known = KnownValues::of(&settings);
         known.add("adapter-token", token.expose());
         let redactor = Redactor::new(known, plugins.redactors());
         Ok(Self {
@@ -130,8 +130,9 @@ impl JobResources {
     }
 }
 
-/// Why a job with these checks cannot be done: a redactor that cannot be used, a check plugin that is not there, or settings
-/// that it does not take. Opens the redactors, and the plugins that the checks name or the operator requires.
+/// The reason why a job with these checks cannot be done: a redactor that cannot be used, a check
+/// plugin that is not there, or settings that it does not take. Opens the redactors, and the
+/// plugins that the checks name or the operator requires.
 pub(super) fn refusal(settings: &Settings, spec: &JobSpec) -> Option<Refusal> {
     let entries = PluginSettings::of(settings, &tops(settings, &spec.allowed_dirs));
     let engine = Engine::shared(&settings.cache_dir).ok()?;
@@ -184,13 +185,4 @@ fn tops(settings: &Settings, places: &[PathBuf]) -> Vec<PathBuf> {
     let opened = places.iter().filter_map(folder);
     let opened = opened.filter_map(|dir| Workspace::open(&root, &[dir]).ok());
     opened.map(|workspace| workspace.top().to_owned()).collect()
-}
-
-/// The values that the host itself holds.
-pub(super) fn held_values(settings: &Settings) -> KnownValues {
-    let mut known = KnownValues::new();
-    for (name, secret) in settings.secrets() {
-        known.add(name, secret.expose());
-    }
-    known
 }

@@ -14,10 +14,10 @@ use crate::agent::AgentOutcome;
 use crate::end_cause::EndCause;
 use crate::spec::JobSpec;
 use crate::state::State;
-use crate::verify::{Verdicts, revise};
+use crate::verify::{Rooms, Verdicts, revise};
 use process::Level;
 use settings::Settings;
-use workspace::{Changes, Interrupt, Limits, WorkspaceError};
+use workspace::{Changes, FilePath, Interrupt, Limits, WorkspaceError};
 
 /// How long a stopped job waits for its own work on files. The largest trees take about this long to be made.
 const LAST_WRITES: Duration = Duration::from_secs(15);
@@ -32,6 +32,8 @@ pub(super) struct Findings {
     pub(super) passes: Vec<revise::Pass>,
     pub(super) stopped: Option<revise::Reason>,
     pub(super) notes: Vec<String>,
+    /// Ignored files that the job touched and that other programs run by themselves.
+    pub(super) autorun: Vec<FilePath>,
     /// Every check passed on the base as well, and no test changed.
     pub(super) unproven: bool,
 }
@@ -70,6 +72,8 @@ pub(super) struct Job {
     pub(super) resources: JobResources,
     pub(super) journal: Arc<Mutex<Journal>>,
     pub(super) stop: Stop,
+    /// What each of its checks has for itself.
+    pub(super) rooms: Arc<Rooms>,
     pub(super) findings: Findings,
     /// When `timeout_ms` is over; set when preparing begins.
     pub(super) deadline: Option<Instant>,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sha2::Digest as _;
@@ -75,8 +76,13 @@ impl Job {
             return Ok(());
         };
         let hidden = tokio::task::block_in_place(|| isolated.hidden(&self.halt));
-        let place = self.check_place(site, &base);
-        let home = place.home.clone();
+        // What it writes is to stay.
+        let rooms = verify::Rooms::in_the_tree(self.folder().join("checks/setup"));
+        let home = rooms.setup_home();
+        let place = verify::Place {
+            rooms: Arc::new(rooms),
+            ..self.check_place(site, &base)
+        };
         let failed = verify::run_setup(
             &setup.command,
             &place,
@@ -140,7 +146,7 @@ impl Job {
                 (false, _) => Ok(Outcome::NotKept(
                     "it changed files that are not ignored".to_owned(),
                 )),
-                (true, Err(fault)) => Err(fault.to_string()),
+                (true, Err(fault)) => Err(fault.into()),
                 (true, Ok(hidden)) => tokio::task::block_in_place(|| {
                     keep(isolated, &hidden, entry, &home, &self.halt)
                 }),
@@ -271,31 +277,40 @@ fn touch(entry: &Entry) {
     }
 }
 
+/// The reason why an outcome is not kept.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error(transparent)]
+    File(#[from] io::Error),
+    #[error(transparent)]
+    Tree(#[from] workspace::WorkspaceError),
+}
+
 fn keep(
     isolated: &Isolated,
     hidden: &workspace::Hidden,
     entry: &Entry,
     home: &Path,
     stop: &Interrupt,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, KeepError> {
     let draft = entry.folder.with_extension("draft");
-    let clear =
-        |folder: &Path| workspace::folder::remove(folder).map_err(|fault| fault.to_string());
-    clear(&draft)?;
-    private::make_folder(&draft).map_err(|fault| fault.to_string())?;
+    workspace::folder::remove(&draft)?;
+    private::make_folder(&draft)?;
     let kept = isolated.keep_outcome(hidden, &draft, home, MOST_BYTES, stop);
     match kept {
         Ok(Outcome::Kept { files, bytes }) => {
-            clear(&entry.folder)?;
-            fs::rename(&draft, &entry.folder).map_err(|fault| fault.to_string())?;
+            workspace::folder::remove(&entry.folder)?;
+            fs::rename(&draft, &entry.folder)?;
             touch(entry);
             if let Some(all) = entry.folder.parent() {
                 drop_oldest(all, &entry.folder);
             }
             Ok(Outcome::Kept { files, bytes })
         }
-        Ok(not_kept) => clear(&draft).map(|()| not_kept),
-        Err(fault) => clear(&draft).and(Err(fault.to_string())),
+        other => {
+            workspace::folder::remove(&draft)?;
+            Ok(other?)
+        }
     }
 }
 

@@ -22,6 +22,9 @@ use workspace::{
 /// The record by which a later job can go on.
 const CONTINUATION: &str = "continuation.json";
 
+/// What the files were before a job in the user's own tree.
+const FOR_FOLLOW_UP: &str = "follow-up";
+
 /// What a later job needs to go on in a finished one's session and tree. Working material.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Continuation {
@@ -65,6 +68,8 @@ pub(super) struct Site {
     renewed: Option<Base>,
     /// The folders that the base ignores, outside the allowed directories.
     ignored: OnceLock<Vec<(FolderIdentity, PathBuf)>>,
+    /// Where the job before this one, in the same tree of the user's, kept what it found.
+    went_before: Option<PathBuf>,
     /// What the job's tasks are given, as it was when the job began.
     grants: Grants,
     /// The agent's HOME.
@@ -184,18 +189,26 @@ impl Site {
 
     /// What jobs changed that worked in this tree before; it counts as changed since the base.
     pub(super) fn earlier(&self) -> Option<Earlier> {
-        self.isolated.as_ref().and_then(Isolated::earlier)
+        match &self.isolated {
+            Some(isolated) => isolated.earlier(),
+            None => self.went_before.as_deref().and_then(Earlier::find),
+        }
     }
 
-    /// Keeps the result of an isolated job for `apply`. Returns a note for what it cannot hold.
+    /// Keeps the result of an isolated job for `apply`, and of any other, in its `folder`, what one that goes on from it is
+    /// held against. Returns a note for what it cannot hold.
     pub(super) fn seal(
         &mut self,
         base: &Base,
         changes: &Changes,
         message: &str,
+        folder: &Path,
     ) -> Result<Option<String>, EarlyExit> {
         let Some(isolated) = &mut self.isolated else {
-            return Ok(None);
+            let folder = folder.join(FOR_FOLLOW_UP);
+            return Earlier::keep_for_follow_up(base, changes, &folder)
+                .map(|()| None)
+                .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault));
         };
         isolated
             .seal(base, changes, message)
@@ -249,6 +262,7 @@ impl Job {
         Ok(Site {
             workspace,
             isolated: None,
+            went_before: self.went_before(),
             ports: None,
             renewed: None,
             ignored: OnceLock::new(),
@@ -262,6 +276,16 @@ impl Job {
 
     fn grants(&self) -> Grants {
         Grants::beside(self.settings.sandbox_root.iter().cloned().collect())
+    }
+
+    fn went_before(&self) -> Option<PathBuf> {
+        let earlier = self.spec.resume_job_id.as_ref()?;
+        Some(
+            self.journal()
+                .store()
+                .job_folder(earlier)
+                .join(FOR_FOLLOW_UP),
+        )
     }
 
     fn continued(&self) -> Option<Continuation> {
@@ -324,12 +348,13 @@ impl Job {
             .await?
             .map_err(|fault| EarlyExit::tree(&fault))?;
         self.findings.notes.push(format!(
-            "goes on in the tree of job {from}; changes count from {}",
+            "continues in the tree of job {from}; changes count from {}",
             base_of(&isolated)
         ));
         Ok(Site {
             workspace: isolated.workspace().clone(),
             isolated: Some(isolated),
+            went_before: None,
             ports: Some(ports),
             renewed,
             ignored: OnceLock::new(),
@@ -395,6 +420,7 @@ impl Job {
         Ok(Site {
             workspace: isolated.workspace().clone(),
             isolated: Some(isolated),
+            went_before: None,
             ports: Some(ports),
             renewed: None,
             ignored: OnceLock::new(),

@@ -1,4 +1,4 @@
-//! What ends a job before its work is done.
+//! The causes that end a job early.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,15 +9,16 @@ use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::store::Store;
 
-/// How often the runner looks whether somebody wants the job ended. The signal that comes along makes it look at once.
+/// The interval at which the runner looks for a request to end the job. The signal that comes along
+/// makes it look at once.
 const CANCEL_POLL: Duration = Duration::from_millis(500);
 
-/// Why a job was cut short. The first cause counts.
+/// The reason why a job was cut short. The first cause counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum StopCause {
     /// Somebody cancelled it.
     Cancelled,
-    /// Whoever ran it in the foreground is gone.
+    /// The caller of `run` is gone.
     Deserted,
     /// `timeout_ms` is over.
     TimedOut,
@@ -44,7 +45,7 @@ impl Stop {
         &self.token
     }
 
-    /// Why the job is to end, if it is.
+    /// The reason why the job is to end, if it is.
     pub(super) fn cause(&self) -> Option<&StopCause> {
         self.token
             .is_cancelled()

@@ -1,4 +1,4 @@
-//! Who started a job, and whether it was told what came of it.
+//! The session that started a job, and whether it was told the job's result.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Whether there is anything to know it again by.
+    /// Returns true if there is anything to know it again by.
     pub fn is_known(&self) -> bool {
         self.session.is_some() || !self.processes.is_empty()
     }

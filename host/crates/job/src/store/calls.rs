@@ -7,14 +7,14 @@ use super::database::Store;
 use super::error::StoreError;
 use crate::id::JobId;
 
-/// What one tool call cost the planner.
+/// The cost of one tool call to the planner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallRecord {
     /// The job it was about.
     pub job: Option<String>,
     /// The tool.
     pub tool: String,
-    /// When, milliseconds since the epoch.
+    /// The time of the call, milliseconds since the epoch.
     pub at_ms: i64,
     /// Bytes of arguments that the planner wrote.
     pub argument_bytes: u64,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::error::StoreError;
 use super::schema::{INDEXES, SCHEMA_VERSION, migrate, version_of};
 
-/// How long a statement waits for another process's write.
+/// The time that a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of the write-ahead log that are kept for reuse.
@@ -80,7 +80,8 @@ impl Store {
         })
     }
 
-    /// Whether this is still the store at its path: it may have been deleted or moved aside since.
+    /// Returns true if this is still the store at its path: it may have been deleted or moved aside
+    /// since.
     pub fn is_current(&self) -> bool {
         fs::metadata(self.folder.join("jobs.db")).is_ok_and(|file| identity_of(&file) == self.file)
     }

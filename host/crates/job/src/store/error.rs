@@ -1,11 +1,11 @@
-//! Why the store cannot do what was asked, and what to do about it.
+//! The reason why the store cannot do what was asked, and what to do about it.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::id::JobId;
 
-/// What keeps the store from doing what was asked.
+/// The reasons for which the store fails.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file or folder of the store.
@@ -13,7 +13,7 @@ pub enum StoreError {
     Folder {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The folder is open to others.
@@ -21,7 +21,7 @@ pub enum StoreError {
     Exposed {
         /// The folder.
         path: PathBuf,
-        /// Its permission bits.
+        /// The permission bits.
         mode: u32,
     },
     /// A newer version of this tool made the database.
@@ -29,13 +29,13 @@ pub enum StoreError {
     Newer {
         /// The database.
         path: PathBuf,
-        /// Its schema version.
+        /// The schema version.
         found: i64,
         /// The newest that this version knows.
         known: i64,
     },
     /// Another job went on in this one's session, and needs what lies in its folder.
-    #[error("job {by} goes on in the folder of job {id}; remove that one first")]
+    #[error("job {by} continues in the folder of job {id}; remove that one first")]
     LivedIn {
         /// The job that was to be removed.
         id: JobId,

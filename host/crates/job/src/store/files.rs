@@ -15,8 +15,7 @@ use workspace::folder;
 const WORKING_MATERIAL: &[&str] = &[
     "base",
     "tmp",
-    "check-home",
-    "check-tmp",
+    "checks",
     "before",
     "home/.cargo",
     "home/.cache",

@@ -19,21 +19,21 @@ use workspace::folder;
 pub struct JobRow {
     /// The job.
     pub id: JobId,
-    /// Its place in the queue; earlier jobs have smaller ones.
+    /// The place in the queue; earlier jobs have smaller ones.
     pub ticket: i64,
-    /// Where it stands.
+    /// The state.
     pub state: State,
-    /// When `start` was called, milliseconds since the epoch.
+    /// The time of `start`, milliseconds since the epoch.
     pub created_ms: i64,
-    /// When its slot was free.
+    /// The start, when a slot was free.
     pub started_ms: Option<i64>,
-    /// When it ended.
+    /// The end.
     pub ended_ms: Option<i64>,
-    /// Whether somebody wants it ended.
+    /// True if somebody wants it ended.
     pub cancel_requested: bool,
     /// The runner's process.
     pub runner: Option<ProcessIdentity>,
-    /// What was asked, redacted and short.
+    /// The arguments, redacted and short.
     pub spec: Option<Value>,
     /// Live progress.
     pub progress: Option<Value>,
@@ -259,7 +259,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether somebody wants the job ended.
+    /// Returns true if somebody wants the job ended.
     ///
     /// # Errors
     /// The database fails.

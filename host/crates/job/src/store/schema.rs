@@ -54,7 +54,7 @@ const SCHEMA: &str = "
     CREATE INDEX calls_by_job ON calls (job);
 ";
 
-/// Who started a job, and whether it was told the end: part of the schema since 3.
+/// The session that started a job, and whether it was told the end: part of the schema since 3.
 const ASKERS: &str = "
     CREATE TABLE askers (
         job               TEXT    PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
@@ -69,8 +69,8 @@ const ASKERS: &str = "
 /// From schema 1 to 2: a job may go on in another one's folder.
 const TO_2: &str = "ALTER TABLE jobs ADD COLUMN lives_in TEXT;";
 
-/// What makes questions fast and changes no answer, so that it needs no version: who works in a job's folder is found
-/// without a look at every job. Nothing is written where it is there already.
+/// Indexes: they make questions fast and change no answer, so they need no version: who works in a
+/// job's folder is found without a look at every job. Nothing is written where it is there already.
 pub(super) const INDEXES: &str =
     "CREATE INDEX IF NOT EXISTS jobs_by_home ON jobs (lives_in) WHERE lives_in IS NOT NULL;";
 

@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 use crate::id::JobId;
 use crate::lock::LockGuard;
 use crate::state::State;
-use redact::RedactedJson;
+use redact::{KnownValues, RedactedJson, Redactor};
 
 fn store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -21,8 +21,12 @@ fn store() -> (tempfile::TempDir, Store) {
     (folder, store)
 }
 
+fn redacted(value: serde_json::Value) -> RedactedJson {
+    Redactor::new(KnownValues::new(), Vec::new()).json(value)
+}
+
 fn result(word: &str) -> RedactedJson {
-    RedactedJson::from_record(json!({ "word": word }))
+    redacted(json!({ "word": word }))
 }
 
 #[test]
@@ -156,7 +160,7 @@ fn what_was_reported_survives_a_power_cut_and_the_log_stays_small() {
 
     let id = JobId::random().unwrap();
     let _hold = store.add(&id).unwrap();
-    let progress = RedactedJson::from_record(json!({ "text": "x".repeat(100_000) }));
+    let progress = redacted(json!({ "text": "x".repeat(100_000) }));
     let written = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (path, id, written) = (folder.path().join("state"), &id, &written);
@@ -189,7 +193,7 @@ fn a_store_that_was_moved_aside_is_not_taken_for_the_one_at_its_path() {
     assert!(other.is_current() && !store.is_current());
 }
 
-/// Whoever changes this makes a new version of it, with a migration from this one.
+/// A change of this makes a new version of it, with a migration from this one.
 #[test]
 fn the_schema_is_as_it_was_released_in_version_2() {
     assert_eq!(SCHEMA_VERSION, 2);

@@ -1,4 +1,4 @@
-//! What `gc` finds to throw away, and how the database becomes small again.
+//! The garbage that `gc` collects, and the way the database becomes small again.
 
 use std::fs;
 use std::path::PathBuf;

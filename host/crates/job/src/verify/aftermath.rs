@@ -1,7 +1,12 @@
 //! What the commands of a verification left behind: evidence is what stands at the end (D21).
 //!
 //! The checks run what the agent wrote, so a check can do what the agent could not: rewrite the change that was shown,
-//! write out of scope, commit. The tree is looked at again after the last command that could write.
+//! write out of scope, commit. What a check wrote into a view of its own is gone with it, and is in question only where it
+//! hid the agent's work from the check itself. What it wrote into the tree is looked for after each one, and put back. The
+//! look that is reported comes after the last command.
+
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::verdict::Cause;
 use super::{SCOPE_LINE, signals};
@@ -33,62 +38,89 @@ const LOCK_FILES: [&str; 14] = [
     "composer.lock",
 ];
 
-/// What is said of the second look.
+/// What the commands did that they may not do, gathered over all of them.
 #[derive(Debug, Default)]
 pub(super) struct Aftermath {
-    /// Lines that fail.
-    pub(super) failing: Vec<(&'static str, Cause)>,
-    /// Files that the checks wrote where they may, by name.
-    pub(super) written: Vec<String>,
+    /// Files of the agent's that a check showed or left otherwise.
+    altered: BTreeSet<String>,
+    /// The same, by somebody else than the checks.
+    altered_meanwhile: BTreeSet<String>,
+    outside: BTreeSet<String>,
+    git: BTreeSet<String>,
+    /// What could not be put back.
+    left: BTreeSet<String>,
 }
 
-/// Judges what differs between the look before the checks and the one after them. `out_of_scope` tells whether a path
-/// relative to the working directory lies outside `scoped_patch`.
-pub(super) fn judge(
-    before: &Changes,
-    after: &Changes,
-    isolated: bool,
-    out_of_scope: impl Fn(&str) -> bool,
-) -> Aftermath {
-    let Later {
-        altered,
-        further,
-        git,
-    } = after.since(before);
-    let mut aftermath = Aftermath::default();
-    if !altered.is_empty() {
-        let paths = altered.iter().map(ToString::to_string).collect();
-        aftermath
-            .failing
-            .push((VERIFICATION_LINE, Cause::ChecksChangedTheWork { paths }));
+impl Aftermath {
+    /// Takes in what a check wrote into its view of the tree. The view is gone: only what it proved is in question.
+    pub(super) fn of_layer(&mut self, taken: &Changes, upper: &Path) {
+        let altered = taken.altered_in(upper);
+        self.altered.extend(altered.iter().map(ToString::to_string));
     }
-    let mut outside = Vec::new();
-    for (path, allowed) in &further {
-        let path = path.to_string();
-        let lock_file = LOCK_FILES
-            .iter()
-            .any(|name| path.rsplit('/').next() == Some(name));
-        if lock_file || (*allowed && !out_of_scope(&path)) {
-            aftermath.written.push(path);
-        } else {
-            outside.push(path);
+
+    /// Takes in what a check wrote into the tree itself. `out_of_scope` tells whether a path relative to the working
+    /// directory lies outside `scoped_patch`.
+    pub(super) fn of_tree(
+        &mut self,
+        later: &Later,
+        isolated: bool,
+        out_of_scope: impl Fn(&str) -> bool,
+    ) {
+        let Later {
+            altered,
+            further,
+            git,
+        } = later;
+        self.altered.extend(altered.iter().map(ToString::to_string));
+        for (path, allowed) in further {
+            let path = path.to_string();
+            let lock_file = LOCK_FILES
+                .iter()
+                .any(|name| path.rsplit('/').next() == Some(name));
+            if !lock_file && (!*allowed || out_of_scope(&path)) {
+                self.outside.insert(path);
+            }
         }
+        let git = git.iter().filter(|change| signals::fails(change, isolated));
+        self.git.extend(git.map(ToString::to_string));
     }
-    if !outside.is_empty() {
-        let cause = Cause::ChecksWroteOutside { paths: outside };
-        aftermath.failing.push((WRITES_LINE, cause));
+
+    /// Takes in what differs at the end though no check could write it: somebody else changed what the agent had left.
+    pub(super) fn of_others(&mut self, later: &Later) {
+        let altered = later.altered.iter().map(ToString::to_string);
+        let altered = altered.filter(|path| !self.altered.contains(path));
+        self.altered_meanwhile.extend(altered.collect::<Vec<_>>());
     }
-    let git: Vec<String> = git
-        .iter()
-        .filter(|change| signals::fails(change, isolated))
-        .map(ToString::to_string)
-        .collect();
-    if !git.is_empty() {
-        aftermath
-            .failing
-            .push(("git", Cause::GitChanged { what: git }));
+
+    /// Takes in what could not be put back.
+    pub(super) fn left(&mut self, paths: impl IntoIterator<Item = String>) {
+        self.left.extend(paths);
     }
-    aftermath
+
+    /// The lines that fail.
+    pub(super) fn failing(self) -> Vec<(&'static str, Cause)> {
+        let Self {
+            altered,
+            altered_meanwhile,
+            outside,
+            git,
+            left,
+        } = self;
+        let all = |paths: BTreeSet<String>| (!paths.is_empty()).then(|| Vec::from_iter(paths));
+        let altered = all(altered).map(|paths| Cause::ChecksChangedTheWork { paths });
+        let meanwhile = all(altered_meanwhile).map(|paths| Cause::WorkChangedMeanwhile { paths });
+        let outside = all(outside.into_iter().chain(left).collect());
+        [
+            altered
+                .or(meanwhile)
+                .map(|cause| (VERIFICATION_LINE, cause)),
+            outside.map(|paths| (WRITES_LINE, Cause::ChecksWroteOutside { paths })),
+            all(git).map(|what| ("git", Cause::GitChanged { what })),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }
 
 /// The names of the host's own lines, which no check may take.

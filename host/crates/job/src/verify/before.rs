@@ -4,7 +4,6 @@
 //! that is thrown away, and each line says which it was.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -43,18 +42,15 @@ pub async fn try_before(
         deadline,
         stop: stop.clone(),
     };
-    let toolchains = OnceLock::new();
     let name = crate::artifacts::check_name(&check.name, 1);
-    let run = command::run(
-        check,
-        place,
-        &toolchains,
-        &limits,
-        redactor,
-        artifacts,
-        &name,
-    )
-    .await;
+    let key = command::Key {
+        name: "before",
+        kept: false,
+    };
+    let (run, room) = command::run(check, place, &key, &limits, redactor, artifacts, &name).await;
+    if let Some(room) = room {
+        place.rooms.end(room, place, key.name, None);
+    }
     match run.cause {
         None => Some(BeforeOutcome::Passed),
         Some(Cause::ExitCode { code }) if !matches!(code, 126 | 127) => Some(BeforeOutcome::Failed),
@@ -139,21 +135,13 @@ fn compare_one(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::{CommandLine, Origin};
+    use crate::checks::CommandLine;
     use redact::{KnownValues, Redacted};
 
     fn check(fails_without_change: bool) -> CommandCheck {
         CommandCheck {
-            name: "unit tests".into(),
-            command: CommandLine::Shell("make test".into()),
-            timeout_ms: 1_000,
-            cwd: None,
-            env: BTreeMap::new(),
-            network: true,
-            retries: 1,
-            report: None,
             fails_without_change,
-            origin: Origin::Job,
+            ..CommandCheck::new("unit tests", CommandLine::Shell("make test".into()), 1_000)
         }
     }
 

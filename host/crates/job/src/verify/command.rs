@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::room::{Room, Rooms};
 use super::verdict::Cause;
 use crate::artifacts::{self, ArtifactError, ArtifactWriter, Artifacts};
 use crate::checks::{CommandCheck, CommandLine};
-use crate::private_home;
 use process::{self, Confinement, Ending, Exit, Network, ProcessError, Stdin, Toolchains};
 use redact::{RedactStream, Redacted, Redactor};
 use workspace::{GitIdentity, Root};
@@ -41,19 +41,17 @@ pub struct Place {
     pub work_dir: PathBuf,
     /// The top of the working tree: no `cwd` lies outside it.
     pub top: PathBuf,
-    /// The checks' HOME, made when missing. Not the agent's: what it writes there (`.npmrc`, `.gitconfig`) would decide
-    /// what a check runs.
-    pub home: PathBuf,
+    /// What each check has for itself, its HOME among it. Not the agent's: what it writes there (`.npmrc`, `.gitconfig`)
+    /// would decide what a check runs.
+    pub rooms: Arc<Rooms>,
     /// Whether the user's cargo packages are linked into HOME.
     pub cargo_packages: bool,
     /// The name under which git commits there.
     pub git_identity: GitIdentity,
-    /// The checks' folder for temporary files, made when missing.
-    pub temp: PathBuf,
     /// Further variables (WORKER_CHECK_ENV); a check's own win.
     pub extra_env: Vec<(OsString, OsString)>,
-    /// What they may touch. The toolchains found, HOME and the temporary folder are added here; the network follows each
-    /// check's own wish.
+    /// What they may touch. The toolchains found and each check's room are added here; the network follows each check's
+    /// own wish.
     pub confinement: Confinement,
 }
 
@@ -64,6 +62,15 @@ pub(super) struct Limits {
     pub(super) deadline: Instant,
     /// Somebody wants the job ended.
     pub(super) stop: CancellationToken,
+}
+
+/// A check's place among the rooms.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key<'a> {
+    /// The same in every pass, another for every check.
+    pub(super) name: &'a str,
+    /// The build output of its last pass is there.
+    pub(super) kept: bool,
 }
 
 /// How a command ended, and what it said.
@@ -77,10 +84,20 @@ pub(super) struct Run {
     pub(super) artifact: Option<String>,
 }
 
+impl Run {
+    fn not_run(cause: Cause) -> Self {
+        Self {
+            cause: Some(cause),
+            exit: None,
+            artifact: None,
+        }
+    }
+}
+
 impl Place {
-    /// The toolchains for commands here. HOME must be there.
-    fn toolchains(&self) -> Toolchains {
-        let toolchains = process::toolchains(&self.home);
+    /// The toolchains for commands with this HOME. It must be there.
+    pub(super) fn toolchains(&self, home: &Path) -> Toolchains {
+        let toolchains = process::toolchains(home);
         if self.cargo_packages {
             toolchains.link_packages();
         }
@@ -88,22 +105,48 @@ impl Place {
     }
 }
 
-/// Runs a check's command to its end. Never fails: what goes wrong is a cause. `toolchains` are those of the place, found
-/// by the first command.
+/// Runs a check's command to its end, in a room of its own, which the caller ends. Never fails: what goes wrong is a cause.
 pub(super) async fn run(
     check: &CommandCheck,
     place: &Place,
-    toolchains: &OnceLock<Toolchains>,
+    key: &Key<'_>,
     limits: &Limits,
     redactor: &Redactor,
     artifacts: &Artifacts,
     artifact: &str,
-) -> Run {
-    let not_run = |cause| Run {
-        cause: Some(cause),
-        exit: None,
-        artifact: None,
-    };
+) -> (Run, Option<Room>) {
+    loop {
+        let room = match place.rooms.make(place, key.name, key.kept) {
+            Ok(room) => room,
+            Err(error) => {
+                let message = format!("no room for it in the state folder: {error}");
+                return (Run::not_run(Cause::NotStarted { message }), None);
+            }
+        };
+        match run_in(&room, check, place, limits, redactor, artifacts, artifact).await {
+            Ok(run) => return (run, Some(room)),
+            Err(reason) => {
+                place.rooms.end(room, place, key.name, None);
+                place.rooms.refuse(&reason);
+            }
+        }
+    }
+}
+
+/// Runs the command in a room.
+///
+/// # Errors
+/// No layer can be had; nothing ran.
+async fn run_in(
+    room: &Room,
+    check: &CommandCheck,
+    place: &Place,
+    limits: &Limits,
+    redactor: &Redactor,
+    artifacts: &Artifacts,
+    artifact: &str,
+) -> Result<Run, String> {
+    let not_run = |cause| Ok(Run::not_run(cause));
     let Some(cwd) = directory(place, check.cwd.as_deref()) else {
         let cwd = check.cwd.as_ref().map_or_else(
             || place.work_dir.display().to_string(),
@@ -111,32 +154,19 @@ pub(super) async fn run(
         );
         return not_run(Cause::NoDirectory { cwd });
     };
-    let made = [
-        (
-            &place.home,
-            private_home::make_home(&place.home, &place.git_identity),
-        ),
-        (&place.temp, private::make_folder(&place.temp)),
-    ];
-    for (folder, made) in made {
-        if let Err(error) = made {
-            return not_run(Cause::NotStarted {
-                message: format!("{}: {error}", folder.display()),
-            });
-        }
-    }
     let (program, args) = command_line(&check.command);
-    let toolchains = toolchains.get_or_init(|| place.toolchains());
+    let toolchains = &room.toolchains;
     let mut confinement = place.confinement.clone();
     confinement.read.extend(toolchains.read.iter().cloned());
-    confinement.write.push(place.home.clone());
-    confinement.temp = Some(place.temp.clone());
+    confinement.write.push(room.home.clone());
+    confinement.temp = Some(room.temp.clone());
+    confinement.layers.clone_from(&room.layers);
     confinement.network = if check.network {
         Network::On
     } else {
         Network::Off
     };
-    let env = environment(place, check, toolchains);
+    let env = environment(place, room, check);
     let command = process::Command {
         program,
         args,
@@ -147,6 +177,7 @@ pub(super) async fn run(
     };
     let mut running = match process::spawn(command).await {
         Ok(running) => running,
+        Err(ProcessError::Layer(reason)) => return Err(reason),
         Err(error) => return not_run(not_started(error)),
     };
     let handle = running.handle();
@@ -195,11 +226,11 @@ pub(super) async fn run(
         }
     };
     let artifact = sink.finish();
-    Run {
+    Ok(Run {
         cause: cut.or_else(|| cause_of(exit)),
         exit: Some(exit),
         artifact,
-    }
+    })
 }
 
 /// Reads what is there; a broken pipe is the end.
@@ -240,11 +271,7 @@ fn command_line(line: &CommandLine) -> (OsString, Vec<OsString>) {
 }
 
 /// Tools behave as in CI: no watch mode, no colours, no prompts, no new snapshots.
-fn environment(
-    place: &Place,
-    check: &CommandCheck,
-    toolchains: &Toolchains,
-) -> Vec<(OsString, OsString)> {
+fn environment(place: &Place, room: &Room, check: &CommandCheck) -> Vec<(OsString, OsString)> {
     const LIKE_CI: &[(&str, &str)] = &[
         ("CI", "true"),
         ("NO_COLOR", "1"),
@@ -267,10 +294,10 @@ fn environment(
             .into_iter()
             .filter_map(|name| Some((name.into(), std::env::var_os(name)?))),
     );
-    env.extend(toolchains.env.iter().cloned());
+    env.extend(room.toolchains.env.iter().cloned());
     env.insert("SHELL".into(), shell().into());
-    env.insert("HOME".into(), place.home.clone().into());
-    env.insert("TMPDIR".into(), place.temp.clone().into());
+    env.insert("HOME".into(), room.home.clone().into());
+    env.insert("TMPDIR".into(), room.temp.clone().into());
     env.extend(place.extra_env.iter().cloned());
     env.extend(
         check

@@ -1,4 +1,4 @@
-//! What explains a failure, out of a check's output, within the bytes that a reply has for it.
+//! The explanation of a failure, out of a check's output, within the bytes that a reply has for it.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use plugins::{PluginSet, Stage};
 use redact::text;
 use redact::{Redacted, Redactor};
 
-/// Where an output comes from.
+/// The source of an output.
 pub(super) struct Origin {
     /// The command line.
     pub(super) command: Option<String>,
-    /// How it ended.
+    /// The end.
     pub(super) exit_code: Option<i32>,
 }
 

@@ -8,8 +8,10 @@ mod aftermath;
 mod before;
 mod command;
 mod component;
+mod denied;
 mod digest;
 pub mod revise;
+mod room;
 mod sarif;
 mod scripts;
 mod setup;
@@ -18,13 +20,14 @@ mod test_files;
 mod verdict;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
 pub use before::{Before, BeforeOutcome, changed_tests, compare, try_before};
 pub use command::Place;
+pub use room::Rooms;
 pub use setup::run_setup;
 pub use signals::AgentEvidence;
 pub use verdict::{Cause, CheckVerdict, Outcome, Verdicts};
@@ -32,11 +35,12 @@ pub use verdict::{Cause, CheckVerdict, Outcome, Verdicts};
 use crate::artifacts::{self, Artifacts};
 use crate::checks::{CheckSpec, CommandCheck, CommandLine, Origin, ScopedPatch};
 use crate::dependencies;
+use aftermath::Aftermath;
 use plugins::PluginSet;
-use process::Toolchains;
 use redact::text;
 use redact::{Redacted, Redactor};
-use workspace::{Base, Changes};
+use room::Room;
+use workspace::{Base, Changes, Root};
 
 /// The check component that holds the change against `scoped_patch`, and the name of its line in the result.
 const SCOPE: (&str, &str) = ("scope", SCOPE_LINE);
@@ -134,8 +138,6 @@ pub async fn run(
         }
     });
     let mut ran = component::Ran::default();
-    let toolchains = OnceLock::new();
-    let mut lacking = None;
     let standing = standing(plan.checks, plugins.standing_checks());
     if let Some(scope) = &scope {
         let verdict = run_component(
@@ -145,30 +147,43 @@ pub async fn run(
         progress(Progress::Ended(verdict.line()));
         verdicts.checks.push(verdict);
     }
-    for check in plan.checks {
+    let commands = plan.checks.iter();
+    if commands
+        .clone()
+        .any(|check| matches!(check, CheckSpec::Command(_)))
+    {
+        tokio::task::block_in_place(|| plan.place.rooms.begin_pass(plan.base, &evidence.changes));
+    }
+    let mut aftermath = Aftermath::default();
+    let mut lacking: Vec<String> = Vec::new();
+    let mut made_of: Vec<Option<CheckVerdict>> = commands.map(|_| None).collect();
+    for at in order(plan.checks) {
+        let (Some(check), Some(verdict)) = (plan.checks.get(at), made_of.get_mut(at)) else {
+            continue;
+        };
         if plan.stop.is_cancelled() || plan.deadline <= tokio::time::Instant::now() {
             let reason = "the job ended before it".to_owned();
-            let mut verdict = made(check.name(), Cause::NotRun { reason }, redactor);
-            tell_apart(&mut verdict, check, &standing);
-            verdicts
-                .checks
-                .push(wanted_by(check.origin(), verdict, redactor));
+            let mut left_out = made(check.name(), Cause::NotRun { reason }, redactor);
+            tell_apart(&mut left_out, check, &standing);
+            *verdict = Some(wanted_by(check.origin(), left_out, redactor));
             continue;
         }
         progress(Progress::Started(check.name().to_owned()));
-        let mut verdict = match check {
-            CheckSpec::Command(check) => {
-                let (verdict, lacks) = run_command(
-                    check,
+        let mut came_to = match check {
+            CheckSpec::Command(command) => {
+                let run = CommandRun {
+                    check: command,
+                    key: &format!("{at}"),
                     plan,
-                    &toolchains,
-                    &mut ran,
+                    evidence,
+                    scope: scope.as_ref(),
                     plugins,
                     redactor,
                     artifacts,
-                )
-                .await;
-                lacking = lacking.or(lacks);
+                };
+                let (verdict, lacks) = run.go(&mut ran, &mut aftermath).await;
+                let told = lacks.into_iter().filter(|told| !lacking.contains(told));
+                lacking.extend(told.collect::<Vec<_>>());
                 verdict
             }
             CheckSpec::Plugin(check) => {
@@ -183,11 +198,12 @@ pub async fn run(
                 .await
             }
         };
-        tell_apart(&mut verdict, check, &standing);
-        let verdict = wanted_by(check.origin(), verdict, redactor);
-        progress(Progress::Ended(verdict.line()));
-        verdicts.checks.push(verdict);
+        tell_apart(&mut came_to, check, &standing);
+        let came_to = wanted_by(check.origin(), came_to, redactor);
+        progress(Progress::Ended(came_to.line()));
+        *verdict = Some(came_to);
     }
+    verdicts.checks.extend(made_of.into_iter().flatten());
     for name in standing {
         let check = component::Component {
             name,
@@ -214,82 +230,72 @@ pub async fn run(
         ..Verification::default()
     };
     if ran.any() {
-        let found = look_again(plan, evidence, &ran, plugins, redactor, scope.as_ref()).await;
-        for verdict in found.verdicts.checks {
+        match look_last(plan, evidence, &mut aftermath) {
+            Ok(stands) => verification.stands = stands,
+            Err(unknown) => verification.verdicts.checks.push(made(
+                aftermath::VERIFICATION_LINE,
+                unknown,
+                redactor,
+            )),
+        }
+        for (name, cause) in aftermath.failing() {
+            let verdict = made(name, cause, redactor);
             progress(Progress::Ended(verdict.line()));
             verification.verdicts.checks.push(verdict);
         }
-        verification.stands = found.stands;
-        verification.notes = found.notes;
+        if let Some(reason) = plan.place.rooms.refused() {
+            let note = format!("checks ran in the tree itself: {reason}");
+            verification.notes.push(note);
+            let decide = evidence.changes.touched_that_decide();
+            if !decide.is_empty() {
+                let names = listed(&decide);
+                verification.notes.push(format!(
+                    "the checks saw ignored files that the agent changed: {names}"
+                ));
+            }
+        }
     }
     verification.notes.extend(lacking);
     verification
 }
 
-/// Holds the tree against the base once more, after the last command that could write.
-async fn look_again(
+/// The order in which checks run: the operator's commands first. What stands in the result is the given order.
+fn order(checks: &[CheckSpec]) -> Vec<usize> {
+    let first = |at: &usize| {
+        let check = checks.get(*at);
+        check.is_some_and(|check| {
+            check.origin() != Origin::Job && matches!(check, CheckSpec::Command(_))
+        })
+    };
+    let (mut order, others): (Vec<usize>, Vec<usize>) = (0..checks.len()).partition(first);
+    order.extend(others);
+    order
+}
+
+/// A few of many paths, for a line of a result.
+pub fn listed(paths: &[workspace::FilePath]) -> String {
+    let names: Vec<String> = paths.iter().map(ToString::to_string).collect();
+    verdict::listed(&names)
+}
+
+fn cannot_look(fault: &dyn std::fmt::Display) -> Cause {
+    let reason = format!("the tree cannot be looked at after the checks: {fault}");
+    Cause::NotRun { reason }
+}
+
+/// Looks at the tree after the last command. What differs now from what was verified is what is reported; none where
+/// nothing does.
+fn look_last(
     plan: &Plan<'_>,
     evidence: &Evidence<'_>,
-    ran: &component::Ran,
-    plugins: &PluginSet,
-    redactor: &Redactor,
-    scope: Option<&component::Component<'_>>,
-) -> Verification {
-    let mut found = Verification::default();
-    let after = match tokio::task::block_in_place(|| plan.base.changes()) {
-        Ok(after) => Arc::new(after),
-        Err(fault) => {
-            let reason = format!("the tree cannot be looked at after the checks: {fault}");
-            let cause = Cause::NotRun { reason };
-            let verdict = made(aftermath::VERIFICATION_LINE, cause, redactor);
-            found.verdicts.checks.push(verdict);
-            return found;
-        }
-    };
-    if after.since(&evidence.changes).is_empty() {
-        return found;
-    }
-    let outside = match scope {
-        None => Vec::new(),
-        Some(scope) => {
-            let evidence = Evidence {
-                changes: Arc::clone(&after),
-                ..evidence.clone()
-            };
-            let (verdict, _) = component::run(
-                scope,
-                &evidence,
-                &plan.place,
-                ran,
-                plugins,
-                redactor,
-                plan.digest_bytes,
-            )
-            .await;
-            if verdict.outcome == Outcome::Errored {
-                // Fails closed: nobody can say where the files lie.
-                found.verdicts.checks.push(verdict);
-                return found;
-            }
-            verdict.found_in
-        }
-    };
-    let judged = aftermath::judge(&evidence.changes, &after, plan.isolated, |path| {
-        outside.iter().any(|outside| outside == path)
-    });
-    if !judged.failing.is_empty() {
-        found.stands = Some(after);
-    }
-    for (name, cause) in judged.failing {
-        found.verdicts.checks.push(made(name, cause, redactor));
-    }
-    if !judged.written.is_empty() {
-        let files = judged.written.len();
-        let names = verdict::listed(&judged.written);
-        let note = format!("the checks wrote {files} files that are not the agent's: {names}");
-        found.notes.push(note);
-    }
-    found
+    aftermath: &mut Aftermath,
+) -> Result<Option<Arc<Changes>>, Cause> {
+    let now = tokio::task::block_in_place(|| plan.base.changes());
+    let now = now.map_err(|fault| cannot_look(&fault))?;
+    let later = now.since(&evidence.changes);
+    aftermath.of_others(&later);
+    let differs = !later.altered.is_empty();
+    Ok(differs.then(|| Arc::new(now)))
 }
 
 /// Says in a check's line that it is the operator's.
@@ -400,7 +406,11 @@ const SCRIPT_BYTES: u64 = 256 << 10;
 
 fn changed_scripts(plan: &Plan<'_>, changes: &Changes) -> Vec<String> {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let changed = |path: &str| changes.find(path.as_bytes()).is_some();
+    let changed = |path: &str| {
+        // A program that the rules ignore (`.venv/bin/check`) decides as much as one that is tracked.
+        let ignored = || changes.ignored_files.iter().any(|file| *file == *path);
+        changes.find(path.as_bytes()).is_some() || ignored()
+    };
     let before = |path: &str| {
         changes
             .read_before(path.as_bytes(), 0, SCRIPT_BYTES)
@@ -457,96 +467,210 @@ fn made(name: &str, cause: Cause, redactor: &Redactor) -> CheckVerdict {
     }
 }
 
-async fn run_command(
-    check: &CommandCheck,
-    plan: &Plan<'_>,
-    toolchains: &OnceLock<Toolchains>,
-    ran: &mut component::Ran,
-    plugins: &PluginSet,
-    redactor: &Redactor,
-    artifacts: &Artifacts,
-) -> (CheckVerdict, Option<String>) {
-    let began = Instant::now();
-    let name = artifacts::check_name(&check.name, plan.pass);
-    let name = ran.unused(name);
-    let limits = command::Limits {
-        deadline: plan.deadline,
-        stop: plan.stop.clone(),
-    };
-    let mut tries = Tries::default();
-    let (run, report) = loop {
-        let started = std::time::SystemTime::now();
-        let run = command::run(
+/// One command check, and what it is run and looked at with.
+struct CommandRun<'a> {
+    check: &'a CommandCheck,
+    /// Its place among the rooms.
+    key: &'a str,
+    plan: &'a Plan<'a>,
+    evidence: &'a Evidence<'a>,
+    scope: Option<&'a component::Component<'a>>,
+    plugins: &'a PluginSet,
+    redactor: &'a Redactor,
+    artifacts: &'a Artifacts,
+}
+
+impl CommandRun<'_> {
+    /// Returns its verdict, and for a failure what the tree lacks, and what confinement kept from the command.
+    async fn go(
+        &self,
+        ran: &mut component::Ran,
+        aftermath: &mut Aftermath,
+    ) -> (CheckVerdict, Vec<String>) {
+        let Self {
             check,
-            &plan.place,
-            toolchains,
-            &limits,
+            plan,
+            evidence,
+            plugins,
             redactor,
             artifacts,
-            &name,
+            ..
+        } = *self;
+        let began = Instant::now();
+        let name = artifacts::check_name(&check.name, plan.pass);
+        let name = ran.unused(name);
+        let limits = command::Limits {
+            deadline: plan.deadline,
+            stop: plan.stop.clone(),
+        };
+        // What an earlier pass left decides nothing for the operator's checks, not even how fast they are.
+        let kept = check.origin == Origin::Job;
+        let key = command::Key {
+            name: self.key,
+            kept,
+        };
+        let mut tries = Tries::default();
+        let mut reach = None;
+        let (run, report) = loop {
+            let started = std::time::SystemTime::now();
+            let (run, room) = command::run(
+                check,
+                &plan.place,
+                &key,
+                &limits,
+                redactor,
+                artifacts,
+                &name,
+            )
+            .await;
+            tries.add(run.cause.as_ref());
+            let report = report_of(check, plan, room.as_ref(), started);
+            if let Some(room) = room {
+                self.look_after(&room, ran, aftermath).await;
+                reach = Some((room.home.clone(), room.toolchains.read.clone()));
+                let keep_for = kept.then_some(plan.base);
+                tokio::task::block_in_place(|| {
+                    let place = &plan.place;
+                    place.rooms.end(room, place, self.key, keep_for)
+                });
+            }
+            let again = run.cause.as_ref().is_some_and(Cause::is_worth_a_retry)
+                && tries.runs <= check.retries
+                && !plan.stop.is_cancelled()
+                && tokio::time::Instant::now() + began.elapsed() < plan.deadline;
+            if !again {
+                break (run, report);
+            }
+        };
+        let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let output = run
+            .artifact
+            .as_ref()
+            .and_then(|name| artifacts.text(name))
+            .unwrap_or_default();
+        let mut verdict = match run.cause {
+            None if tries.failed > 0 => {
+                let Tries { runs, failed } = tries;
+                made(&check.name, Cause::Flaky { runs, failed }, redactor)
+            }
+            None => CheckVerdict {
+                name: check.name.clone(),
+                outcome: Outcome::Passed,
+                summary: Redacted::default(),
+                cause: None,
+                digest: None,
+                artifact: None,
+                duration_ms: 0,
+                found_in: Vec::new(),
+            },
+            Some(cause) => made(&check.name, cause, redactor),
+        };
+        let mut lacks: Vec<String> = Vec::new();
+        if let Some((home, toolchains)) = reach.filter(|_| !verdict.passed()) {
+            let mut confinement = plan.place.confinement.clone();
+            confinement.read.extend(toolchains);
+            confinement.write.push(home.clone());
+            let users = std::env::var_os("HOME").map(PathBuf::from);
+            lacks.extend(denied::told(&output, &confinement, &home, users.as_deref()).await);
+        }
+        let lacking = plan
+            .bare_copy_of
+            .filter(|_| !verdict.passed())
+            .and_then(|source| {
+                let places = [plan.place.work_dir.as_path(), plan.place.top.as_path()];
+                let code = run.exit.and_then(|exit| exit.code);
+                dependencies::way_out(code, &output, &plan.place.top, &places, source)
+            });
+        lacks.extend(lacking);
+        let explains = report
+            .map(|report| redactor.text(&report).into_string())
+            .unwrap_or_else(|| output.clone());
+        if !verdict.passed() && !explains.trim().is_empty() {
+            let origin = digest::Origin {
+                command: origin(check),
+                exit_code: run.exit.and_then(|exit| exit.code),
+            };
+            let digest =
+                digest::digest(&explains, &origin, plan.digest_bytes, plugins, redactor).await;
+            verdict.digest = Some(digest).filter(|digest| !digest.is_empty());
+        }
+        if !verdict.passed() && plan.place.rooms.refused().is_none() {
+            // What CI would not have either: the likely reason where a dependency is missing.
+            let hidden = evidence.changes.touched_that_decide();
+            if !hidden.is_empty() {
+                let note = format!(
+                    "hidden from it, since the agent changed ignored files: {}",
+                    listed(&hidden)
+                );
+                verdict.summary = match verdict.summary.trim() {
+                    "" => redactor.text(&note),
+                    summary => redactor.text(&format!("{summary}; {note}")),
+                };
+            }
+        }
+        verdict.artifact = run.artifact;
+        verdict.duration_ms = wall_ms;
+        ran.add(
+            check,
+            run.exit,
+            verdict.outcome == Outcome::TimedOut,
+            wall_ms,
+            output,
+        );
+        (verdict, lacks)
+    }
+
+    /// Looks at what the command wrote. What it wrote into the tree itself is put back, so that it neither prepares the next
+    /// check nor is part of the result.
+    async fn look_after(&self, room: &Room, ran: &component::Ran, aftermath: &mut Aftermath) {
+        let Self { plan, evidence, .. } = *self;
+        let taken = &evidence.changes;
+        if let Some(upper) = room.tree() {
+            return aftermath.of_layer(taken, upper);
+        }
+        let now = match tokio::task::block_in_place(|| plan.base.changes()) {
+            Ok(now) => Arc::new(now),
+            // The last look fails for the same reason, and says so.
+            Err(_) => return,
+        };
+        let later = now.since(taken);
+        if later.is_empty() {
+            return;
+        }
+        let outside = self.out_of_scope(&now, ran).await;
+        aftermath.of_tree(&later, plan.isolated, |path| match &outside {
+            Some(outside) => outside.iter().any(|outside| outside == path),
+            // Nobody can say where the file lies.
+            None => true,
+        });
+        let back = tokio::task::block_in_place(|| plan.base.put_back(taken, &now));
+        match back {
+            Ok(back) => aftermath.left(back.failed.iter().map(|(path, _)| path.to_string())),
+            Err(fault) => aftermath.left([fault.to_string()]),
+        }
+    }
+
+    /// Returns the files of a look that are out of the scope; none where that cannot be found out.
+    async fn out_of_scope(&self, now: &Arc<Changes>, ran: &component::Ran) -> Option<Vec<String>> {
+        let Some(scope) = self.scope else {
+            return Some(Vec::new());
+        };
+        let evidence = Evidence {
+            changes: Arc::clone(now),
+            ..self.evidence.clone()
+        };
+        let (verdict, _) = component::run(
+            scope,
+            &evidence,
+            &self.plan.place,
+            ran,
+            self.plugins,
+            self.redactor,
+            self.plan.digest_bytes,
         )
         .await;
-        tries.add(run.cause.as_ref());
-        let again = run.cause.as_ref().is_some_and(Cause::is_worth_a_retry)
-            && tries.runs <= check.retries
-            && !plan.stop.is_cancelled()
-            && tokio::time::Instant::now() + began.elapsed() < plan.deadline;
-        if !again {
-            break (run, report_of(check, plan, started));
-        }
-    };
-    let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let output = run
-        .artifact
-        .as_ref()
-        .and_then(|name| artifacts.text(name))
-        .unwrap_or_default();
-    let mut verdict = match run.cause {
-        None if tries.failed > 0 => {
-            let Tries { runs, failed } = tries;
-            made(&check.name, Cause::Flaky { runs, failed }, redactor)
-        }
-        None => CheckVerdict {
-            name: check.name.clone(),
-            outcome: Outcome::Passed,
-            summary: Redacted::default(),
-            cause: None,
-            digest: None,
-            artifact: None,
-            duration_ms: 0,
-            found_in: Vec::new(),
-        },
-        Some(cause) => made(&check.name, cause, redactor),
-    };
-    let lacks = plan
-        .bare_copy_of
-        .filter(|_| !verdict.passed())
-        .and_then(|source| {
-            let places = [plan.place.work_dir.as_path(), plan.place.top.as_path()];
-            let code = run.exit.and_then(|exit| exit.code);
-            dependencies::way_out(code, &output, &plan.place.top, &places, source)
-        });
-    let explains = report
-        .map(|report| redactor.text(&report).into_string())
-        .unwrap_or_else(|| output.clone());
-    if !verdict.passed() && !explains.trim().is_empty() {
-        let origin = digest::Origin {
-            command: origin(check),
-            exit_code: run.exit.and_then(|exit| exit.code),
-        };
-        let digest = digest::digest(&explains, &origin, plan.digest_bytes, plugins, redactor).await;
-        verdict.digest = Some(digest).filter(|digest| !digest.is_empty());
+        (verdict.outcome != Outcome::Errored).then_some(verdict.found_in)
     }
-    verdict.artifact = run.artifact;
-    verdict.duration_ms = wall_ms;
-    ran.add(
-        check,
-        run.exit,
-        verdict.outcome == Outcome::TimedOut,
-        wall_ms,
-        output,
-    );
-    (verdict, lacks)
 }
 
 /// The runs of one check on one tree.
@@ -567,18 +691,26 @@ impl Tries {
 fn report_of(
     check: &CommandCheck,
     plan: &Plan<'_>,
+    room: Option<&Room>,
     started: std::time::SystemTime,
 ) -> Option<String> {
     // File systems keep times more coarsely than the clock.
     const COARSE: std::time::Duration = std::time::Duration::from_secs(2);
-    let mut path = plan.place.work_dir.clone();
+    let place = &plan.place;
+    let mut path = place.work_dir.clone();
     path.extend(&check.cwd);
     path.push(check.report.as_ref()?);
+    let inside = path.strip_prefix(&place.top).ok()?;
+    // Written by this run, it is in the layer that the run wrote into.
+    let (root, path) = match room?.tree() {
+        Some(upper) => (Root::open(upper).ok()?, upper.join(inside)),
+        None => (place.root.clone(), path),
+    };
     let written = std::fs::metadata(&path).ok()?.modified().ok()?;
-    if written + COARSE < started || !path.starts_with(&plan.place.top) {
+    if written + COARSE < started {
         return None;
     }
-    let text = plan.place.root.read(&path, artifacts::MAX_BYTES).ok()?;
+    let text = root.read(&path, artifacts::MAX_BYTES).ok()?;
     let text = String::from_utf8_lossy(&text.bytes).into_owned();
     Some(text).filter(|text| !text.trim().is_empty())
 }

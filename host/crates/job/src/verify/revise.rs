@@ -144,6 +144,7 @@ fn beyond_repair(verdicts: &Verdicts) -> Option<Reason> {
             Some(
                 Cause::GitChanged { .. }
                 | Cause::ChecksChangedTheWork { .. }
+                | Cause::WorkChangedMeanwhile { .. }
                 | Cause::ChecksWroteOutside { .. },
             ) => return Some(Reason::NotForTheAgent),
             Some(cause @ Cause::Agent { .. }) if !cause.is_for_the_agent() => {
@@ -206,17 +207,19 @@ mod tests {
     use super::super::verdict::{Cause, Outcome};
     use super::*;
     use crate::end_cause::EndCause;
-    use redact::Redacted;
+    use redact::{KnownValues, Redacted, Redactor};
+
+    fn redacted(text: &str) -> Redacted {
+        Redactor::new(KnownValues::new(), Vec::new()).text(text)
+    }
 
     fn check(name: &str, cause: Option<Cause>, digest: &str) -> CheckVerdict {
         CheckVerdict {
             name: name.to_owned(),
             outcome: cause.as_ref().map_or(Outcome::Passed, Cause::outcome),
-            summary: Redacted::from_record(
-                cause.as_ref().map(ToString::to_string).unwrap_or_default(),
-            ),
+            summary: redacted(&cause.as_ref().map(ToString::to_string).unwrap_or_default()),
             cause,
-            digest: (!digest.is_empty()).then(|| Redacted::from_record(digest.to_owned())),
+            digest: (!digest.is_empty()).then(|| redacted(digest)),
             artifact: None,
             duration_ms: 1,
             found_in: Vec::new(),

@@ -1,4 +1,5 @@
-//! Whether the job changed what its own checks run. A check that the agent can rewrite proves nothing.
+//! Signals that the job changed the scripts that its own checks run. A check that the agent can
+//! rewrite proves nothing.
 //!
 //! Looked at are the files that the given commands name as programs: scripts, `package.json` scripts, make and just files,
 //! cargo's configuration (which can name a runner), and what those scripts run in turn. Test files are not among them:
@@ -11,12 +12,12 @@ use serde_json::Value;
 
 use crate::checks::{CheckSpec, CommandLine, Origin, ScopedPatch};
 
-/// How far scripts are followed that run scripts.
+/// The depth to which scripts are followed that run scripts.
 const DEPTH: usize = 3;
 
 /// The tree before and after the job, as far as this needs it. Paths are relative to the working directory.
 pub(super) struct Tree<'a> {
-    /// Whether the job changed, added, renamed or deleted this file.
+    /// True if the job changed, added, renamed or deleted this file.
     pub(super) changed: &'a dyn Fn(&str) -> bool,
     /// A file as it was before the job, bounded; `None` when there was none.
     pub(super) before: &'a dyn Fn(&str) -> Option<String>,
@@ -287,18 +288,11 @@ mod tests {
     use crate::checks::CommandCheck;
 
     fn check(command: &str) -> CheckSpec {
-        CheckSpec::Command(CommandCheck {
-            name: "unit tests".into(),
-            command: CommandLine::Shell(command.into()),
-            timeout_ms: 1000,
-            cwd: None,
-            env: BTreeMap::new(),
-            network: true,
-            retries: CommandCheck::RETRIES,
-            report: None,
-            fails_without_change: false,
-            origin: Default::default(),
-        })
+        CheckSpec::Command(CommandCheck::new(
+            "unit tests",
+            CommandLine::Shell(command.into()),
+            1000,
+        ))
     }
 
     #[test]

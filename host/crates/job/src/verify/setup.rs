@@ -1,6 +1,5 @@
 //! The set-up command of an isolated tree, run and judged as a check is, before there is anything to check.
 
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -29,17 +28,14 @@ pub async fn run_setup(
         stop: stop.clone(),
     };
     let name = artifacts::check_name(&check.name, 1);
-    let toolchains = OnceLock::new();
-    let run = command::run(
-        check,
-        place,
-        &toolchains,
-        &limits,
-        redactor,
-        artifacts,
-        &name,
-    )
-    .await;
+    let key = command::Key {
+        name: super::room::SETUP,
+        kept: false,
+    };
+    let (run, room) = command::run(check, place, &key, &limits, redactor, artifacts, &name).await;
+    if let Some(room) = room {
+        place.rooms.end(room, place, key.name, None);
+    }
     let mut verdict = made(&check.name, run.cause?, redactor);
     let output = run.artifact.as_ref().and_then(|name| artifacts.text(name));
     if let Some(output) = output.filter(|output| !output.trim().is_empty()) {

@@ -1,19 +1,20 @@
-//! What the job's own course says: checks that nobody has to ask for, and that are shown only when they fail.
+//! Signals of the job's own course: checks that nobody has to ask for, and that are shown only when
+//! they fail.
 
 use super::verdict::Cause;
 use crate::end_cause::EndCause;
 use workspace::{Changes, GitChange};
 
-/// How the agent's pass ended, as the host saw it. What it said is no part of this.
+/// The way the agent's pass ended, as the host saw it. What it said is no part of this.
 #[derive(Debug, Clone, Default)]
 pub struct AgentEvidence {
-    /// Why it stopped without success: the cause, and one sentence.
+    /// The reason why it stopped without success: the cause, and one sentence.
     pub fault: Option<(EndCause, String)>,
-    /// What it asked for and was refused, as `Bash npm install`.
+    /// The tools that it was denied, as `Bash npm install`.
     pub denials: Vec<String>,
 }
 
-/// What the signals are read from.
+/// The source of the signals.
 pub(super) struct Course<'a> {
     pub(super) changes: &'a Changes,
     pub(super) agent: &'a AgentEvidence,
@@ -21,9 +22,9 @@ pub(super) struct Course<'a> {
     pub(super) budget: Option<&'a str>,
     /// See [`Plan::expect_changes`](super::Plan::expect_changes).
     pub(super) expect_changes: Option<bool>,
-    /// Whether checks or a scope were given: then somebody wants a change.
+    /// True if checks or a scope were given: then somebody wants a change.
     pub(super) verifies: bool,
-    /// Whether the tree has a git directory of the job's own, in which commits do no harm.
+    /// True if the tree has a git directory of the job's own, in which commits do no harm.
     pub(super) isolated: bool,
 }
 

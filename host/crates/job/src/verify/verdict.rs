@@ -140,6 +140,12 @@ pub enum Cause {
         /// Those files.
         paths: Vec<String>,
     },
+    /// Somebody else changed what the agent had left while the checks ran.
+    #[error("{} changed while the checks ran, so what they proved is not what is there", listed(.paths))]
+    WorkChangedMeanwhile {
+        /// Those files.
+        paths: Vec<String>,
+    },
     /// The checks wrote where the job may not.
     #[error("the checks wrote outside the scope: {}", listed(.paths))]
     ChecksWroteOutside {
@@ -281,6 +287,7 @@ impl Cause {
             | Self::Flaky { .. }
             | Self::NoBefore
             | Self::ChecksChangedTheWork { .. }
+            | Self::WorkChangedMeanwhile { .. }
             | Self::ChecksWroteOutside { .. }
             | Self::Budget { .. }
             | Self::NotRun { .. } => false,

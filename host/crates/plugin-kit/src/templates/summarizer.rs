@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use worker_plugin::{Fault, Request, Span, Summarizer, Summary};
 
-/// What the operator may set.
+/// The operator's settings.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {

@@ -1,4 +1,4 @@
-//! What a plugin answers besides what it was asked for: a refusal, in its own words.
+//! The other answer of a plugin: a refusal, in its own words.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ pub(crate) struct Plugin {
     pre: Arc<Pre>,
 }
 
-/// How an instance of one kind is made.
+/// The way an instance of one kind is made.
 macro_rules! start {
     ($name:ident, $Kind:ident, $Plugin:ident) => {
         /// An instance of a plugin of this kind, with these settings.

@@ -14,4 +14,6 @@ mod portable;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::*;
 
-pub(crate) use types::{Furnished, Namespaces, OpenGrant, Process, Restrictions, StartError};
+pub(crate) use types::{
+    Furnished, Lacking, Namespaces, OpenGrant, OpenLayer, Process, Restrictions, StartError,
+};

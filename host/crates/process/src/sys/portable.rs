@@ -12,7 +12,9 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use crate::sys::types::{Furnished, Namespaces, OpenGrant, Process, Restrictions, StartError};
+use crate::sys::types::{
+    Furnished, Lacking, Namespaces, OpenGrant, Process, Restrictions, StartError,
+};
 
 /// The process group that a pid leads.
 #[derive(Debug)]
@@ -99,7 +101,7 @@ pub(crate) fn start_restricted(
     command: &mut Command,
     restrictions: &Restrictions<'_>,
     detail: &mut Vec<String>,
-    allow: impl FnOnce(Option<u8>) -> Result<(), String>,
+    allow: impl FnOnce(Option<u8>) -> Result<(), Lacking>,
 ) -> Result<(u32, Option<u8>), StartError> {
     if restrictions.confine {
         detail.push("no Landlock on this system".into());

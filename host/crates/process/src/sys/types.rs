@@ -34,6 +34,15 @@ pub(crate) struct OpenGrant {
     pub(crate) file: OwnedFd,
     pub(crate) folder: bool,
     pub(crate) write: bool,
+    pub(crate) layer: Option<OpenLayer>,
+}
+
+/// The folders of a layer over a grant.
+#[derive(Debug)]
+pub(crate) struct OpenLayer {
+    pub(crate) upper: OwnedFd,
+    pub(crate) work: OwnedFd,
+    pub(crate) cover: Option<OwnedFd>,
 }
 
 /// The mounts that a task has for itself.
@@ -55,11 +64,22 @@ pub(crate) struct Restrictions<'a> {
     pub(crate) die_with_parent: bool,
 }
 
+/// A part of the confinement that is required and not in force.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+pub(crate) enum Lacking {
+    #[error("no Landlock")]
+    Landlock,
+    #[error("no PID namespace")]
+    PidNamespace,
+    #[error("no view")]
+    View,
+}
+
 /// A reason for which a program was not started.
 #[derive(Debug)]
 pub(crate) enum StartError {
-    /// The confinement that is required cannot be had.
-    Refused(String),
+    /// The confinement that is required is not in force.
+    Refused(Lacking),
     /// The program cannot be executed.
     Exec(std::io::Error),
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// A file of this size is moved aside.
 const FILE_MAX: u64 = 4 << 20;
-/// How many are kept, the one that is written to included.
+/// The number of files that are kept, the one that is written to included.
 const KEPT: usize = 4;
 /// The longest line; what is longer is cut.
 const LINE_MAX: usize = 64 << 10;

@@ -238,7 +238,7 @@ fn now() -> String {
     text
 }
 
-/// What an event or a span says.
+/// The fields of an event or a span.
 #[derive(Default)]
 struct Fields {
     message: String,

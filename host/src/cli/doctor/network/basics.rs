@@ -12,6 +12,7 @@ use super::Finding;
 use super::depth::{Depth, context_in};
 use super::requests::{self, AGENTS_REPLY, TOOL, VALUE};
 use crate::cli::progress::Progress;
+use crate::reason::Reason;
 use gateway::{
     Adapter, AdapterConfig, CallError, Caller, GatewayError, Lesson, ListedModel, Mode, RecordSink,
     RequestRecord, Said, fresh_token, list_models,
@@ -102,7 +103,7 @@ impl Gateway {
             Err(reason) => {
                 found.findings.push(Finding::fail(
                     self.what("adapter"),
-                    reason,
+                    reason.0,
                     "free some memory or descriptors",
                 ));
                 return found;
@@ -123,7 +124,7 @@ impl Gateway {
                 }
                 Err(reason) => found.findings.push(Finding::fail(
                     self.what("facts"),
-                    reason,
+                    reason.0,
                     "correct the settings of the gateway's dialect",
                 )),
             }
@@ -139,7 +140,7 @@ impl Gateway {
 
     /// What an agent's turns are: an answer, a streamed one with a tool, the tool's result, and all of it in Claude
     /// Code's own form. What the gateway refuses in these is learned for the jobs to come.
-    async fn talk(&self, config: &AdapterConfig, progress: &mut Progress) -> Result<Talk, String> {
+    async fn talk(&self, config: &AdapterConfig, progress: &mut Progress) -> Result<Talk, Reason> {
         let (adapter, caller) = adapter(config.clone()).await?;
         self.tell(progress, "completion");
         let whole = in_time(caller.ask(&requests::plain(), false)).await;
@@ -419,12 +420,10 @@ fn is_unreachable(message: &str) -> bool {
 }
 
 /// An adapter with a token of its own, and a caller of it.
-pub(super) async fn adapter(mut config: AdapterConfig) -> Result<(Adapter, Caller), String> {
-    let token = fresh_token().map_err(|error| error.to_string())?;
+pub(super) async fn adapter(mut config: AdapterConfig) -> Result<(Adapter, Caller), Reason> {
+    let token = fresh_token()?;
     config.token = Some(token.clone());
-    let adapter = Adapter::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config)
-        .await
-        .map_err(|error| error.to_string())?;
+    let adapter = Adapter::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config).await?;
     let caller = Caller::new(&adapter.url(), &token)?;
     Ok((adapter, caller))
 }

@@ -12,6 +12,7 @@ use super::Finding;
 use super::basics::{Gateway, adapter, in_time};
 use super::requests::{self, AGENTS_REPLY};
 use crate::cli::progress::Progress;
+use crate::reason::Reason;
 use gateway::facts::{EFFORTS, Facts, Layer, ModelFacts, Origin, ThinkingMode};
 use gateway::{ActiveDialect, AdapterConfig, CallError, Lesson, ListedModel, Said};
 
@@ -75,11 +76,9 @@ impl<'a> Depth<'a> {
         config: &'a AdapterConfig,
         lessons: &[Lesson],
         listed: Option<ListedModel>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Reason> {
         let layers = lessons.iter().map(Lesson::layer);
-        let layers = layers
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| error.to_string())?;
+        let layers = layers.collect::<Result<Vec<_>, _>>()?;
         let dialect = config.primary.dialect.assuming(layers);
         let mut deep = Deep::default();
         for lesson in lessons {
@@ -88,9 +87,7 @@ impl<'a> Depth<'a> {
         Ok(Self {
             gateway,
             config,
-            facts: dialect
-                .model_facts(&gateway.model)
-                .map_err(|error| error.to_string())?,
+            facts: dialect.model_facts(&gateway.model)?,
             dialect,
             listed: listed.unwrap_or_default(),
             deep,
@@ -149,7 +146,7 @@ impl<'a> Depth<'a> {
         config.primary.dialect = self.dialect.assuming(vec![layer]);
         let (adapter, caller) = match adapter(config).await {
             Ok(pair) => pair,
-            Err(why) => return refused(why),
+            Err(why) => return refused(why.0),
         };
         let said = in_time(caller.ask(body, true)).await;
         let lessons = adapter.learned(&self.gateway.model);
@@ -183,10 +180,12 @@ impl<'a> Depth<'a> {
     /// How long a reply and a context may be. To ask for a reply that no model can give costs nothing more than a word:
     /// gateways refuse it, and name a limit.
     async fn limits(&mut self) {
-        let unbounded = facts("limits", "max-output", Value::Null);
+        let limits = json!({ "max-output": null, "context": null });
+        let unbounded = Map::from_iter([("limits".to_owned(), limits)]);
         let body = requests::of_length(BEYOND);
         let first = self.question(unbounded.clone(), &body).await;
-        let context = context_in(&first.words());
+        let context = first.learned("limits", "context").and_then(Value::as_u64);
+        let context = context.or_else(|| context_in(&first.words()));
         let named = first
             .learned("limits", "max-output")
             .and_then(Value::as_u64);
@@ -194,7 +193,7 @@ impl<'a> Depth<'a> {
         let cap = match (named, &first.said) {
             (Some(named), _) => Reply::AtMost(named, "by the gateway's own word"),
             (None, Ok(_)) if first.lessons.is_empty() => Reply::Unbounded,
-            (None, Err(_)) if context.is_some() => Reply::WithinContext,
+            (None, _) if context.is_some() => Reply::WithinContext,
             _ => {
                 // It was too much, and no number was named.
                 let body = requests::of_length(AGENTS_REPLY);

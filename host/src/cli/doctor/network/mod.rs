@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::Finding;
 use crate::cli::progress::Progress;
+use crate::reason::Reason;
 use gateway::{AdapterConfig, Mode, RecordSink};
 use plugins::{Engine, PluginSet, PluginSettings};
 use redact::{KnownValues, Redactor};
@@ -30,17 +31,13 @@ pub(super) struct Options {
 
 /// Asks the gateway, and the second one where there is one.
 pub(super) fn probe(settings: &Settings, options: &Options) -> Vec<Finding> {
-    let mut known = KnownValues::new();
-    for (label, value) in settings.secrets() {
-        known.add(label, value.expose());
-    }
-    let redactor = Redactor::new(known, Vec::new());
+    let redactor = Redactor::new(KnownValues::of(settings), Vec::new());
     let mut progress = Progress::stderr(options.quiet);
     let mut findings = match requests(settings, &redactor, options, &mut progress) {
         Ok(findings) => findings,
         Err(reason) => vec![Finding::fail(
             "network",
-            reason,
+            reason.0,
             "`mcp-codex-worker setup` asks for gateway, key and model",
         )],
     };
@@ -61,7 +58,7 @@ fn requests(
     redactor: &Redactor,
     options: &Options,
     progress: &mut Progress,
-) -> Result<Vec<Finding>, String> {
+) -> Result<Vec<Finding>, Reason> {
     settings.gateway()?;
     let model = settings
         .model
@@ -69,8 +66,7 @@ fn requests(
         .ok_or("CLAUDE_MODEL is not set: there is no model to ask")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
+        .build()?;
     let plugins = PluginSet::load(
         &Engine::shared(&settings.cache_dir)?,
         &PluginSettings::of(settings, &[]),
@@ -81,8 +77,7 @@ fn requests(
         redactor.clone(),
         "doctor",
         RecordSink::none(),
-    )
-    .map_err(|error| error.to_string())?;
+    )?;
     let origin = |names: &[&str]| {
         let set = names
             .iter()

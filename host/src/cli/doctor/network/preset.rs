@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::{Finding, Saved};
+use crate::reason::{Reason, fail};
 use gateway::facts::ModelName;
 use plugin_kit::operator::{Declared, Operator};
 use plugins::PluginSet;
@@ -29,7 +30,7 @@ impl Saved<'_> {
             ),
             Err(why) => Finding::fail(
                 what,
-                why,
+                why.0,
                 format!(
                     "write the facts into {} by hand: {}",
                     file.display(),
@@ -40,16 +41,12 @@ impl Saved<'_> {
     }
 
     /// Writes them, and returns the name of the gateway's entry.
-    fn written(&self, plugins: &PluginSet, file: &Path) -> Result<String, String> {
-        let presets = plugins.presets().map_err(|error| error.to_string())?;
-        let (dialect, _) = plugins
-            .dialect_of(self.named, self.base_url)
-            .map_err(|error| error.to_string())?;
+    fn written(&self, plugins: &PluginSet, file: &Path) -> Result<String, Reason> {
+        let presets = plugins.presets()?;
+        let (dialect, _) = plugins.dialect_of(self.named, self.base_url)?;
         let speaks = dialect.name();
         if presets.gateway(speaks).is_none() {
-            return Err(format!(
-                "the gateway is spoken to by the plugin {speaks}, which states its facts itself"
-            ));
+            fail!("the gateway is spoken to by the plugin {speaks}, which states its facts itself");
         }
         let is_known = self.named.is_some() || presets.gateway_for(self.base_url).is_some();
         let (name, head) = match is_known {
@@ -63,11 +60,8 @@ impl Saved<'_> {
             model: model.pattern(),
             facts: self.facts,
         };
-        let mut operator = Operator::open(file).map_err(|error| error.to_string())?;
-        operator
-            .declare(&entry)
-            .and_then(|()| operator.save())
-            .map_err(|error| error.to_string())?;
+        let mut operator = Operator::open(file)?;
+        operator.declare(&entry).and_then(|()| operator.save())?;
         Ok(name)
     }
 

@@ -1,34 +1,28 @@
 //! The plugin for Codex and Claude Code: one folder, which both read as a marketplace with one plugin in it: the MCP server, a
 //! skill, and the hooks that wake a session (its form: PLANNER's facts, measured with Codex 0.171 and Claude Code 2.1.332).
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::codex_config::{SERVER, STARTUP_TIMEOUT_S, TOOL_TIMEOUT_S, WAIT_MS};
+use super::program::Program;
 
 /// The marketplace's name.
 pub(in crate::cli) const MARKETPLACE: &str = "mcp-codex-worker";
 /// The plugin's name.
 pub(in crate::cli) const PLUGIN: &str = "codex-worker";
-/// How long a client lets the hook wait, in seconds: as long as a job lasts unless told otherwise. Codex would take a day, and ends a
-/// hook that outlasts its time without a word to the model (both held by a test with the real one); one that ends before says what
-/// still runs, and the next stop waits on.
+/// The time that a client lets the hook wait, in seconds: as long as a job lasts unless told
+/// otherwise. Codex would take a day, and ends a hook that outlasts its time without a word to the
+/// model (both held by a test with the real one); one that ends before says what still runs, and
+/// the next stop waits on.
 pub(super) const HOOK_TIMEOUT_S: u64 = 1_800;
-/// What the hook leaves of that for its own end, in seconds.
+/// The part of it that the hook leaves for its own end, in seconds.
 const HOOK_MARGIN_S: u64 = 60;
 /// The client's patience at the start of a session, in seconds.
 const SESSION_START_TIMEOUT_S: u64 = 10;
 
 const SKILL: &str = include_str!("SKILL.md");
-
-/// What the clients have to know of this program.
-pub(super) struct Program<'a> {
-    pub(super) path: &'a Path,
-    pub(super) arguments: Vec<OsString>,
-    pub(super) variables: &'a [&'static str],
-}
 
 /// The plugin as clients name it.
 pub(in crate::cli) fn qualified() -> String {

@@ -1,4 +1,5 @@
-//! What pid 1 of a mount namespace mounts before the task starts: a view, or what can be had without.
+//! The mounts that pid 1 of a mount namespace makes before the task starts: a view, or what can be
+//! had without.
 
 use std::io;
 use std::path::Path;

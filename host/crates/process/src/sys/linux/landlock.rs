@@ -23,6 +23,8 @@ pub(super) const SCOPES_SINCE: u8 = 6;
 pub(super) enum LandlockError {
     #[error("{0}")]
     Ruleset(#[from] landlock::RulesetError),
+    #[error("{0}")]
+    Path(#[from] landlock::PathFdError),
     #[error(
         "the kernel has it, but it is not enabled; add it to the `lsm=` of the kernel's command line"
     )]
@@ -92,7 +94,12 @@ pub(super) fn restrict(restrictions: &Restrictions<'_>) -> Result<u8, LandlockEr
         } else {
             access & AccessFs::from_file(NEWEST)
         };
-        ruleset = ruleset.add_rule(PathBeneath::new(&grant.file, access))?;
+        // A layer is another file system than the folder that it lies over.
+        ruleset = if grant.layer.is_some() {
+            ruleset.add_rule(PathBeneath::new(PathFd::new(&grant.path)?, access))?
+        } else {
+            ruleset.add_rule(PathBeneath::new(&grant.file, access))?
+        };
     }
     let status = ruleset.restrict_self()?;
     match (status.ruleset, status.landlock) {

@@ -75,7 +75,9 @@ fn map_own_user(uid: u32, gid: u32) -> io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
     std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
+    // The kernel's own folder beneath a layer has mode 0, so that whoever mounts the layer has to pass over modes.
     let needed = CapabilitySet::SYS_ADMIN
+        | CapabilitySet::DAC_OVERRIDE
         | CapabilitySet::NET_ADMIN
         | CapabilitySet::KILL
         | CapabilitySet::SETPCAP;

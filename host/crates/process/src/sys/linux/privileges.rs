@@ -14,7 +14,8 @@ const KEPT: CapabilitySet = CapabilitySet::KILL
     .union(CapabilitySet::NET_BIND_SERVICE)
     .union(CapabilitySet::SYS_CHROOT);
 
-/// What it keeps besides where a folder that it is to write belongs to another user, as a container sees the machine's.
+/// The capabilities that are kept where a folder that it is to write belongs to another user, as a
+/// container sees the machine's.
 const KEPT_FOR_ANOTHER_USERS_TREE: CapabilitySet =
     CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
 

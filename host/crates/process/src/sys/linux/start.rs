@@ -12,9 +12,9 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Signal;
 
 use super::{landlock, privileges};
-use crate::sys::types::{Restrictions, StartError};
+use crate::sys::types::{Lacking, Restrictions, StartError};
 
-/// Where this very program can be executed from, also after its file was replaced.
+/// The place where this very program can be executed from, also after its file was replaced.
 pub(crate) fn own_program() -> PathBuf {
     let link = PathBuf::from("/proc/self/exe");
     if link.exists() {
@@ -54,7 +54,7 @@ pub(crate) fn start_restricted(
     command: &mut Command,
     restrictions: &Restrictions<'_>,
     detail: &mut Vec<String>,
-    allow: impl FnOnce(Option<u8>) -> Result<(), String>,
+    allow: impl FnOnce(Option<u8>) -> Result<(), Lacking>,
 ) -> Result<(u32, Option<u8>), StartError> {
     let mut abi = None;
     if restrictions.confine {

@@ -15,12 +15,15 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+};
 
 use super::namespaces::limit_processes;
 use super::system;
 use crate::grants::{open_real, walk};
-use crate::sys::types::OpenGrant;
+use crate::sys::types::{OpenGrant, OpenLayer};
 
 /// The most that a task may keep in `/dev/shm`, and in a `/tmp` that is not a folder of its own.
 pub(super) const MEMORY: &CStr = c"mode=1777,size=1g";
@@ -72,6 +75,7 @@ struct Piece {
     tree: OwnedFd,
     folder: bool,
     write: bool,
+    layered: bool,
 }
 
 /// Makes a view of `grants` the root of this mount namespace. `temp` stands in for `/tmp`.
@@ -168,11 +172,26 @@ fn gather(
             tree,
             folder: kind.is_dir(),
             write,
+            layered: false,
         });
         Ok(())
     };
+    let mut layers = Vec::new();
     for grant in grants {
         links.extend(grant.links.iter().cloned());
+        if let Some(layer) = &grant.layer {
+            let tree = overlay(&grant.file, layer)
+                .and_then(|tree| set(&tree, WRITE).map(|()| tree))
+                .map_err(self::at("cannot lay a layer over", &grant.path))?;
+            layers.push(Piece {
+                at: grant.path.clone(),
+                tree,
+                folder: true,
+                write: true,
+                layered: true,
+            });
+            continue;
+        }
         let attributes = if grant.write { WRITE } else { READ };
         if grant.path == Path::new("/") {
             // Its folders one by one: those that are the task's own stay so.
@@ -208,7 +227,26 @@ fn gather(
             add((*device).into(), &file, DEVICE)?;
         }
     }
+    pieces.retain(|piece| !layers.iter().any(|layer: &Piece| layer.at == piece.at));
+    pieces.extend(layers);
     Ok((pieces, links))
+}
+
+/// Makes a file system of a folder and a layer over it. Its parts are named by descriptors: their paths may hold what
+/// separates them here, and may lead elsewhere by now.
+fn overlay(folder: &OwnedFd, layer: &OpenLayer) -> io::Result<OwnedFd> {
+    let name = |file: &OwnedFd| format!("/proc/self/fd/{}", file.as_raw_fd());
+    let lower: Vec<String> = layer.cover.iter().chain([folder]).map(name).collect();
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "lowerdir", lower.join(":"))?;
+    fsconfig_set_string(&context, "upperdir", name(&layer.upper))?;
+    fsconfig_set_string(&context, "workdir", name(&layer.work))?;
+    fsconfig_set_flag(&context, "userxattr")?;
+    // What is thrown away need not be on the disk: without this, each end of a task waits for it.
+    fsconfig_set_flag(&context, "volatile")?;
+    fsconfig_create(&context)?;
+    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
+    Ok(fsmount(&context, flags, MountAttrFlags::empty())?)
 }
 
 /// What a grant of `/` means.
@@ -263,14 +301,16 @@ impl Builder {
                 .rev()
                 .find(|(outer, _)| piece.at.starts_with(outer));
             // Part of what is there already, with the same rights.
-            if outer.is_some_and(|(_, write)| *write == piece.write) {
+            if !piece.layered && outer.is_some_and(|(_, write)| *write == piece.write) {
                 continue;
             }
             self.place(&piece.tree, &piece.at, piece.folder)?;
             placed.push((piece.at, piece.write));
         }
         self.hide_secrets(grants)?;
-        for grant in grants.iter().filter(|grant| grant.write) {
+        // What is written into a layer, the user's git does not see.
+        let written = |grant: &&OpenGrant| grant.write && grant.layer.is_none();
+        for grant in grants.iter().filter(written) {
             if let Err(error) = self.hold_git_configuration(&grant.path) {
                 notes.push(format!("git configuration is writable: {error}"));
             }
