@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use plugins::check::{ChangedFile, Command, LinePage, Moment, ReadError, Snapshot};
 use workspace::{Base, Limits, Root, Workspace, WorkspaceError, make_repository};
@@ -97,6 +97,7 @@ impl MadeUpJob {
                 work_dir: work,
                 commands: Vec::new(),
                 lines: Mutex::default(),
+                index: OnceLock::new(),
             },
             _folder: folder,
         })

@@ -1,8 +1,9 @@
 //! A job as a check sees it, over the changes of a working tree.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use plugins::Limits;
 use plugins::check::{
@@ -29,6 +30,15 @@ pub struct JobView {
     pub commands: Vec<(Command, Arc<str>)>,
     /// The lines that were asked for last: pages of one file come one after the other.
     pub lines: LastLines,
+    /// Where each path is among the changes, made when it is first needed.
+    pub index: OnceLock<Index>,
+}
+
+/// The changed files by their paths before and after the job.
+#[derive(Debug, Default)]
+pub struct Index {
+    before: HashMap<String, usize>,
+    after: HashMap<String, usize>,
 }
 
 /// The changed lines of one side of one file.
@@ -76,14 +86,21 @@ impl JobView {
 
     /// The changed file of that path, by its name at that moment.
     fn file(&self, path: &str, moment: Moment) -> Result<&workspace::ChangedFile, ReadError> {
-        let is_it = |file: &&workspace::ChangedFile| {
-            let known = match (moment, &file.previous_path) {
-                (Moment::Before, Some(previous)) => previous,
-                _ => &file.path,
-            };
-            shown(known) == path
+        let index = self.index.get_or_init(|| {
+            let mut index = Index::default();
+            for (at, file) in self.changes.files.iter().enumerate() {
+                let path = shown(&file.path);
+                let before = file.previous_path.as_ref().map_or(path.clone(), shown);
+                index.before.insert(before, at);
+                index.after.insert(path, at);
+            }
+            index
+        });
+        let side = match moment {
+            Moment::Before => &index.before,
+            Moment::After => &index.after,
         };
-        let found = self.changes.files.iter().find(is_it);
+        let found = side.get(path).and_then(|at| self.changes.files.get(*at));
         found.ok_or(ReadError::NotFound)
     }
 

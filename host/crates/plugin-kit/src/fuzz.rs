@@ -195,10 +195,11 @@ pub fn run(
     if manifest.kind != Kind::Check {
         return Err(FuzzError::Kind(manifest.id.clone(), manifest.kind));
     }
-    let set = PluginSet::of_manifest(engine, manifest, largest)?;
-    let check = set.check(&manifest.id)?;
     let mut tried = Vec::new();
     for tree in corpus() {
+        // A set for each: what breaks down again and again is put aside in one.
+        let set = PluginSet::of_manifest(engine, manifest, largest)?;
+        let check = set.check(&manifest.id)?;
         let job = MadeUpJob::new(&Files::new(), &tree.before, &tree.after)
             .map_err(|error| FuzzError::Tree(tree.name, error))?;
         let before = set.cost(&manifest.id);

@@ -303,10 +303,11 @@ fn printed_reason(printed: &str) -> Option<&str> {
         let (exception, _) = said.split_once("\"), stack:")?;
         Some(exception)
     };
-    python()
-        .or_else(javascript)
-        .or_else(quickjs)
-        .or_else(|| printed.lines().rev().find(|line| words(line)))
+    python().or_else(javascript).or_else(quickjs).or_else(|| {
+        let note = |line: &str| line.contains("RUST_BACKTRACE");
+        let mut lines = printed.lines().rev();
+        lines.find(|line| words(line) && !note(line))
+    })
 }
 
 /// WASI for components whose language runtime cannot do without: no files, no network, no environment, no arguments, and

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -53,6 +53,7 @@ pub(super) async fn run(
         work_dir: place.work_dir.clone(),
         commands: ran.commands.clone(),
         lines: Mutex::default(),
+        index: OnceLock::new(),
     };
     // Loading compiles the component when it is not cached: not on a thread that serves others.
     let (set, plugin, settings) = (
