@@ -632,7 +632,7 @@ mod tests {
                 let there = dir.join(&path).exists();
                 match step {
                     0 if there => { std::fs::write(dir.join(&path), format!("{path} changed")).unwrap(); git(dir, &["add", &path]); }
-                    1 if there => { git(dir, &["rm", "-q", "--cached", "--ignore-unmatch", &path]); }
+                    1 if there => { git(dir, &["rm", "-q", "-f", "--cached", "--ignore-unmatch", &path]); }
                     2 if there => { git(dir, &["update-index", "--chmod=+x", "--add", &path]); }
                     3 => {
                         let new = format!("a/{}-new", path.replace('/', "-"));

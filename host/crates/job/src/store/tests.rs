@@ -9,7 +9,7 @@ use super::database::WAL_MAX;
 use super::database::own_folder;
 use super::schema::SCHEMA_VERSION;
 use super::upkeep::STRAY_AGE;
-use super::{Store, StoreError};
+use super::{Asker, Store, StoreError};
 use crate::id::JobId;
 use crate::lock::LockGuard;
 use crate::state::State;
@@ -112,12 +112,31 @@ fn a_store_of_the_first_schema_is_migrated_with_its_jobs() {
     let _hold = store.add(&id).unwrap();
     store
         .database
-        .execute_batch("DROP INDEX jobs_by_home; ALTER TABLE jobs DROP COLUMN lives_in; PRAGMA user_version = 1;")
+        .execute_batch("DROP TABLE askers; DROP INDEX jobs_by_home; ALTER TABLE jobs DROP COLUMN lives_in; PRAGMA user_version = 1;")
         .unwrap();
     drop(store);
     let store = Store::open(&folder.path().join("state")).unwrap();
     let job = store.job(&id).unwrap().unwrap();
     assert_eq!(job.home(), &id);
+}
+
+#[test]
+fn a_store_of_the_second_schema_is_migrated_with_its_jobs() {
+    let (folder, store) = store();
+    let id = JobId::random().unwrap();
+    let _hold = store.add(&id).unwrap();
+    store
+        .database
+        .execute_batch("DROP TABLE askers; PRAGMA user_version = 2;")
+        .unwrap();
+    drop(store);
+    let store = Store::open(&folder.path().join("state")).unwrap();
+    let asker = Asker {
+        session: Some("one".to_owned()),
+        ..Asker::default()
+    };
+    store.record_asker(&id, &asker).unwrap();
+    assert_eq!(store.untold(&asker).unwrap(), [id]);
 }
 
 #[test]
@@ -195,8 +214,8 @@ fn a_store_that_was_moved_aside_is_not_taken_for_the_one_at_its_path() {
 
 /// A change of this makes a new version of it, with a migration from this one.
 #[test]
-fn the_schema_is_as_it_was_released_in_version_2() {
-    assert_eq!(SCHEMA_VERSION, 2);
+fn the_schema_is_as_it_was_released_in_version_3() {
+    assert_eq!(SCHEMA_VERSION, 3);
     let (_folder, store) = store();
     let mut statement = store
         .database
@@ -208,6 +227,7 @@ fn the_schema_is_as_it_was_released_in_version_2() {
         .map(Result::unwrap)
         .collect();
     insta::assert_snapshot!(tables.join("\n"), @r"
+    askers: job TEXT session TEXT process TEXT workspace TEXT told_ms INTEGER
     calls: number INTEGER job TEXT tool TEXT at_ms INTEGER argument_bytes INTEGER reply_bytes INTEGER
     jobs: ticket INTEGER id TEXT state TEXT created_ms INTEGER started_ms INTEGER ended_ms INTEGER cancel_requested INTEGER runner TEXT spec TEXT progress TEXT result TEXT lives_in TEXT
     passes: job TEXT pass INTEGER record TEXT

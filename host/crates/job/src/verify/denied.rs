@@ -131,7 +131,7 @@ fn in_line(line: &str) -> Vec<PathBuf> {
         // `open:/path` and `/path:12:`; a URL is no path.
         let from = word.find('/')?;
         let before = word.get(..from)?;
-        if before.contains("//") || !(before.is_empty() || before.ends_with(':')) {
+        if word.get(from..)?.starts_with("//") || !(before.is_empty() || before.ends_with(':')) {
             return None;
         }
         let path = word.get(from..)?;
