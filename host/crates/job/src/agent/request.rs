@@ -53,7 +53,7 @@ pub struct AgentRun {
     pub model_name: String,
     /// The mode: things it may do without asking.
     pub permission_mode: PermissionMode,
-    /// Permission rules, see [`allowed_tools`].
+    /// Permission rules, see [`allowed_tools`](super::allowed_tools).
     pub allowed_tools: AllowedTools,
     /// True if ALLOW_BYPASS_PERMISSIONS is set.
     pub allow_bypass: bool,
