@@ -604,8 +604,11 @@ mod tests {
                     paths.push(path.clone());
                 }
             }
+            // A folder that is in the cone of a sparse checkout, whatever the other names are.
+            std::fs::create_dir(dir.join("in")).unwrap();
+            std::fs::write(dir.join("in/kept"), "kept").unwrap();
             git(dir, &["add", "-A"]);
-            git(dir, &["commit", "-q", "--allow-empty", "-m", "x"]);
+            git(dir, &["commit", "-q", "-m", "x"]);
             match form {
                 "3" => {
                     std::fs::write(dir.join("intended"), "x").unwrap();
@@ -623,7 +626,7 @@ mod tests {
                 }
                 _ => {
                     git(dir, &["sparse-checkout", "init", "--cone", "--sparse-index"]);
-                    git(dir, &["sparse-checkout", "set", "a"]);
+                    git(dir, &["sparse-checkout", "set", "in"]);
                 }
             }
             for (step, at) in steps {
@@ -635,10 +638,9 @@ mod tests {
                     1 if there => { git(dir, &["rm", "-q", "-f", "--cached", "--ignore-unmatch", &path]); }
                     2 if there => { git(dir, &["update-index", "--chmod=+x", "--add", &path]); }
                     3 => {
-                        let new = format!("a/{}-new", path.replace('/', "-"));
-                        if std::fs::create_dir_all(dir.join("a")).is_ok() && std::fs::write(dir.join(&new), "new").is_ok() {
-                            git(dir, &["add", &new]);
-                        }
+                        let new = format!("in/{}-new", path.replace('/', "-"));
+                        std::fs::write(dir.join(&new), "new").unwrap();
+                        git(dir, &["add", &new]);
                     }
                     _ => {}
                 }
