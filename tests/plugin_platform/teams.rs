@@ -224,6 +224,140 @@ fn an_update_shows_what_changes_and_a_new_grant_is_refused_until_it_is_given() {
     }
 }
 
+/// Writes a component's next version: other bytes, the same plugin.
+fn next_version(component: &Path, to: &Path) {
+    let mut bytes = std::fs::read(component).unwrap();
+    bytes.extend([0, 2, 1, b'a']);
+    std::fs::write(to, bytes).unwrap();
+}
+
+/// A key of the publisher, as `openssl genpkey -algorithm ed25519` writes it.
+fn key(folder: &Path, name: &str) -> (std::path::PathBuf, String) {
+    let file = folder.join(name);
+    let key = signing::SigningKey::create(&file).unwrap();
+    (file, key.public().to_string())
+}
+
+#[test]
+fn a_plugin_that_was_signed_is_updated_by_its_publisher_alone() {
+    let repository = repository();
+    let folder = tempfile::tempdir().unwrap();
+    let (first, first_public) = key(folder.path(), "first.pem");
+    let (second, second_public) = key(folder.path(), "second.pem");
+    let component = guest("hostile-check");
+    let next = folder.path().join("next.wasm");
+    next_version(&component, &next);
+    let layout = |name: &str| format!("oci-layout:{}", text(&folder.path().join(name)));
+    let (one, by_first, by_second, unsigned) =
+        (layout("1"), layout("2"), layout("3"), layout("4"));
+    let author = Member::new(&repository);
+    let said = author.ok(&["publish", &one, text(&component), "--key", text(&first)]);
+    assert!(said.contains(&format!("signed by {first_public}")), "{said}");
+    author.ok(&["publish", &by_first, text(&next), "--key", text(&first)]);
+    author.ok(&["publish", &by_second, text(&next), "--key", text(&second)]);
+    author.ok(&["publish", &unsigned, text(&next)]);
+
+    let member = Member::new(&repository);
+    let said = member.refused(&["add", &one, "--signer", &second_public]);
+    assert!(
+        said.contains(&first_public) && said.contains("nothing is added"),
+        "{said}"
+    );
+    assert!(!member.ok(&["list"]).contains("hostile-check"));
+    let said = member.ok(&["add", &one, "--signer", &first_public]);
+    assert!(said.contains(&format!("signed by {first_public}")), "{said}");
+    let said = member.refused(&["update", "hostile-check", &unsigned]);
+    assert!(
+        said.contains("is not signed") && said.contains("nothing is changed"),
+        "{said}"
+    );
+    let said = member.refused(&["update", "hostile-check", &by_second]);
+    assert!(
+        said.contains(&second_public) && said.contains("--signer"),
+        "{said}"
+    );
+    let listed = || member.ok(&["list", "--json"]);
+    assert!(listed().contains(&sha256(&component)));
+    member.ok(&["update", "hostile-check", &by_first]);
+    assert!(listed().contains(&sha256(&next)));
+    member.ok(&["rollback", "hostile-check"]);
+    // The publisher changed, and the operator says so: by the file of its public key.
+    let public = folder.path().join("second.pub");
+    std::fs::write(&public, format!("{second_public}\n")).unwrap();
+    member.ok(&["update", "hostile-check", &by_second, "--signer", text(&public)]);
+    let config = member.worker.home().join(".config/mcp-codex-worker/config.toml");
+    let configured = std::fs::read_to_string(config).unwrap();
+    assert!(
+        configured.contains(&second_public) && !configured.contains(&first_public),
+        "{configured}"
+    );
+
+    // A signature that was moved to other bytes.
+    let moved = folder.path().join("4");
+    let manifest_of = |layout: &Path| {
+        let index = std::fs::read_to_string(layout.join("index.json")).unwrap();
+        let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+        let digest = index["manifests"][0]["digest"].as_str().unwrap();
+        layout.join("blobs/sha256").join(&digest["sha256:".len()..])
+    };
+    let read = |file: &Path| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    };
+    let signed = read(&manifest_of(&folder.path().join("1")));
+    let mut forged = read(&manifest_of(&moved));
+    forged["annotations"] = signed["annotations"].clone();
+    let forged = forged.to_string();
+    let id = hex::encode(Sha256::digest(&forged));
+    std::fs::write(moved.join("blobs/sha256").join(&id), &forged).unwrap();
+    let mut index = read(&moved.join("index.json"));
+    index["manifests"][0]["digest"] = json!(format!("sha256:{id}"));
+    std::fs::write(moved.join("index.json"), index.to_string()).unwrap();
+    let said = Member::new(&repository).refused(&["add", &unsigned]);
+    assert!(said.contains("its signature is about hostile-check"), "{said}");
+}
+
+#[test]
+fn a_lock_that_the_teams_key_signed_is_taken_and_a_change_of_it_is_not() {
+    let repository = repository();
+    let top = text(repository.path()).to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, public) = key(folder.path(), "team.pem");
+    let (_, another) = key(folder.path(), "another.pem");
+    let component = repository.path().join("tools/check.wasm");
+    let one = Member::new(&repository);
+    let pin = ["lock", text(&component), "--repository", &top];
+    let said = one.ok(&[&pin[..], &["--key", text(&file)]].concat());
+    assert!(said.contains("plugins.lock.sig"), "{said}");
+    repository.commit("Pin a check");
+
+    let other = Member::new(&repository);
+    let said = other.refused(&["accept", &top, "--signer", &another]);
+    assert!(
+        said.contains("is not signed") && said.contains("nothing is accepted"),
+        "{said}"
+    );
+    let said = other.ok(&["accept", &top, "--signer", &public]);
+    assert!(said.contains(&format!("signed by {public}")), "{said}");
+
+    // Somebody else writes into the lock: the signature is not for that.
+    let lock = repository.path().join("plugins.lock");
+    let whole = std::fs::read_to_string(&lock).unwrap();
+    std::fs::write(&lock, format!("{whole}[plugin.config]\ndo = \"pass\"\n")).unwrap();
+    let said = other.refused(&["accept", &top, "--signer", &public]);
+    assert!(
+        said.contains("its signature is about plugins.lock"),
+        "{said}"
+    );
+    // Pinned again without the key: it is unsigned, and says so.
+    let said = one.ok(&pin);
+    assert!(said.contains("not signed any more"), "{said}");
+    assert!(
+        other
+            .refused(&["accept", &top, "--signer", &public])
+            .contains("is not signed")
+    );
+}
+
 /// A registry, as far as pushing and pulling need one.
 #[derive(Default)]
 struct Shelf {

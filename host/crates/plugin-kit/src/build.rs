@@ -8,7 +8,7 @@ use wit_component::ComponentEncoder;
 
 use super::lock;
 use plugins::digest;
-use plugins::manifest::{self, Manifest};
+use plugins::manifest::{self, Manifest, ManifestError};
 
 /// Rust's target for components without WASI.
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -21,6 +21,9 @@ const ZIG: (&str, &str) = ("ziglang", "0.17.0");
 
 /// What Python plugins are built with, and the version that was tried.
 const COMPONENTIZE_PY: (&str, &str) = ("componentize-py", "0.25.1");
+
+/// What `build.language` may be.
+const LANGUAGES: [&str; 4] = ["rust", "javascript", "python", "c"];
 
 /// What cargo says when it wants something from the network and does not get it.
 const NO_NETWORK: [&str; 6] = [
@@ -49,8 +52,24 @@ pub struct Built {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The manifest is missing or wrong.
-    #[error("{0}")]
-    Manifest(String),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The manifest cannot be edited.
+    #[error("{file}: {error}")]
+    Edit {
+        /// The manifest.
+        file: String,
+        /// What is wrong with it.
+        error: toml_edit::TomlError,
+    },
+    /// The manifest names a language that nothing here builds.
+    #[error("{file}: build.language: {language:?} is none of {}", LANGUAGES.join(", "))]
+    Language {
+        /// The manifest.
+        file: String,
+        /// The language that it names.
+        language: String,
+    },
     /// A tool is missing; the text says how to get it.
     #[error("{0}")]
     Tool(String),
@@ -83,7 +102,7 @@ pub enum BuildError {
 /// # Errors
 /// What is missing or wrong, with the command that helps where there is one.
 pub fn build(folder: &Path) -> Result<Built, BuildError> {
-    let manifest = Manifest::read(folder).map_err(BuildError::Manifest)?;
+    let manifest = Manifest::read(folder)?;
     let component = manifest.component();
     let language = manifest
         .build
@@ -117,11 +136,10 @@ pub fn build(folder: &Path) -> Result<Built, BuildError> {
             std::fs::write(&component, bytes).map_err(|error| file_error(&component, error))?;
         }
         other => {
-            let rule = format!("build.language: {other:?} is none of rust, javascript, python, c");
-            return Err(BuildError::Manifest(format!(
-                "{}: {rule}",
-                folder.join(manifest::FILE).display()
-            )));
+            return Err(BuildError::Language {
+                file: folder.join(manifest::FILE).display().to_string(),
+                language: other.to_owned(),
+            });
         }
     }
     let bytes = std::fs::read(&component).map_err(|error| file_error(&component, error))?;
@@ -260,7 +278,7 @@ pub fn encode(core: &[u8]) -> Result<Vec<u8>, EncodeError> {
 
 /// Makes sure that the compiler can build WebAssembly.
 fn have_target(folder: &Path) -> Result<(), BuildError> {
-    let installed = || {
+    let installed = || -> Result<bool, BuildError> {
         let output = Command::new("rustc")
             .current_dir(folder)
             .args(["--print", "target-libdir", "--target", TARGET])
@@ -393,17 +411,14 @@ fn c(folder: &Path, source: &str, manifest: &Manifest) -> Result<Vec<u8>, BuildE
         what,
     };
     let mut core = std::fs::read(&module).map_err(|error| file_error(&module, error))?;
-    let mut described = || -> Result<(), String> {
-        let mut resolve = wit_parser::Resolve::default();
-        let pushed = resolve.push_dir(folder.join(wit));
-        let (package, _) = pushed.map_err(|error| format!("{error:#}"))?;
-        let world = resolve.select_world(&[package], Some(world));
-        let world = world.map_err(|error| format!("{error:#}"))?;
-        let encoding = wit_component::StringEncoding::UTF8;
-        wit_component::embed_component_metadata(&mut core, &resolve, world, encoding)
-            .map_err(|error| format!("{error:#}"))
-    };
-    described().map_err(wrong)?;
+    let mut resolve = wit_parser::Resolve::default();
+    let pushed = resolve.push_dir(folder.join(wit));
+    let (package, _) = pushed.map_err(|error| wrong(format!("{error:#}")))?;
+    let world = resolve.select_world(&[package], Some(world));
+    let world = world.map_err(|error| wrong(format!("{error:#}")))?;
+    let encoding = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut core, &resolve, world, encoding)
+        .map_err(|error| wrong(format!("{error:#}")))?;
     encode(&core).map_err(|error| wrong(error.to_string()))
 }
 
@@ -486,7 +501,10 @@ fn pin(folder: &Path, sha256: &str) -> Result<(), BuildError> {
     let text = std::fs::read_to_string(&file).map_err(|error| file_error(&file, error))?;
     let mut document: toml_edit::DocumentMut = text
         .parse()
-        .map_err(|error| BuildError::Manifest(format!("{}: {error}", file.display())))?;
+        .map_err(|error| BuildError::Edit {
+            file: file.display().to_string(),
+            error,
+        })?;
     if document.get("sha256").and_then(|pin| pin.as_str()) != Some(sha256) {
         document["sha256"] = toml_edit::value(sha256);
         std::fs::write(&file, document.to_string()).map_err(|error| file_error(&file, error))?;

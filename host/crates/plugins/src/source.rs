@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wasmtime::component::Component;
 
 use super::config::Config;
+use super::engine::CompileError;
 use super::grants::Grants;
 use super::loaded::{Info, Loaded};
 use super::log::PluginLog;
@@ -82,8 +83,8 @@ impl Source {
         let component: Component =
             engine
                 .component(&source.sha256, &source.bytes)
-                .map_err(|what| {
-                    let (what, remedy) = not_compiled(what);
+                .map_err(|error| {
+                    let (what, remedy) = not_compiled(&error);
                     refuse(Stage::Compile, what, remedy)
                 })?;
         let linked = link(&engine.wasmtime, &component, &source.grants, &name)
@@ -152,7 +153,8 @@ impl Source {
 }
 
 /// Why a component does not compile, and what to do: a toolchain's default may be an ABI that plugins have no use for.
-fn not_compiled(what: String) -> (String, String) {
+fn not_compiled(error: &CompileError) -> (String, String) {
+    let what = error.to_string();
     match what.contains("component model async") {
         true => (
             "needs the asynchronous ABI of components, which this host does not have".to_owned(),

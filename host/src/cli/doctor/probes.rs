@@ -212,7 +212,7 @@ fn plugins(settings: &Settings, quiet: bool) -> Vec<Finding> {
         Err(error) => {
             return vec![Finding::fail(
                 WHAT,
-                error,
+                error.to_string(),
                 "jobs need plugins: run on a machine that can run WebAssembly",
             )];
         }

@@ -117,7 +117,7 @@ impl How {
 
 /// The reason why a command about jobs did nothing.
 #[derive(Debug, thiserror::Error)]
-enum JobsError {
+pub(in crate::cli) enum JobsError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -153,6 +153,29 @@ pub(super) fn run(global: &GlobalOptions, arguments: &JobsArguments) -> ExitCode
     }
 }
 
+/// The job that somebody means.
+pub(in crate::cli) fn find(store: &Store, name: &str) -> Result<JobId, JobsError> {
+    if let Ok(id) = name.parse::<JobId>() {
+        return Ok(id);
+    }
+    if name == "last" {
+        let newest = store.jobs(1)?.pop();
+        return newest.map(|job| job.id).ok_or(JobsError::None);
+    }
+    let mut meant = match name {
+        "" => Vec::new(),
+        name => store.ids_beginning_with(name, usize::MAX)?,
+    };
+    match (meant.pop(), meant.len()) {
+        (Some(id), 0) => Ok(id),
+        (Some(_), others) => Err(JobsError::Ambiguous {
+            name: name.to_owned(),
+            count: others + 1,
+        }),
+        (None, _) => Err(JobsError::Unknown(shorten(name, 40))),
+    }
+}
+
 struct Jobs {
     store: Store,
     front: Front,
@@ -179,42 +202,19 @@ impl Jobs {
             None => self.list(SHOWN, false)?,
             Some(Command::Ls { limit, watch }) => self.list(*limit, *watch)?,
             Some(Command::Show { job, diff, watch }) => {
-                self.show(&self.find(job)?, *diff, *watch)?;
+                self.show(&find(&self.store, job)?, *diff, *watch)?;
             }
-            Some(Command::Tail { job, follow }) => self.tail(&self.find(job)?, *follow)?,
+            Some(Command::Tail { job, follow }) => self.tail(&find(&self.store, job)?, *follow)?,
             Some(Command::Wait { jobs }) => return self.wait(jobs),
             Some(Command::Cancel { job }) => {
-                let id = self.find(job)?;
+                let id = find(&self.store, job)?;
                 let view = self.runtime.block_on(self.front.cancel(named(&id)))?;
                 self.print(&id, &view)?;
             }
-            Some(Command::Apply { job, how }) => self.apply(&self.find(job)?, *how)?,
+            Some(Command::Apply { job, how }) => self.apply(&find(&self.store, job)?, *how)?,
             Some(Command::Rm { jobs, force }) => self.remove(jobs, *force)?,
         }
         Ok(ExitCode::from(exit::OK))
-    }
-
-    /// The job that somebody means.
-    fn find(&self, name: &str) -> Result<JobId, JobsError> {
-        if let Ok(id) = name.parse::<JobId>() {
-            return Ok(id);
-        }
-        if name == "last" {
-            let newest = self.store.jobs(1)?.pop();
-            return newest.map(|job| job.id).ok_or(JobsError::None);
-        }
-        let mut meant = match name {
-            "" => Vec::new(),
-            name => self.store.ids_beginning_with(name, usize::MAX)?,
-        };
-        match (meant.pop(), meant.len()) {
-            (Some(id), 0) => Ok(id),
-            (Some(_), others) => Err(JobsError::Ambiguous {
-                name: name.to_owned(),
-                count: others + 1,
-            }),
-            (None, _) => Err(JobsError::Unknown(shorten(name, 40))),
-        }
     }
 
     fn list(&mut self, limit: usize, watch: bool) -> Result<(), JobsError> {
@@ -331,7 +331,7 @@ impl Jobs {
         // First all of them are found: a mistake in one name waits for none.
         let ids = names
             .iter()
-            .map(|name| self.find(name))
+            .map(|name| find(&self.store, name))
             .collect::<Result<Vec<_>, _>>()?;
         let mut worst = exit::OK;
         for id in ids {
@@ -356,7 +356,7 @@ impl Jobs {
         // First all of them are found, then all are removed: a mistake in one name removes nothing.
         let mut ids = BTreeSet::new();
         for name in names {
-            let id = self.find(name)?;
+            let id = find(&self.store, name)?;
             match self.store.job(&id)? {
                 None => return Err(JobsError::Unknown(shorten(name, 40))),
                 Some(job) if !job.state.is_terminal() => return Err(JobsError::Unfinished(id)),

@@ -19,6 +19,8 @@ pub const AGENT_REPORT: &str = "agent_report";
 pub const TRANSCRIPT: &str = "transcript";
 /// Which plugins had a part in the job, each with its version and digest.
 pub const PLUGINS: &str = "plugins";
+/// What check components saw and said in the last pass, for `plugin case`.
+pub const CASE: &str = "case";
 /// The ignored files that the job touched, by name.
 pub const IGNORED: &str = "ignored";
 

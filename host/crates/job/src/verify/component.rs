@@ -13,9 +13,9 @@ use serde_json::Value;
 use super::verdict::{Cause, CheckVerdict, Outcome};
 use super::{Evidence, Place, made};
 use crate::checks::{CommandCheck, CommandLine};
-use check_input::JobView;
+use check_input::{JobView, Record, Recorder, Run};
 use plugins::PluginSet;
-use plugins::check::{Command, Finding, Report, Severity};
+use plugins::check::{Command, Finding, Report, Severity, Snapshot};
 use process::Exit;
 use redact::Redactor;
 use redact::text;
@@ -42,6 +42,7 @@ pub(super) async fn run(
     plugins: &PluginSet,
     redactor: &Redactor,
     digest_bytes: usize,
+    mut record: Option<&mut Record>,
 ) -> (CheckVerdict, Vec<Finding>) {
     let began = Instant::now();
     let view = JobView {
@@ -56,15 +57,39 @@ pub(super) async fn run(
         index: OnceLock::new(),
     };
     // Loading compiles the component when it is not cached: not on a thread that serves others.
-    let (set, plugin, settings) = (
+    let (set, name, plugin, settings) = (
         plugins.clone(),
+        check.name.to_owned(),
         check.plugin.to_owned(),
         check.settings.clone(),
     );
-    let call =
-        tokio::task::spawn_blocking(move || set.check(&plugin)?.run(Arc::new(view), &settings));
+    let mut kept = record.as_deref_mut().map(std::mem::take);
+    let call = tokio::task::spawn_blocking(move || {
+        let job = Arc::new(Recorder::new(Arc::new(view)));
+        let answer = set.check(&plugin).and_then(|check| {
+            let seen: Arc<dyn Snapshot> = Arc::clone(&job) as _;
+            check.run(seen, &settings)
+        });
+        if let Some(kept) = &mut kept {
+            let whole = set.check(&plugin).map(|check| check.settings(&settings));
+            let run = Run {
+                name: &name,
+                plugin: &plugin,
+                settings: whole.unwrap_or(settings),
+                answer: &answer,
+            };
+            kept.add(&run, &job);
+        }
+        (answer, kept)
+    });
     let mut findings = Vec::new();
-    let mut verdict = match call.await {
+    let answer = call.await.map(|(answer, kept)| {
+        if let (Some(kept), Some(record)) = (kept, record) {
+            *record = kept;
+        }
+        answer
+    });
+    let mut verdict = match answer {
         Ok(Ok(report)) => {
             let verdict = reported(check.name, &report, redactor, digest_bytes);
             findings = report.findings;
@@ -224,6 +249,8 @@ pub(super) struct Ran {
     names: BTreeSet<String>,
     /// What components found, for the record.
     pub(super) found: Vec<super::sarif::Found>,
+    /// What components saw and said, for `plugin case`.
+    pub(super) record: Record,
 }
 
 impl Ran {

@@ -225,6 +225,12 @@ pub async fn run(
             tracing::warn!("the findings are not kept as SARIF: {fault}");
         }
     }
+    if let Some(record) = std::mem::take(&mut ran.record).into_json() {
+        let text = redactor.json(record).to_text();
+        if let Err(fault) = artifacts.write(artifacts::CASE, &text) {
+            tracing::warn!("what the checks saw is not kept: {fault}");
+        }
+    }
     let mut verification = Verification {
         verdicts,
         ..Verification::default()
@@ -354,6 +360,7 @@ async fn run_component(
     redactor: &Redactor,
     artifacts: &Artifacts,
 ) -> CheckVerdict {
+    let mut record = std::mem::take(&mut ran.record);
     let (mut verdict, findings) = component::run(
         check,
         evidence,
@@ -362,8 +369,10 @@ async fn run_component(
         plugins,
         redactor,
         plan.digest_bytes,
+        Some(&mut record),
     )
     .await;
+    ran.record = record;
     if !findings.is_empty() {
         // All of them, each with its rule, severity and place: the result has room for a few words.
         let name = ran.unused(artifacts::check_name(check.name, plan.pass));
@@ -667,6 +676,7 @@ impl CommandRun<'_> {
             self.plugins,
             self.redactor,
             self.plan.digest_bytes,
+            None,
         )
         .await;
         (verdict.outcome != Outcome::Errored).then_some(verdict.found_in)
