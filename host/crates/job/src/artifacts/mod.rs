@@ -15,9 +15,9 @@ use redact::text;
 pub const DIFF: &str = "diff";
 /// The agent's own last words, unverified.
 pub const AGENT_REPORT: &str = "agent_report";
-/// What the agent did, line by line.
+/// The agent's actions, line by line.
 pub const TRANSCRIPT: &str = "transcript";
-/// Which plugins had a part in the job, each with its version and digest.
+/// The plugins that had a part in the job, each with its version and digest.
 pub const PLUGINS: &str = "plugins";
 /// The ignored files that the job touched, by name.
 pub const IGNORED: &str = "ignored";
@@ -25,23 +25,23 @@ pub const IGNORED: &str = "ignored";
 /// One file is kept up to this size: half from its beginning, half from its end.
 pub const MAX_BYTES: u64 = 8 << 20;
 
-/// What goes wrong with an artifact.
+/// The failures of artifacts.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// There is none of this name.
     #[error("no artifact `{name}`; there {}", present(.known))]
     Unknown {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
-        /// What there is.
+        /// The names that exist.
         known: Vec<String>,
     },
     /// The disk refused.
     #[error("artifact `{name}`: {source}")]
     Io {
-        /// Which one.
+        /// The artifact.
         name: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -65,9 +65,9 @@ fn present(known: &[String]) -> String {
 /// Name and size of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// What `get` takes as `artifact`.
+    /// The name that `get` takes as `artifact`.
     pub name: String,
-    /// Its bytes.
+    /// Length in bytes.
     pub size: u64,
 }
 
@@ -76,7 +76,7 @@ pub struct Artifact {
 pub struct Slice {
     /// Whole lines where they fit, always whole characters.
     pub text: String,
-    /// Where to go on; absent at the end.
+    /// The cursor of the next page; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<u64>,
     /// Bytes of the whole.

@@ -15,7 +15,7 @@ use crate::checks::{CheckSpec, CommandCheck};
 use redact::Redactor;
 use workspace::{ChangedFile, Changes, FilePath};
 
-/// How a check ended on the base.
+/// The outcome of a check on the base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BeforeOutcome {

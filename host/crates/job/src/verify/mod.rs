@@ -48,7 +48,7 @@ const SCOPE: (&str, &str) = ("scope", SCOPE_LINE);
 /// The name of the scope's line in the result.
 pub const SCOPE_LINE: &str = "scoped_patch";
 
-/// What is to be verified, and where.
+/// The plan of a verification, and its place.
 #[derive(Debug, Clone)]
 pub struct Plan<'a> {
     /// The checks, in the order in which they run and are shown.
@@ -58,15 +58,15 @@ pub struct Plan<'a> {
     /// `Some(true)`: no change is a failure; `Some(false)`: a job that only reads; `None`: no change is a failure only where
     /// the job itself brought checks or a scope.
     pub expect_changes: Option<bool>,
-    /// Whether the tree has a git directory of the job's own (WORKER_ISOLATION=worktree).
+    /// True if the tree has a git directory of the job's own (WORKER_ISOLATION=worktree).
     pub isolated: bool,
     /// The checkout that the job's own tree was made from, where nothing made that tree ready: it may lack dependencies.
     pub bare_copy_of: Option<&'a Path>,
     /// The pass of the agent that is verified, counted from 1: later ones keep their own artifacts.
     pub pass: u32,
-    /// What the tree is held against once more after the last command.
+    /// The base that the tree is compared with once more after the last command.
     pub base: &'a Base,
-    /// Where commands run.
+    /// The place of the commands.
     pub place: Place,
     /// The end of the job's own time.
     pub deadline: tokio::time::Instant,
@@ -76,16 +76,16 @@ pub struct Plan<'a> {
     pub digest_bytes: usize,
 }
 
-/// What the verdicts are made from.
+/// The evidence that the verdicts are made from.
 #[derive(Debug, Clone)]
 pub struct Evidence<'a> {
     /// The job, for check components.
     pub job_id: &'a str,
-    /// What was asked for.
+    /// The task of the job.
     pub task: &'a str,
-    /// What differs from the base, taken before anything here runs.
+    /// The differences from the base, taken before anything here runs.
     pub changes: Arc<Changes>,
-    /// How the agent's pass ended.
+    /// The end of the agent's pass.
     pub agent: AgentEvidence,
     /// The agent's last words, which check components may read: a claim.
     pub agent_message: &'a str,
@@ -102,15 +102,15 @@ pub enum Progress {
     Ended(String),
 }
 
-/// What came of a verification.
+/// The result of a verification.
 #[derive(Debug, Clone, Default)]
 pub struct Verification {
-    /// What became of each check.
+    /// The verdicts of the checks.
     pub verdicts: Verdicts,
-    /// What differs from the base now, where the checks changed what counts: this, and not what was found before they
+    /// The differences from the base now, if the checks changed what counts: this, and not what was found before they
     /// ran, is what the tree holds.
     pub stands: Option<Arc<Changes>>,
-    /// What else the reader must know, a short sentence each.
+    /// The other notes for the reader, a short sentence each.
     pub notes: Vec<String>,
 }
 
@@ -470,7 +470,7 @@ fn made(name: &str, cause: Cause, redactor: &Redactor) -> CheckVerdict {
 /// One command check, and what it is run and looked at with.
 struct CommandRun<'a> {
     check: &'a CommandCheck,
-    /// Its place among the rooms.
+    /// The place among the rooms.
     key: &'a str,
     plan: &'a Plan<'a>,
     evidence: &'a Evidence<'a>,
