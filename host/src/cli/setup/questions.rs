@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{SetupArguments, SetupError};
+use super::command::{SetupArguments, SetupError};
 use crate::reason::Reason;
 use gateway::{AdapterConfig, RecordSink, list_models};
 use plugins::{Engine, PluginSet, PluginSettings};

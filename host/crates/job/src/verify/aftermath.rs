@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::verdict::Cause;
-use super::{SCOPE_LINE, signals};
+use super::signals;
+use super::verdict::{Cause, SCOPE_LINE};
 use crate::setup::SETUP_LINE;
 use workspace::{Changes, Later};
 

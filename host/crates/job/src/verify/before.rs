@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::command::{self, Place};
+use super::origin::told_apart;
+use super::test_files;
 use super::verdict::Cause;
-use super::{CheckVerdict, Outcome, Place, Verdicts, command, made, test_files, told_apart};
+use super::verdict::{CheckVerdict, Outcome, Verdicts, made};
 use crate::artifacts::Artifacts;
 use crate::checks::{CheckSpec, CommandCheck};
 use redact::Redactor;

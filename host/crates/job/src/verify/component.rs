@@ -10,8 +10,10 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::command::Place;
+use super::plan::Evidence;
+use super::verdict::made;
 use super::verdict::{Cause, CheckVerdict, Outcome};
-use super::{Evidence, Place, made};
 use crate::checks::{CommandCheck, CommandLine};
 use check_input::JobView;
 use plugins::PluginSet;

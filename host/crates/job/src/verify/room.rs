@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Place;
+use super::command::Place;
 use crate::private_home::make_home;
 use process::{Layer, Toolchains};
 use workspace::{Base, Changes, folder, layer};

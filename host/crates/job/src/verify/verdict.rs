@@ -5,7 +5,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use redact::Redacted;
+use redact::{Redacted, Redactor};
+
+/// The name of the scope's line in the result.
+pub const SCOPE_LINE: &str = "scoped_patch";
 
 /// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -223,12 +226,12 @@ fn seconds(ms: u64) -> String {
 }
 
 /// A few of many, so that a result line stays a line.
-pub(super) fn listed(items: &[String]) -> String {
+pub fn listed<T: fmt::Display>(items: &[T]) -> String {
     const SHOWN: usize = 5;
     let shown = items
         .iter()
         .take(SHOWN)
-        .map(String::as_str)
+        .map(T::to_string)
         .collect::<Vec<_>>()
         .join(", ");
     match items.len().saturating_sub(SHOWN) {
@@ -362,6 +365,23 @@ impl Verdicts {
     /// The lines of the result.
     pub fn lines(&self) -> Vec<String> {
         self.checks.iter().map(CheckVerdict::line).collect()
+    }
+}
+
+/// A verdict that needed no run.
+pub(super) fn made(name: &str, cause: Cause, redactor: &Redactor) -> CheckVerdict {
+    CheckVerdict {
+        name: name.to_owned(),
+        outcome: cause.outcome(),
+        summary: redactor.text(&redact::text::one_line(
+            &redact::text::printable(&cause.to_string()),
+            300,
+        )),
+        cause: Some(cause),
+        digest: None,
+        artifact: None,
+        duration_ms: 0,
+        found_in: Vec::new(),
     }
 }
 
