@@ -227,7 +227,10 @@ fn settings(
     Ok(())
 }
 
-pub(super) fn codex_config_path(sources: &Sources, arguments: &SetupArguments) -> Result<PathBuf, SetupError> {
+pub(super) fn codex_config_path(
+    sources: &Sources,
+    arguments: &SetupArguments,
+) -> Result<PathBuf, SetupError> {
     let folder = || {
         sources
             .environment
@@ -283,7 +286,11 @@ fn change(
 }
 
 /// Shows a change; asks where somebody is there to answer.
-pub(super) fn agreed(path: &Path, shown: &str, arguments: &SetupArguments) -> Result<bool, SetupError> {
+pub(super) fn agreed(
+    path: &Path,
+    shown: &str,
+    arguments: &SetupArguments,
+) -> Result<bool, SetupError> {
     say(&format!("{}:\n\n{shown}", path.display()));
     if arguments.yes {
         return Ok(true);
