@@ -69,7 +69,10 @@ fn a_case_that_is_made_of_a_finished_job_is_played_again_without_its_secrets() {
         "printf 'fn a() {{}}\n// TODO: later {TOKEN}\n' > src/a.rs; printf '#!/bin/sh\n' > run.sh; chmod +x run.sh; \
          ln -s a.rs src/link; printf 'a\\0b' > image.bin; git mv src/old.txt src/new.txt"
     ));
-    let repository = Repository::with([("src/a.rs", "fn a() {}\n"), ("src/old.txt", "the old one\n")]);
+    let repository = Repository::with([
+        ("src/a.rs", "fn a() {}\n"),
+        ("src/old.txt", "the old one\n"),
+    ]);
     repository.commit("Begin");
     let worker = Worker::with_stand_in(BINARY, &repository, &agent);
     let mut front = worker.serve();
@@ -113,9 +116,19 @@ fn a_case_that_is_made_of_a_finished_job_is_played_again_without_its_secrets() {
     assert_eq!(case["expect"]["passed"], json!(false), "{case}");
     assert_eq!(case["settings"]["prints"], json!(false), "{case}");
     assert_eq!(case["commands"][0]["output"], "ran\n", "{case}");
-    assert_eq!(case["changed"]["src/link"]["after"]["symlink"], "a.rs", "{case}");
-    assert_eq!(case["changed"]["run.sh"]["after"]["executable"], json!(true), "{case}");
-    assert_eq!(case["changed"]["src/old.txt"]["before"], "the old one\n", "{case}");
+    assert_eq!(
+        case["changed"]["src/link"]["after"]["symlink"], "a.rs",
+        "{case}"
+    );
+    assert_eq!(
+        case["changed"]["run.sh"]["after"]["executable"],
+        json!(true),
+        "{case}"
+    );
+    assert_eq!(
+        case["changed"]["src/old.txt"]["before"], "the old one\n",
+        "{case}"
+    );
     let (passed, said) = plugin(&["test", place]);
     assert!(passed && said.contains("1 of 1 cases passed"), "{said}");
     // It is played, and not only read.
@@ -124,7 +137,10 @@ fn a_case_that_is_made_of_a_finished_job_is_played_again_without_its_secrets() {
     assert!(!passed && said.contains("passed: expected true"), "{said}");
 
     let (made, said) = plugin(&["case", "last", "--dir", place, "--check", "another"]);
-    assert!(!made && said.contains("leftovers (the check \"nothing left\")"), "{said}");
+    assert!(
+        !made && said.contains("leftovers (the check \"nothing left\")"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -248,11 +248,13 @@ fn a_plugin_that_was_signed_is_updated_by_its_publisher_alone() {
     let next = folder.path().join("next.wasm");
     next_version(&component, &next);
     let layout = |name: &str| format!("oci-layout:{}", text(&folder.path().join(name)));
-    let (one, by_first, by_second, unsigned) =
-        (layout("1"), layout("2"), layout("3"), layout("4"));
+    let (one, by_first, by_second, unsigned) = (layout("1"), layout("2"), layout("3"), layout("4"));
     let author = Member::new(&repository);
     let said = author.ok(&["publish", &one, text(&component), "--key", text(&first)]);
-    assert!(said.contains(&format!("signed by {first_public}")), "{said}");
+    assert!(
+        said.contains(&format!("signed by {first_public}")),
+        "{said}"
+    );
     author.ok(&["publish", &by_first, text(&next), "--key", text(&first)]);
     author.ok(&["publish", &by_second, text(&next), "--key", text(&second)]);
     author.ok(&["publish", &unsigned, text(&next)]);
@@ -265,7 +267,10 @@ fn a_plugin_that_was_signed_is_updated_by_its_publisher_alone() {
     );
     assert!(!member.ok(&["list"]).contains("hostile-check"));
     let said = member.ok(&["add", &one, "--signer", &first_public]);
-    assert!(said.contains(&format!("signed by {first_public}")), "{said}");
+    assert!(
+        said.contains(&format!("signed by {first_public}")),
+        "{said}"
+    );
     let said = member.refused(&["update", "hostile-check", &unsigned]);
     assert!(
         said.contains("is not signed") && said.contains("nothing is changed"),
@@ -284,8 +289,17 @@ fn a_plugin_that_was_signed_is_updated_by_its_publisher_alone() {
     // The publisher changed, and the operator says so: by the file of its public key.
     let public = folder.path().join("second.pub");
     std::fs::write(&public, format!("{second_public}\n")).unwrap();
-    member.ok(&["update", "hostile-check", &by_second, "--signer", text(&public)]);
-    let config = member.worker.home().join(".config/mcp-codex-worker/config.toml");
+    member.ok(&[
+        "update",
+        "hostile-check",
+        &by_second,
+        "--signer",
+        text(&public),
+    ]);
+    let config = member
+        .worker
+        .home()
+        .join(".config/mcp-codex-worker/config.toml");
     let configured = std::fs::read_to_string(config).unwrap();
     assert!(
         configured.contains(&second_public) && !configured.contains(&first_public),
@@ -313,7 +327,10 @@ fn a_plugin_that_was_signed_is_updated_by_its_publisher_alone() {
     index["manifests"][0]["digest"] = json!(format!("sha256:{id}"));
     std::fs::write(moved.join("index.json"), index.to_string()).unwrap();
     let said = Member::new(&repository).refused(&["add", &unsigned]);
-    assert!(said.contains("its signature is about hostile-check"), "{said}");
+    assert!(
+        said.contains("its signature is about hostile-check"),
+        "{said}"
+    );
 }
 
 #[test]

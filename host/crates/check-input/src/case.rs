@@ -149,7 +149,10 @@ impl Record {
                 "timed_out": command.timed_out,
                 "output": output,
             });
-            let list = self.job.as_mut().and_then(|job| job["commands"].as_array_mut());
+            let list = self
+                .job
+                .as_mut()
+                .and_then(|job| job["commands"].as_array_mut());
             list.into_iter().for_each(|list| list.push(command.clone()));
         }
         self.checks.push(json!({

@@ -12,7 +12,7 @@ use check_input::{Entry, MadeUpError, MadeUpJob};
 use plugins::manifest::Manifest;
 use plugins::{Engine, Kind, PluginError, PluginSet, Stage};
 
-/// How one tree went.
+/// The result of one tree.
 #[derive(Debug, Clone)]
 pub struct Tried {
     /// The tree.
@@ -23,7 +23,7 @@ pub struct Tried {
     pub time: Duration,
 }
 
-/// Why nothing could be tried.
+/// The reason why nothing could be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum FuzzError {
     /// Only checks look at trees.

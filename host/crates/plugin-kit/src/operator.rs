@@ -17,23 +17,23 @@ pub struct Operator {
     edited: EditedFile,
 }
 
-/// Why the configuration cannot be changed.
+/// The reason why the configuration cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// It cannot be read or written.
     #[error("{file}: {error}")]
     File {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
     /// It is no TOML, or has something else where plugins stand.
     #[error("{file}: {what}")]
     Content {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What is wrong.
+        /// The fault.
         what: String,
     },
 }
@@ -41,45 +41,45 @@ pub enum OperatorError {
 /// A new entry.
 #[derive(Debug, Clone)]
 pub struct NewEntry<'a> {
-    /// Its name.
+    /// The name.
     pub name: &'a str,
-    /// What it is.
+    /// The kind of the plugin.
     pub kind: Kind,
     /// The component, relative to the config folder or absolute.
     pub path: &'a str,
-    /// Its digest.
+    /// The digest.
     pub sha256: &'a str,
-    /// What it may do.
+    /// The grants.
     pub grants: &'a [String],
     /// The settings of its manifest; the operator's own, in the entry's `config`, stay as they are and stand over them.
     pub defaults: &'a serde_json::Map<String, serde_json::Value>,
     /// In use for every job, and not only where a job or a repository asks for it.
     pub every_job: bool,
-    /// Where it came from.
+    /// The source.
     pub source: Option<&'a str>,
     /// The public key of its publisher, which later versions are held to.
     pub signer: Option<PublicKey>,
 }
 
-/// What an entry says about its plugin.
+/// The entry of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
-    /// Where it came from.
+    /// The source.
     pub source: Option<String>,
     /// The public key of its publisher, as the entry has it.
     pub signer: Option<String>,
     /// Its digest.
     pub sha256: String,
-    /// What it may do.
+    /// The grants.
     pub grants: Vec<String>,
 }
 
-/// What is to be said of a gateway in the settings of `declared`.
+/// The entry for a gateway in the settings of `declared`.
 #[derive(Debug, Clone)]
 pub struct Declared<'a> {
     /// The gateway's name there.
     pub name: &'a str,
-    /// What holds for all of its models: how it is recognized, what it is like. What the entry says
+    /// The facts of all of its models: how it is recognized, what it is like. What the entry says
     /// already stays.
     pub head: &'a serde_json::Map<String, serde_json::Value>,
     /// A pattern for the model.

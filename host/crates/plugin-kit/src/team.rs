@@ -32,15 +32,15 @@ pub struct Lock {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pinned {
-    /// Its name.
+    /// The name.
     pub id: String,
-    /// Its version.
+    /// The version.
     pub version: String,
     /// `check`, `summarizer`, `redactor` or `dialect`.
     pub kind: String,
     /// Digest of the component, in hex.
     pub sha256: String,
-    /// Where the component is: a path from the repository's top, a URL, or an OCI reference.
+    /// The place of the component: a path from the repository's top, a URL, or an OCI reference.
     pub source: String,
     /// The public key of its publisher, where it was signed: `ed25519:BASE64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ pub struct Pinned {
     pub config: Map<String, Value>,
 }
 
-/// Why a lock cannot be used.
+/// The reason why a lock cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// There is none.
@@ -62,17 +62,17 @@ pub enum LockError {
     /// It cannot be read or written.
     #[error("{file}: {error}")]
     File {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
     /// It says what cannot be.
     #[error("{file}: {what}")]
     Content {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What is wrong.
+        /// The fault.
         what: String,
     },
 }
@@ -103,7 +103,7 @@ impl Pinned {
 }
 
 impl Lock {
-    /// Where a repository has its lock.
+    /// Returns the path of a repository's lock.
     pub fn file(top: &Path) -> PathBuf {
         top.join(FILE)
     }

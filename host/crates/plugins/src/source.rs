@@ -16,11 +16,11 @@ use super::v1::link::link;
 use super::v1::plugin::Plugin;
 use super::{Engine, Kind, PluginError, Stage, engine, limits};
 
-/// What a plugin is made from.
+/// The source of a plugin.
 #[derive(Clone)]
 pub(super) struct Source {
     pub(super) name: String,
-    /// Where the bytes come from; none for a bundled plugin.
+    /// The file of the bytes; none for a bundled plugin.
     pub(super) file: Option<PathBuf>,
     pub(super) bytes: Bytes,
     /// Digest of `bytes`.

@@ -1,4 +1,4 @@
-//! Where a component comes from: a path, a URL, an OCI registry, an OCI layout on disk. What is fetched is held to its digest.
+//! The sources of a component: a path, a URL, an OCI registry, an OCI layout on disk. What is fetched is held to its digest.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -153,7 +153,7 @@ fn causes(error: &reqwest::Error) -> String {
 /// A component that was fetched.
 pub(super) struct Fetched {
     path: PathBuf,
-    /// How it is found again.
+    /// The source, as it is found again.
     pub(super) source: String,
     /// What its publisher signed.
     signature: Option<Envelope>,
