@@ -1,4 +1,4 @@
-//! What a check saw of a job, as a case that `plugin test` plays again.
+//! The input of a check in a job, as a case that `plugin test` plays again.
 //!
 //! A record of it is made while the job is verified: afterwards its trees may be gone, or hold something else. The record is
 //! bounded, and its texts are for the caller to redact. What it has no room for, or no way to say, it names.
@@ -251,7 +251,7 @@ impl Record {
     }
 }
 
-/// What a case expects, so that it passes until the plugin is mended.
+/// The expectation of a case: the answer that the check gave, so that it passes until the plugin is mended.
 fn expected(answer: &Result<Report, PluginError>) -> Value {
     let report = match answer {
         Ok(report) => report,

@@ -22,10 +22,10 @@ const ZIG: (&str, &str) = ("ziglang", "0.17.0");
 /// The tool that builds Python plugins, in the version that was tried.
 const COMPONENTIZE_PY: (&str, &str) = ("componentize-py", "0.25.1");
 
-/// What `build.language` may be.
+/// The words that `build.language` may have.
 const LANGUAGES: [&str; 4] = ["rust", "javascript", "python", "c"];
 
-/// What cargo says when it wants something from the network and does not get it.
+/// The messages of cargo when it wants the network and does not get it.
 const NO_NETWORK: [&str; 6] = [
     "offline mode",
     "--offline was specified",
@@ -59,7 +59,7 @@ pub enum BuildError {
     Edit {
         /// The manifest.
         file: String,
-        /// What is wrong with it.
+        /// The fault.
         error: toml_edit::TomlError,
     },
     /// The manifest names a language that nothing here builds.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::cases::FILE;
 
-/// Why there is no case.
+/// The reason why there is no case.
 #[derive(Debug, thiserror::Error)]
 pub enum CaseError {
     /// The job's record cannot be read.
@@ -28,7 +28,7 @@ pub enum CaseError {
     File {
         /// Which file.
         file: String,
-        /// What the system says.
+        /// The answer of the system.
         error: std::io::Error,
     },
 }
@@ -43,9 +43,9 @@ fn listed(checks: &[String]) -> String {
 /// A case that was written.
 #[derive(Debug)]
 pub struct Written {
-    /// Its file.
+    /// The file of the case.
     pub file: PathBuf,
-    /// What the job had and the case has not.
+    /// The parts of the job that the case lacks.
     pub left_out: Vec<String>,
 }
 

@@ -16,10 +16,10 @@ use plugins::summarizer::{Content, Request};
 use plugins::{Cost, Engine, Kind, PluginError, PluginSet};
 use redact::{KnownValues, Redactor, ScannerSource};
 
-/// A case's file in its folder.
+/// The file of a case in its folder.
 pub(crate) const FILE: &str = "case.json";
 
-/// How one case went.
+/// The result of one case.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The case's folder.
@@ -41,14 +41,14 @@ pub enum CasesError {
     /// A case cannot be used.
     #[error("{file}: {fault}")]
     Case {
-        /// Its file, or a file beside it.
+        /// The case, or a file beside it.
         file: String,
-        /// What is wrong with it.
+        /// The fault.
         fault: CaseFault,
     },
 }
 
-/// What is wrong with a case.
+/// The fault of a case.
 #[derive(Debug, thiserror::Error)]
 pub enum CaseFault {
     /// A file cannot be read.
@@ -98,7 +98,7 @@ struct CheckCase {
     commands: Vec<CommandCase>,
     #[serde(default)]
     agent_message: String,
-    /// What a job had and the case has not, for people.
+    /// The parts of a job that the case lacks, for people.
     #[serde(default)]
     #[expect(dead_code, reason = "read by people alone")]
     left_out: Vec<String>,
@@ -670,7 +670,7 @@ fn made_up(case: &CheckCase, folder: &Path) -> Result<MadeUpJob, CasesError> {
     Ok(job)
 }
 
-/// What a case says about a path, as it is in a tree.
+/// Returns the tree entry that a case describes for a path.
 fn entry(content: &Kept, folder: &Path) -> Result<Entry, CaseFault> {
     let detailed = match content {
         Kept::Text(text) => {

@@ -17,9 +17,9 @@ use plugins::{Engine, Kind, PluginError, PluginSet, Stage};
 pub struct Tried {
     /// The tree.
     pub name: &'static str,
-    /// What the check said of it, in a few words; the error, where it broke down.
+    /// The check's outcome, in a few words; the error, if it failed to run.
     pub outcome: Result<String, PluginError>,
-    /// How long it took.
+    /// The time it took.
     pub time: Duration,
 }
 
@@ -231,7 +231,7 @@ mod tests {
     use check_input::{Record, Recorder, Run};
     use plugins::check::{ChangedFile, Moment, Outcome, Report, Snapshot};
 
-    /// What a check can see of the changed files, but for what a record has stand-ins of.
+    /// The changed files as a check sees them, without those that a record has stand-ins of.
     fn seen(job: &dyn Snapshot, without: &[String]) -> Vec<(ChangedFile, Vec<Vec<u8>>)> {
         let files = job.changed().into_iter();
         let files = files.filter(|file| {

@@ -68,7 +68,7 @@ pub struct Installed {
     pub source: Option<String>,
     /// The public key of its publisher, as the entry has it.
     pub signer: Option<String>,
-    /// Its digest.
+    /// The digest.
     pub sha256: String,
     /// The grants.
     pub grants: Vec<String>,
@@ -173,7 +173,7 @@ impl Operator {
         }
     }
 
-    /// Where a plugin of an entry came from, who published it, and its digest and grants.
+    /// Returns the source, publisher, digest and grants of an entry's plugin.
     pub fn installed(&self, name: &str) -> Option<Installed> {
         let entry = self.document.get("plugins")?.get(name)?;
         let text = |key: &str| Some(entry.get(key)?.as_str()?.to_owned());

@@ -28,7 +28,7 @@ const PLUGINS_LOCK: &str = "urn:mcp-codex-worker:plugins-lock:1";
 /// The largest signature that is read.
 const LARGEST: u64 = 64 << 10;
 
-/// Why a signature is not taken.
+/// The reason why a signature is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
     /// Nobody signed it.
@@ -53,15 +53,15 @@ pub enum SignatureError {
     Subject {
         /// The subject of the signature.
         signed: String,
-        /// What it was found with.
+        /// The plugin or lock that it was found with.
         this: String,
     },
     /// The file cannot be read or written.
     #[error("{file}: {error}")]
     File {
-        /// Its name.
+        /// The name of the file.
         file: String,
-        /// What the system says.
+        /// The answer of the system.
         error: std::io::Error,
     },
 }

@@ -45,7 +45,7 @@ pub struct Pinned {
     /// The public key of its publisher, where it was signed: `ed25519:BASE64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<String>,
-    /// What it asks for beyond its kind.
+    /// The grants that it asks for beyond its kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<String>,
     /// The settings that the repository wants for it.
@@ -83,7 +83,7 @@ impl Pinned {
         self.signer.as_deref().map(str::parse)
     }
 
-    /// What is wrong with it.
+    /// Returns its fault.
     fn wrong(&self) -> Option<String> {
         let hex = |byte: u8| byte.is_ascii_hexdigit();
         if !is_name(&self.id) {

@@ -10,7 +10,7 @@ use wasmparser::{
     ComponentOuterAliasKind, ComponentTypeRef, Encoding, FunctionBody, Operator, Parser, Payload,
 };
 
-/// Why a component is not given to the compiler. The text is a clause about the component.
+/// The reason why a component is not given to the compiler. The text is a clause about the component.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ComplexityError {
     /// It has more of something than is compiled.

@@ -27,7 +27,7 @@ const COMPILE: Duration = Duration::from_secs(600);
 /// Instances that may be alive at once. Only address space is set aside for them: 4 GiB and guard pages each.
 const POOL: u32 = 256;
 
-/// Why this process has no engine.
+/// The reason why this process has no engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The machine or its kernel lacks what compiled WebAssembly needs.
@@ -38,7 +38,7 @@ pub enum EngineError {
     Clock(std::io::Error),
 }
 
-/// Why a component is not compiled. The text is a clause about the component.
+/// The reason why a component is not compiled. The text is a clause about the component.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CompileError {
     /// The component would cost too much.

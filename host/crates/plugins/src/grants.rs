@@ -15,7 +15,7 @@ pub enum GrantError {
     Glob {
         /// The word.
         word: String,
-        /// What is wrong with the glob.
+        /// The fault of the glob.
         error: globset::Error,
     },
     /// The globs are too many, or too large, to be matched together.

@@ -14,21 +14,21 @@ const API: &str = "1.0";
 /// The file's name.
 pub const FILE: &str = "plugin.toml";
 
-/// Why a manifest cannot be used.
+/// The reason why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// The file cannot be read.
     #[error("{}: {error}", file.display())]
     Read {
-        /// Its name.
+        /// The name of the file.
         file: PathBuf,
-        /// What the system says.
+        /// The answer of the system.
         error: std::io::Error,
     },
     /// The file says what cannot be.
     #[error("{}: {rule}", file.display())]
     Rule {
-        /// Its name.
+        /// The name of the file.
         file: PathBuf,
         /// The rule that it breaks.
         rule: ManifestRule,

@@ -47,7 +47,7 @@ enum SettingError {
     Limit(String, Box<SettingError>),
 }
 
-/// What the operator configured about plugins. What could not be understood is listed in [`PluginSettings::problems`];
+/// The operator's configuration of plugins. What could not be understood is listed in [`PluginSettings::problems`];
 /// whether that stops a job depends on the plugin's kind.
 #[derive(Debug, Clone)]
 pub struct PluginSettings {

@@ -152,7 +152,7 @@ impl Source {
     }
 }
 
-/// Why a component does not compile, and what to do: a toolchain's default may be an ABI that plugins have no use for.
+/// Returns the reason why a component does not compile, and a remedy: a toolchain's default may be an ABI that plugins have no use for.
 fn not_compiled(error: &CompileError) -> (String, String) {
     let what = error.to_string();
     match what.contains("component model async") {

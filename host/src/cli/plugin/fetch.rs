@@ -29,7 +29,7 @@ pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The annotation of an image that has the publisher's signature.
 pub(super) const SIGNATURE: &str = "mcp-codex-worker.signature";
 
-/// Why a component cannot be fetched, or not be published.
+/// The reason why a component cannot be fetched or published.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     /// Whatever a registry gave would be taken.
@@ -97,7 +97,7 @@ pub(super) enum FetchError {
     Client(Box<dyn std::error::Error>),
 }
 
-/// What is wrong with an image.
+/// The fault of an image.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ImageFault {
     #[error("its description is no JSON: {0}")]
@@ -155,7 +155,7 @@ pub(super) struct Fetched {
     path: PathBuf,
     /// The source, as it is found again.
     pub(super) source: String,
-    /// What its publisher signed.
+    /// The publisher's signed statement.
     signature: Option<Envelope>,
     _folder: Option<tempfile::TempDir>,
 }

@@ -236,7 +236,7 @@ fn public_key(word: &str) -> Result<PublicKey, KeyError> {
     }
 }
 
-/// Why a subcommand did not do what it was asked to: a text for people.
+/// The reason why a subcommand failed: a text for people.
 type Failure = Box<dyn std::error::Error>;
 
 pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCode {

@@ -210,7 +210,7 @@ impl CommandRun<'_> {
             changes: Arc::clone(now),
             ..self.evidence.clone()
         };
-        let (verdict, _) = component::run(
+        let verdict = component::run(
             scope,
             &evidence,
             &self.plan.place,
@@ -218,9 +218,9 @@ impl CommandRun<'_> {
             self.plugins,
             self.redactor,
             self.plan.digest_bytes,
-            None,
         )
-        .await;
+        .await
+        .verdict;
         (verdict.outcome != Outcome::Errored).then_some(verdict.found_in)
     }
 }

@@ -16,7 +16,7 @@ use super::verdict::made;
 use super::verdict::{Cause, CheckVerdict, Outcome};
 use crate::checks::{CommandCheck, CommandLine};
 use check_input::{JobView, Record, Recorder, Run};
-use plugins::PluginSet;
+use plugins::{PluginError, PluginSet};
 use plugins::check::{Command, Finding, Report, Severity, Snapshot};
 use process::Exit;
 use redact::Redactor;
@@ -35,6 +35,20 @@ pub(super) struct Component<'a> {
     pub(super) settings: Value,
 }
 
+/// The answer of a component.
+pub(super) struct Answered {
+    pub(super) verdict: CheckVerdict,
+    pub(super) findings: Vec<Finding>,
+    seen: Option<Seen>,
+}
+
+/// A run of a component, for the record.
+struct Seen {
+    job: Arc<Recorder>,
+    settings: Value,
+    answer: Result<Report, PluginError>,
+}
+
 /// Runs one, and answers what it found. Never fails: what goes wrong is a verdict that is no pass.
 pub(super) async fn run(
     check: &Component<'_>,
@@ -44,8 +58,7 @@ pub(super) async fn run(
     plugins: &PluginSet,
     redactor: &Redactor,
     digest_bytes: usize,
-    mut record: Option<&mut Record>,
-) -> (CheckVerdict, Vec<Finding>) {
+) -> Answered {
     let began = Instant::now();
     let view = JobView {
         id: evidence.job_id.to_owned(),
@@ -59,53 +72,44 @@ pub(super) async fn run(
         index: OnceLock::new(),
     };
     // Loading compiles the component when it is not cached: not on a thread that serves others.
-    let (set, name, plugin, settings) = (
+    let (set, plugin, settings) = (
         plugins.clone(),
-        check.name.to_owned(),
         check.plugin.to_owned(),
         check.settings.clone(),
     );
-    let mut kept = record.as_deref_mut().map(std::mem::take);
     let call = tokio::task::spawn_blocking(move || {
         let job = Arc::new(Recorder::new(Arc::new(view)));
-        let answer = set.check(&plugin).and_then(|check| {
-            let seen: Arc<dyn Snapshot> = Arc::clone(&job) as _;
-            check.run(seen, &settings)
-        });
-        if let Some(kept) = &mut kept {
-            let whole = set.check(&plugin).map(|check| check.settings(&settings));
-            let run = Run {
-                name: &name,
-                plugin: &plugin,
-                settings: whole.unwrap_or(settings),
-                answer: &answer,
-            };
-            kept.add(&run, &job);
+        let check = set.check(&plugin);
+        let seen: Arc<dyn Snapshot> = Arc::clone(&job) as _;
+        let answer = check.as_ref().map_err(Clone::clone);
+        let answer = answer.and_then(|check| check.run(seen, &settings));
+        let whole = check.map(|check| check.settings(&settings));
+        Seen {
+            job,
+            settings: whole.unwrap_or(settings),
+            answer,
         }
-        (answer, kept)
     });
+    let seen = call.await.ok();
     let mut findings = Vec::new();
-    let answer = call.await.map(|(answer, kept)| {
-        if let (Some(kept), Some(record)) = (kept, record) {
-            *record = kept;
+    let mut verdict = match seen.as_ref().map(|seen| &seen.answer) {
+        Some(Ok(report)) => {
+            findings.clone_from(&report.findings);
+            reported(check.name, report, redactor, digest_bytes)
         }
-        answer
-    });
-    let mut verdict = match answer {
-        Ok(Ok(report)) => {
-            let verdict = reported(check.name, &report, redactor, digest_bytes);
-            findings = report.findings;
-            verdict
-        }
-        Ok(Err(error)) => broken(check.name, error.to_string(), redactor),
-        Err(_) => broken(
+        Some(Err(error)) => broken(check.name, error.to_string(), redactor),
+        None => broken(
             check.name,
             format!("check {} broke down in the host", check.plugin),
             redactor,
         ),
     };
     verdict.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    (verdict, findings)
+    Answered {
+        verdict,
+        findings,
+        seen,
+    }
 }
 
 fn broken(name: &str, message: String, redactor: &Redactor) -> CheckVerdict {
@@ -251,11 +255,29 @@ pub(super) struct Ran {
     names: BTreeSet<String>,
     /// The findings of components, for the record.
     pub(super) found: Vec<super::sarif::Found>,
-    /// What components saw and said, for `plugin case`.
+    /// The input and the answers of components, for `plugin case`.
     pub(super) record: Record,
 }
 
 impl Ran {
+    /// Keeps the input and the answer of a component, and gives its verdict and findings.
+    pub(super) fn keep(
+        &mut self,
+        check: &Component<'_>,
+        answered: Answered,
+    ) -> (CheckVerdict, Vec<Finding>) {
+        if let Some(seen) = answered.seen {
+            let run = Run {
+                name: check.name,
+                plugin: check.plugin,
+                settings: seen.settings,
+                answer: &seen.answer,
+            };
+            self.record.add(&run, &seen.job);
+        }
+        (answered.verdict, answered.findings)
+    }
+
     /// A name for an artifact that no check before has taken.
     pub(super) fn unused(&mut self, name: String) -> String {
         let mut unused = name.clone();

@@ -220,8 +220,7 @@ async fn run_component(
     redactor: &Redactor,
     artifacts: &Artifacts,
 ) -> CheckVerdict {
-    let mut record = std::mem::take(&mut ran.record);
-    let (mut verdict, findings) = component::run(
+    let answered = component::run(
         check,
         evidence,
         &plan.place,
@@ -229,10 +228,9 @@ async fn run_component(
         plugins,
         redactor,
         plan.digest_bytes,
-        Some(&mut record),
     )
     .await;
-    ran.record = record;
+    let (mut verdict, findings) = tokio::task::block_in_place(|| ran.keep(check, answered));
     if !findings.is_empty() {
         // All of them, each with its rule, severity and place: the result has room for a few words.
         let name = ran.unused(artifacts::check_name(check.name, plan.pass));
