@@ -144,6 +144,50 @@ fn a_case_that_is_made_of_a_finished_job_is_played_again_without_its_secrets() {
 }
 
 #[test]
+fn findings_are_sarif_in_the_artifacts_and_a_suppressed_rule_fails_nothing() {
+    let agent = StandIn::that("printf 'fn a() {}\\n// TODO: later\\n' > src/a.rs");
+    let repository = Repository::with([("src/a.rs", "fn a() {}\n")]);
+    repository.commit("Begin");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let job = json!({
+        "prompt": "Change a line.",
+        "allowed_dirs": [repository.path()],
+        "auto_revise": { "max_passes": 0 },
+        "checks": [{ "name": "nothing left", "plugin": "leftovers" }],
+    });
+    let result = run_job(&mut front, job.clone());
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert!(result.to_string().contains("src/a.rs:2"), "{result}");
+    let artifact = |front: &mut McpClient, result: &Value, name: &str| -> Value {
+        let arguments = json!({ "job_id": result["job_id"], "artifact": name });
+        let reply = call(front, "get", arguments);
+        serde_json::from_str(reply.structured["text"].as_str().unwrap()).unwrap()
+    };
+    let sarif = artifact(&mut front, &result, "findings.sarif");
+    assert_eq!(sarif["version"], "2.1.0", "{sarif}");
+    let run = &sarif["runs"][0];
+    let found = &run["results"][0];
+    assert_eq!((&found["ruleId"], &found["level"]), (&json!("todo"), &json!("error")), "{run}");
+    let place = &found["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "src/a.rs", "{place}");
+    assert_eq!(place["region"]["startLine"], 2, "{place}");
+    let driver = &run["tool"]["driver"];
+    assert!(driver["properties"]["sha256"].is_string(), "{driver}");
+    let used = artifact(&mut front, &result, "plugins").to_string();
+    assert!(used.contains("leftovers") && used.contains("sha256"), "{used}");
+
+    let folder = worker.home().join(".config/mcp-codex-worker");
+    std::fs::create_dir_all(&folder).unwrap();
+    let text = "[plugins.leftovers]\nsuppress = ['todo']\n";
+    std::fs::write(folder.join("config.toml"), text).unwrap();
+    repository.write("src/a.rs", "fn a() {}\n");
+    let result = run_job(&mut front, job);
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert!(result.to_string().contains("1 suppressed"), "{result}");
+}
+
+#[test]
 fn what_a_plugin_logs_is_in_the_jobs_log_under_its_name_and_without_secrets() {
     let operator = Operator::with(StandIn::that("printf 'two\\n' > src/a.txt"));
     operator.configure("config = { do = 'tell' }\ngrants = ['clock']\n");

@@ -375,12 +375,49 @@ fn a_lock_that_the_teams_key_signed_is_taken_and_a_change_of_it_is_not() {
     );
 }
 
+#[test]
+fn another_plugin_takes_a_required_name_only_where_the_operator_says_so() {
+    let repository = repository();
+    let member = Member::new(&repository);
+    member.ok(&["add", text(&guest("hostile-check"))]);
+    let other = guest("hostile-summarizer");
+    let add = ["add", text(&other), "--name", "hostile-check"];
+    let said = member.refused(&add);
+    assert!(
+        said.contains("is the name of a check that every job must pass")
+            && said.contains("--replace"),
+        "{said}"
+    );
+    assert!(member.ok(&["list", "--json"]).contains(&sha256(&guest("hostile-check"))));
+    member.ok(&[&add[..], &["--replace"]].concat());
+    let config = member.worker.home().join(".config/mcp-codex-worker/config.toml");
+    assert_eq!(private::exposed(&config).unwrap(), None, "its owner's alone");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_a_command_without_a_word() {
+    let repository = repository();
+    let member = Member::new(&repository);
+    let mut command = member.worker.command(["plugin", "list"]);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
 /// A registry, as far as pushing and pulling need one.
 #[derive(Default)]
 struct Shelf {
     blobs: Mutex<HashMap<String, Vec<u8>>>,
     /// Answers other bytes than were asked for.
     lies: bool,
+    /// Gives a token for this login alone (`user:secret` in base64), and nothing without a token.
+    login: Option<&'static str>,
 }
 
 async fn registry(
@@ -388,8 +425,24 @@ async fn registry(
     method: Method,
     UrlPath(path): UrlPath<String>,
     uri: axum::http::Uri,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if let Some(login) = shelf.login {
+        let given = headers.get("authorization").map(|given| given.to_str().unwrap());
+        if path == "token" {
+            return match given == Some(format!("Basic {login}").as_str()) {
+                true => axum::Json(json!({ "token": "good" })).into_response(),
+                false => StatusCode::UNAUTHORIZED.into_response(),
+            };
+        }
+        if given != Some("Bearer good") {
+            let host = headers.get("host").unwrap().to_str().unwrap();
+            let challenge = format!("Bearer realm=\"http://{host}/v2/token\",service=\"test\"");
+            let headers = [("www-authenticate", challenge)];
+            return (StatusCode::UNAUTHORIZED, headers).into_response();
+        }
+    }
     let digest = |bytes: &[u8]| {
         let hex: String = Sha256::digest(bytes)
             .iter()
@@ -440,6 +493,58 @@ fn serve(runtime: &tokio::runtime::Runtime, shelf: Shelf) -> (Arc<Shelf>, String
 }
 
 #[test]
+fn a_registry_that_wants_a_login_gets_that_of_docker() {
+    let repository = repository();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let shelf = Shelf {
+        // team:s3cret
+        login: Some("dGVhbTpzM2NyZXQ="),
+        ..Shelf::default()
+    };
+    let (_shelf, host) = serve(&runtime, shelf);
+    let component = guest("hostile-check");
+    let to = format!("oci://{host}/team/check:1");
+    let stranger = Member::new(&repository).refused(&["publish", &to, text(&component)]);
+    assert!(stranger.contains(&format!("docker login {host}")), "{stranger}");
+
+    let author = Member::new(&repository);
+    let docker = author.worker.home().join(".docker");
+    std::fs::create_dir_all(&docker).unwrap();
+    let login = |auth: &str| {
+        let config = json!({ "auths": { &host: { "auth": auth } } });
+        std::fs::write(docker.join("config.json"), config.to_string()).unwrap();
+    };
+    login("dGVhbTp3cm9uZw==");
+    let said = author.refused(&["publish", &to, text(&component)]);
+    assert!(said.contains("wants another login"), "{said}");
+    login("dGVhbTpzM2NyZXQ=");
+    let said = author.ok(&["publish", &to, text(&component)]);
+    let reference = said
+        .split_whitespace()
+        .find(|word| word.starts_with("oci://"))
+        .unwrap();
+    author.ok(&["add", reference]);
+    assert!(author.ok(&["list"]).contains("hostile-check"));
+}
+
+#[test]
+fn a_registry_that_hangs_is_given_up_by_name() {
+    let repository = repository();
+    // It takes the connection, and says nothing.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let member = Member::new(&repository);
+    let digest = "0".repeat(64);
+    let reference = format!("oci://{address}/team/check@sha256:{digest}");
+    let said = member.refused(&["add", &reference]);
+    assert!(
+        said.contains(&address.to_string()) && said.contains("gave no answer in time"),
+        "{said}"
+    );
+    assert!(!member.ok(&["list"]).contains("team"));
+}
+
+#[test]
 fn a_plugin_is_published_to_a_registry_and_a_layout_and_added_from_both_by_digest() {
     let repository = repository();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -481,6 +586,7 @@ fn a_plugin_is_published_to_a_registry_and_a_layout_and_added_from_both_by_diges
     let lying = Shelf {
         blobs: Mutex::new(blobs),
         lies: true,
+        login: None,
     };
     let (_, liar) = serve(&runtime, lying);
     let said = Member::new(&repository).refused(&["add", &reference.replace(&host, &liar)]);

@@ -99,6 +99,32 @@ impl Complexity {
     }
 }
 
+/// Returns true if a component uses the asynchronous ABI: it lifts or lowers a function by it, or calls one of its built-in
+/// functions, as the runtimes of some languages do without need.
+pub(super) fn is_asynchronous(component: &[u8]) -> Result<bool, ComplexityError> {
+    use wasmparser::{CanonicalFunction as Function, CanonicalOption as Choice};
+    for payload in Parser::new(0).parse_all(component) {
+        let Payload::ComponentCanonicalSection(functions) = payload? else {
+            continue;
+        };
+        for function in functions {
+            let asynchronous = match function? {
+                Function::Lift { options, .. } | Function::Lower { options, .. } => options
+                    .iter()
+                    .any(|choice| matches!(choice, Choice::Async | Choice::Callback(_))),
+                Function::ResourceNew { .. }
+                | Function::ResourceDrop { .. }
+                | Function::ResourceRep { .. } => false,
+                _ => true,
+            };
+            if asynchronous {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// A component or module that the pass is in.
 enum Scope {
     Module {

@@ -14,7 +14,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAll
 
 use super::Limits;
 use super::cache::Cache;
-use super::complexity::{Complexity, ComplexityError};
+use super::complexity::{Complexity, ComplexityError, is_asynchronous};
 
 /// The interval at which running plugins are looked at: one that never ends outlives its deadline
 /// by no more than about two of these.
@@ -44,6 +44,9 @@ pub(super) enum CompileError {
     /// The component would cost too much.
     #[error(transparent)]
     Complexity(#[from] ComplexityError),
+    /// The runtime that it needs cannot be made.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// No thread for the compiler.
     #[error("no thread for the compiler: {0}")]
     Thread(std::io::Error),
@@ -57,20 +60,51 @@ pub(super) enum CompileError {
 
 /// Compiles, caches and runs plugins. One a process is enough: [`Engine::shared`].
 pub struct Engine {
-    pub(super) wasmtime: wasmtime::Engine,
-    pub(super) clock: Clock,
-    cache: Cache,
+    /// For components whose functions are all synchronous: nearly every one.
+    plain: Arc<Runtime>,
+    /// For components that use the asynchronous ABI; made for the first of them. Each of its calls keeps account of tasks,
+    /// which those of the other do without.
+    asynchronous: Mutex<Option<Arc<Runtime>>>,
     cache_dir: PathBuf,
     pooling: bool,
     metered: bool,
 }
 
+/// A wasmtime engine with its clock, and the compiled code that it takes.
+pub(super) struct Runtime {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) clock: Clock,
+    /// Instructions are counted.
+    pub(super) metered: bool,
+    cache: Cache,
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("cache", &self.cache)
+            .field("cache", &self.plain.cache)
             .field("pooling", &self.pooling)
             .finish()
+    }
+}
+
+impl Runtime {
+    fn new(
+        wasmtime: wasmtime::Engine,
+        cache_dir: &Path,
+        metered: bool,
+    ) -> Result<Self, EngineError> {
+        let mut hasher = StableHasher(Sha256::new());
+        // Counted up whenever files of before must not be read any more.
+        hasher.write(b"2");
+        wasmtime.precompile_compatibility_hash().hash(&mut hasher);
+        let compatibility = hex::encode(&hasher.0.finalize()[..8]);
+        Ok(Runtime {
+            clock: Clock::start(&wasmtime).map_err(EngineError::Clock)?,
+            wasmtime,
+            metered,
+            cache: Cache::new(cache_dir, compatibility),
+        })
     }
 }
 
@@ -92,31 +126,46 @@ impl Engine {
 
     /// An engine with instances from a pool, or made on demand where the address space for a pool is not to be had.
     fn new(cache_dir: &Path, metered: bool) -> Result<Engine, EngineError> {
+        let plain = || {
+            let mut config = config(metered);
+            config.concurrency_support(false);
+            config
+        };
         let pooled = wasmtime::Engine::new(
-            config(metered).allocation_strategy(InstanceAllocationStrategy::Pooling(pool())),
+            plain().allocation_strategy(InstanceAllocationStrategy::Pooling(pool())),
         );
         let (wasmtime, pooling) = match pooled {
             Ok(engine) => (engine, true),
             Err(error) => {
                 tracing::debug!("no pool of instances, so they are made on demand: {error:#}");
-                let engine = wasmtime::Engine::new(&config(metered));
+                let engine = wasmtime::Engine::new(&plain());
                 (engine.map_err(EngineError::Machine)?, false)
             }
         };
-        let mut hasher = StableHasher(Sha256::new());
-        // Counted up whenever files of before must not be read any more.
-        hasher.write(b"2");
-        wasmtime.precompile_compatibility_hash().hash(&mut hasher);
-        let compatibility = hex::encode(&hasher.0.finalize()[..8]);
-        let clock = Clock::start(&wasmtime).map_err(EngineError::Clock)?;
         Ok(Engine {
-            clock,
-            wasmtime,
-            cache: Cache::new(cache_dir, compatibility),
+            plain: Arc::new(Runtime::new(wasmtime, cache_dir, metered)?),
+            asynchronous: Mutex::default(),
             cache_dir: cache_dir.to_owned(),
             pooling,
             metered,
         })
+    }
+
+    /// The runtime for components that use the asynchronous ABI, with instances made on demand.
+    fn asynchronous(&self) -> Result<Arc<Runtime>, EngineError> {
+        let mut made = self
+            .asynchronous
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*made {
+            return Ok(Arc::clone(runtime));
+        }
+        let mut config = config(self.metered);
+        config.wasm_component_model_async(true);
+        let engine = wasmtime::Engine::new(&config).map_err(EngineError::Machine)?;
+        let runtime = Arc::new(Runtime::new(engine, &self.cache_dir, self.metered)?);
+        *made = Some(Arc::clone(&runtime));
+        Ok(runtime)
     }
 
     /// An engine that counts the instructions of plugins, for `plugin test`. Slower, and with compiled code of its own.
@@ -127,22 +176,31 @@ impl Engine {
         Engine::new(cache_dir, true).map(Arc::new)
     }
 
-    pub(super) fn metered(&self) -> bool {
-        self.metered
-    }
-
     /// Returns true if instances come from a pool.
     pub fn pooling(&self) -> bool {
         self.pooling
     }
 
-    /// Compiles a component, or takes the compiled code from the cache.
-    pub(super) fn component(&self, sha256: &str, bytes: &Bytes) -> Result<Component, CompileError> {
-        self.cache.get_or_compile(&self.wasmtime, sha256, || {
+    /// Compiles a component, or takes the compiled code from the cache; with the runtime that it is for.
+    pub(super) fn component(
+        &self,
+        sha256: &str,
+        bytes: &Bytes,
+    ) -> Result<(Arc<Runtime>, Component), CompileError> {
+        // What is compiled for the one runtime is not for the other, so that only what is in no cache is looked into.
+        if let Some(component) = self.plain.cache.get(&self.plain.wasmtime, sha256) {
+            return Ok((Arc::clone(&self.plain), component));
+        }
+        let runtime = match is_asynchronous(bytes)? {
+            true => self.asynchronous()?,
+            false => Arc::clone(&self.plain),
+        };
+        let engine = &runtime.wasmtime;
+        let component = runtime.cache.get_or_compile(engine, sha256, || {
             Complexity::check(bytes)?;
             // In a thread of its own, since the compiler cannot be interrupted: what takes too long is left to itself.
             let (send, receive) = mpsc::channel();
-            let (engine, bytes) = (self.wasmtime.clone(), bytes.clone());
+            let (engine, bytes) = (engine.clone(), bytes.clone());
             let compile = move || {
                 let _ = send.send(Component::from_binary(&engine, &bytes));
             };
@@ -155,7 +213,8 @@ impl Engine {
                 Ok(Err(error)) => Err(CompileError::Invalid(error)),
                 Err(_) => Err(CompileError::TooLong),
             }
-        })
+        })?;
+        Ok((runtime, component))
     }
 }
 

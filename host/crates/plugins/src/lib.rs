@@ -29,6 +29,7 @@ mod set;
 mod settings;
 mod source;
 pub mod summarizer;
+mod troubles;
 mod v1;
 
 pub use bundled::{BUNDLED, Bundled};

@@ -801,6 +801,7 @@ impl PluginSet {
         }
         source.largest = self.inner.settings.largest;
         source.log = Arc::clone(&self.inner.log);
+        source.troubles = self.inner.settings.troubles.clone();
         Ok(source)
     }
 

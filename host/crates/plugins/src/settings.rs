@@ -55,6 +55,8 @@ pub struct PluginSettings {
     pub file: PathBuf,
     /// Larger components are refused, in bytes.
     pub largest: u64,
+    /// The folder in which breakdowns are counted over processes; none counts them in this one alone.
+    pub troubles: Option<PathBuf>,
     /// Folders in which `NAME/plugin.toml` is looked for when an entry gives no path.
     pub dirs: Vec<PathBuf>,
     /// Check plugins that every job must pass, in report order.
@@ -122,6 +124,7 @@ impl Default for PluginSettings {
         PluginSettings {
             file: PathBuf::from("config.toml"),
             largest: PLUGIN_MAX_BYTES,
+            troubles: None,
             dirs: Vec::new(),
             checks: Vec::new(),
             redact: Vec::new(),
@@ -167,6 +170,7 @@ impl PluginSettings {
         let mut plugins = Self {
             file: settings.sources.config_path(),
             largest: settings.plugin_max_bytes,
+            troubles: Some(settings.state_dir.join("plugins")),
             ..Self::default()
         };
         plugins.read(&settings.plugins, &settings.config_dir);

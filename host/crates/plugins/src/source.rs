@@ -4,10 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wasmtime::component::Component;
 
 use super::config::Config;
-use super::engine::CompileError;
 use super::grants::Grants;
 use super::loaded::{Info, Loaded};
 use super::log::PluginLog;
@@ -37,6 +35,8 @@ pub(super) struct Source {
     /// Larger components are refused, in bytes.
     pub(super) largest: u64,
     pub(super) log: Arc<PluginLog>,
+    /// The folder in which breakdowns are counted over processes.
+    pub(super) troubles: Option<PathBuf>,
 }
 
 impl Source {
@@ -55,6 +55,7 @@ impl Source {
             config: Config::default(),
             largest: u64::MAX,
             log: Arc::default(),
+            troubles: None,
         }
     }
 
@@ -80,14 +81,12 @@ impl Source {
         }
         is_component(&source.bytes)
             .map_err(|(what, remedy)| refuse(Stage::Compile, what, remedy))?;
-        let component: Component =
-            engine
-                .component(&source.sha256, &source.bytes)
-                .map_err(|error| {
-                    let (what, remedy) = not_compiled(&error);
-                    refuse(Stage::Compile, what, remedy)
-                })?;
-        let linked = link(&engine.wasmtime, &component, &source.grants, &name)
+        let compiled = engine.component(&source.sha256, &source.bytes);
+        let (runtime, component) = compiled.map_err(|error| {
+            let remedy = "build it again with `mcp-codex-worker plugin build`";
+            refuse(Stage::Compile, error.to_string(), remedy.to_owned())
+        })?;
+        let linked = link(&runtime.wasmtime, &component, &source.grants, &name)
             .map_err(|(what, remedy)| refuse(Stage::Link, what, remedy))?;
         if let Some(kind) = source.kind.filter(|kind| *kind != linked.kind) {
             let what = format!("is a {}, not a {kind}", linked.kind);
@@ -110,7 +109,7 @@ impl Source {
             sha256: source.sha256,
         };
         let loaded = Loaded::new(
-            engine,
+            runtime,
             info,
             linked.wasi,
             source.limits.over(linked.kind),
@@ -120,6 +119,9 @@ impl Source {
         );
         let mut loaded = loaded;
         loaded.suppress = source.suppress;
+        if let Some(folder) = &source.troubles {
+            loaded.remember_troubles(folder);
+        }
         let mut plugin = Plugin::new(loaded, linked.pre);
         let described = plugin.describe()?;
         Arc::get_mut(&mut plugin.loaded)
@@ -149,22 +151,6 @@ impl Source {
             }
         }
         Ok(plugin)
-    }
-}
-
-/// Returns the reason why a component does not compile, and a remedy: a toolchain's default may be an ABI that plugins have no use for.
-fn not_compiled(error: &CompileError) -> (String, String) {
-    let what = error.to_string();
-    match what.contains("component model async") {
-        true => (
-            "needs the asynchronous ABI of components, which this host does not have".to_owned(),
-            "build it with the synchronous one, as `mcp-codex-worker plugin build` does (componentize-qjs: --sync)"
-                .to_owned(),
-        ),
-        false => (
-            what,
-            "build it again with `mcp-codex-worker plugin build`".to_owned(),
-        ),
     }
 }
 

@@ -68,8 +68,8 @@ pub(super) enum FetchError {
         place: String,
         error: reqwest::Error,
     },
-    /// The registry gives nothing to strangers.
-    #[error("{0} wants a login, which this program does not have")]
+    /// The registry gives nothing to strangers, or to this login.
+    #[error("{0} wants another login, or one at all: run `docker login {0}`, or write its ~/.docker/config.json")]
     Login(String),
     /// The registry's place for tokens gives none.
     #[error("{0} gives no token")]

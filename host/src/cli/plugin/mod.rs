@@ -43,7 +43,7 @@ enum PluginCommand {
         kind: KindArgument,
         /// The name: small letters, digits, dashes
         name: String,
-        /// The language (python and js: checks only)
+        /// The language (all but rust: checks only)
         #[arg(long, default_value = "rust")]
         lang: LanguageArgument,
         /// The folder to make; NAME in the current one by default
@@ -214,6 +214,7 @@ enum LanguageArgument {
     #[value(alias = "js")]
     Javascript,
     Python,
+    Go,
     C,
 }
 

@@ -1,5 +1,9 @@
 //! Registries that speak OCI's distribution protocol, and references to what they have.
 
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 
 use super::fetch::{FetchError, IMAGE, Image, MANIFEST, WASM, client, held_to, whole};
@@ -49,6 +53,7 @@ impl Reference {
 /// A registry that speaks OCI's distribution protocol.
 pub(super) struct Registry {
     client: reqwest::Client,
+    host: String,
     base: String,
 }
 
@@ -62,11 +67,12 @@ impl Registry {
         };
         Ok(Registry {
             client: client()?,
+            host: host.to_owned(),
             base: format!("{scheme}://{host}/v2"),
         })
     }
 
-    /// A request, once more with a token where the registry gives one to everybody.
+    /// A request, once more with a token or a login where the registry wants one.
     async fn ask(
         &self,
         make: impl Fn(&reqwest::Client) -> reqwest::RequestBuilder,
@@ -76,28 +82,41 @@ impl Registry {
         if response.status() != reqwest::StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
+        let login = Login::of(&self.host);
         let challenge = response.headers().get(reqwest::header::WWW_AUTHENTICATE);
         let challenge = challenge
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
+        let refused = || FetchError::Login(self.host.clone());
         let Some(url) = token_url(challenge) else {
-            return Err(FetchError::Login(self.base.clone()));
+            let login = login.ok_or_else(refused)?;
+            let request = make(&self.client).basic_auth(login.user, Some(login.secret));
+            return request.send().await.map_err(sent);
         };
-        let answer = self
-            .client
-            .get(&url)
+        let mut request = self.client.get(&url);
+        if let Some(login) = login {
+            request = request.basic_auth(login.user, Some(login.secret));
+        }
+        let answer = request
             .send()
             .await
             .map_err(|error| FetchError::network(&url, error))?;
+        if answer.status() == reqwest::StatusCode::UNAUTHORIZED {
+            return Err(refused());
+        }
         let bytes = whole(&url, answer, MANIFEST).await?;
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let token = answer["token"].as_str().or(answer["access_token"].as_str());
         let token = token.ok_or_else(|| FetchError::NoToken(url.clone()))?;
-        make(&self.client)
+        let response = make(&self.client)
             .bearer_auth(token)
             .send()
             .await
-            .map_err(sent)
+            .map_err(sent)?;
+        match response.status() {
+            reqwest::StatusCode::UNAUTHORIZED | reqwest::StatusCode::FORBIDDEN => Err(refused()),
+            _ => Ok(response),
+        }
     }
 
     async fn get(&self, path: &str, most: u64) -> Result<Vec<u8>, FetchError> {
@@ -193,6 +212,60 @@ impl Registry {
             true => Ok(()),
             false => Err(FetchError::status(&url, &put)),
         }
+    }
+}
+
+/// The operator's login at a registry.
+struct Login {
+    user: String,
+    secret: String,
+}
+
+impl Login {
+    /// Reads the file of `docker login`, which podman, `oras` and `wkg` read, too; where it names a helper, the helper is asked.
+    fn of(host: &str) -> Option<Self> {
+        let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+        let home = || Some(Path::new(&std::env::var_os("HOME")?).join(".docker"));
+        let file = folder.or_else(home)?.join("config.json");
+        let text = std::fs::read_to_string(file).ok()?;
+        let config: Value = serde_json::from_str(&text).ok()?;
+        let helper = config["credHelpers"][host].as_str();
+        let helper = helper.or(config["credsStore"].as_str());
+        let kept = config["auths"][host]["auth"].as_str().and_then(Self::read);
+        kept.or_else(|| Self::ask(helper?, host))
+    }
+
+    /// `user:secret` in base64.
+    fn read(text: &str) -> Option<Self> {
+        let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text);
+        let text = String::from_utf8(bytes.ok()?).ok()?;
+        let (user, secret) = text.split_once(':')?;
+        Some(Login {
+            user: user.to_owned(),
+            secret: secret.to_owned(),
+        })
+    }
+
+    /// Asks a credential helper: the host on its standard input, JSON on its standard output.
+    fn ask(helper: &str, host: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if !helper.bytes().all(plain) {
+            return None;
+        }
+        let mut child = Command::new(format!("docker-credential-{helper}"))
+            .arg("get")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        child.stdin.take()?.write_all(host.as_bytes()).ok()?;
+        let output = child.wait_with_output().ok()?;
+        let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
+        Some(Login {
+            user: answer["Username"].as_str()?.to_owned(),
+            secret: answer["Secret"].as_str()?.to_owned(),
+        })
     }
 }
 

@@ -486,12 +486,16 @@ pub(super) fn publish(
         let envelope = signature::sign(key, info)?;
         annotations[fetch::SIGNATURE] = json!(serde_json::to_string(&envelope)?);
     }
+    let exports = [
+        format!("mcp-codex-worker:types/plugin@{}", info.api),
+        format!("mcp-codex-worker:{kind}/{kind}@{}", info.api, kind = info.kind),
+    ];
     let config = json!({
         "created": "1970-01-01T00:00:00Z",
         "architecture": "wasm",
         "os": "wasip2",
         "layerDigests": [format!("sha256:{}", info.sha256)],
-        "component": { "exports": [], "imports": info.imports },
+        "component": { "exports": exports, "imports": info.imports },
     })
     .to_string()
     .into_bytes();
