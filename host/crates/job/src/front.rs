@@ -164,6 +164,12 @@ impl Front {
         &self,
         arguments: Map<String, Value>,
     ) -> Result<(JobId, AttachGuard), Refusal> {
+        if arguments.get("each").is_some_and(|items| !items.is_null()) {
+            return Err(Refusal::new(
+                "each",
+                "starts many jobs in the background, and this command runs one in the foreground: leave each out and run it once for each item",
+            ));
+        }
         let (spec, _) = spec::parse_start(arguments, &self.settings)?;
         self.require_gateway(spec.model.as_deref())?;
         let settings = Arc::clone(&self.settings);
