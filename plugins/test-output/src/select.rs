@@ -1,4 +1,4 @@
-//! Which lines go into the digest, when not all of them fit.
+//! The choice of lines for the digest, when not all of them fit.
 
 use crate::lines::{Line, Output, Rank};
 
@@ -13,7 +13,7 @@ const PRINTED_LINES: usize = 12;
 pub(crate) struct Selection {
     /// The text.
     pub(crate) text: String,
-    /// Which lines are in it.
+    /// The lines in it.
     pub(crate) lines: Vec<usize>,
 }
 

@@ -23,7 +23,7 @@ use crate::facts::{
 /// Claude Code's per-run header in front of the system prompt: it would spoil every prefix cache.
 const BILLING_HEADER: &str = "x-anthropic-billing-header";
 
-/// What the answer's way back needs to know of the request.
+/// The facts of the request that the way back of the answer needs.
 #[derive(Debug, Default)]
 pub(crate) struct Return {
     /// Tool names that were shortened.
@@ -34,7 +34,7 @@ pub(crate) struct Return {
     pub(crate) stop_sequences: Vec<String>,
     /// A guess of the prompt's tokens, for gateways that do not count.
     pub(crate) assumed_input: u64,
-    /// What does not reach the gateway.
+    /// The parts that do not reach the gateway.
     pub(crate) left_out: LeftOut,
 }
 
@@ -181,7 +181,7 @@ impl<'a> Translation<'a, '_> {
         }
     }
 
-    /// Whether content may be a list of parts.
+    /// Returns true if content may be a list of parts.
     fn lists(&self) -> bool {
         self.facts.messages.content_parts
     }
@@ -833,7 +833,7 @@ fn tool_choice(
     }
 }
 
-/// What a request says about thinking.
+/// The thinking that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish<'r> {
     /// Nothing.
@@ -865,7 +865,7 @@ impl<'r> Wish<'r> {
     }
 }
 
-/// Whether the model will think, and everything that the facts add to the request's body.
+/// Returns true if the model will think, and everything that the facts add to the request's body.
 fn thinking(
     request: &anthropic::Request<'_>,
     facts: &Facts,

@@ -25,7 +25,7 @@ use super::{defaults, lock, recovery, setup, view};
 use settings::{Isolation, Settings, Toolset};
 use workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
 
-/// When a wait reports progress for the first time: from then on the caller of `start` knows the job's name.
+/// The time after which a wait reports progress: from then on the caller of `start` knows the job's name.
 const FIRST_PROGRESS: Duration = Duration::from_millis(200);
 
 /// The interval at which a wait reports progress.

@@ -56,7 +56,7 @@ pub struct JobSpec {
     pub expect_changes: Option<bool>,
     /// The whole job from `preparing` to the end of verification, in milliseconds.
     pub timeout_ms: u64,
-    /// How often failing evidence goes back to the agent, where the job says so; see [`JobSpec::max_passes`].
+    /// The number of times that failing evidence goes back to the agent, where the job says so; see [`JobSpec::max_passes`].
     pub auto_revise: Option<AutoRevise>,
     /// The place where the job works.
     pub isolation: Isolation,
@@ -129,7 +129,7 @@ const START_ARGUMENTS: &[&str] = &[
 
 /// The arguments of `start`, checked: the job, and how long the caller waits for its end (milliseconds).
 ///
-/// What needs a look at the file system (directories, the repository) is checked later, by `workspace`.
+/// Parses the arguments of `start`. Rules that need the file system (directories, the repository) are checked later, by `workspace`.
 ///
 /// # Errors
 /// The first argument that breaks a rule.

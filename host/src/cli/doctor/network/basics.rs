@@ -1,4 +1,4 @@
-//! What every agent needs of a gateway: a model, an answer, a tool call and its result, a stream,
+//! The basics that every agent needs of a gateway: a model, an answer, a tool call and its result, a stream,
 //! counts.
 
 use std::fmt::Display;
@@ -18,22 +18,22 @@ use gateway::{
     RequestRecord, Said, fresh_token, list_models,
 };
 
-/// How long one request may take: models that think at length answer after half a minute.
+/// The time limit of one request: models that think at length answer after half a minute.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An agent that waits longer than this for each first word is no pleasure.
 const SLOW: Duration = Duration::from_secs(15);
 
-/// What takes less is too short to tell whether it was streamed.
+/// An answer that takes less is too short to tell whether it was streamed.
 const HELD_BACK: Duration = Duration::from_secs(1);
 
-/// What asking has shown.
+/// The findings so far.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) findings: Vec<Finding>,
     /// Facts to write down; none where the gateway did not answer as an agent needs it.
     pub(super) facts: Option<Map<String, Value>>,
-    /// Where requests went.
+    /// The URL that requests go to.
     pub(super) url: String,
 }
 
@@ -59,7 +59,7 @@ struct Talk {
     second: Option<Result<Said, CallError>>,
     /// The request with all that Claude Code sends; none where nothing else was answered.
     agents: Option<Result<Said, CallError>>,
-    /// What the gateway's refusals taught meanwhile and before.
+    /// The lessons from the gateway's refusals, now and before.
     lessons: Vec<Lesson>,
 }
 
@@ -138,7 +138,7 @@ impl Gateway {
         progress.status("asking the gateway", &self.what(what));
     }
 
-    /// What an agent's turns are: an answer, a streamed one with a tool, the tool's result, and all of it in Claude
+    /// Tries an agent's turns: an answer, a streamed one with a tool, the tool's result, and all of it in Claude
     /// Code's own form. What the gateway refuses in these is learned for the jobs to come.
     async fn talk(&self, config: &AdapterConfig, progress: &mut Progress) -> Result<Talk, Reason> {
         let (adapter, caller) = adapter(config.clone()).await?;
@@ -331,7 +331,7 @@ impl Gateway {
         }
     }
 
-    /// Whether the gateway counts, and what this cost.
+    /// Reports whether the gateway counts tokens, and the cost of the questions.
     fn spent(&self, records: &[RequestRecord]) -> Vec<Finding> {
         let answered: Vec<&RequestRecord> = records
             .iter()
