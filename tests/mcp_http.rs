@@ -124,7 +124,7 @@ fn token(last: char) -> String {
 }
 
 fn client() -> Client {
-    let _ = gateway::install_tls();
+    gateway::install_tls();
     Client::builder()
         .no_proxy()
         .timeout(PATIENCE)
@@ -144,8 +144,7 @@ async fn read(request: RequestBuilder) -> Reply {
     let event = text
         .lines()
         .filter_map(|line| line.strip_prefix("data:"))
-        .filter(|data| !data.trim().is_empty())
-        .next_back();
+        .rfind(|data| !data.trim().is_empty());
     let answer = serde_json::from_str(event.unwrap_or(&text)).unwrap_or(Value::Null);
     Reply {
         status,
@@ -487,7 +486,7 @@ async fn a_certificate_in_files_is_served_and_the_token_stays_off_the_clear() {
     let (certificate, key) = (fixture("certificate.pem"), fixture("key.pem"));
     let server = HttpServer::start(&worker, &["--tls-cert", &certificate, "--tls-key", &key]);
     assert!(server.url.starts_with("https://"), "{}", server.url);
-    let _ = gateway::install_tls();
+    gateway::install_tls();
     let trusted = reqwest::Certificate::from_pem(&std::fs::read(&certificate).unwrap()).unwrap();
     let client = Client::builder()
         .no_proxy()

@@ -9,6 +9,7 @@ mod analyze;
 mod arguments;
 pub mod artifacts;
 pub mod checks;
+mod combine;
 mod defaults;
 mod dependencies;
 mod each;

@@ -3,6 +3,7 @@
 mod apply;
 mod before;
 mod begin;
+mod combine;
 mod ending;
 mod hangup;
 mod journal;
