@@ -1,6 +1,7 @@
 //! The choice of lines for the digest, when not all of them fit.
 
-use crate::lines::{Line, Output, Rank};
+use crate::lines::{Line, Rank};
+use crate::output::Output;
 
 /// A longer line is cut: an assertion's first words say more than the end of a huge value.
 const LINE_BYTES: usize = 400;

@@ -65,6 +65,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 
+pub use anthropic::Invalid as InvalidRequest;
 pub use budget::{Budget, Usage};
 pub use caller::{CallError, Caller, Said, ToolCall};
 pub use catalog::{ListedModel, list_models};

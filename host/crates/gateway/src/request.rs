@@ -41,11 +41,10 @@ pub(crate) struct Return {
 /// The canonical request of an Anthropic one, as a dialect gets it: the same as in a job.
 ///
 /// # Errors
-/// Why it is no request that can be sent.
-pub fn canonical(body: &[u8], facts: &Facts, model: &str) -> Result<Vec<u8>, String> {
-    let request = anthropic::Request::parse(body).map_err(|invalid| invalid.0)?;
-    let translated = translate(&request, facts, model, None);
-    let (canonical, _) = translated.map_err(|invalid| invalid.0)?;
+/// It is no request that can be sent.
+pub fn canonical(body: &[u8], facts: &Facts, model: &str) -> Result<Vec<u8>, Invalid> {
+    let request = anthropic::Request::parse(body)?;
+    let (canonical, _) = translate(&request, facts, model, None)?;
     Ok(canonical.write(body.len() + 4_096))
 }
 

@@ -22,7 +22,7 @@ use super::runner::Continuation;
 use super::spec::{self, JobSpec, TIMEOUT_MAX_MS};
 use super::state::State;
 use super::store::{Asker, JobRow, Store, StoreError};
-use super::{defaults, lock, recovery, setup, view};
+use super::{defaults, lock, recovery, setup_default, view};
 use settings::{Isolation, Settings, Toolset};
 use workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
 
@@ -617,7 +617,7 @@ fn launch_job(
     let workspace = Workspace::open(&root, &spec.allowed_dirs)
         .map_err(|fault| Refusal::new("allowed_dirs", fault))?;
     defaults::add(&mut spec, settings, workspace.top(), workspace.work_dir())?;
-    setup::settle(&mut spec, settings, workspace.top(), workspace.work_dir())?;
+    setup_default::settle(&mut spec, settings, workspace.top(), workspace.work_dir())?;
     recovery::settle_all(store)?;
     let waiting = store.unfinished()?.len();
     if waiting >= QUEUE_MAX + settings.max_running_jobs {

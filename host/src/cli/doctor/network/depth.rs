@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Finding;
-use super::basics::{Gateway, adapter, in_time};
+use super::asked::{Gateway, adapter, context_in, in_time};
 use super::requests::{self, AGENTS_REPLY};
 use crate::cli::progress::Progress;
 use crate::reason::Reason;
@@ -444,14 +444,6 @@ enum Reply {
     Refused(String),
 }
 
-/// The context that a full one names, in the adapter's own sentence for it.
-pub(super) fn context_in(words: &str) -> Option<u64> {
-    let (_, behind) = words.split_once("exceed context limit:")?;
-    let (_, limit) = behind.split_once('>')?;
-    let digits = limit.trim_start().split(|c: char| !c.is_ascii_digit());
-    digits.into_iter().next()?.parse().ok()
-}
-
 fn facts(section: &str, fact: &str, value: Value) -> Map<String, Value> {
     let section_facts = Map::from_iter([(fact.to_owned(), value)]);
     Map::from_iter([(section.to_owned(), Value::Object(section_facts))])
@@ -468,23 +460,6 @@ fn add(over: &mut Map<String, Value>, facts: Map<String, Value>) {
             (_, value) => {
                 over.insert(key, value);
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_context_is_read_from_the_sentence_about_it() {
-        let sentence = "input length and `max_tokens` exceed context limit: 30 + 10000000 > 32768 (This model's ...)";
-        for (words, want) in [
-            (sentence, Some(32_768)),
-            ("prompt is too long: 5000 tokens > 4096 maximum", None),
-            ("bad request", None),
-        ] {
-            assert_eq!(context_in(words), want, "{words}");
         }
     }
 }

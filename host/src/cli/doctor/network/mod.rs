@@ -1,6 +1,7 @@
 //! `doctor --network`: real requests through the adapter to the configured gateways. It says what
 //! they take, and what the questions cost.
 
+mod asked;
 mod basics;
 mod depth;
 mod preset;
@@ -18,7 +19,7 @@ use plugins::{Engine, PluginSet, PluginSettings};
 use redact::{KnownValues, Redactor};
 use settings::Settings;
 
-use basics::Gateway;
+use asked::Gateway;
 
 /// The options beside the questions themselves.
 #[derive(Debug)]
