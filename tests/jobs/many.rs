@@ -169,7 +169,7 @@ fn several_results_come_in_as_one_that_was_verified_as_a_whole() {
         );
         for file in ["b", "c", "d"] {
             assert_eq!(
-                repository.read(&format!("src/{file}.txt")),
+                repository.read(format!("src/{file}.txt")),
                 "new\n",
                 "{how}"
             );
