@@ -101,7 +101,7 @@ impl Job {
             checks: &self.checks,
             scoped_patch: self.scope.as_ref(),
             expect_changes: self.expect_changes,
-            isolated: false,
+            own_git: false,
             bare_copy_of: None,
             pass: 1,
             base: &self.base,

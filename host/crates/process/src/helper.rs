@@ -230,6 +230,10 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, HelperError>
         let reason = started.detail.join("; ");
         return refuse(&control, StartFailure::new(Stage::Layer, reason));
     }
+    if !started.view && grants.iter().any(|grant| grant.stands_in) {
+        let reason = started.detail.join("; ");
+        return refuse(&control, StartFailure::new(Stage::StandIn, reason));
+    }
 
     let (events, inbox) = mpsc::channel();
     let begun = begin(task, grants, furnished, started, input, events.clone())?;
@@ -316,7 +320,9 @@ fn open_grants(grants: &[Grant], detail: &mut Vec<String>) -> Result<Vec<OpenGra
     let mut open = Vec::new();
     for grant in grants {
         let path = PathBuf::from(&grant.path);
-        let file = grants::open_real(&path).and_then(|file| Ok((grants::identity(&file)?, file)));
+        let source = grant.source.as_ref().map_or(&grant.path, |source| source);
+        let file = grants::open_real(Path::new(source))
+            .and_then(|file| Ok((grants::identity(&file)?, file)));
         match file {
             Ok((identity, file)) if identity == grant.identity => open.push(OpenGrant {
                 links: grant
@@ -328,6 +334,7 @@ fn open_grants(grants: &[Grant], detail: &mut Vec<String>) -> Result<Vec<OpenGra
                 file,
                 folder: identity.folder,
                 write: grant.write,
+                stands_in: grant.source.is_some(),
                 layer: grant.layer.as_ref().map(open_layer).transpose()?,
             }),
             other => {
@@ -336,7 +343,7 @@ fn open_grants(grants: &[Grant], detail: &mut Vec<String>) -> Result<Vec<OpenGra
                     |error| error.to_string(),
                 );
                 let reason = format!("{}: {why}", path.display());
-                if grant.write {
+                if grant.write || grant.source.is_some() {
                     return Err(StartFailure::new(Stage::Grant, reason));
                 }
                 detail.push(format!("not granted: {reason}"));

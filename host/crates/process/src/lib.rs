@@ -28,7 +28,7 @@ mod toolchains;
 mod tree;
 mod workload;
 
-pub use command::{Command, Confinement, Layer, Network, Stdin};
+pub use command::{Command, Confinement, Layer, Network, StandIn, Stdin};
 pub use ending::{Ending, Exit};
 pub use error::ProcessError;
 pub use grants::{GrantError, Grants};
@@ -36,7 +36,7 @@ pub use helper::init_main;
 pub use level::{Level, LevelWord};
 pub use lines::{Line, Lines};
 pub use output::Output;
-pub use probe::{Capabilities, probe};
+pub use probe::{Capabilities, probe, probe_with};
 pub use protocol::{INIT_SUBCOMMAND, MARK_VARIABLE};
 pub use reach::{interpreter, out_of_reach};
 pub use running::{Handle, Running, spawn};

@@ -19,24 +19,11 @@ pub struct Capabilities {
 
 /// Finds out what this machine offers, by running `true` confined.
 pub async fn probe() -> Capabilities {
-    let run = async {
-        let task = spawn(Command {
-            program: "true".into(),
-            args: Vec::new(),
-            cwd: "/".into(),
-            env: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
-            stdin: Stdin::Null,
-            confinement: Confinement {
-                mode: SandboxMode::Auto,
-                ..Confinement::off()
-            },
-        })
-        .await?;
-        let level = task.level().clone();
-        task.wait().await;
-        Ok::<_, ProcessError>(level)
+    let confinement = Confinement {
+        mode: SandboxMode::Auto,
+        ..Confinement::off()
     };
-    match run.await {
+    match probe_with(confinement).await {
         Ok(level) => Capabilities {
             level,
             problem: None,
@@ -52,4 +39,23 @@ pub async fn probe() -> Capabilities {
             problem: Some(error.to_string()),
         },
     }
+}
+
+/// Finds out how a task with this confinement runs, by running `true` under it.
+///
+/// # Errors
+/// It would not be started.
+pub async fn probe_with(confinement: Confinement) -> Result<Level, ProcessError> {
+    let task = spawn(Command {
+        program: "true".into(),
+        args: Vec::new(),
+        cwd: "/".into(),
+        env: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
+        stdin: Stdin::Null,
+        confinement,
+    })
+    .await?;
+    let level = task.level().clone();
+    task.wait().await;
+    Ok(level)
 }

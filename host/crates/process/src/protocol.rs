@@ -88,6 +88,7 @@ pub(crate) enum Stage {
     Confinement,
     Grant,
     Layer,
+    StandIn,
     Network,
     Exec,
 }

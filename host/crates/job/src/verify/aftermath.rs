@@ -63,7 +63,7 @@ impl Aftermath {
     pub(super) fn of_tree(
         &mut self,
         later: &Later,
-        isolated: bool,
+        own_git: bool,
         out_of_scope: impl Fn(&str) -> bool,
     ) {
         let Later {
@@ -81,7 +81,7 @@ impl Aftermath {
                 self.outside.insert(path);
             }
         }
-        let git = git.iter().filter(|change| signals::fails(change, isolated));
+        let git = git.iter().filter(|change| signals::fails(change, own_git));
         self.git.extend(git.map(ToString::to_string));
     }
 

@@ -41,7 +41,8 @@ pub struct Place {
     pub work_dir: PathBuf,
     /// The top of the working tree: no `cwd` lies outside it.
     pub top: PathBuf,
-    /// Folders outside of the tree that git in it writes: those of a linked worktree.
+    /// Folders that git in the tree writes and that are no part of it: the job's own git directories, by the paths at which
+    /// they are found, or those of a linked worktree.
     pub git_writes: Vec<PathBuf>,
     /// What each check has for itself, its HOME among it. Not the agent's: what it writes there (`.npmrc`, `.gitconfig`)
     /// would decide what a check runs.
@@ -163,6 +164,7 @@ async fn run_in(
     confinement.write.push(room.home.clone());
     confinement.temp = Some(room.temp.clone());
     confinement.layers.clone_from(&room.layers);
+    confinement.stand_ins.clone_from(&room.stand_ins);
     confinement.network = if check.network {
         Network::On
     } else {

@@ -58,8 +58,8 @@ pub struct Plan<'a> {
     /// `Some(true)`: no change is a failure; `Some(false)`: a job that only reads; `None`: no change is a failure only where
     /// the job itself brought checks or a scope.
     pub expect_changes: Option<bool>,
-    /// Whether the tree has a git directory of the job's own (WORKER_ISOLATION=worktree).
-    pub isolated: bool,
+    /// Whether the job has a git directory of its own, in the place of the user's or with a tree of its own.
+    pub own_git: bool,
     /// The checkout that the job's own tree was made from, where nothing made that tree ready: it may lack dependencies.
     pub bare_copy_of: Option<&'a Path>,
     /// The pass of the agent that is verified, counted from 1: later ones keep their own artifacts.
@@ -392,7 +392,7 @@ fn signals(plan: &Plan<'_>, evidence: &Evidence<'_>) -> Vec<(&'static str, Cause
                 .checks
                 .iter()
                 .any(|check| check.origin() == Origin::Job),
-        isolated: plan.isolated,
+        own_git: plan.own_git,
     });
     let paths = changed_scripts(plan, &evidence.changes);
     if !paths.is_empty() {
@@ -638,7 +638,7 @@ impl CommandRun<'_> {
             return;
         }
         let outside = self.out_of_scope(&now, ran).await;
-        aftermath.of_tree(&later, plan.isolated, |path| match &outside {
+        aftermath.of_tree(&later, plan.own_git, |path| match &outside {
             Some(outside) => outside.iter().any(|outside| outside == path),
             // Nobody can say where the file lies.
             None => true,

@@ -11,8 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Place;
 use crate::private_home::make_home;
-use process::{Layer, Toolchains};
-use workspace::{Base, Changes, folder, layer};
+use process::{Layer, StandIn, Toolchains};
+use workspace::{Base, Changes, Interrupt, folder, layer};
 
 /// Caches in a HOME: what is downloaded again, or built again, where it is missing. Nothing in them is settings.
 const CACHES: [&str; 12] = [
@@ -62,6 +62,8 @@ pub(super) struct Room {
     pub(super) toolchains: Toolchains,
     /// Over the tree, over HOME, and over what git writes elsewhere; none where there are no layers.
     pub(super) layers: Vec<Layer>,
+    /// What it finds in the place of the user's git directories; copies of its own where there are no layers.
+    pub(super) stand_ins: Vec<StandIn>,
 }
 
 impl Room {
@@ -148,12 +150,14 @@ impl Rooms {
                 take_caches(&self.kept(key).join("home"), &home);
             }
             let toolchains = place.toolchains(&home);
+            let stand_ins = copied(&place.confinement.stand_ins, &folder)?;
             return Ok(Room {
                 folder,
                 home,
                 temp,
                 toolchains,
                 layers: Vec::new(),
+                stand_ins,
             });
         }
         let home = self.folder.join("home");
@@ -199,13 +203,15 @@ impl Rooms {
             temp,
             toolchains,
             layers,
+            stand_ins: place.confinement.stand_ins.clone(),
         })
     }
 
     /// Ends a room. With a base, the check's build output and caches wait for its next pass.
     pub(super) fn end(&self, room: Room, place: &Place, key: &str, keep_for: Option<&Base>) {
         let grants = &place.confinement.grants;
-        for own in [&room.temp, &room.home] {
+        let own = room.stand_ins.iter().map(|stand_in| &stand_in.folder);
+        for own in own.chain([&room.temp, &room.home]) {
             if own.starts_with(&room.folder) {
                 grants.release(own);
             }
@@ -235,6 +241,22 @@ impl Rooms {
     fn kept(&self, key: &str) -> PathBuf {
         self.folder.join("kept").join(key)
     }
+}
+
+/// Copies the folders that a check finds in the place of others and may write.
+fn copied(stand_ins: &[StandIn], room: &Path) -> io::Result<Vec<StandIn>> {
+    let copies = stand_ins.iter().enumerate().map(|(at, stand_in)| {
+        if !stand_in.write {
+            return Ok(stand_in.clone());
+        }
+        let copy = room.join(format!("git-{at}"));
+        folder::copy(&stand_in.folder, &copy, &|_| false, &Interrupt::default())?;
+        Ok(StandIn {
+            folder: copy,
+            ..stand_in.clone()
+        })
+    });
+    copies.collect()
 }
 
 /// Moves the caches of one HOME, or of a layer over one, to another.
