@@ -58,7 +58,7 @@ fn nothing_in_the_users_git_directory_changes_while_a_job_runs() {
          git stash; echo x >> src/a.txt; git stash; git config core.fsmonitor ./evil; \
          echo 'exit 0' > .git/hooks/post-checkout; git update-ref refs/notes/x HEAD; \
          git worktree add -q \"$TMPDIR/elsewhere\"; git reflog expire --expire=now --all; git gc -q --prune=now; \
-         rm -rf .git/logs .git/base/objects/* .git/packed-refs; echo broken > .git/index; touch .git/HEAD.lock; \
+         rm -rf .git/logs .git/base/objects/*; echo broken > .git/index; touch .git/HEAD.lock; \
          echo done > target/done; wait_for target/go",
     );
     std::fs::create_dir(top.join("target")).unwrap();
@@ -72,7 +72,12 @@ fn nothing_in_the_users_git_directory_changes_while_a_job_runs() {
     std::fs::write(top.join("target/go"), "").unwrap();
     let result = ended(&mut front, &id);
     let told = notes(&result);
-    for word in [".git/config", ".git/hooks/post-checkout", "a stash"] {
+    for word in [
+        ".git/config",
+        ".git/hooks/post-checkout",
+        "a stash",
+        "refs/tags/v1 was deleted",
+    ] {
         assert!(told.contains(word), "{word}: {result}");
     }
     // Objects may have come, and branches of the job's own; nothing else moved, and nothing is gone.
@@ -211,7 +216,7 @@ fn what_a_job_commits_comes_into_the_users_repository() {
         // The checks see git as the agent left it.
         asked["checks"] = json!([{
             "name": "log",
-            "command": format!("test \"$(git log --format=%s)\" = \"{}\" && git status >/dev/null && git commit -q --allow-empty -m check", row.log),
+            "command": format!("test \"$(git log --format=%s)\" = \"{}\" && git status >/dev/null && git -c user.name=x -c user.email=x@x commit -q --allow-empty -m check", row.log),
         }]);
         let result = run_job(&mut worker.serve(), asked);
         assert_eq!(result["job_status"], "completed", "{story}: {result}");
@@ -505,7 +510,7 @@ fn an_ordinary_users_job_commits_too() {
         assert!(given.unwrap().success());
     }
     let mut asked = job(&repository);
-    asked["checks"] = json!([{ "name": "log", "command": "test $(git log --oneline | wc -l) = 3 && git gc -q && echo x > src/a.txt" }]);
+    asked["checks"] = json!([{ "name": "log", "command": "test $(git log --oneline | wc -l) = 3 && git gc -q && echo x > src/new.txt" }]);
     let file = worker.home().join("job.json");
     std::fs::write(&file, asked.to_string()).unwrap();
     let plain = worker.command(["run", "--job"]);
@@ -545,4 +550,51 @@ fn an_ordinary_users_job_commits_too() {
     assert_eq!(as_user(&["log", "--format=%s"]), "two\nmine\nstart");
     assert_eq!(as_user(&["status", "--short"]), "");
     assert_eq!(as_user(&["fsck", "--strict"]), "");
+}
+
+/// The host reads what the job committed with its own rights, so nothing that the job wrote may lead it elsewhere.
+#[test]
+fn no_object_of_another_repository_is_brought() {
+    let other = Repository::with([("secret.txt", "of another repository\n")]);
+    let objects = other.path().join(".git/objects");
+    let blob = git(other.path(), &["rev-parse", "HEAD:secret.txt"]);
+    let (fan, rest) = blob.split_at(2);
+    let tree = format!("printf '100644 blob {blob}\\tsrc/a.txt\\n'");
+    let commit = format!(
+        "T=$({tree} | sed 's|src/||' | git mktree --missing); R=$(printf \"040000 tree $T\\tsrc\\n\" | git mktree --missing); \
+         C=$(git commit-tree -p HEAD -m mine $R); git update-ref refs/heads/main $C"
+    );
+    let ways = [
+        format!("echo {} >> .git/objects/info/alternates", objects.display()),
+        format!(
+            "mkdir -p .git/objects/{fan}; ln -s {}/{fan}/{rest} .git/objects/{fan}/{rest}",
+            objects.display()
+        ),
+        format!(
+            "rm -rf .git/objects/{fan}; ln -s {}/{fan} .git/objects/{fan}",
+            objects.display()
+        ),
+        format!(
+            "mv .git/objects .git/old; ln -s {} .git/objects",
+            objects.display()
+        ),
+    ];
+    for way in ways {
+        let repository = new();
+        let agent = agent(&format!("echo two > src/a.txt; {commit}; {way}"));
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let result = run_job(&mut worker.serve(), job(&repository));
+        assert!(notes(&result).contains("not taken over"), "{way}: {result}");
+        assert_eq!(
+            git(repository.path(), &["log", "--format=%s", "--all"]),
+            "start",
+            "{way}"
+        );
+        let there = repository
+            .git()
+            .odb()
+            .unwrap()
+            .exists(blob.parse().unwrap());
+        assert!(!there, "{way}: {result}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use settings::SandboxMode;
 
 use crate::grants::Grants;
@@ -57,6 +58,8 @@ pub struct Confinement {
     /// The grants of the job that the task belongs to. All tasks of a job share them: a path then means to each of them
     /// what it meant to the first.
     pub grants: Grants,
+    /// What it may take of the machine.
+    pub limits: TaskLimits,
     /// Leaves the view out, as if mount namespaces were refused: for tests of what Landlock holds alone.
     pub landlock_only: bool,
 }
@@ -73,6 +76,7 @@ impl Confinement {
             stand_ins: Vec::new(),
             layers: Vec::new(),
             grants: Grants::default(),
+            limits: TaskLimits::default(),
             landlock_only: false,
         }
     }
@@ -90,6 +94,16 @@ pub struct Layer {
     pub work: PathBuf,
     /// Lies between the two: what is a whiteout in it, the task does not see.
     pub cover: Option<PathBuf>,
+}
+
+/// What a task may take of the machine, all its processes together; none is no limit. A task that takes more is ended, and
+/// the last line of its errors says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TaskLimits {
+    /// Bytes of memory at once.
+    pub memory: Option<u64>,
+    /// Bytes written to disk that are still there.
+    pub disk: Option<u64>,
 }
 
 /// A folder that a task finds at the path of another, which it does not see. It needs a view: where none can be had, the

@@ -26,9 +26,10 @@ mod running;
 mod sys;
 mod toolchains;
 mod tree;
+mod watch;
 mod workload;
 
-pub use command::{Command, Confinement, Layer, Network, StandIn, Stdin};
+pub use command::{Command, Confinement, Layer, Network, StandIn, Stdin, TaskLimits};
 pub use ending::{Ending, Exit};
 pub use error::ProcessError;
 pub use grants::{GrantError, Grants};
@@ -36,7 +37,7 @@ pub use helper::init_main;
 pub use level::{Level, LevelWord};
 pub use lines::{Line, Lines};
 pub use output::Output;
-pub use probe::{Capabilities, probe, probe_with};
+pub use probe::{Capabilities, probe, probe_layer, probe_with};
 pub use protocol::{INIT_SUBCOMMAND, MARK_VARIABLE};
 pub use reach::{interpreter, out_of_reach};
 pub use running::{Handle, Running, spawn};
@@ -45,4 +46,5 @@ pub use toolchains::{Toolchains, toolchains};
 pub use tree::{
     ProcessIdentity, adopt_strays, ancestors, end_recorded, identity, sweep, terminate_recorded,
 };
+pub use watch::machine_memory;
 pub use workload::Workload;

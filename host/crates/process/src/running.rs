@@ -350,6 +350,7 @@ fn task_for(command: Command, mark: &str) -> Result<(String, Task, Vec<u8>), Pro
         temp: confinement.temp.map(Into::into),
         landlock_only: confinement.landlock_only,
         network_off: confinement.network == Network::Off,
+        limits: confinement.limits,
     };
     Ok((name, task, input))
 }

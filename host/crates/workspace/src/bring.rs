@@ -33,6 +33,8 @@ const MOST_COMMITS: usize = 1_000;
 const MOST_OBJECTS: usize = 100_000;
 /// The most bytes that they may have.
 const MOST_BYTES: u64 = 512 << 20;
+/// The bits of an entry that tell the sides of a conflict.
+const STAGES: u16 = 0x3000;
 /// The names of files in a reason.
 const NAMED: usize = 3;
 
@@ -115,8 +117,8 @@ struct Wish {
 }
 
 impl OwnGit {
-    /// Brings what the job committed into the user's repositories. Returns what came and what did not, a sentence each;
-    /// nothing where the job did nothing in git.
+    /// Brings what the job committed into the user's repositories. Returns what came and what did not, a sentence for each
+    /// repository; nothing where the job did nothing in git.
     pub fn bring(&self, request: &BringRequest<'_>) -> Vec<String> {
         let mut told = Vec::new();
         for own in &self.repositories {
@@ -129,27 +131,28 @@ impl OwnGit {
                 continue;
             };
             let now = own.state();
-            let place = match own.place.as_slice() {
-                b"" => String::new(),
-                place => format!(" in {}", FilePath::new(place)),
-            };
             let mut removed = Vec::new();
             let wishes = wishes(own, &now, &mut removed);
+            let mut lines = Vec::new();
             if !wishes.is_empty() {
                 match Carrier::new(request, own, repository) {
                     Ok(mut carrier) => {
-                        told.extend(wishes.iter().map(|wish| carrier.bring(wish, &place)));
+                        lines.extend(wishes.iter().map(|wish| carrier.bring(wish)));
                         carrier.locks.forget();
                     }
-                    Err(fault) => told.push(format!("git{place}: nothing taken over: {fault}")),
+                    Err(fault) => lines.push(format!("nothing is taken over: {fault}")),
                 }
             }
             removed.extend(own.left_behind(&now));
             if !removed.is_empty() {
-                told.push(format!(
-                    "git{place}: not taken over: {}",
-                    removed.join(", ")
-                ));
+                lines.push(format!("not taken over: {}", removed.join(", ")));
+            }
+            let place = match own.place.as_slice() {
+                b"" => String::new(),
+                place => format!(" in {}", FilePath::new(place)),
+            };
+            if !lines.is_empty() {
+                told.push(format!("git{place}: {}", lines.join("; ")));
             }
         }
         told
@@ -224,7 +227,7 @@ impl<'a> Carrier<'a> {
         let top = request.base.workspace.top().join(place.as_path());
         let odb = Odb::new()?;
         let stores = repository.git_dir.object_stores();
-        let folders = std::iter::once(own.folder.join("objects")).chain(stores);
+        let folders = std::iter::once(own.objects()?).chain(stores);
         for folder in folders.filter_map(|folder| folder.to_str().map(str::to_owned)) {
             odb.add_disk_alternate(&folder)?;
         }
@@ -241,12 +244,12 @@ impl<'a> Carrier<'a> {
     }
 
     /// Brings one ref, and says in a sentence what became of it.
-    fn bring(&mut self, wish: &Wish, place: &str) -> String {
+    fn bring(&mut self, wish: &Wish) -> String {
         let short_name = FilePath::new(shortened(&wish.name));
         let new = match self.look_at(wish) {
             Ok(new) => new,
             Err(refused) => {
-                return format!("git{place}: {short_name} is not taken over: {refused}");
+                return format!("{short_name} is not taken over: {refused}");
             }
         };
         let commits = match new.commits.len() {
@@ -261,16 +264,14 @@ impl<'a> Carrier<'a> {
                     (false, None) => format!("new branch {short_name}, {commits} ({newest})"),
                     (false, Some(_)) => format!("{commits} on {short_name} ({newest})"),
                 };
-                return format!("git{place}: {what}{further}");
+                return format!("{what}{further}");
             }
             Err(refused) => refused,
         };
         match self.aside(wish) {
-            Ok(kept) => format!(
-                "git{place}: {commits} of {short_name} kept as {kept} ({newest}): {refused}"
-            ),
+            Ok(kept) => format!("{commits} of {short_name} kept as {kept} ({newest}): {refused}"),
             Err(fault) => {
-                format!("git{place}: {short_name} is not taken over: {refused}; {fault}")
+                format!("{short_name} is not taken over: {refused}; {fault}")
             }
         }
     }
@@ -644,14 +645,15 @@ impl<'a> Carrier<'a> {
             return Ok((None, Vec::new()));
         }
         let git = &self.repository.git_dir;
-        let found = match handles::read_at(&git.handle, "index", 2 << 30) {
-            Ok(Bytes::Whole(bytes, _)) => bytes,
-            _ => Vec::new(),
+        let (found, written) = match handles::read_at(&git.handle, "index", 2 << 30) {
+            Ok(Bytes::Whole(bytes, stamp)) => (bytes, stamp.mtime),
+            _ => (Vec::new(), 0),
         };
         // libgit2 reads and writes files only.
         let draft = tempfile::NamedTempFile::new_in(self.request.folder)?;
         fs::write(draft.path(), &found)?;
         let mut index = git2::Index::open(draft.path())?;
+        smudge(&mut index, written)?;
         let mut kept = Vec::new();
         for path in differing {
             let shown = FilePath::new(path.as_slice());
@@ -795,6 +797,22 @@ impl<'a> Carrier<'a> {
             tracing::debug!(%fault, "a line of the log of {name} is missing");
         }
     }
+}
+
+/// An entry as young as its index proves nothing of its file, which may have changed within the same tick. A new index is
+/// younger than all of them: as git does, such an entry is given a size that no file has, so that the file is read.
+fn smudge(index: &mut git2::Index, written: i64) -> Result<(), git2::Error> {
+    let seconds = written.div_euclid(1_000_000_000);
+    let racy: Vec<git2::IndexEntry> = index
+        .iter()
+        .filter(|entry| entry.flags & STAGES == 0 && entry.file_size != 0)
+        .filter(|entry| i64::from(entry.mtime.seconds()) >= seconds)
+        .collect();
+    for mut entry in racy {
+        entry.file_size = 0;
+        index.add(&entry)?;
+    }
+    Ok(())
 }
 
 /// What a ref brings.

@@ -345,7 +345,9 @@ impl Base {
                 Some(own) => found.extend(own.changes(&now)),
                 None => found.extend(repository.state.changes(&now, &repository.shown())),
             }
-            if let (Some(from), Some(to)) = (repository.state.head_commit(), now.head_commit())
+            // What it committed in a git directory of its own, the host tells when it brings it.
+            if self.own_git_of(repository).is_none()
+                && let (Some(from), Some(to)) = (repository.state.head_commit(), now.head_commit())
                 && from != to
                 && let Some(count) = self.commits_between(from, to)
             {

@@ -142,21 +142,25 @@ fn open_up(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The most files that are copied, and the most bytes where blocks cannot be shared: more takes longer than most checks.
+const MOST_FILES: u64 = 200_000;
+const MOST_BYTES: u64 = 2 << 30;
+
 /// Copies a folder with all that is in it but what `left_out` says, by its path in the folder: plain files (sharing their
 /// blocks where the file system can), folders and links, with their modes and times. Links are not followed; what is
-/// none of these is left out. Nobody may write in the folder meanwhile. Returns the bytes of the files.
+/// none of these is left out. Nobody may write in the folder meanwhile.
 ///
 /// # Errors
-/// Something cannot be read or written, or the job was stopped.
+/// Something cannot be read or written, there is more than is worth a copy, or the job was stopped.
 pub fn copy(
     from: &Path,
     to: &Path,
     left_out: &dyn Fn(&Path) -> bool,
     stop: &Interrupt,
-) -> io::Result<u64> {
+) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     private::make_folder(to)?;
-    let mut bytes = 0;
+    let (mut bytes, mut files) = (0, 0);
     let mut folders = vec![std::path::PathBuf::new()];
     let mut next = 0;
     while let Some(here) = folders.get(next).cloned() {
@@ -178,13 +182,20 @@ pub fn copy(
                 take_times(&entry.metadata()?, &target)?;
             } else if kind.is_file() {
                 let found = entry.metadata()?;
-                bytes += found.len();
+                files += 1;
                 let mut source = fs::File::open(entry.path())?;
                 let mut file = fs::File::create_new(&target)?;
                 #[cfg(target_os = "linux")]
                 let shared = rustix::fs::ioctl_ficlone(&file, &source).is_ok();
                 #[cfg(not(target_os = "linux"))]
                 let shared = false;
+                if !shared {
+                    bytes += found.len();
+                }
+                if bytes > MOST_BYTES || files > MOST_FILES {
+                    let most = format!("more than {MOST_FILES} files or {} MB", MOST_BYTES >> 20);
+                    return Err(io::Error::other(most));
+                }
                 if !shared {
                     io::copy(&mut source, &mut file)?;
                 }
@@ -202,7 +213,7 @@ pub fn copy(
         fs::set_permissions(&target, fs::Permissions::from_mode(mode))?;
         take_times(&found, &target)?;
     }
-    Ok(bytes)
+    Ok(())
 }
 
 fn take_times(found: &fs::Metadata, target: &Path) -> io::Result<()> {

@@ -97,7 +97,6 @@ impl OwnGit {
                 path: folder,
                 source,
             })?;
-            base.contents.add_store(&own.folder.join("objects"));
             repositories.push(own);
         }
         Ok(Self { repositories })
@@ -130,6 +129,37 @@ impl OwnRepository {
     /// Its state now.
     pub(crate) fn state(&self) -> GitState {
         GitState::read(self.handle.as_fd(), self.handle.as_fd())
+    }
+
+    /// The objects that the job made, in a folder beside it, which is made anew. The host reads nothing else: alternates and
+    /// links that the job wrote would lead it to objects of other repositories.
+    pub(crate) fn objects(&self) -> io::Result<PathBuf> {
+        let to = self.folder.with_extension("objects");
+        crate::folder::remove(&to)?;
+        let objects = self.folder.join("objects");
+        let is_folder = |path: &Path| path.symlink_metadata().is_ok_and(|it| it.is_dir());
+        private::make_folder(&to.join("pack"))?;
+        if !is_folder(&objects) {
+            return Ok(to);
+        }
+        for fan in fs::read_dir(&objects)? {
+            let name = fan?.file_name();
+            let hex = name.len() == 2 && name.as_bytes().iter().all(u8::is_ascii_hexdigit);
+            if !(hex || name == "pack") || !is_folder(&objects.join(&name)) {
+                continue;
+            }
+            private::make_folder(&to.join(&name))?;
+            for file in fs::read_dir(objects.join(&name))? {
+                let file = file?;
+                if file.file_type()?.is_file() {
+                    let target = to.join(&name).join(file.file_name());
+                    if fs::hard_link(file.path(), &target).is_err() {
+                        fs::copy(file.path(), &target)?;
+                    }
+                }
+            }
+        }
+        Ok(to)
     }
 
     /// What the job did in it that others may want to know: commits, and where branches and tags are. Nothing of the rest

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -364,6 +364,7 @@ impl Job {
             self.write_plugin_log();
             self.take_changes(base).await?;
             let outcome = outcome?;
+            self.tell_denied(around, base, &outcome).await;
             let ending = outcome.ending.clone();
             session = Session::Resume(outcome.session.clone());
             self.findings.level = Some(outcome.level.clone());
@@ -502,6 +503,33 @@ impl Job {
         Ok((base, level.is_ok_and(|level| level.files_confined)))
     }
 
+    /// Says what confinement kept from the agent's commands, with the setting that grants it.
+    async fn tell_denied(&mut self, around: &PassContext<'_>, base: &Base, outcome: &AgentOutcome) {
+        if outcome.failures.is_empty() {
+            return;
+        }
+        let site = around.site;
+        let mut confinement = site.confinement_of_agent(&self.settings, base);
+        let toolchains = process::toolchains(&site.home);
+        confinement.read.extend(toolchains.read);
+        confinement.read.extend(around.claude.read_paths());
+        confinement.write.push(site.home.clone());
+        confinement.temp = Some(self.folder().join("tmp"));
+        let users = std::env::var_os("HOME").map(PathBuf::from);
+        let told = verify::denied(
+            &outcome.failures,
+            &confinement,
+            &site.home,
+            users.as_deref(),
+        )
+        .await;
+        if let Some(told) = told.map(|told| format!("a command of the agent's: {told}"))
+            && !self.findings.notes.contains(&told)
+        {
+            self.findings.notes.push(told);
+        }
+    }
+
     /// Brings what the job committed in git directories of its own into the user's, after a look at it.
     fn bring_commits(&mut self, base: &Base, over: bool) {
         let (Some(own), Some(changes)) = (base.own_git(), self.findings.changes.clone()) else {
@@ -636,6 +664,7 @@ impl Job {
             root: workspace.root().clone(),
             work_dir: workspace.work_dir().to_owned(),
             top: workspace.top().to_owned(),
+            owns_tree: site.is_isolated(),
             git_writes: site.git_writes(base),
             rooms: Arc::clone(&self.rooms),
             cargo_packages: self.uses_cargo(base),

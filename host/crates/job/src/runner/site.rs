@@ -11,7 +11,7 @@ use crate::agent::Session;
 use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::lock::LockGuard;
-use process::{Confinement, Grants, StandIn};
+use process::{Confinement, Grants, StandIn, TaskLimits};
 use redact::Redactor;
 use settings::{Isolation, Settings};
 use workspace::{
@@ -57,6 +57,18 @@ fn folder_identity(path: &Path) -> Option<FolderIdentity> {
         .ok()
         .filter(fs::Metadata::is_dir)?;
     Some((found.dev(), found.ino()))
+}
+
+/// What each task may take of the machine. Without a word of the operator's, a quarter of the memory is left to others.
+pub(super) fn task_limits(settings: &Settings) -> TaskLimits {
+    let set = |mb: u64| (mb > 0).then(|| mb << 20);
+    TaskLimits {
+        memory: match settings.task_memory_mb {
+            Some(mb) => set(mb),
+            None => process::machine_memory().map(|all| all / 4 * 3),
+        },
+        disk: set(settings.task_disk_mb),
+    }
 }
 
 /// Where a job works.
@@ -174,6 +186,7 @@ impl Site {
             read,
             write,
             stand_ins,
+            limits: task_limits(settings),
             grants: self.grants.clone(),
             ..Confinement::off()
         }

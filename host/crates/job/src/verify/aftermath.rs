@@ -58,6 +58,12 @@ impl Aftermath {
         self.altered.extend(altered.iter().map(ToString::to_string));
     }
 
+    /// The same of a copy of the tree.
+    pub(super) fn of_copy(&mut self, taken: &Changes, copy: &Path) {
+        let altered = taken.altered_in_copy(copy);
+        self.altered.extend(altered.iter().map(ToString::to_string));
+    }
+
     /// Takes in what a check wrote into the tree itself. `out_of_scope` tells whether a path relative to the working
     /// directory lies outside `scoped_patch`.
     pub(super) fn of_tree(

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use before::{Before, BeforeOutcome, changed_tests, compare, try_before};
 pub use command::Place;
+pub use denied::told as denied;
 pub use room::Rooms;
 pub use setup::run_setup;
 pub use signals::AgentEvidence;
@@ -39,7 +40,7 @@ use aftermath::Aftermath;
 use plugins::PluginSet;
 use redact::text;
 use redact::{Redacted, Redactor};
-use room::Room;
+use room::{Form, Room};
 use workspace::{Base, Changes, Root};
 
 /// The check component that holds the change against `scoped_patch`, and the name of its line in the result.
@@ -148,11 +149,14 @@ pub async fn run(
         verdicts.checks.push(verdict);
     }
     let commands = plan.checks.iter();
+    let mut marked = Vec::new();
     if commands
         .clone()
         .any(|check| matches!(check, CheckSpec::Command(_)))
     {
-        tokio::task::block_in_place(|| plan.place.rooms.begin_pass(plan.base, &evidence.changes));
+        marked = tokio::task::block_in_place(|| {
+            plan.place.rooms.begin_pass(plan.base, &evidence.changes)
+        });
     }
     let mut aftermath = Aftermath::default();
     let mut lacking: Vec<String> = Vec::new();
@@ -243,9 +247,8 @@ pub async fn run(
             progress(Progress::Ended(verdict.line()));
             verification.verdicts.checks.push(verdict);
         }
-        if let Some(reason) = plan.place.rooms.refused() {
-            let note = format!("checks ran in the tree itself: {reason}");
-            verification.notes.push(note);
+        verification.notes.extend(plan.place.rooms.note());
+        if plan.place.rooms.are_in_the_tree() {
             let decide = evidence.changes.touched_that_decide();
             if !decide.is_empty() {
                 let names = listed(&decide);
@@ -254,6 +257,11 @@ pub async fn run(
                 ));
             }
         }
+    }
+    if !marked.is_empty() {
+        let names = listed(&marked);
+        let note = format!("marks taken away that would have hidden files from checks: {names}");
+        verification.notes.push(note);
     }
     verification.notes.extend(lacking);
     verification
@@ -594,7 +602,7 @@ impl CommandRun<'_> {
                 digest::digest(&explains, &origin, plan.digest_bytes, plugins, redactor).await;
             verdict.digest = Some(digest).filter(|digest| !digest.is_empty());
         }
-        if !verdict.passed() && plan.place.rooms.refused().is_none() {
+        if !verdict.passed() && !plan.place.rooms.are_in_the_tree() {
             // What CI would not have either: the likely reason where a dependency is missing.
             let hidden = evidence.changes.touched_that_decide();
             if !hidden.is_empty() {
@@ -625,8 +633,10 @@ impl CommandRun<'_> {
     async fn look_after(&self, room: &Room, ran: &component::Ran, aftermath: &mut Aftermath) {
         let Self { plan, evidence, .. } = *self;
         let taken = &evidence.changes;
-        if let Some(upper) = room.tree() {
-            return aftermath.of_layer(taken, upper);
+        match (room.form, room.tree()) {
+            (Form::Layer, Some(upper)) => return aftermath.of_layer(taken, upper),
+            (Form::Copy, Some(copy)) => return aftermath.of_copy(taken, copy),
+            _ => {}
         }
         let now = match tokio::task::block_in_place(|| plan.base.changes()) {
             Ok(now) => Arc::new(now),

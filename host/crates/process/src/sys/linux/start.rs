@@ -44,6 +44,11 @@ pub(crate) fn new_session() {
     let _ = rustix::process::setsid();
 }
 
+/// Where the machine runs out of memory, the kernel ends this process and what it starts before what the user works with.
+pub(crate) fn prefer_to_end() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+}
+
 pub(crate) fn die_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
 }
