@@ -23,7 +23,7 @@ fn agent(work: &str) -> StandIn {
     StandIn::that(&format!("{AS_AGENT} {work}"))
 }
 
-/// What of a git directory is anybody's work. What a mere look refreshes is none.
+/// The files of a git directory.
 fn git_files(top: &Path) -> BTreeMap<PathBuf, File> {
     checkout::files(&top.join(".git"), true)
 }

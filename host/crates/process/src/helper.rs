@@ -26,7 +26,7 @@ use crate::watch::Watch;
 /// Programs that call [`init_main`].
 const HELPERS: [&str; 2] = ["mcp-codex-worker", "worker-init"];
 
-/// Whether this program answers to [`INIT_SUBCOMMAND`], so that it can be its own helper.
+/// True if this program answers to [`INIT_SUBCOMMAND`], so that it can be its own helper.
 static IS_WORKER: AtomicBool = AtomicBool::new(false);
 
 /// A reason for which a helper cannot do its work.

@@ -12,9 +12,9 @@ use crate::{sys, tree};
 
 /// The most processes that a task may have at once. Builds and test runs stay far below; a fork storm does not.
 const CROWD: usize = 1_000;
-/// How often it is looked.
+/// The time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How long a count of what was written holds: it walks every folder that the task may write.
+/// The time between two counts of what was written: a count walks every folder that the task may write.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// The most files that one count looks at.
 const MOST_FILES: usize = 2_000_000;

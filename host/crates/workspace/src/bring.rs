@@ -46,17 +46,17 @@ const TAGS: &[u8] = b"refs/tags/";
 pub struct BringRequest<'a> {
     /// The tree as the job found it.
     pub base: &'a Base,
-    /// What differs now, as it was verified.
+    /// The differences now, as they were verified.
     pub changes: &'a Changes,
     /// The job's name.
     pub job: &'a str,
     /// The job's folder.
     pub folder: &'a Path,
-    /// Whether every check passed.
+    /// True if every check passed.
     pub verified: bool,
 }
 
-/// Why a branch does not come under its own name, or not at all.
+/// The reason why a branch does not come under its own name, or not at all.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     #[error("the job did not complete")]
@@ -204,7 +204,7 @@ fn wishes(own: &OwnRepository, now: &tamper::GitState, removed: &mut Vec<String>
     wishes
 }
 
-/// What brings the refs of one repository.
+/// The way of one repository's refs into the user's.
 struct Carrier<'a> {
     request: &'a BringRequest<'a>,
     own: &'a OwnRepository,
@@ -392,7 +392,7 @@ impl<'a> Carrier<'a> {
         Ok(paths)
     }
 
-    /// What git's own check of received objects refuses: names that lead elsewhere, and trees that other programs read
+    /// Refuses what git's own check of received objects refuses: names that lead elsewhere, and trees that other programs read
     /// otherwise than git.
     fn judge_tree(&self, id: Oid, pending: &mut Vec<(Oid, ObjectType)>) -> Result<(), Refused> {
         let malformed = || Refused::Malformed(id);
@@ -815,7 +815,7 @@ fn smudge(index: &mut git2::Index, written: i64) -> Result<(), git2::Error> {
     Ok(())
 }
 
-/// What a ref brings.
+/// The objects that a ref brings.
 #[derive(Default)]
 struct New {
     commits: Vec<Oid>,
@@ -836,7 +836,7 @@ fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(..place)?, bytes.get(place + 1..)?))
 }
 
-/// What git is in the middle of.
+/// Returns the operation that git is in the middle of.
 pub(crate) fn busy(user: &git2::Repository) -> Option<&'static str> {
     Some(match user.state() {
         RepositoryState::Clean => return None,

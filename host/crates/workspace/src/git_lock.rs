@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// The note, in the job's folder.
 const NOTE: &str = "git-locks.json";
 
-/// What locks are noted in, and whose the files become.
+/// The locks of one job.
 #[derive(Debug)]
 pub(crate) struct Locks {
     note: PathBuf,

@@ -64,7 +64,7 @@ pub(crate) struct OwnRepository {
     at: PathBuf,
     pub(crate) folder: PathBuf,
     handle: OwnedFd,
-    /// What it was when the job began.
+    /// The state when the job began.
     pub(crate) begun: GitState,
     /// The user's folders that are found below `base`, by their names there.
     shared: Vec<(&'static str, PathBuf)>,
@@ -77,7 +77,7 @@ pub struct GitMount {
     pub at: PathBuf,
     /// The folder that is found there.
     pub folder: PathBuf,
-    /// Whether the task may write it.
+    /// True if the task may write it.
     pub write: bool,
 }
 
@@ -102,7 +102,7 @@ impl OwnGit {
         Ok(Self { repositories })
     }
 
-    /// What tasks find where: each git directory in the place of the user's, and the user's objects in it.
+    /// The folders that tasks find at other places: each git directory in the place of the user's, and the user's objects in it.
     pub fn mounts(&self) -> Vec<GitMount> {
         let mut mounts = Vec::new();
         for own in &self.repositories {
@@ -126,7 +126,7 @@ impl OwnGit {
 }
 
 impl OwnRepository {
-    /// Its state now.
+    /// Reads the state now.
     pub(crate) fn state(&self) -> GitState {
         GitState::read(self.handle.as_fd(), self.handle.as_fd())
     }
@@ -162,7 +162,7 @@ impl OwnRepository {
         Ok(to)
     }
 
-    /// What the job did in it that others may want to know: commits, and where branches and tags are. Nothing of the rest
+    /// Returns the changes in it that others may want to know: commits, and where branches and tags are. Nothing of the rest
     /// leaves it.
     pub(crate) fn changes(&self, now: &GitState) -> Vec<GitChange> {
         let shown = FilePath::new(match self.place.as_slice() {
@@ -181,7 +181,7 @@ impl OwnRepository {
             .collect()
     }
 
-    /// What the job changed in it that stays with the job: configuration, hooks, stashes, further refs.
+    /// Returns the changes in it that stay with the job: configuration, hooks, stashes, further refs.
     pub(crate) fn left_behind(&self, now: &GitState) -> Vec<String> {
         let changes = self.begun.changes(now, &FilePath::from("."));
         let names = changes.into_iter().filter_map(|change| match change {

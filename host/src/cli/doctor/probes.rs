@@ -429,7 +429,7 @@ async fn sandbox(settings: &Settings) -> Finding {
     }
 }
 
-/// Whether checks have views of the tree that are thrown away; none where nothing is confined.
+/// Finds whether checks have views of the tree that are thrown away; none where nothing is confined.
 async fn layers(settings: &Settings) -> Option<Finding> {
     const WHAT: &str = "layers";
     if settings.sandbox == SandboxMode::Off || !settings.state_dir.is_dir() {

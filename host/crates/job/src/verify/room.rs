@@ -1,4 +1,4 @@
-//! What each check has for itself: a HOME, a folder for temporary files, and a view of the tree that is thrown away (D21).
+//! The room of a check: a HOME, a folder for temporary files, and a view of the tree that is thrown away (D21).
 //!
 //! The view is a layer over the tree: what the check writes goes there and is gone with it, so that it neither prepares the
 //! next check nor becomes part of the result. Where the machine gives no layer, each check has a copy of the tree, which
@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Place;
+use super::command::Place;
 use crate::private_home::make_home;
 use process::{Layer, StandIn, Toolchains};
 use workspace::{Base, Changes, FilePath, Interrupt, folder, layer};
@@ -43,7 +43,7 @@ pub struct Rooms {
     state: Mutex<State>,
 }
 
-/// What a check works in.
+/// The place that a check works in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) enum Form {
     /// A layer over the tree.
@@ -69,7 +69,7 @@ impl Form {
 struct State {
     /// The best form that was not refused yet.
     form: Form,
-    /// Why the better ones cannot be had.
+    /// The reasons why the better ones cannot be had.
     refused: Vec<String>,
     /// The ignored files that the agent touched, relative to the tree's top: no copy holds them.
     hidden: HashSet<PathBuf>,
@@ -91,7 +91,7 @@ pub(super) struct Room {
     pub(super) toolchains: Toolchains,
     /// Over the tree, over HOME, and over what git writes elsewhere; none where there are no layers.
     pub(super) layers: Vec<Layer>,
-    /// What it finds in the place of the user's git directories, and of the tree; copies of its own where there are no
+    /// The folders that it finds in the place of the user's git directories, and of the tree; copies of its own where there are no
     /// layers.
     pub(super) stand_ins: Vec<StandIn>,
     pub(super) form: Form,
@@ -137,7 +137,7 @@ impl Rooms {
         self.folder.join(SETUP).join("home")
     }
 
-    /// What the result says of where checks run; none as long as they have layers.
+    /// The note on where checks run; none as long as they have layers.
     pub fn note(&self) -> Option<String> {
         let state = self.state();
         let what = match state.form {

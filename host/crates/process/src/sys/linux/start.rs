@@ -44,7 +44,7 @@ pub(crate) fn new_session() {
     let _ = rustix::process::setsid();
 }
 
-/// Where the machine runs out of memory, the kernel ends this process and what it starts before what the user works with.
+/// Makes the kernel end this process, and what it starts, before what the user works with, where the machine runs out of memory.
 pub(crate) fn prefer_to_end() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
 }
