@@ -80,9 +80,18 @@ fn nothing_in_the_users_git_directory_changes_while_a_job_runs() {
     ] {
         assert!(told.contains(word), "{word}: {result}");
     }
-    // Objects may have come, and branches of the job's own; nothing else moved, and nothing is gone.
+    // The commit has come, and branches of the job's own; nothing else moved, and nothing is gone.
+    let moved = [
+        "refs/heads/main",
+        "index",
+        "logs/HEAD",
+        "logs/refs/heads/main",
+    ];
     let after = git_files(top);
-    for (path, file) in &before {
+    for (path, file) in before
+        .iter()
+        .filter(|(path, _)| !moved.iter().any(|it| path.ends_with(it)))
+    {
         assert_eq!(after.get(path), Some(file), "{}: {result}", path.display());
     }
     let further = after.keys().filter(|path| !before.contains_key(*path));
@@ -597,4 +606,35 @@ fn no_object_of_another_repository_is_brought() {
             .exists(blob.parse().unwrap());
         assert!(!there, "{way}: {result}");
     }
+}
+
+/// A name that git takes for something else would lead the user's next command astray.
+#[test]
+fn no_name_that_misleads_is_taken() {
+    let repository = new();
+    let top = repository.path();
+    git(top, &["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    let short = git(top, &["rev-parse", "--short", "HEAD"]);
+    let agent = agent(&format!(
+        "echo two > src/a.txt; git commit -qam mine; git tag main; git tag {short}; git tag origin/main; git tag stash; \
+         git update-ref refs/tags/-f HEAD; git update-ref refs/tags/HEAD HEAD; git tag v2"
+    ));
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let result = run_job(&mut worker.serve(), job(&repository));
+    assert_eq!(result["job_status"], "completed", "{result}");
+    let id = result["job_id"].as_str().unwrap();
+    let tags = git(top, &["tag"]);
+    let (own, others): (Vec<&str>, Vec<&str>) = tags
+        .lines()
+        .partition(|tag| tag.starts_with(&format!("worker/{id}/")));
+    assert_eq!(others, ["v2"], "{tags}");
+    assert_eq!(own.len(), 6, "{tags}");
+    assert!(
+        notes(&result).contains("git would take its name for something else"),
+        "{result}"
+    );
+    assert_eq!(
+        git(top, &["rev-parse", "main"]),
+        git(top, &["rev-parse", "HEAD"])
+    );
 }

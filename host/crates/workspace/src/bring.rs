@@ -83,6 +83,8 @@ enum Refused {
     Taken,
     #[error("its name is none that git takes")]
     Name,
+    #[error("git would take its name for something else")]
+    Misleading,
     #[error("{} is locked by another git", .0.display())]
     Locked(PathBuf),
     #[error("more than {MOST_COMMITS} commits, {MOST_OBJECTS} objects or {} MB", MOST_BYTES >> 20)]
@@ -445,6 +447,9 @@ impl<'a> Carrier<'a> {
         if !self.request.verified {
             return Err(Refused::NotVerified);
         }
+        if wish.from.is_none() && self.misleads(&wish.name) {
+            return Err(Refused::Misleading);
+        }
         if wish.name.starts_with(TAGS) {
             if wish.from.is_some() {
                 return Err(Refused::Rewritten);
@@ -516,6 +521,23 @@ impl<'a> Carrier<'a> {
             further.push_str(&format!("; still staged as you had it: {}", named(&kept)));
         }
         Ok(further)
+    }
+
+    /// Returns true if git takes a new name for an option, for an object's id, or for another ref, or another ref for it.
+    fn misleads(&self, name: &[u8]) -> bool {
+        let short = shortened(name);
+        let id = short.len() >= 4 && short.iter().all(u8::is_ascii_hexdigit);
+        if short.starts_with(b"-") || short.ends_with(b"HEAD") || short == b"stash" || id {
+            return true;
+        }
+        let git = &self.repository.git_dir;
+        let refs = tamper::GitState::read(git.handle.as_fd(), git.common_handle.as_fd()).all_refs();
+        let mut spaces = [b"refs/".as_slice(), TAGS, BRANCHES, b"refs/remotes/"].into_iter();
+        spaces.any(|space| {
+            let other = [space, short].concat();
+            let head = [other.as_slice(), b"/HEAD"].concat();
+            (other != name && refs.contains_key(&other)) || refs.contains_key(&head)
+        })
     }
 
     /// Holds a branch against what the checks saw: each file that it changes is there as the tree has it, and no commit on
