@@ -42,7 +42,7 @@ fn assert_sound(top: &Path) {
         path.extension()
             .is_some_and(|extension| extension == "lock")
     });
-    assert_eq!(locks.collect::<Vec<_>>(), [PathBuf::new(); 0]);
+    assert_eq!(locks.collect::<Vec<_>>(), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn folder_identity(path: &Path) -> Option<FolderIdentity> {
 
 /// The limits of each task. Without a word of the operator's, a quarter of the memory is left to others.
 pub(super) fn task_limits(settings: &Settings) -> TaskLimits {
-    let set = |mb: u64| (mb > 0).then(|| mb << 20);
+    let set = |mb: u64| (mb > 0).then_some(mb << 20);
     TaskLimits {
         memory: match settings.task_memory_mb {
             Some(mb) => set(mb),
