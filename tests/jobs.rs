@@ -6,6 +6,8 @@
 mod chaos;
 #[path = "jobs/follow_ups.rs"]
 mod follow_ups;
+#[path = "jobs/git.rs"]
+mod git;
 #[path = "jobs/hooks.rs"]
 mod hooks;
 #[path = "jobs/logs.rs"]

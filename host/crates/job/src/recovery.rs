@@ -33,6 +33,7 @@ fn interrupt(store: &Store, job: &JobRow) -> Result<(), StoreError> {
     for process in store.processes(&job.id)? {
         end_recorded(&process);
     }
+    workspace::release_git_locks(&store.job_folder(&job.id));
     let message = [
         "the runner ended without a word while the job was ",
         job.state.as_str(),

@@ -110,6 +110,10 @@ pub struct Settings {
     pub sandbox_read: Vec<PathBuf>,
     /// WORKER_SANDBOX_WRITE.
     pub sandbox_write: Vec<PathBuf>,
+    /// WORKER_TASK_MEMORY_MB; absent where the machine decides, 0 where there is no limit.
+    pub task_memory_mb: Option<u64>,
+    /// WORKER_TASK_DISK_MB; 0 where there is no limit.
+    pub task_disk_mb: u64,
     /// WORKER_JOB_TIMEOUT_MS.
     pub job_timeout_ms: u64,
     /// WORKER_STALL_MS.

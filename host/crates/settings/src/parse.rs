@@ -15,6 +15,8 @@ use super::{FallbackSettings, GatewaySettings, Price, Prices, Settings};
 
 /// A day: longer waits and jobs are mistakes.
 const MAX_MS: u64 = 24 * 60 * 60 * 1000;
+/// A petabyte.
+const MAX_MB: u64 = 1 << 30;
 
 /// The longest value of any setting but a list or a table, in bytes.
 const MAX_TEXT: usize = 4096;
@@ -112,6 +114,8 @@ impl<'a> Reader<'a> {
                 .unwrap_or(super::SandboxMode::Auto),
             sandbox_read: self.paths("WORKER_SANDBOX_READ"),
             sandbox_write: self.paths("WORKER_SANDBOX_WRITE"),
+            task_memory_mb: self.optional_number("WORKER_TASK_MEMORY_MB", MAX_MB),
+            task_disk_mb: self.number("WORKER_TASK_DISK_MB", 0, MAX_MB),
             job_timeout_ms: self.number("WORKER_JOB_TIMEOUT_MS", 1, MAX_MS),
             stall_ms: self.number("WORKER_STALL_MS", 1, MAX_MS),
             check_env,
@@ -214,6 +218,16 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| format!("must be a whole number from {least} to {most}").into())
         })
         .unwrap_or(least)
+    }
+
+    fn optional_number(&mut self, name: &'static str, most: u64) -> Option<u64> {
+        self.parse(name, |raw| {
+            match raw {
+                Raw::Text(text) => text.trim().parse().ok().filter(|number| *number <= most),
+                Raw::List(_) => None,
+            }
+            .ok_or_else(|| format!("must be a whole number from 0 to {most}").into())
+        })
     }
 
     fn word<T: FromStr<Err = UnknownValue>>(&mut self, name: &'static str) -> Option<T> {

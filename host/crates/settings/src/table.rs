@@ -213,6 +213,16 @@ pub const SETTINGS: &[Setting] = &[
         "Further paths that agent and checks may write, separated like PATH.",
     ),
     plain(
+        "WORKER_TASK_MEMORY_MB",
+        None,
+        "Most MB of memory that an agent's pass or a check may have at once, all its processes together, before it is ended; 0: no limit; three quarters of the machine's when not set.",
+    ),
+    plain(
+        "WORKER_TASK_DISK_MB",
+        Some("20480"),
+        "Most MB that an agent's pass or a check may write to disk and keep there before it is ended; 0: no limit.",
+    ),
+    plain(
         "WORKER_JOB_TIMEOUT_MS",
         Some("1800000"),
         "Milliseconds for a whole job without its time in the queue; start.timeout_ms overrides it.",

@@ -468,6 +468,7 @@ fn notes(job: &Job) -> Vec<String> {
                 .git
                 .iter()
                 .filter(|change| !change.is_tampering())
+                .filter(|change| !(job.findings.git_brought && change.is_of_commits()))
                 .map(ToString::to_string),
         );
     }

@@ -34,6 +34,8 @@ pub(super) struct Findings {
     pub(super) notes: Vec<String>,
     /// Ignored files that the job touched and that other programs run by themselves.
     pub(super) autorun: Vec<FilePath>,
+    /// The notes say what became of the job's commits.
+    pub(super) git_brought: bool,
     /// Every check passed on the base as well, and no test changed.
     pub(super) unproven: bool,
 }

@@ -12,7 +12,7 @@ use crate::checks::CheckSpec;
 use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::lock::LockGuard;
-use process::{Confinement, Grants};
+use process::{Confinement, Grants, StandIn, TaskLimits};
 use redact::Redactor;
 use settings::{Isolation, Settings};
 use workspace::{
@@ -61,6 +61,18 @@ fn folder_identity(path: &Path) -> Option<FolderIdentity> {
         .ok()
         .filter(fs::Metadata::is_dir)?;
     Some((found.dev(), found.ino()))
+}
+
+/// The limits of each task. Without a word of the operator's, a quarter of the memory is left to others.
+pub(super) fn task_limits(settings: &Settings) -> TaskLimits {
+    let set = |mb: u64| (mb > 0).then_some(mb << 20);
+    TaskLimits {
+        memory: match settings.task_memory_mb {
+            Some(mb) => set(mb),
+            None => process::machine_memory().map(|all| all / 4 * 3),
+        },
+        disk: set(settings.task_disk_mb),
+    }
 }
 
 /// The place of a job's work.
@@ -126,26 +138,50 @@ impl Site {
         let same = |(was, dir): &&(FolderIdentity, PathBuf)| folder_identity(dir) == Some(*was);
         write.extend(ignored.iter().filter(same).map(|(_, dir)| dir.clone()));
         // As `.git` in the tree goes with the whole tree.
-        if write.iter().any(|dir| dir == self.workspace.top()) {
+        if base.own_git().is_none() && write.iter().any(|dir| dir == self.workspace.top()) {
             write.extend(self.workspace.git_writes());
         }
-        self.confinement(settings, write)
+        self.confinement(settings, base, write)
     }
 
     /// Returns the files that the checks may use here, besides what each of them adds for itself: the whole tree. What they are allowed
     /// to write and what counts as the job's change are two things.
-    pub(super) fn confinement_of_checks(&self, settings: &Settings) -> Confinement {
+    pub(super) fn confinement_of_checks(&self, settings: &Settings, base: &Base) -> Confinement {
         let mut write = vec![self.workspace.top().to_owned()];
-        write.extend(self.workspace.git_writes());
-        self.confinement(settings, write)
+        if base.own_git().is_none() {
+            write.extend(self.workspace.git_writes());
+        }
+        self.confinement(settings, base, write)
     }
 
-    fn confinement(&self, settings: &Settings, mut write: Vec<PathBuf>) -> Confinement {
+    /// The folders that git in the tree writes and that are no part of it, by the paths at which tasks find them.
+    pub(super) fn git_writes(&self, base: &Base) -> Vec<PathBuf> {
+        match base.own_git() {
+            Some(own) => {
+                let mounts = own.mounts().into_iter().filter(|mount| mount.write);
+                mounts.map(|mount| mount.at).collect()
+            }
+            None => self.workspace.git_writes(),
+        }
+    }
+
+    fn confinement(
+        &self,
+        settings: &Settings,
+        base: &Base,
+        mut write: Vec<PathBuf>,
+    ) -> Confinement {
         write.extend(settings.sandbox_write.iter().cloned());
-        let mut read = vec![
-            self.workspace.top().to_owned(),
-            self.workspace.git_dir().to_owned(),
-        ];
+        let mut read = vec![self.workspace.top().to_owned()];
+        let mut stand_ins = Vec::new();
+        match base.own_git() {
+            Some(own) => stand_ins.extend(own.mounts().into_iter().map(|mount| StandIn {
+                at: mount.at,
+                folder: mount.folder,
+                write: mount.write,
+            })),
+            None => read.push(self.workspace.git_dir().to_owned()),
+        }
         read.extend(self.workspace.object_stores());
         read.extend(self.isolated.iter().flat_map(Isolated::read_paths));
         read.extend(settings.sandbox_read.iter().cloned());
@@ -153,6 +189,8 @@ impl Site {
             mode: settings.sandbox,
             read,
             write,
+            stand_ins,
+            limits: task_limits(settings),
             grants: self.grants.clone(),
             ..Confinement::off()
         }

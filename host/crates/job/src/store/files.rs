@@ -17,6 +17,7 @@ const WORKING_MATERIAL: &[&str] = &[
     "tmp",
     "checks",
     "before",
+    "git",
     "home/.cargo",
     "home/.cache",
     "home/.npm",
