@@ -22,6 +22,8 @@ mod queue;
 mod setup;
 #[path = "jobs/storage.rs"]
 mod storage;
+#[path = "jobs/upkeep.rs"]
+mod upkeep;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

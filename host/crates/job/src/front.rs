@@ -15,13 +15,14 @@ use super::arguments::Arguments;
 use super::each::{self, Each};
 use super::id::JobId;
 use super::launch::{self, Assignment, AttachGuard, LaunchError, Question};
+use super::queue::Place;
 use super::reading::{PackSpec, Reading, SearchSpec};
 use super::refusal::Refusal;
 use super::runner::Continuation;
 use super::spec::{self, JobSpec, TIMEOUT_MAX_MS};
 use super::state::State;
 use super::store::{Asker, JobRow, Store, StoreError};
-use super::{defaults, lock, recovery, setup, view};
+use super::{defaults, lock, queue, recovery, setup, view};
 use settings::{Isolation, Settings, Toolset};
 use workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
 
@@ -272,8 +273,9 @@ impl Front {
                     return Ok(true);
                 }
                 store.request_cancel(&asked)?;
+                queue::ring_job(store, &asked);
                 // The runner looks at the request now and then; the signal only makes it look at once.
-                if let Some(runner) = &job.runner {
+                if let Some(runner) = job.runner.as_ref().filter(|_| job.state != State::Queued) {
                     process::terminate_recorded(runner);
                 }
                 Ok(false)
@@ -562,7 +564,9 @@ fn launch_job(
         ));
     }
     let id = JobId::random().map_err(Refusal::internal)?;
+    let place = place(settings, &spec, &workspace, home.as_ref(), attached);
     let hold = store.add(&id)?;
+    store.enter_queue(&id, &place)?;
     if let Some(home) = &home
         && !store.live_in(&id, home)?
     {
@@ -582,6 +586,34 @@ fn launch_job(
                 other => Refusal::internal(other),
             })
         }
+    }
+}
+
+/// The place of a job in the queue.
+fn place(
+    settings: &Settings,
+    spec: &JobSpec,
+    workspace: &Workspace,
+    home: Option<&JobId>,
+    attached: bool,
+) -> Place {
+    let repository = workspace.lock_name();
+    let tree = match (spec.isolation, home) {
+        (Isolation::None, _) => Some(repository.clone()),
+        (Isolation::Worktree, Some(home)) => Some(queue::own_tree_lock(home)),
+        (Isolation::Worktree, None) => None,
+    };
+    // Each `run` is a process of its own: the shell that starts many of them is one front.
+    let front = match attached {
+        true => std::os::unix::process::parent_id(),
+        false => std::process::id(),
+    };
+    let started = process::identity(front).map_or(0, |identity| identity.start_time);
+    Place {
+        front: format!("{front}-{started}"),
+        repository,
+        tree,
+        slots: settings.max_running_jobs,
     }
 }
 

@@ -38,6 +38,9 @@ pub struct SetupSpec {
     /// Files, relative to the tree's top, that decide what the command makes: while they are the same, what it made for one
     /// tree is copied into the next. With none it runs for each tree.
     pub lock_files: Vec<PathBuf>,
+    /// True if a tree that still is as the job before left it needs no set-up.
+    #[serde(default)]
+    pub only_made_again: bool,
 }
 
 /// Reads a set-up from a job's arguments or from the operator's configuration: a command line, or an object.
@@ -72,6 +75,7 @@ pub(crate) fn read(place: &str, value: Value) -> Result<SetupSpec, Refusal> {
     Ok(SetupSpec {
         command,
         lock_files,
+        only_made_again: false,
     })
 }
 
@@ -97,13 +101,14 @@ pub(crate) fn settle(
         }
         return Ok(());
     }
-    if spec.isolation != Isolation::Worktree || spec.resume_job_id.is_some() {
+    if spec.isolation != Isolation::Worktree {
         return Ok(());
     }
     let strongest = entries().filter(|entry| entry.setup.is_some()).last();
     let configured = strongest.map(|entry| configured(settings, entry));
     spec.setup = configured.transpose()?.flatten();
     if let Some(setup) = &mut spec.setup {
+        setup.only_made_again = spec.resume_job_id.is_some();
         let cwd = setup.command.cwd.as_deref();
         setup.command.cwd = Some(defaults::from_work_dir(top, work_dir, cwd));
     }

@@ -112,6 +112,12 @@ pub struct Settings {
     pub sandbox_write: Vec<PathBuf>,
     /// WORKER_JOB_TIMEOUT_MS.
     pub job_timeout_ms: u64,
+    /// WORKER_KEEP_DAYS; 0 sets no limit.
+    pub keep_days: u64,
+    /// WORKER_KEEP_MB; 0 sets no limit.
+    pub keep_mb: u64,
+    /// WORKER_QUEUE_MS.
+    pub queue_ms: u64,
     /// WORKER_STALL_MS.
     pub stall_ms: u64,
     /// WORKER_CHECK_ENV: names.

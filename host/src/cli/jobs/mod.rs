@@ -10,7 +10,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::terminal::{Terminal, age, complain, shorten};
-use super::{GlobalOptions, exit};
+use super::{GlobalOptions, exit, retention};
+use job::upkeep::{Retention, UpkeepError};
 use job::{self, Front, JobId, JobRow, Refusal, State, Store, StoreError, now_ms};
 use redact::text::printable;
 use settings::Settings;
@@ -120,6 +121,8 @@ impl How {
 enum JobsError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Upkeep(#[from] UpkeepError),
     #[error("{0}")]
     Refused(#[from] Refusal),
     #[error("no job begins with `{0}`; `mcp-codex-worker jobs` lists them")]
@@ -229,6 +232,7 @@ impl Jobs {
                 self.terminal.line(Value::from(rows).to_string());
             } else {
                 self.table(&jobs);
+                self.announce()?;
             }
             if !watch || self.terminal.is_gone() {
                 return Ok(());
@@ -259,6 +263,18 @@ impl Jobs {
             );
             self.terminal.line(line);
         }
+    }
+
+    /// Says what retention will delete. From then on it may: see [`Retention`].
+    fn announce(&mut self) -> Result<(), JobsError> {
+        let due = Retention::announced(&self.store)?;
+        for line in retention::lines(&due, now_ms()) {
+            self.terminal.line(line);
+        }
+        if !due.is_empty() {
+            Retention::told(&self.store)?;
+        }
+        Ok(())
     }
 
     fn show(&mut self, id: &JobId, diff: bool, watch: bool) -> Result<(), JobsError> {

@@ -1,6 +1,7 @@
 //! `apply` in its runner: bring what an isolated job made into the user's checkout, or say why not.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -14,6 +15,9 @@ use crate::store::{JobRow, Store};
 use redact::{LogMask, Redactor};
 use settings::Settings;
 use workspace::{ApplyHow, Isolated};
+
+/// How long a tree that cannot be opened is tried for: it may just be made small, or whole again.
+const BEING_MADE: Duration = Duration::from_secs(30);
 
 /// Applies one job's result. File names come from the repository, so the answer is redacted like a result.
 pub(super) fn apply(settings: Settings, id: &JobId, how: ApplyHow, mask: &LogMask) -> Outcome {
@@ -42,12 +46,22 @@ fn bring(
 }
 
 fn open(store: &Store, job: &JobRow) -> Result<Isolated, Refusal> {
-    Isolated::open(&store.job_folder(job.home()), job.id.as_str()).map_err(|_| {
-        Refusal::new(
-            "job_id",
-            "names a job without a tree of its own: its changes are in the checkout already",
-        )
-    })
+    let folder = store.job_folder(job.home());
+    let deadline = Instant::now() + BEING_MADE;
+    loop {
+        match Isolated::open(&folder, job.id.as_str()) {
+            Ok(tree) => return Ok(tree),
+            Err(_) if folder.join("tree").is_dir() && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(_) => {
+                return Err(Refusal::new(
+                    "job_id",
+                    "names a job without a tree of its own: its changes are in the checkout already",
+                ));
+            }
+        }
+    }
 }
 
 /// Brings the result into the checkout, one job at a time; answers what was done, not redacted yet.
@@ -85,6 +99,9 @@ pub(super) fn deliver(
         .map_err(|fault| Refusal::new("apply", redactor.text(&fault.to_string())))?;
     if let Err(fault) = tree.record_applied(how) {
         tracing::warn!(%fault, "the job will still count as not applied");
+    }
+    if let Err(fault) = store.forget_size(job.home()) {
+        tracing::debug!(%fault, "the job's size is measured again later");
     }
     let files: Vec<String> = applied.files.iter().map(ToString::to_string).collect();
     let mut reply = json!({ "job_id": job.id, "applied": how, "files": files });

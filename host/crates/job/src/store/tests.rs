@@ -337,7 +337,7 @@ fn history_that_belongs_to_no_job_is_forgotten_by_age() {
     assert_eq!(store.calls_since(0).unwrap().len(), 3);
     store.forget_history(i64::MAX).unwrap();
     assert_eq!(store.calls_since(0).unwrap().len(), 1);
-    assert_eq!(store.requests_since(0).unwrap().len(), 1);
+    assert_eq!(store.requests_since::<serde_json::Value>(0).unwrap().len(), 1);
     store.compact().unwrap();
 }
 
