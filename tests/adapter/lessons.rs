@@ -241,7 +241,7 @@ async fn a_refusal_that_names_nothing_is_passed_on_as_it_is() {
     }
 }
 
-/// What was learned on the way to another refusal helped as far as that.
+/// Lessons on the way to another refusal are kept, since they helped as far as that.
 #[tokio::test]
 async fn lessons_that_moved_a_request_on_are_kept_where_it_fails_in_the_end() {
     let double = Double::start(|_, request| {
@@ -441,7 +441,7 @@ async fn a_small_window_is_learned_and_replies_are_fitted_into_it() {
     );
 }
 
-/// Where the guess of the prompt was too low, the caller gets the numbers of its own request.
+/// A window that is smaller than guessed is reported to the caller with the numbers of its own request.
 #[tokio::test]
 async fn a_window_that_is_smaller_than_guessed_is_told_with_what_the_caller_asked() {
     let double = Double::start(|_, request| {

@@ -187,7 +187,7 @@ impl Text {
         })
     }
 
-    /// Where a name is in the text as a word of its own, and how long it is there: `reasoning_effort` may be written
+    /// Returns the places and lengths of a name that is a whole word in the text: `reasoning_effort` may be written
     /// `reasoningEffort`.
     fn places(&self, name: &str) -> Vec<(usize, usize)> {
         let part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
