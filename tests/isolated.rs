@@ -1149,7 +1149,7 @@ fn busy_job() -> Scene {
         std::os::unix::fs::PermissionsExt::from_mode(0o755),
     )
     .unwrap();
-    symlink("src/a.txt", scene.top().join("link")).unwrap();
+    symlink("src/a.txt", scene.top().join("points")).unwrap();
     scene.write(".worktreeinclude", ".env\n");
     scene.git(&["add", "-A"]);
     scene.git(&["commit", "-q", "-m", "More"]);
@@ -1161,8 +1161,8 @@ fn busy_job() -> Scene {
         fs::remove_file(tree.join("many/4/4.txt")).unwrap();
         fs::remove_dir_all(tree.join("docs")).unwrap();
         write(&tree.join("docs"), "a file where a folder was\n");
-        fs::remove_file(tree.join("link")).unwrap();
-        symlink("run.sh", tree.join("link")).unwrap();
+        fs::remove_file(tree.join("points")).unwrap();
+        symlink("run.sh", tree.join("points")).unwrap();
         write(&tree.join("tool"), "#!/bin/sh\n");
         fs::set_permissions(
             tree.join("tool"),

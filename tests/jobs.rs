@@ -20,6 +20,8 @@ mod proof;
 mod queue;
 #[path = "jobs/setup.rs"]
 mod setup;
+#[path = "jobs/soak.rs"]
+mod soak;
 #[path = "jobs/storage.rs"]
 mod storage;
 #[path = "jobs/upkeep.rs"]

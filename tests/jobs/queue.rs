@@ -432,7 +432,7 @@ fn switches(pid: i32) -> u64 {
 }
 
 /// The share of memory that is this process's alone or its part of what several use, in KiB.
-fn share_of_memory(pid: i32) -> u64 {
+pub(super) fn share_of_memory(pid: i32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
