@@ -1,12 +1,14 @@
 //! Everything long that a job leaves behind, as redacted files in its folder, read in slices.
 
+mod artifact;
 pub mod diff;
 mod folder;
 mod names;
 mod slice;
 mod writer;
 
-pub use folder::{Artifact, ArtifactError, Artifacts};
+pub use artifact::{Artifact, ArtifactError};
+pub use folder::Artifacts;
 pub use names::{AGENT_REPORT, DIFF, IGNORED, PLUGINS, TRANSCRIPT, check_name, findings_name};
 pub use slice::Slice;
 pub use writer::{ArtifactWriter, MAX_BYTES};

@@ -20,6 +20,7 @@ const REFUSES: &[&str] = &[
     "not a valid",
     "not implemented",
     "no such",
+    "no endpoints found that support",
     "extra inputs",
     "extra fields",
     "extra_forbidden",
