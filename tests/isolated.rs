@@ -1172,7 +1172,10 @@ fn busy_job() -> Scene {
         // What no result carries.
         write(&tree.join("debug.log"), "ignored, and only here\n");
         write(&tree.join("many/7/deep.log"), "this too\n");
-        write(&tree.join("node_modules/a/index.js"), "made again by tools\n");
+        write(
+            &tree.join("node_modules/a/index.js"),
+            "made again by tools\n",
+        );
         git(tree, &["init", "-q", "vendored"]);
         write(&tree.join("vendored/file.txt"), "of another repository\n");
         git(tree, &["commit", "-q", "-a", "-m", "the agent's own"]);
@@ -1220,9 +1223,16 @@ fn a_tree_that_became_small_is_whole_again_with_every_file() {
     let base = base.before(&isolated.earlier().unwrap()).unwrap();
     write(&tree.join("src/b.txt"), "next\n");
     let changes = base.changes().unwrap();
-    let named: Vec<String> = changes.files.iter().map(|file| file.path.to_string()).collect();
+    let named: Vec<String> = changes
+        .files
+        .iter()
+        .map(|file| file.path.to_string())
+        .collect();
     assert!(named.contains(&"src/b.txt".to_owned()) && named.contains(&"src/a.txt".to_owned()));
-    assert!(!named.iter().any(|name| name.starts_with("many/5")), "{named:?}");
+    assert!(
+        !named.iter().any(|name| name.starts_with("many/5")),
+        "{named:?}"
+    );
     isolated.seal(&base, &changes, "Next").unwrap();
     drop((isolated, base, changes));
     assert!(small(&scene, "job"));
@@ -1231,8 +1241,15 @@ fn a_tree_that_became_small_is_whole_again_with_every_file() {
         .apply(ApplyHow::Patch)
         .unwrap();
     assert!(applied.files.iter().any(|file| file.to_string() == "docs"));
-    assert_eq!(fs::read_to_string(scene.top().join("src/b.txt")).unwrap(), "next\n");
-    assert!(fs::read_to_string(scene.top().join("src/a.txt")).unwrap().contains("LINE 3"));
+    assert_eq!(
+        fs::read_to_string(scene.top().join("src/b.txt")).unwrap(),
+        "next\n"
+    );
+    assert!(
+        fs::read_to_string(scene.top().join("src/a.txt"))
+            .unwrap()
+            .contains("LINE 3")
+    );
 }
 
 #[test]
@@ -1249,7 +1266,11 @@ fn a_tree_is_whole_again_whenever_its_host_was_killed_while_it_became_small_or_w
     };
     // While files were taken out of it.
     fs::create_dir_all(folder.join("left/many/7")).unwrap();
-    fs::rename(tree.join("many/7/deep.log"), folder.join("left/many/7/deep.log")).unwrap();
+    fs::rename(
+        tree.join("many/7/deep.log"),
+        folder.join("left/many/7/deep.log"),
+    )
+    .unwrap();
     whole(&scene, "job");
     same("a file had been taken out");
     fs::create_dir_all(folder.join("left")).unwrap();
@@ -1293,7 +1314,11 @@ fn what_a_small_tree_needs_outlives_a_gc_in_the_users_repository() {
     scene.git(&["gc", "-q", "--prune=now"]);
     assert!(whole(&scene, "job"));
     let tree = scene.state("job").join("tree");
-    assert!(fs::read_to_string(tree.join("src/a.txt")).unwrap().contains("LINE 3"));
+    assert!(
+        fs::read_to_string(tree.join("src/a.txt"))
+            .unwrap()
+            .contains("LINE 3")
+    );
     git(&tree, &["fsck", "--connectivity-only"]);
 }
 
@@ -1301,7 +1326,10 @@ fn what_a_small_tree_needs_outlives_a_gc_in_the_users_repository() {
 fn a_tree_without_a_result_stays_whole() {
     let scene = Scene::new();
     let isolated = scene.isolate("job", None, false).unwrap();
-    write(&isolated.workspace().top().join("work.txt"), "of a job that was killed\n");
+    write(
+        &isolated.workspace().top().join("work.txt"),
+        "of a job that was killed\n",
+    );
     drop(isolated);
     assert!(!small(&scene, "job"));
     assert!(scene.state("job").join("tree/work.txt").exists());

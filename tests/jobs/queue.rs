@@ -319,7 +319,10 @@ fn a_front_with_one_job_does_not_wait_behind_another_fronts_many() {
     for id in &behind {
         completes(&mut many, id);
         let begun = yard.row(id).started_ms.unwrap();
-        assert!(begun >= single, "the other front's turn comes after its own");
+        assert!(
+            begun >= single,
+            "the other front's turn comes after its own"
+        );
     }
 }
 

@@ -67,7 +67,11 @@ fn place(top: PathBuf) -> PathBuf {
     let git = git2::Repository::init(&top).unwrap();
     for n in 0..200 {
         fs::create_dir_all(top.join(format!("src/{}", n % 10))).unwrap();
-        fs::write(top.join(format!("src/{}/{n}.txt", n % 10)), format!("{n}\n")).unwrap();
+        fs::write(
+            top.join(format!("src/{}/{n}.txt", n % 10)),
+            format!("{n}\n"),
+        )
+        .unwrap();
     }
     let mut index = git.index().unwrap();
     index
@@ -189,7 +193,10 @@ fn a_working_day_loses_nothing() {
             state => panic!("{state}: {result}"),
         }
     }
-    assert!(ends.get("interrupted").copied().unwrap_or(0) <= killed, "{ends:?}");
+    assert!(
+        ends.get("interrupted").copied().unwrap_or(0) <= killed,
+        "{ends:?}"
+    );
     drop(clients);
     worker.assert_no_process_left();
     // What a plain job made is there; what an isolated one made is kept, and little else.
@@ -197,7 +204,11 @@ fn a_working_day_loses_nothing() {
     let mut isolated = 0;
     for (n, row) in rows.iter().enumerate() {
         if n % 3 == 0 && row.state == State::Completed {
-            assert!(places[n % REPOSITORIES].join(format!("work-{n}.txt")).exists());
+            assert!(
+                places[n % REPOSITORIES]
+                    .join(format!("work-{n}.txt"))
+                    .exists()
+            );
         } else if row.state == State::Completed {
             let size = room(&store.job_folder(&row.id));
             assert!(size.inodes < 250 && size.bytes < 2 << 20, "{size:?}");

@@ -29,7 +29,11 @@ fn room(folder: &Path) -> (usize, u64) {
             continue;
         };
         if found.is_dir() {
-            pending.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            pending.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
         }
         if found.is_dir() || found.nlink() == 1 {
             inodes += 1;
@@ -59,12 +63,21 @@ fn what_an_isolated_job_keeps_is_small_whatever_became_of_it() {
     let change = "printf 'two\\n' > src/a.txt";
     for (asked, end) in [
         (asked(change, json!({})), "completed"),
-        (asked("true", json!({ "expect_changes": false })), "completed"),
         (
-            asked(change, json!({ "checks": [{ "name": "never", "command": "false" }] })),
+            asked("true", json!({ "expect_changes": false })),
+            "completed",
+        ),
+        (
+            asked(
+                change,
+                json!({ "checks": [{ "name": "never", "command": "false" }] }),
+            ),
             "failed",
         ),
-        (asked("sleep 600", json!({ "timeout_ms": 4_000 })), "timed_out"),
+        (
+            asked("sleep 600", json!({ "timeout_ms": 4_000 })),
+            "timed_out",
+        ),
         (asked(change, json!({ "apply": "patch" })), "completed"),
     ] {
         let result = run_job(&mut front, asked.clone());
@@ -124,7 +137,10 @@ fn a_job_goes_on_in_a_tree_that_became_small_as_it_was_left() {
     assert_eq!(applied["applied"], "patch", "{applied}");
     assert_eq!(repository.read("src/a.txt"), "two\n");
     let seen = repository.read("seen.txt");
-    assert!(seen.contains("M src/a.txt") && seen.contains("D many/1/1.txt"), "{seen}");
+    assert!(
+        seen.contains("M src/a.txt") && seen.contains("D many/1/1.txt"),
+        "{seen}"
+    );
 }
 
 #[test]

@@ -81,7 +81,10 @@ fn outlasts(outage: Outage, lasts: Duration) {
         whole.as_secs()
     );
     let most = 8 + 2 * usize::try_from(whole.as_secs() + 1).unwrap();
-    assert!(asked <= most, "{outage:?}: {asked} requests, at most {most}");
+    assert!(
+        asked <= most,
+        "{outage:?}: {asked} requests, at most {most}"
+    );
 }
 
 #[test]

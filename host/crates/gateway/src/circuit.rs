@@ -177,12 +177,16 @@ fn changed(path: &Path, change: &mut dyn FnMut(&mut State)) -> io::Result<State>
 fn read(file: &mut File) -> io::Result<State> {
     let mut bytes = Vec::new();
     file.take(State::BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes.try_into().map_or_else(|_| State::default(), State::parse))
+    Ok(bytes
+        .try_into()
+        .map_or_else(|_| State::default(), State::parse))
 }
 
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 #[cfg(test)]

@@ -564,7 +564,8 @@ fn launch_job(
         ));
     }
     let id = JobId::random().map_err(Refusal::internal)?;
-    let place = place(settings, &spec, &workspace, home.as_ref(), attached);
+    let repository = workspace.lock_name();
+    let place = Place::of(&spec, &repository, home.as_ref(), settings, attached);
     let hold = store.add(&id)?;
     store.enter_queue(&id, &place)?;
     if let Some(home) = &home
@@ -586,34 +587,6 @@ fn launch_job(
                 other => Refusal::internal(other),
             })
         }
-    }
-}
-
-/// The place of a job in the queue.
-fn place(
-    settings: &Settings,
-    spec: &JobSpec,
-    workspace: &Workspace,
-    home: Option<&JobId>,
-    attached: bool,
-) -> Place {
-    let repository = workspace.lock_name();
-    let tree = match (spec.isolation, home) {
-        (Isolation::None, _) => Some(repository.clone()),
-        (Isolation::Worktree, Some(home)) => Some(queue::own_tree_lock(home)),
-        (Isolation::Worktree, None) => None,
-    };
-    // Each `run` is a process of its own: the shell that starts many of them is one front.
-    let front = match attached {
-        true => std::os::unix::process::parent_id(),
-        false => std::process::id(),
-    };
-    let started = process::identity(front).map_or(0, |identity| identity.start_time);
-    Place {
-        front: format!("{front}-{started}"),
-        repository,
-        tree,
-        slots: settings.max_running_jobs,
     }
 }
 

@@ -208,10 +208,7 @@ impl Isolated {
     /// Folders outside the tree that the agent's git must be able to read: the kept objects, and the repository's own,
     /// wherever they lie (the checkout may itself be a linked worktree).
     pub fn read_paths(&self) -> Vec<PathBuf> {
-        let mut paths = vec![
-            self.folder.join("keep"),
-            self.folder.join("result/objects"),
-        ];
+        let mut paths = vec![self.folder.join("keep"), self.folder.join("result/objects")];
         paths.retain(|path| path.is_dir());
         match self.record.stores.is_empty() {
             // Recorded by an earlier version.

@@ -93,6 +93,7 @@ impl Isolated {
         let stores: Vec<PathBuf> = [folder.join("keep/objects"), folder.join(PACKED)]
             .into_iter()
             .chain(with_alternates(&source.git_dir().join("objects")))
+            .chain(record.stores.iter().cloned())
             .filter(|store| store.is_dir())
             .collect();
         let origin = Origin::of(&source);
@@ -421,8 +422,8 @@ impl Place {
 
     /// Copies what is in `left` into the tree, over what is there.
     fn lay_left(&self) -> Result<(), WorkspaceError> {
-        let top = handles::open_dir(&self.tree)
-            .map_err(|source| failed("open", &self.tree, source))?;
+        let top =
+            handles::open_dir(&self.tree).map_err(|source| failed("open", &self.tree, source))?;
         let placer = Placer::new(top.as_fd());
         self.each_left(|path, from| {
             use std::os::unix::fs::PermissionsExt as _;
@@ -602,7 +603,11 @@ fn loose(store: &Path) -> io::Result<Vec<Oid>> {
                 entry?.file_name().as_bytes(),
             ]
             .concat();
-            found.extend(std::str::from_utf8(&name).ok().and_then(|name| Oid::from_str(name).ok()));
+            found.extend(
+                std::str::from_utf8(&name)
+                    .ok()
+                    .and_then(|name| Oid::from_str(name).ok()),
+            );
         }
     }
     Ok(found)

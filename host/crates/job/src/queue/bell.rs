@@ -108,6 +108,9 @@ mod tests {
         Bell::ring(&path);
         heir.wait().unwrap();
         drop(heir);
-        assert!(!Bell::has_owner(&path), "the FIFO is there, its owner is not");
+        assert!(
+            !Bell::has_owner(&path),
+            "the FIFO is there, its owner is not"
+        );
     }
 }

@@ -70,11 +70,7 @@ impl Look {
         let can_begin = |job: &Waiting| {
             let slots = self.held.iter().take(job.slots);
             let open = slots.filter(|held| !**held).count();
-            open > granted.len()
-                && job
-                    .tree
-                    .as_deref()
-                    .is_none_or(|tree| free.contains(tree))
+            open > granted.len() && job.tree.as_deref().is_none_or(|tree| free.contains(tree))
         };
         let next = self.shares.next(&self.waiting, can_begin);
         Ok(next.map(|job| job.id.clone()))
@@ -104,7 +100,10 @@ impl Look {
 }
 
 /// Grants the turns that can be granted now. Only for who holds the lock of the queue.
-pub(super) fn grant_all(store: &Store, mut granted: impl FnMut(&JobId)) -> Result<Look, StoreError> {
+pub(super) fn grant_all(
+    store: &Store,
+    mut granted: impl FnMut(&JobId),
+) -> Result<Look, StoreError> {
     loop {
         let look = Look::at(store)?;
         let Some(next) = look.next(store)? else {
@@ -134,9 +133,11 @@ pub(super) fn run(store: &Store) -> Result<(), StoreError> {
     let bell = Bell::open(&path).map_err(|source| folder(&path, source))?;
     let (changes, changed) = mpsc::channel();
     let rung = changes.clone();
-    std::thread::spawn(move || {
-        while bell.wait().is_ok() && rung.send(Change::Rung).is_ok() {}
-    });
+    std::thread::spawn(
+        move || {
+            while bell.wait().is_ok() && rung.send(Change::Rung).is_ok() {}
+        },
+    );
     let mut watched: HashSet<PathBuf> = HashSet::new();
     loop {
         let look = grant_all(store, |id| ring_job(store, id))?;

@@ -114,7 +114,12 @@ impl Handles {
         if !ancillary.push(SendAncillaryMessage::ScmRights(&handles)) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        sendmsg(&ours, &[IoSlice::new(b"!")], &mut ancillary, SendFlags::empty())?;
+        sendmsg(
+            &ours,
+            &[IoSlice::new(b"!")],
+            &mut ancillary,
+            SendFlags::empty(),
+        )?;
         Ok(theirs)
     }
 }

@@ -33,7 +33,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::id::JobId;
+use crate::spec::JobSpec;
 use crate::store::{Store, StoreError};
+use settings::{Isolation, Settings};
 
 /// The lock of the dispatcher.
 const QUEUE_LOCK: &str = "queue";
@@ -54,9 +56,43 @@ pub(super) struct Place {
     pub(super) slots: usize,
 }
 
+impl Place {
+    /// The place of a job, in a repository named by its lock, that works in the folder of `home` where it goes on in one.
+    pub(super) fn of(
+        spec: &JobSpec,
+        repository: &str,
+        home: Option<&JobId>,
+        settings: &Settings,
+        attached: bool,
+    ) -> Self {
+        let tree = match (spec.isolation, home) {
+            (Isolation::None, _) => Some(repository.to_owned()),
+            (Isolation::Worktree, Some(home)) => Some(own_tree_lock(home)),
+            (Isolation::Worktree, None) => None,
+        };
+        // Each `run` is a process of its own: the shell that starts many of them is one front.
+        let front = match attached {
+            true => std::os::unix::process::parent_id(),
+            false => std::process::id(),
+        };
+        let started = process::identity(front).map_or(0, |identity| identity.start_time);
+        Self {
+            front: format!("{front}-{started}"),
+            repository: repository.to_owned(),
+            tree,
+            slots: settings.max_running_jobs,
+        }
+    }
+}
+
 /// The lock of the tree that lies in a job's folder.
 pub(super) fn own_tree_lock(home: &JobId) -> String {
     format!("tree-of-{home}")
+}
+
+/// The lock of the result that lies in a job's folder: nobody applies it while it is packed.
+pub(super) fn result_lock(home: &JobId) -> String {
+    format!("result-of-{home}")
 }
 
 /// Wakes the dispatcher, where there is one: something changed that no lock tells.

@@ -46,7 +46,9 @@ impl Shares {
 
     /// Notes when a repository of a front had its last turn.
     pub(super) fn served(&mut self, front: &str, repository: &str, at_ms: i64) {
-        self.of(front, repository, |had| had.last_ms = had.last_ms.max(at_ms));
+        self.of(front, repository, |had| {
+            had.last_ms = had.last_ms.max(at_ms)
+        });
     }
 
     fn of(&mut self, front: &str, repository: &str, change: impl Fn(&mut Had)) {
@@ -117,7 +119,12 @@ mod tests {
     #[test]
     fn a_fronts_repositories_share_its_turns_and_give_it_no_more_of_them() {
         let mut jobs = vec![("first", "a"); 3];
-        jobs.extend([("first", "b"), ("first", "b"), ("second", "a"), ("second", "a")]);
+        jobs.extend([
+            ("first", "b"),
+            ("first", "b"),
+            ("second", "a"),
+            ("second", "a"),
+        ]);
         assert_eq!(
             served(&jobs),
             [

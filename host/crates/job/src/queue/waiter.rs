@@ -123,7 +123,11 @@ fn sleep(handles: &Handles, state_dir: PathBuf, until_ms: i64) -> io::Result<Wok
         loop {
             let mut ends = vec![PollFd::new(&events, PollFlags::IN)];
             // Hanging up is told unasked.
-            ends.extend(channel.iter().map(|end| PollFd::new(end, PollFlags::empty())));
+            ends.extend(
+                channel
+                    .iter()
+                    .map(|end| PollFd::new(end, PollFlags::empty())),
+            );
             match poll(&mut ends, None) {
                 Err(rustix::io::Errno::INTR) => {}
                 _ => break,

@@ -9,6 +9,7 @@ use super::resources::JobResources;
 use crate::id::JobId;
 use crate::launch::Outcome;
 use crate::lock::LockGuard;
+use crate::queue;
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::store::{JobRow, Store};
@@ -71,6 +72,11 @@ pub(super) fn deliver(
     how: ApplyHow,
     redactor: &Redactor,
 ) -> Result<Value, Refusal> {
+    let result = store.named_lock(&queue::result_lock(job.home()));
+    // It is packed within moments, where it is.
+    let _result = LockGuard::wait(&result)
+        .map_err(Refusal::internal)?
+        .removed_at_the_end(&result);
     let mut tree = open(store, job)?;
     let lock = tree
         .source_lock_name()

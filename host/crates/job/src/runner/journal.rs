@@ -58,7 +58,9 @@ impl Journal {
             state,
             log: log.ok(),
             logged: 0,
-            began: Instant::now().checked_sub(since).unwrap_or_else(Instant::now),
+            began: Instant::now()
+                .checked_sub(since)
+                .unwrap_or_else(Instant::now),
             progress: Map::new(),
             written: None,
             step: step(state),

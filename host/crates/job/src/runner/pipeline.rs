@@ -28,7 +28,7 @@ use crate::checks::{CheckSpec, OnViolation};
 use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::lock::LockGuard;
-use crate::queue::{self, Bell, Holdings, Turn};
+use crate::queue::{self, Bell, Holdings, Place, Turn};
 use crate::spec::JobSpec;
 use crate::state::State;
 use crate::store::{Store, StoreError, now_ms};
@@ -316,24 +316,37 @@ impl Job {
     /// Sees to it that the queue knows which tree the job must have alone: the checkout may have been replaced since the
     /// job came.
     async fn settle_place(&mut self) -> Result<(), EarlyExit> {
-        let (Some(root), Isolation::None) = (&self.settings.sandbox_root, self.spec.isolation)
-        else {
+        let failed = |fault: StoreError| EarlyExit::fault(EndCause::Store)(&fault);
+        let place = {
+            let journal = self.journal();
+            journal.store().place(journal.id()).map_err(failed)?
+        };
+        if place.is_some() && self.spec.isolation == Isolation::Worktree {
+            return Ok(());
+        }
+        let Some(root) = self.settings.sandbox_root.clone() else {
             return Ok(());
         };
-        let (root, dirs) = (root.clone(), self.spec.allowed_dirs.clone());
+        let dirs = self.spec.allowed_dirs.clone();
         let opened = self
             .blocking(move || Workspace::open(&Root::open(&root)?, &dirs))
             .await?;
-        let tree = opened
-            .map_err(|fault| EarlyExit::tree(&fault))?
-            .lock_name();
+        let repository = opened.map_err(|fault| EarlyExit::tree(&fault))?.lock_name();
         let journal = self.journal();
         let (store, id) = (journal.store(), journal.id());
-        let settled = store.place(id).and_then(|place| match place {
-            Some(place) if place.tree.as_ref() != Some(&tree) => store.move_place(id, &tree),
-            _ => Ok(()),
-        });
-        settled.map_err(|fault| EarlyExit::fault(EndCause::Store)(&fault))
+        match place {
+            // One that a runner started, and no front: it shares with what that one starts.
+            None => {
+                let row = store.job(id).map_err(failed)?;
+                let home = row.and_then(|row| row.lives_in);
+                let place = Place::of(&self.spec, &repository, home.as_ref(), &self.settings, true);
+                store.enter_queue(id, &place).map_err(failed)
+            }
+            Some(place) if place.tree.as_ref() != Some(&repository) => {
+                store.move_place(id, &repository).map_err(failed)
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     async fn find_claude(&mut self) -> Result<Claude, EarlyExit> {

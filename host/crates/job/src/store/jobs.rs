@@ -173,7 +173,9 @@ impl Store {
                     (SELECT count(*) FROM passes WHERE job = id)
              FROM jobs WHERE created_ms >= ?1 ORDER BY ticket DESC",
         )?;
-        let rows = statement.query_map([since_ms], |row| Ok((raw_row(row)?, row.get::<_, i64>(12)?)))?;
+        let rows = statement.query_map([since_ms], |row| {
+            Ok((raw_row(row)?, row.get::<_, i64>(12)?))
+        })?;
         rows.map(|row| {
             let (raw, passes) = row?;
             Ok((JobRow::try_from(raw)?, usize::try_from(passes).unwrap_or(0)))

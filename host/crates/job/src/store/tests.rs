@@ -127,7 +127,9 @@ fn a_store_of_the_second_schema_is_migrated_with_its_jobs() {
     let _hold = store.add(&id).unwrap();
     store
         .database
-        .execute_batch("DROP TABLE turns; DROP TABLE sizes; DROP TABLE askers; PRAGMA user_version = 2;")
+        .execute_batch(
+            "DROP TABLE turns; DROP TABLE sizes; DROP TABLE askers; PRAGMA user_version = 2;",
+        )
         .unwrap();
     drop(store);
     let store = Store::open(&folder.path().join("state")).unwrap();
@@ -356,7 +358,10 @@ fn history_that_belongs_to_no_job_is_forgotten_by_age() {
     assert_eq!(store.calls_since(0).unwrap().len(), 3);
     store.forget_history(i64::MAX).unwrap();
     assert_eq!(store.calls_since(0).unwrap().len(), 1);
-    assert_eq!(store.requests_since::<serde_json::Value>(0).unwrap().len(), 1);
+    assert_eq!(
+        store.requests_since::<serde_json::Value>(0).unwrap().len(),
+        1
+    );
     store.compact().unwrap();
 }
 

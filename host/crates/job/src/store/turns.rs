@@ -36,9 +36,9 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub(crate) fn place(&self, id: &JobId) -> Result<Option<Place>, StoreError> {
-        let mut statement = self.database.prepare_cached(
-            "SELECT front, repository, tree, slots FROM turns WHERE job = ?1",
-        )?;
+        let mut statement = self
+            .database
+            .prepare_cached("SELECT front, repository, tree, slots FROM turns WHERE job = ?1")?;
         let place = statement.query_row([id.as_str()], |row| {
             Ok(Place {
                 front: row.get(0)?,

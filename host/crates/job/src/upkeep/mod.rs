@@ -59,6 +59,11 @@ pub fn make_small(store: &Store, job: &JobRow) -> Result<bool, UpkeepError> {
         return Ok(false);
     };
     let _alone = alone.removed_at_the_end(&path);
+    let path = store.named_lock(&queue::result_lock(home));
+    let Some(result) = LockGuard::try_take(&path).map_err(UpkeepError::Lock)? else {
+        return Ok(false);
+    };
+    let _result = result.removed_at_the_end(&path);
     let mut jobs: Vec<JobRow> = store.job(home)?.into_iter().collect();
     jobs.extend(store.lodgers(home)?);
     if jobs.iter().any(|job| !job.state.is_terminal()) {

@@ -64,7 +64,9 @@ impl Due {
     pub fn goes_ms(&self) -> Option<i64> {
         match self.unapplied {
             None => Some(self.since_ms.saturating_add(NOTICE_MS)),
-            Some(_) => self.told_ms.map(|told| told.saturating_add(NOTICE_OF_WORK_MS)),
+            Some(_) => self
+                .told_ms
+                .map(|told| told.saturating_add(NOTICE_OF_WORK_MS)),
         }
     }
 }
@@ -117,13 +119,16 @@ impl Retention {
     fn look(&self, store: &Store, now_ms: i64) -> Result<(), UpkeepError> {
         let mut record = load(store)?;
         let due = self.due(store, now_ms)?;
-        record.due.retain(|id, _| due.iter().any(|(job, ..)| job.id == *id));
+        record
+            .due
+            .retain(|id, _| due.iter().any(|(job, ..)| job.id == *id));
         let mut gone = 0;
         for (job, reason, unapplied) in due {
             // Announced anew when work came to it since.
-            let known = record.due.get(&job.id).filter(|known| {
-                known.unapplied.is_some() || unapplied.is_none()
-            });
+            let known = record
+                .due
+                .get(&job.id)
+                .filter(|known| known.unapplied.is_some() || unapplied.is_none());
             match known {
                 Some(known) if known.goes_ms().is_some_and(|goes| goes <= now_ms) => {
                     // One that somebody goes on in meanwhile stays.
@@ -270,8 +275,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::report;
-    use crate::upkeep::Size;
     use crate::state::State;
+    use crate::upkeep::Size;
 
     /// A store with so many jobs that are over, oldest first.
     fn store(jobs: usize) -> (tempfile::TempDir, Store, Vec<JobId>) {
@@ -335,7 +340,10 @@ mod tests {
         size.look(&store, now).unwrap();
         let announced = Retention::announced(&store).unwrap();
         assert_eq!(announced.len(), 1);
-        assert_eq!((&announced[0].0, announced[0].1.reason), (&ids[0], Reason::Size));
+        assert_eq!(
+            (&announced[0].0, announced[0].1.reason),
+            (&ids[0], Reason::Size)
+        );
         // Somebody makes room: what is not due any more is forgotten, and stays.
         store.remove(&ids[2]).unwrap();
         size.look(&store, now + 2 * NOTICE_MS).unwrap();
@@ -372,7 +380,8 @@ mod tests {
         }
         assert_eq!(left(&store), ids, "nobody has read it");
         Retention::told(&store).unwrap();
-        AGE.look(&store, now_ms() + NOTICE_OF_WORK_MS - DAY_MS).unwrap();
+        AGE.look(&store, now_ms() + NOTICE_OF_WORK_MS - DAY_MS)
+            .unwrap();
         let announced = Retention::announced(&store).unwrap();
         assert!(announced.is_empty() || left(&store) == ids);
         AGE.look(&store, old + NOTICE_OF_WORK_MS).unwrap();

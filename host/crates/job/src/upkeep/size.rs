@@ -39,7 +39,11 @@ impl Size {
                 Err(fault) if fault.kind() == io::ErrorKind::NotFound => continue,
                 found => found?,
             };
-            let names = if found.is_dir() { 1 } else { found.nlink().max(1) };
+            let names = if found.is_dir() {
+                1
+            } else {
+                found.nlink().max(1)
+            };
             if names > 1 && !seen.insert((found.dev(), found.ino())) {
                 continue;
             }
