@@ -18,7 +18,7 @@ mod complete;
 mod config;
 mod dialect;
 mod dispatch;
-mod door;
+pub mod door;
 mod endpoint;
 mod error;
 pub mod facts;

@@ -66,9 +66,41 @@ pub struct JobSpec {
     pub resume_job_id: Option<JobId>,
     /// Caps that the adapter enforces.
     pub budget: Budget,
+    /// The jobs whose results this one brings together instead of starting an agent, in order.
+    #[serde(default)]
+    pub combines: Vec<JobId>,
 }
 
 impl JobSpec {
+    /// A job that starts no agent and asks for nothing.
+    pub(crate) fn without_agent(
+        prompt: String,
+        allowed_dirs: Vec<PathBuf>,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            prompt,
+            allowed_dirs,
+            model: None,
+            permission_mode: settings.permission_mode,
+            include_diff: false,
+            scoped_patch: None,
+            checks: Vec::new(),
+            takes_defaults: false,
+            expect_changes: None,
+            timeout_ms: settings.job_timeout_ms,
+            auto_revise: None,
+            isolation: Isolation::None,
+            base: None,
+            include_dirty: false,
+            apply: None,
+            setup: None,
+            resume_job_id: None,
+            budget: Budget::default(),
+            combines: Vec::new(),
+        }
+    }
+
     /// Passes after the first one: as asked for, else one where there are checks.
     pub fn max_passes(&self) -> u32 {
         self.auto_revise
@@ -219,6 +251,7 @@ pub fn parse_start(
         setup,
         resume_job_id,
         budget,
+        combines: Vec::new(),
     };
     Ok((spec, wait_ms))
 }

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::resources::JobResources;
+use crate::combine::{self, Combined, Parts};
 use crate::id::JobId;
 use crate::launch::Outcome;
 use crate::lock::LockGuard;
 use crate::queue;
 use crate::refusal::Refusal;
-use crate::state::State;
 use crate::store::{JobRow, Store};
 use redact::{LogMask, Redactor};
 use settings::Settings;
-use workspace::{ApplyHow, Isolated};
+use workspace::{ApplyHow, FilePath, Isolated};
 
 /// How long a tree that cannot be opened is tried for: it may just be made small, or whole again.
 const BEING_MADE: Duration = Duration::from_secs(30);
@@ -65,6 +65,16 @@ fn open(store: &Store, job: &JobRow) -> Result<Isolated, Refusal> {
     }
 }
 
+/// Opens the result of a job, with the lock that keeps it from being packed meanwhile.
+pub(super) fn open_alone(store: &Store, job: &JobRow) -> Result<(LockGuard, Isolated), Refusal> {
+    let path = store.named_lock(&queue::result_lock(job.home()));
+    // It is packed within moments, where it is.
+    let alone = LockGuard::wait(&path)
+        .map_err(Refusal::internal)?
+        .removed_at_the_end(&path);
+    Ok((alone, open(store, job)?))
+}
+
 /// Brings the result into the checkout, one job at a time; answers what was done, not redacted yet.
 pub(super) fn deliver(
     store: &Store,
@@ -72,13 +82,7 @@ pub(super) fn deliver(
     how: ApplyHow,
     redactor: &Redactor,
 ) -> Result<Value, Refusal> {
-    let result = store.named_lock(&queue::result_lock(job.home()));
-    // It is packed within moments, where it is.
-    let _result = LockGuard::wait(&result)
-        .map_err(Refusal::internal)?
-        .removed_at_the_end(&result);
-    let mut tree = open(store, job)?;
-    let lock = tree
+    let lock = open(store, job)?
         .source_lock_name()
         .map_err(|fault| Refusal::new("apply", redactor.text(&fault.to_string())))?;
     // Jobs that end together come into one checkout one after the other.
@@ -86,12 +90,10 @@ pub(super) fn deliver(
     let _turn = LockGuard::wait(&path)
         .map_err(Refusal::internal)?
         .removed_at_the_end(&path);
+    // After that lock, as in a combined apply.
+    let (_result, mut tree) = open_alone(store, job)?;
     // What went on from this job holds its changes too; brought one after the other they would be in each other's way.
-    let later = store
-        .lodgers(job.home())?
-        .into_iter()
-        .find(|later| later.ticket > job.ticket && later.state == State::Completed);
-    if let Some(later) = later {
+    if let Some(later) = combine::went_on(store, job)? {
         return Err(Refusal::new(
             "job_id",
             format!(
@@ -108,6 +110,14 @@ pub(super) fn deliver(
     }
     if let Err(fault) = store.forget_size(job.home()) {
         tracing::debug!(%fault, "the job's size is measured again later");
+    }
+    for part in combined_in(store, &job.id) {
+        let recorded = store.job(&part).map(|row| row.map(|row| open(store, &row)));
+        if let Ok(Some(Ok(mut part))) = recorded
+            && let Err(fault) = part.record_applied(how)
+        {
+            tracing::warn!(%fault, "a combined job will still count as not applied");
+        }
     }
     let files: Vec<String> = applied.files.iter().map(ToString::to_string).collect();
     let mut reply = json!({ "job_id": job.id, "applied": how, "files": files });
@@ -134,4 +144,38 @@ pub(super) fn deliver(
         }
     }
     Ok(reply)
+}
+
+/// The jobs whose results the result of this one holds.
+fn combined_in(store: &Store, job: &JobId) -> Vec<JobId> {
+    Combined::load(&store.job_folder(job)).map_or_else(Vec::new, |combined| combined.jobs)
+}
+
+/// Answers in which order results would be combined, and which of their files overlap; does nothing.
+pub(super) fn preview(settings: Settings, ids: &[JobId], mask: &LogMask) -> Outcome {
+    match look_ahead(Arc::new(settings), ids, mask) {
+        Ok(reply) => Outcome::Answer(reply),
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+/// The most overlapping files that a preview names.
+const OVERLAPS_MAX: usize = 50;
+
+fn look_ahead(settings: Arc<Settings>, ids: &[JobId], mask: &LogMask) -> Result<Value, Refusal> {
+    let store = Store::open(&settings.state_dir)?;
+    let parts = Parts::of(&store, ids)?;
+    let source = [parts.source().to_owned()];
+    let resources = JobResources::load(settings, &source).map_err(Refusal::internal)?;
+    mask.set(resources.redactor.clone());
+    let overlaps = parts.overlaps();
+    let named = overlaps.iter().take(OVERLAPS_MAX).map(|overlap| {
+        let file = FilePath::new(overlap.file.as_slice()).to_string();
+        json!({ "file": file, "job_ids": overlap.jobs })
+    });
+    let mut reply = json!({ "order": parts.order(), "overlaps": named.collect::<Vec<_>>() });
+    if overlaps.len() > OVERLAPS_MAX {
+        reply["more_overlaps"] = (overlaps.len() - OVERLAPS_MAX).into();
+    }
+    Ok(resources.redactor.json(reply).into_value())
 }

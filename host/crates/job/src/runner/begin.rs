@@ -144,6 +144,7 @@ fn begin(settings: Settings, origin: Origin, mask: &LogMask) -> Result<(), Begin
         }
         // Not ended when the front hangs up: half an apply is worse than one that nobody waits for.
         Assignment::Apply { id, how } => send(&channel, &apply::apply(settings, &id, how, mask)),
+        Assignment::Preview { ids } => send(&channel, &apply::preview(settings, &ids, mask)),
     }
     // Whatever a thread of a library still does must not keep the lock.
     runtime.shutdown_background();
@@ -159,6 +160,7 @@ fn context(assignment: &Assignment) -> Span {
         Assignment::Apply { id, .. } => {
             tracing::error_span!(target: CONTEXT, "job", job = %id, step = "apply")
         }
+        Assignment::Preview { .. } => step("preview"),
         Assignment::Analyze(_) => step("analyze"),
         Assignment::Read(reading) => step(reading.tool()),
     }

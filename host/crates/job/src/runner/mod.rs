@@ -4,6 +4,7 @@ mod answer;
 mod apply;
 mod before;
 mod begin;
+mod combine;
 mod ending;
 mod hangup;
 mod journal;
