@@ -220,12 +220,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "WORKER_KEEP_DAYS",
         Some("30"),
-        "Days that a job is kept after its end; then it is announced in `jobs` and `doctor`, and deleted a day later. 0 keeps jobs of any age.",
+        "Days that a job is kept after its end, before it is announced in `jobs` and `doctor` and deleted a day later; 0 keeps jobs of any age.",
     ),
     plain(
         "WORKER_KEEP_MB",
         Some("5000"),
-        "Megabytes on the disk that jobs may take together; beyond it the oldest are announced and deleted in the same way. 0 sets no limit.",
+        "Megabytes on the disk that jobs may take together, before the oldest are announced and deleted in the same way; 0 sets no limit.",
     ),
     plain(
         "WORKER_QUEUE_MS",
