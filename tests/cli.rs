@@ -582,7 +582,7 @@ fn gc_forgets_by_age_and_by_size_and_only_looks_when_told() {
         )
         .unwrap();
     }
-    let looked = user.run(&["gc", "--max-size", "10K", "--dry-run"]);
+    let looked = user.run(&["gc", "--max-size", "20K", "--dry-run"]);
     assert!(
         stdout(&looked).contains(old.as_str()),
         "{}",
@@ -594,7 +594,7 @@ fn gc_forgets_by_age_and_by_size_and_only_looks_when_told() {
     );
     assert_eq!(user.store().jobs(9).unwrap().len(), 2);
 
-    assert!(user.run(&["gc", "--max-size", "10K"]).status.success());
+    assert!(user.run(&["gc", "--max-size", "20K"]).status.success());
     let left: Vec<JobId> = user
         .store()
         .jobs(9)

@@ -1108,3 +1108,229 @@ fn what_is_left_of_a_tree_half_made_or_half_removed_is_removed() {
     );
     scene.git(&["fsck", "--full"]);
 }
+
+/// The inodes of a folder, links to files of others not counted.
+fn inodes(folder: &Path) -> usize {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut count = 0;
+    let mut pending = vec![folder.to_path_buf()];
+    while let Some(path) = pending.pop() {
+        let found = path.symlink_metadata().unwrap();
+        if found.is_dir() {
+            let entries = fs::read_dir(&path).unwrap();
+            pending.extend(entries.map(|entry| entry.unwrap().path()));
+            count += 1;
+        } else {
+            count += usize::from(found.nlink() == 1);
+        }
+    }
+    count
+}
+
+fn whole(scene: &Scene, job: &str) -> bool {
+    Isolated::make_whole(&scene.state(job), &Limits::default()).unwrap()
+}
+
+fn small(scene: &Scene, job: &str) -> bool {
+    Isolated::shrink(&scene.state(job), &workspace::Interrupt::default()).unwrap()
+}
+
+/// A checkout with much of what makes trees difficult, and a job that did all kinds of things in its own.
+fn busy_job() -> Scene {
+    let scene = Scene::new();
+    for n in 0..400 {
+        scene.write(&format!("many/{}/{n}.txt", n % 20), &format!("{n}\n"));
+    }
+    scene.write(".gitattributes", "*.crlf text eol=crlf\n*.bin -text\n");
+    scene.write("lines.crlf", "one\ntwo\n");
+    scene.write("run.sh", "#!/bin/sh\n");
+    fs::set_permissions(
+        scene.top().join("run.sh"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    symlink("src/a.txt", scene.top().join("points")).unwrap();
+    scene.write(".worktreeinclude", ".env\n");
+    scene.git(&["add", "-A"]);
+    scene.git(&["commit", "-q", "-m", "More"]);
+    scene.write(".env", "SECRET=1\n");
+    scene.job("job", false, |tree| {
+        edit(tree, "src/a.txt", "line 3", "LINE 3");
+        write(&tree.join("more.crlf"), "x\r\ny\r\n");
+        write(&tree.join("many/3/3.txt"), "changed\n");
+        fs::remove_file(tree.join("many/4/4.txt")).unwrap();
+        fs::remove_dir_all(tree.join("docs")).unwrap();
+        write(&tree.join("docs"), "a file where a folder was\n");
+        fs::remove_file(tree.join("points")).unwrap();
+        symlink("run.sh", tree.join("points")).unwrap();
+        write(&tree.join("tool"), "#!/bin/sh\n");
+        fs::set_permissions(
+            tree.join("tool"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
+        // What no result carries.
+        write(&tree.join("debug.log"), "ignored, and only here\n");
+        write(&tree.join("many/7/deep.log"), "this too\n");
+        write(
+            &tree.join("node_modules/a/index.js"),
+            "made again by tools\n",
+        );
+        git(tree, &["init", "-q", "vendored"]);
+        write(&tree.join("vendored/file.txt"), "of another repository\n");
+        git(tree, &["commit", "-q", "-a", "-m", "the agent's own"]);
+    });
+    scene
+}
+
+#[test]
+fn a_tree_that_became_small_is_whole_again_with_every_file() {
+    let scene = busy_job();
+    let tree = scene.state("job").join("tree");
+    let mut before = files(&tree, false);
+    before.retain(|path, _| !path.starts_with("node_modules"));
+    let unapplied = workspace::Unapplied::of(&scene.state("job"), "job").unwrap();
+    assert!(inodes(&scene.state("job")) > 400);
+
+    assert!(small(&scene, "job"));
+    let left = inodes(&scene.state("job"));
+    assert!(left < 200, "{left} inodes");
+    let still = workspace::Unapplied::of(&scene.state("job"), "job").unwrap();
+    assert_eq!(
+        (still.files, &still.not_carried),
+        (unapplied.files, &unapplied.not_carried)
+    );
+    assert!(small(&scene, "job"), "once more changes nothing");
+    assert_eq!(inodes(&scene.state("job")), left);
+
+    assert!(whole(&scene, "job"));
+    assert_eq!(files(&tree, false), before);
+    assert!(!scene.state("job").join("left").exists());
+    assert_eq!(
+        git(&tree, &["rev-parse", "HEAD"]),
+        scene.git(&["rev-parse", "HEAD"])
+    );
+    assert!(!whole(&scene, "job"), "it is whole");
+
+    // A job that goes on there counts from the first base, and its result is applied from a small tree.
+    let mut isolated = Isolated::open(&scene.state("job"), "next").unwrap();
+    let base = Base::capture(
+        isolated.workspace(),
+        &scene.state("job").join("base"),
+        Limits::default(),
+    )
+    .unwrap();
+    let base = base.before(&isolated.earlier().unwrap()).unwrap();
+    write(&tree.join("src/b.txt"), "next\n");
+    let changes = base.changes().unwrap();
+    let named: Vec<String> = changes
+        .files
+        .iter()
+        .map(|file| file.path.to_string())
+        .collect();
+    assert!(named.contains(&"src/b.txt".to_owned()) && named.contains(&"src/a.txt".to_owned()));
+    assert!(
+        !named.iter().any(|name| name.starts_with("many/5")),
+        "{named:?}"
+    );
+    isolated.seal(&base, &changes, "Next").unwrap();
+    drop((isolated, base, changes));
+    assert!(small(&scene, "job"));
+    let applied = Isolated::open(&scene.state("job"), "next")
+        .unwrap()
+        .apply(ApplyHow::Patch)
+        .unwrap();
+    assert!(applied.files.iter().any(|file| file.to_string() == "docs"));
+    assert_eq!(
+        fs::read_to_string(scene.top().join("src/b.txt")).unwrap(),
+        "next\n"
+    );
+    assert!(
+        fs::read_to_string(scene.top().join("src/a.txt"))
+            .unwrap()
+            .contains("LINE 3")
+    );
+}
+
+#[test]
+fn a_tree_is_whole_again_whenever_its_host_was_killed_while_it_became_small_or_whole() {
+    let scene = busy_job();
+    let folder = scene.state("job");
+    let tree = folder.join("tree");
+    let mut before = files(&tree, false);
+    before.retain(|path, _| !path.starts_with("node_modules"));
+    let same = |what: &str| {
+        let mut now = files(&tree, false);
+        now.retain(|path, _| !path.starts_with("node_modules"));
+        assert_eq!(now, before, "{what}");
+    };
+    // While files were taken out of it.
+    fs::create_dir_all(folder.join("left/many/7")).unwrap();
+    fs::rename(
+        tree.join("many/7/deep.log"),
+        folder.join("left/many/7/deep.log"),
+    )
+    .unwrap();
+    whole(&scene, "job");
+    same("a file had been taken out");
+    fs::create_dir_all(folder.join("left")).unwrap();
+    fs::rename(tree.join("debug.log"), folder.join("left/debug.log")).unwrap();
+    assert!(small(&scene, "job"));
+    whole(&scene, "job");
+    same("made small at the second attempt");
+    // While it was emptied, and while it was filled again.
+    assert!(small(&scene, "job"));
+    fs::remove_dir_all(tree.join(".git")).unwrap();
+    assert!(small(&scene, "job"));
+    write(&tree.join("src/b.txt"), "half made\n");
+    whole(&scene, "job");
+    same("emptied twice");
+    // While what had been left was deleted.
+    assert!(small(&scene, "job"));
+    let left = folder.join("left-before");
+    git(&folder, &["init", "-q", "unused"]);
+    std::process::Command::new("cp")
+        .arg("-a")
+        .arg(folder.join("left"))
+        .arg(&left)
+        .status()
+        .unwrap();
+    whole(&scene, "job");
+    fs::rename(&left, folder.join("left")).unwrap();
+    whole(&scene, "job");
+    same("left over");
+    assert!(!folder.join("left").exists());
+}
+
+#[test]
+fn what_a_small_tree_needs_outlives_a_gc_in_the_users_repository() {
+    let scene = busy_job();
+    assert!(small(&scene, "job"));
+    // The base is nowhere else any more.
+    scene.git(&["checkout", "-q", "--orphan", "other"]);
+    scene.git(&["commit", "-q", "-m", "Begin anew"]);
+    scene.git(&["branch", "-D", "main"]);
+    scene.git(&["reflog", "expire", "--expire=now", "--all"]);
+    scene.git(&["gc", "-q", "--prune=now"]);
+    assert!(whole(&scene, "job"));
+    let tree = scene.state("job").join("tree");
+    assert!(
+        fs::read_to_string(tree.join("src/a.txt"))
+            .unwrap()
+            .contains("LINE 3")
+    );
+    git(&tree, &["fsck", "--connectivity-only"]);
+}
+
+#[test]
+fn a_tree_without_a_result_stays_whole() {
+    let scene = Scene::new();
+    let isolated = scene.isolate("job", None, false).unwrap();
+    write(
+        &isolated.workspace().top().join("work.txt"),
+        "of a job that was killed\n",
+    );
+    drop(isolated);
+    assert!(!small(&scene, "job"));
+    assert!(scene.state("job").join("tree/work.txt").exists());
+}

@@ -22,8 +22,12 @@ mod proof;
 mod queue;
 #[path = "jobs/setup.rs"]
 mod setup;
+#[path = "jobs/soak.rs"]
+mod soak;
 #[path = "jobs/storage.rs"]
 mod storage;
+#[path = "jobs/upkeep.rs"]
+mod upkeep;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

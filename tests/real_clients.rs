@@ -19,6 +19,8 @@ mod faults;
 mod field;
 #[path = "real_clients/gateways.rs"]
 mod gateways;
+#[path = "real_clients/outage.rs"]
+mod outage;
 #[path = "real_clients/standalone.rs"]
 mod standalone;
 #[path = "real_clients/wake.rs"]

@@ -727,7 +727,9 @@ fn start() {
 
 /// The cost of the asynchronous ABI: one source, built by one tool for either ABI.
 fn asynchronous() {
-    println!("\n## asynchronous: a check in JavaScript, fresh instance and call, ms (median of 300)\n");
+    println!(
+        "\n## asynchronous: a check in JavaScript, fresh instance and call, ms (median of 300)\n"
+    );
     let of = |folder: &str| {
         let fixtures = guests::workspace().join("tests/fixtures/contract-1.0");
         let path = fixtures.join(folder).join("check.wasm");

@@ -266,6 +266,7 @@ pub fn config(url: &str) -> AdapterConfig {
         job: Some("job_1".into()),
         records: RecordSink::none(),
         lessons: None,
+        circuits: None,
     }
 }
 

@@ -168,11 +168,7 @@ fn several_results_come_in_as_one_that_was_verified_as_a_whole() {
             "every check of every job, on the whole"
         );
         for file in ["b", "c", "d"] {
-            assert_eq!(
-                repository.read(format!("src/{file}.txt")),
-                "new\n",
-                "{how}"
-            );
+            assert_eq!(repository.read(format!("src/{file}.txt")), "new\n", "{how}");
         }
         assert_eq!(repository.read("notes.txt"), "moved on\n");
         assert_eq!(repository.dirty().is_empty(), how == "merge", "{how}");

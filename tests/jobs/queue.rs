@@ -98,8 +98,14 @@ fn a_hundred_jobs_of_four_fronts_are_served_in_order_and_all_end() {
         rows.is_sorted_by_key(|row| row.ticket),
         "tickets are given in the order of the calls"
     );
-    let begun: Vec<i64> = rows.iter().map(|row| row.started_ms.unwrap()).collect();
-    assert!(begun.is_sorted(), "first come, first served: {begun:?}");
+    for front in 0..FRONTS {
+        let own = rows.iter().skip(front).step_by(FRONTS);
+        let begun: Vec<i64> = own.map(|row| row.started_ms.unwrap()).collect();
+        assert!(
+            begun.is_sorted(),
+            "of one front, first come, first served: {begun:?}"
+        );
+    }
     assert!(places.iter().all(|place| place.join("done.txt").exists()));
     worker.assert_no_process_left();
 }
@@ -144,4 +150,343 @@ fn a_full_queue_takes_nothing_more_and_keeps_nothing_of_what_it_refused() {
     let id = taken["job_id"].as_str().expect("there is room again");
     call(&mut front, "cancel", json!({ "job_id": id }));
     worker.assert_no_process_left();
+}
+
+/// A root with so many repositories, and a worker whose agent waits for a file `go` in the one it works in.
+struct Yard {
+    _root: tempfile::TempDir,
+    _agent: StandIn,
+    places: Vec<PathBuf>,
+    worker: Worker,
+    store: Store,
+}
+
+impl Yard {
+    fn with(places: usize, slots: usize) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let top = root.path().canonicalize().unwrap();
+        let places: Vec<PathBuf> = (0..places)
+            .map(|n| empty_repository(top.join(n.to_string())))
+            .collect();
+        let agent = StandIn::that("wait_for go; echo done >> done.txt");
+        let worker = Worker::bare(BINARY)
+            .set("SANDBOX_ROOT", top.display())
+            .set("ONEAPI_BASE_URL", "http://127.0.0.1:9")
+            .set("ONEAPI_API_KEY", "gateway-key-of-the-test")
+            .set("CLAUDE_MODEL", "scripted")
+            .set("WORKER_CLAUDE_BIN", agent.path().display())
+            .set("MAX_RUNNING_JOBS", slots);
+        let store = Store::open(&worker.state_dir()).unwrap();
+        Self {
+            _root: root,
+            _agent: agent,
+            places,
+            worker,
+            store,
+        }
+    }
+
+    fn start(&self, front: &mut McpClient, place: usize) -> String {
+        started(
+            front,
+            json!({ "prompt": "Wait for it.", "allowed_dirs": [self.places[place]] }),
+        )
+    }
+
+    fn open(&self, place: usize) {
+        fs::write(self.places[place].join("go"), "").unwrap();
+    }
+
+    fn row(&self, id: &str) -> job::JobRow {
+        self.store.job(&id.parse().unwrap()).unwrap().unwrap()
+    }
+
+    fn runs(&self, id: &str) {
+        wait_for("the job runs", || self.row(id).state == State::Running);
+    }
+
+    /// Waits until the job's process is the small one.
+    fn waits(&self, id: &str) -> i32 {
+        let mut waiter = 0;
+        wait_for("the job waits", || {
+            let Some(runner) = self.row(id).runner else {
+                return false;
+            };
+            waiter = runner.pid as i32;
+            arguments(waiter).contains("__waiter")
+        });
+        waiter
+    }
+}
+
+fn arguments(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
+}
+
+fn completes(front: &mut McpClient, id: &str) -> Value {
+    let result = ended(front, id);
+    assert_eq!(result["job_status"], "completed", "{result}");
+    result
+}
+
+#[test]
+fn a_job_that_waits_for_its_checkout_keeps_nobody_from_a_slot_and_says_whom_it_waits_for() {
+    let yard = Yard::with(2, 2);
+    let mut front = yard.worker.serve();
+    let first = yard.start(&mut front, 0);
+    yard.runs(&first);
+    let same: Vec<String> = (0..3).map(|_| yard.start(&mut front, 0)).collect();
+    for id in &same {
+        yard.waits(id);
+        let view = get(&mut front, id);
+        assert_eq!(
+            (&view["job_status"], &view["waiting_for"]),
+            (
+                &json!("queued"),
+                &json!(format!("job {first}, which works in the same checkout"))
+            ),
+            "{view}"
+        );
+    }
+    // Three wait for the checkout; a slot is free, and another repository's job has it.
+    let other = yard.start(&mut front, 1);
+    yard.runs(&other);
+    yard.open(1);
+    completes(&mut front, &other);
+    for id in &same {
+        assert_eq!(yard.row(id).state, State::Queued);
+        assert_eq!(yard.row(id).started_ms, None, "its clock does not run");
+    }
+
+    yard.open(0);
+    for id in std::iter::once(&first).chain(&same) {
+        completes(&mut front, id);
+    }
+    // One after the other, in the order of the calls.
+    let rows: Vec<_> = std::iter::once(&first)
+        .chain(&same)
+        .map(|id| yard.row(id))
+        .collect();
+    for two in rows.windows(2) {
+        assert!(two[1].started_ms >= two[0].started_ms);
+    }
+    yard.worker.assert_no_process_left();
+}
+
+#[test]
+fn a_checkout_that_is_never_free_ends_the_wait_by_name() {
+    let yard = Yard::with(1, 2);
+    let mut front = yard.worker.serve();
+    let first = yard.start(&mut front, 0);
+    yard.runs(&first);
+    let mut hurried = McpClient::connect(
+        {
+            let mut command = yard.worker.command(["serve"]);
+            command.env("WORKER_QUEUE_MS", "1200");
+            command
+        },
+        PATIENCE,
+    )
+    .unwrap();
+    let id = yard.start(&mut hurried, 0);
+    let result = ended(&mut hurried, &id);
+    assert_eq!(result["job_status"], "timed_out", "{result}");
+    assert_eq!(result["error"]["cause"], "queue_timeout", "{result}");
+    let message = result["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains(&format!("job {first}, which works in the same checkout")),
+        "{message}"
+    );
+    assert_eq!(yard.row(&id).started_ms, None);
+    yard.open(0);
+    completes(&mut front, &first);
+}
+
+#[test]
+fn a_front_with_one_job_does_not_wait_behind_another_fronts_many() {
+    let yard = Yard::with(8, 1);
+    let (mut many, mut one) = (yard.worker.serve(), yard.worker.serve());
+    let first = yard.start(&mut many, 0);
+    yard.runs(&first);
+    let behind: Vec<String> = (1..7).map(|place| yard.start(&mut many, place)).collect();
+    let single = yard.start(&mut one, 7);
+    yard.waits(&single);
+    for place in 0..8 {
+        yard.open(place);
+    }
+    completes(&mut one, &single);
+    let single = yard.row(&single).started_ms.unwrap();
+    for id in &behind {
+        completes(&mut many, id);
+        let begun = yard.row(id).started_ms.unwrap();
+        assert!(
+            begun >= single,
+            "the other front's turn comes after its own"
+        );
+    }
+}
+
+#[test]
+fn whoever_is_killed_the_queue_goes_on() {
+    let yard = Yard::with(7, 1);
+    let mut front = yard.worker.serve();
+    let first = yard.start(&mut front, 0);
+    yard.runs(&first);
+    let ids: Vec<String> = (1..7).map(|place| yard.start(&mut front, place)).collect();
+    let waiters: Vec<i32> = ids.iter().map(|id| yard.waits(id)).collect();
+    // The one that serves the queue, whichever it is, is among the first two; and one that just waits.
+    let dead = [0, 1, 4];
+    for victim in dead {
+        kill(waiters[victim]);
+    }
+    // The one at work too: its slot is free by its death alone.
+    kill(yard.row(&first).runner.unwrap().pid as i32);
+    for place in 1..7 {
+        yard.open(place);
+    }
+    for (n, id) in ids.iter().enumerate() {
+        let result = ended(&mut front, id);
+        let wanted = match dead.contains(&n) {
+            true => "interrupted",
+            false => "completed",
+        };
+        assert_eq!(result["job_status"], wanted, "{n}: {result}");
+    }
+    assert_eq!(get(&mut front, &first)["job_status"], "interrupted");
+    yard.worker.assert_no_process_left();
+}
+
+fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_job_that_waits_is_cancelled_at_once_and_by_the_end_of_its_run() {
+    let yard = Yard::with(3, 1);
+    let mut front = yard.worker.serve();
+    let first = yard.start(&mut front, 0);
+    yard.runs(&first);
+    let waiting = yard.start(&mut front, 1);
+    yard.waits(&waiting);
+    let cancelled = call(&mut front, "cancel", json!({ "job_id": waiting })).structured;
+    assert_eq!(cancelled["job_status"], "cancelled", "{cancelled}");
+    let left: Vec<_> = fs::read_dir(yard.store.job_folder(&waiting.parse().unwrap()))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| matches!(name.as_str(), "bell" | "reserve" | "base" | "tmp"))
+        .collect();
+    assert_eq!(left, [""; 0]);
+
+    // A signal to the waiter is a cancel; so is the end of the `run` that waits for it.
+    let waiting = yard.start(&mut front, 1);
+    let waiter = yard.waits(&waiting);
+    wait_for("it listens for signals", || hears_signals(waiter));
+    let waiter = rustix::process::Pid::from_raw(waiter).unwrap();
+    rustix::process::kill_process(waiter, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(ended(&mut front, &waiting)["job_status"], "cancelled");
+
+    let asked = json!({ "prompt": "Wait.", "allowed_dirs": [yard.places[2]] });
+    let asked_in = yard.worker.home().join("job.json");
+    fs::write(&asked_in, asked.to_string()).unwrap();
+    let mut run = yard
+        .worker
+        .command(["run", "--quiet", "--job"])
+        .arg(&asked_in)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the run's job is there", || {
+        yard.store.jobs(1).unwrap()[0].state == State::Queued
+    });
+    let of_run = yard.store.jobs(1).unwrap()[0].id.to_string();
+    yard.waits(&of_run);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let result = ended(&mut front, &of_run);
+    assert_eq!(result["error"]["cause"], "run_gone", "{result}");
+    yard.open(0);
+    completes(&mut front, &first);
+    yard.worker.assert_no_process_left();
+}
+
+/// Returns true if the process does something of its own when it is told to end.
+fn hears_signals(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let terminate = 1u64 << (rustix::process::Signal::TERM.as_raw() - 1);
+    caught.is_some_and(|mask| mask & terminate != 0)
+}
+
+/// The sums over a process's threads: how often it gave up the processor by itself.
+fn switches(pid: i32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads
+        .map(|thread| {
+            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            line.unwrap().trim().parse::<u64>().unwrap()
+        })
+        .sum()
+}
+
+/// The share of memory that is this process's alone or its part of what several use, in KiB.
+pub(super) fn share_of_memory(pid: i32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap_or_default()
+}
+
+/// How many jobs wait in the next story: WORKER_QUEUE_JOBS=1000 is the whole one.
+fn crowd() -> usize {
+    std::env::var("WORKER_QUEUE_JOBS").map_or(24, |jobs| jobs.parse().unwrap())
+}
+
+#[test]
+fn jobs_that_wait_are_small_and_look_at_nothing() {
+    let jobs = crowd();
+    let yard = Yard::with(3, 1);
+    let mut front = yard.worker.serve();
+    let first = yard.start(&mut front, 0);
+    yard.runs(&first);
+    let ids: Vec<String> = (0..jobs)
+        .map(|n| yard.start(&mut front, n % yard.places.len()))
+        .collect();
+    let waiters: Vec<i32> = ids.iter().map(|id| yard.waits(id)).collect();
+    let memory: u64 = waiters.iter().map(|pid| share_of_memory(*pid)).sum();
+    eprintln!(
+        "{jobs} jobs wait with {} KiB each (PSS)",
+        memory / jobs as u64
+    );
+    // All threads of all of them sleep, but for the one that serves the queue: a job that ends and one that comes
+    // wakes no other.
+    let mut before = Vec::new();
+    wait_for("all have fallen asleep", || {
+        let last = std::mem::take(&mut before);
+        before = waiters.iter().map(|pid| switches(*pid)).collect();
+        last == before
+    });
+    let late = yard.start(&mut front, 1);
+    yard.waits(&late);
+    call(&mut front, "cancel", json!({ "job_id": late }));
+    let awake = waiters
+        .iter()
+        .zip(&before)
+        .filter(|(pid, before)| switches(**pid) > **before)
+        .count();
+    assert!(awake <= 1, "{awake} of {jobs} looked at something");
+
+    for id in &ids {
+        call(&mut front, "cancel", json!({ "job_id": id }));
+    }
+    for place in 0..yard.places.len() {
+        yard.open(place);
+    }
+    completes(&mut front, &first);
+    yard.worker.assert_no_process_left();
 }

@@ -168,14 +168,21 @@ fn findings_are_sarif_in_the_artifacts_and_a_suppressed_rule_fails_nothing() {
     assert_eq!(sarif["version"], "2.1.0", "{sarif}");
     let run = &sarif["runs"][0];
     let found = &run["results"][0];
-    assert_eq!((&found["ruleId"], &found["level"]), (&json!("todo"), &json!("error")), "{run}");
+    assert_eq!(
+        (&found["ruleId"], &found["level"]),
+        (&json!("todo"), &json!("error")),
+        "{run}"
+    );
     let place = &found["locations"][0]["physicalLocation"];
     assert_eq!(place["artifactLocation"]["uri"], "src/a.rs", "{place}");
     assert_eq!(place["region"]["startLine"], 2, "{place}");
     let driver = &run["tool"]["driver"];
     assert!(driver["properties"]["sha256"].is_string(), "{driver}");
     let used = artifact(&mut front, &result, "plugins").to_string();
-    assert!(used.contains("leftovers") && used.contains("sha256"), "{used}");
+    assert!(
+        used.contains("leftovers") && used.contains("sha256"),
+        "{used}"
+    );
 
     let folder = worker.home().join(".config/mcp-codex-worker");
     std::fs::create_dir_all(&folder).unwrap();

@@ -187,10 +187,7 @@ fn a_plugin_that_breaks_down_again_and_again_is_put_aside() {
 fn breakdowns_are_counted_over_processes() {
     let state = tempfile::tempdir().unwrap();
     let path = guest("hostile-check");
-    let table = format!(
-        "[hostile]\npath = {path:?}\nsha256 = \"{}\"",
-        sha256(&path)
-    );
+    let table = format!("[hostile]\npath = {path:?}\nsha256 = \"{}\"", sha256(&path));
     let process = || {
         let mut settings =
             PluginSettings::from_table(&table.parse().unwrap(), Path::new("/nowhere"));
@@ -206,7 +203,9 @@ fn breakdowns_are_counted_over_processes() {
     let error = process().check("hostile").err().unwrap();
     assert_eq!(error.stage, Stage::Trap);
     assert!(
-        error.to_string().contains("broke down 5 times in the last ten minutes"),
+        error
+            .to_string()
+            .contains("broke down 5 times in the last ten minutes"),
         "{error}"
     );
     // Others are as they were.

@@ -388,10 +388,21 @@ fn another_plugin_takes_a_required_name_only_where_the_operator_says_so() {
             && said.contains("--replace"),
         "{said}"
     );
-    assert!(member.ok(&["list", "--json"]).contains(&sha256(&guest("hostile-check"))));
+    assert!(
+        member
+            .ok(&["list", "--json"])
+            .contains(&sha256(&guest("hostile-check")))
+    );
     member.ok(&[&add[..], &["--replace"]].concat());
-    let config = member.worker.home().join(".config/mcp-codex-worker/config.toml");
-    assert_eq!(private::exposed(&config).unwrap(), None, "its owner's alone");
+    let config = member
+        .worker
+        .home()
+        .join(".config/mcp-codex-worker/config.toml");
+    assert_eq!(
+        private::exposed(&config).unwrap(),
+        None,
+        "its owner's alone"
+    );
 }
 
 #[test]
@@ -429,7 +440,9 @@ async fn registry(
     body: Bytes,
 ) -> Response {
     if let Some(login) = shelf.login {
-        let given = headers.get("authorization").map(|given| given.to_str().unwrap());
+        let given = headers
+            .get("authorization")
+            .map(|given| given.to_str().unwrap());
         if path == "token" {
             return match given == Some(format!("Basic {login}").as_str()) {
                 true => axum::Json(json!({ "token": "good" })).into_response(),
@@ -505,7 +518,10 @@ fn a_registry_that_wants_a_login_gets_that_of_docker() {
     let component = guest("hostile-check");
     let to = format!("oci://{host}/team/check:1");
     let stranger = Member::new(&repository).refused(&["publish", &to, text(&component)]);
-    assert!(stranger.contains(&format!("docker login {host}")), "{stranger}");
+    assert!(
+        stranger.contains(&format!("docker login {host}")),
+        "{stranger}"
+    );
 
     let author = Member::new(&repository);
     let docker = author.worker.home().join(".docker");

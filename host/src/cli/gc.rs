@@ -10,7 +10,8 @@ use clap::Args;
 
 use super::terminal::{Terminal, age, complain};
 use super::{GlobalOptions, exit};
-use job::{JobId, JobRow, Store, StoreError, settle_all};
+use job::upkeep::{Size, UpkeepError, make_small};
+use job::{JobId, JobRow, Store, settle_all};
 use redact::log;
 use settings::Settings;
 use workspace::Unapplied;
@@ -48,9 +49,10 @@ pub(super) fn run(global: &GlobalOptions, arguments: &GcArguments) -> ExitCode {
     }
 }
 
-fn collect(settings: &Settings, arguments: &GcArguments) -> Result<(), StoreError> {
+fn collect(settings: &Settings, arguments: &GcArguments) -> Result<(), UpkeepError> {
     let mut terminal = Terminal::stdout();
     let store = Store::open(&settings.state_dir)?;
+    store.hasten()?;
     // A job whose runner is gone has ended, and may be old.
     settle_all(&store)?;
     let now_ms = SystemTime::now()
@@ -84,7 +86,7 @@ fn collect(settings: &Settings, arguments: &GcArguments) -> Result<(), StoreErro
         if paths.is_empty() {
             continue;
         }
-        let size = paths.iter().map(|path| size_of(path)).sum();
+        let size = paths.iter().flat_map(|path| Size::of(path)).sum();
         for path in paths.iter().filter(|_| !arguments.dry_run) {
             remove(path);
         }
@@ -103,41 +105,43 @@ fn forget_jobs(
     now_ms: i64,
     verb: &str,
     terminal: &mut Terminal,
-) -> Result<(), StoreError> {
-    store.hasten()?;
-    let jobs = store.jobs(usize::MAX)?;
+) -> Result<(), UpkeepError> {
+    let jobs = store.outlines()?;
     // Those in whose folder a job works that stays.
     let mut lived_in: BTreeSet<JobId> = jobs
         .iter()
         .filter(|job| !job.state.is_terminal())
         .filter_map(|job| job.lives_in.clone())
         .collect();
-    let mut over: Vec<(JobRow, u64)> = Vec::new();
+    let mut over: Vec<(JobRow, Size)> = Vec::new();
+    let mut smaller = Trees::default();
     for job in jobs {
         if !job.state.is_terminal() {
             continue;
         }
         if !arguments.dry_run && !lived_in.contains(&job.id) {
-            // Its runner did so, unless it was killed.
+            // Its runner did so, unless it was killed, or was of an earlier version.
             store.drop_working_material(&job.id);
+            smaller.make(store, &job)?;
         }
-        let size = size_of(&store.job_folder(&job.id));
+        let size = store.size_of(&job)?;
         over.push((job, size));
     }
+    smaller.tell(terminal);
     // The clock may have been set back since: then a job ended just now.
     let ended_ago = |job: &JobRow| (now_ms - job.ended_ms.unwrap_or(job.created_ms)).max(0);
     // Newest first, as the store lists them: what does not fit any more is older than what does.
-    let mut kept = 0u64;
+    let mut kept = Size::default();
     let mut full = false;
-    let mut freed = 0u64;
+    let mut freed = Size::default();
     let mut count = 0usize;
     for (job, size) in &over {
         let old = ended_ago(job) > arguments.older_than;
         full |= arguments
             .max_size
-            .is_some_and(|most| kept.saturating_add(*size) > most);
+            .is_some_and(|most| kept.bytes.saturating_add(size.bytes) > most);
         if (!old && !full) || lived_in.contains(&job.id) {
-            kept = kept.saturating_add(*size);
+            kept += *size;
             lived_in.extend(job.lives_in.clone());
             continue;
         }
@@ -152,7 +156,7 @@ fn forget_jobs(
         let unapplied = Unapplied::of(&folder, job.id.as_str()).filter(|_| !arguments.force);
         if let Some(unapplied) = unapplied {
             terminal.line(format!("{row}  stays: {unapplied}; --force deletes it"));
-            kept = kept.saturating_add(*size);
+            kept += *size;
             lived_in.extend(job.lives_in.clone());
             continue;
         }
@@ -160,7 +164,7 @@ fn forget_jobs(
             store.remove(&job.id)?;
         }
         count += 1;
-        freed = freed.saturating_add(*size);
+        freed += *size;
         terminal.line(row);
     }
     terminal.line(format!(
@@ -196,22 +200,61 @@ fn remove(path: &Path) {
     }
 }
 
-/// The size of a file, or of a folder's files, links not followed.
-fn size_of(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return std::fs::symlink_metadata(folder).map_or(0, |file| file.len());
-    };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
-            Ok(metadata) => metadata.len(),
-            Err(_) => 0,
-        })
-        .sum()
+/// Trees that became small.
+#[derive(Default)]
+struct Trees {
+    count: usize,
+    freed: u64,
+    stay: usize,
 }
 
-fn shown(bytes: u64) -> String {
+impl Trees {
+    /// Makes the tree of a job small; one that cannot be made small now is told, and stays.
+    fn make(&mut self, store: &Store, job: &JobRow) -> Result<(), UpkeepError> {
+        let tree = store.job_folder(&job.id).join("tree");
+        // A small one has no files at its top but those that it needs.
+        if job.lives_in.is_some() || !tree.is_dir() || tree.join(".git/worker-small").exists() {
+            return Ok(());
+        }
+        let before = store.size_of(job)?;
+        match make_small(store, job) {
+            Ok(true) => {
+                self.count += 1;
+                let after = store.size_of(job)?;
+                self.freed += before.bytes.saturating_sub(after.bytes);
+            }
+            Ok(false) => self.stay += 1,
+            Err(fault) => {
+                self.stay += 1;
+                complain(format_args!(
+                    "mcp-codex-worker: the tree of job {} stays whole: {fault}",
+                    job.id
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, terminal: &mut Terminal) {
+        if self.count > 0 {
+            let freed = bytes_in_words(self.freed);
+            terminal.line(format!("{} trees made small, {freed}", self.count));
+        }
+        if self.stay > 0 {
+            terminal.line(format!(
+                "{} trees stay whole: they hold what no result has, or a job works there",
+                self.stay
+            ));
+        }
+    }
+}
+
+/// A size as people read it.
+pub(super) fn shown(size: Size) -> String {
+    bytes_in_words(size.bytes)
+}
+
+fn bytes_in_words(bytes: u64) -> String {
     match bytes {
         0..10_000 => format!("{bytes} B"),
         10_000..10_000_000 => format!("{} kB", bytes / 1_000),

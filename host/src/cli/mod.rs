@@ -10,6 +10,7 @@ mod jobs;
 mod plugin;
 mod progress;
 mod redact;
+mod retention;
 mod run;
 mod runner;
 mod serve;
@@ -118,7 +119,7 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Run what a front assigned over the inherited socket (never started by people)
     #[command(name = job::RUNNER_SUBCOMMAND, hide = true)]
-    Runner,
+    Runner(runner::RunnerArguments),
     /// Run one job in the foreground; the exit code is its verdict
     Run(run::RunArguments),
     /// Run the adapter alone: Claude Code on any OpenAI-compatible gateway, for interactive use
@@ -152,6 +153,9 @@ pub fn main() -> ExitCode {
     if let Some(code) = process::init_main(std::env::args_os().skip(1)) {
         return code;
     }
+    if let Some(code) = job::waiter_main(std::env::args_os().skip(1)) {
+        return code;
+    }
     if let Some(code) = crate::smoke::stand_in_main() {
         return code;
     }
@@ -161,7 +165,7 @@ pub fn main() -> ExitCode {
         .unwrap_or(Command::Serve(serve::ServeArguments::default()))
     {
         Command::Serve(arguments) => serve::run(&cli.global, arguments),
-        Command::Runner => runner::run(&cli.global),
+        Command::Runner(arguments) => runner::run(&cli.global, &arguments),
         Command::Run(arguments) => run::run(&cli.global, &arguments),
         Command::Adapter(arguments) => adapter::run(&cli.global, &arguments),
         Command::Demo(arguments) => demo::run(&cli.global, &arguments),

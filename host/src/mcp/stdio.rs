@@ -3,12 +3,16 @@
 //! Two threads with blocking reads and writes serve every kind of stream alike (pipe, socket, file, terminal) and notice
 //! the client's end even while the runtime is busy.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rmcp::RoleServer;
-use rmcp::model::{ClientRequest, GetMeta, JsonRpcMessage, ProtocolVersion};
+use rmcp::model::{
+    ClientNotification, ClientRequest, GetMeta, JsonRpcMessage, ProtocolVersion, RequestId,
+};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use tokio::sync::mpsc;
@@ -19,6 +23,9 @@ use super::message::{message, reply_to};
 
 /// Messages that may wait in either direction. A client that does not read stops being read.
 const QUEUE: usize = 64;
+
+/// Calls that may be under way at once. Further ones are refused until some have ended; a `wait` takes a list of jobs.
+const CALLS: usize = 128;
 
 /// Both threads only move bytes.
 const STACK: usize = 512 * 1024;
@@ -118,6 +125,10 @@ impl Write for Waiting {
 pub(super) struct StdioTransport {
     incoming: mpsc::Receiver<RxJsonRpcMessage<RoleServer>>,
     outgoing: Option<mpsc::Sender<Vec<u8>>>,
+    /// The calls under way.
+    calls: Arc<Mutex<HashSet<RequestId>>>,
+    /// The answer to a call that was refused, while there is no room for it.
+    refusal: Option<Vec<u8>>,
 }
 
 /// Ends when everything was written that was sent.
@@ -159,8 +170,45 @@ impl StdioTransport {
         let transport = Self {
             incoming,
             outgoing: Some(outgoing),
+            calls: Arc::default(),
+            refusal: None,
         };
         Ok((transport, Writer(writer)))
+    }
+
+    /// Takes a message in, or refuses a call when too many are under way.
+    fn admit(
+        &mut self,
+        message: RxJsonRpcMessage<RoleServer>,
+    ) -> Option<RxJsonRpcMessage<RoleServer>> {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        match &message {
+            JsonRpcMessage::Request(call) if calls.len() >= CALLS => {
+                let refused = reply_to(Rejection {
+                    id: serde_json::to_value(&call.id).ok(),
+                    tool_call: matches!(call.request, ClientRequest::CallToolRequest(_)),
+                    malformed: false,
+                    rule: format!(
+                        "comes while {CALLS} calls are under way; send it again when some have ended"
+                    ),
+                });
+                self.refusal = line(&refused).ok();
+                return None;
+            }
+            JsonRpcMessage::Request(call) => {
+                calls.insert(call.id.clone());
+            }
+            // It may stay without an answer.
+            JsonRpcMessage::Notification(note) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &note.notification
+                    && let Some(id) = &cancelled.params.request_id
+                {
+                    calls.remove(id);
+                }
+            }
+            _ => {}
+        }
+        Some(message)
     }
 }
 
@@ -172,16 +220,41 @@ impl Transport<RoleServer> for StdioTransport {
         message: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let outgoing = self.outgoing.clone();
+        let ended = match &message {
+            JsonRpcMessage::Response(reply) => Some(reply.id.clone()),
+            JsonRpcMessage::Error(reply) => reply.id.clone(),
+            _ => None,
+        };
+        let calls = Arc::clone(&self.calls);
         async move {
             let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
             let line = line(&message)?;
             let outgoing = outgoing.ok_or_else(closed)?;
-            outgoing.send(line).await.map_err(|_| closed())
+            let sent = outgoing.send(line).await.map_err(|_| closed());
+            // Only now: a call whose answer nobody takes is still under way.
+            if let Some(id) = ended {
+                let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
+                calls.remove(&id);
+            }
+            sent
         }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        self.incoming.recv().await
+        loop {
+            // A client that does not read is not read. Nothing is lost when this is dropped at an await.
+            if let Some(outgoing) = &self.outgoing
+                && let Ok(room) = outgoing.reserve().await
+                && let Some(refusal) = self.refusal.take()
+            {
+                room.send(refusal);
+                continue;
+            }
+            let message = self.incoming.recv().await?;
+            if let Some(message) = self.admit(message) {
+                return Some(message);
+            }
+        }
     }
 
     async fn close(&mut self) -> io::Result<()> {

@@ -153,13 +153,14 @@ impl Worker {
             .collect()
     }
 
-    /// The runners of this worker's jobs.
+    /// The runners of this worker's jobs, those that wait for their turn among them.
     #[cfg(target_os = "linux")]
     pub fn runners(&self) -> Vec<i32> {
         let program = self.binary.to_string_lossy().into_owned();
         self.own_processes()
             .filter(|(_, arguments)| {
-                arguments.starts_with(&program) && arguments.ends_with(" __runner")
+                let at_work = arguments.contains(" __runner") || arguments.contains(" __waiter ");
+                arguments.starts_with(&program) && at_work
             })
             .map(|(pid, _)| pid)
             .collect()

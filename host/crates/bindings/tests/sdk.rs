@@ -156,7 +156,10 @@ fn for_go() -> Vec<(PathBuf, String)> {
             let text = String::from_utf8(text.to_vec()).unwrap();
             let text = text
                 .replace("\"wit_component/", &format!("\"{PLACE}/"))
-                .replace("\"go.bytecodealliance.org/pkg/wit/", &format!("\"{PLACE}/wit/"));
+                .replace(
+                    "\"go.bytecodealliance.org/pkg/wit/",
+                    &format!("\"{PLACE}/wit/"),
+                );
             (folder.join(name), text)
         })
         .collect()

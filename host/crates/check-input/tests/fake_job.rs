@@ -78,12 +78,27 @@ fn a_fake_job_shows_what_the_host_shows_of_the_same_trees() {
         (&[], &[]),
         (&[("a.rs", None, Some("one\ntwo\n"))], &[]),
         (&[("a.rs", Some("one\ntwo\n"), None)], &[]),
-        (&[("a.rs", Some("one\ntwo\nthree\n"), Some("one\n2\nthree\n"))], &[]),
-        (&[("a.rs", Some("one"), Some("one\ntwo")), ("b/c.rs", None, Some("x\r\ny\r\n"))], &[]),
-        (&[("empty", None, Some("")), ("gone", Some("x\n"), Some(""))], &[]),
+        (
+            &[("a.rs", Some("one\ntwo\nthree\n"), Some("one\n2\nthree\n"))],
+            &[],
+        ),
+        (
+            &[
+                ("a.rs", Some("one"), Some("one\ntwo")),
+                ("b/c.rs", None, Some("x\r\ny\r\n")),
+            ],
+            &[],
+        ),
+        (
+            &[("empty", None, Some("")), ("gone", Some("x\n"), Some(""))],
+            &[],
+        ),
         (&[("a.bin", Some("a\0b"), Some("a\0c\n"))], &[]),
         (&[("many.txt", None, Some(&many))], &[]),
-        (&[("old.rs", Some(&body), None), ("new.rs", None, Some(&body))], &[("new.rs", "old.rs")]),
+        (
+            &[("old.rs", Some(&body), None), ("new.rs", None, Some(&body))],
+            &[("new.rs", "old.rs")],
+        ),
     ];
     for (files, renamed) in cases {
         let (fake, real) = both(files, renamed);
@@ -98,13 +113,25 @@ fn a_fake_job_shows_what_the_host_shows_of_the_same_trees() {
                     state(kind, side.size, side.binary)
                 })
             };
-            (file.path, file.previous_path, side(file.before), side(file.after), file.allowed)
+            (
+                file.path,
+                file.previous_path,
+                side(file.before),
+                side(file.after),
+                file.allowed,
+            )
         });
         let of_host = real.changed().into_iter().map(|file| {
             let side = |side: Option<host::FileState>| {
                 side.map(|side| state(format!("{:?}", side.kind), side.size, side.binary))
             };
-            (file.path, file.previous_path, side(file.before), side(file.after), file.allowed)
+            (
+                file.path,
+                file.previous_path,
+                side(file.before),
+                side(file.after),
+                file.allowed,
+            )
         });
         assert_eq!(of_fake.collect::<Vec<_>>(), of_host.collect::<Vec<_>>());
         let known = files.iter().map(|(path, ..)| *path);
@@ -147,7 +174,11 @@ fn a_fake_job_shows_what_the_host_shows_of_the_same_trees() {
             }
             let one = fake.diff(Some(path)).map_err(|error| words(&error));
             let other = real.diff(Some(path)).map_err(|error| words_of_host(&error));
-            assert_eq!(one.map(|diff| changes(&diff)), other.map(|diff| changes(&diff)), "{path}");
+            assert_eq!(
+                one.map(|diff| changes(&diff)),
+                other.map(|diff| changes(&diff)),
+                "{path}"
+            );
         }
     }
 }

@@ -43,7 +43,7 @@ pub async fn list_models(
         kind: error.kind.word(),
         message: redactor.text(&error.message).to_string(),
     };
-    let gateway = Gateway::new(upstream, None).map_err(super::BindError::Upstream)?;
+    let gateway = Gateway::new(upstream, None, None).map_err(super::BindError::Upstream)?;
     let (mut url, auth) = match mode {
         Mode::Translate => {
             let facts = gateway.dialect.facts(model).map_err(refused)?;

@@ -89,6 +89,7 @@ impl AdapterConfig {
             job: None,
             records,
             lessons: Some(lessons::folder(&settings.cache_dir)),
+            circuits: Some(settings.state_dir.join("circuits")),
         })
     }
 }

@@ -108,8 +108,10 @@ pub(crate) async fn dispatch(
         if !error.retry || shared.config.retries == 0 || too_late {
             return Err(error);
         }
+        let waits = Instant::now();
         tokio::time::sleep(wait).await;
         shared.pace().await;
+        ledger.waited(waits.elapsed(), true);
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -122,6 +124,9 @@ async fn round(
     ledger: &mut Ledger,
 ) -> Result<Answer, ApiError> {
     let routes = shared.routes(model);
+    if routes.first().is_some_and(|route| route.name == "fallback") {
+        ledger.left_alone();
+    }
     let mut first_error: Option<ApiError> = None;
     let last = routes.len().saturating_sub(1);
     for (position, route) in routes.iter().enumerate() {
@@ -205,16 +210,20 @@ async fn along(
             || jitter(FIRST_PAUSE * 2u32.pow(attempt.min(6))),
             after_retry_after,
         );
+        if error.retry || error.hopeless.is_some() {
+            route.gateway.note(false);
+        }
         let too_late = began.elapsed().saturating_add(pause) > patience;
-        if !error.retry || attempt >= shared.config.retries || too_late {
-            if error.retry || error.hopeless.is_some() {
-                route.gateway.note(false);
-            }
+        // Three failures are enough, whoever had them: the fallback's turn has come.
+        let rests = has_next && route.gateway.rests_now();
+        if !error.retry || attempt >= shared.config.retries || too_late || rests {
             return Err(learning.failed(route, error, ledger));
         }
         attempt += 1;
+        let waits = Instant::now();
         tokio::time::sleep(pause).await;
         shared.pace().await;
+        ledger.waited(waits.elapsed(), false);
     }
 }
 

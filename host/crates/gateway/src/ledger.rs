@@ -1,7 +1,7 @@
 //! Keeps the account of one request from its arrival to its end, however it ends.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 
@@ -75,6 +75,18 @@ impl Ledger {
         self.record.server_address.clone_from(&route.gateway.host);
         self.record.dialect = route.gateway.dialect.name().to_owned();
         self.record.request_model.clone_from(&route.model);
+    }
+
+    /// Notes a wait between two attempts; `patient` is one that short retries would not have made.
+    pub(crate) fn waited(&mut self, wait: Duration, patient: bool) {
+        let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self.record.waited_ms = self.record.waited_ms.saturating_add(wait);
+        self.record.patient |= patient;
+    }
+
+    /// Notes that the first gateway was left alone, because it keeps failing.
+    pub(crate) fn left_alone(&mut self) {
+        self.record.rested = true;
     }
 
     /// The most tokens that the reply may have.

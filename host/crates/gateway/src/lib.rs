@@ -12,6 +12,7 @@ mod caller;
 mod canonical;
 mod catalog;
 mod chunk;
+mod circuit;
 mod collect;
 mod complete;
 mod config;
@@ -129,6 +130,8 @@ pub struct AdapterConfig {
     pub records: RecordSink,
     /// The folder that keeps what gateways' refusals teach; none: it ends with the adapter.
     pub lessons: Option<PathBuf>,
+    /// The folder in which all adapters of a store count a gateway's failures; none: each counts for itself.
+    pub circuits: Option<PathBuf>,
 }
 
 /// The reason why a job cannot continue.

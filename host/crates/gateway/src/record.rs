@@ -77,6 +77,15 @@ pub struct RequestRecord {
     pub stream: bool,
     /// The number of times that the request was sent.
     pub attempts: u32,
+    /// Milliseconds between attempts: the gateway's outage as this request had it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waited_ms: u64,
+    /// True if it was sent again after the short retries had failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub patient: bool,
+    /// True if the first gateway was left alone, because it kept failing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rested: bool,
     /// Status that the caller got; 499 when it left first.
     #[serde(rename = "http.response.status_code")]
     pub status: u16,
@@ -123,6 +132,12 @@ impl std::fmt::Debug for RecordSink {
             .field(&self.0.is_some())
             .finish()
     }
+}
+
+// By reference, as serde calls it.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Milliseconds with three decimals.

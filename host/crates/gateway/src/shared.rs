@@ -55,12 +55,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: AdapterConfig) -> Result<Arc<Self>, BindError> {
-        let primary = Arc::new(Gateway::new(&config.primary, config.lessons.clone())?);
+        let gateway = |upstream| {
+            Gateway::new(upstream, config.lessons.clone(), config.circuits.as_deref()).map(Arc::new)
+        };
+        let primary = gateway(&config.primary)?;
         let fallback = match &config.fallback {
-            Some((upstream, models)) => Some((
-                Arc::new(Gateway::new(upstream, config.lessons.clone())?),
-                models.clone(),
-            )),
+            Some((upstream, models)) => Some((gateway(upstream)?, models.clone())),
             None => None,
         };
         if let (Some(_), Some(model)) = (config.budget.max_cost_usd, &config.models.main)

@@ -1,15 +1,15 @@
 //! The gateway's side of the adapter: its address, its key, its connections, and whether it is worth asking at all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 
+use super::circuit::Circuit;
 use super::dialect::ActiveDialect;
 use super::endpoint::{BaseUrlError, base_url};
 use super::error::ApiError;
@@ -19,10 +19,6 @@ use settings::Secret;
 
 /// Until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Failures in a row after which a gateway that has a fallback is left alone.
-const CIRCUIT_FAILURES: u32 = 3;
-/// For how long it is left alone; then one request tries it again.
-const CIRCUIT_OPEN: Duration = Duration::from_secs(30);
 /// Longest error body that is read.
 pub(crate) const ERROR_BODY_LIMIT: usize = 1024 * 1024;
 
@@ -70,12 +66,14 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// The gateway, with the folder that keeps what its refusals teach.
+    /// The gateway, with the folders that keep what its refusals teach and whether it fails.
     pub(crate) fn new(
         upstream: &Upstream,
         lessons: Option<PathBuf>,
+        circuits: Option<&Path>,
     ) -> Result<Self, UpstreamError> {
         let base = base_url(&upstream.base_url)?;
+        let circuit = Circuit::new(base.as_str(), circuits);
         Ok(Self {
             host: host_of(&base),
             client: client(&base)?,
@@ -84,7 +82,7 @@ impl Gateway {
             at_home: upstream.dialect.recognizes(&upstream.base_url),
             dialect: upstream.dialect.clone(),
             key: upstream.api_key.clone(),
-            circuit: Circuit::default(),
+            circuit,
         })
     }
 
@@ -96,6 +94,11 @@ impl Gateway {
     /// Returns true if the gateway has failed so often that it is left alone for now.
     pub(crate) fn is_resting(&self) -> bool {
         self.circuit.is_open()
+    }
+
+    /// Whether somebody has found out meanwhile that it is to be left alone.
+    pub(crate) fn rests_now(&self) -> bool {
+        self.circuit.rests()
     }
 
     /// Keeps count of failures in a row.
@@ -295,58 +298,6 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Lets a dead gateway rest, so that it does not cost each request its time-out.
-#[derive(Debug)]
-struct Circuit {
-    born: Instant,
-    failures: AtomicU32,
-    /// Milliseconds after `born` until which the gateway rests; 0: it does not.
-    until: AtomicU64,
-}
-
-impl Default for Circuit {
-    fn default() -> Self {
-        Self {
-            born: Instant::now(),
-            failures: AtomicU32::new(0),
-            until: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Circuit {
-    fn now(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn is_open(&self) -> bool {
-        let until = self.until.load(Ordering::Relaxed);
-        if until == 0 {
-            return false;
-        }
-        if self.now() < until {
-            return true;
-        }
-        // The first request after the rest is the probe; the others go on resting until it is back.
-        let next = self.now() + u64::try_from(CIRCUIT_OPEN.as_millis()).unwrap_or(u64::MAX);
-        self.until
-            .compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed)
-            .is_err()
-    }
-
-    fn note(&self, works: bool) {
-        if works {
-            self.failures.store(0, Ordering::Relaxed);
-            self.until.store(0, Ordering::Relaxed);
-        } else if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= CIRCUIT_FAILURES {
-            self.until.store(
-                self.now() + u64::try_from(CIRCUIT_OPEN.as_millis()).unwrap_or(u64::MAX),
-                Ordering::Relaxed,
-            );
-        }
-    }
-}
-
 /// One place to send a request to: a gateway and a model on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
@@ -365,19 +316,6 @@ mod tests {
         clippy::indexing_slicing
     )]
     use super::*;
-
-    #[test]
-    fn a_gateway_that_keeps_failing_rests_until_it_works_again() {
-        let circuit = Circuit::default();
-        for _ in 1..CIRCUIT_FAILURES {
-            circuit.note(false);
-            assert!(!circuit.is_open());
-        }
-        circuit.note(false);
-        assert!(circuit.is_open());
-        circuit.note(true);
-        assert!(!circuit.is_open());
-    }
 
     #[test]
     fn a_dialect_sets_no_credentials() {

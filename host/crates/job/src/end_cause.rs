@@ -25,6 +25,8 @@ pub enum EndCause {
     Stalled,
     /// `timeout_ms` is over.
     JobTimeout,
+    /// WORKER_QUEUE_MS is over, and the job had no turn.
+    QueueTimeout,
     /// The `run` that waited for the job is gone.
     RunGone,
     /// The agent used all its turns.
@@ -63,7 +65,7 @@ pub enum EndCause {
 
 impl EndCause {
     /// Every cause.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::GatewayAuth,
         Self::GatewayCredit,
         Self::GatewayError,
@@ -71,6 +73,7 @@ impl EndCause {
         Self::PromptTooLong,
         Self::Stalled,
         Self::JobTimeout,
+        Self::QueueTimeout,
         Self::RunGone,
         Self::MaxTurns,
         Self::AgentCrash,
@@ -100,6 +103,7 @@ impl EndCause {
             Self::PromptTooLong => "prompt_too_long",
             Self::Stalled => "stalled",
             Self::JobTimeout => "job_timeout",
+            Self::QueueTimeout => "queue_timeout",
             Self::RunGone => "run_gone",
             Self::MaxTurns => "max_turns",
             Self::AgentCrash => "agent_crash",

@@ -16,13 +16,14 @@ use super::combine::{self, Parts};
 use super::each::{self, Each};
 use super::id::JobId;
 use super::launch::{self, Assignment, AttachGuard, LaunchError, Question};
+use super::queue::Place;
 use super::reading::{PackSpec, Reading, SearchSpec};
 use super::refusal::Refusal;
 use super::runner::Continuation;
 use super::spec::{self, JobSpec, TIMEOUT_MAX_MS};
 use super::state::State;
 use super::store::{Asker, JobRow, Store, StoreError};
-use super::{defaults, lock, recovery, setup_default, view};
+use super::{defaults, lock, queue, recovery, setup_default, view};
 use settings::{Isolation, Settings, Toolset};
 use workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
 
@@ -279,8 +280,9 @@ impl Front {
                     return Ok(true);
                 }
                 store.request_cancel(&asked)?;
+                queue::ring_job(store, &asked);
                 // The runner looks at the request now and then; the signal only makes it look at once.
-                if let Some(runner) = &job.runner {
+                if let Some(runner) = job.runner.as_ref().filter(|_| job.state != State::Queued) {
                     process::terminate_recorded(runner);
                 }
                 Ok(false)
@@ -627,7 +629,10 @@ fn launch_job(
         ));
     }
     let id = JobId::random().map_err(Refusal::internal)?;
+    let repository = workspace.lock_name();
+    let place = Place::of(&spec, &repository, home.as_ref(), settings, attached);
     let hold = store.add(&id)?;
+    store.enter_queue(&id, &place)?;
     if let Some(home) = &home
         && !store.live_in(&id, home)?
     {

@@ -1,7 +1,7 @@
 //! Jobs: what was asked, where it stands, who runs it, and what came of it.
 //!
 //! The front ([`Front`]) checks the arguments ([`spec`]), adds a row to the [`Store`] and hands the job to a runner process
-//! (`launch`). The runner ([`runner`]) waits for its turn (`slots`), goes through the steps of a job and writes its end. From
+//! (`launch`). The runner ([`runner`]) waits for its turn (`queue`), goes through the steps of a job and writes its end. From
 //! then on the front only reads (`view`). A job whose runner vanished is ended by whoever looks at it next (`recovery`).
 
 pub mod agent;
@@ -22,6 +22,7 @@ mod id;
 mod launch;
 mod lock;
 mod private_home;
+mod queue;
 mod reading;
 mod recovery;
 mod refusal;
@@ -29,10 +30,10 @@ pub mod report;
 pub mod runner;
 mod setup;
 mod setup_default;
-mod slots;
 pub mod spec;
 mod state;
 mod store;
+pub mod upkeep;
 pub mod verify;
 mod view;
 pub mod wake;
@@ -41,6 +42,7 @@ pub use end_cause::EndCause;
 pub use front::Front;
 pub use id::{JobId, MalformedId};
 pub use launch::{AttachGuard, RUNNER_SUBCOMMAND};
+pub use queue::waiter::main as waiter_main;
 pub use recovery::settle_all;
 pub use refusal::Refusal;
 pub use setup::SetupSpec;

@@ -36,6 +36,9 @@ pub struct SetupSpec {
     /// Files, relative to the tree's top, that decide what the command makes: while they are the same, what it made for one
     /// tree is copied into the next. With none it runs for each tree.
     pub lock_files: Vec<PathBuf>,
+    /// True if a tree that still is as the job before left it needs no set-up.
+    #[serde(default)]
+    pub only_made_again: bool,
 }
 
 /// Reads a set-up from a job's arguments or from the operator's configuration: a command line, or an object.
@@ -70,5 +73,6 @@ pub(crate) fn read(place: &str, value: Value) -> Result<SetupSpec, Refusal> {
     Ok(SetupSpec {
         command,
         lock_files,
+        only_made_again: false,
     })
 }

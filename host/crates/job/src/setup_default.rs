@@ -30,13 +30,14 @@ pub(crate) fn settle(
         }
         return Ok(());
     }
-    if spec.isolation != Isolation::Worktree || spec.resume_job_id.is_some() {
+    if spec.isolation != Isolation::Worktree {
         return Ok(());
     }
     let strongest = entries().filter(|entry| entry.setup.is_some()).last();
     let configured = strongest.map(|entry| configured(settings, entry));
     spec.setup = configured.transpose()?.flatten();
     if let Some(setup) = &mut spec.setup {
+        setup.only_made_again = spec.resume_job_id.is_some();
         let cwd = setup.command.cwd.as_deref();
         setup.command.cwd = Some(defaults::from_work_dir(top, work_dir, cwd));
     }

@@ -474,7 +474,11 @@ fn go(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, BuildError> {
         .env_remove("GOFLAGS")
         .args(["build", "-buildmode=c-shared", "-trimpath"])
         // The bindings allocate by a function of Go's runtime before that has begun.
-        .args(["-ldflags=-s -w -checklinkname=0", "-o", "target/plugin.wasm"])
+        .args([
+            "-ldflags=-s -w -checklinkname=0",
+            "-o",
+            "target/plugin.wasm",
+        ])
         .arg("./bindings");
     run(compiler, "go", "https://go.dev/dl has it")?;
     let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
@@ -599,12 +603,10 @@ fn run(mut command: Command, program: &str, missing: &str) -> Result<(), BuildEr
 fn pin(folder: &Path, sha256: &str) -> Result<(), BuildError> {
     let file = folder.join(manifest::FILE);
     let text = std::fs::read_to_string(&file).map_err(|error| file_error(&file, error))?;
-    let mut document: toml_edit::DocumentMut = text
-        .parse()
-        .map_err(|error| BuildError::Edit {
-            file: file.display().to_string(),
-            error,
-        })?;
+    let mut document: toml_edit::DocumentMut = text.parse().map_err(|error| BuildError::Edit {
+        file: file.display().to_string(),
+        error,
+    })?;
     if document.get("sha256").and_then(|pin| pin.as_str()) != Some(sha256) {
         document["sha256"] = toml_edit::value(sha256);
         std::fs::write(&file, document.to_string()).map_err(|error| file_error(&file, error))?;

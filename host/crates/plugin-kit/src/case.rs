@@ -83,9 +83,8 @@ pub fn write(
 /// The case of one run.
 fn of(record: &Value, plugin: &str, check: Option<&str>) -> Result<Value, CaseError> {
     let checks: Vec<&Value> = record["checks"].as_array().into_iter().flatten().collect();
-    let wanted = |run: &&&Value| {
-        run["plugin"] == plugin && check.is_none_or(|check| run["name"] == check)
-    };
+    let wanted =
+        |run: &&&Value| run["plugin"] == plugin && check.is_none_or(|check| run["name"] == check);
     let Some(run) = checks.iter().find(wanted) else {
         let wanted = match check {
             Some(check) => format!("{plugin} as the check {check:?}"),

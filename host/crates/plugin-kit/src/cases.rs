@@ -638,9 +638,8 @@ pub(crate) fn job_of(folder: &Path) -> Result<MadeUpJob, CasesError> {
 
 /// The job of a case: real trees, compared by the same code as a job's.
 fn made_up(case: &CheckCase, folder: &Path) -> Result<MadeUpJob, CasesError> {
-    let entry = |content: &Kept| {
-        entry(content, folder).map_err(|fault| CasesError::of(folder, fault))
-    };
+    let entry =
+        |content: &Kept| entry(content, folder).map_err(|fault| CasesError::of(folder, fault));
     let (mut tree, mut before, mut after) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (path, content) in &case.tree {
         tree.insert(real_path(path), entry(content)?);

@@ -152,7 +152,12 @@ impl<'a> Signed<'a> {
         let claimed: Statement = serde_json::from_slice(&envelope.payload()?)?;
         let other = || SignatureError::Subject {
             signed: described(&claimed),
-            this: format!("{} {} ({})", self.name, self.version.unwrap_or(""), self.sha256),
+            this: format!(
+                "{} {} ({})",
+                self.name,
+                self.version.unwrap_or(""),
+                self.sha256
+            ),
         };
         let key = claimed.predicate.signer.parse::<PublicKey>();
         let key = key.map_err(|_| other())?;

@@ -164,7 +164,11 @@ pub fn create(
             .replace("{{native}}", native)
             .replace(
                 "{{vendor}}",
-                if language == Language::Go { "wit/" } else { "vendor/" },
+                if language == Language::Go {
+                    "wit/"
+                } else {
+                    "vendor/"
+                },
             )
             .replace("{{sdk}}", sdk)
             .replace("{{kind}}", kind.word())

@@ -6,9 +6,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
     /// There is no grant of that name.
-    #[error(
-        "there is no grant {0:?}, only \"clock\" and \"files:GLOB\", as in \"files:docs/**\""
-    )]
+    #[error("there is no grant {0:?}, only \"clock\" and \"files:GLOB\", as in \"files:docs/**\"")]
     Unknown(String),
     /// The glob of a `files:GLOB` cannot be understood.
     #[error("{word:?} has no valid glob: {error}")]

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::config::{Config, Place};
+use super::engine::Runtime;
 use super::grants::Grants;
 use super::log::PluginLog;
 use super::schema::Extent;
-use super::engine::Runtime;
 use super::troubles::Troubles;
 use super::{Kind, Limits, PluginError, Stage};
 

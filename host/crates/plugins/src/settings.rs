@@ -227,11 +227,9 @@ impl PluginSettings {
                 ("summarize", value) => {
                     strings(value).map(|names| join(&mut self.summarize, names))
                 }
-                (name, toml::Value::Table(_)) if is_name(name) && !self.has(name) => {
-                    Err(SettingError::Unknown(
-                        "there is no plugin of that name in [plugins]",
-                    ))
-                }
+                (name, toml::Value::Table(_)) if is_name(name) && !self.has(name) => Err(
+                    SettingError::Unknown("there is no plugin of that name in [plugins]"),
+                ),
                 (name, value) => self.entry(name, value, &context),
             };
             if let Err(rule) = result {
@@ -642,10 +640,7 @@ mod tests {
                 "todoo: there is no plugin of that name in [plugins]",
             ),
             ("todo = 1", "todo: must be one of dirs"),
-            (
-                "todo = { path = 'x' }",
-                "path: is for [plugins.NAME] only",
-            ),
+            ("todo = { path = 'x' }", "path: is for [plugins.NAME] only"),
             ("todo = { sha256 = 'x' }", "sha256: is for"),
             ("todo = { kind = 'check' }", "kind: is for"),
             ("todo = { enabled = 1 }", "enabled: must be true or false"),

@@ -104,7 +104,11 @@ mod tests {
         Troubles::of(&place, "a").add();
         let (times, rest) = Troubles::of(&place, "a").too_many().unwrap();
         assert!(times == 5 && rest <= QUARANTINE.1 && rest > Duration::from_secs(500));
-        assert_eq!(Troubles::of(&place, "b").too_many(), None, "another component");
+        assert_eq!(
+            Troubles::of(&place, "b").too_many(),
+            None,
+            "another component"
+        );
         let long_ago = "1000\n".repeat(2000);
         std::fs::write(place.join("c"), format!("{long_ago}no number\n")).unwrap();
         assert_eq!(Troubles::of(&place, "c").too_many(), None);

@@ -116,6 +116,12 @@ pub struct Settings {
     pub task_disk_mb: u64,
     /// WORKER_JOB_TIMEOUT_MS.
     pub job_timeout_ms: u64,
+    /// WORKER_KEEP_DAYS; 0 sets no limit.
+    pub keep_days: u64,
+    /// WORKER_KEEP_MB; 0 sets no limit.
+    pub keep_mb: u64,
+    /// WORKER_QUEUE_MS.
+    pub queue_ms: u64,
     /// WORKER_STALL_MS.
     pub stall_ms: u64,
     /// WORKER_CHECK_ENV: names.

@@ -228,6 +228,21 @@ pub const SETTINGS: &[Setting] = &[
         "Milliseconds for a whole job without its time in the queue; start.timeout_ms overrides it.",
     ),
     plain(
+        "WORKER_KEEP_DAYS",
+        Some("30"),
+        "Days that a job is kept after its end, before it is announced in `jobs` and `doctor` and deleted a day later; 0 keeps jobs of any age.",
+    ),
+    plain(
+        "WORKER_KEEP_MB",
+        Some("5000"),
+        "Megabytes on the disk that jobs may take together, before the oldest are announced and deleted in the same way; 0 sets no limit.",
+    ),
+    plain(
+        "WORKER_QUEUE_MS",
+        Some("43200000"),
+        "Milliseconds that a job waits for a slot and for its checkout, after which it ends as timed_out.",
+    ),
+    plain(
         "WORKER_STALL_MS",
         Some("300000"),
         "Milliseconds without any event after which a job ends as timed_out.",

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::apply_error::ApplyError;
 use crate::base::Base;
-use crate::contents::Limits;
+use crate::contents::{self, Limits};
 use crate::delivery::{Delivery, SealedResult, Step, differing, is_here, side, stage};
 use crate::error::WorkspaceError;
 use crate::isolated::Isolated;
@@ -206,11 +206,7 @@ impl Isolated {
             return Err(ApplyError::BranchTaken(name));
         }
         // Objects alone are no change that anybody sees; what is refused below leaves them to the next gc.
-        copy_objects(
-            &sealed.repository.path().join("objects"),
-            &sealed.repository.odb()?,
-            &user.odb()?,
-        )?;
+        copy_objects(&sealed.repository, &user.odb()?)?;
         let (ancestor, theirs) = (user.find_commit(before)?, user.find_commit(result)?);
         let mut merged =
             user.merge_trees(&ancestor.tree()?, &head.tree()?, &theirs.tree()?, None)?;
@@ -396,27 +392,23 @@ fn main_repository(snapshot: &Base) -> Result<&OwnRepository, ApplyError> {
         .ok_or_else(|| ApplyError::NoResult("the checkout's repository is gone".to_owned()))
 }
 
-/// Copies the loose objects of the result; it has no others.
-fn copy_objects(folder: &Path, from: &Odb<'_>, into: &Odb<'_>) -> Result<(), ApplyError> {
-    let fans = fs::read_dir(folder).map_err(|source| WorkspaceError::Io {
-        action: "read",
-        path: folder.to_path_buf(),
-        source,
+/// Copies the objects that the result has of its own: loose ones, or a pack once its tree has become small.
+fn copy_objects(result: &Repository, into: &Odb<'_>) -> Result<(), ApplyError> {
+    let folder = result.path().join("objects");
+    let own = match folder.to_str() {
+        Some(_) => contents::open(&[folder])?,
+        // A path that libgit2 cannot be given: with the user's own objects, which are there already.
+        None => result.odb()?,
+    };
+    let mut ids = Vec::new();
+    own.foreach(|id| {
+        ids.push(*id);
+        true
     })?;
-    for fan in fans.flatten() {
-        let name = fan.file_name().to_string_lossy().into_owned();
-        if name.len() != 2 {
-            continue;
-        }
-        for rest in fs::read_dir(fan.path()).into_iter().flatten().flatten() {
-            let Ok(id) = Oid::from_str(&format!("{name}{}", rest.file_name().to_string_lossy()))
-            else {
-                continue;
-            };
-            if !into.exists(id) {
-                let object = from.read(id)?;
-                into.write(object.kind(), object.data())?;
-            }
+    for id in ids {
+        if !into.exists(id) {
+            let object = own.read(id)?;
+            into.write(object.kind(), object.data())?;
         }
     }
     Ok(())

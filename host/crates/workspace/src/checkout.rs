@@ -385,7 +385,10 @@ pub(crate) fn submodules(
 }
 
 /// The submodules that a tree pins, with their places below `top`.
-fn gitlinks(files: &git2::Tree<'_>, top: &[u8]) -> Result<Vec<(Vec<u8>, Oid)>, WorkspaceError> {
+pub(crate) fn gitlinks(
+    files: &git2::Tree<'_>,
+    top: &[u8],
+) -> Result<Vec<(Vec<u8>, Oid)>, WorkspaceError> {
     let mut links = Vec::new();
     files.walk(TreeWalkMode::PreOrder, |dir, entry| {
         if entry.kind() == Some(ObjectType::Commit) {

@@ -184,7 +184,8 @@ impl Contents {
     }
 }
 
-fn open(folders: &[PathBuf]) -> Result<Odb<'static>, WorkspaceError> {
+/// A reader over folders of objects, their alternates left out.
+pub(crate) fn open(folders: &[PathBuf]) -> Result<Odb<'static>, WorkspaceError> {
     let odb = Odb::new()?;
     for folder in folders {
         let Some(path) = folder.to_str() else {

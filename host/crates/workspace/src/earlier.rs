@@ -124,6 +124,35 @@ impl Earlier {
         })
     }
 
+    /// Notes the stamps that touched files have now, after the tree was made again.
+    ///
+    /// # Errors
+    /// The record cannot be written.
+    pub(crate) fn stamp_anew(&self, top: &Path) -> Result<(), WorkspaceError> {
+        let path = self.store.join(TOUCHED);
+        let Ok(text) = fs::read(&path) else {
+            return Ok(());
+        };
+        let touched: Vec<Touched> = serde_json::from_slice(&text).unwrap_or_default();
+        let touched = touched.into_iter().filter_map(|touched| {
+            let place = FilePath::new(touched.path.as_slice());
+            let (ctime, inode) = stamp(&top.join(place.as_path()))?;
+            Some(Touched {
+                path: touched.path,
+                ctime,
+                inode,
+            })
+        });
+        let touched: Vec<Touched> = touched.collect();
+        fs::write(&path, serde_json::to_vec(&touched).unwrap_or_default()).map_err(|source| {
+            WorkspaceError::Io {
+                action: "write",
+                path,
+                source,
+            }
+        })
+    }
+
     /// The ignored files that were touched and that nobody has written since.
     pub(crate) fn still_touched(&self, top: &Path) -> Vec<FilePath> {
         let text = fs::read(self.store.join(TOUCHED)).unwrap_or_default();

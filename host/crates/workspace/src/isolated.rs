@@ -110,6 +110,7 @@ impl Isolated {
             notes: Vec::new(),
             results: Vec::new(),
             compared_with: None,
+            small: false,
             tampered: false,
             stores: Vec::new(),
         };
@@ -180,20 +181,6 @@ impl Isolated {
         })
     }
 
-    /// A name for the tree in `folder` as [`Workspace::lock_name`] gives it, also while it is not whole.
-    ///
-    /// # Errors
-    /// There is no tree.
-    pub fn lock_name(folder: &Path) -> Result<String, WorkspaceError> {
-        let tree = folder.join("tree");
-        let handle = handles::open_dir(&tree).map_err(|source| WorkspaceError::Io {
-            action: "open",
-            path: tree,
-            source,
-        })?;
-        Ok(workspace::lock_name(&handle))
-    }
-
     /// The name of a lock for the checkout that the tree was made from.
     ///
     /// # Errors
@@ -221,7 +208,8 @@ impl Isolated {
     /// Folders outside the tree that the agent's git must be able to read: the kept objects, and the repository's own,
     /// wherever they lie (the checkout may itself be a linked worktree).
     pub fn read_paths(&self) -> Vec<PathBuf> {
-        let mut paths = vec![self.folder.join("keep")];
+        let mut paths = vec![self.folder.join("keep"), self.folder.join("result/objects")];
+        paths.retain(|path| path.is_dir());
         match self.record.stores.is_empty() {
             // Recorded by an earlier version.
             true => paths.push(source::source_objects(&self.record.source)),
@@ -325,7 +313,7 @@ impl Isolated {
     /// # Errors
     /// When something in the folder cannot be removed.
     pub fn remove(folder: &Path) -> Result<(), WorkspaceError> {
-        for name in ["tree", "keep", "result", "source"] {
+        for name in ["tree", "keep", "result", "source", "left"] {
             let path = folder.join(name);
             crate::folder::remove(&path).map_err(|source| WorkspaceError::Io {
                 action: "remove",

@@ -53,6 +53,7 @@ mod root;
 mod rules;
 mod seal;
 mod site;
+mod small;
 mod source;
 mod state;
 mod tamper;

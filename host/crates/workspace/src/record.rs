@@ -45,6 +45,9 @@ pub struct IsolatedRecord {
     /// The commit that the results are to be compared with: the base, with the uncommitted work that was laid over it.
     #[serde(default)]
     pub compared_with: Option<String>,
+    /// True if the tree was made small: its files are made again when a job goes on in it.
+    #[serde(default)]
+    pub small: bool,
     /// True if a job made of the tree's `.git` what git would run or be led astray by: no other one
     /// goes on in it.
     #[serde(default)]

@@ -231,6 +231,13 @@ const REBUILT: &[&[u8]] = &[
     b"coverage",
 ];
 
+/// Returns true if the file is in a folder that tools fill and make again.
+pub(crate) fn is_rebuilt(path: &[u8]) -> bool {
+    let (dirs, _) = path::split(path);
+    dirs.split(|byte| *byte == b'/')
+        .any(|part| REBUILT.contains(&part))
+}
+
 /// The changes that no commit of this repository can hold, each with its reason.
 fn not_carried(base: &Base, changes: &Changes) -> Vec<(FilePath, NotCarriedReason)> {
     let submodules = base.submodules();
@@ -248,11 +255,7 @@ fn not_carried(base: &Base, changes: &Changes) -> Vec<(FilePath, NotCarriedReaso
         found.push((file.top_path.clone(), reason));
     }
     for path in &changes.ignored_top_paths {
-        let (dirs, _) = path::split(path.as_bytes());
-        let rebuilt = dirs
-            .split(|byte| *byte == b'/')
-            .any(|part| REBUILT.contains(&part));
-        let reason = match rebuilt {
+        let reason = match is_rebuilt(path.as_bytes()) {
             true => NotCarriedReason::Rebuilt,
             false => NotCarriedReason::Ignored,
         };

@@ -14,7 +14,7 @@ use crate::seal::changed_paths;
 /// Work that stands in a job's own tree and nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unapplied {
-    /// The tree.
+    /// The place that they are in: the tree, or the job's folder where the tree has become small.
     pub tree: PathBuf,
     /// The number of files the result changes; none when the job ended without taking one, so that
     /// nobody knows.
@@ -28,7 +28,10 @@ impl Unapplied {
     /// its result was applied, by itself or with that of a job that went on from it.
     pub fn of(folder: &Path, job: &str) -> Option<Self> {
         let record = IsolatedRecord::load(folder).ok()?;
-        let tree = folder.join("tree");
+        let tree = match record.small {
+            true => folder.to_path_buf(),
+            false => folder.join("tree"),
+        };
         if !tree.is_dir() {
             return None;
         }

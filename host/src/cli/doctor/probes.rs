@@ -1,5 +1,6 @@
 //! The probes of `doctor`.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
@@ -7,8 +8,12 @@ use std::time::SystemTime;
 use super::modes::{exposure, set_mode};
 use super::{Finding, codex, path};
 use crate::cli::progress::Progress;
+use crate::cli::stats::trouble::Trouble;
+use crate::cli::{gc, retention};
+use gateway::RequestRecord;
 use job::agent::Claude;
-use job::{Store, settle_all};
+use job::upkeep::{Retention, Size};
+use job::{State, Store, settle_all};
 use plugins::{Engine, PluginSet, PluginSettings};
 use process::{self, LevelWord};
 use settings::{SandboxMode, Settings, Sources};
@@ -332,10 +337,14 @@ fn store(settings: &Settings) -> Vec<Finding> {
     let opened = Store::open(folder).and_then(|store| {
         settle_all(&store)?;
         let strays = store.strays(SystemTime::now())?.len();
-        Ok((store.jobs(usize::MAX)?.len(), strays))
+        Ok((store.outlines()?.len(), strays, store))
     });
+    let kept = match &opened {
+        Ok((.., store)) => kept(store),
+        Err(_) => Vec::new(),
+    };
     let mut findings = vec![match opened {
-        Ok((jobs, strays)) if strays > 0 => Finding::warn(
+        Ok((jobs, strays, _)) if strays > 0 => Finding::warn(
             WHAT,
             format!(
                 "{} with {jobs} jobs, and {strays} folders of jobs that jobs.db does not know: it was lost or replaced, or their start was cut off",
@@ -343,13 +352,14 @@ fn store(settings: &Settings) -> Vec<Finding> {
             ),
             "put the former jobs.db back if there is one; if not, keep what you need of the folders, and `mcp-codex-worker gc` removes them",
         ),
-        Ok((jobs, _)) => Finding::ok(WHAT, format!("{} with {jobs} jobs", folder.display())),
+        Ok((jobs, ..)) => Finding::ok(WHAT, format!("{} with {jobs} jobs", folder.display())),
         Err(error) => Finding::fail(
             WHAT,
             error.to_string(),
             "mend its folder (doctor --fix mends permissions), or set WORKER_STATE_DIR",
         ),
     }];
+    findings.extend(kept);
     #[cfg(unix)]
     if let Ok(space) = rustix::fs::statvfs(folder) {
         let free = space.f_bavail.saturating_mul(space.f_frsize);
@@ -365,6 +375,84 @@ fn store(settings: &Settings) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// What the jobs take on the disk, and what retention will do next.
+fn kept(store: &Store) -> Vec<Finding> {
+    let failed = |fault: &dyn std::fmt::Display| {
+        vec![Finding::warn(
+            "kept jobs",
+            fault.to_string(),
+            "`mcp-codex-worker gc` measures and deletes them",
+        )]
+    };
+    let largest = match store.largest(usize::MAX) {
+        Ok(largest) => largest,
+        Err(fault) => return failed(&fault),
+    };
+    let all: Size = largest.iter().map(|(.., size)| *size).sum();
+    let named: Vec<String> = largest
+        .iter()
+        .take(3)
+        .map(|(dir, jobs, size)| format!("{dir} {} ({jobs} jobs)", gc::shown(*size)))
+        .collect();
+    let detail = match named.is_empty() {
+        true => "none has been measured yet".to_owned(),
+        false => format!(
+            "{} and {} files; most: {}",
+            gc::shown(all),
+            all.inodes,
+            named.join(", ")
+        ),
+    };
+    let mut findings = vec![Finding::ok("kept jobs", detail)];
+    findings.extend(trouble(store));
+    let due = match Retention::announced(store) {
+        Ok(due) => due,
+        Err(fault) => return failed(&fault),
+    };
+    let lines = retention::lines(&due, job::now_ms());
+    if lines.is_empty() {
+        findings.push(Finding::ok("retention", "nothing is due"));
+        return findings;
+    }
+    findings.extend(lines.into_iter().map(|line| {
+        Finding::warn(
+            "retention",
+            line,
+            "apply or copy what you need; WORKER_KEEP_DAYS and WORKER_KEEP_MB keep more",
+        )
+    }));
+    if let Err(fault) = Retention::told(store) {
+        return failed(&fault);
+    }
+    findings
+}
+
+/// What the gateway's trouble cost since yesterday.
+fn trouble(store: &Store) -> Option<Finding> {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let since_ms = job::now_ms().saturating_sub(DAY_MS);
+    let jobs = store.jobs_since(since_ms).ok()?;
+    let completed: HashSet<&str> = jobs
+        .iter()
+        .filter(|(job, _)| job.state == State::Completed)
+        .map(|(job, _)| job.id.as_str())
+        .collect();
+    let requests = store.requests_since::<RequestRecord>(since_ms).ok()?;
+    let records = requests.iter().map(|(.., record)| record);
+    let trouble = Trouble::of(records, |job| completed.contains(job));
+    let words = trouble.words()?;
+    let detail = format!("in the last 24 hours: {words}");
+    Some(if trouble.lost > 0 {
+        Finding::warn(
+            "gateway's trouble",
+            detail,
+            "WORKER_GATEWAY_PATIENCE_MS outlasts longer outages, FALLBACK_BASE_URL names a second gateway",
+        )
+    } else {
+        Finding::ok("gateway's trouble", detail)
+    })
 }
 
 async fn claude(settings: &Settings) -> Finding {

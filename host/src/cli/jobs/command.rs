@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::show;
 use crate::cli::terminal::{Terminal, age, complain, shorten};
-use crate::cli::{GlobalOptions, exit};
+use crate::cli::{GlobalOptions, exit, retention};
+use job::upkeep::{Retention, UpkeepError};
 use job::{self, Asker, Front, JobId, JobRow, Refusal, State, Store, StoreError, now_ms};
 use redact::text::printable;
 use settings::Settings;
@@ -119,6 +120,8 @@ impl How {
 pub(in crate::cli) enum JobsError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Upkeep(#[from] UpkeepError),
     #[error("{0}")]
     Refused(#[from] Refusal),
     #[error("no job begins with `{0}`; `mcp-codex-worker jobs` lists them")]
@@ -228,6 +231,7 @@ impl Jobs {
                 self.terminal.line(Value::from(rows).to_string());
             } else {
                 self.table(&jobs);
+                self.announce()?;
             }
             if !watch || self.terminal.is_gone() {
                 return Ok(());
@@ -258,6 +262,18 @@ impl Jobs {
             );
             self.terminal.line(line);
         }
+    }
+
+    /// Says what retention will delete. From then on it may: see [`Retention`].
+    fn announce(&mut self) -> Result<(), JobsError> {
+        let due = Retention::announced(&self.store)?;
+        for line in retention::lines(&due, now_ms()) {
+            self.terminal.line(line);
+        }
+        if !due.is_empty() {
+            Retention::told(&self.store)?;
+        }
+        Ok(())
     }
 
     fn show(&mut self, id: &JobId, diff: bool, watch: bool) -> Result<(), JobsError> {

@@ -69,7 +69,9 @@ pub(super) enum FetchError {
         error: reqwest::Error,
     },
     /// The registry gives nothing to strangers, or to this login.
-    #[error("{0} wants another login, or one at all: run `docker login {0}`, or write its ~/.docker/config.json")]
+    #[error(
+        "{0} wants another login, or one at all: run `docker login {0}`, or write its ~/.docker/config.json"
+    )]
     Login(String),
     /// The registry's place for tokens gives none.
     #[error("{0} gives no token")]

@@ -145,7 +145,9 @@ pub(super) fn case(
     for lacks in written.left_out {
         say!("    without {lacks}");
     }
-    say!("secrets are cut out of it, as they are out of every record; look it through before you commit it");
+    say!(
+        "secrets are cut out of it, as they are out of every record; look it through before you commit it"
+    );
     Ok(true)
 }
 

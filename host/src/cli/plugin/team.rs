@@ -488,7 +488,11 @@ pub(super) fn publish(
     }
     let exports = [
         format!("mcp-codex-worker:types/plugin@{}", info.api),
-        format!("mcp-codex-worker:{kind}/{kind}@{}", info.api, kind = info.kind),
+        format!(
+            "mcp-codex-worker:{kind}/{kind}@{}",
+            info.api,
+            kind = info.kind
+        ),
     ];
     let config = json!({
         "created": "1970-01-01T00:00:00Z",

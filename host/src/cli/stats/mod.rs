@@ -2,6 +2,7 @@
 
 mod summary;
 mod text;
+pub(super) mod trouble;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -81,22 +82,14 @@ fn read(state_dir: &Path, since_ms: i64) -> Result<History, StoreError> {
     let store = Store::open(state_dir)?;
     settle_all(&store)?;
     let jobs = store
-        .jobs(usize::MAX)?
+        .jobs_since(since_ms)?
         .into_iter()
-        .filter(|job| job.created_ms >= since_ms)
-        .map(|row| {
-            let passes = store.passes(&row.id)?.len();
-            Ok(PastJob { row, passes })
-        })
-        .collect::<Result<_, StoreError>>()?;
+        .map(|(row, passes)| PastJob { row, passes })
+        .collect();
     let requests = store
         .requests_since(since_ms)?
         .into_iter()
-        .filter_map(|(job, at_ms, record)| {
-            // A record of another version may lack what is counted here.
-            let record = serde_json::from_value(record).ok()?;
-            Some(PastRequest { job, at_ms, record })
-        })
+        .map(|(job, at_ms, record)| PastRequest { job, at_ms, record })
         .collect();
     Ok(History {
         jobs,

@@ -1,9 +1,10 @@
 //! The numbers, and how they come about.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
+use super::trouble::Trouble;
 use super::{By, day};
 use crate::mcp;
 use gateway::RequestRecord;
@@ -56,6 +57,7 @@ pub(super) struct Summary {
     /// Of the requests: answered by the second gateway.
     pub(super) fallback_rate: Option<f64>,
     pub(super) gateway: Tokens,
+    pub(super) trouble: Trouble,
     pub(super) by: By,
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) days: BTreeMap<String, Group>,
@@ -233,6 +235,7 @@ impl Summary {
                 history.requests.len(),
             ),
             gateway,
+            trouble: trouble(history),
             by,
             groups,
             days,
@@ -241,6 +244,17 @@ impl Summary {
             questions: questions(history, surface),
         }
     }
+}
+
+fn trouble(history: &History) -> Trouble {
+    let completed: HashSet<&str> = history
+        .jobs
+        .iter()
+        .filter(|job| job.row.state == State::Completed)
+        .map(|job| job.row.id.as_str())
+        .collect();
+    let records = history.requests.iter().map(|request| &request.record);
+    Trouble::of(records, |job| completed.contains(job))
 }
 
 fn planner(calls: &[CallRecord], surface: u64) -> Planner {

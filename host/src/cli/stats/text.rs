@@ -29,6 +29,9 @@ pub(super) fn lines(terminal: &Terminal, summary: &Summary) -> Vec<String> {
         percent(summary.fallback_rate)
     ));
     lines.push(format!("gateway     {}", tokens(&summary.gateway)));
+    if let Some(words) = summary.trouble.words() {
+        lines.push(format!("trouble     {words}"));
+    }
     let width = summary
         .groups
         .keys()

@@ -1,6 +1,7 @@
 //! `apply` in its runner: bring what an isolated job made into the user's checkout, or say why not.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -9,11 +10,15 @@ use crate::combine::{self, Combined, Parts};
 use crate::id::JobId;
 use crate::launch::Outcome;
 use crate::lock::LockGuard;
+use crate::queue;
 use crate::refusal::Refusal;
 use crate::store::{JobRow, Store};
 use redact::{LogMask, Redactor};
 use settings::Settings;
 use workspace::{ApplyHow, FilePath, Isolated};
+
+/// How long a tree that cannot be opened is tried for: it may just be made small, or whole again.
+const BEING_MADE: Duration = Duration::from_secs(30);
 
 /// Applies one job's result. File names come from the repository, so the answer is redacted like a result.
 pub(super) fn apply(settings: Settings, id: &JobId, how: ApplyHow, mask: &LogMask) -> Outcome {
@@ -42,12 +47,32 @@ fn bring(
 }
 
 fn open(store: &Store, job: &JobRow) -> Result<Isolated, Refusal> {
-    Isolated::open(&store.job_folder(job.home()), job.id.as_str()).map_err(|_| {
-        Refusal::new(
-            "job_id",
-            "names a job without a tree of its own: its changes are in the checkout already",
-        )
-    })
+    let folder = store.job_folder(job.home());
+    let deadline = Instant::now() + BEING_MADE;
+    loop {
+        match Isolated::open(&folder, job.id.as_str()) {
+            Ok(tree) => return Ok(tree),
+            Err(_) if folder.join("tree").is_dir() && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(_) => {
+                return Err(Refusal::new(
+                    "job_id",
+                    "names a job without a tree of its own: its changes are in the checkout already",
+                ));
+            }
+        }
+    }
+}
+
+/// Opens the result of a job, with the lock that keeps it from being packed meanwhile.
+pub(super) fn open_alone(store: &Store, job: &JobRow) -> Result<(LockGuard, Isolated), Refusal> {
+    let path = store.named_lock(&queue::result_lock(job.home()));
+    // It is packed within moments, where it is.
+    let alone = LockGuard::wait(&path)
+        .map_err(Refusal::internal)?
+        .removed_at_the_end(&path);
+    Ok((alone, open(store, job)?))
 }
 
 /// Brings the result into the checkout, one job at a time; answers what was done, not redacted yet.
@@ -57,8 +82,7 @@ pub(super) fn deliver(
     how: ApplyHow,
     redactor: &Redactor,
 ) -> Result<Value, Refusal> {
-    let mut tree = open(store, job)?;
-    let lock = tree
+    let lock = open(store, job)?
         .source_lock_name()
         .map_err(|fault| Refusal::new("apply", redactor.text(&fault.to_string())))?;
     // Jobs that end together come into one checkout one after the other.
@@ -66,6 +90,8 @@ pub(super) fn deliver(
     let _turn = LockGuard::wait(&path)
         .map_err(Refusal::internal)?
         .removed_at_the_end(&path);
+    // After that lock, as in a combined apply.
+    let (_result, mut tree) = open_alone(store, job)?;
     // What went on from this job holds its changes too; brought one after the other they would be in each other's way.
     if let Some(later) = combine::went_on(store, job)? {
         return Err(Refusal::new(
@@ -82,10 +108,11 @@ pub(super) fn deliver(
     if let Err(fault) = tree.record_applied(how) {
         tracing::warn!(%fault, "the job will still count as not applied");
     }
+    if let Err(fault) = store.forget_size(job.home()) {
+        tracing::debug!(%fault, "the job's size is measured again later");
+    }
     for part in combined_in(store, &job.id) {
-        let recorded = store
-            .job(&part)
-            .map(|row| row.map(|row| Isolated::open(&store.job_folder(row.home()), part.as_str())));
+        let recorded = store.job(&part).map(|row| row.map(|row| open(store, &row)));
         if let Ok(Some(Ok(mut part))) = recorded
             && let Err(fault) = part.record_applied(how)
         {

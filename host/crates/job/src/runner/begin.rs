@@ -12,13 +12,17 @@ use std::process::ExitCode;
 use tracing::Span;
 
 use super::answer::send;
-use super::stop::Stop;
+use super::pipeline::Left;
+use super::stop::{Stop, StopCause};
 use super::{apply, masked, pipeline, question, reading, resources};
 use crate::id::JobId;
 use crate::launch::{Assignment, Ready};
 use crate::lock::LockGuard;
+use crate::queue::handover::Handles;
+use crate::queue::waiter::become_waiter;
 use crate::spec::JobSpec;
 use crate::store::Store;
+use crate::upkeep;
 use redact::LogMask;
 use redact::log::CONTEXT;
 use settings::Settings;
@@ -37,12 +41,26 @@ enum BeginError {
     Store(#[from] crate::store::StoreError),
     #[error("the runner cannot start its threads: {0}")]
     Runtime(io::Error),
+    #[error("the job cannot wait for its turn: {0}")]
+    Wait(io::Error),
+}
+
+/// How a runner comes to its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A front assigns it.
+    Front,
+    /// It waited for its turn.
+    Queue {
+        /// True if it was told to end while it waited.
+        ended: bool,
+    },
 }
 
 /// Does what the front assigned; the subcommand `__runner`.
-pub fn main(settings: Settings) -> ExitCode {
+pub fn main(settings: Settings, origin: Origin) -> ExitCode {
     let mask = masked::begin_log(&settings);
-    match begin(settings, &mask) {
+    match begin(settings, origin, &mask) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             tracing::error!(%fault, "the runner could not begin");
@@ -51,14 +69,24 @@ pub fn main(settings: Settings) -> ExitCode {
     }
 }
 
-fn begin(settings: Settings, mask: &LogMask) -> Result<(), BeginError> {
+fn begin(settings: Settings, origin: Origin, mask: &LogMask) -> Result<(), BeginError> {
     let Inherited { mut channel, hold } = Inherited::take().map_err(BeginError::Handles)?;
+    let mut waited = match origin {
+        Origin::Front => None,
+        Origin::Queue { .. } => Some(Handles::receive(&channel).map_err(BeginError::Handles)?),
+    };
     // A session of its own, or the signal that ends the front's group would end the job. Fails only where there is one.
     let _ = rustix::process::setsid();
     // The environment holds gateway keys: no other process of this user reads it in /proc.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    let assignment = read_assignment(&mut channel).map_err(BeginError::Assignment)?;
+    let text = match &mut waited {
+        Some(handles) => handles.assignment(),
+        None => read_assignment(&mut channel),
+    };
+    let text = text.map_err(BeginError::Assignment)?;
+    let assignment =
+        serde_json::from_slice(&text).map_err(|fault| BeginError::Assignment(fault.into()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -69,11 +97,44 @@ fn begin(settings: Settings, mask: &LogMask) -> Result<(), BeginError> {
         Assignment::Job { id, spec, attached } => {
             let stop = Stop::default();
             runtime.block_on(async { stop.listen_for_signals() });
-            let Some(store) = accept(&settings, &id, &spec, &mut channel)? else {
-                return Ok(());
+            if origin == (Origin::Queue { ended: true }) {
+                stop.now(StopCause::Cancelled);
+            }
+            let store = match &waited {
+                Some(_) => {
+                    process::adopt_strays();
+                    Store::open(&settings.state_dir)?
+                }
+                None => match accept(&settings, &id, &spec, &mut channel)? {
+                    Some(store) => store,
+                    None => return Ok(()),
+                },
             };
-            let front = attached.then_some(channel);
-            runtime.block_on(pipeline::run(settings, id, *spec, store, front, stop, mask));
+            let front = match waited {
+                Some(handles) => handles.channel,
+                None => attached.then_some(channel),
+            };
+            let kept = front.as_ref().map(UnixStream::try_clone).transpose();
+            let kept = kept.map_err(BeginError::Handles)?;
+            let globals = settings.sources.arguments();
+            let state_dir = settings.state_dir.clone();
+            let (own, of) = (settings.clone(), id.clone());
+            let came_to =
+                runtime.block_on(pipeline::run(settings, id, *spec, store, front, stop, mask));
+            return match came_to {
+                Left::Over => {
+                    // The end is told with the lock; what is left to do keeps nobody waiting.
+                    runtime.shutdown_background();
+                    drop(hold);
+                    upkeep::after(&own, &of);
+                    Ok(())
+                }
+                Left::Waits { bell, until_ms } => {
+                    let handles = Handles::new(&text, bell, kept).map_err(BeginError::Wait)?;
+                    let fault = become_waiter(&handles, &hold, &state_dir, until_ms, globals);
+                    Err(BeginError::Wait(fault))
+                }
+            };
         }
         Assignment::Analyze(question) => {
             runtime.block_on(question::answer(settings, question, channel, mask));
@@ -156,8 +217,8 @@ impl Inherited {
     }
 }
 
-fn read_assignment(channel: &mut UnixStream) -> io::Result<Assignment> {
+fn read_assignment(channel: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     (&*channel).take(ASSIGNMENT_MAX).read_to_end(&mut text)?;
-    Ok(serde_json::from_slice(&text)?)
+    Ok(text)
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::apply::open_alone;
 use super::metering::Metering;
 use super::running_job::{EarlyExit, Job};
 use crate::combine::{Combined, Conflict};
@@ -94,7 +95,7 @@ fn merge_all(store: &Store, tree: &Isolated, parts: &[JobId]) -> Result<Combined
     for (at, id) in parts.iter().enumerate() {
         let row = store.job(id)?;
         let row = row.ok_or_else(|| Refusal::new("job_ids", format!("job {id} was removed")))?;
-        let part = Isolated::open(&store.job_folder(row.home()), id.as_str())?;
+        let (_alone, part) = open_alone(store, &row)?;
         match part.apply_into(tree) {
             Ok(_) => combined.jobs.push(id.clone()),
             Err(ApplyError::NoResult(_)) => combined.unchanged.push(id.clone()),

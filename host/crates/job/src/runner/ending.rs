@@ -295,6 +295,16 @@ fn judge(job: &Job, came_to: Result<(), EarlyExit>) -> (State, Fault) {
                 ),
             )
         }
+        Err(EarlyExit::NoTurn(what)) => (
+            State::TimedOut,
+            fault(
+                EndCause::QueueTimeout,
+                format!(
+                    "it waited {} s for its turn (WORKER_QUEUE_MS), at the end for {what}; it did not begin",
+                    job.settings.queue_ms / 1_000
+                ),
+            ),
+        ),
         // The question is the result; nothing failed.
         Err(EarlyExit::NeedsInput(_)) => (State::NeedsInput, None),
         Err(EarlyExit::Fault(cause, message)) => (State::Failed, fault(cause, message)),

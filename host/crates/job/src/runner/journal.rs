@@ -10,7 +10,7 @@ use tracing::Span;
 
 use crate::id::JobId;
 use crate::state::State;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, now_ms};
 use crate::view;
 use redact::log::CONTEXT;
 use redact::{RedactedJson, Redactor};
@@ -43,6 +43,10 @@ pub(super) struct Journal {
 impl Journal {
     /// Begins the records of a job that stands at `state`.
     pub(super) fn begin(store: Store, id: JobId, redactor: Redactor, state: State) -> Self {
+        // A job that waited was begun by an earlier program of this process.
+        let created_ms = store.job(&id).ok().flatten().map(|job| job.created_ms);
+        let since = created_ms.map_or(0, |created_ms| now_ms().saturating_sub(created_ms));
+        let since = Duration::from_millis(u64::try_from(since).unwrap_or(0));
         let path = store.job_folder(&id).join(view::LOG);
         let log = OpenOptions::new().create(true).append(true).open(&path);
         if let Err(fault) = &log {
@@ -54,7 +58,9 @@ impl Journal {
             state,
             log: log.ok(),
             logged: 0,
-            began: Instant::now(),
+            began: Instant::now()
+                .checked_sub(since)
+                .unwrap_or_else(Instant::now),
             progress: Map::new(),
             written: None,
             step: step(state),
@@ -140,7 +146,8 @@ impl Journal {
         Ok(moved)
     }
 
-    fn flush(&mut self) {
+    /// Writes the progress so far.
+    pub(super) fn flush(&mut self) {
         self.written = Some(Instant::now());
         let progress = self.redactor.json(Value::Object(self.progress.clone()));
         self.record("progress", |store, id| store.record_progress(id, &progress));

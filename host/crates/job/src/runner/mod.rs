@@ -20,5 +20,5 @@ mod setup;
 mod site;
 mod stop;
 
-pub use begin::main;
+pub use begin::{Origin, main};
 pub(super) use site::Continuation;

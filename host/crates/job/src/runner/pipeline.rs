@@ -28,17 +28,18 @@ use crate::checks::{CheckSpec, OnViolation};
 use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::lock::LockGuard;
-use crate::slots::{self, Turn};
+use crate::queue::{self, Bell, Holdings, Place, Turn};
 use crate::spec::JobSpec;
 use crate::state::State;
-use crate::store::Store;
+use crate::store::{Store, StoreError, now_ms};
 use crate::verify::{self, Verdicts, revise};
 use gateway::{self, Adapter};
 use process::ProcessError;
 use redact::LogMask;
-use settings::{SandboxMode, Settings};
+use settings::{Isolation, SandboxMode, Settings};
 use workspace::{
-    Base, BringRequest, ChangedFile, FilePath, GitIdentity, Interrupt, OwnGit, WorkspaceError,
+    Base, BringRequest, ChangedFile, FilePath, GitIdentity, Interrupt, OwnGit, Root, Workspace,
+    WorkspaceError,
 };
 
 /// The context of the agent's passes, the same for all of them.
@@ -52,8 +53,21 @@ struct PassContext<'a> {
     files_confined: bool,
 }
 
+/// How a job left this process.
+pub(super) enum Left {
+    /// It has ended.
+    Over,
+    /// It must wait for its turn.
+    Waits {
+        /// Rings when there is something to do.
+        bell: Bell,
+        /// When it has waited long enough, in milliseconds since the epoch.
+        until_ms: i64,
+    },
+}
+
 /// Runs a job from its place in the queue to its terminal state, or until `stop` says so, or until its front is gone, where
-/// it is tied to one.
+/// it is tied to one; or until it finds that it must wait for its turn.
 pub(super) async fn run(
     settings: Settings,
     id: JobId,
@@ -62,7 +76,7 @@ pub(super) async fn run(
     front: Option<UnixStream>,
     stop: Stop,
     mask: &LogMask,
-) {
+) -> Left {
     let settings = Arc::new(settings);
     match Store::open(&settings.state_dir) {
         Ok(store) => stop.listen_for_requests(store, id.clone()),
@@ -77,18 +91,16 @@ pub(super) async fn run(
         tokio::task::spawn_blocking(move || JobResources::load(for_resources, &dirs)).await;
     let resources = match loaded {
         Ok(Ok(resources)) => resources,
-        Ok(Err(fault)) => return ending::without_resources(&store, &id, &settings, &fault),
-        Err(fault) => return ending::without_resources(&store, &id, &settings, &fault),
+        Ok(Err(fault)) => {
+            ending::without_resources(&store, &id, &settings, &fault);
+            return Left::Over;
+        }
+        Err(fault) => {
+            ending::without_resources(&store, &id, &settings, &fault);
+            return Left::Over;
+        }
     };
     mask.set(resources.redactor.clone());
-    // While the agent works there is time to compile them.
-    let asked = spec.checks.iter().filter_map(|check| match check {
-        CheckSpec::Plugin(check) => Some(&check.plugin),
-        CheckSpec::Command(_) => None,
-    });
-    let standing = resources.plugins.standing_checks();
-    let checks = asked.chain(standing).cloned().collect();
-    resources.plugins.make_ready(checks);
     let rooms = verify::Rooms::below(store.job_folder(&id).join("checks"));
     let journal = Journal::begin(store, id, resources.redactor.clone(), State::Queued);
     let mut job = Job {
@@ -99,6 +111,7 @@ pub(super) async fn run(
         stop,
         rooms: Arc::new(rooms),
         findings: Findings::default(),
+        tree: None,
         deadline: None,
         threads: TaskTracker::new(),
         halt: Interrupt::default(),
@@ -108,7 +121,15 @@ pub(super) async fn run(
         ended.cancelled().await;
         halt.set();
     });
-    let came_to = job.work().await;
+    let came_to = match job.turn().await {
+        Ok(Arrived::Has(Holdings { slot, tree })) => {
+            job.tree = tree;
+            job.work(slot).await
+        }
+        Ok(Arrived::Waits { bell, until_ms }) => return Left::Waits { bell, until_ms },
+        Err(exit) => Err(exit),
+    };
+    job.tree = None;
     job.quiet().await;
     // Nothing of the job may be left when its end is told.
     let swept = tokio::task::spawn_blocking(process::sweep)
@@ -119,6 +140,13 @@ pub(super) async fn run(
             .line(&format!("ended {swept} processes that were left over"));
     }
     ending::finish(job, came_to).await;
+    Left::Over
+}
+
+/// What a look at the queue came to.
+enum Arrived {
+    Has(Holdings),
+    Waits { bell: Bell, until_ms: i64 },
 }
 
 /// Settings for git, by its environment, that let it work in a repository of another user. Agent and checks have a HOME of
@@ -134,14 +162,26 @@ fn git_trusts(top: &Path) -> [(OsString, OsString); 3] {
 /// The job's own git directories, in its folder.
 const OWN_GIT: &str = "git";
 
+/// The field of progress that says what a job waits for.
+const WAITING_FOR: &str = "waiting_for";
+
+/// The result of a job that waited for its turn for so long says so.
+const WORTH_TELLING_MS: i64 = 1_000;
+
 /// The number of questions that the agent of one task may ask before it has to go on with what it has.
 const QUESTIONS_MAX: usize = 3;
 
 impl Job {
     /// The steps, in order. `Ok` is a verdict.
-    async fn work(&mut self) -> Result<(), EarlyExit> {
-        self.record_spec();
-        let _slot = self.wait_for_turn().await?;
+    async fn work(&mut self, _slot: LockGuard) -> Result<(), EarlyExit> {
+        // While the agent works there is time to compile them.
+        let asked = self.spec.checks.iter().filter_map(|check| match check {
+            CheckSpec::Plugin(check) => Some(&check.plugin),
+            CheckSpec::Command(_) => None,
+        });
+        let standing = self.resources.plugins.standing_checks();
+        let checks = asked.chain(standing).cloned().collect();
+        self.resources.plugins.make_ready(checks);
         let limit = Duration::from_millis(self.spec.timeout_ms);
         self.deadline = Some(Instant::now() + limit);
         self.stop.after(limit);
@@ -229,25 +269,99 @@ impl Job {
         .collect()
     }
 
-    async fn wait_for_turn(&mut self) -> Result<LockGuard, EarlyExit> {
+    /// Takes the job's turn, or finds that it must wait.
+    async fn turn(&mut self) -> Result<Arrived, EarlyExit> {
+        let failed = |fault: StoreError| EarlyExit::fault(EndCause::Store)(&fault);
+        let row = {
+            let journal = self.journal();
+            journal.store().job(journal.id()).map_err(failed)?
+        };
+        let Some(row) = row else {
+            self.stop.now(StopCause::Cancelled);
+            return Err(EarlyExit::Stopped);
+        };
+        let waited_ms = now_ms().saturating_sub(row.created_ms).max(0);
+        // What it has waited for until now, where it has.
+        let before = row.progress.as_ref().and_then(|progress| {
+            let words = progress.get(WAITING_FOR)?.as_str()?;
+            Some(words.to_owned())
+        });
+        match &before {
+            None => self.record_spec(),
+            Some(what) if waited_ms >= WORTH_TELLING_MS => {
+                let note = format!("waited {} s for {what}", waited_ms / 1_000);
+                self.findings.notes.push(note);
+            }
+            Some(_) => {}
+        }
+        self.settle_place().await?;
+        let until_ms = i64::try_from(self.settings.queue_ms).unwrap_or(i64::MAX);
+        let until_ms = row.created_ms.saturating_add(until_ms);
         // A store of its own: waiting must not hold the journal.
-        let store = Store::open(&self.settings.state_dir)
-            .map_err(|fault| EarlyExit::fault(EndCause::Store)(&fault))?;
-        let id = self.journal().id().clone();
-        let turn = slots::wait_for_turn(&store, &id, self.settings.max_running_jobs);
+        let (state_dir, id) = (self.settings.state_dir.clone(), row.id.clone());
         let turn = self
-            .unless_stopped(turn)
+            .blocking(move || queue::take(&Store::open(&state_dir)?, &id))
             .await?
-            .map_err(|fault| EarlyExit::fault(EndCause::Store)(&fault))?;
+            .map_err(failed)?;
         match turn {
-            Turn::Slot(slot) => {
+            Turn::Has(holdings) => {
                 self.journal().entered(State::Preparing);
-                Ok(slot)
+                Ok(Arrived::Has(holdings))
+            }
+            Turn::Waits(bell) => {
+                let what = queue::waiting_for(self.journal().store(), &row).map_err(failed)?;
+                if now_ms() >= until_ms {
+                    return Err(EarlyExit::NoTurn(what));
+                }
+                let mut journal = self.journal();
+                if before.as_ref() != Some(&what) {
+                    journal.line(&format!("waiting for {what}"));
+                }
+                journal.progress(WAITING_FOR, what);
+                journal.flush();
+                drop(journal);
+                Ok(Arrived::Waits { bell, until_ms })
             }
             Turn::Gone => {
                 self.stop.now(StopCause::Cancelled);
                 Err(EarlyExit::Stopped)
             }
+        }
+    }
+
+    /// Sees to it that the queue knows which tree the job must have alone: the checkout may have been replaced since the
+    /// job came.
+    async fn settle_place(&mut self) -> Result<(), EarlyExit> {
+        let failed = |fault: StoreError| EarlyExit::fault(EndCause::Store)(&fault);
+        let place = {
+            let journal = self.journal();
+            journal.store().place(journal.id()).map_err(failed)?
+        };
+        if place.is_some() && self.spec.isolation == Isolation::Worktree {
+            return Ok(());
+        }
+        let Some(root) = self.settings.sandbox_root.clone() else {
+            return Ok(());
+        };
+        let dirs = self.spec.allowed_dirs.clone();
+        let opened = self
+            .blocking(move || Workspace::open(&Root::open(&root)?, &dirs))
+            .await?;
+        let repository = opened.map_err(|fault| EarlyExit::tree(&fault))?.lock_name();
+        let journal = self.journal();
+        let (store, id) = (journal.store(), journal.id());
+        match place {
+            // One that a runner started, and no front: it shares with what that one starts.
+            None => {
+                let row = store.job(id).map_err(failed)?;
+                let home = row.and_then(|row| row.lives_in);
+                let place = Place::of(&self.spec, &repository, home.as_ref(), &self.settings, true);
+                store.enter_queue(id, &place).map_err(failed)
+            }
+            Some(place) if place.tree.as_ref() != Some(&repository) => {
+                store.move_place(id, &repository).map_err(failed)
+            }
+            Some(_) => Ok(()),
         }
     }
 

@@ -12,6 +12,7 @@ use super::resources::JobResources;
 use super::stop::{Stop, StopCause};
 use crate::agent::AgentOutcome;
 use crate::end_cause::EndCause;
+use crate::lock::LockGuard;
 use crate::spec::JobSpec;
 use crate::state::State;
 use crate::verify::{Rooms, Verdicts, revise};
@@ -47,6 +48,8 @@ pub(super) enum EarlyExit {
     Stopped,
     /// The agent gave no sign of life for WORKER_STALL_MS; its last step.
     Stalled(String),
+    /// It had no turn within WORKER_QUEUE_MS; what it waited for.
+    NoTurn(String),
     /// The agent needs a decision: its question.
     NeedsInput(String),
     /// Something is missing or broken: the cause, and a sentence that says what to do.
@@ -77,6 +80,8 @@ pub(super) struct Job {
     /// The rooms of the checks, one each.
     pub(super) rooms: Arc<Rooms>,
     pub(super) findings: Findings,
+    /// The hold on the tree that it must have alone, until it works there.
+    pub(super) tree: Option<LockGuard>,
     /// The moment at which `timeout_ms` is over; set when preparing begins.
     pub(super) deadline: Option<Instant>,
     /// The tasks on threads.

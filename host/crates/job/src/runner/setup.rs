@@ -48,6 +48,9 @@ impl Job {
         let Some(isolated) = site.isolated() else {
             return Ok(());
         };
+        if setup.only_made_again && !site.was_made_again() {
+            return Ok(());
+        }
         let entry = self.entry_of(&setup, isolated, &isolated.record().source);
         // The second of two jobs with the same lock files takes what the first one makes.
         let _alone = match &entry {

@@ -82,6 +82,8 @@ pub(super) struct Site {
     ports: Option<PortBase>,
     /// The snapshot of the tree as it was made, where the job before ended without recording what it had changed.
     renewed: Option<Base>,
+    /// The tree was small, and was made again.
+    made_again: bool,
     /// The folders that the base ignores, outside the allowed directories.
     ignored: OnceLock<Vec<(FolderIdentity, PathBuf)>>,
     /// The folder in which the job before this one, in the same tree of the user's, kept its states.
@@ -106,6 +108,11 @@ impl Site {
     /// Returns true if the tree is the job's own.
     pub(super) fn is_isolated(&self) -> bool {
         self.isolated.is_some()
+    }
+
+    /// Whether the tree of the job before had become small, and was made again.
+    pub(super) fn was_made_again(&self) -> bool {
+        self.made_again
     }
 
     /// The tree, where it is the job's own.
@@ -298,7 +305,7 @@ impl Job {
     }
 
     async fn shared_site(&mut self, workspace: Workspace) -> Result<Site, EarlyExit> {
-        let alone = self.have_tree_alone(&workspace.lock_name()).await?;
+        let alone = self.tree_alone()?;
         let (home, session, began_with) = match self.continued() {
             Some(earlier) => (
                 earlier.home,
@@ -316,6 +323,7 @@ impl Job {
             went_before: self.went_before(),
             ports: None,
             renewed: None,
+            made_again: false,
             ignored: OnceLock::new(),
             grants: self.grants(),
             home,
@@ -363,8 +371,15 @@ impl Job {
         let name = self.journal().id().to_string();
         let ports_folder = self.settings.state_dir.join("ports");
         let failed = |fault: WorkspaceError| EarlyExit::tree(&fault);
-        let lock = Isolated::lock_name(&folder).map_err(failed)?;
-        let mut alone = self.have_tree_alone(&lock).await?;
+        let mut alone = self.tree_alone()?;
+        let (whole, limits) = (folder.clone(), self.limits());
+        let made = self
+            .blocking(move || Isolated::make_whole(&whole, &limits))
+            .await?
+            .map_err(failed)?;
+        if made {
+            self.journal().line("the tree was made again");
+        }
         // Only now: whoever had the tree until now may have left something there.
         let record = IsolatedRecord::load(&folder).map_err(failed)?;
         let last = record.results.last();
@@ -408,6 +423,7 @@ impl Job {
             went_before: None,
             ports: Some(ports),
             renewed,
+            made_again: made,
             ignored: OnceLock::new(),
             grants: self.grants(),
             home: earlier.home,
@@ -474,6 +490,7 @@ impl Job {
             went_before: None,
             ports: Some(ports),
             renewed: None,
+            made_again: false,
             ignored: OnceLock::new(),
             grants: self.grants(),
             home,
@@ -483,25 +500,13 @@ impl Job {
         })
     }
 
-    /// Two jobs in one tree would be blamed for each other's changes: the second waits for the first.
-    async fn have_tree_alone(&mut self, lock_name: &str) -> Result<LockGuard, EarlyExit> {
-        let path = self.journal().store().named_lock(lock_name);
-        let failed = |fault: std::io::Error| EarlyExit::fault(EndCause::Store)(&fault);
-        if let Some(guard) = LockGuard::try_take(&path).map_err(failed)? {
-            return Ok(guard.removed_at_the_end(&path));
-        }
-        self.journal()
-            .line("another job works in this tree: waiting for it");
-        self.journal()
-            .progress("waiting_for", "another job in this tree");
-        // Not among the job's own threads: it writes nothing, and nobody knows how long it waits.
-        let waited = tokio::task::spawn_blocking(move || {
-            LockGuard::wait(&path).map(|guard| guard.removed_at_the_end(&path))
-        });
-        self.unless_stopped(waited)
-            .await?
-            .map_err(|fault| EarlyExit::fault(EndCause::Host)(&fault))?
-            .map_err(failed)
+    /// The hold on the tree that the job was given with its turn. Two jobs in one tree would be blamed for each other's
+    /// changes.
+    fn tree_alone(&mut self) -> Result<LockGuard, EarlyExit> {
+        self.tree.take().ok_or_else(|| {
+            let missing = "the job has no hold on its tree".to_owned();
+            EarlyExit::Fault(EndCause::Host, missing)
+        })
     }
 }
 

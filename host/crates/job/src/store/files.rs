@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::database::Store;
 use super::error::StoreError;
@@ -24,11 +24,19 @@ const WORKING_MATERIAL: &[&str] = &[
     "home/go",
 ];
 
+/// The bell of a job that waits for its turn.
+const BELL: &str = "bell";
+
 /// Room for the end of a job, in its folder while it runs.
 const RESERVE: &str = "reserve";
 const RESERVED: usize = 128 << 10;
 
 impl Store {
+    /// The folder of the store.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The folder of one job.
     pub fn job_folder(&self, id: &JobId) -> PathBuf {
         self.folder.join("jobs").join(id.as_str())
@@ -39,9 +47,9 @@ impl Store {
         self.job_folder(id).join("lock")
     }
 
-    /// The lock file whose lock means that the job stands in the queue.
-    pub fn place_path(&self, id: &JobId) -> PathBuf {
-        self.job_folder(id).join("queue")
+    /// The bell of a job that waits for its turn.
+    pub(crate) fn bell_path(&self, id: &JobId) -> PathBuf {
+        self.job_folder(id).join(BELL)
     }
 
     /// The lock files of the slots behind MAX_RUNNING_JOBS.
@@ -51,7 +59,12 @@ impl Store {
 
     /// The lock file of something that only one job may have at a time, by the host's own name for it.
     pub fn named_lock(&self, name: &str) -> PathBuf {
-        self.folder.join("slots").join(name)
+        Self::lock_file(&self.folder, name)
+    }
+
+    /// The same, for who does not open the store at `folder` yet.
+    pub(crate) fn lock_file(folder: &Path, name: &str) -> PathBuf {
+        folder.join("slots").join(name)
     }
 
     /// Returns true if the job's runner lives.
@@ -83,7 +96,9 @@ impl Store {
 
     /// Deletes the working material of a job that is over: what nothing goes on from, neither a follow-up nor `apply`.
     pub fn drop_working_material(&self, id: &JobId) {
-        let _ = fs::remove_file(self.job_folder(id).join(RESERVE));
+        for name in [RESERVE, BELL] {
+            let _ = fs::remove_file(self.job_folder(id).join(name));
+        }
         for name in WORKING_MATERIAL {
             let path = self.job_folder(id).join(name);
             match folder::remove(&path) {

@@ -162,6 +162,42 @@ impl Store {
             .collect()
     }
 
+    /// The jobs since a time (milliseconds since the epoch), newest first, each with its number of passes; results and
+    /// progress stay in the database.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn jobs_since(&self, since_ms: i64) -> Result<Vec<(JobRow, usize)>, StoreError> {
+        let mut statement = self.database.prepare_cached(
+            "SELECT id, ticket, state, created_ms, started_ms, ended_ms, cancel_requested, NULL, spec, NULL, NULL, lives_in,
+                    (SELECT count(*) FROM passes WHERE job = id)
+             FROM jobs WHERE created_ms >= ?1 ORDER BY ticket DESC",
+        )?;
+        let rows = statement.query_map([since_ms], |row| {
+            Ok((raw_row(row)?, row.get::<_, i64>(12)?))
+        })?;
+        rows.map(|row| {
+            let (raw, passes) = row?;
+            Ok((JobRow::try_from(raw)?, usize::try_from(passes).unwrap_or(0)))
+        })
+        .collect()
+    }
+
+    /// Every job without its words, newest first: what it was asked and what came of it stay in the database.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn outlines(&self) -> Result<Vec<JobRow>, StoreError> {
+        let mut statement = self.database.prepare_cached(
+            "SELECT id, ticket, state, created_ms, started_ms, ended_ms, cancel_requested, NULL, NULL, NULL, NULL, lives_in
+             FROM jobs ORDER BY ticket DESC",
+        )?;
+        statement
+            .query_map([], raw_row)?
+            .map(|row| JobRow::try_from(row?))
+            .collect()
+    }
+
     /// Returns true if there is a job of that id.
     ///
     /// # Errors

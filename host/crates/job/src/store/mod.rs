@@ -12,8 +12,10 @@ mod files;
 mod jobs;
 mod requests;
 mod schema;
+mod sizes;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod upkeep;
 
 pub use askers::Asker;

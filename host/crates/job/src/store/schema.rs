@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// Version of the schema below, in SQLite's `user_version`.
-pub(super) const SCHEMA_VERSION: i64 = 3;
+pub(super) const SCHEMA_VERSION: i64 = 4;
 
 const SCHEMA: &str = "
     CREATE TABLE jobs (
@@ -66,6 +66,24 @@ const ASKERS: &str = "
     CREATE INDEX askers_untold ON askers (job) WHERE told_ms IS NULL;
 ";
 
+/// A job's place in the queue, and the room that it takes: part of the schema since 4.
+const TURNS: &str = "
+    CREATE TABLE turns (
+        job               TEXT    PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+        front             TEXT    NOT NULL,
+        repository        TEXT    NOT NULL,
+        tree              TEXT,
+        slots             INTEGER NOT NULL,
+        granted_ms        INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE sizes (
+        job               TEXT    PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+        bytes             INTEGER NOT NULL,
+        inodes            INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX turns_by_share ON turns (front, repository, granted_ms);
+";
+
 /// From schema 1 to 2: a job may go on in another one's folder.
 const TO_2: &str = "ALTER TABLE jobs ADD COLUMN lives_in TEXT;";
 
@@ -121,6 +139,9 @@ pub(super) fn migrate(database: &mut Connection) -> Result<(), StoreError> {
     }
     if version < 3 {
         transaction.execute_batch(ASKERS)?;
+    }
+    if version < 4 {
+        transaction.execute_batch(TURNS)?;
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()?;

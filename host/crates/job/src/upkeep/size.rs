@@ -1,0 +1,100 @@
+//! The room that a job's folder takes on the disk.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::UpkeepError;
+use crate::store::{JobRow, Store};
+
+/// Blocks on the disk, in bytes, and inodes. Not lengths: a small file takes a whole block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// The bytes of its blocks.
+    pub bytes: u64,
+    /// The number of files and folders.
+    pub inodes: u64,
+}
+
+/// The bytes that `st_blocks` counts in.
+const BLOCK: u64 = 512;
+
+impl Size {
+    /// Measures a file, or a folder with all that is in it; links are not followed. A file with several names (a pack that
+    /// the user's repository has too) counts by its part in them.
+    ///
+    /// # Errors
+    /// A folder cannot be read.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let mut size = Self::default();
+        let mut seen = HashSet::new();
+        let mut pending: Vec<PathBuf> = vec![path.to_owned()];
+        while let Some(path) = pending.pop() {
+            let found = match path.symlink_metadata() {
+                // Somebody deletes it just now.
+                Err(fault) if fault.kind() == io::ErrorKind::NotFound => continue,
+                found => found?,
+            };
+            let names = if found.is_dir() {
+                1
+            } else {
+                found.nlink().max(1)
+            };
+            if names > 1 && !seen.insert((found.dev(), found.ino())) {
+                continue;
+            }
+            size.bytes += found.blocks() * BLOCK / names;
+            size.inodes += u64::from(names == 1);
+            if found.is_dir() {
+                match fs::read_dir(&path) {
+                    Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+                    entries => {
+                        for entry in entries? {
+                            pending.push(entry?.path());
+                        }
+                    }
+                }
+            }
+        }
+        Ok(size)
+    }
+}
+
+impl std::ops::AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.inodes = self.inodes.saturating_add(other.inodes);
+    }
+}
+
+impl std::iter::Sum for Size {
+    fn sum<I: Iterator<Item = Self>>(sizes: I) -> Self {
+        let mut all = Self::default();
+        for size in sizes {
+            all += size;
+        }
+        all
+    }
+}
+
+impl Store {
+    /// The room that a job which is over takes; measured once.
+    ///
+    /// # Errors
+    /// The database fails, or its folder cannot be read.
+    pub fn size_of(&self, job: &JobRow) -> Result<Size, UpkeepError> {
+        if let Some(size) = self.known_size(&job.id)? {
+            return Ok(size);
+        }
+        let path = self.job_folder(&job.id);
+        let size = Size::of(&path).map_err(|source| UpkeepError::Record { path, source })?;
+        if job.state.is_terminal() {
+            self.record_size(&job.id, size)?;
+        }
+        Ok(size)
+    }
+}
