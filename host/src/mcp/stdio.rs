@@ -18,7 +18,7 @@ use rmcp::transport::Transport;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::frame::{self, FRAME_MAX};
+use super::frame::{self, FRAME_MAX, Rejection};
 use super::message::{message, reply_to};
 
 /// Messages that may wait in either direction. A client that does not read stops being read.

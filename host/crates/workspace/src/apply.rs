@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::AsFd as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use git2::{Odb, Oid, Repository, RepositoryState};
@@ -13,7 +12,6 @@ use crate::apply_error::ApplyError;
 use crate::base::Base;
 use crate::contents::{self, Limits};
 use crate::delivery::{Delivery, SealedResult, Step, differing, is_here, side, stage};
-use crate::error::WorkspaceError;
 use crate::isolated::Isolated;
 use crate::path::{self, FilePath};
 use crate::record::{ApplyHow, NotCarried, Sealed};
