@@ -161,14 +161,15 @@ fn a_working_day_loses_nothing() {
             memory = waiting_memory(&worker);
         }
         // Spread over the day: a runner at work, and a front.
-        if killed < kills && ended > (killed + 1) * jobs / (kills + 2) {
-            if let Some(victim) = rows.iter().find(|row| row.state == State::Running) {
-                kill(victim.runner.as_ref().unwrap().pid);
-                let front = killed % fronts;
-                kill(clients[front].pid());
-                clients[front] = worker.serve();
-                killed += 1;
-            }
+        if killed < kills
+            && ended > (killed + 1) * jobs / (kills + 2)
+            && let Some(victim) = rows.iter().find(|row| row.state == State::Running)
+        {
+            kill(victim.runner.as_ref().unwrap().pid);
+            let front = killed % fronts;
+            kill(clients[front].pid());
+            clients[front] = worker.serve();
+            killed += 1;
         }
         // Whoever's runner is gone is told so by who asks.
         for row in rows.iter().filter(|row| !row.state.is_terminal()) {

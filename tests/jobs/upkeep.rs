@@ -14,7 +14,7 @@ const FILES: usize = 600;
 fn large_repository() -> Repository {
     let repository = repository();
     for n in 0..FILES {
-        repository.write(&format!("many/{}/{n}.txt", n % 30), &format!("{n}\n"));
+        repository.write(format!("many/{}/{n}.txt", n % 30), format!("{n}\n"));
     }
     repository.commit("Many");
     repository
