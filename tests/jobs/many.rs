@@ -168,11 +168,7 @@ fn several_results_come_in_as_one_that_was_verified_as_a_whole() {
             "every check of every job, on the whole"
         );
         for file in ["b", "c", "d"] {
-            assert_eq!(
-                repository.read(format!("src/{file}.txt")),
-                "new\n",
-                "{how}"
-            );
+            assert_eq!(repository.read(format!("src/{file}.txt")), "new\n", "{how}");
         }
         assert_eq!(repository.read("notes.txt"), "moved on\n");
         assert_eq!(repository.dirty().is_empty(), how == "merge", "{how}");
@@ -323,5 +319,31 @@ fn what_cannot_be_combined_is_refused_by_name_and_starts_nothing() {
             .unwrap()
             .count(),
         3
+    );
+}
+
+#[test]
+fn people_combine_by_the_command_line_and_read_the_verdict_in_its_exit_code() {
+    let repository = repository();
+    let agent = obedient();
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let ids = ["b", "c"].map(|file| made(&mut front, &repository, "new", file, "true"));
+    let apply = || {
+        let mut command = worker.command(["jobs", "apply", "--how", "squash"]);
+        command.args(&ids).output().unwrap()
+    };
+    let output = apply();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("completed"),
+        "{output:?}"
+    );
+    assert_eq!(repository.read("src/c.txt"), "new\n");
+    let again = apply();
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert!(
+        String::from_utf8_lossy(&again.stderr).contains("applied already"),
+        "{again:?}"
     );
 }
