@@ -21,6 +21,8 @@ pub(super) fn asked(
         }))),
         Some(Value::String(tool)) if tool == "apply" => Ok(Some(json!({
             "arguments": {
+                "how": "merge (default): commits; squash: staged; patch: files alone",
+                "job_ids": "several results as one: every check of theirs runs once more on the whole; stops before the first conflict",
                 "preview": "true, with job_ids: only their order and the files that several of them changed",
                 "wait_ms": "with job_ids: how long to wait for the checks of the whole; default as in wait",
             }

@@ -75,10 +75,11 @@ enum Command {
         /// The job's id, the beginning of one, or `last`
         job: String,
     },
-    /// Apply the changes of an isolated job to the checkout that it started from
+    /// Apply the changes of an isolated job to the checkout that it started from; of several, as one that is verified as a whole
     Apply {
-        /// The job's id, the beginning of one, or `last`
-        job: String,
+        /// Ids, the beginnings of ids, or `last`
+        #[arg(required = true)]
+        jobs: Vec<String>,
         /// How to apply them
         #[arg(long, value_enum, default_value_t = How::Merge)]
         how: How,
@@ -213,7 +214,10 @@ impl Jobs {
                 let view = self.runtime.block_on(self.front.cancel(named(&id)))?;
                 self.print(&id, &view)?;
             }
-            Some(Command::Apply { job, how }) => self.apply(&find(&self.store, job)?, *how)?,
+            Some(Command::Apply { jobs, how }) => match &jobs[..] {
+                [job] => self.apply(&find(&self.store, job)?, *how)?,
+                jobs => return self.apply_combined(jobs, *how),
+            },
             Some(Command::Rm { jobs, force }) => self.remove(jobs, *force)?,
         }
         Ok(ExitCode::from(exit::OK))
@@ -290,6 +294,27 @@ impl Jobs {
             }
             std::thread::sleep(EVERY);
         }
+    }
+
+    /// Waits for the job that combines them; its verdict is the exit code.
+    fn apply_combined(&mut self, jobs: &[String], how: How) -> Result<ExitCode, JobsError> {
+        let ids = jobs
+            .iter()
+            .map(|job| find(&self.store, job))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut arguments = Map::new();
+        arguments.insert("job_ids".to_owned(), json!(ids));
+        arguments.insert("how".to_owned(), how.word().into());
+        arguments.insert("wait_ms".to_owned(), job::spec::TIMEOUT_MAX_MS.into());
+        let asker = Asker::default();
+        let view = self
+            .runtime
+            .block_on(self.front.apply(arguments, asker, |_| {}))?;
+        let id = view["job_id"].as_str().and_then(|id| id.parse().ok());
+        let id: JobId = id.ok_or(JobsError::None)?;
+        self.print(&id, &view)?;
+        let code = state_of(&view).map_or(exit::UNDECIDED, exit::of_job);
+        Ok(ExitCode::from(code))
     }
 
     fn apply(&mut self, id: &JobId, how: How) -> Result<(), JobsError> {
