@@ -1,155 +1,148 @@
-//! The DSSE envelope (Dead Simple Signing Envelope 1.0): bytes of a named type, with signatures of both.
+//! A document with its signatures: DSSE 1.0 (Dead Simple Signing Envelope), the form of in-toto's attestations.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::{Deserialize, Serialize};
 
-use crate::key::{PublicKey, SigningKey};
+use super::{PublicKey, SigningKey};
 
-/// The reasons why an envelope proves nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum EnvelopeError {
-    /// It is no envelope.
-    #[error("no DSSE envelope: {0}")]
-    Form(String),
-    /// Its payload is no base64.
-    #[error("the envelope's payload is no base64")]
-    Payload,
-    /// It carries no signature.
-    #[error("the envelope is not signed")]
-    Unsigned,
-    /// No signature is that of a given key.
-    #[error("no signature is of the given key ({given}); the envelope names {named}")]
-    NotOfTheseKeys {
-        /// The ids of the keys that were given, shortened.
-        given: String,
-        /// The ids that the envelope names.
-        named: String,
-    },
-}
-
-/// Bytes of a named type, with their signatures.
+/// A signed document. Other members than these are ignored, as DSSE says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Envelope {
-    /// The media type of the payload.
+    /// The media type of the document, as `application/vnd.in-toto+json`.
+    #[serde(rename = "payloadType")]
     pub payload_type: String,
-    /// The payload, as base64.
+    /// The document, in base64.
     pub payload: String,
-    /// The signatures.
+    /// The signatures, one a key.
     pub signatures: Vec<Signature>,
 }
 
-/// One signature of an envelope.
+/// A signature of one key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// The name of the key ([`PublicKey::id`]): a hint, never a proof.
+    /// The key's [`PublicKey::id`]. A hint only: the key decides.
     #[serde(default)]
     pub keyid: String,
-    /// The signature, as base64.
+    /// The signature, in base64.
     pub sig: String,
 }
 
-/// What an envelope proves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// The payload, as it was signed.
-    pub payload: Vec<u8>,
-    /// The key that signed it.
-    pub key: PublicKey,
+/// Why a document cannot be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// The document is of another type than the caller asked for.
+    #[error("is a document of the type {found:?}, and {expected:?} was expected")]
+    Type {
+        /// Its type.
+        found: String,
+        /// The type that was asked for.
+        expected: String,
+    },
+    /// The document is no base64.
+    #[error("has a payload that is no base64")]
+    Encoding,
+    /// No signature is this key's, or the document was changed after it was signed.
+    #[error("is not signed by the key {expected}{}", signers(.found))]
+    Signer {
+        /// The text of the key.
+        expected: String,
+        /// The ids of the keys that signed it, as it says.
+        found: Vec<String>,
+    },
+}
+
+fn signers(found: &[String]) -> String {
+    match found {
+        [] => String::new(),
+        ids => format!(" (it names the key ids {})", ids.join(", ")),
+    }
 }
 
 impl Envelope {
-    /// Puts a payload into an envelope that nobody has signed yet.
-    pub fn unsigned(payload_type: &str, payload: &[u8]) -> Self {
-        Self {
+    /// Signs a document.
+    pub fn sign(key: &SigningKey, payload_type: &str, payload: &[u8]) -> Self {
+        let signature = key.sign(&encoding(payload_type, payload));
+        Envelope {
             payload_type: payload_type.to_owned(),
             payload: STANDARD.encode(payload),
-            signatures: Vec::new(),
-        }
-    }
-
-    /// Puts a payload into an envelope and signs it.
-    pub fn sign(payload_type: &str, payload: &[u8], key: &SigningKey) -> Self {
-        let sig = key.sign(&pre_authentication(payload_type, payload));
-        Self {
             signatures: vec![Signature {
                 keyid: key.public().id(),
-                sig: STANDARD.encode(sig),
+                sig: STANDARD.encode(signature),
             }],
-            ..Self::unsigned(payload_type, payload)
         }
     }
 
-    /// Reads an envelope from its JSON.
+    /// Returns the document, if this key signed it and it is of that type.
     ///
     /// # Errors
-    /// The text is something else.
-    pub fn read(text: &[u8]) -> Result<Self, EnvelopeError> {
-        serde_json::from_slice(text).map_err(|error| EnvelopeError::Form(error.to_string()))
-    }
-
-    /// The payload, whether or not somebody signed it.
-    ///
-    /// # Errors
-    /// It is no base64.
-    pub fn payload(&self) -> Result<Vec<u8>, EnvelopeError> {
-        decode(&self.payload).ok_or(EnvelopeError::Payload)
-    }
-
-    /// Finds a signature of one of these keys. Every key is tried with every signature: the key's name is only a hint.
-    ///
-    /// # Errors
-    /// Nobody signed the envelope, or none of these keys did.
-    pub fn verify(&self, keys: &[PublicKey]) -> Result<Verified, EnvelopeError> {
+    /// When it is of another type, is damaged, or is not signed by this key.
+    pub fn verify(&self, key: &PublicKey, payload_type: &str) -> Result<Vec<u8>, EnvelopeError> {
+        if self.payload_type != payload_type {
+            return Err(EnvelopeError::Type {
+                found: self.payload_type.clone(),
+                expected: payload_type.to_owned(),
+            });
+        }
         let payload = self.payload()?;
-        if self.signatures.is_empty() {
-            return Err(EnvelopeError::Unsigned);
+        let signed = encoding(&self.payload_type, &payload);
+        let by_key = |signature: &Signature| {
+            decode(&signature.sig).is_some_and(|signature| key.verifies(&signed, &signature))
+        };
+        match self.signatures.iter().any(by_key) {
+            true => Ok(payload),
+            false => Err(EnvelopeError::Signer {
+                expected: key.to_string(),
+                found: self
+                    .signatures
+                    .iter()
+                    .map(|one| one.keyid.clone())
+                    .collect(),
+            }),
         }
-        let signed = pre_authentication(&self.payload_type, &payload);
-        for signature in self.signatures.iter().filter_map(|made| decode(&made.sig)) {
-            if let Some(key) = keys.iter().find(|key| key.verifies(&signed, &signature)) {
-                return Ok(Verified { payload, key: *key });
-            }
-        }
-        let short = |id: &str| id.chars().take(12).collect::<String>();
-        let given: Vec<String> = keys.iter().map(|key| short(&key.id())).collect();
-        let named: Vec<String> = self.signatures.iter().map(|made| short(&made.keyid)).collect();
-        Err(EnvelopeError::NotOfTheseKeys {
-            given: given.join(", "),
-            named: named.join(", "),
-        })
+    }
+
+    /// The document as it is, with nothing verified.
+    ///
+    /// # Errors
+    /// When it is no base64.
+    pub fn payload(&self) -> Result<Vec<u8>, EnvelopeError> {
+        decode(&self.payload).ok_or(EnvelopeError::Encoding)
     }
 }
 
-/// What is signed (PAE): the lengths make sure that no other type and payload read alike.
-fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = format!(
+/// DSSE takes either alphabet.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let standard = STANDARD.decode(text);
+    standard.or_else(|_| URL_SAFE.decode(text)).ok()
+}
+
+/// The bytes that are signed: DSSE's pre-authentication encoding. The type is signed with the document, and the lengths keep
+/// one from being read as the other.
+fn encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let head = format!(
         "DSSEv1 {} {payload_type} {} ",
         payload_type.len(),
         payload.len()
-    )
-    .into_bytes();
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-/// Both alphabets: the specification allows either.
-fn decode(text: &str) -> Option<Vec<u8>> {
-    STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
+    );
+    [head.as_bytes(), payload].concat()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
-
     use super::*;
 
-    /// The specification's own vector.
+    const TYPE: &str = "application/vnd.in-toto+json";
+
+    fn key() -> SigningKey {
+        let folder = tempfile::tempdir().unwrap();
+        SigningKey::create(&folder.path().join("key.pem")).unwrap()
+    }
+
     #[test]
     fn what_is_signed_is_what_the_specification_says() {
-        let signed = pre_authentication("http://example.com/HelloWorld", b"hello world");
+        let signed = encoding("http://example.com/HelloWorld", b"hello world");
         assert_eq!(
             signed,
             b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
@@ -157,34 +150,80 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_proves_its_payload_to_whoever_has_the_key() {
-        let (key, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
-        let made = Envelope::sign("application/x", b"{}", &key);
-        let read = Envelope::read(&serde_json::to_vec(&made).unwrap()).unwrap();
-        assert_eq!(read, made);
-        let verified = read.verify(&[other.public(), key.public()]).unwrap();
-        assert_eq!((verified.payload.as_slice(), verified.key), (&b"{}"[..], key.public()));
-
-        assert!(matches!(read.verify(&[other.public()]), Err(EnvelopeError::NotOfTheseKeys { .. })));
-        let unsigned = Envelope::unsigned("application/x", b"{}");
-        assert!(matches!(unsigned.verify(&[key.public()]), Err(EnvelopeError::Unsigned)));
-        let moved = Envelope { payload_type: "application/y".to_owned(), ..made.clone() };
-        assert!(moved.verify(&[key.public()]).is_err(), "the type is signed too");
-        let lied = Envelope { payload: STANDARD.encode("[]"), ..made };
-        assert!(lied.verify(&[key.public()]).is_err());
-        assert!(Envelope::read(b"{\"payload\":1}").is_err());
+    fn a_document_is_given_back_to_whoever_has_the_key() {
+        let key = key();
+        let text = serde_json::to_string(&Envelope::sign(&key, TYPE, b"{\"a\":1}")).unwrap();
+        let read: Envelope = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.verify(&key.public(), TYPE).unwrap(), b"{\"a\":1}");
+        assert_eq!(read.signatures[0].keyid, key.public().id());
+        let url_safe = Envelope {
+            signatures: vec![Signature {
+                keyid: String::new(),
+                sig: read.signatures[0].sig.replace('+', "-").replace('/', "_"),
+            }],
+            ..read
+        };
+        assert!(url_safe.verify(&key.public(), TYPE).is_ok());
     }
 
-    proptest! {
-        #[test]
-        fn no_changed_byte_is_believed(payload in proptest::collection::vec(any::<u8>(), 1..200), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
-            let key = SigningKey::generate().unwrap();
-            let made = Envelope::sign("t", &payload, &key);
-            prop_assert!(made.verify(&[key.public()]).is_ok());
-            let mut changed = payload.clone();
-            changed[at.index(payload.len())] ^= 1 << bit;
-            let made = Envelope { payload: STANDARD.encode(changed), ..made };
-            prop_assert!(made.verify(&[key.public()]).is_err());
+    #[test]
+    fn every_change_is_found() {
+        let key = key();
+        let whole = Envelope::sign(&key, TYPE, b"{\"passed\":false}");
+        let other = self::key();
+        let error = whole.verify(&other.public(), TYPE).unwrap_err().to_string();
+        assert!(error.contains(&other.public().to_string()), "{error}");
+        assert!(error.contains(&key.public().id()), "{error}");
+        let changed = [
+            Envelope {
+                payload: STANDARD.encode(b"{\"passed\":true}"),
+                ..whole.clone()
+            },
+            Envelope {
+                signatures: Vec::new(),
+                ..whole.clone()
+            },
+            Envelope {
+                signatures: vec![Signature {
+                    keyid: key.public().id(),
+                    sig: STANDARD.encode([0; 64]),
+                }],
+                ..whole.clone()
+            },
+            Envelope {
+                signatures: vec![Signature {
+                    keyid: key.public().id(),
+                    sig: "?".to_owned(),
+                }],
+                ..whole.clone()
+            },
+        ];
+        for envelope in changed {
+            let error = envelope.verify(&key.public(), TYPE).unwrap_err();
+            assert!(
+                matches!(error, EnvelopeError::Signer { .. }),
+                "{envelope:?}"
+            );
         }
+        let retyped = Envelope {
+            payload_type: "text/plain".to_owned(),
+            ..whole.clone()
+        };
+        assert!(matches!(
+            retyped.verify(&key.public(), TYPE),
+            Err(EnvelopeError::Type { .. })
+        ));
+        assert!(matches!(
+            retyped.verify(&key.public(), "text/plain"),
+            Err(EnvelopeError::Signer { .. })
+        ));
+        let damaged = Envelope {
+            payload: "?".to_owned(),
+            ..whole
+        };
+        assert_eq!(
+            damaged.verify(&key.public(), TYPE),
+            Err(EnvelopeError::Encoding)
+        );
     }
 }

@@ -1,12 +1,11 @@
-//! Ed25519 keys and DSSE envelopes: how this program signs what others check.
+//! Ed25519 keys and what is signed with them: the statements of jobs and the plugins that a team publishes.
 //!
-//! A crate of its own, since what is signed belongs to several: statements of jobs, locks of plugins. Keys are in the files that
-//! openssl reads and writes (PKCS#8 and SubjectPublicKeyInfo, as PEM); the envelope is the one of in-toto and sigstore, so a
-//! signature can be checked without this program.
+//! A private key is a PKCS#8 file and a public key a SubjectPublicKeyInfo file, both PEM, as OpenSSL reads and writes them
+//! (`openssl genpkey -algorithm ed25519`). A signed document is an [`Envelope`] in the form of DSSE, which in-toto and
+//! Sigstore read.
 
 mod envelope;
 mod key;
-mod pem;
 
-pub use envelope::{Envelope, EnvelopeError, Signature, Verified};
+pub use envelope::{Envelope, EnvelopeError, Signature};
 pub use key::{KeyError, PublicKey, SigningKey};
