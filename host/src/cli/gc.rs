@@ -110,8 +110,8 @@ fn forget_jobs(
     let mut lived_in: BTreeSet<JobId> = jobs
         .iter()
         .filter(|job| !job.state.is_terminal())
-        .filter_map(|job| job.lives_in.clone())
-        .collect();
+        .filter_map(|job| owner_of_home(store, job).transpose())
+        .collect::<Result<_, _>>()?;
     let mut over: Vec<(JobRow, u64)> = Vec::new();
     for job in jobs {
         if !job.state.is_terminal() {
@@ -121,7 +121,10 @@ fn forget_jobs(
             // Its runner did so, unless it was killed.
             store.drop_working_material(&job.id);
         }
-        let size = size_of(&store.job_folder(&job.id));
+        let attempts = store.attempts(&job.id)?;
+        let attempts = attempts.iter().map(|attempt| &attempt.job.id);
+        let folders = std::iter::once(&job.id).chain(attempts);
+        let size = folders.map(|id| size_of(&store.job_folder(id))).sum();
         over.push((job, size));
     }
     // The clock may have been set back since: then a job ended just now.
@@ -138,7 +141,7 @@ fn forget_jobs(
             .is_some_and(|most| kept.saturating_add(*size) > most);
         if (!old && !full) || lived_in.contains(&job.id) {
             kept = kept.saturating_add(*size);
-            lived_in.extend(job.lives_in.clone());
+            lived_in.extend(owner_of_home(store, job)?);
             continue;
         }
         let row = format!(
@@ -153,7 +156,7 @@ fn forget_jobs(
         if let Some(unapplied) = unapplied {
             terminal.line(format!("{row}  stays: {unapplied}; --force deletes it"));
             kept = kept.saturating_add(*size);
-            lived_in.extend(job.lives_in.clone());
+            lived_in.extend(owner_of_home(store, job)?);
             continue;
         }
         if !arguments.dry_run {
@@ -170,6 +173,11 @@ fn forget_jobs(
         shown(kept)
     ));
     Ok(())
+}
+
+/// The job that goes with the folder that this one works in.
+fn owner_of_home(store: &Store, job: &JobRow) -> Result<Option<JobId>, StoreError> {
+    job.lives_in.as_ref().map(|home| store.owner(home)).transpose()
 }
 
 fn is_older(path: &Path, than: SystemTime) -> bool {

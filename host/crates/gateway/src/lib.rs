@@ -36,6 +36,7 @@ mod models;
 mod names;
 mod outflow;
 mod overflow;
+mod pool;
 mod pulse;
 mod record;
 mod relay;
@@ -67,6 +68,7 @@ use tokio::sync::{broadcast, watch};
 
 pub use budget::{Budget, Usage};
 pub use caller::{CallError, Caller, Said, ToolCall};
+pub use pool::Pool;
 pub use catalog::{ListedModel, list_models};
 pub use complete::{Completion, GatewayError, Question, complete};
 pub use config::{ConfigError, Explanation, fresh_token};
@@ -110,6 +112,8 @@ pub struct AdapterConfig {
     pub token: Option<String>,
     /// Caps on what passes through.
     pub budget: Budget,
+    /// The books that it shares with other adapters, for which the caps then hold too.
+    pub pool: Option<Pool>,
     /// The operator's prices.
     pub prices: Prices,
     /// Quick retries of one request on one gateway; 0 turns every retry off.

@@ -82,7 +82,7 @@ impl Front {
             return self.start_each(jobs, asker, progress).await;
         }
         let (spec, wait_ms) = spec::parse_start(arguments, &self.settings)?;
-        self.require_gateway(spec.model.as_deref())?;
+        self.require_gateway(spec.first_model())?;
         let settings = Arc::clone(&self.settings);
         let id = self
             .with_store(move |store| start_for(&settings, store, spec, &asker))
@@ -113,7 +113,7 @@ impl Front {
         let mut wait_ms = 0;
         for Each { item, arguments } in jobs {
             let (spec, patience) = spec::parse_start(arguments, &self.settings)?;
-            self.require_gateway(spec.model.as_deref())?;
+            self.require_gateway(spec.first_model())?;
             wait_ms = patience;
             parsed.push((item, spec));
         }
@@ -165,7 +165,7 @@ impl Front {
         arguments: Map<String, Value>,
     ) -> Result<(JobId, AttachGuard), Refusal> {
         let (spec, _) = spec::parse_start(arguments, &self.settings)?;
-        self.require_gateway(spec.model.as_deref())?;
+        self.require_gateway(spec.first_model())?;
         let settings = Arc::clone(&self.settings);
         self.with_store(move |store| launch_job(&settings, store, spec, true))
             .await

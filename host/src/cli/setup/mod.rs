@@ -28,6 +28,7 @@ use json_config::JsonClient;
 use program::Program;
 use questions::Values;
 use settings::{EditedFile, Settings, Sources, setting};
+use signing::SigningKey;
 
 /// The text for AGENTS.md, so that Codex delegates what is worth it.
 const AGENTS_TEXT: &str = include_str!("agents.md");
@@ -94,6 +95,8 @@ enum SetupError {
     #[error(transparent)]
     Folder(#[from] questions::FolderError),
     #[error(transparent)]
+    Key(#[from] signing::KeyError),
+    #[error(transparent)]
     Settings(#[from] settings::SettingsError),
     #[error("there is no terminal to ask on: give --yes to write it, or --print to only look")]
     NobodyAgrees,
@@ -159,6 +162,7 @@ fn set_up(sources: &Sources, arguments: &SetupArguments) -> Result<(), SetupErro
         return Ok(());
     }
     settings(sources, &values, arguments)?;
+    signing_key(sources, &values, arguments)?;
     if !arguments.print {
         say(
             "\nNext: mcp-codex-worker doctor --network. For AGENTS.md: mcp-codex-worker setup --agents-md",
@@ -238,6 +242,34 @@ fn settings(
         file.write_private(&after)
             .map_err(SetupError::file(&path))?;
         say(&format!("wrote {}", path.display()));
+    }
+    Ok(())
+}
+
+/// The key that signs the statements of jobs, made once; its public half beside it, to be given to whoever checks them.
+fn signing_key(
+    sources: &Sources,
+    values: &Values,
+    arguments: &SetupArguments,
+) -> Result<(), SetupError> {
+    let path = Settings::load(&questions::with(sources, values))?.signing_key;
+    let public = path.with_extension("pub");
+    if arguments.print {
+        if !path.exists() {
+            say(&format!("# {}: a new Ed25519 key, and {}", path.display(), public.display()));
+        }
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        private::make_folder(folder).map_err(SetupError::file(folder))?;
+    }
+    let there = path.exists();
+    let key = SigningKey::read_or_create(&path)?.public();
+    if !public.exists() {
+        std::fs::write(&public, key.to_pem()).map_err(SetupError::file(&public))?;
+    }
+    if !there {
+        say(&format!("wrote {} (signs the statements of jobs; {})", path.display(), key));
     }
     Ok(())
 }

@@ -22,6 +22,9 @@ pub const PLUGINS: &str = "plugins";
 /// The ignored files that the job touched, by name.
 pub const IGNORED: &str = "ignored";
 
+/// What the host proved, signed; see [`crate::statement`].
+pub const STATEMENT: &str = "statement";
+
 /// One file is kept up to this size: half from its beginning, half from its end.
 pub const MAX_BYTES: u64 = 8 << 20;
 
@@ -105,6 +108,23 @@ impl Artifacts {
         let mut writer = self.create(name)?;
         writer.push(content)?;
         writer.finish()
+    }
+
+    /// Keeps what the host encoded from a text that was redacted: another look would take the encoding for a secret.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_encoded(&self, name: &str, bytes: &[u8]) -> Result<(), ArtifactError> {
+        let wrap = |source| ArtifactError::Io {
+            name: name.to_owned(),
+            source,
+        };
+        private::make_folder(&self.folder).map_err(wrap)?;
+        let part = self.folder.join(format!(".{}.part", file_name(name)));
+        let mut file = fresh_file(&part).map_err(wrap)?;
+        file.write_all(bytes)
+            .and_then(|()| fs::rename(&part, self.folder.join(file_name(name))))
+            .map_err(wrap)
     }
 
     /// Opens an artifact to be written piece by piece.
@@ -204,6 +224,30 @@ impl Artifacts {
             max_bytes,
         ))
     }
+}
+
+/// A slice of a record that is no artifact, as [`Artifacts::read`] gives it.
+///
+/// # Errors
+/// There is no such file, or the disk refuses.
+pub(crate) fn read_file(
+    path: &Path,
+    name: &str,
+    cursor: u64,
+    max_bytes: usize,
+) -> Result<Slice, ArtifactError> {
+    let wrap = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => ArtifactError::Unknown {
+            name: name.to_owned(),
+            known: Vec::new(),
+        },
+        _ => ArtifactError::Io {
+            name: name.to_owned(),
+            source,
+        },
+    };
+    let file = File::open(path).map_err(wrap)?;
+    slice_of_file(file, cursor, max_bytes).map_err(wrap)
 }
 
 /// The name under which what check components found in a pass is kept, as SARIF.

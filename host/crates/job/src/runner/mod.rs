@@ -4,6 +4,7 @@
 //! depends on nobody: the front may come and go.
 
 mod apply;
+mod attempts;
 mod before;
 mod ending;
 mod hangup;
@@ -20,6 +21,7 @@ mod setup;
 mod site;
 mod stop;
 
+pub(super) use attempts::discard_tree;
 pub(super) use site::Continuation;
 
 use std::fs::File;
@@ -86,11 +88,29 @@ fn begin(settings: Settings, mask: &LogMask) -> Result<(), BeginError> {
         Assignment::Job { id, spec, attached } => {
             let stop = Stop::default();
             runtime.block_on(async { stop.listen_for_signals() });
+            if let Some(refusal) = runtime.block_on(attempts::unknown(&settings, &spec)) {
+                tell(
+                    &mut channel,
+                    &Ready {
+                        error: Some(refusal),
+                    },
+                );
+                return Ok(());
+            }
             let Some(store) = accept(&settings, &id, &spec, &mut channel)? else {
                 return Ok(());
             };
             let front = attached.then_some(channel);
-            runtime.block_on(pipeline::run(settings, id, *spec, store, front, stop, mask));
+            let spec = *spec;
+            match spec.attempts.clone() {
+                None => {
+                    runtime.block_on(pipeline::run(settings, id, spec, store, front, stop, mask));
+                }
+                Some(attempts) => {
+                    let task = attempts::Task { id, spec, attempts };
+                    runtime.block_on(attempts::run(settings, task, store, front, stop, mask));
+                }
+            }
         }
         Assignment::Analyze(question) => {
             runtime.block_on(question::answer(settings, question, channel, mask));

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// Version of the schema below, in SQLite's `user_version`.
-pub(super) const SCHEMA_VERSION: i64 = 3;
+pub(super) const SCHEMA_VERSION: i64 = 4;
 
 const SCHEMA: &str = "
     CREATE TABLE jobs (
@@ -66,6 +66,18 @@ const ASKERS: &str = "
     CREATE INDEX askers_untold ON askers (job) WHERE told_ms IS NULL;
 ";
 
+/// Jobs that others started to have a task tried several times: part of the schema since 4. No reference to the job, whose
+/// row is made after this one.
+const ATTEMPTS: &str = "
+    CREATE TABLE attempts (
+        job               TEXT    PRIMARY KEY,
+        of                TEXT    NOT NULL,
+        number            INTEGER NOT NULL,
+        model             TEXT    NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX attempts_of ON attempts (of, number);
+";
+
 /// From schema 1 to 2: a job may go on in another one's folder.
 const TO_2: &str = "ALTER TABLE jobs ADD COLUMN lives_in TEXT;";
 
@@ -117,6 +129,9 @@ pub(super) fn migrate(database: &mut Connection) -> Result<(), StoreError> {
     }
     if version < 3 {
         transaction.execute_batch(ASKERS)?;
+    }
+    if version < 4 {
+        transaction.execute_batch(ATTEMPTS)?;
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()?;

@@ -214,8 +214,8 @@ fn a_store_that_was_moved_aside_is_not_taken_for_the_one_at_its_path() {
 
 /// A change of this makes a new version of it, with a migration from this one.
 #[test]
-fn the_schema_is_as_it_was_released_in_version_3() {
-    assert_eq!(SCHEMA_VERSION, 3);
+fn the_schema_is_as_it_was_released_in_version_4() {
+    assert_eq!(SCHEMA_VERSION, 4);
     let (_folder, store) = store();
     let mut statement = store
         .database
@@ -228,6 +228,7 @@ fn the_schema_is_as_it_was_released_in_version_3() {
         .collect();
     insta::assert_snapshot!(tables.join("\n"), @r"
     askers: job TEXT session TEXT process TEXT workspace TEXT told_ms INTEGER
+    attempts: job TEXT of TEXT number INTEGER model TEXT
     calls: number INTEGER job TEXT tool TEXT at_ms INTEGER argument_bytes INTEGER reply_bytes INTEGER
     jobs: ticket INTEGER id TEXT state TEXT created_ms INTEGER started_ms INTEGER ended_ms INTEGER cancel_requested INTEGER runner TEXT spec TEXT progress TEXT result TEXT lives_in TEXT
     passes: job TEXT pass INTEGER record TEXT
