@@ -1,4 +1,4 @@
-//! What a job changed is seen as what it is, whatever was done to hide it, and nothing of the user's is blamed on it.
+//! A job's changes are seen as they are, whatever was done to hide it, and nothing of the user's is blamed on it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -160,7 +160,7 @@ const fn trick(name: &'static str, agent: fn(&Scene)) -> Trick {
 }
 
 impl Trick {
-    /// What happens before the job.
+    /// Sets the step before the job.
     const fn after(mut self, before: fn(&Scene)) -> Self {
         self.before = before;
         self
@@ -187,7 +187,7 @@ const WHOLE_TREE_DELETED: &[&str] = &[
     "D src/b.rs",
 ];
 
-/// As long as names may be.
+/// A name of the greatest length.
 const LONG_NAME: &str = "A dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd\
      dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd\
      dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd\

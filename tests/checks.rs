@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use worker_test_support::Repository;
 use workspace::{Base, Changes, GitIdentity, Limits, Root, Workspace};
 
-/// What no output may show.
+/// A secret that no output may show.
 const SECRET: &str = "correct-horse-battery-staple-42";
 
 /// A job whose agent has done its work.
@@ -391,7 +391,7 @@ async fn what_a_check_writes_is_never_the_jobs_result() {
     }
 }
 
-/// What a check finds of the one before it.
+/// Looks for traces of the check before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_check_prepares_the_next() {
     let rows = [
@@ -781,7 +781,7 @@ async fn a_failure_is_digested_and_kept_whole_and_shows_no_secret() {
     assert!(whole.contains("case_500") && !whole.contains(SECRET));
 }
 
-/// What one failing check of each tool costs the planner, and what it must find there. The fixture is what the tool said.
+/// The cost of one failing check of each tool to the planner, and the facts it must find there. The fixture is what the tool said.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_result_says_which_test_which_line_and_why_for_every_tool() {
     let rows: &[(&str, &str, &[&str])] = &[

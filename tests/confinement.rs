@@ -1,4 +1,4 @@
-//! What a confined task can reach, and that real projects still build and test in there.
+//! The reach of a confined task, and the proof that real projects still build and test in there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
@@ -420,7 +420,7 @@ async fn git_is_held(job: &Job) {
     );
 }
 
-/// What leads out of a task although nothing in it opens a file that was not granted.
+/// Ways out of a task that open no file are closed.
 #[tokio::test]
 async fn what_is_not_granted_does_not_exist() {
     use std::os::linux::net::SocketAddrExt as _;

@@ -1,4 +1,4 @@
-//! What real repositories do to a job: git's own rules, line ends, filters, submodules, worktrees of bare clones, shared,
+//! The effects of real repositories on a job: git's own rules, line ends, filters, submodules, worktrees of bare clones, shared,
 //! sparse and partial clones, other people's git activity. The git program is the oracle; the host itself never runs it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -381,7 +381,7 @@ fn what_is_applied_is_what_was_verified() {
     }
 }
 
-/// How many repositories a property makes: WORKER_PROPTEST_CASES for longer runs.
+/// The number of repositories that a property makes: WORKER_PROPTEST_CASES for longer runs.
 fn bounded(cases: u32) -> ProptestConfig {
     let longer = std::env::var("WORKER_PROPTEST_CASES").ok();
     ProptestConfig {

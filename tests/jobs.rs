@@ -288,7 +288,7 @@ fn a_job_that_ends_while_its_tree_is_recorded_leaves_nothing_of_the_record() {
     }
 }
 
-/// Its runner is told to end in the very moment in which it is known.
+/// The runner gets the signal to end in the very moment in which it is known.
 #[test]
 fn a_job_that_is_cancelled_as_soon_as_it_is_there_is_cancelled() {
     use job::Store;
@@ -810,7 +810,7 @@ fn a_wrong_check_of_the_operators_is_named_by_file_key_and_rule() {
     assert!(said.contains("checks[0].timeout_ms"), "{said}");
 }
 
-/// What a hostile agent tries: the trick, whether it does the work besides (then nothing but the trick may fail the job),
+/// A hostile agent's attempt: the trick, whether it does the work besides (then nothing but the trick may fail the job),
 /// and whether the trick does harm in a tree with a git directory of its own.
 struct Trick {
     story: &'static str,

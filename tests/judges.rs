@@ -25,7 +25,7 @@ const RUN: [&str; 4] = [
     "tests/api_resources/beta/test_models.py",
 ];
 
-/// What the other tests of its resources are about, and why the adapter has none of it.
+/// Returns the subjects of the other tests, and why the adapter has none of it.
 fn reasons() -> Vec<(String, String)> {
     let text = std::fs::read_to_string(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients/anthropic-python/reasons.txt"),

@@ -78,7 +78,7 @@ fn moves(moves: impl IntoIterator<Item = Move>) -> impl Fn(&Seen) -> Move + Send
     }
 }
 
-/// What our program prints to a newcomer whose HOME this is.
+/// Returns the output of our program to a newcomer whose HOME this is.
 fn ours(home: &Path, directory: &Path, arguments: &[&str]) -> String {
     let mut path = home.join("bin").into_os_string();
     path.push(":");
@@ -127,7 +127,7 @@ fn set_up(
     told
 }
 
-/// What the planner's model had read when it was asked for the last time.
+/// Returns the last request of the planner's model.
 fn read_in_the_end(codex: &Codex) -> Seen {
     codex.seen().pop().expect("Codex asked its model")
 }
@@ -453,7 +453,7 @@ fn any_prompt_reaches_the_model_as_it_was_written() {
     }
 }
 
-/// What failing evidence does, with a model that has its own mind.
+/// Failing evidence with a model that has its own mind.
 mod repairs {
     use super::*;
     use worker_test_support::gateway::Usage;
@@ -508,7 +508,7 @@ mod repairs {
                 .collect()
         }
 
-        /// What is on record of each pass.
+        /// Returns the records of the passes.
         fn passes(&self) -> Vec<Value> {
             let store = job::Store::open(&self.worker.state_dir()).unwrap();
             let id = self.result["job_id"].as_str().unwrap().parse().unwrap();
@@ -989,7 +989,7 @@ fn a_front_whose_codex_is_gone_is_gone_too() {
     );
 }
 
-/// Its own arguments fill the model's context, so Codex makes a summary of the conversation before it goes on.
+/// A prompt of a megabyte fills the model's context, so Codex makes a summary of the conversation before it goes on.
 #[test]
 fn a_prompt_of_a_megabyte_is_refused_and_codex_goes_on() {
     let repository = broken_sum();

@@ -1,4 +1,4 @@
-//! What the real Claude Code, the real Codex and Anthropic's own SDKs make of it. Each suite fails where its client is missing.
+//! Stories with the real Claude Code, the real Codex and Anthropic's own SDKs. Each suite fails where its client is missing.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,

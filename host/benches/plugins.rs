@@ -1,4 +1,4 @@
-//! What plugins cost: to load, to make an instance of, to call, to start with, to get rid of.
+//! The cost of plugins: to load, to make an instance of, to call, to start with, to get rid of.
 //!
 //! `cargo bench --bench plugins [-- SECTION...]`, sections: load, fresh, call, memory, dispatch, stream, start, runaway, job.
 //! Medians; goals are those of the plugin system, for a release build on a quiet machine. `floor` is wasmtime without the
@@ -301,7 +301,7 @@ mod floor {
         });
     }
 
-    /// What the imports need: nothing.
+    /// The imports' host state: nothing.
     pub(super) struct Nothing;
 
     macro_rules! imports {
@@ -541,7 +541,7 @@ fn call() {
     );
 }
 
-/// What a living instance takes.
+/// Prints the memory that a living instance takes.
 fn memory() {
     const COUNT: usize = 48;
     println!("\n## memory: resident KiB an instance (mean of {COUNT})\n");
@@ -577,7 +577,7 @@ fn memory() {
     println!("| redactor secrets, after a window of 64 KiB | {idle:.0} | {used:.0} |");
 }
 
-/// What the host adds to a call into a living instance.
+/// Prints the time that the host adds to a call into a living instance.
 fn dispatch() {
     let engine = floor::engine();
     let pre = floor::redactor_pre(&engine, bundled("secrets").component);
@@ -660,7 +660,7 @@ fn child(arguments: &[String]) {
     }
 }
 
-/// What plugins add to the start of a process.
+/// Prints the time that plugins add to the start of a process.
 fn start() {
     let names = [
         "declared",

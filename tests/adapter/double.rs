@@ -38,7 +38,7 @@ impl Received {
     }
 }
 
-/// What the double does with one request.
+/// The double's act on one request.
 pub enum Play {
     /// Writes these bytes piece by piece and closes.
     Pieces(Vec<Vec<u8>>),
@@ -54,7 +54,7 @@ type Answer = dyn Fn(usize, &Received) -> Play + Send + Sync;
 pub struct Double {
     pub url: String,
     received: Arc<Mutex<Vec<Received>>>,
-    /// How many callers left before they had everything.
+    /// The number of callers that left before they had everything.
     left: watch::Receiver<usize>,
 }
 
@@ -296,7 +296,7 @@ pub async fn in_front_of(double: &Double) -> Adapter {
     start(config(&double.url)).await
 }
 
-/// What the caller got.
+/// The caller's answer.
 #[derive(Debug)]
 pub struct Got {
     pub status: u16,

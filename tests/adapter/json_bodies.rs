@@ -19,7 +19,7 @@ fn with_members(members: &str) -> Vec<u8> {
 
 const MESSAGES: &str = "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]";
 
-/// What every parser takes.
+/// Returns the bodies that every parser takes.
 fn valid() -> Vec<(&'static str, Vec<u8>)> {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     vec![
@@ -83,7 +83,7 @@ fn valid() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// What no parser takes, and JSON that is no request.
+/// Returns the bodies that no parser takes, and JSON that is no request.
 fn invalid() -> Vec<(&'static str, Vec<u8>)> {
     let bytes = |text: &str| text.as_bytes().to_vec();
     let cut = |by: usize| {

@@ -108,6 +108,27 @@ async fn a_gateway_with_five_restrictions_works_at_once_and_is_known_afterwards(
     assert_eq!(lessons::list(&folder).unwrap(), Vec::new());
 }
 
+/// A router of many providers answers 404 where none of them takes a parameter: that is about the request, not the model.
+#[tokio::test]
+async fn a_router_without_a_provider_for_a_parameter_is_asked_without_it() {
+    const WORDS: &str = "No endpoints found that support the provided 'tool_choice' value. To learn more about provider routing, visit: https://openrouter.ai/docs/provider-routing";
+    let double = Double::start(|_, request| {
+        let body = json!({ "error": { "message": WORDS, "code": 404 } }).to_string();
+        let answer = match request.body["tool_choice"].is_object() {
+            true => http(404, &[JSON], &body),
+            false => good(),
+        };
+        Play::Pieces(vec![answer])
+    })
+    .await;
+    let adapter = start(config(&double.url)).await;
+    for expected in [2, 3] {
+        let got = messages(&adapter, &agents()).await;
+        assert_eq!(got.status, 200);
+        assert_eq!(double.received().len(), expected);
+    }
+}
+
 #[tokio::test]
 async fn a_lesson_that_does_not_help_is_not_kept_and_not_tried_again() {
     // It lies: the field has nothing to do with it.
@@ -241,7 +262,7 @@ async fn a_refusal_that_names_nothing_is_passed_on_as_it_is() {
     }
 }
 
-/// What was learned on the way to another refusal helped as far as that.
+/// Lessons on the way to another refusal are kept, since they helped as far as that.
 #[tokio::test]
 async fn lessons_that_moved_a_request_on_are_kept_where_it_fails_in_the_end() {
     let double = Double::start(|_, request| {
@@ -441,7 +462,7 @@ async fn a_small_window_is_learned_and_replies_are_fitted_into_it() {
     );
 }
 
-/// Where the guess of the prompt was too low, the caller gets the numbers of its own request.
+/// A window that is smaller than guessed is reported to the caller with the numbers of its own request.
 #[tokio::test]
 async fn a_window_that_is_smaller_than_guessed_is_told_with_what_the_caller_asked() {
     let double = Double::start(|_, request| {

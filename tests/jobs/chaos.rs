@@ -120,7 +120,7 @@ struct Lane {
     repository: Repository,
     seen: HashSet<JobId>,
     results: Vec<(JobId, Value)>,
-    /// How long a job takes that nobody disturbs.
+    /// The time that a job takes when nothing disturbs it.
     life: Duration,
     _agent: StandIn,
 }

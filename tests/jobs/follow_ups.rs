@@ -31,7 +31,7 @@ fn a_follow_up_goes_on_in_the_finished_jobs_session() {
     assert!(after.contains("was-here"), "the same home: {after}");
 }
 
-/// What a job left that it should not have is not forgotten by the next one: it counts until somebody takes it over.
+/// A forbidden change of one job is not forgotten by the next one: it counts until somebody takes it over.
 #[test]
 fn a_follow_up_in_the_users_tree_is_held_against_the_first_base() {
     let rows: [(&str, &str, &str, &[&str]); 5] = [

@@ -1,4 +1,4 @@
-//! What real machines do to a job: silent builds, long temporary paths, narrowed trees, tests that commit, many programs
+//! The effects of real machines on a job: silent builds, long temporary paths, narrowed trees, tests that commit, many programs
 //! behind one launcher.
 
 use super::*;

@@ -1,4 +1,4 @@
-//! What a check proves: its before, what it must fail without, what is flaky, and what it wrote.
+//! The proof in a check: its before, what it must fail without, what is flaky, and what it wrote.
 
 use super::*;
 
@@ -130,7 +130,7 @@ fn a_report_explains_a_failure_in_place_of_the_output() {
     );
 }
 
-/// What no diff shows and what runs by itself is named.
+/// Ignored files that run by themselves are named, though no diff shows them.
 #[test]
 fn ignored_files_that_run_by_themselves_are_named() {
     let repository = Repository::with([
@@ -195,7 +195,7 @@ fn a_failure_that_comes_of_the_sandbox_says_so() {
     assert_eq!(result["job_status"], "completed", "{result}");
 }
 
-/// What would read otherwise than it is, is shown as what it is.
+/// Text that would read otherwise than it is, is shown as it is.
 #[test]
 fn a_diff_shows_directions_and_links_that_lead_out() {
     let repository = repository();

@@ -62,9 +62,9 @@ struct Gateway {
     dialect: &'static str,
     model: &'static str,
     path: &'static str,
-    /// Why it would refuse a request.
+    /// Returns the reason why it would refuse a request.
     refuses: fn(&Request) -> Option<&'static str>,
-    /// Its events for an answer; the number of the answer makes ids unlike each other.
+    /// The events for an answer; the number of the answer makes ids unlike each other.
     events: fn(&Said, usize) -> Vec<String>,
 }
 
@@ -188,7 +188,7 @@ fn call_ids(request: &Request) -> impl Iterator<Item = &str> {
         .filter_map(|call| call["id"].as_str())
 }
 
-/// What no gateway takes.
+/// Returns the fault of a request that no gateway takes.
 pub(super) fn malformed(request: &Request) -> Option<&'static str> {
     let messages = request.messages();
     for (at, message) in messages.iter().enumerate() {

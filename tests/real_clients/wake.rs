@@ -166,7 +166,7 @@ fn claude_code_as_the_planner_sleeps_and_is_woken_once() {
     );
 }
 
-/// What the length of our hook rests on: Codex takes a day's time-out, and ends a hook that outlasts its own with the turn.
+/// The facts under the length of our hook: Codex takes a day's time-out, and ends a hook that outlasts its own with the turn.
 #[test]
 fn codex_takes_a_day_for_a_hook_and_ends_one_that_outlasts_its_time() {
     let repository = broken_sum();

@@ -72,7 +72,7 @@ impl Dialect for Acme {
     }
 }
 
-/// Why a reply ended, in canonical words.
+/// Returns the reason why a reply ended, in canonical words.
 fn finish(why: &str) -> &'static str {
     if why == "full" { "length" } else { "stop" }
 }

@@ -6,7 +6,7 @@ use worker_plugin::{Check, Fault, Finding, Job, ReadError, Report, files};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// Where the migrations are.
+    /// The folder of the migrations.
     #[serde(default = "default_folder")]
     folder: String,
 }
@@ -66,7 +66,7 @@ impl Check for MigrationRollback {
     }
 }
 
-/// Whether anything stands in it but blank lines and comments.
+/// Returns true if anything stands in it but blank lines and comments.
 fn has_statement(sql: &str) -> bool {
     sql.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with("--"))
 }

@@ -38,7 +38,7 @@ const GRACE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 ///
-/// When the machine has no thread or descriptor left to begin with.
+/// Fails if the machine has no thread or descriptor left to begin with.
 pub fn serve(streams: Streams, sources: Sources, log: Log) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -38,7 +38,7 @@ pub struct Streams {
 ///
 /// # Errors
 ///
-/// When a stream is closed, or there are no descriptors left.
+/// Fails if a stream is closed, or there are no descriptors left.
 #[cfg(unix)]
 pub fn claim() -> io::Result<Streams> {
     use rustix::io::fcntl_dupfd_cloexec;
@@ -58,7 +58,7 @@ pub fn claim() -> io::Result<Streams> {
 ///
 /// # Errors
 ///
-/// When a stream cannot be duplicated.
+/// Fails if a stream cannot be duplicated.
 #[cfg(windows)]
 pub fn claim() -> io::Result<Streams> {
     use std::os::windows::io::AsHandle;

@@ -14,7 +14,7 @@ use redact::{KnownValues, Redactor};
 /// Tries all plugins of one kind; answers their names, or those that failed and why.
 type TryKind = fn(&PluginSet) -> Result<String, Reason>;
 
-/// What is tried, in order.
+/// The attempts, in their order.
 pub(super) const KINDS: &[(&str, TryKind)] = &[
     ("checks", |set| each(set, Kind::Check, check)),
     ("summarizers", |set| each(set, Kind::Summarizer, summarizer)),

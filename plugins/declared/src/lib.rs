@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Map;
 use worker_plugin::{Dialect, Fault, Value};
 
-/// What the operator may set, and what the host adds.
+/// The operator's settings, and what the host adds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {

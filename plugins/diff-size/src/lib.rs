@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use worker_plugin::{Check, Fault, Finding, Job, Report, matches_any};
 
-/// What is agreed.
+/// The agreed limits.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {

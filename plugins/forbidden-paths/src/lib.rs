@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use worker_plugin::{ChangedFile, Check, Fault, Finding, Job, Report, matches, matches_any};
 
-/// What is forbidden.
+/// The forbidden paths.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {

@@ -4,13 +4,13 @@
 use serde::Deserialize;
 use worker_plugin::{Change, Check, Fault, Finding, Job, MOST_FINDINGS, Report, matches_any};
 
-/// What counts as left over.
+/// The leftovers that count.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Whether an added TODO, FIXME or XXX fails the check.
+    /// True if an added TODO, FIXME or XXX fails the check.
     pub todo: bool,
-    /// Whether an added debug print or breakpoint fails the check.
+    /// True if an added debug print or breakpoint fails the check.
     pub prints: bool,
     /// Globs of files in which neither counts.
     pub ignore: Vec<String>,

@@ -21,7 +21,7 @@ pub struct Settings {
 
 /// The check.
 pub struct Scope {
-    /// As they were written, for the result line.
+    /// The patterns as written, for the result line.
     shown: String,
     scopes: Scopes,
 }

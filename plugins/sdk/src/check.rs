@@ -10,7 +10,7 @@ pub const MOST_FINDINGS: usize = 1000;
 
 /// A check. [`check!`](crate::check!) makes a component of it.
 pub trait Check: Sized {
-    /// What the operator and the job may set; [`NoSettings`](crate::NoSettings) for nothing. Use
+    /// The settings of the operator and the job; [`NoSettings`](crate::NoSettings) for nothing. Use
     /// `#[serde(deny_unknown_fields)]`, so that a misspelled key is an error and not ignored.
     type Settings: DeserializeOwned;
 
@@ -35,7 +35,7 @@ pub trait Check: Sized {
 
 /// The verdict of a check.
 pub use crate::bindings::check::exports::mcp_codex_worker::check::check::Outcome;
-/// How bad a finding is.
+/// The severity of a finding.
 pub use crate::bindings::mcp_codex_worker::check::findings::Severity;
 
 /// The answer of a check: the verdict, a few words for the result line, and what it found.
@@ -45,7 +45,7 @@ pub struct Report {
     pub outcome: Outcome,
     /// A few words for the result line.
     pub summary: String,
-    /// What was found; the host keeps the first 1,000.
+    /// The findings; the host keeps the first 1,000.
     pub findings: Vec<Finding>,
 }
 
@@ -54,7 +54,7 @@ pub struct Report {
 pub struct Finding {
     /// Stable id such as `no-debug-print`, to count and to suppress by.
     pub rule: String,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
     /// The file, as in [`ChangedFile::path`](crate::ChangedFile).
     pub path: Option<String>,
@@ -64,13 +64,13 @@ pub struct Finding {
     pub end_line: Option<u32>,
     /// The first and the last column, counted from 1, in bytes.
     pub columns: Option<(u32, u32)>,
-    /// What is wrong, in one sentence for people and models.
+    /// The message, in one sentence for people and models.
     pub message: String,
-    /// What to do about it; shown to the model that repairs the job.
+    /// The remedy; shown to the model that repairs the job.
     pub hint: Option<String>,
     /// The text that belongs in the place.
     pub fix: Option<String>,
-    /// Where the rule is described: a URL.
+    /// The description of the rule: a URL.
     pub link: Option<String>,
     /// Anything else about it, for programs.
     pub properties: Vec<(String, String)>,
@@ -100,7 +100,7 @@ impl Report {
         }
     }
 
-    /// What these findings make: failed where one of them is an error, with the places of the errors for the result line.
+    /// Returns the outcome of these findings: failed where one of them is an error, with the places of the errors for the result line.
     pub fn of(findings: Vec<Finding>) -> Self {
         let failed = findings
             .iter()
@@ -162,7 +162,7 @@ impl Finding {
         }
     }
 
-    /// Where: a file and a line, counted from 1.
+    /// Sets the place: a file and a line, counted from 1.
     #[must_use]
     pub fn at(mut self, path: &str, line: usize) -> Self {
         self.path = Some(path.to_owned());
@@ -170,7 +170,7 @@ impl Finding {
         self
     }
 
-    /// Where: a file as a whole.
+    /// Sets the place: a file as a whole.
     #[must_use]
     pub fn in_file(mut self, path: &str) -> Self {
         self.path = Some(path.to_owned());
@@ -184,7 +184,7 @@ impl Finding {
         self
     }
 
-    /// Which columns it has, counted from 1, in bytes; the last one is within.
+    /// Sets its columns, counted from 1, in bytes; the last one is within.
     #[must_use]
     pub fn columns(mut self, first: usize, last: usize) -> Self {
         let columns = u32::try_from(first).ok().zip(u32::try_from(last).ok());
@@ -199,7 +199,7 @@ impl Finding {
         self
     }
 
-    /// Where the rule is described.
+    /// Sets the URL of the rule's description.
     #[must_use]
     pub fn link(mut self, url: impl Into<String>) -> Self {
         self.link = Some(url.into());
@@ -213,7 +213,7 @@ impl Finding {
         self
     }
 
-    /// What to do about it; shown to the model that repairs the job.
+    /// Sets the remedy; shown to the model that repairs the job.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

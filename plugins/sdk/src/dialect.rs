@@ -11,7 +11,7 @@ use crate::settings::Fault;
 /// A dialect, for a gateway with a form of its own. One that only has facts of its own needs no plugin: they are a few lines
 /// of the operator's configuration. [`dialect!`](crate::dialect!) makes a component of it.
 pub trait Dialect: Sized {
-    /// What the operator may set; [`NoSettings`](crate::NoSettings) for nothing.
+    /// The operator's settings; [`NoSettings`](crate::NoSettings) for nothing.
     type Settings: DeserializeOwned;
 
     /// One line for `plugin list`.
@@ -29,7 +29,7 @@ pub trait Dialect: Sized {
     /// Gateways that this dialect is for: host names with an optional path, as in `*.openai.azure.com`.
     fn recognizes(&self) -> Vec<String>;
 
-    /// What is true of the gateway, and of this model on it, as `facts.schema.json` in `wit/` describes it: a
+    /// Returns the facts of the gateway and of this model on it, as `facts.schema.json` in `wit/` describes it: a
     /// [`json!`](crate::json!) object with what differs from a plain OpenAI-compatible gateway.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ pub trait Dialect: Sized {
         Ok(reply.body)
     }
 
-    /// What an error reply means. Called only when the fact `canonical-errors` is false.
+    /// Returns the meaning of an error reply. Called only when the fact `canonical-errors` is false.
     fn classify(&self, reply: &Reply) -> Verdict {
         Verdict::unknown(String::from_utf8_lossy(&reply.body).into_owned())
     }

@@ -9,12 +9,12 @@ use crate::settings::Fault;
 /// The most bytes that the SDK asks for in one read.
 pub(crate) const READ: u32 = 1 << 20;
 
-/// What a check may know about a job. The host's in a component, [`testing::FakeJob`](crate::testing::FakeJob) in a
+/// The facts about a job that a check may read. The host's in a component, [`testing::FakeJob`](crate::testing::FakeJob) in a
 /// native test. All paths are relative to the job's working directory, with `/`.
 pub trait Job {
     /// The job's id.
     fn id(&self) -> String;
-    /// What was asked for.
+    /// Returns the task of the job.
     fn task(&self) -> String;
     /// Every changed file, ordered by path.
     fn changed(&self) -> Vec<ChangedFile>;
@@ -133,12 +133,12 @@ impl From<ReadError> for Fault {
     }
 }
 
-/// What happened to a file.
+/// The change of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// It was not there before.
     Added,
-    /// Its content is another.
+    /// The content is different.
     Modified,
     /// It is gone.
     Deleted,
@@ -151,7 +151,7 @@ pub enum Change {
 }
 
 impl ChangedFile {
-    /// What happened to it.
+    /// Returns the change.
     pub fn change(&self) -> Change {
         match (&self.before, &self.after) {
             (None, _) => Change::Added,

@@ -1,7 +1,7 @@
 //! Lines in the job's log. The host adds plugin and job, redacts, and keeps only so many. In native tests they go to
 //! stderr.
 
-/// How loud a line is.
+/// The level of a line.
 pub use crate::bindings::mcp_codex_worker::types::log::Level;
 
 /// Writes one line; the macros of this module are shorter.
@@ -12,7 +12,7 @@ pub fn write(level: Level, message: &str) {
     std::eprintln!("[{level:?}] {message}");
 }
 
-/// Whether anybody keeps lines of this level.
+/// Returns true if anybody keeps lines of this level.
 pub fn enabled(level: Level) -> bool {
     #[cfg(target_arch = "wasm32")]
     return crate::bindings::mcp_codex_worker::types::log::enabled(level);

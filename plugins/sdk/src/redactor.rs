@@ -10,7 +10,7 @@ use crate::settings::Fault;
 
 /// A redactor. [`redactor!`](crate::redactor!) makes a component of it.
 pub trait Redactor: Sized {
-    /// What the operator may set; [`NoSettings`](crate::NoSettings) for nothing.
+    /// The operator's settings; [`NoSettings`](crate::NoSettings) for nothing.
     type Settings: DeserializeOwned;
 
     /// One line for `plugin list`.
@@ -25,7 +25,7 @@ pub trait Redactor: Sized {
     /// [`Fault::BadSettings`], naming the key.
     fn new(settings: Self::Settings) -> Result<Self, Fault>;
 
-    /// How much context a hit can need, and whether the host may search beforehand. What the first instance answers stands
+    /// Returns the context that a hit can need, and whether the host may search beforehand. The first instance's answer stands
     /// for the others with the same settings.
     fn needs(&self) -> ScanNeeds;
 

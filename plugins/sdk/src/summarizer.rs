@@ -7,10 +7,10 @@ pub use crate::bindings::summarizer::exports::mcp_codex_worker::summarizer::summ
 };
 use crate::settings::Fault;
 
-/// What is to be shortened.
+/// The text to shorten.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What kind of text it is, as far as the host knows.
+    /// The kind of text, as far as the host knows.
     pub content: Content,
     /// The text, redacted already; at most 32 MiB.
     pub text: String,
@@ -24,7 +24,7 @@ pub struct Request {
 
 /// A summarizer. [`summarizer!`](crate::summarizer!) makes a component of it.
 pub trait Summarizer: Sized {
-    /// What the operator may set; [`NoSettings`](crate::NoSettings) for nothing.
+    /// The operator's settings; [`NoSettings`](crate::NoSettings) for nothing.
     type Settings: DeserializeOwned;
 
     /// One line for `plugin list`.

@@ -39,15 +39,15 @@ pub fn configured<P, S: serde::de::DeserializeOwned>(
 /// A job made up for a test.
 #[derive(Default)]
 pub struct FakeJob {
-    /// What was asked for.
+    /// The task of the job.
     pub task: String,
     /// Files before the job.
     pub before: BTreeMap<String, Vec<u8>>,
     /// Files after it.
     pub after: BTreeMap<String, Vec<u8>>,
-    /// Where a renamed file was before, by its path after the job.
+    /// The paths of renamed files before the job, by their paths after it.
     pub renamed: BTreeMap<String, String>,
-    /// What a path is at a moment, where it is no regular file.
+    /// The kind of a path at a moment, if it is no regular file.
     pub kinds: Vec<(String, Moment, FileKind)>,
     /// Commands that ran, with what they printed.
     pub commands: Vec<(Command, Vec<u8>)>,
@@ -147,7 +147,7 @@ impl FakeJob {
     }
 }
 
-/// What has the same content has the same id; not git's, which a test of a check need not know.
+/// Returns an id that is the same for the same content; not git's, which a test of a check need not know.
 fn stand_in_id(bytes: &[u8]) -> String {
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

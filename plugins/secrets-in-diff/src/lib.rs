@@ -227,7 +227,7 @@ impl Check for SecretsInDiff {
     }
 }
 
-/// What kind of secret a line holds.
+/// Returns the kind of secret that a line holds.
 fn secret(line: &str) -> Option<&'static str> {
     if line.contains("-----BEGIN ") && line.contains("PRIVATE KEY") {
         return Some("private key");

@@ -8,18 +8,7 @@
 
 use std::collections::HashMap;
 
-use crate::lines::Line;
-
-/// The weight of a logged line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// Debug, info.
-    Mild,
-    /// A stamp without a level, or the rest of a record.
-    Plain,
-    /// Warning, error, fatal.
-    Loud,
-}
+use crate::lines::{Level, Line};
 
 /// The tools that print levels of their own in front of each line.
 #[derive(Debug, Clone, Copy, Default)]

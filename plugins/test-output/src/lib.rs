@@ -13,6 +13,7 @@
 mod applog;
 mod counts;
 mod lines;
+mod output;
 mod report;
 mod select;
 mod tools;
@@ -21,7 +22,8 @@ use std::ops::Range;
 
 use worker_plugin::{Fault, NoSettings, Request, Span, Summarizer, Summary};
 
-use lines::{Output, Rank, View};
+use lines::Rank;
+use output::{Output, View};
 
 /// The summarizer.
 pub struct TestOutput;

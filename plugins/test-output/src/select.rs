@@ -1,6 +1,7 @@
-//! Which lines go into the digest, when not all of them fit.
+//! The choice of lines for the digest, when not all of them fit.
 
-use crate::lines::{Line, Output, Rank};
+use crate::lines::{Line, Rank};
+use crate::output::Output;
 
 /// A longer line is cut: an assertion's first words say more than the end of a huge value.
 const LINE_BYTES: usize = 400;
@@ -13,7 +14,7 @@ const PRINTED_LINES: usize = 12;
 pub(crate) struct Selection {
     /// The text.
     pub(crate) text: String,
-    /// Which lines are in it.
+    /// The lines in it.
     pub(crate) lines: Vec<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! Which files hold tests, language by language, and what of a language the check has to know where it does not read whole
+//! The files that hold tests, language by language, and what of a language the check has to know where it does not read whole
 //! tests: comments, the words that begin a test and that skip one.
 
 use worker_plugin::{matches, matches_any};

@@ -14,7 +14,7 @@ use worker_plugin::{ChangedFile, Check, Fault, Finding, Job, Report, Severity, m
 
 use language::{Language, Test};
 
-/// What is looked at.
+/// The scope of the check.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -22,7 +22,7 @@ pub struct Settings {
     pub tests: Vec<String>,
     /// Globs of files that are not looked at.
     pub allow: Vec<String>,
-    /// What only should be looked at fails the check too.
+    /// Findings of things to look at fail the check too.
     pub strict: bool,
 }
 
@@ -213,7 +213,7 @@ impl TestTampering {
 /// A file at one time.
 struct Side {
     path: String,
-    /// Its code without blanks, line by line.
+    /// The code without blanks, line by line.
     code: Vec<String>,
     /// The lines of it that assert.
     asserting: Vec<String>,
@@ -354,7 +354,7 @@ impl Suite {
         }
     }
 
-    /// How often each asserting line is there.
+    /// Returns the number of each asserting line.
     fn expected(&self) -> HashMap<&str, usize> {
         let mut lines = HashMap::new();
         for line in self.tests.values().flat_map(|(_, test)| &test.expected) {

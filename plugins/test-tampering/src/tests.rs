@@ -282,7 +282,7 @@ fn a_test_file_that_is_gone_or_empty_is_a_finding_in_every_language() {
     }
 }
 
-/// What leaves a test there and takes out what it asserts, or the other way round: honest work.
+/// Changes that keep a test and remove its assertions, or the other way round: honest work.
 #[test]
 fn asserts_outside_of_functions_and_other_languages_count() {
     let file = |path: &str| {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::gateway::ScriptedGateway;
 use crate::{Repository, StandIn, clients};
 
-/// How long a step with real clients may take on a busy machine before the test gives up.
+/// The time that a step with real clients may take on a busy machine before the test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The binary under test and what it is told through its environment.

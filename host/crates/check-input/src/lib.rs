@@ -1,4 +1,4 @@
-//! What a check sees of a job: of a real one, and of one that is made up for a test. One piece of code for both, so that a
+//! A check's view of a job: of a real one, and of one that is made up for a test. One piece of code for both, so that a
 //! check that passes its tests sees the same in a job.
 
 mod made_up;

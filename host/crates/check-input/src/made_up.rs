@@ -9,29 +9,29 @@ use workspace::{Base, Limits, Root, Workspace, WorkspaceError, make_repository};
 
 use crate::JobView;
 
-/// What is at a path.
+/// The entry at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A file with these bytes, executable or not.
     File {
-        /// Its content.
+        /// The content.
         bytes: Vec<u8>,
-        /// Its owner may execute it.
+        /// The owner may execute it.
         executable: bool,
     },
     /// A symbolic link with this target.
     Symlink(PathBuf),
 }
 
-/// Why a job cannot be made up.
+/// The reason why a job cannot be made up.
 #[derive(Debug, thiserror::Error)]
 pub enum MadeUpError {
     /// The file system is in the way.
     #[error("{path}: {error}")]
     File {
-        /// Which path.
+        /// The path.
         path: String,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
     /// A path leads out of the tree.

@@ -16,11 +16,11 @@ use workspace::{ChangeKind, ChangedLines, Changes, FilePath, FileType, LineSide,
 pub struct JobView {
     /// The job's id.
     pub id: String,
-    /// What was asked for.
+    /// The task of the job.
     pub task: String,
     /// The agent's last words.
     pub agent_message: String,
-    /// What differs from the base.
+    /// The differences from the base.
     pub changes: Arc<Changes>,
     /// The root that the tree is in.
     pub root: Root,
@@ -30,7 +30,7 @@ pub struct JobView {
     pub commands: Vec<(Command, Arc<str>)>,
     /// The lines that were asked for last: pages of one file come one after the other.
     pub lines: LastLines,
-    /// Where each path is among the changes, made when it is first needed.
+    /// The positions of paths among the changes, made when they are first needed.
     pub index: OnceLock<Index>,
 }
 
@@ -47,11 +47,11 @@ type LastLines = Mutex<Option<(FilePath, LineSide, Arc<ChangedLines>)>>;
 /// The files that `find` looks at.
 const VISITED: usize = 1_000_000;
 
-/// Where git looks for the NUL byte of a binary file.
+/// The range in which git looks for the NUL byte of a binary file.
 const BINARY_WITHIN: u64 = 8000;
 
 impl JobView {
-    /// Whether a file is no text. One that was too long to be kept is so where its beginning says it: the rest of it is
+    /// Returns true if a file is no text. One that was too long to be kept is so where its beginning says it: the rest of it is
     /// for the checks to miss, and to fail for.
     fn is_binary(&self, file: &workspace::ChangedFile) -> bool {
         if !file.unreadable || file.kind == ChangeKind::Deleted {

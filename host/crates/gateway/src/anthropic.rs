@@ -207,7 +207,7 @@ pub(crate) struct OutputFormat<'a> {
 /// The fault of a request, in the words of the API: the field, then the rule.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Invalid(pub(crate) String);
+pub struct Invalid(pub(crate) String);
 
 impl<'a> Request<'a> {
     /// Returns true if the request has tools that a gateway can call.

@@ -16,7 +16,7 @@ pub struct Budget {
     pub max_turns: Option<u32>,
 }
 
-/// What has passed through an adapter so far.
+/// The usage of an adapter so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of all requests.
@@ -30,7 +30,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What has passed through since an earlier look.
+    /// Returns the usage since an earlier look.
     pub fn since(&self, earlier: &Self) -> Self {
         let now = &self.tokens;
         let then = &earlier.tokens;
@@ -52,7 +52,7 @@ impl Usage {
 }
 
 impl Budget {
-    /// Why nothing more may be sent; `None` while there is budget left.
+    /// Returns the reason why nothing more may be sent; `None` while there is budget left.
     pub fn spent(&self, usage: &Usage, is_turn: bool) -> Option<String> {
         if let Some(most) = self.max_tokens_total
             && usage.tokens.total() >= most
@@ -139,7 +139,7 @@ impl Budget {
     }
 }
 
-/// What was spent, and what is set aside for requests on their way.
+/// The amounts spent, and those reserved for requests on their way.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Books {
     pub(crate) usage: Usage,
@@ -185,7 +185,7 @@ impl Books {
     }
 }
 
-/// What is set aside for one request.
+/// The amount reserved for one request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Claim {
     tokens: u64,
@@ -193,14 +193,14 @@ pub(crate) struct Claim {
     turns: u64,
 }
 
-/// What a request may come to.
+/// The most that a request may cost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Need {
     /// Prompt tokens, estimated.
     pub(crate) input: u64,
     /// The most reply tokens that it asks for.
     pub(crate) output: u64,
-    /// Whether it goes to the main model.
+    /// True if it goes to the main model.
     pub(crate) is_turn: bool,
     pub(crate) price: Option<Price>,
 }
@@ -210,7 +210,7 @@ pub(crate) struct Need {
 pub(crate) enum Ruling {
     /// It may be sent, with a reply of at most `cap` tokens.
     Granted { claim: Claim, cap: Option<u64> },
-    /// What is left is set aside for others.
+    /// The rest is reserved for others.
     Wait,
     /// Nothing is left.
     Spent(String),

@@ -20,18 +20,18 @@ pub struct Caller {
     token: String,
 }
 
-/// What a model answered.
+/// A model's answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Said {
     /// The visible text.
     pub text: String,
     /// The reasoning that it shows.
     pub thinking: String,
-    /// What has to return with the reasoning.
+    /// The signature that has to return with the reasoning.
     pub signature: String,
     /// The tools it calls, in order.
     pub calls: Vec<ToolCall>,
-    /// Why it ended: `end_turn`, `tool_use`, `max_tokens`.
+    /// The reason why it ended: `end_turn`, `tool_use`, `max_tokens`.
     pub stop_reason: String,
     /// Tokens of the prompt, cached ones included.
     pub input_tokens: u64,
@@ -48,15 +48,15 @@ pub struct Said {
 /// A tool that the model calls.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ToolCall {
-    /// Its id, for the result.
+    /// The id of the call, for the result.
     pub id: String,
     /// The tool.
     pub name: String,
-    /// Its arguments; null when they are no JSON.
+    /// The arguments; null when they are no JSON.
     pub input: Value,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The adapter or the gateway behind it refused.
@@ -66,7 +66,7 @@ pub enum CallError {
         status: u16,
         /// The API's word for it, such as `authentication_error`.
         kind: String,
-        /// What it said; redacted by the adapter.
+        /// The message; redacted by the adapter.
         message: String,
     },
     /// The answer broke off, or is none.

@@ -1,4 +1,4 @@
-//! Which models a gateway says it has.
+//! The models that a gateway says it has.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const LIST_MAX: usize = 8 << 20;
 /// A model as a gateway's list has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListedModel {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// Tokens of prompt and reply together, where the list says so.
     pub context: Option<u64>,
@@ -117,7 +117,7 @@ const MAX_OUTPUT: [&str; 6] = [
     "output_token_limit",
     "max_tokens",
 ];
-/// How deep limits lie in a list's entry, at most: Copilot's are in `capabilities.limits`.
+/// The depth of limits in a list's entry, at most: Copilot's are in `capabilities.limits`.
 const DEPTH: u8 = 3;
 
 /// The models in a list of OpenAI's form, or in one of those that others give.

@@ -12,12 +12,12 @@ use super::names::fresh_id;
 use super::shared::{Reservation, Shared};
 use super::{AdapterConfig, BindError, Mode, Usage};
 
-/// What was asked.
+/// A question to a model.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     /// Stable instructions, first, so that prompt caches hold.
     pub system: &'a str,
-    /// What changes from question to question.
+    /// The text that changes from question to question.
     pub user: &'a str,
     /// The gateway's model; absent: the lite model, else the main one.
     pub model: Option<&'a str>,
@@ -25,20 +25,20 @@ pub struct Question<'a> {
     pub max_tokens: u32,
 }
 
-/// What was answered.
+/// A model's answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Completion {
     /// The text.
     pub text: String,
-    /// Whether the reply was cut at `max_tokens`.
+    /// True if the reply was cut at `max_tokens`.
     pub cut: bool,
     /// The gateway's model.
     pub model: String,
-    /// What it cost.
+    /// The cost of the answer.
     pub usage: Usage,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// The configuration cannot work.
@@ -63,7 +63,7 @@ pub enum GatewayError {
 ///
 /// # Errors
 ///
-/// When the configuration cannot work, or no gateway answers.
+/// Fails if the configuration cannot work, or no gateway answers.
 pub async fn complete(
     config: AdapterConfig,
     question: Question<'_>,

@@ -13,7 +13,7 @@ use super::{
 use redact::Redactor;
 use settings::{Secret, Settings};
 
-/// Why the settings make no adapter.
+/// The reason why the settings make no adapter.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// There is no gateway.
@@ -33,7 +33,7 @@ impl AdapterConfig {
     ///
     /// # Errors
     ///
-    /// When there is no gateway, its URL cannot be used, or its dialect cannot be loaded.
+    /// Fails if there is no gateway, its URL cannot be used, or its dialect cannot be loaded.
     pub fn from_settings(
         settings: &Settings,
         choose: impl Fn(Option<&str>, &str) -> Result<(ActiveDialect, String), DialectError>,
@@ -94,21 +94,21 @@ impl AdapterConfig {
     }
 }
 
-/// What is known of a gateway and a model, without asking the gateway.
+/// The facts of a gateway and a model, known without asking the gateway.
 #[derive(Debug, Clone)]
 pub struct Explanation {
-    /// Where requests go.
+    /// The URL that requests go to.
     pub url: String,
-    /// What holds for them, each fact with its source.
+    /// The facts, each with its source.
     pub facts: Arc<ModelFacts>,
 }
 
 impl AdapterConfig {
-    /// What is known of the first gateway and a model, with what its refusals taught.
+    /// Explains the facts of the first gateway and a model, with the lessons from its refusals.
     ///
     /// # Errors
     ///
-    /// When the gateway's URL cannot be used, or its dialect fails to say.
+    /// Fails if the gateway's URL cannot be used, or its dialect fails to say.
     pub fn explain(&self, model: &str) -> Result<Explanation, ConfigError> {
         let Upstream {
             base_url, dialect, ..
@@ -132,7 +132,7 @@ impl AdapterConfig {
 ///
 /// # Errors
 ///
-/// When the system has no randomness.
+/// Fails if the system has no randomness.
 pub fn fresh_token() -> Result<String, getrandom::Error> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes)?;

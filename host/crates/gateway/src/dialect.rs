@@ -17,7 +17,7 @@ const MODELS: usize = 64;
 
 /// One gateway's form of chat completions. What its facts declare canonical is never asked of it.
 pub trait Dialect: Send + Sync {
-    /// Its name, as in WORKER_DIALECT.
+    /// The name, as in WORKER_DIALECT.
     fn name(&self) -> &str;
 
     /// Returns true if a base URL is the gateway's own, and not that of a proxy in front of it.
@@ -47,7 +47,7 @@ pub trait Dialect: Send + Sync {
     /// When the dialect fails to start.
     fn translation(&self, model: &str) -> Result<Box<dyn Translation>, DialectError>;
 
-    /// What an error reply means.
+    /// Returns the meaning of an error reply.
     ///
     /// # Errors
     /// When the dialect fails; the adapter then judges by the status.
@@ -69,7 +69,7 @@ pub trait Translation: Send {
     fn finish(&mut self, complete: bool) -> Result<Vec<String>, DialectError>;
 }
 
-/// Why a dialect did not do its part.
+/// The reason why a dialect failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DialectError {
     /// The dialect's own word on this request.
@@ -200,7 +200,7 @@ impl ActiveDialect {
         Self::new(Arc::new(Plain))
     }
 
-    /// Its name, as in WORKER_DIALECT.
+    /// The name, as in WORKER_DIALECT.
     pub fn name(&self) -> &str {
         self.dialect.name()
     }
@@ -210,7 +210,7 @@ impl ActiveDialect {
         self.dialect.recognizes(base_url)
     }
 
-    /// What is true of a model, merged once.
+    /// Returns the facts of a model, merged once.
     ///
     /// # Errors
     /// When the dialect fails to say, or says what cannot be.
@@ -236,7 +236,7 @@ impl ActiveDialect {
         self.dialect.layers(model).map_err(broken)
     }
 
-    /// What is true of a model, for a request.
+    /// Returns the facts of a model for a request.
     pub(crate) fn facts(&self, model: &str) -> Result<Arc<ModelFacts>, ApiError> {
         self.model_facts(model).map_err(broken)
     }
@@ -295,7 +295,7 @@ impl ActiveDialect {
         }))
     }
 
-    /// What an error reply means; `status` is absent for an error under status 200, in a stream or as a whole reply.
+    /// Returns the meaning of an error reply; `status` is absent for an error under status 200, in a stream or as a whole reply.
     pub(crate) fn classify(
         &self,
         facts: &Facts,

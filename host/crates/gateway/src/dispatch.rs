@@ -34,11 +34,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const PATIENCE_WITH_FALLBACK: Duration = Duration::from_secs(4);
 /// The longest pause between two rounds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long the first event of a stream may take before the caller gets its 200 and pings.
+/// The time for the first event of a stream, after which the caller gets its 200 and pings.
 const COMMIT_AFTER: Duration = Duration::from_secs(10);
 /// Tokens that are left free beside prompt and reply, and the least reply that is asked for by this adapter itself.
 const LEAST_ROOM: u64 = 1_024;
-/// How long the rest of an error body may take.
+/// The time limit of the rest of an error body.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
 
 /// A request on its way.
@@ -50,7 +50,7 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// What holds for this request on a route: facts may depend on how it is answered and on its tools.
+    /// Returns the facts for this request on a route: facts may depend on how it is answered and on its tools.
     fn facts(&self, route: &Route) -> Result<Arc<Facts>, ApiError> {
         Ok(self.of(&*route.gateway.facts(&route.model)?))
     }
@@ -63,19 +63,19 @@ impl Work<'_> {
     }
 }
 
-/// How it goes through.
+/// The way it goes through.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Passage<'a> {
     /// To chat completions.
     Translated,
-    /// As it is, with the caller's query and headers.
+    /// Unchanged, with the caller's query and headers.
     Relayed {
         query: Option<&'a str>,
         headers: &'a HeaderMap,
     },
 }
 
-/// What the caller gets.
+/// The caller's answer.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// A stream that has begun.
@@ -433,7 +433,7 @@ async fn once(
     Ok(Answer::Whole(whole.body))
 }
 
-/// Whether a reply that was to be whole came as a stream all the same.
+/// Returns true if a reply that was to be whole came as a stream all the same.
 fn is_event_stream(headers: &HeaderMap, body: &[u8]) -> bool {
     let begins = |word: &&[u8]| body.trim_ascii_start().starts_with(word);
     let said = headers

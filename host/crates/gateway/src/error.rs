@@ -145,7 +145,15 @@ impl ApiError {
             && (matches!(self.upstream_status, Some(400 | 415 | 416 | 422))
                 // Relays wrap a refusal in a status of their own.
                 || (self.upstream_status.is_some() && matches!(self.status, 404 | 405 | 500 | 501) && self.param.is_some())
+                || (self.status == 404 && self.no_route_takes_it())
                 || (self.upstream_status.is_none() && self.kind == Kind::InvalidRequest))
+    }
+
+    /// Returns true if a router found no provider that takes a parameter of the request. OpenRouter answers 404 with `No
+    /// endpoints found that support the provided 'tool_choice' value` (zed-industries/zed#36094), though the model is there.
+    fn no_route_takes_it(&self) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        message.contains("no endpoints found that support")
     }
 
     /// The gateway could not be understood, or broke off.

@@ -1,4 +1,4 @@
-//! Which events go to the caller in one write.
+//! The events that go to the caller in one write.
 
 use std::time::{Duration, Instant};
 

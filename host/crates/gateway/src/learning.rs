@@ -15,7 +15,7 @@ const MOST: usize = 8;
 /// No model has a smaller context; a smaller number is something else.
 const LEAST_CONTEXT: u32 = 1_024;
 
-/// What refusals of one request teach.
+/// The lessons from refusals of one request.
 #[derive(Debug, Default)]
 pub(crate) struct Learning {
     lessons: Vec<Taught>,

@@ -109,7 +109,7 @@ impl Ledger {
         self.record.left_out = left_out.words();
     }
 
-    /// What of the request did not reach the gateway, as a header.
+    /// Returns the parts of the request that did not reach the gateway, as a header.
     pub(crate) fn left_out_header(&self) -> Option<HeaderValue> {
         HeaderValue::from_str(self.record.left_out.as_deref()?).ok()
     }

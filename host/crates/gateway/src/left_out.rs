@@ -1,4 +1,4 @@
-//! What of a caller's request does not reach the gateway. Nothing is left out in silence: the model reads a note in its
+//! The parts of a caller's request that do not reach the gateway. Nothing is left out in silence: the model reads a note in its
 //! place, the caller gets a header, and the job's log has a line.
 
 use std::cell::{Cell, RefCell};
@@ -8,7 +8,7 @@ pub(crate) const HEADER: &str = "x-worker-left-out";
 /// The longest text about it, in characters.
 const LONGEST: usize = 400;
 
-/// What was left out of one request.
+/// The parts left out of one request.
 #[derive(Debug, Default)]
 pub(crate) struct LeftOut {
     images: Cell<u32>,

@@ -66,6 +66,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 
+pub use anthropic::Invalid as InvalidRequest;
 pub use budget::{Budget, Usage};
 pub use caller::{CallError, Caller, Said, ToolCall};
 pub use pool::Pool;
@@ -88,7 +89,7 @@ use redact::Redactor;
 use settings::Prices;
 use shared::Shared;
 
-/// Which protocol the gateway speaks.
+/// The protocol that the gateway speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Chat completions: requests and answers are translated.
@@ -106,9 +107,9 @@ pub struct AdapterConfig {
     pub primary: Upstream,
     /// The gateway after it, and its models in the order in which they are tried; empty: the main model.
     pub fallback: Option<(Upstream, Vec<String>)>,
-    /// Which of the gateway's models requests get.
+    /// The gateway's models for requests.
     pub models: ModelMap,
-    /// What callers must present; none: anyone who reaches the address.
+    /// The token that callers must present; none: anyone who reaches the address.
     pub token: Option<String>,
     /// Caps on what passes through.
     pub budget: Budget,
@@ -118,23 +119,23 @@ pub struct AdapterConfig {
     pub prices: Prices,
     /// Quick retries of one request on one gateway; 0 turns every retry off.
     pub retries: u32,
-    /// How long a request waits in all for gateways that are down or refuse for now.
+    /// The time that a request waits in all for gateways that are down or refuse for now.
     pub patience: Duration,
     /// Silence after which an answer counts as broken.
     pub idle_timeout: Duration,
     /// Cleans what gateways say before it is passed on or logged.
     pub redactor: Redactor,
-    /// What the requests are for, in records: `job`, `analyze`, `adapter`.
+    /// The purpose of the requests, in records: `job`, `analyze`, `adapter`.
     pub route: String,
     /// The job that the requests belong to, in records.
     pub job: Option<String>,
-    /// Where records go.
+    /// The receiver of the records.
     pub records: RecordSink,
     /// The folder that keeps what gateways' refusals teach; none: it ends with the adapter.
     pub lessons: Option<PathBuf>,
 }
 
-/// Why a job cannot go on.
+/// The reason why a job cannot continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FatalCause {
     /// The gateway refuses the key.
@@ -156,14 +157,14 @@ impl FatalCause {
     }
 }
 
-/// What an adapter tells its owner.
+/// An event that an adapter sends to its owner.
 #[derive(Debug, Clone)]
 pub enum GatewayEvent {
     /// A request has ended.
     Request(Box<RequestRecord>),
     /// Nothing that follows can succeed: end the agent.
     Fatal {
-        /// Why.
+        /// The reason.
         cause: FatalCause,
         /// The gateway's words; not redacted.
         message: String,
@@ -172,13 +173,13 @@ pub enum GatewayEvent {
     Activity,
 }
 
-/// Why an adapter cannot be started.
+/// The reason why an adapter cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The address is not to be had.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Where it should have listened.
+        /// The address that it could not listen on.
         address: SocketAddr,
         /// The system's error.
         source: io::Error,
@@ -210,7 +211,7 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// When the address is taken or the configuration cannot work.
+    /// Fails if the address is taken or the configuration cannot work.
     pub async fn bind(address: SocketAddr, config: AdapterConfig) -> Result<Self, BindError> {
         let shared = Shared::new(config)?;
         let listen = |source| BindError::Listen { address, source };
@@ -226,22 +227,22 @@ impl Adapter {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What a caller sets as `ANTHROPIC_BASE_URL`.
+    /// Returns the URL that a caller sets as `ANTHROPIC_BASE_URL`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What has passed through so far.
+    /// Returns the usage so far.
     pub fn usage(&self) -> Usage {
         self.shared.usage()
     }
 
-    /// What happens from now on. A listener that lags loses the oldest events.
+    /// Subscribes to the events from now on. A listener that lags loses the oldest events.
     pub fn events(&self) -> broadcast::Receiver<GatewayEvent> {
         self.shared.subscribe()
     }
@@ -251,13 +252,13 @@ impl Adapter {
         self.shared.reply_limit()
     }
 
-    /// What the gateway's refusals have taught about a model, lessons of earlier adapters included,
+    /// Returns the lessons from the gateway's refusals about a model, lessons of earlier adapters included,
     /// in the order in which they hold.
     pub fn learned(&self, model: &str) -> Vec<Lesson> {
         self.shared.learned(model)
     }
 
-    /// What is known of a model on the gateway, lessons included.
+    /// Returns the facts of a model on the gateway, lessons included.
     ///
     /// # Errors
     /// When its dialect fails to say.

@@ -437,7 +437,7 @@ mod tests {
         Live::new(response, machine, None, "host")
     }
 
-    /// How long the end of a stream is waited for after each of these chunks, in seconds.
+    /// Returns the time that the end of a stream is waited for after each of these chunks, in seconds.
     fn waits(chunks: &[serde_json::Value]) -> Vec<Option<u64>> {
         let mut live = live();
         let mut after = |chunk: &serde_json::Value| {

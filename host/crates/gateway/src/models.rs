@@ -1,4 +1,4 @@
-//! Which of the gateway's models a request gets.
+//! The gateway's model for a request.
 
 use super::anthropic::Request;
 
@@ -11,7 +11,7 @@ pub struct ModelMap {
     pub lite: Option<String>,
 }
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     /// A turn of the work.

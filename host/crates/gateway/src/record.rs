@@ -7,17 +7,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// What WORKER_METRICS_FILE and the job store keep of one request.
+/// The record of one request in WORKER_METRICS_FILE and the job store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RequestRecord {
-    /// When it came in, RFC 3339 in UTC.
+    /// The time at which it came in, RFC 3339 in UTC.
     pub time: String,
     /// The request's id, which the caller got as `request-id`.
     pub id: String,
     /// The job it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// What it was for: `job`, `analyze`, `adapter`.
+    /// The purpose of the request: `job`, `analyze`, `adapter`.
     pub route: String,
     /// `primary` or `fallback`: which gateway answered, or failed last.
     pub gateway: String,
@@ -38,7 +38,7 @@ pub struct RequestRecord {
         skip_serializing_if = "Option::is_none"
     )]
     pub response_model: Option<String>,
-    /// Why the answer ended.
+    /// The reason why the answer ended.
     #[serde(
         rename = "gen_ai.response.finish_reasons",
         skip_serializing_if = "Vec::is_empty",
@@ -60,22 +60,22 @@ pub struct RequestRecord {
     /// Of the reply: reasoning.
     #[serde(rename = "gen_ai.usage.reasoning.output_tokens")]
     pub reasoning_tokens: u64,
-    /// Where the gateway put the model's reasoning: a field of the message, or the name of a tag
+    /// The place of the model's reasoning: a field of the message, or the name of a tag
     /// within its text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_from: Option<String>,
-    /// What refusals of the gateway taught on the way to this answer.
+    /// The lessons from refusals on the way to this answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lessons: Vec<String>,
-    /// What of the request did not reach the gateway: images, documents, tools.
+    /// The parts of the request that did not reach the gateway: images, documents, tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
     /// The gateway gave no counts; these are estimates.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,
-    /// Whether the answer was streamed.
+    /// True if the answer was streamed.
     pub stream: bool,
-    /// How often the request was sent.
+    /// The number of times that the request was sent.
     pub attempts: u32,
     /// Status that the caller got; 499 when it left first.
     #[serde(rename = "http.response.status_code")]
@@ -93,7 +93,7 @@ pub struct RequestRecord {
     pub cost_usd: Option<f64>,
 }
 
-/// Where records go, besides the adapter's events. Called at the end of each request; must not block for long.
+/// The receiver of records, besides the adapter's events. Called at the end of each request; must not block for long.
 #[derive(Clone)]
 pub struct RecordSink(Option<Arc<TakeRecord>>);
 

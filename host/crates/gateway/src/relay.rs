@@ -139,7 +139,7 @@ pub(crate) fn close_whole(body: &[u8], ledger: &mut Ledger) -> Result<(), ApiErr
     Ok(())
 }
 
-/// What metering has read of a stream.
+/// The counts that metering has read from a stream.
 #[derive(Debug, Default)]
 struct Meter {
     usage: Usage,
@@ -183,7 +183,7 @@ impl Meter {
     }
 }
 
-/// Where the last whole event ends: behind its blank line.
+/// Returns the end of the last whole event: behind its blank line.
 fn events_end(bytes: &[u8]) -> usize {
     memrchr_iter(b'\n', bytes)
         .find(|at| {
@@ -205,7 +205,7 @@ pub(crate) struct RelayedStream {
     waiting: BytesMut,
     /// Nothing more will come.
     over: bool,
-    /// What ended it, where it did not end well.
+    /// The error that ended it, if it did not end well.
     error: Option<ApiError>,
     host: Arc<str>,
 }

@@ -23,7 +23,7 @@ use crate::facts::{
 /// Claude Code's per-run header in front of the system prompt: it would spoil every prefix cache.
 const BILLING_HEADER: &str = "x-anthropic-billing-header";
 
-/// What the answer's way back needs to know of the request.
+/// The facts of the request that the way back of the answer needs.
 #[derive(Debug, Default)]
 pub(crate) struct Return {
     /// Tool names that were shortened.
@@ -34,18 +34,17 @@ pub(crate) struct Return {
     pub(crate) stop_sequences: Vec<String>,
     /// A guess of the prompt's tokens, for gateways that do not count.
     pub(crate) assumed_input: u64,
-    /// What does not reach the gateway.
+    /// The parts that do not reach the gateway.
     pub(crate) left_out: LeftOut,
 }
 
 /// The canonical request of an Anthropic one, as a dialect gets it: the same as in a job.
 ///
 /// # Errors
-/// Why it is no request that can be sent.
-pub fn canonical(body: &[u8], facts: &Facts, model: &str) -> Result<Vec<u8>, String> {
-    let request = anthropic::Request::parse(body).map_err(|invalid| invalid.0)?;
-    let translated = translate(&request, facts, model, None);
-    let (canonical, _) = translated.map_err(|invalid| invalid.0)?;
+/// It is no request that can be sent.
+pub fn canonical(body: &[u8], facts: &Facts, model: &str) -> Result<Vec<u8>, Invalid> {
+    let request = anthropic::Request::parse(body)?;
+    let (canonical, _) = translate(&request, facts, model, None)?;
     Ok(canonical.write(body.len() + 4_096))
 }
 
@@ -181,7 +180,7 @@ impl<'a> Translation<'a, '_> {
         }
     }
 
-    /// Whether content may be a list of parts.
+    /// Returns true if content may be a list of parts.
     fn lists(&self) -> bool {
         self.facts.messages.content_parts
     }
@@ -833,7 +832,7 @@ fn tool_choice(
     }
 }
 
-/// What a request says about thinking.
+/// The thinking that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish<'r> {
     /// Nothing.
@@ -865,7 +864,7 @@ impl<'r> Wish<'r> {
     }
 }
 
-/// Whether the model will think, and everything that the facts add to the request's body.
+/// Returns true if the model will think, and everything that the facts add to the request's body.
 fn thinking(
     request: &anthropic::Request<'_>,
     facts: &Facts,

@@ -314,7 +314,7 @@ fn the_rest_of_a_request_fits_too() {
     }
 }
 
-/// What the newest Claude Code asks, recorded, goes to every gateway in that gateway's own words.
+/// The newest Claude Code's requests, recorded, go to every gateway in that gateway's own words.
 #[test]
 #[rustfmt::skip]
 fn the_newest_claude_codes_requests_have_nothing_foreign_left_in_them() {

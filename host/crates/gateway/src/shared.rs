@@ -1,4 +1,4 @@
-//! What all requests of one adapter share: its configuration, its gateways, the running totals, the events.
+//! The state that all requests of one adapter share: its configuration, its gateways, the running totals, the events.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::{AdapterConfig, BindError, DialectError, FatalCause, GatewayEvent};
 use crate::facts::ModelFacts;
 use crate::lessons::Lesson;
 
-/// How many events a slow listener may lag behind.
+/// The number of events that a slow listener may lag behind.
 const EVENTS: usize = 256;
 
 /// The least time between two retries.
@@ -29,7 +29,7 @@ const POOL_POLL: Duration = Duration::from_millis(100);
 /// The most requests of one adapter that are on their way at once; more wait.
 const FLIGHTS: usize = 8;
 
-/// What one request may come to, set aside until it is over.
+/// The most that one request may cost, reserved until it is over.
 #[derive(Debug, Default)]
 pub(crate) struct Reservation {
     claim: Claim,
@@ -51,7 +51,7 @@ pub(crate) struct Shared {
     settled: Notify,
     flights: Arc<Semaphore>,
     pub(crate) burst: Burst,
-    /// When the next retry may begin.
+    /// The time when the next retry may begin.
     next_retry: Mutex<Instant>,
     events: broadcast::Sender<GatewayEvent>,
 }
@@ -103,12 +103,12 @@ impl Shared {
         *self.main.write().unwrap_or_else(PoisonError::into_inner) = model;
     }
 
-    /// What the first gateway has taught about a model.
+    /// Returns the lessons of the first gateway about a model.
     pub(crate) fn learned(&self, model: &str) -> Vec<Lesson> {
         self.primary.lessons.known(model)
     }
 
-    /// What is known of a model on the first gateway.
+    /// Returns the facts of a model on the first gateway.
     pub(crate) fn facts(&self, model: &str) -> Result<Arc<ModelFacts>, DialectError> {
         let facts = self.primary.facts(model);
         facts.map_err(|error| DialectError::Broken(error.message))
@@ -153,7 +153,7 @@ impl Shared {
         tokio::time::sleep_until(turn).await;
     }
 
-    /// Where a request for a model may go, in order. A gateway that keeps failing is skipped while there is another.
+    /// Returns the routes of a request for a model, in order. A gateway that keeps failing is skipped while there is another.
     pub(crate) fn routes(&self, model: &str) -> Vec<Route> {
         let primary = Route {
             gateway: Arc::clone(&self.primary),

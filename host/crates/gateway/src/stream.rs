@@ -68,7 +68,7 @@ pub(crate) struct Machine {
     facts: Arc<Facts>,
     back: Return,
     out: BytesMut,
-    /// Where the last delta of the open block ends in `out`: further text of the same kind is written into it.
+    /// The place where the last delta of the open block ends in `out`: further text of the same kind is written into it.
     tail: usize,
     started: bool,
     ended: bool,
@@ -83,9 +83,9 @@ pub(crate) struct Machine {
     stops: Option<StopScan>,
     /// The text so far, for a last chunk that says all of it again.
     sent_text: SentText,
-    /// Where the gateway puts the model's reasoning, once there was some.
+    /// The place where the gateway puts the model's reasoning, once there was some.
     reasoning_from: Option<String>,
-    /// What the gateway wants back with the message, until a signature carries it.
+    /// The fields that the gateway wants back with the message, until a signature carries it.
     returned: Map<String, Value>,
     stop: Option<Stop>,
     /// A reason to finish that nobody knows.
@@ -149,7 +149,7 @@ impl Machine {
         self.out.len()
     }
 
-    /// Whether there is anything to show for the answer yet: a chunk that only names the role is not.
+    /// Returns true if there is anything to show for the answer yet: a chunk that only names the role is not.
     pub(crate) fn has_output(&self) -> bool {
         self.blocks > 0 || self.open != Open::Nothing
     }
@@ -183,12 +183,12 @@ impl Machine {
         self.upstream_model.as_deref()
     }
 
-    /// Where the model's reasoning was: the name of a field, or a tag within the text.
+    /// Returns the place of the model's reasoning: the name of a field, or a tag within the text.
     pub(crate) fn reasoning_from(&self) -> Option<&str> {
         self.reasoning_from.as_deref()
     }
 
-    /// How much of an answer there is so far, in bytes of text, reasoning and arguments.
+    /// Returns the length of the answer so far, in bytes of text, reasoning and arguments.
     pub(crate) fn output_bytes(&self) -> usize {
         self.output_bytes
     }
@@ -254,7 +254,7 @@ impl Machine {
         Ok(())
     }
 
-    /// What an error in place of a chunk means.
+    /// Returns the meaning of an error in place of a chunk.
     pub(crate) fn error(&self, data: &[u8]) -> ApiError {
         let headers = HeaderMap::new();
         self.dialect.classify(&self.facts, None, &headers, data)
@@ -529,7 +529,7 @@ impl Machine {
         });
     }
 
-    /// What must return with the message needs a thinking block to travel in, also where the model showed no reasoning.
+    /// Adds a thinking block for what must return with the message, also where the model showed no reasoning.
     fn carry_returned(&mut self) {
         if !self.returned.is_empty() && self.open == Open::Nothing {
             self.open_thinking();
@@ -590,7 +590,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Which call a piece belongs to; makes a new one where it begins one.
+    /// Returns the call that a piece belongs to; makes a new one where it begins one.
     fn place(&mut self, index: Option<i64>, id: &str, name: &str, arguments: &str) -> usize {
         let found = match index {
             Some(index) => self
@@ -635,7 +635,7 @@ impl Machine {
         self.calls.len() - 1
     }
 
-    /// Whether the open call can be closed before the end of the answer.
+    /// Returns true if the open call can be closed before the end of the answer.
     fn may_close(&self, index: usize) -> bool {
         self.calls
             .get(index)

@@ -31,13 +31,13 @@ pub(crate) const ERROR_BODY_LIMIT: usize = 1024 * 1024;
 pub struct Upstream {
     /// `http` or `https`, with or without `/v1`, without user name and password.
     pub base_url: String,
-    /// Its key: sent there and nowhere else.
+    /// The key: sent there and nowhere else.
     pub api_key: Secret,
-    /// What it speaks.
+    /// The dialect it speaks.
     pub dialect: ActiveDialect,
 }
 
-/// Why a gateway cannot be used, before any request.
+/// The reason why a gateway cannot be used, before any request.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// The URL is none that requests can be sent to.
@@ -62,7 +62,7 @@ pub(crate) struct Gateway {
     pub(crate) dialect: ActiveDialect,
     /// The base URL is the gateway's own, and not that of a proxy in front of it.
     pub(crate) at_home: bool,
-    /// What its refusals taught.
+    /// The lessons from its refusals.
     pub(crate) lessons: LessonBook,
     key: Secret,
     client: reqwest::Client,
@@ -88,12 +88,12 @@ impl Gateway {
         })
     }
 
-    /// What holds for a model, lessons included.
+    /// Returns the facts of a model, lessons included.
     pub(crate) fn facts(&self, model: &str) -> Result<Arc<ModelFacts>, ApiError> {
         self.lessons.facts(&self.dialect, model)
     }
 
-    /// Whether the gateway has failed so often that it is left alone for now.
+    /// Returns true if the gateway has failed so often that it is left alone for now.
     pub(crate) fn is_resting(&self) -> bool {
         self.circuit.is_open()
     }

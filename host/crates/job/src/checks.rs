@@ -1,7 +1,7 @@
 //! The conditions that hold when the agent is done, as they were asked for: checks and the scope,
 //! after every rule was checked.
 //!
-//! Where they come from (a job's arguments, the operator's configuration) is for `job` to say; what they come to is for
+//! Their source (a job's arguments, the operator's configuration) is for `job` to say; what they come to is for
 //! `verify`.
 
 use std::collections::BTreeMap;

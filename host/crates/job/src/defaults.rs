@@ -6,9 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::Map;
 
 use super::arguments::Arguments;
+use super::check_arguments::{self, CHECK_KEYS, CHECKS_MAX, SAME_NAME};
 use super::refusal::Refusal;
-use super::setup;
-use super::spec::{self, CHECK_KEYS, CHECKS_MAX, JobSpec};
+use super::spec::JobSpec;
 use crate::checks::{CheckSpec, Origin};
 use settings::Settings;
 
@@ -54,13 +54,12 @@ pub(super) fn add(
     Ok(())
 }
 
-/// Every rule that the configuration breaks, of every repository's checks and set-up too: for `doctor`.
-pub fn problems(settings: &Settings) -> Vec<Refusal> {
+/// Every rule that the configured checks break, those of every repository too.
+pub(crate) fn problems(settings: &Settings) -> Vec<Refusal> {
     let (file, repositories) = lists(settings, None);
     std::iter::once(file)
         .chain(repositories)
         .filter_map(|(place, tables)| read(&place, tables).err())
-        .chain(setup::problems(settings))
         .collect()
 }
 
@@ -110,7 +109,7 @@ fn read(place: &str, tables: &[toml::Table]) -> Result<Vec<Configured>, Refusal>
         let required = check.boolean("required")?.unwrap_or(true);
         let enabled = check.boolean("enabled")?.unwrap_or(true);
         let configured = if enabled {
-            let mut spec = spec::check(&mut check)?;
+            let mut spec = check_arguments::check(&mut check)?;
             spec.set_origin(match required {
                 true => Origin::Required,
                 false => Origin::Default,
@@ -129,7 +128,7 @@ fn read(place: &str, tables: &[toml::Table]) -> Result<Vec<Configured>, Refusal>
             }
         };
         if checks.iter().any(|known| known.name == configured.name) {
-            return Err(check.refuse("name", spec::SAME_NAME));
+            return Err(check.refuse("name", SAME_NAME));
         }
         checks.push(configured);
     }
@@ -210,7 +209,7 @@ mod tests {
         let Value::Object(all) = all else {
             unreachable!()
         };
-        spec::parse_start(all, settings).unwrap().0
+        crate::spec::parse_start(all, settings).unwrap().0
     }
 
     fn checks(config: &str, arguments: Value) -> Result<Vec<String>, Refusal> {

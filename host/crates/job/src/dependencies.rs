@@ -69,7 +69,7 @@ const SAYS_MISSING: [&str; 12] = [
     "the Podfile.lock",
 ];
 
-/// What a failed check of an isolated job is told about: the folder that its tree lacks, and the ways to have it. None
+/// Returns the hint for a failed check of an isolated job: the folder that its tree lacks, and the ways to have it. None
 /// where the failure does not look like one of a missing dependency, or nothing is missing. `places` are the directories
 /// to look in, below `top`; `source` is the checkout that the tree was made from.
 pub(crate) fn way_out(

@@ -21,11 +21,11 @@ use super::runner::Continuation;
 use super::spec::{self, JobSpec, TIMEOUT_MAX_MS};
 use super::state::State;
 use super::store::{Asker, JobRow, Store, StoreError};
-use super::{defaults, lock, recovery, setup, view};
+use super::{defaults, lock, recovery, setup_default, view};
 use settings::{Isolation, Settings, Toolset};
 use workspace::{ApplyHow, IsolatedRecord, Root, Workspace};
 
-/// When a wait reports progress for the first time: from then on the caller of `start` knows the job's name.
+/// The time after which a wait reports progress: from then on the caller of `start` knows the job's name.
 const FIRST_PROGRESS: Duration = Duration::from_millis(200);
 
 /// The interval at which a wait reports progress.
@@ -552,7 +552,7 @@ fn launch_job(
     let workspace = Workspace::open(&root, &spec.allowed_dirs)
         .map_err(|fault| Refusal::new("allowed_dirs", fault))?;
     defaults::add(&mut spec, settings, workspace.top(), workspace.work_dir())?;
-    setup::settle(&mut spec, settings, workspace.top(), workspace.work_dir())?;
+    setup_default::settle(&mut spec, settings, workspace.top(), workspace.work_dir())?;
     recovery::settle_all(store)?;
     let waiting = store.unfinished()?.len();
     if waiting >= QUEUE_MAX + settings.max_running_jobs {

@@ -1,7 +1,6 @@
 //! The task of a job, after every argument was checked.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,24 +9,19 @@ use super::arguments::Arguments;
 use super::id::JobId;
 use super::refusal::Refusal;
 use super::setup::{self, SetupSpec};
-use crate::checks::{
-    CheckSpec, CommandCheck, CommandLine, OnViolation, Origin, PluginCheck, ScopedPatch,
-};
+use crate::check_arguments::{self, stays_inside};
+use crate::checks::{CheckSpec, OnViolation, ScopedPatch};
 use settings::{Isolation, PermissionMode, Settings};
 use workspace::ApplyHow;
+
+pub use crate::check_arguments::{CHECK_TIMEOUT_DEFAULT_MS, CHECKS_MAX, TIMEOUT_MAX_MS};
 
 /// The longest prompt, in bytes. Longer matter belongs into a file of the repository.
 pub const PROMPT_MAX: usize = 200_000;
 /// The most directories one job may change.
 pub const ALLOWED_DIRS_MAX: usize = 32;
-/// The most checks of one job.
-pub const CHECKS_MAX: usize = 32;
 /// The most paths of one scope.
 pub const SCOPE_PATHS_MAX: usize = 256;
-/// The longest job and the longest check, in milliseconds: a day.
-pub const TIMEOUT_MAX_MS: u64 = 86_400_000;
-/// A check's time-out when none was given, in milliseconds.
-pub const CHECK_TIMEOUT_DEFAULT_MS: u64 = 600_000;
 /// The most revise passes.
 pub const REVISE_PASSES_MAX: u32 = 5;
 
@@ -56,7 +50,7 @@ pub struct JobSpec {
     pub expect_changes: Option<bool>,
     /// The whole job from `preparing` to the end of verification, in milliseconds.
     pub timeout_ms: u64,
-    /// How often failing evidence goes back to the agent, where the job says so; see [`JobSpec::max_passes`].
+    /// The number of times that failing evidence goes back to the agent, where the job says so; see [`JobSpec::max_passes`].
     pub auto_revise: Option<AutoRevise>,
     /// The place where the job works.
     pub isolation: Isolation,
@@ -189,7 +183,7 @@ const START_ARGUMENTS: &[&str] = &[
 
 /// The arguments of `start`, checked: the job, and how long the caller waits for its end (milliseconds).
 ///
-/// What needs a look at the file system (directories, the repository) is checked later, by `workspace`.
+/// Parses the arguments of `start`. Rules that need the file system (directories, the repository) are checked later, by `workspace`.
 ///
 /// # Errors
 /// The first argument that breaks a rule.
@@ -219,7 +213,7 @@ pub fn parse_start(
         .unwrap_or(settings.include_diff_default);
     let scoped_patch = scoped_patch(&mut arguments)?;
     let takes_defaults = !arguments.has("checks");
-    let checks = checks(&mut arguments)?;
+    let checks = check_arguments::checks(&mut arguments)?;
     let expect_changes = arguments.boolean("expect_changes")?;
     let timeout_ms = arguments
         .number("timeout_ms", 1, TIMEOUT_MAX_MS)?
@@ -467,172 +461,6 @@ fn scoped_patch(arguments: &mut Arguments) -> Result<Option<ScopedPatch>, Refusa
     }))
 }
 
-/// The keys of a check.
-pub(super) const CHECK_KEYS: &[&str] = &[
-    "name",
-    "command",
-    "timeout_ms",
-    "cwd",
-    "env",
-    "network",
-    "retries",
-    "report",
-    "fails_without_change",
-    "plugin",
-    "settings",
-];
-
-/// The reason why two checks cannot have the same name.
-pub(super) const SAME_NAME: &str = "two checks have this name; results are named by it";
-
-fn checks(arguments: &mut Arguments) -> Result<Vec<CheckSpec>, Refusal> {
-    let mut names = HashSet::new();
-    let mut checks = Vec::new();
-    for mut given in arguments.objects("checks", CHECK_KEYS, CHECKS_MAX)? {
-        let check = check(&mut given)?;
-        if !names.insert(check.name().to_owned()) {
-            return Err(given.refuse("name", SAME_NAME));
-        }
-        checks.push(check);
-    }
-    Ok(checks)
-}
-
-/// One check, from a job's arguments or from the operator's configuration.
-pub(super) fn check(given: &mut Arguments) -> Result<CheckSpec, Refusal> {
-    let name = given.word("name", 100)?;
-    match (given.take("command"), given.word("plugin", 100)?) {
-        (Some(command), None) => Ok(CheckSpec::Command(command_check(given, name, command)?)),
-        (None, Some(plugin)) => Ok(CheckSpec::Plugin(plugin_check(given, name, plugin)?)),
-        _ => Err(given.refuse("command", "give either command or plugin")),
-    }
-}
-
-pub(super) fn command_check(
-    check: &mut Arguments,
-    name: Option<String>,
-    command: Value,
-) -> Result<CommandCheck, Refusal> {
-    let name =
-        name.ok_or_else(|| check.refuse("name", "must be given; results are named by it"))?;
-    if check.has("settings") {
-        return Err(check.refuse("settings", "is for checks with a plugin"));
-    }
-    let rule = "must be a shell command, or a list of a program and its arguments";
-    let command = match command {
-        Value::String(line) if !line.trim().is_empty() && !line.contains('\0') => {
-            CommandLine::Shell(line)
-        }
-        Value::Array(words) if !words.is_empty() => {
-            let words = words.into_iter().map(|word| match word {
-                Value::String(word) if !word.contains('\0') => Ok(word),
-                _ => Err(check.refuse("command", rule)),
-            });
-            CommandLine::Argv(words.collect::<Result<_, _>>()?)
-        }
-        _ => return Err(check.refuse("command", rule)),
-    };
-    let timeout_ms = check
-        .number("timeout_ms", 1, TIMEOUT_MAX_MS)?
-        .unwrap_or(CHECK_TIMEOUT_DEFAULT_MS);
-    let cwd = check.string("cwd")?.map(PathBuf::from);
-    if cwd.as_deref().is_some_and(|cwd| !stays_inside(cwd)) {
-        return Err(check.refuse(
-            "cwd",
-            "must be relative to the working directory and stay inside it",
-        ));
-    }
-    let env = environment(check)?;
-    let network = match check.take("network") {
-        None => true,
-        Some(Value::Bool(network)) => network,
-        Some(Value::String(word)) if word == "on" => true,
-        Some(Value::String(word)) if word == "off" => false,
-        Some(_) => return Err(check.refuse("network", "must be one of on, off")),
-    };
-    let retries = check
-        .number("retries", 0, u64::from(CommandCheck::MOST_RETRIES))?
-        .and_then(|retries| u32::try_from(retries).ok())
-        .unwrap_or(CommandCheck::RETRIES);
-    let report = check.string("report")?.map(PathBuf::from);
-    if report.as_deref().is_some_and(|path| !stays_inside(path)) {
-        return Err(check.refuse(
-            "report",
-            "must be relative to the directory that the command runs in and stay inside it",
-        ));
-    }
-    let fails_without_change = check.boolean("fails_without_change")?.unwrap_or(false);
-    Ok(CommandCheck {
-        name,
-        command,
-        timeout_ms,
-        cwd,
-        env,
-        network,
-        retries,
-        report,
-        fails_without_change,
-        origin: Origin::Job,
-    })
-}
-
-fn environment(check: &mut Arguments) -> Result<BTreeMap<String, String>, Refusal> {
-    let rule = "must be an object of strings, with names of letters, digits and _";
-    match check.take("env") {
-        None => Ok(BTreeMap::new()),
-        Some(Value::Object(variables)) => {
-            let variables = variables.into_iter().map(|(name, value)| match value {
-                Value::String(value) if is_variable(&name) && !value.contains('\0') => {
-                    Ok((name, value))
-                }
-                _ => Err(check.refuse("env", rule)),
-            });
-            variables.collect()
-        }
-        Some(_) => Err(check.refuse("env", rule)),
-    }
-}
-
-fn is_variable(name: &str) -> bool {
-    !name.starts_with(|first: char| first.is_ascii_digit())
-        && !name.is_empty()
-        && name
-            .chars()
-            .all(|character| character.is_ascii_alphanumeric() || character == '_')
-}
-
-fn plugin_check(
-    check: &mut Arguments,
-    name: Option<String>,
-    plugin: String,
-) -> Result<PluginCheck, Refusal> {
-    if let Some(key) = [
-        "timeout_ms",
-        "cwd",
-        "env",
-        "network",
-        "retries",
-        "report",
-        "fails_without_change",
-    ]
-    .into_iter()
-    .find(|key| check.has(key))
-    {
-        return Err(check.refuse(key, "is for checks with a command"));
-    }
-    let settings = match check.take("settings") {
-        None => Value::Null,
-        Some(settings @ Value::Object(_)) => settings,
-        Some(_) => return Err(check.refuse("settings", "must be an object")),
-    };
-    Ok(PluginCheck {
-        name: name.unwrap_or_else(|| plugin.clone()),
-        plugin,
-        settings,
-        origin: Origin::Job,
-    })
-}
-
 fn auto_revise(arguments: &mut Arguments) -> Result<Option<AutoRevise>, Refusal> {
     let asked = match arguments.object("auto_revise", &["max_passes"])? {
         None => None,
@@ -641,20 +469,6 @@ fn auto_revise(arguments: &mut Arguments) -> Result<Option<AutoRevise>, Refusal>
     Ok(asked.map(|passes| AutoRevise {
         max_passes: u32::try_from(passes).unwrap_or(REVISE_PASSES_MAX),
     }))
-}
-
-/// Returns true if a relative path stays beneath where it starts.
-fn stays_inside(path: &Path) -> bool {
-    let mut depth = 0_usize;
-    for component in path.components() {
-        match component {
-            Component::Normal(_) => depth += 1,
-            Component::CurDir => {}
-            Component::ParentDir if depth > 0 => depth -= 1,
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return false,
-        }
-    }
-    !path.as_os_str().is_empty()
 }
 
 #[cfg(test)]

@@ -13,16 +13,16 @@ use plugins::manifest::{self, Manifest};
 /// Rust's target for components without WASI.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What JavaScript plugins are built with: QuickJS in a component of about 1 MB. The version is the one that was tried.
+/// The tool that builds JavaScript plugins: QuickJS in a component of about 1 MB. The version is the one that was tried.
 const COMPONENTIZE_QJS: (&str, &str) = ("componentize-qjs", "0.4.5");
 
 /// A C compiler for WebAssembly that a package registry has, and the version that was tried.
 const ZIG: (&str, &str) = ("ziglang", "0.17.0");
 
-/// What Python plugins are built with, and the version that was tried.
+/// The tool that builds Python plugins, in the version that was tried.
 const COMPONENTIZE_PY: (&str, &str) = ("componentize-py", "0.25.1");
 
-/// What cargo says when it wants something from the network and does not get it.
+/// The messages of cargo when it wants the network and does not get it.
 const NO_NETWORK: [&str; 6] = [
     "offline mode",
     "--offline was specified",
@@ -32,20 +32,20 @@ const NO_NETWORK: [&str; 6] = [
     "download of",
 ];
 
-/// What a build made.
+/// The result of a build.
 #[derive(Debug, Clone)]
 pub struct Built {
     /// The manifest, with the new digest.
     pub manifest: Manifest,
-    /// Where the component lies.
+    /// The path of the component.
     pub component: PathBuf,
-    /// Its digest, in hex.
+    /// The digest, in hex.
     pub sha256: String,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// Why there is no component.
+/// The reason why there is no component.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The manifest is missing or wrong.
@@ -60,20 +60,20 @@ pub enum BuildError {
         /// The program.
         program: String,
     },
-    /// What came out is no component.
+    /// The output is no component.
     #[error("{file}: {what}")]
     Component {
         /// The core module.
         file: String,
-        /// What is wrong with it.
+        /// The fault.
         what: String,
     },
     /// The file system is in the way.
     #[error("{file}: {error}")]
     File {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
 }

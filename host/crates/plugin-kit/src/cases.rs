@@ -16,20 +16,20 @@ use plugins::summarizer::{Content, Request};
 use plugins::{Cost, Engine, Kind, PluginError, PluginSet};
 use redact::{KnownValues, Redactor, ScannerSource};
 
-/// How one case went.
+/// The result of one case.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The case's folder.
     pub name: String,
-    /// What is not as expected, one line each; empty when it passed.
+    /// The differences from what is expected, one line each; empty when it passed.
     pub wrong: Vec<String>,
-    /// What it cost.
+    /// The cost of its calls.
     pub cost: Cost,
-    /// What the plugin logged, as a job's log would have it.
+    /// The plugin's log lines, as a job's log would have them.
     pub log: Vec<String>,
 }
 
-/// Why the cases could not be run at all.
+/// The reason why the cases could not be run at all.
 #[derive(Debug, thiserror::Error)]
 pub enum CasesError {
     /// The plugin cannot be used.
@@ -38,9 +38,9 @@ pub enum CasesError {
     /// A case cannot be read.
     #[error("{file}: {what}")]
     Case {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What is wrong with it.
+        /// The fault.
         what: String,
     },
 }
@@ -73,7 +73,7 @@ struct BeforeAfter {
     after: Option<Kept>,
 }
 
-/// What is at a path: a text, or more about it.
+/// The entry at a path: a text, or more about it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum Kept {
@@ -106,7 +106,7 @@ struct CommandCase {
     exit_code: Option<i32>,
     #[serde(default)]
     timed_out: bool,
-    /// What it printed, standard output and standard error as one stream.
+    /// The output, standard output and standard error as one stream.
     #[serde(default)]
     output: String,
 }
@@ -205,7 +205,7 @@ struct DialectExpectation {
     path: Option<String>,
     /// Field for field, what the request becomes.
     request: Option<Value>,
-    /// What the reply becomes.
+    /// The result for the reply.
     response: Option<Value>,
     /// Canonical chunks of the stream.
     chunks: Option<Vec<Value>>,
@@ -636,7 +636,7 @@ fn made_up(case: &CheckCase, folder: &Path) -> Result<MadeUpJob, CasesError> {
     Ok(job)
 }
 
-/// What a case says about a path, as it is in a tree.
+/// Returns the tree entry that a case describes for a path.
 fn entry(content: &Kept, folder: &Path) -> Result<Entry, String> {
     let detailed = match content {
         Kept::Text(text) => {

@@ -12,18 +12,18 @@ use check_input::{Entry, MadeUpError, MadeUpJob};
 use plugins::manifest::Manifest;
 use plugins::{Engine, Kind, PluginError, PluginSet, Stage};
 
-/// How one tree went.
+/// The result of one tree.
 #[derive(Debug, Clone)]
 pub struct Tried {
     /// The tree.
     pub name: &'static str,
-    /// What the check said of it, in a few words; what is wrong, where it broke down.
+    /// The check's outcome, in a few words; the fault, if it failed to run.
     pub outcome: Result<String, String>,
-    /// How long it took.
+    /// The time it took.
     pub time: Duration,
 }
 
-/// Why nothing could be tried.
+/// The reason why nothing could be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum FuzzError {
     /// Only checks look at trees.

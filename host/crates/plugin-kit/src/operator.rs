@@ -16,23 +16,23 @@ pub struct Operator {
     edited: EditedFile,
 }
 
-/// Why the configuration cannot be changed.
+/// The reason why the configuration cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// It cannot be read or written.
     #[error("{file}: {error}")]
     File {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
     /// It is no TOML, or has something else where plugins stand.
     #[error("{file}: {what}")]
     Content {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What is wrong.
+        /// The fault.
         what: String,
     },
 }
@@ -40,41 +40,41 @@ pub enum OperatorError {
 /// A new entry.
 #[derive(Debug, Clone)]
 pub struct NewEntry<'a> {
-    /// Its name.
+    /// The name.
     pub name: &'a str,
-    /// What it is.
+    /// The kind of the plugin.
     pub kind: Kind,
     /// The component, relative to the config folder or absolute.
     pub path: &'a str,
-    /// Its digest.
+    /// The digest.
     pub sha256: &'a str,
-    /// What it may do.
+    /// The grants.
     pub grants: &'a [String],
     /// The settings of its manifest; the operator's own, in the entry's `config`, stay as they are and stand over them.
     pub defaults: &'a serde_json::Map<String, serde_json::Value>,
     /// In use for every job, and not only where a job or a repository asks for it.
     pub every_job: bool,
-    /// Where it came from.
+    /// The source.
     pub source: Option<&'a str>,
 }
 
-/// What an entry says about its plugin.
+/// The entry of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
-    /// Where it came from.
+    /// The source.
     pub source: Option<String>,
-    /// Its digest.
+    /// The digest.
     pub sha256: String,
-    /// What it may do.
+    /// The grants.
     pub grants: Vec<String>,
 }
 
-/// What is to be said of a gateway in the settings of `declared`.
+/// The entry for a gateway in the settings of `declared`.
 #[derive(Debug, Clone)]
 pub struct Declared<'a> {
     /// The gateway's name there.
     pub name: &'a str,
-    /// What holds for all of its models: how it is recognized, what it is like. What the entry says
+    /// The facts of all of its models: how it is recognized, what it is like. What the entry says
     /// already stays.
     pub head: &'a serde_json::Map<String, serde_json::Value>,
     /// A pattern for the model.
@@ -164,7 +164,7 @@ impl Operator {
         }
     }
 
-    /// Where a plugin of an entry came from, and its digest and grants.
+    /// Returns the source, digest and grants of an entry's plugin.
     pub fn installed(&self, name: &str) -> Option<Installed> {
         let entry = self.document.get("plugins")?.get(name)?;
         let text = |key: &str| Some(entry.get(key)?.as_str()?.to_owned());

@@ -31,17 +31,17 @@ pub struct Lock {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pinned {
-    /// Its name.
+    /// The name.
     pub id: String,
-    /// Its version.
+    /// The version.
     pub version: String,
     /// `check`, `summarizer`, `redactor` or `dialect`.
     pub kind: String,
     /// Digest of the component, in hex.
     pub sha256: String,
-    /// Where the component is: a path from the repository's top, a URL, or an OCI reference.
+    /// The place of the component: a path from the repository's top, a URL, or an OCI reference.
     pub source: String,
-    /// What it asks for beyond its kind.
+    /// The grants that it asks for beyond its kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<String>,
     /// The settings that the repository wants for it.
@@ -49,7 +49,7 @@ pub struct Pinned {
     pub config: Map<String, Value>,
 }
 
-/// Why a lock cannot be used.
+/// The reason why a lock cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// There is none.
@@ -58,23 +58,23 @@ pub enum LockError {
     /// It cannot be read or written.
     #[error("{file}: {error}")]
     File {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
     /// It says what cannot be.
     #[error("{file}: {what}")]
     Content {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What is wrong.
+        /// The fault.
         what: String,
     },
 }
 
 impl Pinned {
-    /// What is wrong with it.
+    /// Returns its fault.
     fn wrong(&self) -> Option<String> {
         let hex = |byte: u8| byte.is_ascii_hexdigit();
         if !is_name(&self.id) {
@@ -92,7 +92,7 @@ impl Pinned {
 }
 
 impl Lock {
-    /// Where a repository has its lock.
+    /// Returns the path of a repository's lock.
     pub fn file(top: &Path) -> PathBuf {
         top.join(FILE)
     }

@@ -6,7 +6,7 @@ use super::{VENDORED, lock};
 use plugins::Kind;
 use plugins::is_name;
 
-/// What a plugin is written in.
+/// The language of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// Every kind; small and fast.
@@ -19,7 +19,7 @@ pub enum Language {
     C,
 }
 
-/// What a check in C needs: the bindings, which `host/crates/bindings` writes, and the part of C's library that they use.
+/// The files that a check in C needs: the bindings, which `host/crates/bindings` writes, and the part of C's library that they use.
 const C: [(&str, &str); 5] = [
     ("check_plugin.c", include_str!("templates/c/check_plugin.c")),
     ("check_plugin.h", include_str!("templates/c/check_plugin.h")),
@@ -33,7 +33,7 @@ fn world_of(kind: Kind) -> String {
     format!("void __component_type_object_force_link_{kind}_plugin(void) {{}}")
 }
 
-/// Why there is no new folder.
+/// The reason why there is no new folder.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     /// The name cannot be a plugin's.
@@ -50,9 +50,9 @@ pub enum TemplateError {
     /// The file system is in the way.
     #[error("{file}: {error}")]
     File {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What the system says.
+        /// The system's error.
         error: std::io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! What a check works on: a job, and the report about it.
+//! The input and output of a check: a job, and the report about it.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::Limits;
 
-/// What a check may know about one job. Paths are relative to the job's working directory, with `/`; a change elsewhere
+/// The facts about one job that a check may read. Paths are relative to the job's working directory, with `/`; a change elsewhere
 /// begins with `../`; bytes that are not UTF-8 appear escaped, and the same text reads the file.
 pub trait Snapshot: Send + Sync {
     /// The job's id.
     fn id(&self) -> String;
 
-    /// What was asked for.
+    /// Returns the task of the job.
     fn task(&self) -> String;
 
     /// Every changed file, ordered by path.
@@ -81,7 +81,7 @@ pub trait Snapshot: Send + Sync {
     }
 }
 
-/// What a path is.
+/// The kind of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileKind {
     /// A file that is not executable.
@@ -99,7 +99,7 @@ pub enum FileKind {
 /// A file at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileState {
-    /// What it is.
+    /// The kind.
     pub kind: FileKind,
     /// Permissions, without the type.
     pub mode: u32,
@@ -114,13 +114,13 @@ pub struct FileState {
 /// One changed file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedFile {
-    /// Its path.
+    /// The path.
     pub path: String,
-    /// Its path before, for a renamed one.
+    /// The path before, for a renamed one.
     pub previous_path: Option<String>,
-    /// What it was before the job; none when it was not there.
+    /// The state before the job; none if the path did not exist.
     pub before: Option<FileState>,
-    /// What it is after the job; none when it is gone.
+    /// The state after the job; none if the path is gone.
     pub after: Option<FileState>,
     /// It is in one of the job's allowed directories.
     pub allowed: bool,
@@ -137,7 +137,7 @@ pub struct Command {
     pub exit_code: Option<i32>,
     /// Took too long.
     pub timed_out: bool,
-    /// How long it took.
+    /// The time it took, in milliseconds.
     pub wall_ms: u64,
     /// Bytes of its output that can be read.
     pub output_size: u64,
@@ -171,7 +171,7 @@ pub struct LinePage {
 }
 
 impl LinePage {
-    /// What a line of a page costs besides its text: the record, and what allocators add.
+    /// The cost of a line of a page besides its text: the record, and what allocators add.
     const LINE: usize = 32;
 
     /// The first of these lines that together have about `max_bytes`, and at least one.
@@ -203,7 +203,7 @@ impl LinePage {
     }
 }
 
-/// Why a check cannot read something.
+/// The reason why a check cannot read something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadError {
     /// It is not there.
@@ -216,7 +216,7 @@ pub enum ReadError {
     Other(String),
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -233,23 +233,23 @@ pub enum Severity {
 pub struct Finding {
     /// Stable id.
     pub rule: String,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// Where it is.
+    /// The place.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub place: Option<Location>,
-    /// What it is.
+    /// The message.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What would be right.
+    /// The fixes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fixes: Vec<Fix>,
     /// Further places that belong to it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Location>,
-    /// Where the rule is described.
+    /// The description of the rule: a URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
     /// Anything else about it.
@@ -303,7 +303,7 @@ pub struct Location {
     pub end_column: Option<u32>,
 }
 
-/// What belongs in a place.
+/// The right text for a place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fix {
     /// The place.
@@ -323,18 +323,18 @@ pub enum Outcome {
     NotApplicable(String),
 }
 
-/// What a check says about a job.
+/// The report of a check about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Failed also where a finding is an error.
     pub outcome: Outcome,
     /// A few words for the result line.
     pub summary: String,
-    /// What it found: the first ones.
+    /// The first findings.
     pub findings: Vec<Finding>,
-    /// How many it found beyond those.
+    /// The number of findings beyond those.
     pub more: u64,
-    /// How many findings do not count, since the operator suppresses their rules.
+    /// The number of findings that do not count, since the operator suppresses their rules.
     pub suppressed: u64,
 }
 
@@ -362,7 +362,7 @@ impl Report {
     }
 }
 
-/// What a check puts its findings into while it runs. It keeps so many of them and so much text, and counts the rest.
+/// The receiver of a check's findings while it runs. It keeps so many of them and so much text, and counts the rest.
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     findings: Vec<Finding>,

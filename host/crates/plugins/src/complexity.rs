@@ -94,7 +94,7 @@ impl Complexity {
 
 enum Fault {
     Format(BinaryReaderError),
-    /// Which component is instantiated is decided by whoever instantiates this one.
+    /// The component that this one instantiates is the choice of its own instantiator.
     Value,
 }
 

@@ -1,4 +1,4 @@
-//! What the host keeps for one instance of a plugin, and what it gives the plugin: version-free, `v1` binds it.
+//! The host's state of one instance of a plugin, and its functions for the plugin: version-free, `v1` binds it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use super::log::PluginLog;
 pub(super) struct Host {
     /// The plugin's name, for its log lines.
     pub(super) plugin: Arc<str>,
-    /// Its settings, as JSON.
+    /// The settings, as JSON.
     pub(super) config: Arc<str>,
     pub(super) grants: Arc<Grants>,
     pub(super) limiter: Limiter,
@@ -28,7 +28,7 @@ pub(super) struct Host {
     pub(super) table: ResourceTable,
     /// The job that a check looks at.
     pub(super) job: Option<Arc<dyn Snapshot>>,
-    /// What it found.
+    /// The findings.
     pub(super) sink: Sink,
     /// The text that a summarizer shortens.
     pub(super) text: Option<Arc<str>>,
@@ -37,7 +37,7 @@ pub(super) struct Host {
     pub(super) log: Log,
     /// Only for components that import WASI.
     wasi: Option<WasiCtx>,
-    /// What such a component wrote to its standard output and standard error.
+    /// The standard output and standard error of such a component.
     prints: Prints,
 }
 
@@ -120,7 +120,7 @@ pub(super) struct ReportTooLong;
 pub(super) struct Deadline {
     pub(super) limit: Duration,
     began: Instant,
-    /// What this thread had used of the processor when it began, as it was reckoned at the first look: a call that is over
+    /// The processor time of this thread at the beginning of the call, as it was reckoned at the first look: a call that is over
     /// before is not charged for asking.
     began_processor: Option<Duration>,
 }
@@ -177,7 +177,7 @@ fn processor_time() -> Option<Duration> {
 pub(super) struct Limiter {
     memory: u64,
     pub(super) used: u64,
-    /// What was refused, as a clause for the error: allocators abort with a trap that says nothing.
+    /// The refusal, as a clause for the error: allocators abort with a trap that says nothing.
     pub(super) denied: Option<String>,
 }
 
@@ -237,7 +237,7 @@ pub(super) struct Log {
     dropped: u64,
     /// The last line of level error: the message of a panic, which the trap does not carry.
     pub(super) last_error: Option<String>,
-    /// Where the job's log takes it from.
+    /// The log from which the job's log takes it.
     job: Option<Arc<PluginLog>>,
 }
 
@@ -284,7 +284,7 @@ fn cut_at_space(text: &str, most: usize) -> &str {
         .unwrap_or("(a line without a space, too long to be kept)")
 }
 
-/// What a runtime printed as the reason of its end: the exception below Python's last traceback, the one that JavaScript's
+/// Returns the reason of its end that a runtime printed: the exception below Python's last traceback, the one that JavaScript's
 /// engine could not return as a fault, else the last line.
 fn printed_reason(printed: &str) -> Option<&str> {
     let words = |text: &'_ str| !text.trim().is_empty();
@@ -330,7 +330,7 @@ fn inert_wasi(prints: &Prints, clock: bool) -> WasiCtx {
     wasi.build()
 }
 
-/// What a component writes to its standard output and error: kept up to a bound, after which the streams are closed.
+/// The standard output and error of a component: kept up to a bound, after which the streams are closed.
 struct Prints {
     pipe: MemoryOutputPipe,
     taken: usize,

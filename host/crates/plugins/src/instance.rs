@@ -96,7 +96,7 @@ impl<B: Send + Sync> Instance<B> {
         })
     }
 
-    /// Whether it can be called again.
+    /// Returns true if it can be called again.
     pub(super) fn alive(&self) -> bool {
         !self.dead
     }

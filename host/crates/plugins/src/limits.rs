@@ -1,4 +1,4 @@
-//! What one call of a plugin may cost.
+//! The limits of one call of a plugin.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is known of a plugin in use, whatever its version of `wit/`: what it is, may cost and did cost, and its errors.
+//! The facts of a plugin in use, whatever its version of `wit/`: what it is, may cost and did cost, and its errors.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,18 +14,18 @@ use super::{Engine, Kind, Limits, PluginError, Stage};
 /// So many breakdowns within that time put a plugin out of use.
 const QUARANTINE: (usize, Duration) = (5, Duration::from_secs(600));
 
-/// What a plugin says about itself, and what can be seen of it.
+/// A plugin's information about itself, and its visible properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Info {
-    /// Its name in the configuration; the component's own where there is none.
+    /// The name in the configuration; the component's own where there is none.
     pub name: String,
     /// The name that the component gives itself.
     pub own_name: String,
-    /// Its version.
+    /// The version.
     pub version: String,
     /// One line for people.
     pub summary: String,
-    /// What it does.
+    /// The kind.
     pub kind: Kind,
     /// The version of its kind's package that it was made for.
     pub api: String,
@@ -39,7 +39,7 @@ pub struct Info {
     pub sha256: String,
 }
 
-/// What a plugin says about itself.
+/// A plugin's information about itself.
 pub(super) struct Described {
     pub(super) name: String,
     pub(super) version: String,
@@ -47,7 +47,7 @@ pub(super) struct Described {
     pub(super) settings_schema: Option<String>,
 }
 
-/// What calls of a plugin cost so far.
+/// The cost of a plugin's calls so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Calls, the start of an instance among them.
@@ -61,7 +61,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// What was added after `before` (the memory is that of all).
+    /// Returns the cost added after `before` (the memory is that of all).
     pub fn since(&self, before: &Cost) -> Cost {
         Cost {
             calls: self.calls - before.calls,
@@ -137,7 +137,7 @@ impl Loaded {
         !self.config.values().is_empty()
     }
 
-    /// Whether the operator's settings fit, as far as they go: what is missing may come with the job.
+    /// Checks that the operator's settings fit, as far as they go: what is missing may come with the job.
     pub(super) fn settings_so_far(&self) -> Result<(), PluginError> {
         self.fits(&self.config, Extent::SoFar)
     }
@@ -164,7 +164,7 @@ impl Loaded {
         })
     }
 
-    /// What to do when the plugin itself says that its settings are wrong.
+    /// Returns the remedy when the plugin itself says that its settings are wrong.
     pub(super) fn settings_remedy(&self) -> String {
         match self.config.places().as_str() {
             "" => format!(
@@ -201,7 +201,7 @@ impl Loaded {
         cost.fuel += fuel;
     }
 
-    /// What its calls cost so far.
+    /// Returns the cost of its calls so far.
     pub(super) fn cost(&self) -> Cost {
         *self.cost.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,7 +19,7 @@ pub const FILE: &str = "plugin.toml";
 pub struct Manifest {
     /// The plugin's name.
     pub id: String,
-    /// Its version.
+    /// The version.
     pub version: String,
     /// `check`, `summarizer`, `redactor` or `dialect`.
     #[serde(deserialize_with = "kind")]
@@ -34,16 +34,16 @@ pub struct Manifest {
     /// Grants that it asks for: `clock`, `files:GLOB`.
     #[serde(default)]
     pub wants: Vec<String>,
-    /// Its default settings.
+    /// The default settings.
     #[serde(default)]
     pub config: Map<String, Value>,
     /// Anything else about it, for people and tools: authors, homepage, license. The host does not look at it.
     #[serde(default)]
     pub metadata: Map<String, Value>,
-    /// How it is built, where it is not Rust.
+    /// The build, if it is not Rust.
     #[serde(default)]
     pub build: Option<Build>,
-    /// Where the file lies.
+    /// The folder of the file.
     #[serde(skip)]
     pub folder: PathBuf,
 }
@@ -117,7 +117,7 @@ impl Manifest {
         (self.id.clone(), self.version.clone())
     }
 
-    /// Where the component lies.
+    /// Returns the path of the component.
     pub fn component(&self) -> PathBuf {
         self.folder.join(&self.component)
     }

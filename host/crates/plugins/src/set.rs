@@ -43,7 +43,7 @@ struct Inner {
     slots: BTreeMap<String, Slot>,
     /// Check plugins that every job must pass: those of the settings that are not switched off.
     standing: Vec<String>,
-    /// What is known of gateways and models, read when it is first needed.
+    /// The facts of gateways and models, read when they are first needed.
     presets: OnceLock<Result<Arc<Presets>, PluginError>>,
     log: Arc<PluginLog>,
 }
@@ -59,40 +59,40 @@ struct Slot {
 /// A line of `plugin list`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it does, as far as that is known without opening it.
+    /// The kind, as far as it is known without opening the plugin.
     pub kind: Option<Kind>,
-    /// Whether it comes with the host and nothing stands in its place.
+    /// True if it comes with the host and nothing stands in its place.
     pub bundled: bool,
     /// False: taken out by the operator.
     pub enabled: bool,
-    /// Where an operator's component lies.
+    /// The path of an operator's component.
     pub path: Option<PathBuf>,
     /// Digest of its component, in hex, where it is known without opening it.
     pub sha256: Option<String>,
-    /// What it may do.
+    /// The grants.
     pub grants: Vec<String>,
     /// Can be added to, but neither replaced nor taken out.
     pub fixed: bool,
 }
 
-/// What can be seen of a plugin, for `plugin inspect` and `plugin add`.
+/// The description of a plugin for `plugin inspect` and `plugin add`.
 #[derive(Debug, Clone)]
 pub struct Inspection {
-    /// What it says about itself, and what it imports.
+    /// The plugin's information about itself, and its imports.
     pub info: Info,
     /// Grants that it asks for, by its manifest or by what it imports.
     pub wants: Vec<String>,
     /// Grants that it has, where it is installed.
     pub grants: Option<Vec<String>>,
-    /// What a call may cost.
+    /// The limits of a call.
     pub limits: Limits,
-    /// Its settings: of its manifest, and where it is installed the operator's.
+    /// The settings: of its manifest, and where it is installed the operator's.
     pub config: Config,
     /// The component.
     pub bytes: Vec<u8>,
-    /// How long it took to be ready, compilation included where it was not cached.
+    /// The time until it was ready, compilation included where it was not cached.
     pub load_time: Duration,
 }
 
@@ -299,7 +299,7 @@ impl PluginSet {
             .collect()
     }
 
-    /// What a plugin's calls cost so far.
+    /// Returns the cost of a plugin's calls so far.
     pub fn cost(&self, name: &str) -> Cost {
         let ready = self
             .inner
@@ -314,7 +314,7 @@ impl PluginSet {
         &self.inner.standing
     }
 
-    /// What plugins logged since the last asking, a text each with the plugin's name in front; redactors' lines are not
+    /// Returns the log lines of plugins since the last call, a text each with the plugin's name in front; redactors' lines are not
     /// among it. `redact` takes the secrets out.
     pub fn take_log(&self, redact: impl Fn(&str) -> String) -> Vec<String> {
         self.inner.log.take(redact)
@@ -638,7 +638,7 @@ impl PluginSet {
             .collect()
     }
 
-    /// What is wrong where this entry for repositories holds: the plugins that it names are opened as a job there would
+    /// Returns the faults where this entry for repositories holds: the plugins that it names are opened as a job there would
     /// get them.
     pub fn problems_in(
         engine: &Arc<Engine>,
@@ -678,7 +678,7 @@ impl PluginSet {
         self.inner.slots.iter().map(line).collect()
     }
 
-    /// What a plugin says about itself.
+    /// Returns a plugin's information about itself.
     ///
     /// # Errors
     /// Why there is none of that name, or why it cannot be used.
@@ -801,7 +801,7 @@ impl PluginSet {
         Ok(source)
     }
 
-    /// Whether an entry has a component of its own, and not only settings for the bundled one.
+    /// Returns true if an entry has a component of its own, and not only settings for the bundled one.
     fn has_component(&self, name: &str, entry: &Entry) -> bool {
         entry.path.is_some() || self.in_dirs(name).is_some()
     }
@@ -928,7 +928,7 @@ impl Slot {
         self.bundled.is_some() && self.entry.as_ref().is_none_or(|entry| entry.path.is_none())
     }
 
-    /// What tightens cannot be taken out.
+    /// Returns true if it is enabled: a check that tightens cannot be taken out.
     fn enabled(&self) -> bool {
         self.bundled.is_some_and(|bundled| !bundled.replaceable())
             || self.entry.as_ref().is_none_or(|entry| entry.enabled)

@@ -18,7 +18,7 @@ pub const PLUGIN_MAX_BYTES: u64 = 32 << 20;
 /// Keys of `[plugins]` that are lists and not plugins.
 const LISTS: [&str; 4] = ["dirs", "checks", "redact", "summarize"];
 
-/// What the operator configured about plugins. What could not be understood is listed in [`PluginSettings::problems`];
+/// The operator's configuration of plugins. What could not be understood is listed in [`PluginSettings::problems`];
 /// whether that stops a job depends on the plugin's kind.
 #[derive(Debug, Clone)]
 pub struct PluginSettings {
@@ -36,7 +36,7 @@ pub struct PluginSettings {
     pub summarize: Vec<String>,
     /// `[plugins.NAME]`.
     pub entries: BTreeMap<String, Entry>,
-    /// What is wrong, each with the plugin that it concerns, if it concerns one.
+    /// The faults, each with the plugin that it concerns, if it concerns one.
     pub problems: Vec<(Option<String>, String)>,
 }
 
@@ -45,13 +45,13 @@ pub struct PluginSettings {
 pub struct Entry {
     /// False takes the plugin out without forgetting its settings.
     pub enabled: bool,
-    /// What it is; saves opening it to find out.
+    /// The kind; saves opening the plugin to find out.
     pub kind: Option<Kind>,
     /// A component, or a folder with a `plugin.toml`.
     pub path: Option<PathBuf>,
     /// Digest of the component, in hex.
     pub sha256: Option<String>,
-    /// What it may do.
+    /// The grants.
     pub grants: Grants,
     /// `limits`, not yet laid over a kind's defaults.
     pub(super) limits: LimitChanges,
@@ -61,7 +61,7 @@ pub struct Entry {
     pub suppress: Vec<String>,
     /// Name and version that its manifest promises.
     pub(super) promised: Option<(String, String)>,
-    /// Why it cannot be used: place, key and rule.
+    /// The reason why it cannot be used: place, key and rule.
     pub(super) broken: Option<String>,
 }
 
@@ -104,7 +104,7 @@ impl Default for PluginSettings {
 }
 
 impl PluginSettings {
-    /// What holds for work in the working trees with these tops; with none, what holds everywhere.
+    /// Returns the settings for work in the working trees with these tops; with none, those that hold everywhere.
     pub fn of(settings: &Settings, tops: &[PathBuf]) -> Self {
         let mut plugins = Self::everywhere(settings);
         for entry in settings.repositories.of_any(tops) {
@@ -113,7 +113,7 @@ impl PluginSettings {
         plugins
     }
 
-    /// What holds where this one entry for repositories does, apart from other entries.
+    /// Returns the settings of this one entry for repositories, apart from other entries.
     pub fn of_entry(settings: &Settings, entry: &RepositoryEntry) -> Self {
         let mut plugins = Self::everywhere(settings);
         plugins.lay(entry);
@@ -249,11 +249,11 @@ fn join(list: &mut Vec<String>, names: Vec<String>) {
     list.extend(names);
 }
 
-/// Where a table stands.
+/// The place of a table.
 struct Context<'a> {
     file: &'a Path,
     table: String,
-    /// What relative paths count from; none in a repository's section, which names no files.
+    /// The folder that relative paths count from; none in a repository's section, which names no files.
     config_dir: Option<&'a Path>,
 }
 
@@ -263,7 +263,7 @@ impl Context<'_> {
     }
 }
 
-/// Whether this can be a plugin's name.
+/// Returns true if this can be a plugin's name.
 pub fn is_name(name: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !LISTS.contains(&name)

@@ -15,11 +15,11 @@ use super::v1::link::link;
 use super::v1::plugin::Plugin;
 use super::{Engine, Kind, PluginError, Stage, engine, limits};
 
-/// What a plugin is made from.
+/// The source of a plugin.
 #[derive(Clone)]
 pub(super) struct Source {
     pub(super) name: String,
-    /// Where the bytes come from; none for a bundled plugin.
+    /// The file of the bytes; none for a bundled plugin.
     pub(super) file: Option<PathBuf>,
     pub(super) bytes: Bytes,
     /// Digest of `bytes`.
@@ -151,7 +151,7 @@ impl Source {
     }
 }
 
-/// Why a component does not compile, and what to do: a toolchain's default may be an ABI that plugins have no use for.
+/// Returns the reason why a component does not compile, and a remedy: a toolchain's default may be an ABI that plugins have no use for.
 fn not_compiled(what: String) -> (String, String) {
     match what.contains("component model async") {
         true => (

@@ -37,7 +37,7 @@ pub struct Request<'a> {
 pub struct Summary {
     /// At most as long as was asked for.
     pub text: String,
-    /// Which bytes of the input are in it as they were, sorted, at characters' boundaries.
+    /// The ranges of the input that are in it unchanged, sorted, at characters' boundaries.
     pub kept: Vec<Range<usize>>,
     /// Lines of the input that are not in it.
     pub elided_lines: u64,

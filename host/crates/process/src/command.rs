@@ -12,19 +12,19 @@ use crate::grants::Grants;
 pub struct Command {
     /// A path, or a name that is looked up in the `PATH` of `env`.
     pub program: OsString,
-    /// Its arguments, without the program's own name.
+    /// The arguments, without the program's own name.
     pub args: Vec<OsString>,
-    /// Where it runs.
+    /// The directory it runs in.
     pub cwd: PathBuf,
-    /// Its whole environment.
+    /// The whole environment.
     pub env: Vec<(OsString, OsString)>,
-    /// What it reads.
+    /// The standard input.
     pub stdin: Stdin,
-    /// What it may touch.
+    /// The files and network that it may use.
     pub confinement: Confinement,
 }
 
-/// What a task reads from its standard input.
+/// The standard input of a task.
 #[derive(Debug, Clone, Default)]
 pub enum Stdin {
     /// `/dev/null`.
@@ -34,10 +34,10 @@ pub enum Stdin {
     Bytes(Vec<u8>),
 }
 
-/// What a task may touch, beyond the system's own folders (which it may always read).
+/// The files and network that a task may use, beyond the system's folders (which it may always read).
 #[derive(Debug, Clone)]
 pub struct Confinement {
-    /// How much of it must be had.
+    /// The confinement that must be had.
     pub mode: SandboxMode,
     /// Files and folders it may read and execute.
     pub read: Vec<PathBuf>,
@@ -47,7 +47,7 @@ pub struct Confinement {
     /// A folder of the task's own for temporary files; writable, and it stands in for `/tmp` and `/var/tmp` where mount
     /// namespaces can be had. What is named above and lies beneath those stays where it is, and is all that is seen of them.
     pub temp: Option<PathBuf>,
-    /// Whether it may use the network.
+    /// True if it may use the network.
     pub network: Network,
     /// Folders of `write` whose contents stay as they are: what the task writes there goes into a layer over them.
     pub layers: Vec<Layer>,
@@ -88,7 +88,7 @@ pub struct Layer {
     pub cover: Option<PathBuf>,
 }
 
-/// Whether a task may use the network. `Off` is a network namespace with nothing but a loopback of its own; where that
+/// True if a task may use the network. `Off` is a network namespace with nothing but a loopback of its own; where that
 /// cannot be had the task is refused, whatever the sandbox mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Network {

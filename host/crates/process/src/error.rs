@@ -2,7 +2,7 @@
 
 use crate::grants::GrantError;
 
-/// Why a task could not be started. Nothing of it runs then.
+/// The reason why a task could not be started. Nothing of it runs then.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// The helper could not be started or did not answer.
@@ -15,7 +15,7 @@ pub enum ProcessError {
         program: String,
         /// The system's reason.
         reason: String,
-        /// Whether there is no such program (else it cannot be executed).
+        /// True if there is no such program (else it cannot be executed).
         not_found: bool,
     },
     /// WORKER_SANDBOX=required, and the kernel does not offer it.

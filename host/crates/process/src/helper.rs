@@ -25,7 +25,7 @@ use crate::tree;
 /// Programs that call [`init_main`].
 const HELPERS: [&str; 2] = ["mcp-codex-worker", "worker-init"];
 
-/// Whether this program answers to [`INIT_SUBCOMMAND`], so that it can be its own helper.
+/// True if this program answers to [`INIT_SUBCOMMAND`], so that it can be its own helper.
 static IS_WORKER: AtomicBool = AtomicBool::new(false);
 
 /// A reason for which a helper cannot do its work.
@@ -283,7 +283,7 @@ fn oversee(
 
 /// The most processes that a task may have at once. Builds and test runs stay far below; a fork storm does not.
 const CROWD: usize = 1_000;
-/// How often they are counted.
+/// The time between two counts.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
 
 /// Ends a task that has too many processes, and says so where the task writes its errors. A limit on processes that the

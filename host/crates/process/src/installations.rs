@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Folders of an installation that hold programs and their parts. A tool's own folder in HOME may
 /// hold credentials beside them (`~/.docker`, `~/.fly`, `~/.pulumi`).
 const PARTS: &[&str] = &["bin", "sbin", "lib", "lib64", "libexec", "include", "share"];
-/// What of `~/.local` is programs; keyrings and histories lie in `share`.
+/// The parts of `~/.local` that are programs; keyrings and histories lie in `share`.
 const LOCAL_PARTS: &[&str] = &["bin", "lib", "lib64", "libexec"];
 /// The most links in one folder that are followed.
 const LINK_LIMIT: usize = 2_000;

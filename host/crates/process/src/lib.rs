@@ -7,7 +7,7 @@
 //! end also tells the helper that the runner is gone. What the task may touch is a Landlock allowlist, see
 //! [`Confinement`].
 //!
-//! When the main process of a task ends, everything else of it is ended too: exit is not EOF, and a daemon that keeps
+//! The time when the main process of a task ends, everything else of it is ended too: exit is not EOF, and a daemon that keeps
 //! the output open must not hold the job.
 
 mod command;

@@ -1,4 +1,4 @@
-//! What the runner and the helper say to each other over the helper's standard input, a socket: frames of a four byte
+//! The protocol of the runner and the helper over the helper's standard input, a socket: frames of a four byte
 //! big-endian length and JSON. The task's arguments, environment and input travel here, so that they stand in nobody's
 //! command line.
 
@@ -28,9 +28,9 @@ pub(crate) struct Task {
     pub env: Vec<(OsString, OsString)>,
     /// Bytes of standard input that follow; `None` is /dev/null.
     pub stdin: Option<u64>,
-    /// Whether file access is to be confined.
+    /// True if file access is to be confined.
     pub confine: bool,
-    /// Whether anything less than full confinement is a refusal.
+    /// True if anything less than full confinement is a refusal.
     pub required: bool,
     /// The outermost grants, the temporary folder among them.
     pub grants: Vec<Grant>,
@@ -70,7 +70,7 @@ pub(crate) enum Report {
     },
 }
 
-/// How the program runs.
+/// The way the program runs.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Started {
     pub own_pids: bool,
@@ -81,7 +81,7 @@ pub(crate) struct Started {
     pub detail: Vec<String>,
 }
 
-/// Where a start failed.
+/// The step at which a start failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Stage {
     Helper,

@@ -23,15 +23,15 @@ use crate::{
 };
 use settings::SandboxMode;
 
-/// How long the helper may take to get a program running. Generous: the machine may be swapping.
+/// The time that the helper may take to get a program running. Generous: the machine may be swapping.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A task under supervision. Dropping it ends the task at once, with everything it started.
 #[derive(Debug)]
 pub struct Running {
-    /// What it writes to standard output.
+    /// The standard output.
     pub stdout: Output,
-    /// What it writes to standard error.
+    /// The standard error.
     pub stderr: Output,
     handle: Handle,
 }
@@ -74,7 +74,7 @@ impl Running {
         self.handle.identity.as_ref()
     }
 
-    /// How it runs.
+    /// Returns the confinement it runs with.
     pub fn level(&self) -> &Level {
         &self.handle.level
     }
@@ -89,14 +89,14 @@ impl Running {
         self.handle.end(ending).await
     }
 
-    /// What waits and ends, apart from the output.
+    /// Returns the handle that waits and ends, apart from the output.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 }
 
 impl Handle {
-    /// How it runs.
+    /// Returns the confinement it runs with.
     pub fn level(&self) -> &Level {
         &self.level
     }

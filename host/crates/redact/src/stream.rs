@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::redacted::Redacted;
+use super::redactor::Redactor;
 use super::scanner::{ScanError, ScanNeeds, Scanner, Verdicts, Window};
+use super::slot::Slot;
 use super::strip::{Removed, Stripper};
-use super::{Redactor, Slot};
 
 /// A stream through a redactor. What is put out after any number of pushes, joined, is what [`Redactor::bytes`] makes of
 /// the whole.

@@ -168,7 +168,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// Which setting is missing.
+    /// Returns the gateway's settings, or the name of the missing one.
     pub fn gateway(&self) -> Result<&GatewaySettings, NoGateway> {
         self.gateway
             .as_ref()

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Which source a value came from, strongest first.
+/// The source of a value, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// `--set NAME=VALUE`.

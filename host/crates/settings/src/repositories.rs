@@ -20,7 +20,7 @@ pub struct Repositories {
     entries: Vec<RepositoryEntry>,
 }
 
-/// What the operator set for the repositories that one path or glob names. What the tables mean is for the modules to say
+/// The operator's settings for the repositories that one path or glob names. What the tables mean is for the modules to say
 /// whose concern they are.
 #[derive(Debug, Clone)]
 pub struct RepositoryEntry {
@@ -39,7 +39,7 @@ pub struct RepositoryEntry {
     names: Names,
 }
 
-/// Which working trees an entry is for.
+/// The working trees that an entry is for.
 #[derive(Debug, Clone)]
 enum Names {
     /// The one whose top is this folder, by whatever name it is reached.
@@ -93,7 +93,7 @@ impl Repositories {
 }
 
 impl RepositoryEntry {
-    /// What is wrong: the place within the entry, the class of the value, the rule.
+    /// The fault: the place within the entry, the class of the value, the rule.
     fn read(
         key: &str,
         value: toml::Value,
@@ -170,7 +170,7 @@ impl RepositoryEntry {
         Ok(entry)
     }
 
-    /// Whether it is for the working tree with this top.
+    /// Returns true if it is for the working tree with this top.
     pub fn is_for(&self, top: &Path) -> bool {
         match &self.names {
             Names::Folder(folder) => {
@@ -191,9 +191,9 @@ impl RepositoryEntry {
     }
 }
 
-/// What is wrong with something that should be a list of tables.
+/// The fault of a value that should be a list of tables.
 pub(super) const NO_TABLES: &str = "not a list of tables";
-/// What `checks` must be.
+/// The rule for `checks`.
 pub(super) const CHECKS_RULE: &str = "must be tables written as [[checks]], one a check";
 
 /// A list of tables; `None` when it is anything else.

@@ -35,11 +35,11 @@ pub struct Base {
     pub(crate) by_path: HashMap<Vec<u8>, usize>,
     /// The job's own repository first.
     pub(crate) repositories: Vec<Arc<Repository>>,
-    /// When the snapshot began, by the file system's clock.
+    /// The moment at which the snapshot began, by the file system's clock.
     pub(crate) begun: i64,
-    /// When it was complete.
+    /// The moment at which it was complete.
     pub(crate) complete: i64,
-    /// What files were before the jobs that worked here earlier; see [`Base::before`].
+    /// The states of files before the jobs that worked here earlier; see [`Base::before`].
     pub(crate) earlier: States,
     /// Ignored files that those jobs touched and that are as they left them.
     pub(crate) touched_earlier: Vec<path::FilePath>,
@@ -189,7 +189,7 @@ impl Base {
         }
     }
 
-    /// How many files are in the base, ignored ones in directories of their own left out.
+    /// Returns the number of files in the base, without ignored ones in directories of their own.
     pub fn files(&self) -> u64 {
         self.directories
             .iter()
@@ -197,7 +197,7 @@ impl Base {
             .sum()
     }
 
-    /// How many files were too long to be kept: a change of theirs is seen, but can be neither shown nor put back.
+    /// Returns the number of files that were too long to be kept: a change of theirs is seen, but can be neither shown nor put back.
     pub fn unread(&self) -> u64 {
         self.unread
     }
@@ -250,7 +250,7 @@ impl Base {
         found
     }
 
-    /// Whether a file of this name stands anywhere in the tree.
+    /// Returns true if the tree has a file of this name anywhere.
     pub fn has_file_named(&self, name: &str) -> bool {
         let mut directories = self.directories.iter();
         directories.any(|directory| directory.listed.has(name.as_bytes()))
@@ -371,7 +371,7 @@ impl Capture<'_> {
     }
 
     #[allow(clippy::too_many_arguments)]
-    /// What a file holds: by the index where that proves it, else by reading.
+    /// Finds the content of a file: from the index if that proves it, otherwise by reading.
     fn look(
         &self,
         worker: &mut Worker,

@@ -1,4 +1,4 @@
-//! What a job changed: every file whose bytes, kind or permissions differ from the base.
+//! The files that a job changed: every file whose bytes, kind or permissions differ from the base.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::path::FilePath;
 use crate::state::{Content, FileState};
 use crate::tamper::GitChange;
 
-/// How a file differs from the base.
+/// The way a file differs from the base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
     /// It was not there.
     Added,
-    /// Its content differs.
+    /// The content differs.
     Modified,
     /// It is gone.
     Deleted,
@@ -55,9 +55,9 @@ pub struct ChangedFile {
     /// Relative to the working tree's top.
     #[serde(skip)]
     pub top_path: FilePath,
-    /// How it differs.
+    /// The way it differs.
     pub kind: ChangeKind,
-    /// What a renamed file was called, relative to the working directory.
+    /// The former path of a renamed file, relative to the working directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_path: Option<FilePath>,
     /// The same relative to the top.
@@ -65,17 +65,17 @@ pub struct ChangedFile {
     pub previous_top_path: Option<FilePath>,
     /// Bytes now; 0 when it is gone.
     pub size: u64,
-    /// Whether either side is no text (git's rule: a NUL in the first 8,000 bytes).
+    /// True if either side is no text (git's rule: a NUL in the first 8,000 bytes).
     pub binary: bool,
-    /// Whether all its paths lie in the allowed directories.
+    /// True if all its paths lie in the allowed directories.
     pub allowed: bool,
-    /// Whether it is or was a symbolic link.
+    /// True if it is or was a symbolic link.
     pub symlink: bool,
-    /// Whether it has further names (hard links), which may lie anywhere.
+    /// True if it has further names (hard links), which may lie anywhere.
     pub hard_linked: bool,
-    /// Whether it is a FIFO, a socket or a device.
+    /// True if it is a FIFO, a socket or a device.
     pub special: bool,
-    /// Whether it could not be read (too long, or no permission): then it counts as changed when its stamp moved.
+    /// True if it could not be read (too long, or no permission): then it counts as changed when its stamp moved.
     pub unreadable: bool,
     /// The repository nested in the tree that it lies in, relative to the top.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +89,7 @@ pub struct ChangedFile {
     pub(crate) now: Option<FileState>,
 }
 
-/// What a path was at one moment.
+/// The type of a path at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileType {
     /// A file.
@@ -105,7 +105,7 @@ pub enum FileType {
 /// One side of a change, as readers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Side {
-    /// What it is.
+    /// The type.
     pub kind: FileType,
     /// Permissions, without the type.
     pub mode: u32,
@@ -140,7 +140,7 @@ impl Side {
 }
 
 impl ChangedFile {
-    /// What it was before the job; none where it was not there.
+    /// Returns the state before the job; none if the path did not exist.
     pub fn before(&self) -> Option<Side> {
         match &self.submodule {
             Some(submodule) => submodule.from.as_deref().map(Side::of_submodule),
@@ -148,7 +148,7 @@ impl ChangedFile {
         }
     }
 
-    /// What it is after the job; none where it is gone.
+    /// Returns the state after the job; none if the path is gone.
     pub fn after(&self) -> Option<Side> {
         match &self.submodule {
             Some(submodule) => submodule.to.as_deref().map(Side::of_submodule),
@@ -156,7 +156,7 @@ impl ChangedFile {
         }
     }
 
-    /// Where it lies, relative to the working tree's top.
+    /// Returns its path, relative to the working tree's top.
     pub fn place(&self) -> &std::path::Path {
         self.top_path.as_path()
     }
@@ -173,12 +173,12 @@ impl ChangedFile {
 pub struct Changes {
     /// Sorted by path.
     pub files: Vec<ChangedFile>,
-    /// How many files that the base's rules ignore were made, changed or deleted.
+    /// The number of files ignored by the base's rules that were made, changed or deleted.
     pub ignored: u64,
     /// Their paths (relative to the working directory), the first 10,000 of them. Deletions inside ignored directories are
     /// not seen: those are only looked at afterwards.
     pub ignored_files: Vec<FilePath>,
-    /// What was done to git itself.
+    /// The changes of git itself.
     pub git: Vec<GitChange>,
     /// Directories that cannot be listed any more, relative to the working directory: what is in them is not known, so
     /// they count as changed.
@@ -199,7 +199,7 @@ impl Changes {
         &self.work_prefix
     }
 
-    /// Whether no file differs from the base.
+    /// Returns true if no file differs from the base.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.unreadable_dirs.is_empty()
     }
@@ -246,7 +246,7 @@ impl Changes {
             .ok_or_else(|| not_kept(path)("it is not among the changed files"))
     }
 
-    /// Where a changed symbolic link leads now; none for what is no link.
+    /// Returns the target of a changed symbolic link; none for what is no link.
     pub fn link_target(&self, file: &ChangedFile) -> Option<std::path::PathBuf> {
         let now = file.now.filter(|now| now.kind() == Kind::Symlink)?;
         let target = self.contents.read(now.id()?).ok()?;
@@ -308,7 +308,7 @@ impl Changes {
     }
 }
 
-/// What putting files back came to, paths relative to the working directory.
+/// The result of putting files back, paths relative to the working directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Reverted {
     /// Put back as they were.

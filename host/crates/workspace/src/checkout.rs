@@ -92,7 +92,7 @@ pub(crate) struct Origin {
     git_dir: PathBuf,
     /// The targets of its tags, branches and remote-tracking branches.
     refs: Vec<(Vec<u8>, Oid)>,
-    /// Which files of a sparse checkout are left out.
+    /// The files that a sparse checkout leaves out.
     index: Option<Index>,
 }
 

@@ -28,7 +28,7 @@ use crate::worker::{self, Worker};
 /// A longer file of rules is not read.
 const LONGEST_RULES: u64 = 4 << 20;
 
-/// What one directory's visit found.
+/// The findings of one directory's visit.
 #[derive(Default)]
 struct Found {
     path: Vec<u8>,
@@ -48,7 +48,7 @@ impl Found {
     }
 }
 
-/// What a visit needs to know.
+/// The input of a visit.
 enum Task {
     /// Compare with the base's directory (if there was one) under the rules of the site.
     Compare(Option<usize>, Site),
@@ -56,7 +56,7 @@ enum Task {
     CountIgnored(InIgnored),
 }
 
-/// Where a directory of ignored files lies.
+/// The place of a directory of ignored files.
 #[derive(Debug, Clone, Copy)]
 struct InIgnored {
     /// A directory above was moved: all that is in it counts as touched, whenever it was written.

@@ -1,4 +1,4 @@
-//! What files held: by object id, out of the repository's objects where they have it, else out of a file of the job's own.
+//! The contents of files: by object id, out of the repository's objects where they have it, else out of a file of the job's own.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use git2::{ObjectType, Odb, Oid};
 use crate::error::WorkspaceError;
 use crate::interrupt::Interrupt;
 
-/// How much of the user's and the agent's files the host keeps copies of.
+/// The bounds on copies of the user's and the agent's files.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// A longer file is compared by `stat` alone and can be neither shown nor put back; bytes.
@@ -46,7 +46,7 @@ impl Default for Limits {
 /// One file without a name for all of them, which ends with the process: a file each took 13 s for 200,000 small files, and
 /// was left over where a runner was killed.
 pub(crate) struct Contents {
-    /// Where the file is, without a name in it.
+    /// The folder of the file, without a name in it.
     folder: PathBuf,
     file: File,
     limits: Limits,
@@ -54,7 +54,7 @@ pub(crate) struct Contents {
     stores: Mutex<Stores>,
 }
 
-/// What of the file is taken.
+/// The range of the file that is taken.
 #[derive(Default)]
 struct Kept {
     places: HashMap<Oid, (u64, u64)>,
@@ -140,7 +140,7 @@ impl Contents {
         Ok(true)
     }
 
-    /// How many contents are kept, and their bytes.
+    /// Returns the number of kept contents, and their bytes.
     pub(crate) fn kept(&self) -> (u64, u64) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         (kept.places.len() as u64, kept.end)

@@ -12,7 +12,7 @@ use crate::handles::Kind;
 use crate::path::{self, FilePath};
 use crate::state::{Content, FileState};
 
-/// Which files a diff is to show.
+/// The files that a diff shows.
 #[derive(Debug, Clone, Copy)]
 pub enum Selection<'a> {
     /// All changed files.

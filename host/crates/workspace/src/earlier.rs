@@ -20,7 +20,7 @@ const RECORD: &str = "before.json";
 /// The touched ignored files, beside it.
 const TOUCHED: &str = "touched.json";
 
-/// What the jobs that worked in a tree before had changed there.
+/// The changes of the jobs that worked in a tree before.
 #[derive(Debug, Clone)]
 pub struct Earlier {
     /// The bare repository with the contents.
@@ -32,9 +32,9 @@ pub struct Earlier {
 struct Was {
     /// Relative to the tree's top.
     path: Vec<u8>,
-    /// What it was before; none when it was not there.
+    /// The state before; none if the path did not exist.
     state: Option<State>,
-    /// What the job left there.
+    /// The state that the job left.
     #[serde(default)]
     left: Option<State>,
 }
@@ -136,7 +136,7 @@ impl Earlier {
         same.collect()
     }
 
-    /// What each file was before, of those that are still as the job left them: what somebody changed since is not the
+    /// Returns the former states of the files that are still as the job left them: what somebody changed since is not the
     /// job's any more.
     pub(crate) fn states_still_left(
         &self,
@@ -194,7 +194,7 @@ impl Earlier {
         })
     }
 
-    /// What was kept in this repository.
+    /// Reads the states kept in this repository.
     pub(crate) fn at(store: PathBuf) -> Self {
         Self { store }
     }
@@ -204,7 +204,7 @@ impl Earlier {
         self.store.join("objects")
     }
 
-    /// What each file was before.
+    /// Returns the states of the files before.
     pub(crate) fn states(&self) -> Result<States, WorkspaceError> {
         let states = self.load()?.into_iter();
         Ok(states

@@ -84,7 +84,7 @@ pub(crate) fn open_child_dir(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<Own
     Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?)
 }
 
-/// Which symbolic links a resolution may follow.
+/// The symbolic links that a resolution may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Links {
     /// Those that stay beneath the root.

@@ -329,7 +329,7 @@ impl Index {
             || self.sparse.iter().any(|dir| path.starts_with(dir))
     }
 
-    /// What is staged, as one number: paths, modes, objects and flags, without the stat data that a mere look refreshes.
+    /// Returns a digest of what is staged: paths, modes, objects and flags, without the stat data that a mere look refreshes.
     pub(crate) fn digest(&self) -> [u8; 32] {
         use sha2::Digest as _;
         let mut hasher = sha2::Sha256::new();

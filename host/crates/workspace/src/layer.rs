@@ -51,7 +51,7 @@ const ONLY_OUTPUT: [&[u8]; 12] = [
     b"coverage",
 ];
 
-/// How far below the top a folder of caches is looked for.
+/// The depth below the top to which a folder of caches is looked for.
 const DEEPEST: usize = 32;
 
 /// The bytes of the longest path that the kernel takes.

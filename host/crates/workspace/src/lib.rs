@@ -1,4 +1,4 @@
-//! What a job may touch, and what it did touch: path confinement beneath SANDBOX_ROOT, the snapshot before the job, the
+//! The files that a job may touch, and those that it did: path confinement beneath SANDBOX_ROOT, the snapshot before the job, the
 //! exact changes after it, diffs, and trees of a job's own.
 //!
 //! The order of use: [`Root::open`] once, [`Workspace::open`] for a job's directories, [`Base::capture`] before the agent

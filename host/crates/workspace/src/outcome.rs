@@ -1,4 +1,4 @@
-//! What a set-up made in an isolated tree (dependencies, build output: files that the rules ignore), kept for the next one.
+//! The result of a set-up in an isolated tree (dependencies, build output: files that the rules ignore), kept for the next one.
 //!
 //! Tools write the tree's own path into what they make: a virtual environment into its scripts, a native build into its
 //! makefiles, an editable install into a link to the sources. The trees of one store have paths of one length, since a job's

@@ -1,4 +1,4 @@
-//! Which deleted file an added one was before.
+//! The pairs of deleted and added files that are renames.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -20,7 +20,7 @@ use crate::root::Root;
 use crate::rules::{AttributeSet, AttributeStack, Attributes, IgnoreRules, Scope};
 use crate::tamper::{self, DotGit, GitState};
 
-/// Where a repository keeps what.
+/// The places of a repository's parts.
 #[derive(Debug)]
 pub(crate) struct GitDir {
     /// `.git`, or what it leads to.
@@ -269,7 +269,7 @@ pub(crate) fn is_special(dir: BorrowedFd<'_>, name: &str) -> bool {
     found.is_ok_and(|found| found.is_some_and(|stamp| stamp.kind() == Kind::Special))
 }
 
-/// Why a tree with such a file is refused.
+/// Returns the reason why a tree with such a file is refused.
 pub(crate) fn special_rule(name: &str) -> String {
     format!(
         "its {name} is a FIFO, a socket or a device, which git would read without end; remove it"
@@ -360,7 +360,7 @@ impl Config {
     }
 }
 
-/// What the user's own configuration says about every repository.
+/// The rules of the user's own configuration for every repository.
 #[derive(Debug, Default)]
 pub(crate) struct UserRules {
     excludes: Vec<u8>,
@@ -512,7 +512,7 @@ impl Repository {
         }
     }
 
-    /// What git does here with the bytes of a file that has these attributes.
+    /// Returns git's conversion here for a file that has these attributes.
     pub(crate) fn conversion(&self, attributes: &AttributeSet<'_>) -> Conversion {
         Conversion::of(attributes, self.line_ends, &self.filters)
     }
@@ -526,7 +526,7 @@ impl Repository {
         }
     }
 
-    /// How the repository is called in reports.
+    /// Returns the name of the repository in reports.
     pub(crate) fn shown(&self) -> path::FilePath {
         if self.place.is_empty() {
             path::FilePath::from(".")

@@ -10,7 +10,7 @@ use crate::path::FilePath;
 use crate::put::Placer;
 use crate::state::FileState;
 
-/// What a path is to be again, with the name under which that is told.
+/// The wanted states of paths, with the names for reports.
 type Wanted = BTreeMap<Vec<u8>, (Option<FileState>, FilePath)>;
 
 impl Base {

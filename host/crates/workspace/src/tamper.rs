@@ -1,4 +1,4 @@
-//! What a job did to git itself: commits, refs, `.git`, configuration, hooks. Read by handle out of the git directory that
+//! A job's changes of git itself: commits, refs, `.git`, configuration, hooks. Read by handle out of the git directory that
 //! was pinned when the job started; git is never asked.
 
 use std::borrow::Cow;

@@ -16,7 +16,7 @@ use super::terminal::{Terminal, Tone};
 use super::{GlobalOptions, exit};
 use settings::{SETTINGS, Settings};
 
-/// What `doctor` takes.
+/// The arguments of `doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code: 0 ok, 3 a warning, 1 a failure.")]
 pub(super) struct DoctorArguments {
@@ -44,7 +44,7 @@ pub(super) struct DoctorArguments {
     settings: bool,
 }
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {

@@ -174,7 +174,7 @@ fn findings(
         .collect()
 }
 
-/// What to grant so that a program can be read: its installation's folder, or the file alone where that is the home, holds
+/// Returns the folder or file to grant so that a program can be read: its installation's folder, or the file alone where that is the home, holds
 /// it, or is what jobs write.
 fn grant_for(real: &Path, settings: &Settings) -> Option<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from);

@@ -79,7 +79,7 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
     Ok(true)
 }
 
-/// How a plugin is to be installed.
+/// The options of an installation.
 pub(super) struct Installation<'a> {
     pub(super) name: &'a str,
     pub(super) grants: &'a [String],
@@ -123,7 +123,7 @@ pub(super) fn install(
     Ok(())
 }
 
-/// What a plugin wants and was not granted.
+/// Returns the grants that a plugin asks for and does not have.
 pub(super) fn ungranted(seen: &Inspection, grants: &[String]) -> Vec<String> {
     let wants = seen.wants.iter();
     let missing = wants.filter(|want| !granted(want, grants));

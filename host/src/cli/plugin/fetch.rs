@@ -1,4 +1,4 @@
-//! Where a component comes from: a path, a URL, an OCI registry, an OCI layout on disk. What is fetched is held to its digest.
+//! The sources of a component: a path, a URL, an OCI registry, an OCI layout on disk. What is fetched is held to its digest.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// A component that was fetched.
 pub(super) struct Fetched {
     path: PathBuf,
-    /// How it is found again.
+    /// The source, as it is found again.
     pub(super) source: String,
     _folder: Option<tempfile::TempDir>,
 }
@@ -372,7 +372,7 @@ impl Registry {
     }
 }
 
-/// Where a challenge says that a token is given: `Bearer realm="...",service="...",scope="..."`.
+/// Returns the URL for tokens that a challenge names: `Bearer realm="...",service="...",scope="..."`.
 fn token_url(challenge: &str) -> Option<String> {
     let parts = challenge.strip_prefix("Bearer ")?;
     let value = |key: &str| {

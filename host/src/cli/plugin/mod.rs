@@ -130,7 +130,7 @@ enum PluginCommand {
     Update {
         /// Its name
         name: String,
-        /// Where the version is; where it came from by default
+        /// The source of the version; by default the one it came from
         source: Option<String>,
         /// Refuse a component with another digest; a URL needs it
         #[arg(long, value_name = "HEX")]
@@ -197,7 +197,7 @@ impl From<KindArgument> for Kind {
     }
 }
 
-/// Why a subcommand did not do what it was asked to: a text for people.
+/// The reason why a subcommand failed: a text for people.
 type Failure = Box<dyn std::error::Error>;
 
 pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCode {
@@ -299,7 +299,7 @@ fn engine(settings: &Settings) -> Result<Arc<Engine>, Failure> {
     Ok(Engine::shared(&settings.cache_dir)?)
 }
 
-/// What holds everywhere, or for a job in this folder.
+/// Returns the settings that hold everywhere, or for a job in this folder.
 fn plugin_settings(settings: &Settings, repository: Option<&Path>) -> PluginSettings {
     let top = |path: &Path| {
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());

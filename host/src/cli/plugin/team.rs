@@ -211,7 +211,7 @@ fn describe(plugin: &Pinned, had: Option<&Installed>, had_grants: &[String]) {
     }
 }
 
-/// Where what was installed before is kept.
+/// Returns the folder of the versions installed before.
 fn previous(settings: &Settings, name: &str) -> (PathBuf, PathBuf) {
     let folder = settings.config_dir.join("plugins");
     (
@@ -328,7 +328,7 @@ pub(super) fn update(
     Ok(true)
 }
 
-/// What a new version changes: version, digest, grants, settings.
+/// Prints what a new version changes: version, digest, grants, settings.
 fn differences(name: &str, old: Option<&Inspection>, new: &Inspection, had: &Installed) {
     let version = old.map_or("?", |old| old.info.version.as_str());
     say!("{name} {version} -> {}", new.info.version);

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::codex_config;
+use super::command::{SetupArguments, SetupError, agreed, codex_config_path, codex_table, say};
 use super::package::{self, MARKETPLACE};
 use super::program::Program;
-use super::{
-    SetupArguments, SetupError, agreed, codex_config, codex_config_path, codex_table, say,
-};
 use settings::{EditedFile, Sources};
 
 /// A client that installs plugins from a folder.

@@ -1,4 +1,4 @@
-//! What `setup` asks for: with a suggestion where one can be found, and again where the answer cannot be used.
+//! The questions of `setup`: with a suggestion where one can be found, and again where the answer cannot be used.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{SetupArguments, SetupError};
+use super::command::{SetupArguments, SetupError};
 use crate::reason::Reason;
 use gateway::{AdapterConfig, RecordSink, list_models};
 use plugins::{Engine, PluginSet, PluginSettings};
@@ -21,7 +21,7 @@ const URL: &str = "ONEAPI_BASE_URL";
 const KEY: &str = "ONEAPI_API_KEY";
 const MODEL: &str = "CLAUDE_MODEL";
 
-/// What a first job needs, each with the name that stands in for it, and how it is asked for.
+/// The settings that a first job needs, each with the name that stands in for it, and how it is asked for.
 const NEEDED: [(&str, &str, &str); 4] = [
     (
         ROOT,
@@ -60,7 +60,7 @@ const KNOWN_GATEWAYS: [(&str, &str); 8] = [
     ("OPENAI_API_KEY", "https://api.openai.com/v1"),
 ];
 
-/// Where Ollama listens, and what its address is as a gateway. It takes any key.
+/// The address that Ollama listens on, and its URL as a gateway. It takes any key.
 const OLLAMA: ([u8; 4], u16, &str) = ([127, 0, 0, 1], 11434, "http://127.0.0.1:11434/v1");
 
 /// Folders in which people keep their repositories.
@@ -75,7 +75,7 @@ const USUAL_ROOTS: [&str; 8] = [
     "workspace",
 ];
 
-/// How long the gateway may take to list its models.
+/// The time limit of the gateway's list of models.
 const LIST_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The most models that are shown.
@@ -126,7 +126,7 @@ fn from_flags(sources: &Sources, arguments: &SetupArguments) -> Result<Values, S
     Ok(values)
 }
 
-/// What only the environment sets.
+/// Returns the settings that only the environment sets.
 fn from_environment(sources: &Sources, settings: &Settings) -> Values {
     let only_there = |name: &str, stand_in: &str| {
         [name, stand_in]

@@ -9,7 +9,8 @@ mod junit;
 use std::borrow::Cow;
 
 use crate::Digest;
-use crate::lines::{Line, Output, Rank};
+use crate::lines::{Line, Rank};
+use crate::output::Output;
 use crate::select;
 use crate::tools;
 

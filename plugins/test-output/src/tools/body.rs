@@ -2,7 +2,8 @@
 //! expected and got, and the frames of a trace.
 
 use super::{is_library_frame, number};
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 /// The worth of a line of a failure.
 pub(crate) fn rank(text: &str) -> Rank {

@@ -1,6 +1,7 @@
 //! libtest (`cargo test`) and cargo-nextest.
 
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 pub(super) fn recognise(output: &mut Output<'_>) {
     let mut state = State::Outside;

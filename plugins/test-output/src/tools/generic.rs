@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::place;
-use crate::applog::{Level, template};
+use crate::applog::template;
 use crate::counts::counts;
-use crate::lines::{Output, Rank};
+use crate::lines::{Level, Rank};
+use crate::output::Output;
 
 pub(super) fn recognise(output: &mut Output<'_>) {
     let mut seen: HashMap<u64, Kind> = HashMap::new();

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 pub(super) fn recognise(output: &mut Output<'_>) {
     if !output.any_starts_with(&["--- FAIL: ", "FAIL\t", "=== RUN ", "ok  \t", "--- PASS: "]) {

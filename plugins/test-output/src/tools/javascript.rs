@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::{is_library_frame, number};
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 pub(super) fn recognise(output: &mut Output<'_>) {
     jest(output);

@@ -2,7 +2,8 @@
 
 use super::{number, place};
 use crate::counts::counts;
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 pub(super) fn recognise(output: &mut Output<'_>) {
     tsc(output);

@@ -3,7 +3,8 @@
 
 use super::body;
 use crate::counts::counts;
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 /// Lines that one failure may have.
 const LINES: usize = 60;

@@ -18,7 +18,7 @@ mod runtimes;
 mod rustc;
 mod tap;
 
-use crate::lines::Output;
+use crate::output::Output;
 
 pub(crate) use body::rank as rank_of_failure_line;
 

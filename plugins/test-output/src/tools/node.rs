@@ -2,7 +2,8 @@
 
 use super::is_library_frame;
 use super::tap::counter;
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 pub(super) fn recognise(output: &mut Output<'_>) {
     let is_there =

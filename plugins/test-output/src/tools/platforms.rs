@@ -2,7 +2,8 @@
 
 use super::body;
 use crate::counts::counts;
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 pub(super) fn recognise(output: &mut Output<'_>) {
     dotnet(output);

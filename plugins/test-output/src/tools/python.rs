@@ -1,7 +1,8 @@
 //! pytest, unittest, and tracebacks wherever they appear.
 
 use super::is_library_frame;
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 pub(super) fn recognise(output: &mut Output<'_>) {
     pytest(output);

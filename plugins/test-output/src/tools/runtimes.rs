@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::body;
 use crate::counts::counts;
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 pub(super) fn recognise(output: &mut Output<'_>) {
     bun(output);

@@ -1,6 +1,7 @@
 //! rustc and clippy: a diagnostic is a block that ends with an empty line.
 
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 pub(super) fn recognise(output: &mut Output<'_>) {
     let mut at = 0;

@@ -1,7 +1,8 @@
 //! TAP, from whoever prints it: `node --test`, Perl's tests, bats, tape, AVA.
 
 use super::{body, is_library_frame, number};
-use crate::lines::{Output, Rank};
+use crate::lines::Rank;
+use crate::output::Output;
 
 /// Lines that one test's YAML may have: one without an end does not swallow the rest.
 const YAML_LINES: usize = 2_000;

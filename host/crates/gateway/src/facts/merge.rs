@@ -78,7 +78,7 @@ pub struct Layers {
     pub gateway: Layer,
     /// The model's family.
     pub family: Option<Layer>,
-    /// What the gateway's refusals taught, over both.
+    /// The lessons from the gateway's refusals, over both.
     pub lessons: Vec<Layer>,
     /// The operator's words, over everything else.
     pub operator: Vec<Layer>,
@@ -87,11 +87,11 @@ pub struct Layers {
 /// A fact with its value and its source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explained {
-    /// Its name with section, as in `limits.max-output`.
+    /// The name with section, as in `limits.max-output`.
     pub fact: String,
-    /// Its value.
+    /// The value.
     pub value: Value,
-    /// Its source.
+    /// The source.
     pub origin: Origin,
 }
 
@@ -105,14 +105,14 @@ pub struct ModelFacts {
 }
 
 impl ModelFacts {
-    /// What holds for a request that is streamed or not, and has tools or not.
+    /// Returns the facts for a request that is streamed or not, and has tools or not.
     pub fn of(&self, streamed: bool, with_tools: bool) -> &Arc<Facts> {
         let [whole, streams] = &self.kinds;
         let [without, with] = if streamed { streams } else { whole };
         if with_tools { with } else { without }
     }
 
-    /// What holds for an agent's request: streamed, with tools.
+    /// Returns the facts for an agent's request: streamed, with tools.
     pub fn usual(&self) -> &Arc<Facts> {
         self.of(true, true)
     }
@@ -199,7 +199,7 @@ fn lay(winners: &mut Winners, layer: &Layer, model: &ModelName, kind: RequestKin
     );
 }
 
-/// What becomes of a fact on which both have a word; none: the gateway's word stays.
+/// Combines a fact that both state; none: the gateway's value stays.
 fn combine(fact: &str, gateway: &Value, family: &Value) -> Option<Value> {
     let rule = RULES
         .iter()
@@ -221,7 +221,7 @@ fn combine(fact: &str, gateway: &Value, family: &Value) -> Option<Value> {
     familys.then(|| family.clone())
 }
 
-/// Where a value is between the least and the most: null is no limit.
+/// Returns the rank of a value between the least and the most: null is no limit.
 fn rank(value: &Value, words: &[&str]) -> u64 {
     match value {
         Value::Bool(allowed) => u64::from(*allowed),
@@ -233,7 +233,7 @@ fn rank(value: &Value, words: &[&str]) -> u64 {
     }
 }
 
-/// How strict a rule for a sampling parameter or for ids is; of two upper bounds the lower one.
+/// Returns the strictness of a rule for a sampling parameter or for ids; of two upper bounds the lower one.
 fn strictness(value: &Value) -> (u8, f64) {
     match (value.as_str(), value.get("at-most").and_then(Value::as_f64)) {
         (Some("drop"), _) => (3, 0.0),

@@ -54,7 +54,7 @@ enum Table {
 }
 
 impl Table {
-    /// Its name in settings.
+    /// The name in settings.
     fn word(self) -> &'static str {
         match self {
             Self::Gateways => "gateways",
@@ -77,22 +77,22 @@ impl Table {
 pub struct PresetsError {
     /// The entry, and the fact in it, as in `gateways.acme.limits.max-output`.
     pub entry: String,
-    /// What is wrong with it.
+    /// The rule that the value breaks.
     pub rule: String,
 }
 
 /// The facts of a gateway, or of the models of a family.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preset {
-    /// Its name, as in WORKER_DIALECT.
+    /// The name, as in WORKER_DIALECT.
     pub name: String,
-    /// What it is for.
+    /// The purpose of the preset.
     pub about: String,
     /// Base URLs of the gateway, or names of the models.
     pub patterns: Vec<String>,
     /// The bundled facts: its own, and those of the entry that it is like.
     facts: Map<String, Value>,
-    /// What the operator states over them, each with its place.
+    /// The layers that the operator's settings put over them, each with its place.
     operator: Vec<Layer>,
 }
 

@@ -10,29 +10,29 @@ use serde_json::{Map, Value};
 /// Members that are merged into a JSON object.
 pub type Members = Map<String, Value>;
 
-/// What is true of a gateway and one model on it. Everything that is left out has the value of a
+/// The facts of a gateway and one model on it. Everything that is left out has the value of a
 /// plain OpenAI-compatible gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Facts {
-    /// Where requests go.
+    /// The endpoint that requests go to.
     pub endpoint: Endpoint,
-    /// How long replies and prompts may be.
+    /// The limits of replies and prompts.
     pub limits: Limits,
     /// The form of messages.
     pub messages: Messages,
     /// The form of tools and their calls.
     pub tools: Tools,
-    /// What becomes of the sampling parameters.
+    /// The rules for the sampling parameters.
     pub sampling: SamplingRules,
     /// The model's reasoning, in and out.
     pub thinking: Thinking,
-    /// How the gateway streams.
+    /// The way the gateway streams.
     pub streaming: Streaming,
-    /// Where counts are in `usage`.
+    /// The places of the counts in `usage`.
     pub usage: UsageFields,
-    /// What `response_format` may be.
+    /// The forms of `response_format` that the gateway takes.
     pub structured_output: StructuredOutput,
     /// Members that are merged into every request, last.
     pub extra_body: Members,
@@ -47,7 +47,7 @@ pub struct Facts {
     pub canonical_errors: bool,
 }
 
-/// Where requests go.
+/// The endpoint that requests go to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -62,7 +62,7 @@ pub struct Endpoint {
     /// Parameters of the query string, as in `api-version`; one that the base URL has itself stays
     /// as it is there.
     pub query: BTreeMap<String, String>,
-    /// How the key goes into a request.
+    /// The place of the key in a request.
     pub auth: Auth,
     /// Headers of each request. Never credentials.
     pub headers: BTreeMap<String, String>,
@@ -70,7 +70,7 @@ pub struct Endpoint {
     pub max_body: Option<u64>,
 }
 
-/// How the key goes into a request. A dialect never sees the key.
+/// The place of the key in a request. A dialect never sees the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -85,7 +85,7 @@ pub enum Auth {
     None,
 }
 
-/// How long replies and prompts may be.
+/// The limits of replies and prompts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -114,7 +114,7 @@ pub enum TokenField {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Messages {
-    /// How the system prompt is given.
+    /// The role of the system prompt.
     pub system_role: SystemRole,
     /// `content` may be a list of parts. Otherwise it is always a string; images need lists.
     pub content_parts: bool,
@@ -136,7 +136,7 @@ pub struct Messages {
     pub user: bool,
 }
 
-/// How the system prompt is given.
+/// The role of the system prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -182,7 +182,7 @@ pub enum Images {
 pub struct Tools {
     /// Tools are accepted at all.
     pub supported: bool,
-    /// What `tool_choice` may be.
+    /// The forms of `tool_choice` that the gateway takes.
     pub choice: ToolChoice,
     /// The word for "some tool" in `tool_choice`.
     pub required_word: String,
@@ -190,7 +190,7 @@ pub struct Tools {
     pub forced_while_thinking: bool,
     /// `parallel_tool_calls` is accepted.
     pub parallel_field: bool,
-    /// What the id of a call may be; others are exchanged and restored by the host.
+    /// The form of a call's id; others are exchanged and restored by the host.
     pub id: ToolId,
     /// The most tools of one request; the caller is told which further ones are left out.
     pub max: Option<u32>,
@@ -202,7 +202,7 @@ pub struct Tools {
     pub refused_keywords: Vec<String>,
     /// Values of the keyword `format` that the gateway accepts; null: all.
     pub accepted_formats: Option<Vec<String>>,
-    /// What of JSON Schema the gateway takes, beside the keywords that it refuses by name.
+    /// The subset of JSON Schema that the gateway takes, beside the keywords that it refuses by name.
     pub schema: SchemaSubset,
     /// `$ref` and `$defs` are accepted; otherwise they are written out.
     pub references: bool,
@@ -214,7 +214,7 @@ pub struct Tools {
     pub missing_field_body: Members,
 }
 
-/// What `tool_choice` may be.
+/// The forms of `tool_choice` that a gateway takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -229,7 +229,7 @@ pub enum ToolChoice {
     Full,
 }
 
-/// What the id of a tool call may be.
+/// The form of a tool call's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -242,26 +242,26 @@ pub enum ToolId {
     Alphanumeric(u32),
 }
 
-/// What of JSON Schema a gateway takes in tools.
+/// The subset of JSON Schema that a gateway takes in tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SchemaSubset {
     /// All of it.
     Any,
-    /// What OpenAI's function calling takes.
+    /// The subset of OpenAI's function calling.
     Openai,
     /// Gemini's `Schema` message.
     Gemini,
     /// Kimi's "moonshot flavored json schema".
     Moonshot,
-    /// What llama.cpp makes a grammar of.
+    /// The subset that llama.cpp makes a grammar of.
     LlamaCpp,
     /// Types, properties, items and enumerations of strings.
     Minimal,
 }
 
-/// What becomes of the sampling parameters.
+/// The rules for the sampling parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -276,7 +276,7 @@ pub struct SamplingRules {
     pub stop_limit: u32,
 }
 
-/// What becomes of a sampling parameter.
+/// The rule for a sampling parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -301,7 +301,7 @@ pub struct Thinking {
     pub fields: Vec<String>,
     /// Name of the tag around reasoning inside the text, as in `think`.
     pub inline_tag: Option<String>,
-    /// What the model can be told about thinking.
+    /// The way to tell the model about thinking.
     pub mode: ThinkingMode,
     /// The model thinks when nothing is said.
     pub by_default: bool,
@@ -319,7 +319,7 @@ pub struct Thinking {
     pub efforts: Vec<String>,
     /// Members of a request with such a word; the text `{effort}` in it becomes the word.
     pub effort_body: Members,
-    /// What goes with tools in one request.
+    /// The thinking that goes with tools in one request.
     pub beside_tools: BesideTools,
     /// Field of an assistant message that takes its reasoning back.
     pub history_field: Option<String>,
@@ -335,7 +335,7 @@ pub struct Thinking {
     pub returned_fields: Vec<String>,
 }
 
-/// What a model can be told about thinking.
+/// The way to tell a model about thinking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -350,7 +350,7 @@ pub enum ThinkingMode {
     Unsupported,
 }
 
-/// What of thinking goes with tools in one request.
+/// The thinking that goes with tools in one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -376,7 +376,7 @@ pub enum ReasoningTurns {
     All,
 }
 
-/// What `response_format` may be.
+/// The forms of `response_format` that a gateway takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -389,7 +389,7 @@ pub enum StructuredOutput {
     JsonSchema,
 }
 
-/// How the gateway streams.
+/// The way a gateway streams.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -402,7 +402,7 @@ pub struct Streaming {
     pub idle_seconds: Option<u32>,
 }
 
-/// Where counts are in `usage`, as JSON pointers; the first that is there counts. Empty: OpenAI's
+/// The places of the counts in `usage`, as JSON pointers; the first that is there counts. Empty: OpenAI's
 /// places.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -18,7 +18,7 @@ const MODELS: usize = 64;
 /// The lessons about a gateway, by model.
 #[derive(Debug)]
 pub(crate) struct LessonBook {
-    /// Where lessons are kept; none: they end with the adapter.
+    /// The folder of the lessons; none: they end with the adapter.
     folder: Option<PathBuf>,
     /// The gateway's base URL, without query.
     gateway: String,
@@ -43,7 +43,7 @@ impl LessonBook {
         }
     }
 
-    /// What holds for a model, lessons included; merged once.
+    /// Returns the facts of a model, lessons included; merged once.
     pub(crate) fn facts(
         &self,
         dialect: &ActiveDialect,
@@ -82,7 +82,7 @@ impl LessonBook {
         Ok(facts)
     }
 
-    /// What would hold with further lessons.
+    /// Returns the facts with further lessons.
     pub(crate) fn facts_with(
         &self,
         dialect: &ActiveDialect,

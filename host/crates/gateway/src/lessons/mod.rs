@@ -1,4 +1,4 @@
-//! What a gateway's refusals teach: a 400 that names a field, a value or a limit is read once, the request is changed
+//! Lessons from a gateway's refusals: a 400 that names a field, a value or a limit is read once, the request is changed
 //! accordingly and sent again before anything reached the caller, and what helped is kept for this gateway and model.
 //!
 //! `grammar` reads a refusal, `book` holds what was learned while an adapter runs, `store` keeps it between runs.

@@ -15,14 +15,14 @@ use super::Lesson;
 
 /// The form of the files; another one is not read.
 const FORM: u32 = 1;
-/// How long a lesson holds: gateways change.
+/// The lifetime of a lesson: gateways change.
 const HOLDS: Duration = Duration::from_secs(14 * 24 * 3600);
 /// The longest file that is read, in bytes.
 const LONGEST: u64 = 64 << 10;
 /// The most lessons about one model.
 const MOST: usize = 32;
 
-/// What is known about a model on a gateway.
+/// The facts learned about a model on a gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Page {
@@ -53,9 +53,9 @@ pub struct KeptLesson {
     pub gateway: String,
     /// The gateway's model.
     pub model: String,
-    /// What was learned, in a sentence.
+    /// The lesson, in a sentence.
     pub words: String,
-    /// When it was learned.
+    /// The time at which it was learned.
     pub learned: SystemTime,
 }
 

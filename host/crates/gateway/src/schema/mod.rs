@@ -23,11 +23,11 @@ use remembered::{REMEMBERED_SCHEMAS, rules};
 use strict::close;
 use subset::Subset;
 
-/// How deep references into each other are written out before the rest becomes "anything".
+/// The depth to which references into each other are written out before the rest becomes "anything".
 const REFERENCE_DEPTH: usize = 16;
-/// How many references are written out in one schema: those that name each other twice would grow without end.
+/// The number of references that are written out in one schema: those that name each other twice would grow without end.
 const REFERENCE_COUNT: usize = 1_000;
-/// How deep a schema is looked into.
+/// The depth to which a schema is read.
 const DEPTH: usize = 64;
 /// The most bytes of schemas that are remembered.
 const REMEMBERED: usize = 4 << 20;

@@ -18,7 +18,7 @@ pub(super) struct Schemas {
 }
 
 impl Schemas {
-    /// What became of a schema under these rules: nothing, or another one.
+    /// Returns the form of a schema under these rules: nothing, or another one.
     pub(super) fn get(&self, raw: &str, rules: u64) -> Option<Option<Arc<str>>> {
         let (known, fitted) = self.fitted.get(&(key(raw), rules))?;
         (**known == *raw).then(|| fitted.clone())

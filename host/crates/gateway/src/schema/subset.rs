@@ -1,4 +1,4 @@
-//! What of JSON Schema the gateways take, each subset as an allow-list, and what becomes of the rest.
+//! The subsets of JSON Schema that gateways take, each as an allow-list, and the treatment of the rest.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use super::normal::{has_any, has_type};
 use super::{DEPTH, each_inner};
 use crate::facts::SchemaSubset;
 
-/// What a gateway takes of JSON Schema.
+/// The subset of JSON Schema that a gateway takes.
 pub(super) struct Subset {
     /// Keywords; any where there are none.
     keywords: &'static [&'static str],

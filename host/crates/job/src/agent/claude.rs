@@ -1,4 +1,4 @@
-//! Which Claude Code there is, and what it understands.
+//! The installed Claude Code, and the options that it understands.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

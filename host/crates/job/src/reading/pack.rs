@@ -164,7 +164,7 @@ struct Slice {
 /// Finds all symbols in one pass.
 struct Finder<'a> {
     symbols: &'a [String],
-    /// Which symbol each needle is for: as it was given, and for `Foo::bar` also `bar`.
+    /// The symbol that each needle is for: as it was given, and for `Foo::bar` also `bar`.
     needles: Vec<(usize, String)>,
     automaton: AhoCorasick,
     judges: Vec<Option<Judge>>,

@@ -24,7 +24,7 @@ use workspace::{
     Base, ChangeKind, Changes, GitIdentity, Isolated, IsolatedRequest, WorkspaceError,
 };
 
-/// How long a job waits at least for what runs on its base once its own checks are done.
+/// The least time that a job waits for commands on its base once its own checks are done.
 const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 /// The runs on the base of one job.
@@ -150,7 +150,7 @@ impl Job {
 }
 
 impl BeforeRuns {
-    /// What was found by now, and within about the time that the job's own checks took.
+    /// Returns the outcomes so far, and those that arrive within about the time that the job's own checks took.
     pub(super) async fn within(&mut self, grace: Duration) -> Before {
         if let Some(running) = &mut self.running
             && tokio::time::timeout(grace.max(LEAST_GRACE), running)
@@ -338,7 +338,7 @@ impl Runs {
     }
 }
 
-/// Where outcomes for this base are kept, and the base's name. Uncommitted work has no name: its outcomes are not kept.
+/// Returns the folder of the outcomes for this base, and the base's name. Uncommitted work has no name: its outcomes are not kept.
 fn cache_of(cache_dir: &Path, tree: &Isolated) -> Option<(PathBuf, String)> {
     let record = tree.record();
     (record.dirty_files == 0 && record.included_files == 0)

@@ -26,7 +26,7 @@ use redact::{KnownValues, Redacted, RedactedJson, Redactor};
 use settings::Settings;
 use workspace::{Changes, Selection};
 
-/// How often the end of a job is tried to be recorded again, and how long after the last time: a minute in all.
+/// The number of attempts to record the end of a job, and the pauses between them: a minute in all.
 const END_ATTEMPTS: u32 = 60;
 const END_RETRY: Duration = Duration::from_secs(1);
 
@@ -36,7 +36,7 @@ const LINKS: usize = 5;
 /// The first line of a result whose checks would have passed without the job.
 const UNPROVEN: &str = "nothing here shows that the task was done";
 
-/// What ended a job, when that was no check: the cause, and one sentence.
+/// The end of a job that was no check: the cause, and one sentence.
 type Fault = Option<(EndCause, String)>;
 
 /// Writes the end of a job down. From then on it is over.
@@ -368,7 +368,7 @@ fn judge(job: &Job, came_to: Result<(), EarlyExit>) -> (State, Fault) {
     }
 }
 
-/// Whether the reader would not know otherwise why no further pass was made.
+/// Returns true if the reader would not know otherwise why no further pass was made.
 fn is_worth_telling(reason: revise::Reason, findings: &Findings) -> bool {
     let told = |same: fn(&verify::Cause) -> bool| {
         let mut failing = findings.verdicts.iter().flat_map(Verdicts::failing);
@@ -464,7 +464,7 @@ fn keep(artifacts: &Artifacts, name: &str, text: &Redacted) {
     }
 }
 
-/// What else the reader must know, a short sentence each.
+/// Returns the other notes for the reader, a short sentence each.
 fn notes(job: &Job) -> Vec<String> {
     let mut notes = job.findings.notes.clone();
     notes.extend(job.resources.lock_notes.iter().cloned());

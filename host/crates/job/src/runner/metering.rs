@@ -1,4 +1,4 @@
-//! What the gateway requests of a job cost, and what they tell about it.
+//! The cost of a job's gateway requests, and the facts they carry.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -24,7 +24,7 @@ pub(super) struct Metering {
     activity: Activity,
     tokens: Arc<Mutex<u64>>,
     budget: Arc<OnceLock<String>>,
-    /// What was said last of what does not reach the gateway: an agent sends the same again with every request.
+    /// The last note on parts that do not reach the gateway: an agent sends the same again with every request.
     left_out: Arc<Mutex<Option<String>>>,
 }
 
@@ -47,7 +47,7 @@ impl Metering {
         self.activity.clone()
     }
 
-    /// Why no request is served any more, when a cap of the job has been reached.
+    /// Returns the reason why no request is served any more, when a cap of the job has been reached.
     pub(super) fn budget_spent(&self) -> Option<&str> {
         self.budget.get().map(String::as_str)
     }
@@ -84,7 +84,7 @@ impl Metering {
         );
     }
 
-    /// What does not reach the gateway, if it was not said already.
+    /// Returns the parts that do not reach the gateway, if they are new.
     fn newly_left_out<'r>(&self, record: &'r RequestRecord) -> Option<&'r str> {
         let mut said = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
         if record.left_out.is_none() || *said == record.left_out {

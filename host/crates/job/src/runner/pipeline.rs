@@ -40,14 +40,14 @@ use workspace::{
     Base, ChangedFile, FilePath, GitIdentity, Interrupt, Isolated, WorkspaceError,
 };
 
-/// What the agent's passes run with, the same for all of them.
+/// The context of the agent's passes, the same for all of them.
 #[derive(Clone, Copy)]
 struct PassContext<'a> {
     claude: &'a Claude,
     site: &'a Site,
     adapter: &'a Adapter,
     metering: &'a Metering,
-    /// Whether the kernel holds the job to its files.
+    /// True if the kernel holds the job to its files.
     files_confined: bool,
 }
 
@@ -130,7 +130,7 @@ fn git_trusts(top: &Path) -> [(OsString, OsString); 3] {
     ]
 }
 
-/// How often the agent of one task may ask before it is held to what it has.
+/// The number of questions that the agent of one task may ask before it has to go on with what it has.
 const QUESTIONS_MAX: usize = 3;
 
 impl Job {
@@ -306,7 +306,7 @@ impl Job {
         Ok(adapter)
     }
 
-    /// What the agent asks, where it ended with a question; an agent that asked a few times already is held to what it has.
+    /// Returns the agent's question, if it ended with one; an agent that asked a few times already is held to what it has.
     fn question(&self) -> Option<String> {
         let words = self.findings.agent.as_ref()?.last_message.as_deref()?;
         let question = agent::question(words)?;
@@ -327,7 +327,7 @@ impl Job {
         capped.then(|| Pool::new(folder.join(attempts::POOL), attempt.number.to_string()))
     }
 
-    /// What the job may spend.
+    /// Returns the job's caps.
     fn caps(&self) -> gateway::Budget {
         let caps = &self.spec.budget;
         gateway::Budget {
@@ -473,7 +473,7 @@ impl Job {
         );
     }
 
-    /// Which commands the agent may run depends on whether the kernel holds it, so that is found out before it starts.
+    /// Finds whether files are confined: the commands that the agent may run depend on whether the kernel holds it, so that is found out before it starts.
     async fn files_confined(&self) -> bool {
         self.settings.sandbox != SandboxMode::Off && process::probe().await.level.files_confined
     }
@@ -570,7 +570,7 @@ impl Job {
         Ok(())
     }
 
-    /// Whether somebody may want cargo's packages: there is a project of cargo's, or the agent began one.
+    /// Returns true if somebody may want cargo's packages: there is a project of cargo's, or the agent began one.
     pub(super) fn uses_cargo(&self, base: &Base) -> bool {
         const MANIFEST: &str = "Cargo.toml";
         let changes = self.findings.changes.iter();
@@ -749,7 +749,7 @@ impl Job {
     }
 }
 
-/// How the agent's pass ended, for the checks: what the host saw, not what it said.
+/// Returns how the agent's pass ended, for the checks: as the host saw it, not as the agent reports it.
 fn agent_evidence(agent: &AgentOutcome) -> verify::AgentEvidence {
     let fault = match &agent.ending {
         Ending::Failed { cause, message } => Some((*cause, message.clone())),

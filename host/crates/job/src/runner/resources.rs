@@ -35,7 +35,7 @@ pub(super) struct JobResources {
     pub(super) redactor: Redactor,
     /// Good for this process's adapter only.
     pub(super) token: Secret,
-    /// What the reader must know about the plugins that the repository asks for.
+    /// The notes about the plugins that the repository asks for.
     pub(super) lock_notes: Vec<String>,
 }
 

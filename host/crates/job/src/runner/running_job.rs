@@ -19,10 +19,10 @@ use process::Level;
 use settings::Settings;
 use workspace::{Changes, FilePath, Interrupt, Limits, WorkspaceError};
 
-/// How long a stopped job waits for its own work on files. The largest trees take about this long to be made.
+/// The time that a stopped job waits for its own work on files. The largest trees take about this long to be made.
 const LAST_WRITES: Duration = Duration::from_secs(15);
 
-/// What was found out about a job so far.
+/// The findings about a job so far.
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) changes: Option<Arc<Changes>>,
@@ -52,7 +52,7 @@ pub(super) struct Start {
     pub(super) result_tree: Option<String>,
 }
 
-/// Why a job ends before its verdict.
+/// The reason why a job ends before its verdict.
 #[derive(Debug)]
 pub(super) enum EarlyExit {
     /// Somebody or something wanted it ended: the switch knows who.
@@ -70,7 +70,7 @@ impl EarlyExit {
         move |fault| Self::Fault(cause, fault.to_string())
     }
 
-    /// What ended the work on a tree: the job's own end, or something about the tree.
+    /// Returns the end of the work on a tree: the job's own end, or something about the tree.
     pub(super) fn tree(fault: &WorkspaceError) -> Self {
         match fault {
             WorkspaceError::Stopped => Self::Stopped,
@@ -86,12 +86,12 @@ pub(super) struct Job {
     pub(super) resources: JobResources,
     pub(super) journal: Arc<Mutex<Journal>>,
     pub(super) stop: Stop,
-    /// What each of its checks has for itself.
+    /// The rooms of the checks, one each.
     pub(super) rooms: Arc<Rooms>,
     pub(super) findings: Findings,
-    /// When `timeout_ms` is over; set when preparing begins.
+    /// The moment at which `timeout_ms` is over; set when preparing begins.
     pub(super) deadline: Option<Instant>,
-    /// Its work on threads of their own.
+    /// The tasks on threads.
     pub(super) threads: TaskTracker,
     /// Ends that work when the job is to end.
     pub(super) halt: Interrupt,

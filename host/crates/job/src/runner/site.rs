@@ -1,4 +1,4 @@
-//! Where a job works: the user's checkout, or a tree of the job's own; and what it holds while it works there.
+//! The place of a job's work: the user's checkout, or a tree of the job's own; and what it holds while it works there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,10 +23,10 @@ use workspace::{
 /// The record by which a later job can go on.
 const CONTINUATION: &str = "continuation.json";
 
-/// What the files were before a job in the user's own tree.
+/// The name of the files' states before a job in the user's own tree.
 const FOR_FOLLOW_UP: &str = "follow-up";
 
-/// What a later job needs to go on in a finished one's session and tree. Working material.
+/// The data that a later job needs to continue in a finished one's session and tree. Working material.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Continuation {
     /// Claude Code's session.
@@ -38,7 +38,7 @@ pub(crate) struct Continuation {
     home: PathBuf,
     /// The job's directories in the user's checkout.
     pub(crate) allowed_dirs: Vec<PathBuf>,
-    /// Whether it works in a tree of its own, made from that checkout.
+    /// True if it works in a tree of its own, made from that checkout.
     pub(crate) isolated: bool,
 }
 
@@ -65,7 +65,7 @@ fn folder_identity(path: &Path) -> Option<FolderIdentity> {
     Some((found.dev(), found.ino()))
 }
 
-/// Where a job works.
+/// The place of a job's work.
 pub(super) struct Site {
     workspace: Workspace,
     isolated: Option<Isolated>,
@@ -74,9 +74,9 @@ pub(super) struct Site {
     renewed: Option<Base>,
     /// The folders that the base ignores, outside the allowed directories.
     ignored: OnceLock<Vec<(FolderIdentity, PathBuf)>>,
-    /// Where the job before this one, in the same tree of the user's, kept what it found.
+    /// The folder in which the job before this one, in the same tree of the user's, kept its states.
     went_before: Option<PathBuf>,
-    /// What the job's tasks are given, as it was when the job began.
+    /// The grants of the job's tasks, as they were when the job began.
     grants: Grants,
     /// The agent's HOME.
     pub(super) home: PathBuf,
@@ -93,7 +93,7 @@ impl Site {
         &self.workspace
     }
 
-    /// Whether the tree is the job's own.
+    /// Returns true if the tree is the job's own.
     pub(super) fn is_isolated(&self) -> bool {
         self.isolated.is_some()
     }
@@ -131,7 +131,7 @@ impl Site {
         self.ports.as_ref().map(PortBase::base)
     }
 
-    /// What the agent may touch here, besides what it adds for itself: the allowed directories, and what the base ignores,
+    /// Returns the files that the agent may use here, besides what it adds for itself: the allowed directories, and what the base ignores,
     /// since a build in a part of the tree writes its output at the top.
     pub(super) fn confinement_of_agent(&self, settings: &Settings, base: &Base) -> Confinement {
         let mut write = vec![self.workspace.work_dir().to_owned()];
@@ -152,7 +152,7 @@ impl Site {
         self.confinement(settings, write)
     }
 
-    /// What the checks may touch here, besides what each of them adds for itself: the whole tree. What they are allowed
+    /// Returns the files that the checks may use here, besides what each of them adds for itself: the whole tree. What they are allowed
     /// to write and what counts as the job's change are two things.
     pub(super) fn confinement_of_checks(&self, settings: &Settings) -> Confinement {
         let mut write = vec![self.workspace.top().to_owned()];
@@ -211,7 +211,7 @@ impl Site {
         self.renewed.take()
     }
 
-    /// What jobs changed that worked in this tree before; it counts as changed since the base.
+    /// Returns the changes of jobs that worked in this tree before; they count as changed since the base.
     pub(super) fn earlier(&self) -> Option<Earlier> {
         match &self.isolated {
             Some(isolated) => isolated.earlier(),
@@ -390,7 +390,7 @@ impl Job {
         })
     }
 
-    /// Whether another job than this one came to its agent in the tree after job `from` did.
+    /// Returns true if another job than this one came to its agent in the tree after job `from` did.
     fn went_on_since(&self, from: &JobId) -> Result<bool, EarlyExit> {
         let journal = self.journal();
         let store = journal.store();

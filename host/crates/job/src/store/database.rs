@@ -20,7 +20,7 @@ pub(super) const WAL_MAX: i64 = 8 << 20;
 #[derive(Debug)]
 pub struct Store {
     pub(super) folder: PathBuf,
-    /// Which file the database is, whatever lies at its path by now.
+    /// The identity of the database's file, whatever is at its path by now.
     file: (u64, u64),
     pub(super) database: Connection,
 }

@@ -1,4 +1,4 @@
-//! What lies on the disk beside the database: a folder a job, the lock files, and the room that a job's end is sure of.
+//! The files beside the database: a folder a job, the lock files, and the room that a job's end is sure of.
 
 use std::fs;
 use std::io;
@@ -53,7 +53,7 @@ impl Store {
         self.folder.join("slots").join(name)
     }
 
-    /// Whether the job's runner lives.
+    /// Returns true if the job's runner lives.
     ///
     /// # Errors
     /// The lock file cannot be probed.
@@ -71,7 +71,7 @@ impl Store {
         }
     }
 
-    /// Whether the disk of the store has no room left to speak of.
+    /// Returns true if the disk of the store has no room left to speak of.
     pub fn is_full(&self) -> bool {
         #[cfg(unix)]
         if let Ok(disk) = rustix::fs::statvfs(&self.folder) {

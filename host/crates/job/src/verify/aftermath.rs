@@ -1,4 +1,4 @@
-//! What the commands of a verification left behind: evidence is what stands at the end (D21).
+//! The traces that the commands of a verification left: evidence is what stands at the end (D21).
 //!
 //! The checks run what the agent wrote, so a check can do what the agent could not: rewrite the change that was shown,
 //! write out of scope, commit. What a check wrote into a view of its own is gone with it, and is in question only where it
@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::verdict::Cause;
-use super::{SCOPE_LINE, signals};
+use super::signals;
+use super::verdict::{Cause, SCOPE_LINE};
 use crate::setup::SETUP_LINE;
 use workspace::{Changes, Later};
 
@@ -38,7 +38,7 @@ const LOCK_FILES: [&str; 14] = [
     "composer.lock",
 ];
 
-/// What the commands did that they may not do, gathered over all of them.
+/// The forbidden traces of the commands, gathered over all of them.
 #[derive(Debug, Default)]
 pub(super) struct Aftermath {
     /// Files of the agent's that a check showed or left otherwise.
@@ -47,7 +47,7 @@ pub(super) struct Aftermath {
     altered_meanwhile: BTreeSet<String>,
     outside: BTreeSet<String>,
     git: BTreeSet<String>,
-    /// What could not be put back.
+    /// The files that could not be put back.
     left: BTreeSet<String>,
 }
 

@@ -8,14 +8,17 @@ use std::collections::BTreeMap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::command::{self, Place};
+use super::origin::told_apart;
+use super::test_files;
 use super::verdict::Cause;
-use super::{CheckVerdict, Outcome, Place, Verdicts, command, made, test_files, told_apart};
+use super::verdict::{CheckVerdict, Outcome, Verdicts, made};
 use crate::artifacts::Artifacts;
 use crate::checks::{CheckSpec, CommandCheck};
 use redact::Redactor;
 use workspace::{ChangedFile, Changes, FilePath};
 
-/// How a check ended on the base.
+/// The outcome of a check on the base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BeforeOutcome {

@@ -25,14 +25,14 @@ const HEAD_BYTES: u64 = artifacts::MAX_BYTES;
 /// The end of a long output that is kept.
 const TAIL_BYTES: usize = (artifacts::MAX_BYTES / 2) as usize;
 
-/// What stands before the kept end and is redacted with it, so that a secret over the cut is found, and is then left
+/// The bytes before the kept end that are redacted with it, so that a secret over the cut is found, and is then left
 /// out. No rule of the redactor looks further back.
 const MARGIN_BYTES: usize = redact::MAX_HELD_BACK;
 
 /// A line that is longer is written in pieces, so that a check without line ends does not fill the memory.
 const LINE_BYTES: usize = 64 << 10;
 
-/// Where commands run, and what they may touch.
+/// The directory of the commands, and the files that they may use.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The root that the tree lies in; check components read beneath it.
@@ -43,21 +43,21 @@ pub struct Place {
     pub top: PathBuf,
     /// Folders outside of the tree that git in it writes: those of a linked worktree.
     pub git_writes: Vec<PathBuf>,
-    /// What each check has for itself, its HOME among it. Not the agent's: what it writes there (`.npmrc`, `.gitconfig`)
+    /// The room of each check, its HOME among it. Not the agent's: what it writes there (`.npmrc`, `.gitconfig`)
     /// would decide what a check runs.
     pub rooms: Arc<Rooms>,
-    /// Whether the user's cargo packages are linked into HOME.
+    /// True if the user's cargo packages are linked into HOME.
     pub cargo_packages: bool,
     /// The name under which git commits there.
     pub git_identity: GitIdentity,
     /// Further variables (WORKER_CHECK_ENV); a check's own win.
     pub extra_env: Vec<(OsString, OsString)>,
-    /// What they may touch. The toolchains found and each check's room are added here; the network follows each check's
+    /// The files that they may use. The toolchains found and each check's room are added here; the network follows each check's
     /// own wish.
     pub confinement: Confinement,
 }
 
-/// When a command has to be over.
+/// The time limits of a command.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
     /// The end of the job's own time.
@@ -75,12 +75,12 @@ pub(super) struct Key<'a> {
     pub(super) kept: bool,
 }
 
-/// How a command ended, and what it said.
+/// The end of a command, and its output.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// Why it did not pass.
+    /// The reason why it did not pass.
     pub(super) cause: Option<Cause>,
-    /// Its exit, when it was started.
+    /// The exit, when it was started.
     pub(super) exit: Option<Exit>,
     /// The artifact with its output, when there was any.
     pub(super) artifact: Option<String>,

@@ -10,8 +10,10 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::command::Place;
+use super::plan::Evidence;
+use super::verdict::made;
 use super::verdict::{Cause, CheckVerdict, Outcome};
-use super::{Evidence, Place, made};
 use crate::checks::{CommandCheck, CommandLine};
 use check_input::JobView;
 use plugins::PluginSet;
@@ -25,11 +27,11 @@ const FINDINGS: usize = 40;
 
 /// A component to run.
 pub(super) struct Component<'a> {
-    /// Its name in the result.
+    /// The name in the result.
     pub(super) name: &'a str,
     /// The plugin.
     pub(super) plugin: &'a str,
-    /// Its settings for this job.
+    /// The settings for this job.
     pub(super) settings: Value,
 }
 
@@ -139,7 +141,7 @@ fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usiz
     verdict
 }
 
-/// What a check found and does not fail for, in a few words: `2 warnings, 1 note, first: src/a.rs:3: ...`.
+/// Returns the findings that do not fail a check, in a few words: `2 warnings, 1 note, first: src/a.rs:3: ...`.
 fn not_failing(findings: &[Finding]) -> Option<String> {
     let mut counts = Vec::new();
     for (severity, word) in [(Severity::Warning, "warning"), (Severity::Note, "note")] {
@@ -222,7 +224,7 @@ fn listed(findings: &[Finding], max_bytes: usize) -> String {
 pub(super) struct Ran {
     commands: Vec<(Command, Arc<str>)>,
     names: BTreeSet<String>,
-    /// What components found, for the record.
+    /// The findings of components, for the record.
     pub(super) found: Vec<super::sarif::Found>,
 }
 

@@ -1,4 +1,4 @@
-//! What confinement refused a command that failed: the paths in its output that are on the machine and not in its view.
+//! The paths that confinement refused a failed command: the paths in its output that are on the machine and not in its view.
 //!
 //! In a view a path that was not granted does not exist, so that the error reads as if a file were missing. The host knows
 //! better, and says which grant would help.
@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use process::Confinement;
 
-/// What programs say of a path that they cannot open.
+/// The messages of programs about a path that they cannot open.
 const MISSING: [&str; 9] = [
     "No such file",
     "no such file",
@@ -19,10 +19,10 @@ const MISSING: [&str; 9] = [
     "cannot open",
     "can't open",
 ];
-/// What they say of one that they cannot write.
+/// The messages of programs about a path that they cannot write.
 const UNWRITABLE: [&str; 2] = ["Read-only file system", "EROFS"];
 
-/// What every task has for itself.
+/// The folders that every task has for itself.
 const OWN: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 /// The last lines of an output that are looked at, and the paths in them.
@@ -95,7 +95,7 @@ pub(super) async fn told(
     (!said.is_empty()).then(|| format!("sandbox: {}", said.join(", ")))
 }
 
-/// What to grant for a path: a file is rarely needed alone.
+/// Returns the folder to grant for a path: a file is rarely needed alone.
 fn grant(path: &Path) -> String {
     let folder = match path.is_dir() {
         true => path,

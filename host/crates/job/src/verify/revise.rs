@@ -1,4 +1,4 @@
-//! Whether failing evidence goes back to the agent, and in which words.
+//! The rule by which failing evidence goes back to the agent, and its words.
 //!
 //! A loop that ends: on success, at its limit, when a pass changed nothing or came back to an earlier state, when there
 //! is no budget or time left, and when the agent could not do anything about what failed.
@@ -21,38 +21,38 @@ const LEAST_TIME_MS: u64 = 20_000;
 pub struct Pass {
     /// The digest of everything that differed from the base after this pass ([`workspace::Changes::digest`]).
     pub diff_digest: String,
-    /// What the checks said.
+    /// The verdicts of the checks.
     pub verdicts: Verdicts,
 }
 
-/// What the job allows.
+/// The limits that the job sets.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// Passes after the first one; 0 turns revising off.
     pub max_passes: u32,
-    /// Whether a pass after a failed revise pass may use WORKER_ESCALATE_MODEL.
+    /// True if a pass after a failed revise pass may use WORKER_ESCALATE_MODEL.
     pub can_escalate: bool,
     /// Milliseconds until the job's own limit.
     pub time_left_ms: u64,
-    /// Whether a cap of the job (tokens, cost) has been reached.
+    /// True if a cap of the job (tokens, cost) has been reached.
     pub budget_spent: bool,
 }
 
-/// What happens next.
+/// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Go on in the same session with this prompt.
     Revise {
         /// The failing evidence and what to do about it.
         prompt: String,
-        /// Whether the escalation model takes this pass.
+        /// True if the escalation model takes this pass.
         escalate: bool,
     },
     /// The result stands as it is.
     Stop(Reason),
 }
 
-/// Why there is no further pass.
+/// The reason why there is no further pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "stopped")]
 pub enum Reason {
@@ -249,7 +249,7 @@ mod tests {
         budget_spent: false,
     };
 
-    /// What scripted agents do, pass by pass, and where the loop ends.
+    /// Runs scripted agents through the loop, and shows where it ends.
     #[test]
     fn a_loop_always_ends_and_says_why() {
         let rows: Vec<(&str, Policy, Vec<Pass>, Result<(), Reason>)> = vec![

@@ -1,4 +1,4 @@
-//! What each check has for itself: a HOME, a folder for temporary files, and a view of the tree that is thrown away (D21).
+//! The room of a check: a HOME, a folder for temporary files, and a view of the tree that is thrown away (D21).
 //!
 //! The view is a layer over the tree: what the check writes goes there and is gone with it, so that it neither prepares the
 //! next check nor becomes part of the result. Where the machine gives no layer, checks run in the tree itself, one after
@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Place;
+use super::command::Place;
 use crate::private_home::make_home;
 use process::{Layer, Toolchains};
 use workspace::{Base, Changes, folder, layer};
@@ -42,7 +42,7 @@ pub struct Rooms {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Why no layer can be had.
+    /// The reason why no layer can be had.
     refused: Option<String>,
     /// Lies between the tree and what a check writes: hides the ignored files that the agent touched.
     cover: Option<PathBuf>,
@@ -65,7 +65,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// What the check wrote into the tree; none where it wrote there itself.
+    /// Returns the layer with what the check wrote; none if it wrote into the tree itself.
     pub(super) fn tree(&self) -> Option<&Path> {
         self.layers.first().map(|layer| layer.upper.as_path())
     }
@@ -92,7 +92,7 @@ impl Rooms {
         self.folder.join(SETUP).join("home")
     }
 
-    /// Why checks run in the tree itself; none as long as they do not.
+    /// Returns the reason why checks run in the tree itself; none as long as they do not.
     pub fn refused(&self) -> Option<String> {
         self.state().refused.clone()
     }

@@ -1,18 +1,18 @@
-//! What check components found, as SARIF 2.1.0: editors, code hosts and dashboards read it.
+//! The findings of check components, as SARIF 2.1.0: editors, code hosts and dashboards read it.
 
 use serde_json::{Map, Value, json};
 
 use plugins::Info;
 use plugins::check::{Finding, Location, Severity};
 
-/// What one check found.
+/// The findings of one check.
 #[derive(Debug)]
 pub(super) struct Found {
     /// The check's name in the result.
     pub(super) check: String,
     /// The plugin, where it could be loaded.
     pub(super) plugin: Option<Info>,
-    /// Its findings.
+    /// The findings.
     pub(super) findings: Vec<Finding>,
 }
 

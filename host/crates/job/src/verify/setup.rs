@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{CheckVerdict, Place, command, digest, made, origin};
+use super::command::{self, Place};
+use super::command_check::origin;
+use super::digest;
+use super::verdict::{CheckVerdict, made};
 use crate::artifacts::{self, Artifacts};
 use crate::checks::CommandCheck;
 use plugins::PluginSet;

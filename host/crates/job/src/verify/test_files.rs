@@ -1,4 +1,4 @@
-//! Which files are tests, by their names.
+//! The files that are tests, by their names.
 
 /// Folders that hold tests.
 const FOLDERS: [&str; 8] = [

@@ -1,13 +1,16 @@
-//! What became of each check, and why.
+//! The verdicts of the checks, and their causes.
 
 use crate::end_cause::EndCause;
 use std::fmt;
 
 use serde::Serialize;
 
-use redact::Redacted;
+use redact::{Redacted, Redactor};
 
-/// How a check ended.
+/// The name of the scope's line in the result.
+pub const SCOPE_LINE: &str = "scoped_patch";
+
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -38,7 +41,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Why a check did not pass. Its text is what stands in the result line.
+/// The reason why a check did not pass. Its text is what stands in the result line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Cause {
@@ -57,7 +60,7 @@ pub enum Cause {
     /// The command did not end in time; its whole process tree was ended.
     #[error("after {}", seconds(*.after_ms))]
     TimedOut {
-        /// Its limit.
+        /// The limit.
         after_ms: u64,
     },
     /// The job's own time ended while the command ran.
@@ -66,27 +69,27 @@ pub enum Cause {
     /// There is no such program.
     #[error("program not found: {program}")]
     NotFound {
-        /// As it was given.
+        /// The program as given.
         program: String,
     },
     /// There is such a file, but it may not be run.
     #[error("not executable: {program}")]
     NotExecutable {
-        /// As it was given.
+        /// The program as given.
         program: String,
     },
     /// The directory to run in is not there (any more), or not in the tree.
     #[error("no directory {cwd} to run in")]
     NoDirectory {
-        /// As it was given.
+        /// The directory as given.
         cwd: String,
     },
     /// It failed, and passed when it was run again on the same tree.
     #[error("{failed} of {runs} runs on the same files failed")]
     Flaky {
-        /// How often it ran.
+        /// The number of runs.
         runs: u32,
-        /// How often it failed.
+        /// The number of failures.
         failed: u32,
     },
     /// It was to fail without the change, and passes there too.
@@ -98,7 +101,7 @@ pub enum Cause {
     /// The system did not start it.
     #[error("could not be started: {message}")]
     NotStarted {
-        /// What the system said.
+        /// The system's message.
         message: String,
     },
     /// A check component found something.
@@ -125,7 +128,7 @@ pub enum Cause {
     /// The repository's own state was changed: commits, branches, `.git`, hooks, configuration.
     #[error("{}", listed(.what))]
     GitChanged {
-        /// What, in words.
+        /// The parts, in words.
         what: Vec<String>,
     },
     /// A file that a check runs was changed by the job, so that the check no longer says what it was asked to say.
@@ -169,13 +172,13 @@ pub enum Cause {
     /// A cap of the job was reached.
     #[error("{message}")]
     Budget {
-        /// Which one.
+        /// The message.
         message: String,
     },
     /// It was left out.
     #[error("{reason}")]
     NotRun {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -223,12 +226,12 @@ fn seconds(ms: u64) -> String {
 }
 
 /// A few of many, so that a result line stays a line.
-pub(super) fn listed(items: &[String]) -> String {
+pub fn listed<T: fmt::Display>(items: &[T]) -> String {
     const SHOWN: usize = 5;
     let shown = items
         .iter()
         .take(SHOWN)
-        .map(String::as_str)
+        .map(T::to_string)
         .collect::<Vec<_>>()
         .join(", ");
     match items.len().saturating_sub(SHOWN) {
@@ -238,7 +241,7 @@ pub(super) fn listed(items: &[String]) -> String {
 }
 
 impl Cause {
-    /// How a check with this cause ended.
+    /// Returns the outcome of a check with this cause.
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::TimedOut { .. } | Self::JobTimedOut => Outcome::TimedOut,
@@ -254,7 +257,7 @@ impl Cause {
         }
     }
 
-    /// Whether another run on the same tree may end otherwise. What ran out of time has had its time.
+    /// Returns true if another run on the same tree may end otherwise. What ran out of time has had its time.
     pub(super) fn is_worth_a_retry(&self) -> bool {
         match self {
             Self::ExitCode { code } => !matches!(code, 126 | 127),
@@ -263,7 +266,7 @@ impl Cause {
         }
     }
 
-    /// Whether the agent could do something about it in another pass. Not where the host or the caller must act, and
+    /// Returns true if the agent could do something about it in another pass. Not where the host or the caller must act, and
     /// not where the evidence itself was tampered with.
     pub fn is_for_the_agent(&self) -> bool {
         match self {
@@ -300,14 +303,14 @@ impl Cause {
 pub struct CheckVerdict {
     /// The check's name.
     pub name: String,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
     /// A few words for the result line; empty where the outcome says all.
     pub summary: Redacted,
-    /// Why it did not pass.
+    /// The reason why it did not pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// What explains a failure, cut to the budget of a reply.
+    /// The digest that explains a failure, cut to the budget of a reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Redacted>,
     /// The name of the artifact that holds its whole output.
@@ -334,7 +337,7 @@ impl CheckVerdict {
         format!("{}: {}", self.name, self.outcome)
     }
 
-    /// Whether it holds.
+    /// Returns true if it holds.
     pub fn passed(&self) -> bool {
         self.outcome == Outcome::Passed
     }
@@ -349,7 +352,7 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
-    /// Whether every single one passed. Nothing checked at all counts as passed: the result then shows no check.
+    /// Returns true if every single one passed. Nothing checked at all counts as passed: the result then shows no check.
     pub fn passed(&self) -> bool {
         self.checks.iter().all(CheckVerdict::passed)
     }
@@ -362,6 +365,23 @@ impl Verdicts {
     /// The lines of the result.
     pub fn lines(&self) -> Vec<String> {
         self.checks.iter().map(CheckVerdict::line).collect()
+    }
+}
+
+/// A verdict that needed no run.
+pub(super) fn made(name: &str, cause: Cause, redactor: &Redactor) -> CheckVerdict {
+    CheckVerdict {
+        name: name.to_owned(),
+        outcome: cause.outcome(),
+        summary: redactor.text(&redact::text::one_line(
+            &redact::text::printable(&cause.to_string()),
+            300,
+        )),
+        cause: Some(cause),
+        digest: None,
+        artifact: None,
+        duration_ms: 0,
+        found_in: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use worker_plugin::{Check, Fault, Finding, Job, Report};
 
-/// What the operator and the job may set.
+/// The settings of the operator and the job.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {

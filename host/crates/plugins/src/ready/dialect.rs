@@ -17,7 +17,7 @@ pub struct DialectPlugin {
     plugin: Plugin,
     /// Gateways that it is for.
     patterns: Arc<[String]>,
-    /// What is known of gateways and models, whoever speaks to them.
+    /// The facts of gateways and models, whichever dialect speaks to them.
     presets: Option<Arc<Presets>>,
     /// The preset that `declared` is to speak, and the settings that say so.
     preset: Option<(String, Value)>,
@@ -62,7 +62,7 @@ impl DialectPlugin {
         }
     }
 
-    /// Its name in the configuration, or the name of the preset that it speaks.
+    /// Returns its name in the configuration, or the name of the preset that it speaks.
     pub fn name(&self) -> &str {
         match &self.preset {
             Some((preset, _)) => preset,
@@ -70,7 +70,7 @@ impl DialectPlugin {
         }
     }
 
-    /// Its name for people: what kind of thing it is, and its name.
+    /// Returns its title for people: the kind, and the name.
     pub fn title(&self) -> String {
         match &self.preset {
             Some((preset, _)) => format!("gateway preset {preset}"),
@@ -88,12 +88,12 @@ impl DialectPlugin {
         self.presets.as_deref().unwrap_or(Presets::bundled())
     }
 
-    /// What the plugin says about itself.
+    /// Returns the plugin's information about itself.
     pub fn info(&self) -> &Info {
         &self.plugin.loaded.info
     }
 
-    /// What its calls cost so far.
+    /// Returns the cost of its calls so far.
     pub fn cost(&self) -> Cost {
         self.plugin.loaded.cost()
     }
@@ -122,7 +122,7 @@ impl DialectPlugin {
         presets.layers(gateway, preset, model).map_err(wrong)
     }
 
-    /// What holds for an agent's requests to a model.
+    /// Returns the facts for an agent's requests to a model.
     ///
     /// # Errors
     /// As [`DialectPlugin::layers`].
@@ -154,7 +154,7 @@ impl DialectPlugin {
         self.instance()?.response(&reply, model)
     }
 
-    /// What an error reply means. Not to be called where the facts declare errors usual.
+    /// Returns the meaning of an error reply. Not to be called where the facts declare errors usual.
     ///
     /// # Errors
     /// When the plugin fails; the host then judges by the status.

@@ -18,7 +18,7 @@ const IDLE: usize = 4;
 #[derive(Clone)]
 pub struct RedactorPlugin {
     plugin: Plugin,
-    /// What the plugin needs to see, as its first instance told it: with thousands of literals, telling it costs more
+    /// The plugin's scan needs, as its first instance told it: with thousands of literals, telling it costs more
     /// than all else that an instance does at its start, and the settings that it may depend on are the same for all.
     needs: Arc<OnceLock<Arc<ScanNeeds>>>,
     idle: Arc<Mutex<Vec<Live>>>,
@@ -39,12 +39,12 @@ impl RedactorPlugin {
         }
     }
 
-    /// What the plugin says about itself.
+    /// Returns the plugin's information about itself.
     pub fn info(&self) -> &Info {
         &self.plugin.loaded.info
     }
 
-    /// What its calls cost so far.
+    /// Returns the cost of its calls so far.
     pub fn cost(&self) -> Cost {
         self.plugin.loaded.cost()
     }

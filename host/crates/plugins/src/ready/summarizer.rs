@@ -15,12 +15,12 @@ impl SummarizerPlugin {
         SummarizerPlugin { plugin }
     }
 
-    /// What the plugin says about itself.
+    /// Returns the plugin's information about itself.
     pub fn info(&self) -> &Info {
         &self.plugin.loaded.info
     }
 
-    /// What its calls cost so far.
+    /// Returns the cost of its calls so far.
     pub fn cost(&self) -> Cost {
         self.plugin.loaded.cost()
     }

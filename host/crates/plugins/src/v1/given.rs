@@ -1,4 +1,4 @@
-//! What the host gives a plugin: a log and its settings, to a check the job, its sink and the granted files, to a summarizer
+//! The host's functions for a plugin: a log and its settings, to a check the job, its sink and the granted files, to a summarizer
 //! the text.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::check::{self as checks, Finding, Fix, Location, ReadError};
 use crate::convert::{alike, each};
 use crate::host::{Host, ReportTooLong};
 
-/// What a check reads; the outer error ends the call.
+/// The result of a read by a check; the outer error ends the call.
 type Reading<T> = wasmtime::Result<Result<T, job::ReadError>>;
 
 impl types::Host for Host {}
@@ -69,7 +69,7 @@ impl Host {
     }
 }
 
-/// What a read may give at most.
+/// Returns the most bytes that a read may give.
 fn bounded(len: u32) -> Result<u32, job::ReadError> {
     if u64::from(len) > Limits::READ {
         Err(job::ReadError::TooLarge(Limits::READ))

@@ -1,4 +1,4 @@
-//! What a component asks for and may have, and of what kind it is: decided by its type, before any of its code runs.
+//! The imports, grants and kind of a component: decided by its type, before any of its code runs.
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker, Resource};
@@ -18,7 +18,7 @@ pub(crate) enum Pre {
     Dialect(dialect::DialectPluginPre<Host>),
 }
 
-/// What linking found out.
+/// The result of linking.
 pub(crate) struct Linked {
     pub(crate) pre: Pre,
     pub(crate) kind: Kind,
@@ -30,7 +30,7 @@ pub(crate) struct Linked {
 /// The namespace of this project's packages.
 const NAMESPACE: &str = "mcp-codex-worker:";
 
-/// What every interface of the draft begins with, which came before the packages.
+/// The beginning of every interface name of the draft, which came before the packages.
 const DRAFT: &str = "worker:plugin/";
 
 /// The version of each package that this host has.
@@ -39,7 +39,7 @@ const VERSION: &str = "1.0.0";
 /// The time, as WASI has it.
 const TIME: &str = "wasi:clocks/";
 
-/// What language runtimes import.
+/// The interfaces that language runtimes import.
 const WASI: [&str; 6] = [
     "wasi:cli/",
     TIME,

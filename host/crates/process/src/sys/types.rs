@@ -20,14 +20,14 @@ pub(crate) struct Namespaces {
     pub(crate) pids: bool,
     /// The network is a loopback of its own.
     pub(crate) network: bool,
-    /// What could not be had, and why.
+    /// The parts that could not be had, and the reasons.
     pub(crate) detail: Vec<String>,
 }
 
 /// A grant that was opened, and is what it was when the job first used it.
 #[derive(Debug)]
 pub(crate) struct OpenGrant {
-    /// Its real path.
+    /// The real path.
     pub(crate) path: PathBuf,
     /// Links on the way to it, with their targets.
     pub(crate) links: Vec<(PathBuf, PathBuf)>,
@@ -48,7 +48,7 @@ pub(crate) struct OpenLayer {
 /// The mounts that a task has for itself.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Furnished {
-    /// Its root holds nothing but its grants.
+    /// The root holds nothing but its grants.
     pub(crate) view: bool,
     /// `/dev/shm` is a private mount.
     pub(crate) own_shared_memory: bool,

@@ -17,7 +17,7 @@ impl MetricsFile {
     ///
     /// # Errors
     ///
-    /// When it cannot be opened for appending.
+    /// Fails if it cannot be opened for appending.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
             file: private::file().append(true).create(true).open(path)?,
@@ -28,7 +28,7 @@ impl MetricsFile {
     ///
     /// # Errors
     ///
-    /// When the record is no JSON or the disk does not take it; nothing of the line is repeated then, since half of it may
+    /// Fails if the record is no JSON or the disk does not take it; nothing of the line is repeated then, since half of it may
     /// be there already.
     pub fn append<R: Serialize>(&self, record: &R) -> io::Result<()> {
         let mut line = serde_json::to_vec(record)?;

@@ -1,53 +1,37 @@
-//! What every agent needs of a gateway: a model, an answer, a tool call and its result, a stream,
+//! The basics that every agent needs of a gateway: a model, an answer, a tool call and its result, a stream,
 //! counts.
 
 use std::fmt::Display;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::Finding;
-use super::depth::{Depth, context_in};
+use super::asked::{Gateway, PATIENCE, adapter, context_in, in_time, is_unreachable};
+use super::depth::Depth;
 use super::requests::{self, AGENTS_REPLY, TOOL, VALUE};
 use crate::cli::progress::Progress;
 use crate::reason::Reason;
 use gateway::{
-    Adapter, AdapterConfig, CallError, Caller, GatewayError, Lesson, ListedModel, Mode, RecordSink,
-    RequestRecord, Said, fresh_token, list_models,
+    AdapterConfig, CallError, GatewayError, Lesson, ListedModel, Mode, RecordSink, RequestRecord,
+    Said, list_models,
 };
-
-/// How long one request may take: models that think at length answer after half a minute.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An agent that waits longer than this for each first word is no pleasure.
 const SLOW: Duration = Duration::from_secs(15);
 
-/// What takes less is too short to tell whether it was streamed.
+/// An answer that takes less is too short to tell whether it was streamed.
 const HELD_BACK: Duration = Duration::from_secs(1);
 
-/// What asking has shown.
+/// The findings so far.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) findings: Vec<Finding>,
     /// Facts to write down; none where the gateway did not answer as an agent needs it.
     pub(super) facts: Option<Map<String, Value>>,
-    /// Where requests went.
+    /// The URL that requests go to.
     pub(super) url: String,
-}
-
-/// A gateway as its findings speak of it.
-#[derive(Debug)]
-pub(super) struct Gateway {
-    /// In front of what is looked at.
-    pub(super) prefix: &'static str,
-    /// The model that is asked.
-    pub(super) model: String,
-    /// The settings behind it, and where they come from.
-    pub(super) url: String,
-    pub(super) key: String,
-    pub(super) model_setting: String,
 }
 
 /// The answers that an agent needs.
@@ -59,7 +43,7 @@ struct Talk {
     second: Option<Result<Said, CallError>>,
     /// The request with all that Claude Code sends; none where nothing else was answered.
     agents: Option<Result<Said, CallError>>,
-    /// What the gateway's refusals taught meanwhile and before.
+    /// The lessons from the gateway's refusals, now and before.
     lessons: Vec<Lesson>,
 }
 
@@ -134,11 +118,7 @@ impl Gateway {
         found
     }
 
-    pub(super) fn tell(&self, progress: &mut Progress, what: &str) {
-        progress.status("asking the gateway", &self.what(what));
-    }
-
-    /// What an agent's turns are: an answer, a streamed one with a tool, the tool's result, and all of it in Claude
+    /// Tries an agent's turns: an answer, a streamed one with a tool, the tool's result, and all of it in Claude
     /// Code's own form. What the gateway refuses in these is learned for the jobs to come.
     async fn talk(&self, config: &AdapterConfig, progress: &mut Progress) -> Result<Talk, Reason> {
         let (adapter, caller) = adapter(config.clone()).await?;
@@ -212,10 +192,6 @@ impl Gateway {
                 .map(|lesson| Finding::ok(self.what("learned"), lesson.words.clone())),
         );
         findings
-    }
-
-    pub(super) fn what(&self, what: &str) -> String {
-        format!("{}{what}", self.prefix)
     }
 
     fn models(&self, listed: Result<Vec<ListedModel>, GatewayError>) -> Finding {
@@ -331,7 +307,7 @@ impl Gateway {
         }
     }
 
-    /// Whether the gateway counts, and what this cost.
+    /// Reports whether the gateway counts tokens, and the cost of the questions.
     fn spent(&self, records: &[RequestRecord]) -> Vec<Finding> {
         let answered: Vec<&RequestRecord> = records
             .iter()
@@ -370,75 +346,6 @@ impl Gateway {
         ));
         findings
     }
-
-    pub(super) fn failed(&self, what: String, error: &CallError) -> Finding {
-        match error {
-            CallError::Refused {
-                status, message, ..
-            } => self.refused(what, *status, message),
-            CallError::Broken(message) => Finding::fail(
-                what,
-                message.clone(),
-                format!("try again; if it stays so, check {}", self.url),
-            ),
-        }
-    }
-
-    fn refused(&self, what: String, status: u16, message: &str) -> Finding {
-        let remedy = if is_unreachable(message) {
-            format!(
-                "check {}, the network, and HTTPS_PROXY and NO_PROXY",
-                self.url
-            )
-        } else if message.contains("HTML page") {
-            format!(
-                "{} leads to a web page: use the API's address, which usually ends in /v1",
-                self.url
-            )
-        } else {
-            match status {
-                401 | 403 => format!("check {}: the gateway does not take it", self.key),
-                402 => "top up the gateway's account, or set FALLBACK_BASE_URL".to_owned(),
-                404 => format!(
-                    "check {} (it usually ends in /v1) and {}",
-                    self.url, self.model_setting
-                ),
-                429 => "wait, or have the gateway raise its limit".to_owned(),
-                400..=499 => {
-                    "the gateway's own words say what it minds; WORKER_DIALECT may be wrong for it"
-                        .to_owned()
-                }
-                _ => "try again later; FALLBACK_BASE_URL names a second gateway".to_owned(),
-            }
-        };
-        Finding::fail(what, format!("{message} ({status})"), remedy)
-    }
-}
-
-fn is_unreachable(message: &str) -> bool {
-    message.contains("cannot be reached")
-}
-
-/// An adapter with a token of its own, and a caller of it.
-pub(super) async fn adapter(mut config: AdapterConfig) -> Result<(Adapter, Caller), Reason> {
-    let token = fresh_token()?;
-    config.token = Some(token.clone());
-    let adapter = Adapter::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), config).await?;
-    let caller = Caller::new(&adapter.url(), &token)?;
-    Ok((adapter, caller))
-}
-
-pub(super) async fn in_time(
-    ask: impl Future<Output = Result<Said, CallError>>,
-) -> Result<Said, CallError> {
-    tokio::time::timeout(PATIENCE, ask)
-        .await
-        .unwrap_or_else(|_| {
-            Err(CallError::Broken(format!(
-                "no whole answer within {} s",
-                PATIENCE.as_secs()
-            )))
-        })
 }
 
 fn took(duration: Duration) -> String {

@@ -1,4 +1,4 @@
-//! What a gateway takes beyond an agent's plainest turns: how long a reply and a prompt may be,
+//! The limits of a gateway beyond an agent's plainest turns: how long a reply and a prompt may be,
 //! which forms of schemas and words for an effort it knows, and where it puts the model's reasoning.
 //!
 //! Each question goes through an adapter of its own that keeps nothing: what a strange question
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Finding;
-use super::basics::{Gateway, adapter, in_time};
+use super::asked::{Gateway, adapter, context_in, in_time};
 use super::requests::{self, AGENTS_REPLY};
 use crate::cli::progress::Progress;
 use crate::reason::Reason;
@@ -38,14 +38,14 @@ pub(super) struct Depth<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Deep {
     pub(super) findings: Vec<Finding>,
-    /// What was learned beside what is known without asking.
+    /// The facts learned beside those known without asking.
     pub(super) facts: Map<String, Value>,
 }
 
 /// The outcome of a question.
 struct Answer {
     said: Result<Said, CallError>,
-    /// What was learned on the way to it.
+    /// The lessons learned on the way to the answer.
     lessons: Vec<Lesson>,
 }
 
@@ -177,7 +177,7 @@ impl<'a> Depth<'a> {
         self.find(finding);
     }
 
-    /// How long a reply and a context may be. To ask for a reply that no model can give costs nothing more than a word:
+    /// Finds the limits of reply and context. To ask for a reply that no model can give costs nothing more than a word:
     /// gateways refuse it, and name a limit.
     async fn limits(&mut self) {
         let limits = json!({ "max-output": null, "context": null });
@@ -285,7 +285,7 @@ impl<'a> Depth<'a> {
         }
     }
 
-    /// Which forms of schemas the gateway takes: all of the probe set at once, and where that is refused, one by one.
+    /// Finds the forms of schemas that the gateway takes: all of the probe set at once, and where that is refused, one by one.
     async fn schemas(&mut self) {
         let what = self.gateway.what("schemas");
         if !self.usual().tools.supported {
@@ -360,7 +360,7 @@ impl<'a> Depth<'a> {
         }
     }
 
-    /// Which words for an effort the gateway takes.
+    /// Finds the words for an effort that the gateway takes.
     async fn effort(&mut self, shows_reasoning: bool) {
         let what = self.gateway.what("effort");
         if self.usual().thinking.mode == ThinkingMode::Unsupported {
@@ -432,24 +432,16 @@ impl<'a> Depth<'a> {
     }
 }
 
-/// How long a reply may be.
+/// The length of reply that a gateway takes.
 enum Reply {
     AtMost(u64, &'static str),
     /// More than any model can give was taken.
     Unbounded,
-    /// What an agent asks for was taken, and more was not.
+    /// The gateway took what an agent asks for, and not more.
     Agents,
     /// Only the context bounds it.
     WithinContext,
     Refused(String),
-}
-
-/// The context that a full one names, in the adapter's own sentence for it.
-pub(super) fn context_in(words: &str) -> Option<u64> {
-    let (_, behind) = words.split_once("exceed context limit:")?;
-    let (_, limit) = behind.split_once('>')?;
-    let digits = limit.trim_start().split(|c: char| !c.is_ascii_digit());
-    digits.into_iter().next()?.parse().ok()
 }
 
 fn facts(section: &str, fact: &str, value: Value) -> Map<String, Value> {
@@ -468,23 +460,6 @@ fn add(over: &mut Map<String, Value>, facts: Map<String, Value>) {
             (_, value) => {
                 over.insert(key, value);
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_context_is_read_from_the_sentence_about_it() {
-        let sentence = "input length and `max_tokens` exceed context limit: 30 + 10000000 > 32768 (This model's ...)";
-        for (words, want) in [
-            (sentence, Some(32_768)),
-            ("prompt is too long: 5000 tokens > 4096 maximum", None),
-            ("bad request", None),
-        ] {
-            assert_eq!(context_in(words), want, "{words}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `doctor --network`: real requests through the adapter to the configured gateways. It says what
 //! they take, and what the questions cost.
 
+mod asked;
 mod basics;
 mod depth;
 mod preset;
@@ -18,9 +19,9 @@ use plugins::{Engine, PluginSet, PluginSettings};
 use redact::{KnownValues, Redactor};
 use settings::Settings;
 
-use basics::Gateway;
+use asked::Gateway;
 
-/// What to do beside asking.
+/// The options beside the questions themselves.
 #[derive(Debug)]
 pub(super) struct Options {
     /// The config file that gets the answers.
@@ -138,12 +139,12 @@ fn requests(
     Ok(findings)
 }
 
-/// What is to be written down of a gateway and a model.
+/// The entry to save for a gateway and a model.
 struct Saved<'a> {
     /// WORKER_DIALECT.
     named: Option<&'a str>,
     base_url: &'a str,
-    /// Where requests went.
+    /// The URL that requests go to.
     url: &'a str,
     model: &'a str,
     facts: &'a Map<String, Value>,

@@ -84,7 +84,7 @@ impl Saved<'_> {
         name.trim_matches('-').to_owned()
     }
 
-    /// How a gateway that nothing recognized is recognized from now on. The path is the one that requests went to: a
+    /// Returns the entry by which a gateway that nothing recognized is recognized from now on. The path is the one that requests went to: a
     /// gateway that is recognized may have another.
     fn head(&self, like: &str) -> Map<String, Value> {
         let path = self

@@ -13,7 +13,7 @@ pub(super) const VALUE: u64 = 7;
 
 const ONE_WORD: &str = "Reply with one word: ready";
 
-/// As `analyze` asks.
+/// A request as `analyze` sends it.
 pub(super) fn plain() -> Value {
     json!({
         "model": "sonnet",

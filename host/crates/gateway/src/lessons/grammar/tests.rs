@@ -551,6 +551,11 @@ fn wordings_that_nobody_had_in_mind_teach_too() {
         (none(), "tool_choice 参数仅支持 auto", no_named.clone()),
         (
             none(),
+            "No endpoints found that support the provided 'tool_choice' value. To learn more about provider routing, visit: https://openrouter.ai/docs/provider-routing",
+            no_named.clone(),
+        ),
+        (
+            none(),
             "The tool_choice parameter does not support being set to required or object in thinking mode",
             json!({ "tools": { "forced-while-thinking": false } }),
         ),

@@ -20,6 +20,7 @@ const REFUSES: &[&str] = &[
     "not a valid",
     "not implemented",
     "no such",
+    "no endpoints found that support",
     "extra inputs",
     "extra fields",
     "extra_forbidden",
@@ -187,7 +188,7 @@ impl Text {
         })
     }
 
-    /// Where a name is in the text as a word of its own, and how long it is there: `reasoning_effort` may be written
+    /// Returns the places and lengths of a name that is a whole word in the text: `reasoning_effort` may be written
     /// `reasoningEffort`.
     fn places(&self, name: &str) -> Vec<(usize, usize)> {
         let part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');

@@ -110,7 +110,7 @@ pub(super) fn restrict(restrictions: &Restrictions<'_>) -> Result<u8, LandlockEr
     }
 }
 
-/// What lies in /etc, entry by entry, but the secrets.
+/// Returns the entries of /etc, but the secrets.
 fn configuration() -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir("/etc") else {
         return Vec::new();

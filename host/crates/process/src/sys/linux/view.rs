@@ -38,7 +38,7 @@ const STAGES: &[&str] = &["/tmp", "/run", "/mnt", "/var", "/proc"];
 /// The folders that programs use for temporary files without asking any variable.
 const TEMPORARY: [&str; 2] = ["tmp", "var/tmp"];
 
-/// What git would run for the user later, outside of any confinement.
+/// The files that git would run something from later, outside of any confinement.
 const GIT_CONFIGURATION: [&str; 4] = ["config", "config.worktree", "hooks", "modules"];
 
 const READ: u64 = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
@@ -249,7 +249,7 @@ fn overlay(folder: &OwnedFd, layer: &OpenLayer) -> io::Result<OwnedFd> {
     Ok(fsmount(&context, flags, MountAttrFlags::empty())?)
 }
 
-/// What a grant of `/` means.
+/// Returns the folders that a grant of `/` means.
 fn folders_of_the_root() -> Vec<PathBuf> {
     const OWN: [&str; 4] = ["proc", "dev", "run", "tmp"];
     let entries = fs::read_dir("/")

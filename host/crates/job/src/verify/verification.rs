@@ -1,0 +1,314 @@
+//! The verification of one pass: the signals of the job's own course, the scope, the commands and the check components,
+//! one after the other in the given order, each with a verdict; and the last look at the tree.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::aftermath::{self, Aftermath};
+use super::command_check::CommandRun;
+use super::origin::{order, standing, tell_apart, wanted_by};
+use super::plan::{Evidence, Plan};
+use super::verdict::{Cause, CheckVerdict, SCOPE_LINE, Verdicts, listed, made};
+use super::{component, sarif, scripts, signals};
+use crate::artifacts::{self, Artifacts};
+use crate::checks::{CheckSpec, Origin};
+use plugins::PluginSet;
+use redact::Redactor;
+use workspace::Changes;
+
+/// The check component that holds the change against `scoped_patch`, and the name of its line in the result.
+const SCOPE: (&str, &str) = ("scope", SCOPE_LINE);
+
+/// Something to show while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// A check begins.
+    Started(String),
+    /// A check ended; its line in the result.
+    Ended(String),
+}
+
+/// The result of a verification.
+#[derive(Debug, Clone, Default)]
+pub struct Verification {
+    /// The verdicts of the checks.
+    pub verdicts: Verdicts,
+    /// The differences from the base now, if the checks changed what counts: this, and not what was found before they
+    /// ran, is what the tree holds.
+    pub stands: Option<Arc<Changes>>,
+    /// The other notes for the reader, a short sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Verifies one pass. Never fails as a whole: what cannot be tried is a verdict that is no pass.
+pub async fn run(
+    plan: &Plan<'_>,
+    evidence: &Evidence<'_>,
+    plugins: &PluginSet,
+    redactor: &Redactor,
+    artifacts: &Artifacts,
+    mut progress: impl FnMut(Progress),
+) -> Verification {
+    let mut verdicts = Verdicts::default();
+    for (name, cause) in signals(plan, evidence) {
+        let verdict = made(name, cause, redactor);
+        progress(Progress::Ended(verdict.line()));
+        verdicts.checks.push(verdict);
+    }
+    let scope = plan.scoped_patch.map(|scope| {
+        let settings = serde_json::json!({ "paths": scope.paths });
+        component::Component {
+            name: SCOPE.1,
+            plugin: SCOPE.0,
+            settings,
+        }
+    });
+    let mut ran = component::Ran::default();
+    let standing = standing(plan.checks, plugins.standing_checks());
+    if let Some(scope) = &scope {
+        let verdict = run_component(
+            scope, plan, evidence, &mut ran, plugins, redactor, artifacts,
+        )
+        .await;
+        progress(Progress::Ended(verdict.line()));
+        verdicts.checks.push(verdict);
+    }
+    let commands = plan.checks.iter();
+    if commands
+        .clone()
+        .any(|check| matches!(check, CheckSpec::Command(_)))
+    {
+        tokio::task::block_in_place(|| plan.place.rooms.begin_pass(plan.base, &evidence.changes));
+    }
+    let mut aftermath = Aftermath::default();
+    let mut lacking: Vec<String> = Vec::new();
+    let mut made_of: Vec<Option<CheckVerdict>> = commands.map(|_| None).collect();
+    for at in order(plan.checks) {
+        let (Some(check), Some(verdict)) = (plan.checks.get(at), made_of.get_mut(at)) else {
+            continue;
+        };
+        if plan.stop.is_cancelled() || plan.deadline <= tokio::time::Instant::now() {
+            let reason = "the job ended before it".to_owned();
+            let mut left_out = made(check.name(), Cause::NotRun { reason }, redactor);
+            tell_apart(&mut left_out, check, &standing);
+            *verdict = Some(wanted_by(check.origin(), left_out, redactor));
+            continue;
+        }
+        progress(Progress::Started(check.name().to_owned()));
+        let mut came_to = match check {
+            CheckSpec::Command(command) => {
+                let run = CommandRun {
+                    check: command,
+                    key: &format!("{at}"),
+                    plan,
+                    evidence,
+                    scope: scope.as_ref(),
+                    plugins,
+                    redactor,
+                    artifacts,
+                };
+                let (verdict, lacks) = run.go(&mut ran, &mut aftermath).await;
+                let told = lacks.into_iter().filter(|told| !lacking.contains(told));
+                lacking.extend(told.collect::<Vec<_>>());
+                verdict
+            }
+            CheckSpec::Plugin(check) => {
+                let check = component::Component {
+                    name: &check.name,
+                    plugin: &check.plugin,
+                    settings: check.settings.clone(),
+                };
+                run_component(
+                    &check, plan, evidence, &mut ran, plugins, redactor, artifacts,
+                )
+                .await
+            }
+        };
+        tell_apart(&mut came_to, check, &standing);
+        let came_to = wanted_by(check.origin(), came_to, redactor);
+        progress(Progress::Ended(came_to.line()));
+        *verdict = Some(came_to);
+    }
+    verdicts.checks.extend(made_of.into_iter().flatten());
+    for name in standing {
+        let check = component::Component {
+            name,
+            plugin: name,
+            settings: serde_json::Value::Null,
+        };
+        let verdict = run_component(
+            &check, plan, evidence, &mut ran, plugins, redactor, artifacts,
+        )
+        .await;
+        let verdict = wanted_by(Origin::Required, verdict, redactor);
+        progress(Progress::Ended(verdict.line()));
+        verdicts.checks.push(verdict);
+    }
+    if !ran.found.is_empty() {
+        let name = artifacts::findings_name(plan.pass);
+        let text = redactor.json(sarif::log(&ran.found)).to_text();
+        if let Err(fault) = artifacts.write(&name, &text) {
+            tracing::warn!("the findings are not kept as SARIF: {fault}");
+        }
+    }
+    let mut verification = Verification {
+        verdicts,
+        ..Verification::default()
+    };
+    if ran.any() {
+        match look_last(plan, evidence, &mut aftermath) {
+            Ok(stands) => verification.stands = stands,
+            Err(unknown) => verification.verdicts.checks.push(made(
+                aftermath::VERIFICATION_LINE,
+                unknown,
+                redactor,
+            )),
+        }
+        for (name, cause) in aftermath.failing() {
+            let verdict = made(name, cause, redactor);
+            progress(Progress::Ended(verdict.line()));
+            verification.verdicts.checks.push(verdict);
+        }
+        if let Some(reason) = plan.place.rooms.refused() {
+            let note = format!("checks ran in the tree itself: {reason}");
+            verification.notes.push(note);
+            let decide = evidence.changes.touched_that_decide();
+            if !decide.is_empty() {
+                let names = listed(&decide);
+                verification.notes.push(format!(
+                    "the checks saw ignored files that the agent changed: {names}"
+                ));
+            }
+        }
+    }
+    verification.notes.extend(lacking);
+    verification
+}
+
+fn cannot_look(fault: &dyn std::fmt::Display) -> Cause {
+    let reason = format!("the tree cannot be looked at after the checks: {fault}");
+    Cause::NotRun { reason }
+}
+
+/// Looks at the tree after the last command. What differs now from what was verified is what is reported; none where
+/// nothing does.
+fn look_last(
+    plan: &Plan<'_>,
+    evidence: &Evidence<'_>,
+    aftermath: &mut Aftermath,
+) -> Result<Option<Arc<Changes>>, Cause> {
+    let now = tokio::task::block_in_place(|| plan.base.changes());
+    let now = now.map_err(|fault| cannot_look(&fault))?;
+    let later = now.since(&evidence.changes);
+    aftermath.of_others(&later);
+    let differs = !later.altered.is_empty();
+    Ok(differs.then(|| Arc::new(now)))
+}
+
+async fn run_component(
+    check: &component::Component<'_>,
+    plan: &Plan<'_>,
+    evidence: &Evidence<'_>,
+    ran: &mut component::Ran,
+    plugins: &PluginSet,
+    redactor: &Redactor,
+    artifacts: &Artifacts,
+) -> CheckVerdict {
+    let (mut verdict, findings) = component::run(
+        check,
+        evidence,
+        &plan.place,
+        ran,
+        plugins,
+        redactor,
+        plan.digest_bytes,
+    )
+    .await;
+    if !findings.is_empty() {
+        // All of them, each with its rule, severity and place: the result has room for a few words.
+        let name = ran.unused(artifacts::check_name(check.name, plan.pass));
+        let text = redactor.json(serde_json::json!(findings)).to_text();
+        match artifacts.write(&name, &text) {
+            Ok(_) => verdict.artifact = Some(name),
+            Err(fault) => tracing::warn!(check = check.name, "its findings are not kept: {fault}"),
+        }
+        ran.found.push(sarif::Found {
+            check: check.name.to_owned(),
+            plugin: plugins.info(check.plugin).ok(),
+            findings,
+        });
+    }
+    verdict
+}
+
+fn signals(plan: &Plan<'_>, evidence: &Evidence<'_>) -> Vec<(&'static str, Cause)> {
+    let mut failing = signals::read(&signals::Course {
+        changes: &evidence.changes,
+        agent: &evidence.agent,
+        budget: evidence.budget.as_deref(),
+        expect_changes: plan.expect_changes,
+        verifies: plan.scoped_patch.is_some()
+            || plan
+                .checks
+                .iter()
+                .any(|check| check.origin() == Origin::Job),
+        isolated: plan.isolated,
+    });
+    let paths = changed_scripts(plan, &evidence.changes);
+    if !paths.is_empty() {
+        failing.push(("check_scripts", Cause::CheckScriptChanged { paths }));
+    }
+    failing
+}
+
+/// Scripts are text of a sane size; what is longer is not looked into.
+const SCRIPT_BYTES: u64 = 256 << 10;
+
+fn changed_scripts(plan: &Plan<'_>, changes: &Changes) -> Vec<String> {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let changed = |path: &str| {
+        // A program that the rules ignore (`.venv/bin/check`) decides as much as one that is tracked.
+        let ignored = || changes.ignored_files.iter().any(|file| *file == *path);
+        changes.find(path.as_bytes()).is_some() || ignored()
+    };
+    let before = |path: &str| {
+        changes
+            .read_before(path.as_bytes(), 0, SCRIPT_BYTES)
+            .ok()
+            .map(text)
+    };
+    let now = |path: &str| {
+        if changed(path) {
+            return changes
+                .read(path.as_bytes(), 0, SCRIPT_BYTES)
+                .ok()
+                .map(text);
+        }
+        read_bounded(&plan.place.work_dir.join(path)).map(text)
+    };
+    scripts::changed(
+        plan.checks,
+        plan.scoped_patch,
+        &scripts::Tree {
+            changed: &changed,
+            before: &before,
+            now: &now,
+        },
+    )
+}
+
+/// A file that did not change is what it was before the job. Not through a FIFO, which would never end.
+fn read_bounded(path: &PathBuf) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    let metadata = std::fs::metadata(path).ok()?;
+    if !metadata.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .ok()?
+        .take(SCRIPT_BYTES)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    Some(bytes)
+}
