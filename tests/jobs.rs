@@ -2,6 +2,8 @@
 //! it, and when a process of ours is killed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "jobs/attempts.rs"]
+mod attempts;
 #[path = "jobs/chaos.rs"]
 mod chaos;
 #[path = "jobs/follow_ups.rs"]
@@ -14,12 +16,16 @@ mod logs;
 mod machines;
 #[path = "jobs/many.rs"]
 mod many;
+#[path = "jobs/programs.rs"]
+mod programs;
 #[path = "jobs/proof.rs"]
 mod proof;
 #[path = "jobs/queue.rs"]
 mod queue;
 #[path = "jobs/setup.rs"]
 mod setup;
+#[path = "jobs/statements.rs"]
+mod statements;
 #[path = "jobs/storage.rs"]
 mod storage;
 

@@ -177,7 +177,10 @@ fn forget_jobs(
 
 /// The job that goes with the folder that this one works in.
 fn owner_of_home(store: &Store, job: &JobRow) -> Result<Option<JobId>, StoreError> {
-    job.lives_in.as_ref().map(|home| store.owner(home)).transpose()
+    job.lives_in
+        .as_ref()
+        .map(|home| store.owner(home))
+        .transpose()
 }
 
 fn is_older(path: &Path, than: SystemTime) -> bool {

@@ -137,7 +137,9 @@ mod tests {
         books_of_two.release(&claim);
         books_of_two.usage.tokens.input = 900;
         two.publish(&books_of_two).unwrap();
-        let third = one.claim(&budget, &mut Books::default(), &need(400)).unwrap();
+        let third = one
+            .claim(&budget, &mut Books::default(), &need(400))
+            .unwrap();
         assert!(matches!(third, Ruling::Spent(_)), "{third:?}");
         place("3").settle().unwrap();
     }

@@ -246,11 +246,10 @@ impl Shared {
         let Some(pool) = &self.config.pool else {
             return budget.claim(&mut books, need);
         };
-        pool.claim(budget, &mut books, need).unwrap_or_else(|error| {
-            Ruling::Spent(format!(
-                "the job's budget cannot be looked up: {error}"
-            ))
-        })
+        pool.claim(budget, &mut books, need)
+            .unwrap_or_else(|error| {
+                Ruling::Spent(format!("the job's budget cannot be looked up: {error}"))
+            })
     }
 
     /// An error as the caller and the log get it: a gateway may say anything in it.

@@ -75,7 +75,10 @@ pub struct JobSpec {
 impl JobSpec {
     /// The model that the job names first, if it names one.
     pub fn first_model(&self) -> Option<&str> {
-        let first = self.attempts.as_ref().and_then(|attempts| attempts.models.first());
+        let first = self
+            .attempts
+            .as_ref()
+            .and_then(|attempts| attempts.models.first());
         self.model.as_deref().or(first.map(String::as_str))
     }
 
@@ -304,7 +307,9 @@ fn attempts(
 ) -> Result<Option<AttemptsSpec>, Refusal> {
     let most = settings.max_running_jobs;
     let too_many = |count: usize| {
-        format!("are {count} at once, and MAX_RUNNING_JOBS allows {most}: give fewer, or mode: \"ladder\"")
+        format!(
+            "are {count} at once, and MAX_RUNNING_JOBS allows {most}: give fewer, or mode: \"ladder\""
+        )
     };
     match arguments.take("attempts") {
         None | Some(Value::Null) => Ok(None),
@@ -317,7 +322,9 @@ fn attempts(
                 return Err(arguments.refuse("attempts", too_many(count)));
             }
             let Some(model) = model.or(settings.model.as_deref()) else {
-                return Err(arguments.refuse("model", "must be given, since CLAUDE_MODEL is not set"));
+                return Err(
+                    arguments.refuse("model", "must be given, since CLAUDE_MODEL is not set")
+                );
             };
             Ok(Some(AttemptsSpec {
                 models: vec![model.to_owned(); count],
@@ -326,7 +333,8 @@ fn attempts(
             }))
         }
         Some(Value::Object(given)) => {
-            let mut given = Arguments::at("attempts.".to_owned(), given, &["models", "mode", "pick"])?;
+            let mut given =
+                Arguments::at("attempts.".to_owned(), given, &["models", "mode", "pick"])?;
             let models = given.strings("models", ATTEMPTS_MAX)?.unwrap_or_default();
             if models.len() < 2 {
                 return Err(given.refuse("models", format!("must name 2 to {ATTEMPTS_MAX} models")));
@@ -336,23 +344,32 @@ fn attempts(
                     && model.len() <= 200
                     && !model.chars().any(char::is_control);
                 if !word {
-                    return Err(given.refuse(&format!("models[{at}]"), "must be a model name of the gateway"));
+                    return Err(given.refuse(
+                        &format!("models[{at}]"),
+                        "must be a model name of the gateway",
+                    ));
                 }
             }
             if model.is_some() {
-                return Err(arguments.refuse("model", "is what attempts.models says; give one of them"));
+                return Err(
+                    arguments.refuse("model", "is what attempts.models says; give one of them")
+                );
             }
             let mode = match given.string("mode")?.as_deref() {
                 None | Some("ladder") => AttemptsMode::Ladder,
                 Some("race") => AttemptsMode::Race,
                 Some(_) => return Err(given.refuse("mode", "must be one of ladder, race")),
             };
-            let pick = match given.string("pick")?.as_deref() {
-                None | Some("first") => Pick::First,
-                Some("best") if mode == AttemptsMode::Race => Pick::Best,
-                Some("best") => return Err(given.refuse("pick", "best is for mode: \"race\": a ladder ends with the first that is verified")),
-                Some(_) => return Err(given.refuse("pick", "must be one of first, best")),
-            };
+            let pick =
+                match given.string("pick")?.as_deref() {
+                    None | Some("first") => Pick::First,
+                    Some("best") if mode == AttemptsMode::Race => Pick::Best,
+                    Some("best") => return Err(given.refuse(
+                        "pick",
+                        "best is for mode: \"race\": a ladder ends with the first that is verified",
+                    )),
+                    Some(_) => return Err(given.refuse("pick", "must be one of first, best")),
+                };
             if mode == AttemptsMode::Race && models.len() > most {
                 return Err(given.refuse("models", too_many(models.len())));
             }
@@ -614,10 +631,7 @@ mod tests {
                 json!({ "attempts": 5, "isolation": "worktree", "model": "a" }),
                 "attempts",
             ),
-            (
-                json!({ "attempts": 2, "isolation": "worktree" }),
-                "model",
-            ),
+            (json!({ "attempts": 2, "isolation": "worktree" }), "model"),
             (
                 json!({ "attempts": { "models": [] }, "isolation": "worktree" }),
                 "attempts.models",

@@ -36,9 +36,10 @@ fn finished(store: &Store, job: &JobRow, mut result: Value, diff_max_bytes: Opti
     let Some(max_bytes) = diff_max_bytes else {
         return result;
     };
-    let whole =
-        std::fs::read_to_string(Artifacts::in_job(&speaker(store, job)).path(artifacts::DIFF));
-    if let (Some(reply), Ok(text)) = (result.as_object_mut(), whole) {
+    let whole = store.evidence_folder(job).ok().and_then(|folder| {
+        std::fs::read_to_string(Artifacts::in_job(&folder).path(artifacts::DIFF)).ok()
+    });
+    if let (Some(reply), Some(text)) = (result.as_object_mut(), whole) {
         reply.insert(
             "diff".to_owned(),
             report::inline_diff(report::Diff {
@@ -145,27 +146,11 @@ fn line_end(bytes: &[u8]) -> Option<usize> {
         .map(|at| at + 1)
 }
 
-/// The folder whose artifacts are the job's: its own, or that of the attempt that counts.
-fn speaker(store: &Store, job: &JobRow) -> PathBuf {
-    let own = store.job_folder(&job.id);
-    let Some(home) = job.lives_in.as_ref() else {
-        return own;
-    };
-    match store.owner(home) {
-        Ok(owner) if owner == job.id => store.job_folder(home),
-        _ => own,
-    }
-}
-
 /// What the name of an artifact of one attempt begins with.
 const ATTEMPT: &str = "attempt-";
 
 /// The artifacts that a name means, and the name among them: `attempt-2/diff` is that of the second attempt.
-fn place_of<'n>(
-    store: &Store,
-    job: &JobRow,
-    name: &'n str,
-) -> Result<(PathBuf, &'n str), Refusal> {
+fn place_of<'n>(store: &Store, job: &JobRow, name: &'n str) -> Result<(PathBuf, &'n str), Refusal> {
     let of_attempt = name
         .strip_prefix(ATTEMPT)
         .and_then(|rest| rest.split_once('/'))
@@ -180,7 +165,7 @@ fn place_of<'n>(
     if name == artifacts::STATEMENT {
         return Ok((store.job_folder(&job.id), name));
     }
-    Ok((speaker(store, job), name))
+    Ok((store.evidence_folder(job)?, name))
 }
 
 /// A slice of one artifact, with the cursor to go on from.
@@ -198,11 +183,10 @@ pub(super) fn artifact(
         "log" if inner != name => artifacts::read_file(&folder.join(LOG), inner, cursor, max_bytes),
         inner => Artifacts::in_job(&folder).read(inner, cursor, max_bytes),
     };
-    let slice = read
-        .map_err(|fault| match fault {
-            ArtifactError::Unknown { .. } => Refusal::new("artifact", fault),
-            fault => Refusal::internal(fault),
-        })?;
+    let slice = read.map_err(|fault| match fault {
+        ArtifactError::Unknown { .. } => Refusal::new("artifact", fault),
+        fault => Refusal::internal(fault),
+    })?;
     Ok(
         json!({ "job_id": job.id, "artifact": name, "text": slice.text, "size": slice.size, "cursor": slice.cursor }),
     )

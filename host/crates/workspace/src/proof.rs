@@ -91,7 +91,12 @@ pub fn digests_of(top: &Path, path: &[u8]) -> io::Result<SealedFile> {
     let found = match fs::symlink_metadata(&place) {
         Ok(found) => found,
         // A folder on the way is gone, or a file by now.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             return Ok(gone);
         }
         Err(error) => return Err(error),

@@ -231,7 +231,7 @@ fn settings(
     Ok(())
 }
 
-pub(super) /// The key that signs the statements of jobs, made once; its public half beside it, for whoever checks them.
+/// The key that signs the statements of jobs, made once; its public half beside it, for whoever checks them.
 fn signing_key(
     sources: &Sources,
     values: &Values,
@@ -265,7 +265,7 @@ fn signing_key(
     Ok(())
 }
 
-fn codex_config_path(
+pub(super) fn codex_config_path(
     sources: &Sources,
     arguments: &SetupArguments,
 ) -> Result<PathBuf, SetupError> {

@@ -251,7 +251,12 @@ fn discard_deserted(job: &Job) {
     let Some(attempt) = &job.spec.attempt else {
         return;
     };
-    if job.journal().store().is_live(&attempt.job).is_ok_and(|live| !live) {
+    if job
+        .journal()
+        .store()
+        .is_live(&attempt.job)
+        .is_ok_and(|live| !live)
+    {
         attempts::discard_tree(&job.folder());
     }
 }

@@ -36,9 +36,7 @@ use crate::verify::{self, Verdicts, revise};
 use gateway::{self, Adapter, Pool};
 use redact::LogMask;
 use settings::{SandboxMode, Settings};
-use workspace::{
-    Base, ChangedFile, FilePath, GitIdentity, Interrupt, Isolated, WorkspaceError,
-};
+use workspace::{Base, ChangedFile, FilePath, GitIdentity, Interrupt, Isolated, WorkspaceError};
 
 /// The context of the agent's passes, the same for all of them.
 #[derive(Clone, Copy)]
@@ -417,8 +415,7 @@ impl Job {
             let policy = revise::Policy {
                 max_passes: self.spec.max_passes(),
                 // The next model is the next attempt's.
-                can_escalate: self.settings.escalate_model.is_some()
-                    && self.spec.attempt.is_none(),
+                can_escalate: self.settings.escalate_model.is_some() && self.spec.attempt.is_none(),
                 time_left_ms: self.time_left_ms(),
                 // Also where the last answer took what was left: the next pass could not ask anything.
                 budget_spent: self.caps().spent(&adapter.usage(), true).is_some(),

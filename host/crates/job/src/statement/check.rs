@@ -184,12 +184,12 @@ pub fn compare(claim: &Claim, repository: &Path) -> Comparison {
     if let (Some(commit), tree) = &claim.start {
         let known = tree_of(repository, commit);
         match (&known, tree) {
-            (None, _) => found
-                .differences
-                .push(format!("the repository has no commit {commit}, which the job started from")),
-            (Some(known), Some(tree)) if known != tree => found
-                .differences
-                .push(format!("commit {commit} has the tree {known} and not {tree}")),
+            (None, _) => found.differences.push(format!(
+                "the repository has no commit {commit}, which the job started from"
+            )),
+            (Some(known), Some(tree)) if known != tree => found.differences.push(format!(
+                "commit {commit} has the tree {known} and not {tree}"
+            )),
             _ => {}
         }
     }

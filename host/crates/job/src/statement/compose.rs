@@ -232,7 +232,10 @@ fn named(file: &SealedFile) -> Value {
 }
 
 fn check(verdict: &CheckVerdict, course: &Course<'_>) -> Value {
-    let asked = course.checks.iter().find(|spec| spec.name() == verdict.name);
+    let asked = course
+        .checks
+        .iter()
+        .find(|spec| spec.name() == verdict.name);
     let command = match asked {
         Some(CheckSpec::Command(check)) => Some(match &check.command {
             CommandLine::Shell(line) => json!(line),

@@ -3,6 +3,8 @@
 //! An attempt is a job like any other, with a row, a folder and a runner; only nobody lists it beside the others, and it goes
 //! with the job that it belongs to.
 
+use std::path::PathBuf;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::database::Store;
@@ -73,9 +75,9 @@ impl Store {
     /// # Errors
     /// The database fails or holds what cannot be read.
     pub fn attempts(&self, of: &JobId) -> Result<Vec<AttemptRow>, StoreError> {
-        let mut statement = self
-            .database
-            .prepare_cached("SELECT job, number, model FROM attempts WHERE of = ?1 ORDER BY number")?;
+        let mut statement = self.database.prepare_cached(
+            "SELECT job, number, model FROM attempts WHERE of = ?1 ORDER BY number",
+        )?;
         let rows = statement.query_map([of.as_str()], |row| {
             Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
         })?;
@@ -111,7 +113,34 @@ impl Store {
         self.live_in(id, chosen).map(drop)
     }
 
-    /// What a job has spent.
+    /// The folder whose artifacts are a job's: its own, or that of the attempt that counts.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn evidence_folder(&self, job: &JobRow) -> Result<PathBuf, StoreError> {
+        let own = self.job_folder(&job.id);
+        let Some(home) = job.lives_in.as_ref() else {
+            return Ok(own);
+        };
+        Ok(match self.owner(home)? == job.id {
+            true => self.job_folder(home),
+            false => own,
+        })
+    }
+
+    /// What a job has spent, its attempts among it.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn spent_in_all(&self, id: &JobId) -> Result<Spent, StoreError> {
+        let mut spent = self.spent(id)?;
+        for attempt in self.attempt_ids(id)? {
+            spent = spent.and(self.spent(&attempt)?);
+        }
+        Ok(spent)
+    }
+
+    /// What a job has spent by itself.
     ///
     /// # Errors
     /// The database fails.
@@ -120,17 +149,17 @@ impl Store {
                 coalesce(sum(coalesce(record ->> 'input_tokens', 0) + coalesce(record ->> 'output_tokens', 0)), 0),
                 sum(record ->> 'cost_usd')
              FROM requests WHERE job = ?1";
-        let spent = self.database.prepare_cached(sums)?.query_row(
-            [id.as_str()],
-            |row| {
+        let spent = self
+            .database
+            .prepare_cached(sums)?
+            .query_row([id.as_str()], |row| {
                 let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
                 Ok(Spent {
                     requests: count(0)?,
                     tokens: count(1)?,
                     cost_usd: row.get(2)?,
                 })
-            },
-        )?;
+            })?;
         Ok(spent)
     }
 

@@ -167,11 +167,9 @@ impl Store {
     /// # Errors
     /// The database fails or holds what cannot be read.
     pub fn jobs(&self, limit: usize) -> Result<Vec<JobRow>, StoreError> {
-        let mut statement = self
-            .database
-            .prepare_cached(&format!(
-                "{SELECT_JOB} WHERE id NOT IN (SELECT job FROM attempts) ORDER BY ticket DESC LIMIT ?1"
-            ))?;
+        let mut statement = self.database.prepare_cached(&format!(
+            "{SELECT_JOB} WHERE id NOT IN (SELECT job FROM attempts) ORDER BY ticket DESC LIMIT ?1"
+        ))?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         statement
             .query_map([limit], raw_row)?

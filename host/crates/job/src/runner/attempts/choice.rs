@@ -35,7 +35,11 @@ impl Evidence {
         Self {
             state: attempt.job.state,
             failing: checks()
-                .filter(|check| check.get("outcome").is_none_or(|outcome| outcome != "passed"))
+                .filter(|check| {
+                    check
+                        .get("outcome")
+                        .is_none_or(|outcome| outcome != "passed")
+                })
                 .count(),
             findings: usize::try_from(findings).unwrap_or(usize::MAX),
             lines: count("/predicate/result/lines_added")

@@ -180,9 +180,8 @@ impl Course {
             interrupt: interrupt.clone(),
             ..Limits::default()
         };
-        let pinned = tokio::task::spawn_blocking(move || {
-            snapshot::pin(&settings, &spec, &folder, limits)
-        });
+        let pinned =
+            tokio::task::spawn_blocking(move || snapshot::pin(&settings, &spec, &folder, limits));
         tokio::pin!(pinned);
         let pinned = tokio::select! {
             pinned = &mut pinned => pinned,
@@ -237,7 +236,9 @@ impl Course {
                 self.running.push(running);
             }
             Err(reason) => {
-                self.line(&format!("attempt {number} with {model} did not begin: {reason}"));
+                self.line(&format!(
+                    "attempt {number} with {model} did not begin: {reason}"
+                ));
                 self.stillborn.push(Stillborn {
                     number,
                     model: model.to_owned(),
@@ -520,7 +521,10 @@ impl Course {
             Some(Value::Object(result)) => result,
             _ => {
                 let message = end.fault.as_ref().map(|(_, message)| message.as_str());
-                let cause = end.fault.as_ref().map_or(EndCause::Host, |(cause, _)| *cause);
+                let cause = end
+                    .fault
+                    .as_ref()
+                    .map_or(EndCause::Host, |(cause, _)| *cause);
                 let message = redactor.text(message.unwrap_or("the job was cancelled"));
                 let without = report::without_evidence(&id, end.state, cause, message);
                 match without.into_value() {
@@ -612,8 +616,8 @@ impl Course {
                 statement: digest(row),
             })
             .collect();
-        let chosen = chosen
-            .and_then(|row| choice::statement(&Artifacts::in_job(&folder(&row.job.id))));
+        let chosen =
+            chosen.and_then(|row| choice::statement(&Artifacts::in_job(&folder(&row.job.id))));
         let statement = statement::of_attempts(chosen, id.as_str(), state, cause, &attempts);
         let signed = statement::sign(&self.resources.redactor.json(statement), &self.settings);
         let kept = Artifacts::in_job(&folder(id)).write_encoded(artifacts::STATEMENT, &signed);
@@ -640,13 +644,19 @@ impl Course {
                     0 => String::new(),
                     _ => format!(", {}", spending(&evidence.spent)),
                 };
-                let line = format!("{} {}: {}{reason}{spent}", row.number, row.model, row.job.state);
+                let line = format!(
+                    "{} {}: {}{reason}{spent}",
+                    row.number, row.model, row.job.state
+                );
                 (row.number, line)
             })
             .collect();
         lines.extend(self.stillborn.iter().map(|one| {
             let reason = text::one_line(&one.reason, 120);
-            (one.number, format!("{} {}: not begun ({reason})", one.number, one.model))
+            (
+                one.number,
+                format!("{} {}: not begun ({reason})", one.number, one.model),
+            )
         }));
         lines.sort();
         lines.into_iter().map(|(_, line)| line.into()).collect()
@@ -665,9 +675,17 @@ pub(crate) fn discard_tree(folder: &std::path::Path) {
 
 /// Where an attempt stands, in a few words.
 fn standing(row: &AttemptRow) -> String {
-    let progress = |key: &str| row.job.progress.as_ref().and_then(|progress| progress.get(key));
+    let progress = |key: &str| {
+        row.job
+            .progress
+            .as_ref()
+            .and_then(|progress| progress.get(key))
+    };
     let mut line = format!("{} {}: {}", row.number, row.model, row.job.state);
-    if let Some(pass) = progress("pass").and_then(Value::as_u64).filter(|pass| *pass > 1) {
+    if let Some(pass) = progress("pass")
+        .and_then(Value::as_u64)
+        .filter(|pass| *pass > 1)
+    {
         line.push_str(&format!(", pass {pass}"));
     }
     if let Some(tokens) = progress("tokens").and_then(Value::as_u64) {
@@ -705,21 +723,22 @@ fn spending(spent: &Spent) -> String {
     }
 }
 
-/// Two digits that count.
+/// Dollars without digits that say nothing.
 fn rounded(cost: f64) -> String {
-    let places = match cost {
-        cost if cost >= 1.0 => 2,
-        cost if cost >= 0.01 => 3,
-        _ => 5,
+    let text = match cost < 0.0001 {
+        true => format!("{cost:.6}"),
+        false => format!("{cost:.4}"),
     };
-    format!("{cost:.places$}")
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Keeps a result within its budget where the attempts' lines take it over: the agent's words go first.
 fn shorten(result: &mut Map<String, Value>) {
     let size = |result: &Map<String, Value>| Value::Object(result.clone()).to_string().len();
     let diff = result.get("diff").map_or(0, |diff| diff.to_string().len());
-    let passing = result.get("job_status").is_some_and(|state| state == State::Completed.as_str());
+    let passing = result
+        .get("job_status")
+        .is_some_and(|state| state == State::Completed.as_str());
     if passing && size(result) - diff > report::PASSING_BYTES {
         result.shift_remove("agent_report");
     }
@@ -743,6 +762,10 @@ fn new_lines(path: &std::path::Path, from: &mut u64) -> Vec<String> {
     *from += end as u64 + 1;
     let text = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned();
     // Its own clock stands in front of each.
-    let words = |line: &str| line.trim_start().split_once("s ").map(|(_, words)| words.to_owned());
+    let words = |line: &str| {
+        line.trim_start()
+            .split_once("s ")
+            .map(|(_, words)| words.to_owned())
+    };
     text.lines().filter_map(words).collect()
 }

@@ -9,7 +9,7 @@ mod course;
 mod models;
 mod snapshot;
 
-pub(super) use course::{POOL, Task, run};
 pub(crate) use course::discard_tree;
+pub(super) use course::{POOL, Task, run};
 pub(super) use models::unknown;
 pub(super) use snapshot::open_copy;

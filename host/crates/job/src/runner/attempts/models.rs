@@ -21,8 +21,7 @@ const SHOWN: usize = 12;
 pub(in crate::runner) async fn unknown(settings: &Settings, spec: &JobSpec) -> Option<Refusal> {
     let attempts = spec.attempts.as_ref()?;
     let first = attempts.models.first()?;
-    let resources =
-        JobResources::load(Arc::new(settings.clone()), &spec.allowed_dirs).ok()?;
+    let resources = JobResources::load(Arc::new(settings.clone()), &spec.allowed_dirs).ok()?;
     let config = resources.adapter("models", RecordSink::none()).ok()?;
     let listed = gateway::list_models(
         &config.primary,
@@ -42,7 +41,9 @@ pub(in crate::runner) async fn unknown(settings: &Settings, spec: &JobSpec) -> O
     ];
     let known = |model: &String| {
         listed.iter().any(|listed| listed.name == *model)
-            || by_operator.iter().any(|named| named.as_ref() == Some(model))
+            || by_operator
+                .iter()
+                .any(|named| named.as_ref() == Some(model))
             || settings.prices.models.contains_key(model)
     };
     let at = attempts.models.iter().position(|model| !known(model))?;
@@ -55,7 +56,10 @@ pub(in crate::runner) async fn unknown(settings: &Settings, spec: &JobSpec) -> O
         0 => String::new(),
         more => format!(", +{more} more"),
     };
-    let rule = format!("is no model of the gateway; it lists: {}{more}", names.join(", "));
+    let rule = format!(
+        "is no model of the gateway; it lists: {}{more}",
+        names.join(", ")
+    );
     Some(Refusal::new(
         format!("attempts.models[{at}]"),
         resources
