@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Redactor;
+use super::label::WITHHELD;
 use super::redacted::Redacted;
-use super::stream::WITHHELD;
 
 /// A JSON value in which every string has been through redaction, or stands in the program itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -54,8 +54,16 @@ impl From<&'static str> for RedactedJson {
     }
 }
 
+impl Redactor {
+    /// Redacts the strings, keys and secret-looking numbers of a JSON value. A member's name counts for its value, so
+    /// that `{"password": "..."}` is recognised as in text.
+    pub fn json(&self, value: serde_json::Value) -> RedactedJson {
+        redact(self, value)
+    }
+}
+
 /// Writes the value as text, finds what is to go there, and takes it out of the strings it came from.
-pub(super) fn redact(redactor: &Redactor, value: Value) -> RedactedJson {
+fn redact(redactor: &Redactor, value: Value) -> RedactedJson {
     let mut written = Written::default();
     written.value(&value);
     let ranges = redactor.ranges(written.text.as_bytes());

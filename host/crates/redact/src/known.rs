@@ -97,7 +97,7 @@ impl KnownPatterns {
     pub(super) fn compile(known: &KnownValues) -> Self {
         let mut patterns: Vec<(Vec<u8>, String)> = Vec::new();
         for (label, value) in &known.values {
-            let label = super::stream::clean_label(label);
+            let label = super::label::clean_label(label);
             let mut add = |pattern: Vec<u8>| {
                 if pattern.len() >= KnownValues::MIN_LENGTH && pattern.len() <= LONGEST_PATTERN {
                     patterns.push((pattern, label.clone()));

@@ -13,6 +13,7 @@
 pub mod fuzzing;
 mod json;
 mod known;
+mod label;
 pub mod log;
 mod log_mask;
 mod marked;

@@ -13,6 +13,13 @@ pub struct Marked<'a> {
     secrets: Vec<(Range<usize>, String)>,
 }
 
+impl Redactor {
+    /// Judges a whole text of which only parts will be shown.
+    pub fn mark<'a>(&self, bytes: &'a [u8]) -> Marked<'a> {
+        Marked::new(self, bytes)
+    }
+}
+
 impl<'a> Marked<'a> {
     pub(super) fn new(redactor: &Redactor, bytes: &'a [u8]) -> Self {
         Self {

@@ -1,14 +1,10 @@
-//! The redactor: known values, scanners, and the ways in.
+//! The redactor: known values and scanners. The ways in are beside what they give: `stream`, `json`, `marked`.
 
 use std::sync::Arc;
 
-use crate::json::{self, RedactedJson};
 use crate::known::{KnownPatterns, KnownValues};
-use crate::marked::Marked;
-use crate::redacted::Redacted;
 use crate::scanner::ScannerSource;
 use crate::slot::Slot;
-use crate::stream::{Core, Piece, RedactStream};
 
 /// Finds and cuts secrets. Cheap to clone; clones share compiled patterns and idle scanner instances.
 #[derive(Clone)]
@@ -44,55 +40,6 @@ impl Redactor {
             known: Arc::clone(&self.known),
             scanners: Arc::default(),
         }
-    }
-
-    /// Redacts a whole text.
-    pub fn text(&self, text: &str) -> Redacted {
-        self.bytes(text.as_bytes())
-    }
-
-    /// Redacts whole bytes; what is not UTF-8 comes out as U+FFFD, after redaction.
-    pub fn bytes(&self, bytes: &[u8]) -> Redacted {
-        let mut stream = self.stream();
-        let mut out = stream.push(bytes);
-        out.push(&stream.finish());
-        out
-    }
-
-    /// Redacts the strings, keys and secret-looking numbers of a JSON value. A member's name counts for its value, so
-    /// that `{"password": "..."}` is recognised as in text.
-    pub fn json(&self, value: serde_json::Value) -> RedactedJson {
-        json::redact(self, value)
-    }
-
-    /// Judges a whole text of which only parts will be shown.
-    pub fn mark<'a>(&self, bytes: &'a [u8]) -> Marked<'a> {
-        Marked::new(self, bytes)
-    }
-
-    /// Starts a stream. Feed it with [`RedactStream::push`] and end it with [`RedactStream::finish`].
-    pub fn stream(&self) -> RedactStream {
-        RedactStream::new(self)
-    }
-
-    /// The ranges of `bytes` that are to go, with their labels, sorted and without overlap.
-    pub(crate) fn ranges(&self, bytes: &[u8]) -> Vec<(std::ops::Range<usize>, String)> {
-        let mut core = Core::new(self);
-        let mut found: Vec<(std::ops::Range<usize>, String)> = Vec::new();
-        let mut offset = 0;
-        let mut note = |piece: Piece<'_>| match piece {
-            Piece::Keep(kept) => offset += kept.len(),
-            Piece::Mark(label) => found.push((offset..offset, label.to_owned())),
-            Piece::Gone(gone) => {
-                offset += gone.len();
-                if let Some(last) = found.last_mut() {
-                    last.0.end = offset;
-                }
-            }
-        };
-        core.push(bytes, &mut note);
-        core.finish(&mut note);
-        found
     }
 }
 

@@ -3,11 +3,52 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::label::{WITHHELD, clean_label};
 use super::redacted::Redacted;
 use super::redactor::Redactor;
 use super::scanner::{ScanError, ScanNeeds, Scanner, Verdicts, Window};
 use super::slot::Slot;
 use super::strip::{Removed, Stripper};
+
+impl Redactor {
+    /// Redacts a whole text.
+    pub fn text(&self, text: &str) -> Redacted {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Redacts whole bytes; what is not UTF-8 comes out as U+FFFD, after redaction.
+    pub fn bytes(&self, bytes: &[u8]) -> Redacted {
+        let mut stream = self.stream();
+        let mut out = stream.push(bytes);
+        out.push(&stream.finish());
+        out
+    }
+
+    /// Starts a stream. Feed it with [`RedactStream::push`] and end it with [`RedactStream::finish`].
+    pub fn stream(&self) -> RedactStream {
+        RedactStream::new(self)
+    }
+
+    /// The ranges of `bytes` that are to go, with their labels, sorted and without overlap.
+    pub(crate) fn ranges(&self, bytes: &[u8]) -> Vec<(std::ops::Range<usize>, String)> {
+        let mut core = Core::new(self);
+        let mut found: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+        let mut offset = 0;
+        let mut note = |piece: Piece<'_>| match piece {
+            Piece::Keep(kept) => offset += kept.len(),
+            Piece::Mark(label) => found.push((offset..offset, label.to_owned())),
+            Piece::Gone(gone) => {
+                offset += gone.len();
+                if let Some(last) = found.last_mut() {
+                    last.0.end = offset;
+                }
+            }
+        };
+        core.push(bytes, &mut note);
+        core.finish(&mut note);
+        found
+    }
+}
 
 /// A stream through a redactor. What is put out after any number of pushes, joined, is what [`Redactor::bytes`] makes of
 /// the whole.
@@ -125,8 +166,6 @@ const WORTH_A_SCAN_AT_MOST: usize = 8 * 1024;
 const WORTH_A_PREFILTER: usize = 8 * 1024;
 /// Failures after which a scanner is not started again for this stream.
 const MAX_FAILURES: u32 = 3;
-/// Stands for text that a scanner should have seen and did not.
-pub(crate) const WITHHELD: &str = "withheld";
 
 /// Stripping, scanning, uniting, cutting. Offsets are those of the seen stream.
 pub(super) struct Core {
@@ -664,21 +703,4 @@ fn ask(
     let settled = verdicts.settled;
     verdicts.hits.retain(|hit| hit.start < settled);
     Ok(verdicts)
-}
-
-/// A label as it may stand in a mark: `a-z0-9-`, at most 48 of them.
-pub(super) fn clean_label(label: &str) -> String {
-    let cleaned: String = label
-        .chars()
-        .take(48)
-        .map(|c| match c.to_ascii_lowercase() {
-            c @ ('a'..='z' | '0'..='9' | '-') => c,
-            _ => '-',
-        })
-        .collect();
-    if cleaned.is_empty() {
-        "secret".to_owned()
-    } else {
-        cleaned
-    }
 }

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use git2::{Oid, Repository, RepositoryInitOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::base::Base;
 use crate::changes::Changes;
 use crate::error::WorkspaceError;
 use crate::path::FilePath;
@@ -78,12 +77,13 @@ impl State {
 }
 
 impl Earlier {
-    /// Keeps what a job without a tree of its own found and left, in a folder of that job's, for one that goes on from it.
+    /// Keeps what a job in the tree at `top`, which is the user's, found and left, in a folder of that job's, for one that
+    /// continues from it.
     ///
     /// # Errors
     /// The folder cannot be written.
     pub fn keep_for_follow_up(
-        base: &Base,
+        top: &Path,
         changes: &Changes,
         folder: &Path,
     ) -> Result<(), WorkspaceError> {
@@ -91,7 +91,7 @@ impl Earlier {
         options.bare(true).external_template(false);
         let store = Repository::init_opts(folder, &options)?;
         Self::keep(changes, &store)?;
-        Self::keep_touched(base.workspace().top(), changes, &store)
+        Self::keep_touched(top, changes, &store)
     }
 
     /// Finds what [`Earlier::keep_for_follow_up`] kept; none where nothing was.

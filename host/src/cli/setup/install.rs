@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::arguments::SetupArguments;
+use super::client_config::{agreed, codex_config_path, codex_table, say};
 use super::codex_config;
-use super::command::{SetupArguments, SetupError, agreed, codex_config_path, codex_table, say};
+use super::error::SetupError;
 use super::package::{self, MARKETPLACE};
 use super::program::Program;
 use settings::{EditedFile, Sources};

@@ -2,9 +2,12 @@
 //!
 //! Nothing is written before it was shown, and what is written can be taken back with `--undo`.
 
+mod arguments;
+mod client_config;
 mod codex_config;
 mod command;
 mod env_file;
+mod error;
 mod install;
 mod json_config;
 mod package;
@@ -17,4 +20,5 @@ pub(super) mod client {
     pub(in crate::cli) use super::package::{MARKETPLACE, PLUGIN, qualified};
 }
 
-pub(super) use command::{SetupArguments, run};
+pub(super) use arguments::SetupArguments;
+pub(super) use command::run;

@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::command::{SetupArguments, SetupError};
+use super::arguments::SetupArguments;
+use super::error::{FolderError, SetupError};
 use crate::reason::Reason;
 use gateway::{AdapterConfig, RecordSink, list_models};
 use plugins::{Engine, PluginSet, PluginSettings};
@@ -155,15 +156,6 @@ fn from_environment(sources: &Sources, settings: &Settings) -> Values {
         }
     }
     values
-}
-
-/// The reason why an answer names no directory to work in.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum FolderError {
-    #[error("{0}: {1}")]
-    Path(String, std::io::Error),
-    #[error("{} is no directory: make it first, or name another", .0.display())]
-    Missing(PathBuf),
 }
 
 /// A directory as somebody writes it, `~` included, as it must be written down.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use super::folder::{Artifact, ArtifactError};
+use super::artifact::{Artifact, ArtifactError};
 use redact::Redacted;
 
 /// One file is kept up to this size: half from its beginning, half from its end.

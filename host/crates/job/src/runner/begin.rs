@@ -11,10 +11,11 @@ use std::process::ExitCode;
 
 use tracing::Span;
 
+use super::answer::send;
 use super::stop::Stop;
 use super::{apply, attempts, masked, pipeline, question, reading, resources};
 use crate::id::JobId;
-use crate::launch::{Assignment, Outcome, Ready};
+use crate::launch::{Assignment, Ready};
 use crate::lock::LockGuard;
 use crate::spec::JobSpec;
 use crate::store::Store;
@@ -113,14 +114,6 @@ fn context(assignment: &Assignment) -> Span {
         }
         Assignment::Analyze(_) => step("analyze"),
         Assignment::Read(reading) => step(reading.tool()),
-    }
-}
-
-/// Answers the front. One that is gone by now does not matter.
-pub(super) fn send(mut channel: &UnixStream, outcome: &Outcome) {
-    let text = serde_json::to_vec(outcome).unwrap_or_default();
-    if let Err(fault) = channel.write_all(&text) {
-        tracing::debug!(%fault, "the front is gone");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The runner: one process a job, which owns the job to its end (D1, D10).
 
+mod answer;
 mod apply;
 mod attempts;
 mod before;

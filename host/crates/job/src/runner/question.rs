@@ -32,7 +32,7 @@ pub(super) async fn answer(
                 Ok(answered) => Outcome::Answer(answered.reply()),
                 Err(refusal) => Outcome::Refused(refusal),
             };
-            super::begin::send(&channel, &outcome);
+            super::answer::send(&channel, &outcome);
         }
     }
 }

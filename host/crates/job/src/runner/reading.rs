@@ -43,7 +43,7 @@ pub(super) async fn answer(
             Outcome::Refused(Refusal::new(slow, rule))
         }
     };
-    super::begin::send(&channel, &outcome);
+    super::answer::send(&channel, &outcome);
 }
 
 fn read(settings: Arc<Settings>, reading: &Reading, mask: &LogMask) -> Result<Value, Refusal> {

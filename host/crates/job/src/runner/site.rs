@@ -230,7 +230,7 @@ impl Site {
     ) -> Result<Option<String>, EarlyExit> {
         let Some(isolated) = &mut self.isolated else {
             let folder = folder.join(FOR_FOLLOW_UP);
-            return Earlier::keep_for_follow_up(base, changes, &folder)
+            return Earlier::keep_for_follow_up(base.workspace().top(), changes, &folder)
                 .map(|()| None)
                 .map_err(|fault| EarlyExit::fault(EndCause::Workspace)(&fault));
         };
