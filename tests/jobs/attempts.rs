@@ -261,11 +261,7 @@ fn a_race_is_won_by_the_first_that_is_verified_and_the_others_are_gone() {
     assert!(told[0].starts_with("1 slow: cancelled"), "{result}");
     assert!(told[1].starts_with("2 quick: completed"), "{result}");
     assert!(told[2].starts_with("3 slow: cancelled"), "{result}");
-    assert_eq!(
-        worker.processes(),
-        Vec::<String>::new(),
-        "nothing is left when the end is told"
-    );
+    worker.assert_no_process_left();
     assert_eq!(trees(&worker).len(), 1);
 }
 
@@ -359,15 +355,17 @@ fn a_job_whose_runner_is_killed_in_a_race_ends_once_and_leaves_nothing() {
     for at in 0..3 {
         wait_for_attempt(&worker, &id, at, State::Running);
     }
-    let running = get(&mut front, &id);
-    assert_eq!(running["job_status"], "running", "{running}");
-    assert_eq!(lines(&running).len(), 3, "{running}");
+    wait_for("a line an attempt", || {
+        let running = get(&mut front, &id);
+        let told = running["attempts"].as_array().map_or(0, Vec::len);
+        running["job_status"] == "running" && told == 3
+    });
     let store = Store::open(&worker.state_dir()).unwrap();
     let row = store.job(&id.parse().unwrap()).unwrap().unwrap();
     kill(i32::try_from(row.runner.unwrap().pid).unwrap());
     let result = ended(&mut front, &id);
     assert_eq!(result["job_status"], "interrupted", "{result}");
-    assert_eq!(worker.processes(), Vec::<String>::new());
+    worker.assert_no_process_left();
     assert_eq!(
         trees(&worker),
         Vec::<PathBuf>::new(),

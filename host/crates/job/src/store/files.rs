@@ -17,6 +17,8 @@ const WORKING_MATERIAL: &[&str] = &[
     "tmp",
     "checks",
     "before",
+    "snapshot",
+    "pool",
     "home/.cargo",
     "home/.cache",
     "home/.npm",

@@ -557,7 +557,6 @@ impl Course {
             journal.line(end.state.as_str());
             journal.close();
         }
-        snapshot::discard(&self.folder());
         {
             let journal = self.journal();
             journal.store().drop_working_material(journal.id());

@@ -60,10 +60,3 @@ pub(super) fn pin(
 pub(in crate::runner) fn open_copy(folder: &Path) -> Result<Workspace, WorkspaceError> {
     Ok(Isolated::open(folder, COPY)?.workspace().clone())
 }
-
-/// Removes the copy.
-pub(super) fn discard(job_folder: &Path) {
-    if let Err(fault) = workspace::folder::remove(&job_folder.join(COPY)) {
-        tracing::warn!(%fault, "the copy of the checkout is left over");
-    }
-}
