@@ -11,6 +11,7 @@ mod checks;
 mod cli;
 mod dialects;
 mod jobs;
+mod mcp_http;
 mod mcp_surface;
 mod plugin_platform;
 mod redaction;

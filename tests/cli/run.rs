@@ -105,6 +105,10 @@ fn the_exit_code_tells_a_failed_job_from_a_wrong_one() {
             r#"{"prompt": "x", "allowed_dirs": ["/nowhere"]}"#,
             "allowed_dirs",
         ),
+        (
+            r#"{"prompt": "{item}", "each": ["a"], "allowed_dirs": ["/"]}"#,
+            "each: starts many jobs in the background",
+        ),
     ] {
         let mut child = command(&worker, &[]).spawn().unwrap();
         child

@@ -26,6 +26,18 @@ fn answer(hook: Child) -> Value {
         .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&output.stdout)))
 }
 
+/// Waits until so many hooks wait for jobs.
+fn wait_for_hooks(worker: &Worker, count: usize) {
+    wait_for("the hooks wait", || {
+        let locks = std::fs::read_dir(worker.state_dir().join("slots")).unwrap();
+        let held = locks.flatten().filter(|lock| {
+            lock.file_name().to_string_lossy().starts_with("waking-")
+                && std::fs::File::open(lock.path()).is_ok_and(|lock| lock.try_lock().is_err())
+        });
+        held.count() == count
+    });
+}
+
 fn stop(worker: &Worker, session: &str, more: &[&str]) -> Value {
     let payload = json!({ "session_id": session, "hook_event_name": "Stop" }).to_string();
     answer(hooked(worker, &[&["stop"], more].concat(), &payload))
@@ -89,15 +101,7 @@ fn each_session_is_told_its_own_jobs_once_and_none_is_lost_with_a_killed_hook() 
 
     let payload = json!({ "session_id": "A" }).to_string();
     let mut killed = hooked(&worker, &["stop"], &payload);
-    let lock = worker
-        .state_dir()
-        .join("jobs")
-        .join(&first)
-        .join("waking.lock");
-    wait_for("the hook waits", || {
-        let lock = std::fs::File::open(&lock).ok();
-        lock.is_some_and(|lock| lock.try_lock().is_err())
-    });
+    wait_for_hooks(&worker, 1);
     // One hook waits for a session; a second one does not tell the same.
     assert_eq!(stop(&worker, "A", &["--wait", "0"]), json!({}));
     std::fs::write(gates.join("other"), "").unwrap();
@@ -121,6 +125,64 @@ fn each_session_is_told_its_own_jobs_once_and_none_is_lost_with_a_killed_hook() 
         assert_eq!(stop(&worker, session, &[]), json!({}), "{session}");
     }
     worker.assert_no_process_left();
+}
+
+#[test]
+fn what_a_call_answers_while_a_hook_waits_is_not_told_by_the_hook() {
+    let repository = repository();
+    let gates = repository.root().join("gates");
+    std::fs::create_dir(&gates).unwrap();
+    let agent = waiting(&gates);
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent)
+        .set("WORKER_SANDBOX_READ", gates.display());
+    let mut front = worker.serve();
+    let first = started_by(&mut front, "A", gated(&repository, "first"));
+    let second = started_by(&mut front, "A", gated(&repository, "second"));
+    let payload = json!({ "session_id": "A" }).to_string();
+    let hook = hooked(&worker, &["stop"], &payload);
+    wait_for_hooks(&worker, 1);
+
+    std::fs::write(gates.join("first"), "").unwrap();
+    assert_eq!(ended(&mut front, &first)["job_status"], "completed");
+    // With its oldest job told, the session has still one hook that waits, and no second one beside it.
+    assert_eq!(stop(&worker, "A", &["--wait", "0"]), json!({}));
+    std::fs::write(gates.join("second"), "").unwrap();
+    let told = answer(hook);
+    assert!(words(&told).contains(&second), "{told}");
+    assert!(!words(&told).contains(&first), "{told}");
+    assert_eq!(stop(&worker, "A", &[]), json!({}));
+    wait_for_hooks(&worker, 0);
+}
+
+#[test]
+fn two_hooks_that_wait_for_the_same_jobs_tell_them_once() {
+    let repository = repository();
+    let gates = repository.root().join("gates");
+    std::fs::create_dir(&gates).unwrap();
+    let agent = waiting(&gates);
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent)
+        .set("WORKER_SANDBOX_READ", gates.display());
+    // Its client names no session: the job is of this process, and so is every hook below.
+    let id = started(&mut worker.serve(), gated(&repository, "only"));
+    let hooks: Vec<Child> = ["A", "B"]
+        .map(|session| {
+            hooked(
+                &worker,
+                &["stop"],
+                &json!({ "session_id": session }).to_string(),
+            )
+        })
+        .into();
+    wait_for_hooks(&worker, 2);
+    std::fs::write(gates.join("only"), "").unwrap();
+    let told: Vec<Value> = hooks.into_iter().map(answer).collect();
+    let with_words: Vec<&str> = told
+        .iter()
+        .map(words)
+        .filter(|words| !words.is_empty())
+        .collect();
+    assert_eq!(with_words.len(), 1, "{told:?}");
+    assert!(with_words[0].contains(&id), "{told:?}");
 }
 
 #[test]
@@ -195,7 +257,10 @@ fn a_new_session_hears_of_what_ended_when_the_old_one_was_gone() {
     let mut front = McpClient::connect(serve, PATIENCE).unwrap();
     let id = started(&mut front, job(&repository));
     let mut later = worker.serve();
-    let payload = json!({ "session_id": "new", "cwd": repository.path(), "source": "startup" });
+    // By another way to the same directory.
+    let link = repository.root().join("link");
+    std::os::unix::fs::symlink(repository.path(), &link).unwrap();
+    let payload = json!({ "session_id": "new", "cwd": link, "source": "startup" });
     let hear = || answer(hooked(&worker, &["session-start"], &payload.to_string()));
     wait_for("the job is over", || {
         let store = job::Store::open(&worker.state_dir()).unwrap();

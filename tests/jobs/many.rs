@@ -111,3 +111,213 @@ fn what_stands_in_the_way_of_a_result_is_told_and_loses_nothing() {
     let refused = call(&mut front, "start", asked);
     assert_eq!(refused.structured["error"]["argument"], "apply");
 }
+
+/// An agent that does what a prompt like "Put word into file." says.
+fn obedient() -> StandIn {
+    StandIn::that(
+        "set -- $(sed -n 's/^Put \\([a-z]*\\) into \\([a-z]*\\)\\.$/\\1 \\2/p' \"$PROMPT\" | head -n 1); echo \"$1\" > \"src/$2.txt\"",
+    )
+}
+
+/// A completed job in a tree of its own.
+fn made(
+    front: &mut McpClient,
+    repository: &Repository,
+    word: &str,
+    file: &str,
+    check: &str,
+) -> String {
+    let mut asked = job(repository);
+    asked["prompt"] = format!("Put {word} into {file}.").into();
+    asked["isolation"] = "worktree".into();
+    asked["auto_revise"] = json!({ "max_passes": 0 });
+    asked["checks"] = json!([check]);
+    let result = run_job(front, asked);
+    assert_eq!(result["job_status"], "completed", "{result}");
+    result["job_id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn several_results_come_in_as_one_that_was_verified_as_a_whole() {
+    for how in ["merge", "squash", "patch"] {
+        let repository = repository();
+        let agent = obedient();
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let mut front = worker.serve();
+        let ids: Vec<String> = ["b", "c", "d"]
+            .map(|file| {
+                made(
+                    &mut front,
+                    &repository,
+                    "new",
+                    file,
+                    &format!("test -e src/{file}.txt"),
+                )
+            })
+            .into();
+        // What the checkout came to meanwhile is part of the whole.
+        std::fs::write(repository.path().join("notes.txt"), "moved on\n").unwrap();
+        repository.commit("Move on");
+        let whole = call(&mut front, "apply", json!({ "job_ids": ids, "how": how })).structured;
+        assert_eq!(whole["job_status"], "completed", "{whole}");
+        assert_eq!(whole["applied"], how, "{whole}");
+        assert_eq!(whole["combined"], json!(ids), "{whole}");
+        assert_eq!(
+            whole["checks"],
+            json!(["b", "c", "d"].map(|file| format!("test -e src/{file}.txt: passed"))),
+            "every check of every job, on the whole"
+        );
+        for file in ["b", "c", "d"] {
+            assert_eq!(repository.read(format!("src/{file}.txt")), "new\n", "{how}");
+        }
+        assert_eq!(repository.read("notes.txt"), "moved on\n");
+        assert_eq!(repository.dirty().is_empty(), how == "merge", "{how}");
+        // They count as applied, each of them.
+        let again = call(&mut front, "apply", json!({ "job_ids": ids })).structured;
+        assert!(
+            again["error"]["rule"]
+                .as_str()
+                .unwrap()
+                .contains("is applied already"),
+            "{again}"
+        );
+        worker.assert_no_process_left();
+    }
+}
+
+#[test]
+fn what_holds_for_each_and_not_for_all_is_not_brought_in() {
+    let repository = repository();
+    let agent = obedient();
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let check = "test $(ls src | wc -l) -le 2";
+    let ids = ["b", "c"].map(|file| made(&mut front, &repository, "new", file, check));
+    let whole = call(&mut front, "apply", json!({ "job_ids": ids })).structured;
+    assert_eq!(whole["job_status"], "failed", "{whole}");
+    assert_eq!(
+        whole["checks"],
+        json!([format!("{check}: failed (exit code 1)")])
+    );
+    assert_eq!(whole["applied"], Value::Null, "{whole}");
+    assert_eq!(repository.dirty(), [""; 0]);
+    // Each is still there to be had.
+    let one = call(&mut front, "apply", json!({ "job_id": ids[0] })).structured;
+    assert_eq!(one["applied"], "merge", "{one}");
+}
+
+#[test]
+fn a_combination_stops_before_the_first_conflict_and_keeps_both_sides() {
+    let repository = repository();
+    let agent = obedient();
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let [first, second, apart] = [("mine", "a"), ("yours", "a"), ("new", "b")]
+        .map(|(word, file)| made(&mut front, &repository, word, file, "true"));
+    let ids = json!([first, second, apart]);
+    let preview = call(
+        &mut front,
+        "apply",
+        json!({ "job_ids": ids, "preview": true }),
+    )
+    .structured;
+    assert_eq!(preview["order"], json!([apart, first, second]), "{preview}");
+    assert_eq!(
+        preview["overlaps"],
+        json!([{ "file": "src/a.txt", "job_ids": [first, second] }])
+    );
+    assert_eq!(repository.dirty(), [""; 0], "a preview does nothing");
+
+    let whole = call(
+        &mut front,
+        "apply",
+        json!({ "job_ids": ids, "how": "squash" }),
+    )
+    .structured;
+    assert_eq!(whole["job_status"], "completed", "{whole}");
+    assert_eq!(whole["combined"], json!([apart, first]), "{whole}");
+    assert_eq!(whole["conflict"]["job_id"], json!(second), "{whole}");
+    assert!(
+        whole["conflict"]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("src/a.txt"),
+        "{whole}"
+    );
+    assert_eq!(repository.read("src/a.txt"), "mine\n");
+    assert_eq!(repository.read("src/b.txt"), "new\n");
+    // The other side is kept: its tree, and its result.
+    let tree = worker
+        .state_dir()
+        .join("jobs")
+        .join(&second)
+        .join("tree/src/a.txt");
+    assert_eq!(std::fs::read_to_string(tree).unwrap(), "yours\n");
+    repository.commit("Take what came");
+    let alone = call(&mut front, "apply", json!({ "job_ids": [second] })).structured;
+    assert_eq!(alone["job_status"], "failed", "{alone}");
+    assert!(alone.to_string().contains("src/a.txt"), "{alone}");
+}
+
+#[test]
+fn what_cannot_be_combined_is_refused_by_name_and_starts_nothing() {
+    let repository = repository();
+    let agent = obedient();
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let good = made(&mut front, &repository, "new", "b", "true");
+    let mut asked = job(&repository);
+    asked["prompt"] = "Put two into a.".into();
+    let shared = run_job(&mut front, asked.clone())["job_id"].clone();
+    asked["isolation"] = "worktree".into();
+    asked["checks"] = json!(["false"]);
+    asked["auto_revise"] = json!({ "max_passes": 0 });
+    let failed = run_job(&mut front, asked)["job_id"].clone();
+    for (arguments, argument, says) in [
+        (json!({}), "job_id", "either"),
+        (
+            json!({ "job_id": good, "job_ids": [good] }),
+            "job_id",
+            "either",
+        ),
+        (json!({ "job_ids": [] }), "job_ids", "at least one"),
+        (json!({ "job_ids": [good, good] }), "job_ids", "twice"),
+        (
+            json!({ "job_ids": [good, shared] }),
+            "job_ids",
+            "no tree of its own",
+        ),
+        (json!({ "job_ids": [good, failed] }), "job_ids", "is failed"),
+        (
+            json!({ "job_ids": [good], "how": "rebase" }),
+            "how",
+            "merge",
+        ),
+        (
+            json!({ "job_id": good, "preview": true }),
+            "preview",
+            "job_ids",
+        ),
+        (
+            json!({ "job_id": good, "wait_ms": 1 }),
+            "wait_ms",
+            "job_ids",
+        ),
+    ] {
+        let refused = call(&mut front, "apply", arguments.clone()).structured;
+        assert_eq!(
+            refused["error"]["argument"], argument,
+            "{arguments}: {refused}"
+        );
+        assert!(
+            refused["error"]["rule"].as_str().unwrap().contains(says),
+            "{arguments}: {refused}"
+        );
+    }
+    assert_eq!(
+        std::fs::read_dir(worker.state_dir().join("jobs"))
+            .unwrap()
+            .count(),
+        3
+    );
+}

@@ -115,8 +115,8 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve MCP over stdin and stdout (started by Codex)
-    Serve,
+    /// Serve MCP over stdin and stdout (started by Codex), or over HTTP
+    Serve(serve::ServeArguments),
     /// Run what a front assigned over the inherited socket (never started by people)
     #[command(name = job::RUNNER_SUBCOMMAND, hide = true)]
     Runner,
@@ -159,8 +159,11 @@ pub fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(&cli.global),
+    match cli
+        .command
+        .unwrap_or(Command::Serve(serve::ServeArguments::default()))
+    {
+        Command::Serve(arguments) => serve::run(&cli.global, arguments),
         Command::Runner => runner::run(&cli.global),
         Command::Run(arguments) => run::run(&cli.global, &arguments),
         Command::Adapter(arguments) => adapter::run(&cli.global, &arguments),

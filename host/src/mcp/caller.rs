@@ -14,14 +14,41 @@ const SESSION_MAX: usize = 200;
 pub(super) struct Caller {
     workspace: Option<PathBuf>,
     session: Option<String>,
-    is_codex: bool,
+    reach: Reach,
+    form: ResultForm,
+}
+
+/// The way on which a client reaches this server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It started this process, in the directory that it works in, and is its parent.
+    #[default]
+    Parent,
+    /// It called over HTTP: nothing of this process is the client's.
+    Http,
+}
+
+/// The parts of a result that reach the model of a client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum ResultForm {
+    /// The texts, or the structure beside them that says the same.
+    #[default]
+    Any,
+    /// The structure alone where there is one, as compact JSON; the texts only where there is none. Codex, measured with 0.169
+    /// to 0.171.
+    StructureFirst,
 }
 
 impl Caller {
     /// The caller of a request with this `_meta`. Codex tells its workspaces there (`x-codex-turn-metadata.workspaces`, a
     /// directory each, measured with 0.169 and 0.171); other clients start their servers in the directory they work in.
-    pub(super) fn of(meta: &Map<String, Value>) -> Self {
+    pub(super) fn of(meta: &Map<String, Value>, reach: Reach) -> Self {
+        // Codex describes its turn in every call.
         let turn = meta.get("x-codex-turn-metadata");
+        let form = match turn {
+            Some(_) => ResultForm::StructureFirst,
+            None => ResultForm::Any,
+        };
         let session = turn
             .and_then(|turn| turn.get("session_id"))
             .and_then(Value::as_str)
@@ -36,7 +63,8 @@ impl Caller {
             Some(workspaces) if workspaces.len() > 1 => {
                 return Self {
                     session,
-                    is_codex: true,
+                    reach,
+                    form,
                     ..Self::default()
                 };
             }
@@ -45,24 +73,31 @@ impl Caller {
         let told = told.map(PathBuf::from);
         Self {
             workspace: told
-                .or_else(|| std::env::current_dir().ok())
+                .or_else(|| match reach {
+                    Reach::Parent => std::env::current_dir().ok(),
+                    Reach::Http => None,
+                })
                 .filter(|folder| folder.is_absolute()),
             session,
-            is_codex: turn.is_some(),
+            reach,
+            form,
         }
     }
 
-    /// Returns true if Codex calls: it describes its turn in every call.
-    pub(super) fn is_codex(&self) -> bool {
-        self.is_codex
+    /// The parts of a result that its client shows to the model.
+    pub(super) fn result_form(&self) -> ResultForm {
+        self.form
     }
 
     /// The session that is woken when a job of this call ends. The client is the process that
-    /// started this server.
+    /// started this server, where one did.
     pub(super) fn asker(&self) -> Asker {
         Asker {
             session: self.session.clone(),
-            processes: process::ancestors().into_iter().take(1).collect(),
+            processes: match self.reach {
+                Reach::Parent => process::parent().into_iter().collect(),
+                Reach::Http => Vec::new(),
+            },
             workspace: self.workspace.clone(),
         }
     }
@@ -81,7 +116,7 @@ mod tests {
     use super::*;
 
     fn workspace(meta: &Value) -> Option<PathBuf> {
-        Caller::of(meta.as_object().unwrap())
+        Caller::of(meta.as_object().unwrap(), Reach::Parent)
             .workspace()
             .map(Path::to_owned)
     }
@@ -108,5 +143,18 @@ mod tests {
         ] {
             assert_eq!(workspace(&meta), wanted, "{meta}");
         }
+    }
+
+    #[test]
+    fn over_http_nothing_of_this_process_is_the_clients() {
+        let caller = |meta: Value| Caller::of(meta.as_object().unwrap(), Reach::Http);
+        let unknown = caller(json!({}));
+        assert_eq!(unknown.workspace(), None);
+        assert!(!unknown.asker().is_known());
+        let codex =
+            caller(json!({"x-codex-turn-metadata": {"session_id": "s", "workspaces": {"/w": {}}}}));
+        assert_eq!(codex.workspace(), Some(Path::new("/w")));
+        assert_eq!(codex.asker().session.as_deref(), Some("s"));
+        assert!(codex.asker().processes.is_empty());
     }
 }

@@ -19,6 +19,12 @@ pub(super) fn asked(
         Some(Value::String(tool)) if tool == "get" || tool == "tail" => Ok(Some(json!({
             "arguments": { "max_bytes": "default 4000, at most 24000" }
         }))),
+        Some(Value::String(tool)) if tool == "apply" => Ok(Some(json!({
+            "arguments": {
+                "preview": "true, with job_ids: only their order and the files that several of them changed",
+                "wait_ms": "with job_ids: how long to wait for the checks of the whole; default as in wait",
+            }
+        }))),
         Some(Value::String(tool)) if tool == "analyze" => Ok(Some(json!({
             "arguments": { "model": "default: the operator's lite model" }
         }))),

@@ -114,10 +114,11 @@ fn name(command: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::mcp::caller::Reach;
 
     fn caller(workspace: &str) -> Caller {
         let meta = json!({"x-codex-turn-metadata": {"workspaces": {workspace: {}}}});
-        Caller::of(meta.as_object().unwrap())
+        Caller::of(meta.as_object().unwrap(), Reach::Parent)
     }
 
     fn completed(arguments: Value) -> Value {
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn a_caller_of_several_workspaces_is_asked_which() {
         let meta = json!({"x-codex-turn-metadata": {"workspaces": {"/a": {}, "/b": {}}}});
-        let caller = Caller::of(meta.as_object().unwrap());
+        let caller = Caller::of(meta.as_object().unwrap(), Reach::Parent);
         let refusal = complete(Map::new(), &caller).unwrap_err();
         assert_eq!(refusal.argument, "allowed_dirs");
     }

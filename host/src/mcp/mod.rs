@@ -1,4 +1,4 @@
-//! MCP over stdio: the tools as a planner sees them, and the glue to `job`.
+//! MCP over stdio and HTTP: the tools as a planner sees them, and the glue to `job`.
 //!
 //! This is the front (D1): it forwards. It compiles no plugin, calls no gateway and holds no job, so any number of copies
 //! may run at the same time and each may be killed at any time.
@@ -6,7 +6,9 @@
 mod caller;
 mod frame;
 mod help;
+pub mod http;
 mod least_call;
+mod message;
 mod parent;
 mod reply;
 mod server;
@@ -14,6 +16,6 @@ mod stdio;
 mod tools;
 
 pub use frame::{ARRAY_MAX, DEPTH_MAX, FRAME_MAX};
-pub use server::serve;
+pub use server::{Ready, ServeError, serve, serve_http};
 pub use stdio::{Streams, claim};
 pub use tools::{INSTRUCTIONS, SURFACE_TOKENS, tools};

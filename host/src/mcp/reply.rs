@@ -3,14 +3,14 @@
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Value, json};
 
-use super::caller::Caller;
+use super::caller::{Caller, ResultForm};
 
 /// A successful reply. The text repeats the structure for clients that read only text.
 ///
-/// Codex's model reads nothing but the structure where there is one (measured with 0.169 to 0.171), and a diff inside JSON costs
-/// it an eighth more: for Codex a reply with a diff is two texts, the result and the diff.
+/// A diff inside JSON costs the model an eighth more than the diff alone: where the structure would hide the texts, a reply
+/// with a diff is two texts, the result and the diff.
 pub(super) fn answered(mut value: Value, caller: &Caller) -> CallToolResult {
-    if caller.is_codex()
+    if caller.result_form() == ResultForm::StructureFirst
         && let Some(reply) = value.as_object_mut()
         && let Some(Value::String(diff)) = reply.get("diff")
         && !diff.is_empty()

@@ -16,7 +16,8 @@ use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::caller::Caller;
+use super::caller::{Caller, Reach};
+use super::http::{HttpError, HttpOptions, HttpServer};
 use super::parent;
 use super::reply::{answered, refused};
 use super::stdio::{StdioTransport, Streams};
@@ -45,13 +46,7 @@ pub fn serve(streams: Streams, sources: Sources, log: Log) -> io::Result<()> {
         .build()?;
     let gone = CancellationToken::new();
     let (transport, writer) = StdioTransport::open(streams, &gone)?;
-    let server = Server {
-        sources: Arc::new(sources),
-        front: Arc::default(),
-        log: Arc::new(log),
-        calls: Arc::new(Semaphore::new(CALLS_MAX)),
-        gone: gone.clone(),
-    };
+    let server = Server::new(sources, log, gone.clone());
     let orderly = runtime.block_on(async {
         let ended = until_asked_to_end(&gone)?;
         let mut session = pin!(async {
@@ -75,9 +70,69 @@ pub fn serve(streams: Streams, sources: Sources, log: Log) -> io::Result<()> {
     Ok(())
 }
 
+/// Listens on `options`' address, says so with `ready`, and serves any number of clients until asked to end by a signal.
+/// Settings are read as over stdio.
+///
+/// # Errors
+///
+/// When the options do not go together, or nothing can be listened on.
+pub fn serve_http(
+    options: HttpOptions,
+    sources: Sources,
+    log: Log,
+    ready: impl FnOnce(&Ready),
+) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let ended = until_told(&stop)?;
+        let server = Server::new(sources, log, stop.clone());
+        let http = HttpServer::bind(options, stop.clone(), move || server.clone()).await?;
+        ready(&Ready { url: http.url()? });
+        let serving = tokio::spawn(http.run());
+        ended.await;
+        stop.cancel();
+        let _ = tokio::time::timeout(GRACE, serving).await;
+        Ok::<_, ServeError>(())
+    })?;
+    runtime.shutdown_timeout(GRACE);
+    Ok(())
+}
+
+/// The word that a server listens.
+#[derive(Debug)]
+pub struct Ready {
+    /// The endpoint.
+    pub url: String,
+}
+
+/// The reason why HTTP is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The options or the address.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The machine.
+    #[error("{0}")]
+    Machine(#[from] io::Error),
+}
+
 /// Ends at SIGTERM, SIGINT or SIGHUP, when the parent is gone, or when the client is.
-#[cfg(unix)]
 fn until_asked_to_end(gone: &CancellationToken) -> io::Result<impl Future<Output = ()> + use<>> {
+    let told = until_told(gone)?;
+    Ok(async move {
+        tokio::select! {
+            () = told => {}
+            () = parent::gone() => tracing::info!("the parent process is gone"),
+        }
+    })
+}
+
+/// Ends at SIGTERM, SIGINT or SIGHUP, or when `gone` is cancelled.
+#[cfg(unix)]
+fn until_told(gone: &CancellationToken) -> io::Result<impl Future<Output = ()> + use<>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -89,19 +144,17 @@ fn until_asked_to_end(gone: &CancellationToken) -> io::Result<impl Future<Output
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = hangup.recv() => {}
-            () = parent::gone() => tracing::info!("the parent process is gone"),
             () = gone.cancelled() => {}
         }
     })
 }
 
 #[cfg(not(unix))]
-fn until_asked_to_end(gone: &CancellationToken) -> io::Result<impl Future<Output = ()> + use<>> {
+fn until_told(gone: &CancellationToken) -> io::Result<impl Future<Output = ()> + use<>> {
     let gone = gone.clone();
     Ok(async move {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
-            () = parent::gone() => {}
             () = gone.cancelled() => {}
         }
     })
@@ -117,6 +170,16 @@ struct Server {
 }
 
 impl Server {
+    fn new(sources: Sources, log: Log, gone: CancellationToken) -> Self {
+        Self {
+            sources: Arc::new(sources),
+            front: Arc::default(),
+            log: Arc::new(log),
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            gone,
+        }
+    }
+
     fn front(&self) -> Result<Front, Refusal> {
         let mut front = self.front.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(front) = front.as_ref() {
@@ -219,7 +282,12 @@ impl ServerHandler for Server {
         let mut progress = |view: &Value| {
             let _ = seen.send(Some(view.clone()));
         };
-        let caller = Caller::of(&context.meta);
+        // rmcp puts the head of an HTTP request beside the message.
+        let reach = match context.extensions.get::<http::request::Parts>() {
+            Some(_) => Reach::Http,
+            None => Reach::Parent,
+        };
+        let caller = Caller::of(&context.meta, reach);
         let arguments = request.arguments.unwrap_or_default();
         let answer = tokio::select! {
             biased;

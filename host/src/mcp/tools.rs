@@ -90,7 +90,9 @@ const TOOLS: [Row; 8] = [
         name: "apply",
         set: Toolset::Jobs,
         describe: apply,
-        call: |front, _, arguments, _| Box::pin(front.apply(arguments)),
+        call: |front, caller, arguments, progress| {
+            Box::pin(front.apply(arguments, caller.asker(), progress))
+        },
     },
     Row {
         name: "analyze",
@@ -254,9 +256,9 @@ fn apply() -> Tool {
             "type": "object",
             "properties": {
                 "job_id": { "type": "string" },
+                "job_ids": described_items("Several, verified as a whole."),
                 "how": { "enum": ["merge", "squash", "patch"], "description": "Default merge." },
             },
-            "required": ["job_id"],
         }),
         ToolAnnotations::new()
             .read_only(false)

@@ -1,4 +1,4 @@
-//! The places of the adapter's connections.
+//! The places of a server's connections: of the adapter's, and of MCP over HTTP.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ const STRANGERS: usize = 128;
 /// The connections that are in: members by a count, strangers by name, so that they cannot keep
 /// members out.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub struct Door {
     members: Arc<Semaphore>,
     strangers: Mutex<VecDeque<Arc<Place>>>,
 }
@@ -31,7 +31,7 @@ impl Default for Door {
 
 impl Door {
     /// Gives a place to a new connection; where there are too many strangers, the oldest leaves.
-    pub(crate) fn enter(self: &Arc<Self>) -> Arc<Place> {
+    pub fn enter(self: &Arc<Self>) -> Arc<Place> {
         let place = Arc::new(Place {
             door: Arc::clone(self),
             gone: CancellationToken::new(),
@@ -55,16 +55,16 @@ impl Door {
 
 /// The place of one connection.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     door: Arc<Door>,
-    /// Shown the door.
-    pub(crate) gone: CancellationToken,
+    /// Cancelled when the connection has to leave.
+    pub gone: CancellationToken,
     member: AtomicBool,
 }
 
 impl Place {
     /// The caller showed the token. Returns false if all places are taken.
-    pub(crate) fn admit(self: &Arc<Self>) -> bool {
+    pub fn admit(self: &Arc<Self>) -> bool {
         if self.member.load(Ordering::Relaxed) {
             return true;
         }

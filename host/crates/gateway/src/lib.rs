@@ -17,7 +17,7 @@ mod complete;
 mod config;
 mod dialect;
 mod dispatch;
-mod door;
+pub mod door;
 mod endpoint;
 mod error;
 pub mod facts;

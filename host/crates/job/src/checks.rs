@@ -74,6 +74,14 @@ impl CheckSpec {
         }
     }
 
+    /// Gives it another name.
+    pub fn set_name(&mut self, name: String) {
+        match self {
+            Self::Command(check) => check.name = name,
+            Self::Plugin(check) => check.name = name,
+        }
+    }
+
     /// The name in the result line.
     pub fn name(&self) -> &str {
         match self {

@@ -101,7 +101,7 @@ fn of(arguments: &Map<String, Value>, item: &str) -> Map<String, Value> {
                         match (key.as_str(), &mut *value) {
                             // A shell reads it.
                             ("command", Value::String(line)) => {
-                                *line = line.replace(PLACE, &word(item));
+                                *line = line.replace(PLACE, &process::shell_word(item));
                             }
                             // Names are lines.
                             ("name", Value::String(name)) => {
@@ -125,19 +125,6 @@ fn put(value: &mut Value, item: &str) {
         Value::Array(values) => values.iter_mut().for_each(|value| put(value, item)),
         Value::Object(fields) => fields.values_mut().for_each(|value| put(value, item)),
         _ => {}
-    }
-}
-
-/// The item as one word of a shell line.
-fn word(item: &str) -> String {
-    let plain = |character: char| {
-        character.is_ascii_alphanumeric()
-            || matches!(character, '/' | '.' | '_' | '-' | ':' | '@' | '+')
-    };
-    if item.chars().all(plain) {
-        item.to_owned()
-    } else {
-        format!("'{}'", item.replace('\'', r"'\''"))
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::analyze::AnalyzeSpec;
 use super::arguments::Arguments;
+use super::combine::{self, Parts};
 use super::each::{self, Each};
 use super::id::JobId;
 use super::launch::{self, Assignment, AttachGuard, LaunchError, Question};
@@ -164,6 +165,12 @@ impl Front {
         &self,
         arguments: Map<String, Value>,
     ) -> Result<(JobId, AttachGuard), Refusal> {
+        if arguments.get("each").is_some_and(|items| !items.is_null()) {
+            return Err(Refusal::new(
+                "each",
+                "starts many jobs in the background, and this command runs one in the foreground: leave each out and run it once for each item",
+            ));
+        }
         let (spec, _) = spec::parse_start(arguments, &self.settings)?;
         self.require_gateway(spec.first_model())?;
         let settings = Arc::clone(&self.settings);
@@ -238,7 +245,7 @@ impl Front {
         let many = arguments.has("job_ids");
         let ids = match (arguments.has("job_id"), many) {
             (true, false) => vec![job_id(&mut arguments)?],
-            (false, true) => job_ids(&mut arguments)?,
+            (false, true) => job_ids(&mut arguments, WAIT_JOBS_MAX)?,
             _ => return Err(arguments.refuse("job_id", "give either job_id or job_ids")),
         };
         let all = arguments.boolean("all")?.unwrap_or(false);
@@ -321,15 +328,47 @@ impl Front {
         self.ask(Assignment::Read(Reading::Pack(spec))).await
     }
 
-    /// Brings the result of an isolated job into the checkout that it was made from.
+    /// Brings the result of an isolated job into the checkout that it was made from, or those of several, combined and verified
+    /// once more as a whole by a job of its own. `progress` gets that job's view now and then, and `asker` is woken by its
+    /// end where it did not wait that long.
     ///
     /// # Errors
     /// An argument breaks a rule, the job has no result of that kind, or the checkout is in the way; nothing was written
     /// then.
-    pub async fn apply(&self, arguments: Map<String, Value>) -> Result<Value, Refusal> {
-        let mut arguments = Arguments::new(arguments, &["job_id", "how"])?;
-        let id = job_id(&mut arguments)?;
+    pub async fn apply(
+        &self,
+        arguments: Map<String, Value>,
+        asker: Asker,
+        progress: impl FnMut(&Value),
+    ) -> Result<Value, Refusal> {
+        let keys = ["job_id", "job_ids", "how", "preview", "wait_ms"];
+        let mut arguments = Arguments::new(arguments, &keys)?;
         let how = spec::how_to_apply(&mut arguments, "how")?.unwrap_or(ApplyHow::Merge);
+        match (arguments.has("job_id"), arguments.has("job_ids")) {
+            (true, false) => {
+                for key in ["preview", "wait_ms"] {
+                    if arguments.has(key) {
+                        return Err(arguments.refuse(key, "goes with job_ids"));
+                    }
+                }
+                let id = job_id(&mut arguments)?;
+                self.apply_one(id, how).await
+            }
+            (false, true) => {
+                let ids = job_ids(&mut arguments, combine::PARTS_MAX)?;
+                let wait_ms = arguments.number("wait_ms", 0, TIMEOUT_MAX_MS)?;
+                if arguments.boolean("preview")?.unwrap_or(false) {
+                    return self.ask(Assignment::Preview { ids }).await;
+                }
+                let patience = wait_ms.unwrap_or(self.settings.wait_default_ms);
+                self.apply_combined(ids, how, patience, asker, progress)
+                    .await
+            }
+            _ => Err(arguments.refuse("job_id", "give either job_id or job_ids")),
+        }
+    }
+
+    async fn apply_one(&self, id: JobId, how: ApplyHow) -> Result<Value, Refusal> {
         let known = id.clone();
         let state = self
             .with_store(move |store| Ok(find(store, &known)?.state))
@@ -341,6 +380,32 @@ impl Front {
             ));
         }
         self.ask(Assignment::Apply { id, how }).await
+    }
+
+    async fn apply_combined(
+        &self,
+        ids: Vec<JobId>,
+        how: ApplyHow,
+        wait_ms: u64,
+        asker: Asker,
+        progress: impl FnMut(&Value),
+    ) -> Result<Value, Refusal> {
+        let settings = Arc::clone(&self.settings);
+        let id = self
+            .with_store(move |store| {
+                let spec = Parts::of(store, &ids)?.into_spec(how, &settings);
+                start_for(&settings, store, spec, &asker)
+            })
+            .await?;
+        if wait_ms == 0 {
+            return Ok(json!({ "job_id": id, "job_status": State::Queued }));
+        }
+        let wait = Wait {
+            all: true,
+            patience: Duration::from_millis(wait_ms),
+            many: false,
+        };
+        self.wait_for(vec![id], wait, progress).await
     }
 
     /// Has a short-lived runner answer. When the caller leaves, this future is dropped, and with the socket the runner.
@@ -697,10 +762,8 @@ fn job_id(arguments: &mut Arguments) -> Result<JobId, Refusal> {
     }
 }
 
-fn job_ids(arguments: &mut Arguments) -> Result<Vec<JobId>, Refusal> {
-    let ids = arguments
-        .strings("job_ids", WAIT_JOBS_MAX)?
-        .unwrap_or_default();
+fn job_ids(arguments: &mut Arguments, most: usize) -> Result<Vec<JobId>, Refusal> {
+    let ids = arguments.strings("job_ids", most)?.unwrap_or_default();
     if ids.is_empty() {
         return Err(arguments.refuse("job_ids", "must name at least one job"));
     }

@@ -61,6 +61,11 @@ pub(super) enum Assignment {
         /// The way.
         how: ApplyHow,
     },
+    /// Say what combining results would meet.
+    Preview {
+        /// The jobs.
+        ids: Vec<JobId>,
+    },
 }
 
 /// The answer of a short-lived runner. Redacted before it is sent.

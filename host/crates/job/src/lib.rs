@@ -10,6 +10,7 @@ mod arguments;
 pub mod artifacts;
 mod check_arguments;
 pub mod checks;
+mod combine;
 mod defaults;
 mod dependencies;
 mod each;

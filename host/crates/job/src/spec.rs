@@ -66,6 +66,9 @@ pub struct JobSpec {
     pub resume_job_id: Option<JobId>,
     /// Caps that the adapter enforces.
     pub budget: Budget,
+    /// The jobs whose results this one brings together instead of starting an agent, in order.
+    #[serde(default)]
+    pub combines: Vec<JobId>,
     /// The attempts that the task is given, where it is more than one.
     pub attempts: Option<AttemptsSpec>,
     /// The job that this one is an attempt of; never given by a caller.
@@ -80,6 +83,37 @@ impl JobSpec {
             .as_ref()
             .and_then(|attempts| attempts.models.first());
         self.model.as_deref().or(first.map(String::as_str))
+    }
+
+    /// A job that starts no agent and asks for nothing.
+    pub(crate) fn without_agent(
+        prompt: String,
+        allowed_dirs: Vec<PathBuf>,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            prompt,
+            allowed_dirs,
+            model: None,
+            permission_mode: settings.permission_mode,
+            include_diff: false,
+            scoped_patch: None,
+            checks: Vec::new(),
+            takes_defaults: false,
+            expect_changes: None,
+            timeout_ms: settings.job_timeout_ms,
+            auto_revise: None,
+            isolation: Isolation::None,
+            base: None,
+            include_dirty: false,
+            apply: None,
+            setup: None,
+            resume_job_id: None,
+            budget: Budget::default(),
+            combines: Vec::new(),
+            attempts: None,
+            attempt: None,
+        }
     }
 
     /// Passes after the first one: as asked for, else one where there are checks.
@@ -293,6 +327,7 @@ pub fn parse_start(
         setup,
         resume_job_id,
         budget,
+        combines: Vec::new(),
         attempts,
         attempt: None,
     };

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use sha2::Digest as _;
 
 use super::front::find;
 use super::id::JobId;
@@ -63,29 +64,47 @@ pub fn on_stop(
         return Ok(false);
     };
     let jobs = store.untold(asker)?;
-    let Some(first) = jobs.first() else {
+    if jobs.is_empty() {
+        return Ok(false);
+    }
+    let path = store.named_lock(&format!("waking-{}", name_of(asker)));
+    let Ok(Some(waiting)) = LockGuard::try_take(&path) else {
         return Ok(false);
     };
-    // By its oldest job: two hooks of one session see the same, those of two sessions never do.
-    let turn = store.job_folder(first).join("waking.lock");
-    let Ok(Some(_turn)) = LockGuard::try_take(&turn) else {
-        return Ok(false);
-    };
+    let _waiting = waiting.removed_at_the_end(&path);
     await_ends(&store, &jobs, patience)?;
+    // Two sessions of one process see the same jobs where the client names none: what the first is told, the second is not.
+    let telling = store.named_lock("telling");
+    let _telling = LockGuard::wait(&telling)?;
     let (mut over, mut running) = (Vec::new(), Vec::new());
-    for id in &jobs {
-        let row = find(&store, id)?;
+    // Anew: a call may have answered some of them during the wait.
+    for id in store.untold(asker)? {
+        let row = find(&store, &id)?;
         if row.state.is_terminal() {
-            over.push((id.clone(), view::job(&store, &row, None)));
+            let result = view::job(&store, &row, None);
+            over.push((id, result));
         } else {
-            running.push(id.clone());
+            running.push(id);
         }
+    }
+    if over.is_empty() && running.is_empty() {
+        return Ok(false);
     }
     tell(&words(&over, &running))?;
     for (id, _) in &over {
         store.record_told(id)?;
     }
     Ok(true)
+}
+
+/// A name for the session, for a lock: by the name that its client gives it, else by the client's process.
+fn name_of(asker: &Asker) -> String {
+    let text = match (&asker.session, asker.processes.first()) {
+        (Some(session), _) => session.clone(),
+        (None, Some(process)) => format!("{} {}", process.pid, process.start_time),
+        (None, None) => String::new(),
+    };
+    hex::encode(sha2::Sha256::digest(text).get(..16).unwrap_or_default())
 }
 
 /// The jobs of this directory that ended when their session was gone already, in words; nothing where there are none. They

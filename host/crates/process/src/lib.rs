@@ -23,6 +23,7 @@ mod probe;
 mod protocol;
 mod reach;
 mod running;
+mod shell;
 mod sys;
 mod toolchains;
 mod tree;
@@ -41,8 +42,10 @@ pub use protocol::{INIT_SUBCOMMAND, MARK_VARIABLE};
 pub use reach::{interpreter, out_of_reach};
 pub use running::{Handle, Running, spawn};
 pub use settings::SandboxMode;
+pub use shell::shell_word;
 pub use toolchains::{Toolchains, toolchains};
 pub use tree::{
-    ProcessIdentity, adopt_strays, ancestors, end_recorded, identity, sweep, terminate_recorded,
+    ProcessIdentity, adopt_strays, ancestors, end_recorded, identity, parent, sweep,
+    terminate_recorded,
 };
 pub use workload::Workload;

@@ -43,6 +43,12 @@ pub fn ancestors() -> Vec<ProcessIdentity> {
     found
 }
 
+/// The process that started this one; `None` where it is gone or cannot be told.
+pub fn parent() -> Option<ProcessIdentity> {
+    let parent = sys::process(std::process::id())?.parent;
+    identity(parent).filter(|_| parent > 1)
+}
+
 /// The identity of `pid`; `None` when there is no such living process, or no way to tell on this
 /// system.
 pub fn identity(pid: u32) -> Option<ProcessIdentity> {

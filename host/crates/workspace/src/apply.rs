@@ -97,6 +97,15 @@ impl Isolated {
         }
     }
 
+    /// Merges the sealed result into another isolated tree, as a commit there, in the same way as into the checkout.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn apply_into(&self, tree: &Isolated) -> Result<Applied, ApplyError> {
+        self.with_source(tree.workspace().top())
+            .apply(ApplyHow::Merge)
+    }
+
     /// The checkout as it is now.
     fn snapshot(&self) -> Result<Base, ApplyError> {
         let record = self.record();

@@ -265,6 +265,20 @@ impl Isolated {
         self.update(|record| record.set_up_files = files)
     }
 
+    /// The same result, as if its tree had been made from this one; its record on disk stays as it is.
+    pub(crate) fn with_source(&self, top: &Path) -> Self {
+        Self {
+            workspace: self.workspace.clone(),
+            record: IsolatedRecord {
+                source: top.to_owned(),
+                root: top.to_owned(),
+                ..self.record.clone()
+            },
+            folder: self.folder.clone(),
+            job: self.job.clone(),
+        }
+    }
+
     pub(crate) fn job(&self) -> &str {
         &self.job
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::show;
 use crate::cli::terminal::{Terminal, age, complain, shorten};
 use crate::cli::{GlobalOptions, exit};
-use job::{self, Front, JobId, JobRow, Refusal, State, Store, StoreError, now_ms};
+use job::{self, Asker, Front, JobId, JobRow, Refusal, State, Store, StoreError, now_ms};
 use redact::text::printable;
 use settings::Settings;
 use workspace::Unapplied;
@@ -279,7 +279,9 @@ impl Jobs {
     fn apply(&mut self, id: &JobId, how: How) -> Result<(), JobsError> {
         let mut arguments = named(id);
         arguments.insert("how".to_owned(), how.word().into());
-        let reply = self.runtime.block_on(self.front.apply(arguments))?;
+        let reply = self
+            .runtime
+            .block_on(self.front.apply(arguments, Asker::default(), |_| {}))?;
         if self.json {
             self.terminal.line(reply.to_string());
         } else {

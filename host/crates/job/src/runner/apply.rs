@@ -6,15 +6,15 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::resources::JobResources;
+use crate::combine::{self, Combined, Parts};
 use crate::id::JobId;
 use crate::launch::Outcome;
 use crate::lock::LockGuard;
 use crate::refusal::Refusal;
-use crate::state::State;
 use crate::store::{JobRow, Store};
 use redact::{LogMask, Redactor};
 use settings::Settings;
-use workspace::{ApplyHow, Isolated};
+use workspace::{ApplyHow, FilePath, Isolated};
 
 /// Applies one job's result. File names come from the repository, so the answer is redacted like a result.
 pub(super) fn apply(settings: Settings, id: &JobId, how: ApplyHow, mask: &LogMask) -> Outcome {
@@ -101,11 +101,7 @@ pub(super) fn deliver(
         .map_err(Refusal::internal)?
         .removed_at_the_end(&path);
     // What went on from this job holds its changes too; brought one after the other they would be in each other's way.
-    let later = store
-        .lodgers(job.home())?
-        .into_iter()
-        .find(|later| later.ticket > job.ticket && later.state == State::Completed);
-    if let Some(later) = later {
+    if let Some(later) = combine::went_on(store, job)? {
         return Err(Refusal::new(
             "job_id",
             format!(
@@ -119,6 +115,16 @@ pub(super) fn deliver(
         .map_err(|fault| Refusal::new("apply", redactor.text(&fault.to_string())))?;
     if let Err(fault) = tree.record_applied(how) {
         tracing::warn!(%fault, "the job will still count as not applied");
+    }
+    for part in combined_in(store, &job.id) {
+        let recorded = store
+            .job(&part)
+            .map(|row| row.map(|row| Isolated::open(&store.job_folder(row.home()), part.as_str())));
+        if let Ok(Some(Ok(mut part))) = recorded
+            && let Err(fault) = part.record_applied(how)
+        {
+            tracing::warn!(%fault, "a combined job will still count as not applied");
+        }
     }
     let files: Vec<String> = applied.files.iter().map(ToString::to_string).collect();
     let mut reply = json!({ "job_id": job.id, "applied": how, "files": files });
@@ -145,4 +151,38 @@ pub(super) fn deliver(
         }
     }
     Ok(reply)
+}
+
+/// The jobs whose results the result of this one holds.
+fn combined_in(store: &Store, job: &JobId) -> Vec<JobId> {
+    Combined::load(&store.job_folder(job)).map_or_else(Vec::new, |combined| combined.jobs)
+}
+
+/// Answers in which order results would be combined, and which of their files overlap; does nothing.
+pub(super) fn preview(settings: Settings, ids: &[JobId], mask: &LogMask) -> Outcome {
+    match look_ahead(Arc::new(settings), ids, mask) {
+        Ok(reply) => Outcome::Answer(reply),
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+/// The most overlapping files that a preview names.
+const OVERLAPS_MAX: usize = 50;
+
+fn look_ahead(settings: Arc<Settings>, ids: &[JobId], mask: &LogMask) -> Result<Value, Refusal> {
+    let store = Store::open(&settings.state_dir)?;
+    let parts = Parts::of(&store, ids)?;
+    let source = [parts.source().to_owned()];
+    let resources = JobResources::load(settings, &source).map_err(Refusal::internal)?;
+    mask.set(resources.redactor.clone());
+    let overlaps = parts.overlaps();
+    let named = overlaps.iter().take(OVERLAPS_MAX).map(|overlap| {
+        let file = FilePath::new(overlap.file.as_slice()).to_string();
+        json!({ "file": file, "job_ids": overlap.jobs })
+    });
+    let mut reply = json!({ "order": parts.order(), "overlaps": named.collect::<Vec<_>>() });
+    if overlaps.len() > OVERLAPS_MAX {
+        reply["more_overlaps"] = (overlaps.len() - OVERLAPS_MAX).into();
+    }
+    Ok(resources.redactor.json(reply).into_value())
 }

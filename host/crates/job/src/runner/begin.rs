@@ -97,6 +97,7 @@ fn begin(settings: Settings, mask: &LogMask) -> Result<(), BeginError> {
         }
         // Not ended when the front hangs up: half an apply is worse than one that nobody waits for.
         Assignment::Apply { id, how } => send(&channel, &apply::apply(settings, &id, how, mask)),
+        Assignment::Preview { ids } => send(&channel, &apply::preview(settings, &ids, mask)),
     }
     // Whatever a thread of a library still does must not keep the lock.
     runtime.shutdown_background();
@@ -112,6 +113,7 @@ fn context(assignment: &Assignment) -> Span {
         Assignment::Apply { id, .. } => {
             tracing::error_span!(target: CONTEXT, "job", job = %id, step = "apply")
         }
+        Assignment::Preview { .. } => step("preview"),
         Assignment::Analyze(_) => step("analyze"),
         Assignment::Read(reading) => step(reading.tool()),
     }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::apply;
-use super::attempts;
 use super::journal::Journal;
 use super::running_job::{EarlyExit, Findings, Job};
 use super::stop::StopCause;
+use super::{apply, attempts, combine};
 use crate::agent::Ending;
 use crate::artifacts::{self, Artifacts};
+use crate::combine::Combined;
 use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::report::{self, Ended};
@@ -103,8 +103,10 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
         stopped: stopped.as_deref(),
         notes: &notes,
     });
-    if let (Some(delivered), Some(reply)) = (delivered, result.as_object_mut()) {
-        reply.extend(delivered);
+    if let Some(reply) = result.as_object_mut() {
+        reply.extend(delivered.into_iter().flatten());
+        let combined = Combined::load(&folder).filter(|_| !job.spec.combines.is_empty());
+        reply.extend(combined.iter().flat_map(combine::fields));
     }
     // Every part went through the redactor; once more the whole, so that none can be forgotten.
     let result = redactor.json(result);

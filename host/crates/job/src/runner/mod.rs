@@ -5,6 +5,7 @@ mod apply;
 mod attempts;
 mod before;
 mod begin;
+mod combine;
 mod ending;
 mod hangup;
 mod journal;

@@ -140,6 +140,9 @@ impl Job {
         self.deadline = Some(Instant::now() + limit);
         self.stop.after(limit);
 
+        if !self.spec.combines.is_empty() {
+            return self.combine().await;
+        }
         let claude = self.find_claude().await?;
         let mut site = self.find_site().await?;
         self.findings.start = site.start();
@@ -162,17 +165,23 @@ impl Job {
         if let Some(before) = before {
             before.end().await;
         }
-        if let Some(changes) = &self.findings.changes {
-            self.findings.autorun = base.autorun(changes);
-            let sealed = tokio::task::block_in_place(|| {
-                site.seal(&base, changes, &subject(&self.spec.prompt), &self.folder())
-            });
-            let left = sealed?;
-            self.findings.notes.extend(left);
-            self.findings.start.result_tree = site.isolated().and_then(Isolated::result_tree);
-        }
+        self.seal(&mut site, &base)?;
         adapter.shutdown().await;
         came_to
+    }
+
+    /// Keeps what the job made, for `apply` and for a job that goes on from it.
+    pub(super) fn seal(&mut self, site: &mut Site, base: &Base) -> Result<(), EarlyExit> {
+        let Some(changes) = &self.findings.changes else {
+            return Ok(());
+        };
+        self.findings.autorun = base.autorun(changes);
+        let sealed = tokio::task::block_in_place(|| {
+            site.seal(base, changes, &subject(&self.spec.prompt), &self.folder())
+        });
+        self.findings.notes.extend(sealed?);
+        self.findings.start.result_tree = site.isolated().and_then(Isolated::result_tree);
+        Ok(())
     }
 
     fn record_spec(&mut self) {
@@ -244,7 +253,7 @@ impl Job {
         located.map_err(|fault| EarlyExit::fault(EndCause::AgentMissing)(&fault))
     }
 
-    async fn capture_base(&mut self, site: &Site) -> Result<Base, EarlyExit> {
+    pub(super) async fn capture_base(&mut self, site: &Site) -> Result<Base, EarlyExit> {
         let (workspace, earlier) = (site.workspace().clone(), site.earlier());
         let isolated = site.is_isolated();
         self.journal().line("recording the tree as it is");
@@ -349,7 +358,12 @@ impl Job {
             ..
         } = *around;
         let mut session = site.session.clone();
-        site.record_continuation(&self.folder(), session.id(), &self.resources.redactor);
+        site.record_continuation(
+            &self.folder(),
+            session.id(),
+            &self.spec.checks,
+            &self.resources.redactor,
+        );
         let mut prompt = self.spec.prompt.clone();
         let mut model = self.resources.model(&self.spec);
         loop {
@@ -556,7 +570,7 @@ impl Job {
     }
 
     /// Changes are taken before any check runs: what checks write is never the agent's.
-    async fn take_changes(&mut self, base: &Base) -> Result<(), EarlyExit> {
+    pub(super) async fn take_changes(&mut self, base: &Base) -> Result<(), EarlyExit> {
         // Also after a cancel: what the job did so far is part of its evidence.
         let changes = tokio::task::block_in_place(|| base.changes());
         if matches!(changes, Err(WorkspaceError::Stopped)) {
@@ -597,7 +611,7 @@ impl Job {
         usize::try_from(self.settings.check_output_response_max).unwrap_or(usize::MAX)
     }
 
-    async fn verify(
+    pub(super) async fn verify(
         &self,
         site: &Site,
         base: &Base,
@@ -706,7 +720,7 @@ impl Job {
         Ok(())
     }
 
-    fn record_pass(
+    pub(super) fn record_pass(
         &mut self,
         number: u32,
         model: &str,

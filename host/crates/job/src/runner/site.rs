@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::attempts;
 use super::running_job::{EarlyExit, Job, Start};
 use crate::agent::Session;
+use crate::checks::CheckSpec;
 use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::lock::LockGuard;
@@ -40,6 +41,9 @@ pub(crate) struct Continuation {
     pub(crate) allowed_dirs: Vec<PathBuf>,
     /// True if it works in a tree of its own, made from that checkout.
     pub(crate) isolated: bool,
+    /// What its result was verified with; none where a secret is in it, and in records of earlier versions.
+    #[serde(default)]
+    pub(crate) checks: Option<Vec<CheckSpec>>,
 }
 
 impl Continuation {
@@ -180,7 +184,13 @@ impl Site {
 
     /// Notes where a later job can go on. A task with a secret in it is not written down: the session is then believed to
     /// know it.
-    pub(super) fn record_continuation(&self, folder: &Path, session: &str, redactor: &Redactor) {
+    pub(super) fn record_continuation(
+        &self,
+        folder: &Path,
+        session: &str,
+        checks: &[CheckSpec],
+        redactor: &Redactor,
+    ) {
         let allowed_dirs = match &self.isolated {
             Some(isolated) => isolated.record().source_dirs(),
             None => {
@@ -199,6 +209,9 @@ impl Site {
             home: self.home.clone(),
             allowed_dirs,
             isolated: self.is_isolated(),
+            checks: serde_json::to_string(checks)
+                .is_ok_and(|text| redactor.text(&text).as_str() == text)
+                .then(|| checks.to_vec()),
         };
         let text = serde_json::to_vec(&record).unwrap_or_default();
         if let Err(fault) = fs::write(folder.join(CONTINUATION), text) {

@@ -11,6 +11,15 @@ use super::jobs::{identity_text, parse_id};
 use crate::id::JobId;
 use process::ProcessIdentity;
 
+/// The untold jobs of a session's name, and of processes whose client gave no name; each half has its index.
+const UNTOLD: &str = "
+    SELECT job FROM (
+        SELECT job FROM askers WHERE told_ms IS NULL AND session = ?1
+        UNION ALL
+        SELECT job FROM askers WHERE told_ms IS NULL AND session IS NULL
+            AND process IN (SELECT value FROM json_each(?2))
+    ) JOIN jobs ON jobs.id = job ORDER BY ticket";
+
 /// A session of a client, as far as it can be told: by the name that the client gives it, and by its process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Asker {
@@ -44,10 +53,7 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn record_asker(&self, id: &JobId, asker: &Asker) -> Result<(), StoreError> {
-        let workspace = asker
-            .workspace
-            .as_ref()
-            .map(|path| path.display().to_string());
+        let workspace = asker.workspace.as_deref().map(without_links);
         self.database.execute(
             "INSERT OR REPLACE INTO askers (job, session, process, workspace) VALUES (?1, ?2, ?3, ?4)",
             params![
@@ -86,30 +92,16 @@ impl Store {
     /// # Errors
     /// The database fails or holds what cannot be read.
     pub fn untold(&self, asker: &Asker) -> Result<Vec<JobId>, StoreError> {
-        let mut statement = self.database.prepare_cached(
-            "SELECT job, session, process FROM askers JOIN jobs ON jobs.id = askers.job
-             WHERE told_ms IS NULL ORDER BY ticket",
-        )?;
         let processes: Vec<String> = asker.processes.iter().map(identity_text).collect();
-        let rows = statement.query_map([], |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, Option<String>>(1)?,
-                row.get::<_, Option<String>>(2)?,
-            ))
-        })?;
-        let mut found = Vec::new();
-        for row in rows {
-            let (job, session, process) = row?;
-            let is_theirs = match session {
-                Some(session) => asker.session.as_ref() == Some(&session),
-                None => process.is_some_and(|process| processes.contains(&process)),
-            };
-            if is_theirs {
-                found.push(parse_id(job)?);
-            }
-        }
-        Ok(found)
+        let mut statement = self.database.prepare_cached(UNTOLD)?;
+        let rows = statement.query_map(
+            params![
+                asker.session,
+                serde_json::to_string(&processes).unwrap_or_default()
+            ],
+            |row| row.get::<_, String>(0),
+        )?;
+        rows.map(|id| parse_id(id?)).collect()
     }
 
     /// Jobs of this directory that are over and that nobody was told the end of, oldest first.
@@ -121,7 +113,7 @@ impl Store {
             "SELECT job, process FROM askers JOIN jobs ON jobs.id = askers.job
              WHERE told_ms IS NULL AND workspace = ?1 AND ended_ms IS NOT NULL ORDER BY ticket",
         )?;
-        let rows = statement.query_map([workspace.display().to_string()], |row| {
+        let rows = statement.query_map([without_links(workspace)], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
         })?;
         rows.map(|row| {
@@ -134,5 +126,42 @@ impl Store {
             })
         })
         .collect()
+    }
+}
+
+/// The directory by the one name that it has however it was reached.
+fn without_links(directory: &Path) -> String {
+    let directory = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    directory.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_sessions_jobs_are_found_without_a_look_at_those_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut statement = store
+            .database
+            .prepare(&format!("EXPLAIN QUERY PLAN {UNTOLD}"))
+            .unwrap();
+        let steps: Vec<String> = statement
+            .query_map(params!["A", "[]"], |row| row.get(3))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        for index in [
+            "askers_by_session (session=?)",
+            "askers_by_process (process=?)",
+        ] {
+            assert!(steps.iter().any(|step| step.contains(index)), "{steps:?}");
+        }
+        assert!(
+            !steps.iter().any(|step| step.contains("SCAN askers")),
+            "{steps:?}"
+        );
     }
 }

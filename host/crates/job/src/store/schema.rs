@@ -84,7 +84,11 @@ const TO_2: &str = "ALTER TABLE jobs ADD COLUMN lives_in TEXT;";
 /// Indexes: they make questions fast and change no answer, so they need no version: who works in a
 /// job's folder is found without a look at every job. Nothing is written where it is there already.
 pub(super) const INDEXES: &str =
-    "CREATE INDEX IF NOT EXISTS jobs_by_home ON jobs (lives_in) WHERE lives_in IS NOT NULL;";
+    "CREATE INDEX IF NOT EXISTS jobs_by_home ON jobs (lives_in) WHERE lives_in IS NOT NULL;
+     CREATE INDEX IF NOT EXISTS askers_by_session ON askers (session)
+        WHERE told_ms IS NULL AND session IS NOT NULL;
+     CREATE INDEX IF NOT EXISTS askers_by_process ON askers (process)
+        WHERE told_ms IS NULL AND session IS NULL;";
 
 /// The schema's version: 0 of a database with nothing in it.
 pub(super) fn version_of(database: &mut Connection, path: &Path) -> Result<i64, StoreError> {

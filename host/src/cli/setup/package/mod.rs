@@ -96,8 +96,13 @@ fn server(program: &Program<'_>) -> Value {
 
 fn hooks(program: &Program<'_>) -> Value {
     let hook = |event: &str, timeout: u64| {
-        let mut words = vec![quoted(&program.path.to_string_lossy())];
-        words.extend(strings(program).iter().map(|argument| quoted(argument)));
+        let mut words = vec![process::shell_word(&program.path.to_string_lossy()).into_owned()];
+        let arguments = strings(program);
+        words.extend(
+            arguments
+                .iter()
+                .map(|argument| process::shell_word(argument).into_owned()),
+        );
         words.push(format!("hook {event}"));
         json!([{ "hooks": [{ "type": "command", "command": words.join(" "), "timeout": timeout }] }])
     };
@@ -117,39 +122,4 @@ fn strings(program: &Program<'_>) -> Vec<String> {
         .iter()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect()
-}
-
-/// A word of a hook's command, which a shell reads.
-fn quoted(word: &str) -> String {
-    let plain = |character: char| {
-        character.is_ascii_alphanumeric() || matches!(character, '/' | '.' | '_' | '-' | ':' | '=')
-    };
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    if cfg!(windows) {
-        format!("\"{word}\"")
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hooks_command_is_one_that_a_shell_reads_as_it_is_meant() {
-        for (word, written) in [
-            ("/opt/bin/mcp-codex-worker", "/opt/bin/mcp-codex-worker"),
-            ("/home/an na/worker", "'/home/an na/worker'"),
-            ("it's", r"'it'\''s'"),
-            ("$HOME", "'$HOME'"),
-            ("", "''"),
-        ] {
-            if cfg!(unix) {
-                assert_eq!(quoted(word), written);
-            }
-        }
-    }
 }
