@@ -11,6 +11,8 @@ use worker_test_support::gateway::{Gate, Script, ScriptedGateway, Turn};
 use worker_test_support::worker::{PATIENCE, call, run_job};
 use worker_test_support::{Codex, McpClient, Repository, Worker, clients, wait_for};
 
+#[path = "real_clients/attempts.rs"]
+mod attempts;
 #[path = "real_clients/dialects.rs"]
 mod dialects;
 #[path = "real_clients/faults.rs"]

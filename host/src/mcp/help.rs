@@ -71,6 +71,7 @@ fn start() -> Value {
             "base": "with worktree: commit that it starts from",
             "include_dirty": "with worktree: takes uncommitted work along",
             "setup": "with worktree, where the operator allows it: command that installs dependencies, or {command, lock_files}",
+            "attempts": "with worktree: a number (race of the same model), or {models, mode: ladder (default; the next when one fails) or race, pick: first (default), best}; the result is the verified one's",
             "max_tokens_total": "cap, input and output together",
             "max_cost_usd": "cap, by the operator's prices",
             "max_turns": "cap, model turns of a pass",
@@ -97,6 +98,7 @@ mod tests {
             "base",
             "checks[].network",
             "checks[].fails_without_change",
+            "attempts",
         ] {
             assert!(help["arguments"][rare].is_string(), "{rare}");
         }

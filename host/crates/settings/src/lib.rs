@@ -102,6 +102,8 @@ pub struct Settings {
     pub gateway_idle_ms: u64,
     /// WORKER_CHECK_BEFORE.
     pub check_before: bool,
+    /// WORKER_SIGNING_KEY: the key that signs statements, whether or not there is one.
+    pub signing_key: PathBuf,
     /// WORKER_ALLOWED_TOOLS, one rule an item.
     pub allowed_tools: Option<Vec<String>>,
     /// WORKER_SANDBOX.

@@ -104,6 +104,9 @@ impl<'a> Reader<'a> {
             check_before: self.switch("WORKER_CHECK_BEFORE"),
             gateway_patience_ms: self.number("WORKER_GATEWAY_PATIENCE_MS", 0, MAX_MS),
             gateway_idle_ms: self.number("WORKER_GATEWAY_IDLE_MS", 100, MAX_MS),
+            signing_key: self
+                .path("WORKER_SIGNING_KEY")
+                .unwrap_or_else(|| self.sources.config_dir.join("signing-key.pem")),
             allowed_tools: self.list("WORKER_ALLOWED_TOOLS", |rule| {
                 (!rule.chars().any(char::is_control))
                     .then(|| rule.to_owned())

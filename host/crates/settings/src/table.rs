@@ -193,6 +193,11 @@ pub const SETTINGS: &[Setting] = &[
         "1 also runs a job's command checks once on the base, in a tree of their own while the agent works, so that the result says whether they passed before; 0 does not.",
     ),
     plain(
+        "WORKER_SIGNING_KEY",
+        None,
+        "Ed25519 key (PEM) that signs the statement of each job; signing-key.pem in the config folder when not set, which `setup` makes.",
+    ),
+    plain(
         "WORKER_ALLOWED_TOOLS",
         None,
         "What the agent may run in acceptEdits, comma-separated; when not set Bash(*) in a confined job, else only the checks' commands.",

@@ -12,6 +12,8 @@ pub const PLUGINS: &str = "plugins";
 pub const CASE: &str = "case";
 /// The ignored files that the job touched, by name.
 pub const IGNORED: &str = "ignored";
+/// The signed statement of what the host proved; see [`crate::statement`].
+pub const STATEMENT: &str = "statement";
 
 /// The name under which what check components found in a pass is kept, as SARIF.
 pub fn findings_name(pass: u32) -> String {

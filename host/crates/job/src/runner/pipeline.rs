@@ -21,7 +21,7 @@ use super::resources::{JobResources, LOOPBACK};
 use super::running_job::{EarlyExit, Findings, Job};
 use super::site::Site;
 use super::stop::{Stop, StopCause};
-use super::{ending, log};
+use super::{attempts, ending, log};
 use crate::agent::{self, AgentOutcome, AgentRun, Claude, Ending, Session};
 use crate::artifacts::Artifacts;
 use crate::checks::{CheckSpec, OnViolation};
@@ -33,13 +33,13 @@ use crate::spec::JobSpec;
 use crate::state::State;
 use crate::store::{Store, StoreError, now_ms};
 use crate::verify::{self, Verdicts, revise};
-use gateway::{self, Adapter};
+use gateway::{self, Adapter, Pool};
 use process::ProcessError;
 use redact::LogMask;
 use settings::{Isolation, SandboxMode, Settings};
 use workspace::{
-    Base, BringRequest, ChangedFile, FilePath, GitIdentity, Interrupt, OwnGit, Root, Workspace,
-    WorkspaceError,
+    Base, BringRequest, ChangedFile, FilePath, GitIdentity, Interrupt, Isolated, OwnGit, Root,
+    Workspace, WorkspaceError,
 };
 
 /// The context of the agent's passes, the same for all of them.
@@ -191,6 +191,7 @@ impl Job {
         }
         let claude = self.find_claude().await?;
         let mut site = self.find_site().await?;
+        self.findings.start = site.start();
         self.set_up(&mut site).await?;
         let base = match site.take_base() {
             Some(base) => base,
@@ -227,6 +228,7 @@ impl Job {
             site.seal(base, changes, &subject(&self.spec.prompt), &self.folder())
         });
         self.findings.notes.extend(sealed?);
+        self.findings.start.result_tree = site.isolated().and_then(Isolated::result_tree);
         Ok(())
     }
 
@@ -425,6 +427,7 @@ impl Job {
         config.models.main = Some(self.resources.model(&self.spec));
         config.job = Some(self.journal().id().to_string());
         config.budget = self.caps();
+        config.pool = self.pool();
         let adapter = Adapter::bind(LOOPBACK, config)
             .await
             .map_err(|fault| EarlyExit::fault(EndCause::Adapter)(&fault))?;
@@ -443,6 +446,14 @@ impl Job {
         let asked = store.job(&home).ok().flatten().into_iter().chain(others);
         let asked = asked.filter(|job| job.state == State::NeedsInput).count();
         (asked < QUESTIONS_MAX).then(|| question.to_owned())
+    }
+
+    /// The books that an attempt shares with the others, for which the caps hold together.
+    fn pool(&self) -> Option<Pool> {
+        let attempt = self.spec.attempt.as_ref()?;
+        let capped = self.caps() != gateway::Budget::default();
+        let folder = self.journal().store().job_folder(&attempt.job);
+        capped.then(|| Pool::new(folder.join(attempts::POOL), attempt.number.to_string()))
     }
 
     /// Returns the job's caps.
@@ -486,6 +497,9 @@ impl Job {
             };
             self.advance(state)?;
             self.journal().progress("pass", number);
+            if !self.findings.models.contains(&model) {
+                self.findings.models.push(model.clone());
+            }
             let spent_before = adapter.usage();
             let run = self.agent_run(around, base, session.clone(), prompt).await;
             let outcome = self.run_agent(run).await;
@@ -537,7 +551,8 @@ impl Job {
             );
             let policy = revise::Policy {
                 max_passes: self.spec.max_passes(),
-                can_escalate: self.settings.escalate_model.is_some(),
+                // The next model is the next attempt's.
+                can_escalate: self.settings.escalate_model.is_some() && self.spec.attempt.is_none(),
                 time_left_ms: self.time_left_ms(),
                 // Also where the last answer took what was left: the next pass could not ask anything.
                 budget_spent: self.caps().spent(&adapter.usage(), true).is_some(),

@@ -79,6 +79,10 @@ impl JobResources {
         let plugins = PluginSet::load(&engine, plugins);
         let mut known = KnownValues::of(&settings);
         known.add("adapter-token", token.expose());
+        // Its lines are what to look for, wherever they turn up.
+        if let Ok(key) = std::fs::read_to_string(&settings.signing_key) {
+            known.add("signing-key", &key);
+        }
         let redactor = Redactor::new(known, plugins.redactors());
         Ok(Self {
             settings,

@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::running_job::{EarlyExit, Job};
+use super::attempts;
+use super::running_job::{EarlyExit, Job, Start};
 use crate::agent::Session;
 use crate::checks::CheckSpec;
 use crate::end_cause::EndCause;
@@ -16,8 +17,8 @@ use process::{Confinement, Grants, StandIn, TaskLimits};
 use redact::Redactor;
 use settings::{Isolation, Settings};
 use workspace::{
-    Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, PortBase, Root, Workspace,
-    WorkspaceError,
+    Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, Pinned, PortBase, Root,
+    Workspace, WorkspaceError,
 };
 
 /// The record by which a later job can go on.
@@ -46,6 +47,11 @@ pub(crate) struct Continuation {
 }
 
 impl Continuation {
+    /// Takes the record of one job over into the folder of another.
+    pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+        fs::copy(from.join(CONTINUATION), to.join(CONTINUATION)).map(drop)
+    }
+
     /// The record in a job's folder; none when the job never came to its agent.
     pub(crate) fn load(job_folder: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(job_folder.join(CONTINUATION)).ok()?).ok()
@@ -123,6 +129,24 @@ impl Site {
     /// The same, to be written to its record.
     pub(super) fn isolated_mut(&mut self) -> Option<&mut Isolated> {
         self.isolated.as_mut()
+    }
+
+    /// What the job starts from.
+    pub(super) fn start(&self) -> Start {
+        let (top, commit, dirty) = match &self.isolated {
+            Some(isolated) => {
+                let record = isolated.record();
+                let dirty = record.dirty_included && record.dirty_files > 0;
+                (&*record.source, record.base_commit.clone(), Some(dirty))
+            }
+            None => (self.workspace.top(), self.workspace.head_commit(), None),
+        };
+        Start {
+            tree: workspace::tree_of(top, &commit),
+            commit: Some(commit).filter(|commit| !commit.is_empty()),
+            dirty,
+            result_tree: None,
+        }
     }
 
     /// The first of the ports that are this job's.
@@ -454,7 +478,12 @@ impl Job {
     async fn isolated_site(&mut self, source: Workspace) -> Result<Site, EarlyExit> {
         self.journal().line("making a tree of the job's own");
         let folder = self.folder();
-        let name = self.journal().id().to_string();
+        let attempt = self.spec.attempt.clone();
+        // What an attempt makes is the job's, should it be the one that counts.
+        let name = match &attempt {
+            Some(attempt) => attempt.job.to_string(),
+            None => self.journal().id().to_string(),
+        };
         let base = self.spec.base.clone();
         let include_dirty = self.spec.include_dirty;
         let ports_folder = self.settings.state_dir.join("ports");
@@ -469,8 +498,14 @@ impl Job {
                 include_dirty,
                 limits,
             };
+            let copy = attempt.as_ref().and_then(|attempt| attempt.copy.as_deref());
+            let copy = copy.map(attempts::open_copy).transpose()?;
+            let pinned = attempt.as_ref().map(|attempt| Pinned {
+                commit: &attempt.commit,
+                copy: copy.as_ref(),
+            });
             Ok::<_, workspace::WorkspaceError>((
-                Isolated::create(&request)?,
+                Isolated::create_at(&request, pinned.as_ref())?,
                 PortBase::reserve(&ports_folder)?,
             ))
         });

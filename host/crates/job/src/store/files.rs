@@ -18,6 +18,8 @@ const WORKING_MATERIAL: &[&str] = &[
     "checks",
     "before",
     "git",
+    "snapshot",
+    "pool",
     "home/.cargo",
     "home/.cache",
     "home/.npm",

@@ -112,7 +112,7 @@ fn a_store_of_the_first_schema_is_migrated_with_its_jobs() {
     let _hold = store.add(&id).unwrap();
     store
         .database
-        .execute_batch("DROP TABLE turns; DROP TABLE sizes; DROP TABLE askers; DROP INDEX jobs_by_home; ALTER TABLE jobs DROP COLUMN lives_in; PRAGMA user_version = 1;")
+        .execute_batch("DROP TABLE attempts; DROP TABLE turns; DROP TABLE sizes; DROP TABLE askers; DROP INDEX jobs_by_home; ALTER TABLE jobs DROP COLUMN lives_in; PRAGMA user_version = 1;")
         .unwrap();
     drop(store);
     let store = Store::open(&folder.path().join("state")).unwrap();
@@ -128,7 +128,7 @@ fn a_store_of_the_second_schema_is_migrated_with_its_jobs() {
     store
         .database
         .execute_batch(
-            "DROP TABLE turns; DROP TABLE sizes; DROP TABLE askers; PRAGMA user_version = 2;",
+            "DROP TABLE attempts; DROP TABLE turns; DROP TABLE sizes; DROP TABLE askers; PRAGMA user_version = 2;",
         )
         .unwrap();
     drop(store);
@@ -148,7 +148,9 @@ fn a_store_of_the_third_schema_is_migrated_and_its_queue_goes_on() {
     let _hold = store.add(&id).unwrap();
     store
         .database
-        .execute_batch("DROP TABLE turns; DROP TABLE sizes; PRAGMA user_version = 3;")
+        .execute_batch(
+            "DROP TABLE attempts; DROP TABLE turns; DROP TABLE sizes; PRAGMA user_version = 3;",
+        )
         .unwrap();
     drop(store);
     let store = Store::open(&folder.path().join("state")).unwrap();
@@ -247,6 +249,7 @@ fn the_schema_is_as_it_was_released_in_version_4() {
         .collect();
     insta::assert_snapshot!(tables.join("\n"), @r"
     askers: job TEXT session TEXT process TEXT workspace TEXT told_ms INTEGER
+    attempts: job TEXT of TEXT number INTEGER model TEXT
     calls: number INTEGER job TEXT tool TEXT at_ms INTEGER argument_bytes INTEGER reply_bytes INTEGER
     jobs: ticket INTEGER id TEXT state TEXT created_ms INTEGER started_ms INTEGER ended_ms INTEGER cancel_requested INTEGER runner TEXT spec TEXT progress TEXT result TEXT lives_in TEXT
     passes: job TEXT pass INTEGER record TEXT
