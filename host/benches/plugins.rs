@@ -1,7 +1,6 @@
 //! The cost of plugins: to load, to make an instance of, to call, to start with, to get rid of.
 //!
-//! `cargo bench --bench plugins [-- SECTION...]`, sections: load, fresh, call, memory, dispatch, stream, start,
-//! runaway, asynchronous, job.
+//! `cargo bench --bench plugins [-- SECTION...]`, sections: load, fresh, call, memory, dispatch, stream, start, runaway, job.
 //! Medians; goals are those of the plugin system, for a release build on a quiet machine. `floor` is wasmtime without the
 //! host around it: the same component, the same engine settings, a call through the same bindings.
 
@@ -53,7 +52,7 @@ fn main() {
     {
         return child(rest);
     }
-    let sections: [(&str, fn()); 10] = [
+    let sections: [(&str, fn()); 9] = [
         ("load", load),
         ("fresh", fresh),
         ("call", call),
@@ -62,7 +61,6 @@ fn main() {
         ("stream", stream),
         ("start", start),
         ("runaway", runaway),
-        ("asynchronous", asynchronous),
         ("job", job),
     ];
     for (name, section) in sections {
@@ -341,7 +339,6 @@ mod floor {
         let mut config = Config::new();
         config
             .epoch_interruption(true)
-            .concurrency_support(false)
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         Engine::new(&config).unwrap()
     }
@@ -722,28 +719,6 @@ fn start() {
         medians[2] - medians[1],
         against(medians[2] - medians[1], 5.0, "ms"),
         medians[2] - medians[0]
-    );
-}
-
-/// The cost of the asynchronous ABI: one source, built by one tool for either ABI.
-fn asynchronous() {
-    println!(
-        "\n## asynchronous: a check in JavaScript, fresh instance and call, ms (median of 300)\n"
-    );
-    let of = |folder: &str| {
-        let fixtures = guests::workspace().join("tests/fixtures/contract-1.0");
-        let path = fixtures.join(folder).join("check.wasm");
-        let sha256 = guests::sha256(&path);
-        let set = guests::set(&format!("[js]\npath = {path:?}\nsha256 = \"{sha256}\""));
-        let check = set.check("js").unwrap();
-        let run = || drop(black_box(check.run(Work::of(3), &json!({})).unwrap()));
-        run();
-        ms(Runs::of(300, run).median())
-    };
-    let (plain, asynchronous) = (of("javascript"), of("asynchronous"));
-    println!(
-        "synchronous {plain:.3}, asynchronous {asynchronous:.3}: ratio {:.2}",
-        asynchronous / plain
     );
 }
 

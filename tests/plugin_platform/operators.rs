@@ -881,33 +881,22 @@ fn components_of_the_first_version_work_for_ever() {
     }
 }
 
-/// A component of a language that has a check alone, and one whose toolchain's runtime uses the asynchronous ABI.
+/// Some toolchains build for the asynchronous ABI unless they are told otherwise.
 #[test]
-fn checks_of_other_toolchains_work_for_ever() {
-    for (language, wasi) in [("go", true), ("asynchronous", true)] {
-        let path = workspace()
-            .join("tests/fixtures/contract-1.0")
-            .join(language)
-            .join("check.wasm");
-        let set = set(&format!(
-            "[{language}]\npath = {path:?}\nsha256 = \"{}\"\n",
-            sha256(&path)
-        ));
-        let info = set.info(language).unwrap();
-        assert_eq!((info.kind, info.api.as_str()), (Kind::Check, "1.0.0"));
-        let imports = |of: &str| info.imports.iter().any(|import| import.starts_with(of));
-        assert_eq!(imports("wasi:"), wasi, "{:?}", info.imports);
-        let check = set.check(language).unwrap();
-        // Again from the cache.
-        for _ in 0..2 {
-            for (text, passes) in [("fine\n", true), ("one\nFIXME\n", false)] {
-                let report = check.run(Arc::new(added(text)), &json!({})).unwrap();
-                assert_eq!(report.is_passed(), passes, "{language}");
-                let places: Vec<_> = report.findings.iter().map(Finding::line).collect();
-                assert_eq!(places, [Some(2)][usize::from(passes)..], "{language}");
-            }
-        }
-    }
+fn a_component_with_the_asynchronous_abi_is_refused_with_what_to_build_it_with() {
+    let fixtures = workspace().join("tests/fixtures/contract-1.0");
+    let path = fixtures.join("asynchronous/check.wasm");
+    let set = set(&format!(
+        "[js]\npath = {path:?}\nsha256 = \"{}\"\n",
+        sha256(&path)
+    ));
+    let error = set.check("js").err().unwrap();
+    assert_eq!(error.stage, Stage::Compile, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("needs the asynchronous ABI") && text.contains("componentize-qjs: --sync"),
+        "{text}"
+    );
 }
 
 /// A job that added a file.

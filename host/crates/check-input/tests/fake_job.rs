@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use check_input::{Entry, MadeUpJob};
+use mcp_codex_worker_check_input::{Entry, MadeUpJob};
 use plugins::check::{self as host, Snapshot as _};
 use worker_plugin::testing::FakeJob;
 use worker_plugin::{FileKind, Job as _, Moment, ReadError};

@@ -27,15 +27,6 @@ impl Cache {
         }
     }
 
-    /// The compiled component of that digest, where there is one.
-    pub(super) fn get(&self, engine: &wasmtime::Engine, sha256: &str) -> Option<Component> {
-        load(engine, &self.file(sha256))
-    }
-
-    fn file(&self, sha256: &str) -> PathBuf {
-        self.folder.join(format!("{sha256}-{}.cwasm", self.engine))
-    }
-
     /// The component of these bytes, compiled by whoever comes first: another process that wants it waits.
     ///
     /// `compile` gives the component; its error is given back. Trouble with the cache itself never fails the load, it
@@ -46,7 +37,7 @@ impl Cache {
         sha256: &str,
         compile: impl FnOnce() -> Result<Component, E>,
     ) -> Result<Component, E> {
-        let file = self.file(sha256);
+        let file = self.folder.join(format!("{sha256}-{}.cwasm", self.engine));
         if let Some(component) = load(engine, &file) {
             return Ok(component);
         }

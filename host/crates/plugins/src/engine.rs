@@ -44,9 +44,9 @@ pub(super) enum CompileError {
     /// The component would cost too much.
     #[error(transparent)]
     Complexity(#[from] ComplexityError),
-    /// The runtime that it needs cannot be made.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
+    /// It uses an ABI that this host does not have.
+    #[error("needs the asynchronous ABI of components, which this host does not have")]
+    Asynchronous,
     /// No thread for the compiler.
     #[error("no thread for the compiler: {0}")]
     Thread(std::io::Error),
@@ -60,14 +60,9 @@ pub(super) enum CompileError {
 
 /// Compiles, caches and runs plugins. One a process is enough: [`Engine::shared`].
 pub struct Engine {
-    /// For components whose functions are all synchronous: nearly every one.
-    plain: Arc<Runtime>,
-    /// For components that use the asynchronous ABI; made for the first of them. Each of its calls keeps account of tasks,
-    /// which those of the other do without.
-    asynchronous: Mutex<Option<Arc<Runtime>>>,
+    runtime: Arc<Runtime>,
     cache_dir: PathBuf,
     pooling: bool,
-    metered: bool,
 }
 
 /// A wasmtime engine with its clock, and the compiled code that it takes.
@@ -82,7 +77,7 @@ pub(super) struct Runtime {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("cache", &self.plain.cache)
+            .field("cache", &self.runtime.cache)
             .field("pooling", &self.pooling)
             .finish()
     }
@@ -126,46 +121,22 @@ impl Engine {
 
     /// An engine with instances from a pool, or made on demand where the address space for a pool is not to be had.
     fn new(cache_dir: &Path, metered: bool) -> Result<Engine, EngineError> {
-        let plain = || {
-            let mut config = config(metered);
-            config.concurrency_support(false);
-            config
-        };
         let pooled = wasmtime::Engine::new(
-            plain().allocation_strategy(InstanceAllocationStrategy::Pooling(pool())),
+            config(metered).allocation_strategy(InstanceAllocationStrategy::Pooling(pool())),
         );
         let (wasmtime, pooling) = match pooled {
             Ok(engine) => (engine, true),
             Err(error) => {
                 tracing::debug!("no pool of instances, so they are made on demand: {error:#}");
-                let engine = wasmtime::Engine::new(&plain());
+                let engine = wasmtime::Engine::new(&config(metered));
                 (engine.map_err(EngineError::Machine)?, false)
             }
         };
         Ok(Engine {
-            plain: Arc::new(Runtime::new(wasmtime, cache_dir, metered)?),
-            asynchronous: Mutex::default(),
+            runtime: Arc::new(Runtime::new(wasmtime, cache_dir, metered)?),
             cache_dir: cache_dir.to_owned(),
             pooling,
-            metered,
         })
-    }
-
-    /// The runtime for components that use the asynchronous ABI, with instances made on demand.
-    fn asynchronous(&self) -> Result<Arc<Runtime>, EngineError> {
-        let mut made = self
-            .asynchronous
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(runtime) = &*made {
-            return Ok(Arc::clone(runtime));
-        }
-        let mut config = config(self.metered);
-        config.wasm_component_model_async(true);
-        let engine = wasmtime::Engine::new(&config).map_err(EngineError::Machine)?;
-        let runtime = Arc::new(Runtime::new(engine, &self.cache_dir, self.metered)?);
-        *made = Some(Arc::clone(&runtime));
-        Ok(runtime)
     }
 
     /// An engine that counts the instructions of plugins, for `plugin test`. Slower, and with compiled code of its own.
@@ -187,16 +158,12 @@ impl Engine {
         sha256: &str,
         bytes: &Bytes,
     ) -> Result<(Arc<Runtime>, Component), CompileError> {
-        // What is compiled for the one runtime is not for the other, so that only what is in no cache is looked into.
-        if let Some(component) = self.plain.cache.get(&self.plain.wasmtime, sha256) {
-            return Ok((Arc::clone(&self.plain), component));
-        }
-        let runtime = match is_asynchronous(bytes)? {
-            true => self.asynchronous()?,
-            false => Arc::clone(&self.plain),
-        };
+        let runtime = Arc::clone(&self.runtime);
         let engine = &runtime.wasmtime;
         let component = runtime.cache.get_or_compile(engine, sha256, || {
+            if is_asynchronous(bytes)? {
+                return Err(CompileError::Asynchronous);
+            }
             Complexity::check(bytes)?;
             // In a thread of its own, since the compiler cannot be interrupted: what takes too long is left to itself.
             let (send, receive) = mpsc::channel();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::config::Config;
+use super::engine::CompileError;
 use super::grants::Grants;
 use super::loaded::{Info, Loaded};
 use super::log::PluginLog;
@@ -83,7 +84,12 @@ impl Source {
             .map_err(|(what, remedy)| refuse(Stage::Compile, what, remedy))?;
         let compiled = engine.component(&source.sha256, &source.bytes);
         let (runtime, component) = compiled.map_err(|error| {
-            let remedy = "build it again with `mcp-codex-worker plugin build`";
+            let remedy = match error {
+                CompileError::Asynchronous => {
+                    "build it with the synchronous one, as `mcp-codex-worker plugin build` does (componentize-qjs: --sync)"
+                }
+                _ => "build it again with `mcp-codex-worker plugin build`",
+            };
             refuse(Stage::Compile, error.to_string(), remedy.to_owned())
         })?;
         let linked = link(&runtime.wasmtime, &component, &source.grants, &name)
