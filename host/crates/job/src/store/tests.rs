@@ -121,6 +121,41 @@ fn a_store_of_the_first_schema_is_migrated_with_its_jobs() {
 }
 
 #[test]
+fn a_store_of_the_third_schema_is_migrated_and_takes_attempts() {
+    let (folder, store) = store();
+    let id = JobId::random().unwrap();
+    let _hold = store.add(&id).unwrap();
+    store
+        .database
+        .execute_batch(
+            "DROP TABLE attempts; DROP TABLE turns; DROP TABLE sizes; PRAGMA user_version = 3;",
+        )
+        .unwrap();
+    drop(store);
+    let store = Store::open(&folder.path().join("state")).unwrap();
+    let attempt = JobId::random().unwrap();
+    let _attempt = store.add_attempt(&attempt, &id, 1, "cheap").unwrap();
+    assert_eq!(store.attempts(&id).unwrap().len(), 1);
+    assert_eq!(store.owner(&attempt).unwrap(), id);
+    let listed: Vec<_> = store
+        .jobs(9)
+        .unwrap()
+        .into_iter()
+        .map(|job| job.id)
+        .collect();
+    assert_eq!(
+        listed,
+        [id.clone()],
+        "an attempt is not listed beside the others"
+    );
+    store.remove(&id).unwrap();
+    assert!(
+        store.job(&attempt).unwrap().is_none(),
+        "it goes with its job"
+    );
+}
+
+#[test]
 fn a_store_of_the_second_schema_is_migrated_with_its_jobs() {
     let (folder, store) = store();
     let id = JobId::random().unwrap();
