@@ -10,270 +10,313 @@
 package main
 
 import (
-	witRuntime "worker.local/plugin/bindings/wit/runtime"
-	witTypes "worker.local/plugin/bindings/wit/types"
-	"runtime"
-	"unsafe"
-	"worker.local/plugin/bindings/export_mcp_codex_worker_check_check"
-	"worker.local/plugin/bindings/export_mcp_codex_worker_types_plugin"
-	"worker.local/plugin/bindings/mcp_codex_worker_check_check"
-	"worker.local/plugin/bindings/mcp_codex_worker_types_types"
+        "runtime"
+        "worker.local/plugin/bindings/export_mcp_codex_worker_check_check"
+"worker.local/plugin/bindings/export_mcp_codex_worker_types_plugin"
+"worker.local/plugin/bindings/mcp_codex_worker_check_check"
+"worker.local/plugin/bindings/mcp_codex_worker_types_types"
+witRuntime "worker.local/plugin/bindings/wit/runtime"
+witTypes "worker.local/plugin/bindings/wit/types"
+"unsafe"
 )
 
 var staticPinner = runtime.Pinner{}
-var exportReturnArea = uintptr(witRuntime.Allocate(&staticPinner, (10 * 4), 4))
+var exportReturnArea = uintptr(witRuntime.Allocate(&staticPinner, (10*4), 4))
 var syncExportPinner = runtime.Pinner{}
+
 
 //go:wasmexport mcp-codex-worker:types/plugin@1.0.0#describe
 func wasm_export_mcp_codex_worker_types_plugin_describe() uintptr {
+        
+        pinner := &syncExportPinner
+        result := export_mcp_codex_worker_types_plugin.Describe()
 
-	pinner := &syncExportPinner
-	result := export_mcp_codex_worker_types_plugin.Describe()
+switch result.Tag() {
+case witTypes.ResultOk:
+        payload := result.Ok()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(0))
+utf8 := unsafe.Pointer(unsafe.StringData((payload).Name))
+pinner.Pin(utf8)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(uint32(len((payload).Name)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = uint32(uintptr(uintptr(utf8)))
+utf80 := unsafe.Pointer(unsafe.StringData((payload).Version))
+pinner.Pin(utf80)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (4*4))) = uint32(uint32(len((payload).Version)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3*4))) = uint32(uintptr(uintptr(utf80)))
+utf81 := unsafe.Pointer(unsafe.StringData((payload).Summary))
+pinner.Pin(utf81)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (6*4))) = uint32(uint32(len((payload).Summary)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (5*4))) = uint32(uintptr(uintptr(utf81)))
 
-	switch result.Tag() {
-	case witTypes.ResultOk:
-		payload := result.Ok()
-		*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(0))
-		utf8 := unsafe.Pointer(unsafe.StringData((payload).Name))
-		pinner.Pin(utf8)
-		*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(uint32(len((payload).Name)))
-		*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = uint32(uintptr(uintptr(utf8)))
-		utf80 := unsafe.Pointer(unsafe.StringData((payload).Version))
-		pinner.Pin(utf80)
-		*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (4 * 4))) = uint32(uint32(len((payload).Version)))
-		*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3 * 4))) = uint32(uintptr(uintptr(utf80)))
-		utf81 := unsafe.Pointer(unsafe.StringData((payload).Summary))
-		pinner.Pin(utf81)
-		*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (6 * 4))) = uint32(uint32(len((payload).Summary)))
-		*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (5 * 4))) = uint32(uintptr(uintptr(utf81)))
+switch (payload).SettingsSchema.Tag() {
+case witTypes.OptionNone:
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), (7*4))) = int8(int32(0))
 
-		switch (payload).SettingsSchema.Tag() {
-		case witTypes.OptionNone:
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), (7 * 4))) = int8(int32(0))
+        
+case witTypes.OptionSome:
+        payload := (payload).SettingsSchema.Some()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), (7*4))) = int8(int32(1))
+utf82 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf82)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (9*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (8*4))) = uint32(uintptr(uintptr(utf82)))
 
-		case witTypes.OptionSome:
-			payload := (payload).SettingsSchema.Some()
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), (7 * 4))) = int8(int32(1))
-			utf82 := unsafe.Pointer(unsafe.StringData(payload))
-			pinner.Pin(utf82)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (9 * 4))) = uint32(uint32(len(payload)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (8 * 4))) = uint32(uintptr(uintptr(utf82)))
+        
+default:
+        panic("unreachable")
+}
 
-		default:
-			panic("unreachable")
-		}
+        
+case witTypes.ResultErr:
+        payload := result.Err()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(1))
 
-	case witTypes.ResultErr:
-		payload := result.Err()
-		*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(1))
+switch payload.Tag() {
+case mcp_codex_worker_types_types.Fault_Unsupported:
+        payload := payload.Unsupported()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(0))
+utf83 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf83)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(uintptr(uintptr(utf83)))
 
-		switch payload.Tag() {
-		case mcp_codex_worker_types_types.Fault_Unsupported:
-			payload := payload.Unsupported()
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(0))
-			utf83 := unsafe.Pointer(unsafe.StringData(payload))
-			pinner.Pin(utf83)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3 * 4))) = uint32(uint32(len(payload)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(uintptr(uintptr(utf83)))
+        
 
-		case mcp_codex_worker_types_types.Fault_BadSettings:
-			payload := payload.BadSettings()
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(1))
-			utf84 := unsafe.Pointer(unsafe.StringData(payload))
-			pinner.Pin(utf84)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3 * 4))) = uint32(uint32(len(payload)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(uintptr(uintptr(utf84)))
+case mcp_codex_worker_types_types.Fault_BadSettings:
+        payload := payload.BadSettings()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(1))
+utf84 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf84)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(uintptr(uintptr(utf84)))
 
-		case mcp_codex_worker_types_types.Fault_Failed:
-			payload := payload.Failed()
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(2))
-			utf85 := unsafe.Pointer(unsafe.StringData(payload))
-			pinner.Pin(utf85)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3 * 4))) = uint32(uint32(len(payload)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(uintptr(uintptr(utf85)))
+        
 
-		default:
-			panic("unreachable")
-		}
+case mcp_codex_worker_types_types.Fault_Failed:
+        payload := payload.Failed()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(2))
+utf85 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf85)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(uintptr(uintptr(utf85)))
 
-	default:
-		panic("unreachable")
-	}
-	return exportReturnArea
+        
 
+default:
+        panic("unreachable")
+}
+
+        
+default:
+        panic("unreachable")
+}
+return exportReturnArea
+
+        
 }
 
 //go:wasmexport cabi_post_mcp-codex-worker:types/plugin@1.0.0#describe
 func wasm_export_post_return_mcp_codex_worker_types_plugin_describe(result uintptr) {
-	syncExportPinner.Unpin()
+        syncExportPinner.Unpin()
 }
+
 
 //go:wasmexport mcp-codex-worker:types/plugin@1.0.0#validate
 func wasm_export_mcp_codex_worker_types_plugin_validate() uintptr {
+        
+        pinner := &syncExportPinner
+        result := export_mcp_codex_worker_types_plugin.Validate()
 
-	pinner := &syncExportPinner
-	result := export_mcp_codex_worker_types_plugin.Validate()
+switch result.Tag() {
+case witTypes.ResultOk:
+        payload := result.Ok()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(0))
+slice := payload
+length := uint32(len(slice))
+result1 := witRuntime.Allocate(pinner, uintptr(length * (5*4)), 4)
+for index, element := range slice {
+        base := unsafe.Add(result1, index * (5*4))
+        
+switch (element).Key.Tag() {
+case witTypes.OptionNone:
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(0))
 
-	switch result.Tag() {
-	case witTypes.ResultOk:
-		payload := result.Ok()
-		*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(0))
-		slice := payload
-		length := uint32(len(slice))
-		result1 := witRuntime.Allocate(pinner, uintptr(length*(5*4)), 4)
-		for index, element := range slice {
-			base := unsafe.Add(result1, index*(5*4))
+        
+case witTypes.OptionSome:
+        payload := (element).Key.Some()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(1))
+utf8 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf8)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (2*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)) = uint32(uintptr(uintptr(utf8)))
 
-			switch (element).Key.Tag() {
-			case witTypes.OptionNone:
-				*(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(0))
+        
+default:
+        panic("unreachable")
+}
+utf80 := unsafe.Pointer(unsafe.StringData((element).Message))
+pinner.Pin(utf80)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (4*4))) = uint32(uint32(len((element).Message)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (3*4))) = uint32(uintptr(uintptr(utf80)))
 
-			case witTypes.OptionSome:
-				payload := (element).Key.Some()
-				*(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(1))
-				utf8 := unsafe.Pointer(unsafe.StringData(payload))
-				pinner.Pin(utf8)
-				*(*uint32)(unsafe.Add(unsafe.Pointer(base), (2 * 4))) = uint32(uint32(len(payload)))
-				*(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)) = uint32(uintptr(uintptr(utf8)))
+}
 
-			default:
-				panic("unreachable")
-			}
-			utf80 := unsafe.Pointer(unsafe.StringData((element).Message))
-			pinner.Pin(utf80)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(base), (4 * 4))) = uint32(uint32(len((element).Message)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(base), (3 * 4))) = uint32(uintptr(uintptr(utf80)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(length)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = uint32(uintptr(uintptr(result1)))
 
-		}
+        
+case witTypes.ResultErr:
+        payload := result.Err()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(1))
 
-		*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(length)
-		*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = uint32(uintptr(uintptr(result1)))
+switch payload.Tag() {
+case mcp_codex_worker_types_types.Fault_Unsupported:
+        payload := payload.Unsupported()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(0))
+utf82 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf82)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(uintptr(uintptr(utf82)))
 
-	case witTypes.ResultErr:
-		payload := result.Err()
-		*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(1))
+        
 
-		switch payload.Tag() {
-		case mcp_codex_worker_types_types.Fault_Unsupported:
-			payload := payload.Unsupported()
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(0))
-			utf82 := unsafe.Pointer(unsafe.StringData(payload))
-			pinner.Pin(utf82)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3 * 4))) = uint32(uint32(len(payload)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(uintptr(uintptr(utf82)))
+case mcp_codex_worker_types_types.Fault_BadSettings:
+        payload := payload.BadSettings()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(1))
+utf83 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf83)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(uintptr(uintptr(utf83)))
 
-		case mcp_codex_worker_types_types.Fault_BadSettings:
-			payload := payload.BadSettings()
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(1))
-			utf83 := unsafe.Pointer(unsafe.StringData(payload))
-			pinner.Pin(utf83)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3 * 4))) = uint32(uint32(len(payload)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(uintptr(uintptr(utf83)))
+        
 
-		case mcp_codex_worker_types_types.Fault_Failed:
-			payload := payload.Failed()
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(2))
-			utf84 := unsafe.Pointer(unsafe.StringData(payload))
-			pinner.Pin(utf84)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3 * 4))) = uint32(uint32(len(payload)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(uintptr(uintptr(utf84)))
+case mcp_codex_worker_types_types.Fault_Failed:
+        payload := payload.Failed()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(2))
+utf84 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf84)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(uintptr(uintptr(utf84)))
 
-		default:
-			panic("unreachable")
-		}
+        
 
-	default:
-		panic("unreachable")
-	}
-	return exportReturnArea
+default:
+        panic("unreachable")
+}
 
+        
+default:
+        panic("unreachable")
+}
+return exportReturnArea
+
+        
 }
 
 //go:wasmexport cabi_post_mcp-codex-worker:types/plugin@1.0.0#validate
 func wasm_export_post_return_mcp_codex_worker_types_plugin_validate(result uintptr) {
-	syncExportPinner.Unpin()
+        syncExportPinner.Unpin()
 }
+
 
 //go:wasmexport mcp-codex-worker:check/check@1.0.0#run
 func wasm_export_mcp_codex_worker_check_check_run() uintptr {
+        
+        pinner := &syncExportPinner
+        result := export_mcp_codex_worker_check_check.Run()
 
-	pinner := &syncExportPinner
-	result := export_mcp_codex_worker_check_check.Run()
+switch result.Tag() {
+case witTypes.ResultOk:
+        payload := result.Ok()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(0))
 
-	switch result.Tag() {
-	case witTypes.ResultOk:
-		payload := result.Ok()
-		*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(0))
+switch (payload).Outcome.Tag() {
+case mcp_codex_worker_check_check.Outcome_Passed:
+        
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(0))
 
-		switch (payload).Outcome.Tag() {
-		case mcp_codex_worker_check_check.Outcome_Passed:
+        
 
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(0))
+case mcp_codex_worker_check_check.Outcome_Failed:
+        
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(1))
 
-		case mcp_codex_worker_check_check.Outcome_Failed:
+        
 
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(1))
+case mcp_codex_worker_check_check.Outcome_NotApplicable:
+        payload := (payload).Outcome.NotApplicable()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(2))
+utf8 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf8)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(uintptr(uintptr(utf8)))
 
-		case mcp_codex_worker_check_check.Outcome_NotApplicable:
-			payload := (payload).Outcome.NotApplicable()
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(2))
-			utf8 := unsafe.Pointer(unsafe.StringData(payload))
-			pinner.Pin(utf8)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3 * 4))) = uint32(uint32(len(payload)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(uintptr(uintptr(utf8)))
+        
 
-		default:
-			panic("unreachable")
-		}
-		utf80 := unsafe.Pointer(unsafe.StringData((payload).Summary))
-		pinner.Pin(utf80)
-		*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (5 * 4))) = uint32(uint32(len((payload).Summary)))
-		*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (4 * 4))) = uint32(uintptr(uintptr(utf80)))
+default:
+        panic("unreachable")
+}
+utf80 := unsafe.Pointer(unsafe.StringData((payload).Summary))
+pinner.Pin(utf80)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (5*4))) = uint32(uint32(len((payload).Summary)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (4*4))) = uint32(uintptr(uintptr(utf80)))
 
-	case witTypes.ResultErr:
-		payload := result.Err()
-		*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(1))
+        
+case witTypes.ResultErr:
+        payload := result.Err()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = int8(int32(1))
 
-		switch payload.Tag() {
-		case mcp_codex_worker_types_types.Fault_Unsupported:
-			payload := payload.Unsupported()
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(0))
-			utf81 := unsafe.Pointer(unsafe.StringData(payload))
-			pinner.Pin(utf81)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3 * 4))) = uint32(uint32(len(payload)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(uintptr(uintptr(utf81)))
+switch payload.Tag() {
+case mcp_codex_worker_types_types.Fault_Unsupported:
+        payload := payload.Unsupported()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(0))
+utf81 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf81)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(uintptr(uintptr(utf81)))
 
-		case mcp_codex_worker_types_types.Fault_BadSettings:
-			payload := payload.BadSettings()
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(1))
-			utf82 := unsafe.Pointer(unsafe.StringData(payload))
-			pinner.Pin(utf82)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3 * 4))) = uint32(uint32(len(payload)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(uintptr(uintptr(utf82)))
+        
 
-		case mcp_codex_worker_types_types.Fault_Failed:
-			payload := payload.Failed()
-			*(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(2))
-			utf83 := unsafe.Pointer(unsafe.StringData(payload))
-			pinner.Pin(utf83)
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3 * 4))) = uint32(uint32(len(payload)))
-			*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2 * 4))) = uint32(uintptr(uintptr(utf83)))
+case mcp_codex_worker_types_types.Fault_BadSettings:
+        payload := payload.BadSettings()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(1))
+utf82 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf82)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(uintptr(uintptr(utf82)))
 
-		default:
-			panic("unreachable")
-		}
+        
 
-	default:
-		panic("unreachable")
-	}
-	return exportReturnArea
+case mcp_codex_worker_types_types.Fault_Failed:
+        payload := payload.Failed()
+        *(*int8)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = int8(int32(2))
+utf83 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf83)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (3*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), (2*4))) = uint32(uintptr(uintptr(utf83)))
 
+        
+
+default:
+        panic("unreachable")
+}
+
+        
+default:
+        panic("unreachable")
+}
+return exportReturnArea
+
+        
 }
 
 //go:wasmexport cabi_post_mcp-codex-worker:check/check@1.0.0#run
 func wasm_export_post_return_mcp_codex_worker_check_check_run(result uintptr) {
-	syncExportPinner.Unpin()
+        syncExportPinner.Unpin()
 }
+
+
 
 // Unused, but present to make the compiler happy
 func main() {}
+

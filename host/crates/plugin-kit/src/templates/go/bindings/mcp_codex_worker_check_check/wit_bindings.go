@@ -10,52 +10,55 @@
 package mcp_codex_worker_check_check
 
 import (
-	"worker.local/plugin/bindings/mcp_codex_worker_types_types"
+        "worker.local/plugin/bindings/mcp_codex_worker_types_types"
 )
 
 type Fault = mcp_codex_worker_types_types.Fault
 
 const (
-	// Holds. With a finding of severity `error` it counts as `failed`.
-	Outcome_Passed uint8 = 0
-	// Does not hold.
-	Outcome_Failed uint8 = 1
-	// There is nothing here for this check to judge; counts as passed, and the result says why. With a finding of severity
-	// `error` it counts as `failed`.
-	Outcome_NotApplicable uint8 = 2
+// Holds. With a finding of severity `error` it counts as `failed`.
+Outcome_Passed uint8 = 0
+// Does not hold.
+Outcome_Failed uint8 = 1
+// There is nothing here for this check to judge; counts as passed, and the result says why. With a finding of severity
+// `error` it counts as `failed`.
+Outcome_NotApplicable uint8 = 2
 )
 
 // The verdict.
 type Outcome struct {
-	tag   uint8
-	value any
+        tag uint8
+        value any
 }
 
 func (self Outcome) Tag() uint8 {
-	return self.tag
+        return self.tag
 }
 
-func (self Outcome) NotApplicable() string {
-	if self.tag != Outcome_NotApplicable {
-		panic("tag mismatch")
-	}
-	return self.value.(string)
+
+                            func (self Outcome) NotApplicable() string {
+        if self.tag != Outcome_NotApplicable {
+                panic("tag mismatch")
+        }
+        return self.value.(string)
 }
 
 func MakeOutcomePassed() Outcome {
-	return Outcome{Outcome_Passed, nil}
+        return Outcome{Outcome_Passed, nil}
 }
 func MakeOutcomeFailed() Outcome {
-	return Outcome{Outcome_Failed, nil}
+        return Outcome{Outcome_Failed, nil}
 }
 func MakeOutcomeNotApplicable(value string) Outcome {
-	return Outcome{Outcome_NotApplicable, value}
+        return Outcome{Outcome_NotApplicable, value}
 }
+
+
 
 // The answer of a check. What it found is in the sink, `findings`.
 type Report struct {
-	// The verdict.
-	Outcome Outcome
-	// A few words for the result line: `src, tests` gives `scoped_patch: passed (src, tests)`.
-	Summary string
+        // The verdict.
+Outcome Outcome
+// A few words for the result line: `src, tests` gives `scoped_patch: passed (src, tests)`.
+Summary string
 }

@@ -10,36 +10,36 @@
 package mcp_codex_worker_check_findings
 
 import (
-	witRuntime "worker.local/plugin/bindings/wit/runtime"
-	"runtime"
-	"unsafe"
+        witRuntime "worker.local/plugin/bindings/wit/runtime"
+"unsafe"
+"runtime"
 )
+
 
 const (
-	// Worth knowing.
-	Severity_Note uint8 = 0
-	// Should be looked at; does not fail the check by itself.
-	Severity_Warning uint8 = 1
-	// Fails the check.
-	Severity_Error uint8 = 2
+        // Worth knowing.
+Severity_Note uint8 = 0
+// Should be looked at; does not fail the check by itself.
+Severity_Warning uint8 = 1
+// Fails the check.
+Severity_Error uint8 = 2
 )
-
 // How bad a finding is.
 type Severity = uint8
 
 // A place in a file. Lines and columns are counted from 1, columns in bytes; the end is within the place. 0 where it is
 // not known.
 type Place struct {
-	// As in `changed-file.path`.
-	Path string
-	// The first line; 0: the file as a whole.
-	StartLine uint32
-	// The first column; 0: the whole line.
-	StartColumn uint32
-	// The last line; 0: the first one.
-	EndLine uint32
-	// The last column; 0: to the end of the line.
-	EndColumn uint32
+        // As in `changed-file.path`.
+Path string
+// The first line; 0: the file as a whole.
+StartLine uint32
+// The first column; 0: the whole line.
+StartColumn uint32
+// The last line; 0: the first one.
+EndLine uint32
+// The last column; 0: to the end of the line.
+EndColumn uint32
 }
 
 //go:wasmimport mcp-codex-worker:check/findings@1.0.0 [resource-drop]finding
@@ -48,19 +48,19 @@ func resourceDropFinding(handle int32)
 // Something that the check found. It counts once it is made; dropping the handle takes nothing back. The host keeps the
 // first 1,000 of a run, and counts the others.
 type Finding struct {
-	handle *witRuntime.Handle
+        handle *witRuntime.Handle
 }
 
 func (self *Finding) TakeHandle() int32 {
-	return self.handle.Take()
+        return self.handle.Take()
 }
 
 func (self *Finding) SetHandle(handle int32) {
-	self.handle.Set(handle)
+        self.handle.Set(handle)
 }
 
 func (self *Finding) Handle() int32 {
-	return self.handle.Use()
+        return self.handle.Use()
 }
 
 func (self *Finding) Drop() {
@@ -71,15 +71,15 @@ func (self *Finding) Drop() {
 }
 
 func FindingFromOwnHandle(handleValue int32) *Finding {
-	handle := witRuntime.MakeHandle(handleValue)
-	value := &Finding{handle}
-	runtime.AddCleanup(value, func(_ int) {
-		handleValue := handle.TakeOrNil()
-		if handleValue != 0 {
-			resourceDropFinding(handleValue)
-		}
-	}, 0)
-	return value
+        handle := witRuntime.MakeHandle(handleValue)
+        value := &Finding{handle}
+        runtime.AddCleanup(value, func(_ int) {
+                handleValue := handle.TakeOrNil()
+                if handleValue != 0 {
+                        resourceDropFinding(handleValue)
+                }
+        }, 0)
+        return value
 }
 
 func FindingFromBorrowHandle(handleValue int32) *Finding {
@@ -87,97 +87,112 @@ func FindingFromBorrowHandle(handleValue int32) *Finding {
 	return &Finding{handle}
 }
 
+
 //go:wasmimport mcp-codex-worker:check/findings@1.0.0 [constructor]finding
 func wasm_import_constructor_finding(arg0 uintptr, arg1 uint32, arg2 int32, arg3 uintptr, arg4 uint32) int32
 
-func MakeFinding(rule string, severity Severity, message string) *Finding {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
 
-	utf8 := unsafe.Pointer(unsafe.StringData(rule))
-	pinner.Pin(utf8)
-	utf80 := unsafe.Pointer(unsafe.StringData(message))
-	pinner.Pin(utf80)
-	result := wasm_import_constructor_finding(uintptr(utf8), uint32(len(rule)), int32(severity), uintptr(utf80), uint32(len(message)))
-	return FindingFromOwnHandle(int32(uintptr(result)))
+func MakeFinding(rule string, severity Severity, message string) *Finding {
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
+
+        
+        utf8 := unsafe.Pointer(unsafe.StringData(rule))
+pinner.Pin(utf8)
+utf80 := unsafe.Pointer(unsafe.StringData(message))
+pinner.Pin(utf80)
+result := wasm_import_constructor_finding(uintptr(utf8), uint32(len(rule)), int32(severity), uintptr(utf80), uint32(len(message)))
+return FindingFromOwnHandle(int32(uintptr(result)))
 
 }
 
 //go:wasmimport mcp-codex-worker:check/findings@1.0.0 [method]finding.at
-func wasm_import_method_finding_at(arg0 int32, arg1 uintptr, arg2 uint32, arg3 int32, arg4 int32, arg5 int32, arg6 int32)
+func wasm_import_method_finding_at(arg0 int32, arg1 uintptr, arg2 uint32, arg3 int32, arg4 int32, arg5 int32, arg6 int32) 
 
-func (self *Finding) At(place Place) {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
 
-	utf8 := unsafe.Pointer(unsafe.StringData((place).Path))
-	pinner.Pin(utf8)
-	wasm_import_method_finding_at((self).Handle(), uintptr(utf8), uint32(len((place).Path)), int32((place).StartLine), int32((place).StartColumn), int32((place).EndLine), int32((place).EndColumn))
+func (self *Finding) At(place Place)  {
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
+
+        
+        utf8 := unsafe.Pointer(unsafe.StringData((place).Path))
+pinner.Pin(utf8)
+wasm_import_method_finding_at((self).Handle(), uintptr(utf8), uint32(len((place).Path)), int32((place).StartLine), int32((place).StartColumn), int32((place).EndLine), int32((place).EndColumn))
 
 }
 
 //go:wasmimport mcp-codex-worker:check/findings@1.0.0 [method]finding.hint
-func wasm_import_method_finding_hint(arg0 int32, arg1 uintptr, arg2 uint32)
+func wasm_import_method_finding_hint(arg0 int32, arg1 uintptr, arg2 uint32) 
 
-func (self *Finding) Hint(text string) {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
 
-	utf8 := unsafe.Pointer(unsafe.StringData(text))
-	pinner.Pin(utf8)
-	wasm_import_method_finding_hint((self).Handle(), uintptr(utf8), uint32(len(text)))
+func (self *Finding) Hint(text string)  {
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
+
+        
+        utf8 := unsafe.Pointer(unsafe.StringData(text))
+pinner.Pin(utf8)
+wasm_import_method_finding_hint((self).Handle(), uintptr(utf8), uint32(len(text)))
 
 }
 
 //go:wasmimport mcp-codex-worker:check/findings@1.0.0 [method]finding.fix
-func wasm_import_method_finding_fix(arg0 int32, arg1 uintptr, arg2 uint32, arg3 int32, arg4 int32, arg5 int32, arg6 int32, arg7 uintptr, arg8 uint32)
+func wasm_import_method_finding_fix(arg0 int32, arg1 uintptr, arg2 uint32, arg3 int32, arg4 int32, arg5 int32, arg6 int32, arg7 uintptr, arg8 uint32) 
 
-func (self *Finding) Fix(place Place, text string) {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
 
-	utf8 := unsafe.Pointer(unsafe.StringData((place).Path))
-	pinner.Pin(utf8)
-	utf80 := unsafe.Pointer(unsafe.StringData(text))
-	pinner.Pin(utf80)
-	wasm_import_method_finding_fix((self).Handle(), uintptr(utf8), uint32(len((place).Path)), int32((place).StartLine), int32((place).StartColumn), int32((place).EndLine), int32((place).EndColumn), uintptr(utf80), uint32(len(text)))
+func (self *Finding) Fix(place Place, text string)  {
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
+
+        
+        utf8 := unsafe.Pointer(unsafe.StringData((place).Path))
+pinner.Pin(utf8)
+utf80 := unsafe.Pointer(unsafe.StringData(text))
+pinner.Pin(utf80)
+wasm_import_method_finding_fix((self).Handle(), uintptr(utf8), uint32(len((place).Path)), int32((place).StartLine), int32((place).StartColumn), int32((place).EndLine), int32((place).EndColumn), uintptr(utf80), uint32(len(text)))
 
 }
 
 //go:wasmimport mcp-codex-worker:check/findings@1.0.0 [method]finding.link
-func wasm_import_method_finding_link(arg0 int32, arg1 uintptr, arg2 uint32)
+func wasm_import_method_finding_link(arg0 int32, arg1 uintptr, arg2 uint32) 
 
-func (self *Finding) Link(url string) {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
 
-	utf8 := unsafe.Pointer(unsafe.StringData(url))
-	pinner.Pin(utf8)
-	wasm_import_method_finding_link((self).Handle(), uintptr(utf8), uint32(len(url)))
+func (self *Finding) Link(url string)  {
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
+
+        
+        utf8 := unsafe.Pointer(unsafe.StringData(url))
+pinner.Pin(utf8)
+wasm_import_method_finding_link((self).Handle(), uintptr(utf8), uint32(len(url)))
 
 }
 
 //go:wasmimport mcp-codex-worker:check/findings@1.0.0 [method]finding.property
-func wasm_import_method_finding_property(arg0 int32, arg1 uintptr, arg2 uint32, arg3 uintptr, arg4 uint32)
+func wasm_import_method_finding_property(arg0 int32, arg1 uintptr, arg2 uint32, arg3 uintptr, arg4 uint32) 
 
-func (self *Finding) Property(name string, value string) {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
 
-	utf8 := unsafe.Pointer(unsafe.StringData(name))
-	pinner.Pin(utf8)
-	utf80 := unsafe.Pointer(unsafe.StringData(value))
-	pinner.Pin(utf80)
-	wasm_import_method_finding_property((self).Handle(), uintptr(utf8), uint32(len(name)), uintptr(utf80), uint32(len(value)))
+func (self *Finding) Property(name string, value string)  {
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
+
+        
+        utf8 := unsafe.Pointer(unsafe.StringData(name))
+pinner.Pin(utf8)
+utf80 := unsafe.Pointer(unsafe.StringData(value))
+pinner.Pin(utf80)
+wasm_import_method_finding_property((self).Handle(), uintptr(utf8), uint32(len(name)), uintptr(utf80), uint32(len(value)))
 
 }
 
 //go:wasmimport mcp-codex-worker:check/findings@1.0.0 remaining
 func wasm_import_remaining() int32
 
-func Remaining() uint32 {
 
-	result := wasm_import_remaining()
-	return uint32(result)
+func Remaining() uint32 {
+        
+        
+        result := wasm_import_remaining()
+return uint32(result)
 
 }

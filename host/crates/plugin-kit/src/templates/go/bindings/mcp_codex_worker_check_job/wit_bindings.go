@@ -10,613 +10,629 @@
 package mcp_codex_worker_check_job
 
 import (
-	witRuntime "worker.local/plugin/bindings/wit/runtime"
-	witTypes "worker.local/plugin/bindings/wit/types"
-	"runtime"
-	"unsafe"
+        witRuntime "worker.local/plugin/bindings/wit/runtime"
+witTypes "worker.local/plugin/bindings/wit/types"
+"unsafe"
+"runtime"
 )
 
+
 const (
-	// A file that is not executable.
-	FileKind_Regular uint8 = 0
-	// A file that its owner may execute.
-	FileKind_Executable uint8 = 1
-	// A symbolic link; its content is its target.
-	FileKind_Symlink uint8 = 2
-	// A git repository within this one, at one commit; it has no content.
-	FileKind_Submodule uint8 = 3
-	// Anything else, such as `special` for a FIFO, a socket or a device; it has no content.
-	FileKind_Other uint8 = 4
+// A file that is not executable.
+FileKind_Regular uint8 = 0
+// A file that its owner may execute.
+FileKind_Executable uint8 = 1
+// A symbolic link; its content is its target.
+FileKind_Symlink uint8 = 2
+// A git repository within this one, at one commit; it has no content.
+FileKind_Submodule uint8 = 3
+// Anything else, such as `special` for a FIFO, a socket or a device; it has no content.
+FileKind_Other uint8 = 4
 )
 
 // What a path is.
 type FileKind struct {
-	tag   uint8
-	value any
+        tag uint8
+        value any
 }
 
 func (self FileKind) Tag() uint8 {
-	return self.tag
+        return self.tag
 }
 
-func (self FileKind) Other() string {
-	if self.tag != FileKind_Other {
-		panic("tag mismatch")
-	}
-	return self.value.(string)
+
+                            func (self FileKind) Other() string {
+        if self.tag != FileKind_Other {
+                panic("tag mismatch")
+        }
+        return self.value.(string)
 }
 
 func MakeFileKindRegular() FileKind {
-	return FileKind{FileKind_Regular, nil}
+        return FileKind{FileKind_Regular, nil}
 }
 func MakeFileKindExecutable() FileKind {
-	return FileKind{FileKind_Executable, nil}
+        return FileKind{FileKind_Executable, nil}
 }
 func MakeFileKindSymlink() FileKind {
-	return FileKind{FileKind_Symlink, nil}
+        return FileKind{FileKind_Symlink, nil}
 }
 func MakeFileKindSubmodule() FileKind {
-	return FileKind{FileKind_Submodule, nil}
+        return FileKind{FileKind_Submodule, nil}
 }
 func MakeFileKindOther(value string) FileKind {
-	return FileKind{FileKind_Other, value}
+        return FileKind{FileKind_Other, value}
 }
+
+
 
 // A file at one moment.
 type FileState struct {
-	// What it is.
-	Kind FileKind
-	// Permissions as in a file system, without the type: octal 644, 755.
-	Mode uint32
-	// Bytes.
-	Size uint64
-	// There is no text to compare (a NUL byte near the beginning of either state), so it has no lines.
-	Binary bool
-	// The id that git has for its content, in hexadecimal digits; a submodule's is its commit. None where the host did not
-	// keep the content.
-	ObjectId witTypes.Option[string]
+        // What it is.
+Kind FileKind
+// Permissions as in a file system, without the type: octal 644, 755.
+Mode uint32
+// Bytes.
+Size uint64
+// There is no text to compare (a NUL byte near the beginning of either state), so it has no lines.
+Binary bool
+// The id that git has for its content, in hexadecimal digits; a submodule's is its commit. None where the host did not
+// keep the content.
+ObjectId witTypes.Option[string]
 }
 
 // One file that is not as it was before the job.
 type ChangedFile struct {
-	// Where it is now; where it was, when it is deleted.
-	Path string
-	// Where it was before, when it was renamed.
-	PreviousPath witTypes.Option[string]
-	// What it was before the job; none when it was not there.
-	Before witTypes.Option[FileState]
-	// What it is after the job; none when it is deleted.
-	After witTypes.Option[FileState]
-	// It is in one of the job's allowed directories. A change elsewhere fails the job in any case.
-	Allowed bool
+        // Where it is now; where it was, when it is deleted.
+Path string
+// Where it was before, when it was renamed.
+PreviousPath witTypes.Option[string]
+// What it was before the job; none when it was not there.
+Before witTypes.Option[FileState]
+// What it is after the job; none when it is deleted.
+After witTypes.Option[FileState]
+// It is in one of the job's allowed directories. A change elsewhere fails the job in any case.
+Allowed bool
 }
 
 // A check command that ran before this check.
 type Command struct {
-	// The check's name, as in `unit tests`.
-	Name string
-	// Program and arguments; one shell line is given as `sh -c LINE`.
-	Argv []string
-	// None: ended by a signal, or never started.
-	ExitCode witTypes.Option[int32]
-	// It was ended because it took too long.
-	TimedOut bool
-	// Milliseconds that it took on the clock.
-	WallMs uint64
-	// Bytes that `read-output` can give.
-	OutputSize uint64
+        // The check's name, as in `unit tests`.
+Name string
+// Program and arguments; one shell line is given as `sh -c LINE`.
+Argv []string
+// None: ended by a signal, or never started.
+ExitCode witTypes.Option[int32]
+// It was ended because it took too long.
+TimedOut bool
+// Milliseconds that it took on the clock.
+WallMs uint64
+// Bytes that `read-output` can give.
+OutputSize uint64
 }
 
 const (
-	// The state before the job.
-	Moment_Before uint8 = 0
-	// The state that the job left.
-	Moment_After uint8 = 1
+        // The state before the job.
+Moment_Before uint8 = 0
+// The state that the job left.
+Moment_After uint8 = 1
 )
-
 // A moment of the job.
 type Moment = uint8
 
 // A line that is in a file at one moment only.
 type ChangedLine struct {
-	// Counted from 1, in the file at that moment.
-	Number uint64
-	// Without its end. May have any bytes.
-	Text []uint8
+        // Counted from 1, in the file at that moment.
+Number uint64
+// Without its end. May have any bytes.
+Text []uint8
 }
 
 // Some of the changed lines of a file.
 type LinePage struct {
-	// In the order of the file.
-	Lines []ChangedLine
-	// There are further ones: ask again, with the number of the last one here.
-	More bool
+        // In the order of the file.
+Lines []ChangedLine
+// There are further ones: ask again, with the number of the last one here.
+More bool
 }
 
 const (
-	// There is no such file at that moment among the changed ones, or no such command.
-	ReadError_NotFound uint8 = 0
-	// Not covered by a grant.
-	ReadError_NotGranted uint8 = 1
-	// More than one read may give; the limit in bytes.
-	ReadError_TooLarge uint8 = 2
-	// The host could not read it, or did not keep it: one sentence. A check must not pass what it could not see.
-	ReadError_Other uint8 = 3
+// There is no such file at that moment among the changed ones, or no such command.
+ReadError_NotFound uint8 = 0
+// Not covered by a grant.
+ReadError_NotGranted uint8 = 1
+// More than one read may give; the limit in bytes.
+ReadError_TooLarge uint8 = 2
+// The host could not read it, or did not keep it: one sentence. A check must not pass what it could not see.
+ReadError_Other uint8 = 3
 )
 
 // Why there is nothing to read.
 type ReadError struct {
-	tag   uint8
-	value any
+        tag uint8
+        value any
 }
 
 func (self ReadError) Tag() uint8 {
-	return self.tag
+        return self.tag
 }
 
-func (self ReadError) TooLarge() uint64 {
-	if self.tag != ReadError_TooLarge {
-		panic("tag mismatch")
-	}
-	return self.value.(uint64)
+
+                            func (self ReadError) TooLarge() uint64 {
+        if self.tag != ReadError_TooLarge {
+                panic("tag mismatch")
+        }
+        return self.value.(uint64)
 }
 
-func (self ReadError) Other() string {
-	if self.tag != ReadError_Other {
-		panic("tag mismatch")
-	}
-	return self.value.(string)
+                            func (self ReadError) Other() string {
+        if self.tag != ReadError_Other {
+                panic("tag mismatch")
+        }
+        return self.value.(string)
 }
 
 func MakeReadErrorNotFound() ReadError {
-	return ReadError{ReadError_NotFound, nil}
+        return ReadError{ReadError_NotFound, nil}
 }
 func MakeReadErrorNotGranted() ReadError {
-	return ReadError{ReadError_NotGranted, nil}
+        return ReadError{ReadError_NotGranted, nil}
 }
 func MakeReadErrorTooLarge(value uint64) ReadError {
-	return ReadError{ReadError_TooLarge, value}
+        return ReadError{ReadError_TooLarge, value}
 }
 func MakeReadErrorOther(value string) ReadError {
-	return ReadError{ReadError_Other, value}
+        return ReadError{ReadError_Other, value}
 }
 
+
+
 //go:wasmimport mcp-codex-worker:check/job@1.0.0 id
-func wasm_import_id(arg0 uintptr)
+func wasm_import_id(arg0 uintptr) 
+
 
 func Id() string {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
 
-	returnArea := uintptr(witRuntime.Allocate(pinner, (2 * 4), 4))
-	wasm_import_id(returnArea)
-	value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
-	result := value
-	return result
+        returnArea := uintptr(witRuntime.Allocate(pinner, (2*4), 4))
+        wasm_import_id(returnArea)
+value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
+result := value;
+return result
 
 }
 
 //go:wasmimport mcp-codex-worker:check/job@1.0.0 task
-func wasm_import_task(arg0 uintptr)
+func wasm_import_task(arg0 uintptr) 
+
 
 func Task() string {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
 
-	returnArea := uintptr(witRuntime.Allocate(pinner, (2 * 4), 4))
-	wasm_import_task(returnArea)
-	value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
-	result := value
-	return result
+        returnArea := uintptr(witRuntime.Allocate(pinner, (2*4), 4))
+        wasm_import_task(returnArea)
+value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
+result := value;
+return result
 
 }
 
 //go:wasmimport mcp-codex-worker:check/job@1.0.0 changed-files
-func wasm_import_changed_files(arg0 uintptr)
+func wasm_import_changed_files(arg0 uintptr) 
+
 
 func ChangedFiles() []ChangedFile {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
 
-	returnArea := uintptr(witRuntime.Allocate(pinner, (2 * 4), 4))
-	wasm_import_changed_files(returnArea)
-	result := make([]ChangedFile, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
-	for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4))); index++ {
-		base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0)))), index*(48+20*4))
-		value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)))
-		var option witTypes.Option[string]
-		switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (2 * 4)))) {
-		case 0:
+        returnArea := uintptr(witRuntime.Allocate(pinner, (2*4), 4))
+        wasm_import_changed_files(returnArea)
+result := make([]ChangedFile, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
+for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4))); index++ {
+        base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0)))), index * (48+20*4))
+        value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)))
+var option witTypes.Option[string]
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (2*4)))) {
+case 0:
+        
+        option = witTypes.None[string]()
+case 1:
+        value0 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (3*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (4*4))))
 
-			option = witTypes.None[string]()
-		case 1:
-			value0 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (3 * 4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (4 * 4))))
+        option = witTypes.Some[string](value0)
+default:
+        panic("unreachable")
+}
+var option4 witTypes.Option[FileState]
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+4*4)))) {
+case 0:
+        
+        option4 = witTypes.None[FileState]()
+case 1:
+        var variant FileKind
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (16+4*4)))) {
+case 0:
+        
+        variant = MakeFileKindRegular()
 
-			option = witTypes.Some[string](value0)
-		default:
-			panic("unreachable")
-		}
-		var option4 witTypes.Option[FileState]
-		switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (8 + 4*4)))) {
-		case 0:
+case 1:
+        
+        variant = MakeFileKindExecutable()
 
-			option4 = witTypes.None[FileState]()
-		case 1:
-			var variant FileKind
-			switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (16 + 4*4)))) {
-			case 0:
+case 2:
+        
+        variant = MakeFileKindSymlink()
 
-				variant = MakeFileKindRegular()
+case 3:
+        
+        variant = MakeFileKindSubmodule()
 
-			case 1:
+case 4:
+        value1 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (16+5*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (16+6*4))))
 
-				variant = MakeFileKindExecutable()
+        variant = MakeFileKindOther(value1)
 
-			case 2:
+default:
+        panic("unreachable")
+}
+var option3 witTypes.Option[string]
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (24+9*4)))) {
+case 0:
+        
+        option3 = witTypes.None[string]()
+case 1:
+        value2 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (24+10*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (24+11*4))))
 
-				variant = MakeFileKindSymlink()
+        option3 = witTypes.Some[string](value2)
+default:
+        panic("unreachable")
+}
 
-			case 3:
+        option4 = witTypes.Some[FileState](FileState{Kind: variant, Mode: uint32(*(*int32)(unsafe.Add(unsafe.Pointer(base), (16+7*4)))), Size: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(base), (16+8*4)))), Binary: (uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (24+8*4)))) != 0), ObjectId: option3})
+default:
+        panic("unreachable")
+}
+var option9 witTypes.Option[FileState]
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (24+12*4)))) {
+case 0:
+        
+        option9 = witTypes.None[FileState]()
+case 1:
+        var variant6 FileKind
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (32+12*4)))) {
+case 0:
+        
+        variant6 = MakeFileKindRegular()
 
-				variant = MakeFileKindSubmodule()
+case 1:
+        
+        variant6 = MakeFileKindExecutable()
 
-			case 4:
-				value1 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (16 + 5*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (16 + 6*4))))
+case 2:
+        
+        variant6 = MakeFileKindSymlink()
 
-				variant = MakeFileKindOther(value1)
+case 3:
+        
+        variant6 = MakeFileKindSubmodule()
 
-			default:
-				panic("unreachable")
-			}
-			var option3 witTypes.Option[string]
-			switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (24 + 9*4)))) {
-			case 0:
+case 4:
+        value5 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (32+13*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (32+14*4))))
 
-				option3 = witTypes.None[string]()
-			case 1:
-				value2 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (24 + 10*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (24 + 11*4))))
+        variant6 = MakeFileKindOther(value5)
 
-				option3 = witTypes.Some[string](value2)
-			default:
-				panic("unreachable")
-			}
+default:
+        panic("unreachable")
+}
+var option8 witTypes.Option[string]
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (40+17*4)))) {
+case 0:
+        
+        option8 = witTypes.None[string]()
+case 1:
+        value7 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (40+18*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (40+19*4))))
 
-			option4 = witTypes.Some[FileState](FileState{Kind: variant, Mode: uint32(*(*int32)(unsafe.Add(unsafe.Pointer(base), (16 + 7*4)))), Size: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(base), (16 + 8*4)))), Binary: (uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (24 + 8*4)))) != 0), ObjectId: option3})
-		default:
-			panic("unreachable")
-		}
-		var option9 witTypes.Option[FileState]
-		switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (24 + 12*4)))) {
-		case 0:
+        option8 = witTypes.Some[string](value7)
+default:
+        panic("unreachable")
+}
 
-			option9 = witTypes.None[FileState]()
-		case 1:
-			var variant6 FileKind
-			switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (32 + 12*4)))) {
-			case 0:
+        option9 = witTypes.Some[FileState](FileState{Kind: variant6, Mode: uint32(*(*int32)(unsafe.Add(unsafe.Pointer(base), (32+15*4)))), Size: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(base), (32+16*4)))), Binary: (uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (40+16*4)))) != 0), ObjectId: option8})
+default:
+        panic("unreachable")
+}
 
-				variant6 = MakeFileKindRegular()
+        result = append(result, ChangedFile{Path: value, PreviousPath: option, Before: option4, After: option9, Allowed: (uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (40+20*4)))) != 0)})
+}
 
-			case 1:
-
-				variant6 = MakeFileKindExecutable()
-
-			case 2:
-
-				variant6 = MakeFileKindSymlink()
-
-			case 3:
-
-				variant6 = MakeFileKindSubmodule()
-
-			case 4:
-				value5 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (32 + 13*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (32 + 14*4))))
-
-				variant6 = MakeFileKindOther(value5)
-
-			default:
-				panic("unreachable")
-			}
-			var option8 witTypes.Option[string]
-			switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (40 + 17*4)))) {
-			case 0:
-
-				option8 = witTypes.None[string]()
-			case 1:
-				value7 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (40 + 18*4)))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (40 + 19*4))))
-
-				option8 = witTypes.Some[string](value7)
-			default:
-				panic("unreachable")
-			}
-
-			option9 = witTypes.Some[FileState](FileState{Kind: variant6, Mode: uint32(*(*int32)(unsafe.Add(unsafe.Pointer(base), (32 + 15*4)))), Size: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(base), (32 + 16*4)))), Binary: (uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (40 + 16*4)))) != 0), ObjectId: option8})
-		default:
-			panic("unreachable")
-		}
-
-		result = append(result, ChangedFile{Path: value, PreviousPath: option, Before: option4, After: option9, Allowed: (uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (40 + 20*4)))) != 0)})
-	}
-
-	result10 := result
-	return result10
+result10 := result;
+return result10
 
 }
 
 //go:wasmimport mcp-codex-worker:check/job@1.0.0 commands
-func wasm_import_commands(arg0 uintptr)
+func wasm_import_commands(arg0 uintptr) 
+
 
 func Commands() []Command {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
 
-	returnArea := uintptr(witRuntime.Allocate(pinner, (2 * 4), 4))
-	wasm_import_commands(returnArea)
-	result1 := make([]Command, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
-	for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4))); index++ {
-		base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0)))), index*(32+4*4))
-		value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)))
-		result := make([]string, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(base), (3 * 4))))
-		for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (3 * 4)))); index++ {
-			base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (2 * 4))))), index*(2*4))
-			value0 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)))
+        returnArea := uintptr(witRuntime.Allocate(pinner, (2*4), 4))
+        wasm_import_commands(returnArea)
+result1 := make([]Command, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
+for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4))); index++ {
+        base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0)))), index * (32+4*4))
+        value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)))
+result := make([]string, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(base), (3*4))))
+for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (3*4)))); index++ {
+        base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (2*4))))), index * (2*4))
+        value0 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)))
 
-			result = append(result, value0)
-		}
+        result = append(result, value0)
+}
 
-		var option witTypes.Option[int32]
-		switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (4 * 4)))) {
-		case 0:
+var option witTypes.Option[int32]
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (4*4)))) {
+case 0:
+        
+        option = witTypes.None[int32]()
+case 1:
+        
+        option = witTypes.Some[int32](*(*int32)(unsafe.Add(unsafe.Pointer(base), (4+4*4))))
+default:
+        panic("unreachable")
+}
 
-			option = witTypes.None[int32]()
-		case 1:
+        result1 = append(result1, Command{Name: value, Argv: result, ExitCode: option, TimedOut: (uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+4*4)))) != 0), WallMs: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(base), (16+4*4)))), OutputSize: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(base), (24+4*4))))})
+}
 
-			option = witTypes.Some[int32](*(*int32)(unsafe.Add(unsafe.Pointer(base), (4 + 4*4))))
-		default:
-			panic("unreachable")
-		}
-
-		result1 = append(result1, Command{Name: value, Argv: result, ExitCode: option, TimedOut: (uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(base), (8 + 4*4)))) != 0), WallMs: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(base), (16 + 4*4)))), OutputSize: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(base), (24 + 4*4))))})
-	}
-
-	result2 := result1
-	return result2
+result2 := result1;
+return result2
 
 }
 
 //go:wasmimport mcp-codex-worker:check/job@1.0.0 changed-lines
-func wasm_import_changed_lines(arg0 uintptr, arg1 uint32, arg2 int32, arg3 int64, arg4 int32, arg5 uintptr)
+func wasm_import_changed_lines(arg0 uintptr, arg1 uint32, arg2 int32, arg3 int64, arg4 int32, arg5 uintptr) 
+
 
 func ChangedLines(path string, moment Moment, afterLine uint64, maxBytes uint32) witTypes.Result[LinePage, ReadError] {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
 
-	returnArea := uintptr(witRuntime.Allocate(pinner, (16 + 2*4), 8))
-	utf8 := unsafe.Pointer(unsafe.StringData(path))
-	pinner.Pin(utf8)
-	wasm_import_changed_lines(uintptr(utf8), uint32(len(path)), int32(moment), int64(afterLine), int32(maxBytes), returnArea)
-	var result1 witTypes.Result[LinePage, ReadError]
-	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
-	case 0:
-		result := make([]ChangedLine, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8 + 1*4))))
-		for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8 + 1*4)))); index++ {
-			base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8)))), index*(8+2*4))
-			value := unsafe.Slice((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (8 + 1*4))))
+        returnArea := uintptr(witRuntime.Allocate(pinner, (16+2*4), 8))
+        utf8 := unsafe.Pointer(unsafe.StringData(path))
+pinner.Pin(utf8)
+wasm_import_changed_lines(uintptr(utf8), uint32(len(path)), int32(moment), int64(afterLine), int32(maxBytes), returnArea)
+var result1 witTypes.Result[LinePage, ReadError]
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
+case 0:
+        result := make([]ChangedLine, 0, *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8+1*4))))
+for index := 0; index < int(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8+1*4)))); index++ {
+        base := unsafe.Add(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8)))), index * (8+2*4))
+        value := unsafe.Slice((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(base), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(base), (8+1*4))))
 
-			result = append(result, ChangedLine{Number: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(base), 0))), Text: value})
-		}
+        result = append(result, ChangedLine{Number: uint64(*(*int64)(unsafe.Add(unsafe.Pointer(base), 0))), Text: value})
+}
 
-		result1 = witTypes.Ok[LinePage, ReadError](LinePage{Lines: result, More: (uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8 + 2*4)))) != 0)})
-	case 1:
-		var variant ReadError
-		switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))) {
-		case 0:
 
-			variant = MakeReadErrorNotFound()
+        result1 = witTypes.Ok[LinePage, ReadError](LinePage{Lines: result, More: (uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8+2*4)))) != 0)})
+case 1:
+        var variant ReadError
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))) {
+case 0:
+        
+        variant = MakeReadErrorNotFound()
 
-		case 1:
+case 1:
+        
+        variant = MakeReadErrorNotGranted()
 
-			variant = MakeReadErrorNotGranted()
+case 2:
+        
+        variant = MakeReadErrorTooLarge(uint64(*(*int64)(unsafe.Add(unsafe.Pointer(returnArea), 16))))
 
-		case 2:
+case 3:
+        value0 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 16))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (16+1*4))))
 
-			variant = MakeReadErrorTooLarge(uint64(*(*int64)(unsafe.Add(unsafe.Pointer(returnArea), 16))))
+        variant = MakeReadErrorOther(value0)
 
-		case 3:
-			value0 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 16))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (16 + 1*4))))
+default:
+        panic("unreachable")
+}
 
-			variant = MakeReadErrorOther(value0)
-
-		default:
-			panic("unreachable")
-		}
-
-		result1 = witTypes.Err[LinePage, ReadError](variant)
-	default:
-		panic("unreachable")
-	}
-	result2 := result1
-	return result2
+        result1 = witTypes.Err[LinePage, ReadError](variant)
+default:
+        panic("unreachable")
+}
+result2 := result1;
+return result2
 
 }
 
 //go:wasmimport mcp-codex-worker:check/job@1.0.0 diff
-func wasm_import_diff(arg0 int32, arg1 uintptr, arg2 uint32, arg3 uintptr)
+func wasm_import_diff(arg0 int32, arg1 uintptr, arg2 uint32, arg3 uintptr) 
+
 
 func Diff(path witTypes.Option[string]) witTypes.Result[[]uint8, ReadError] {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
 
-	returnArea := uintptr(witRuntime.Allocate(pinner, (16 + 2*4), 8))
-	var option int32
-	var option0 uintptr
-	var option1 uint32
-	switch path.Tag() {
-	case witTypes.OptionNone:
+        returnArea := uintptr(witRuntime.Allocate(pinner, (16+2*4), 8))
+        var option int32
+var option0 uintptr
+var option1 uint32
+switch path.Tag() {
+case witTypes.OptionNone:
+        
+        option = int32(0)
+option0 = 0
+option1 = 0
+case witTypes.OptionSome:
+        payload := path.Some()
+        utf8 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf8)
 
-		option = int32(0)
-		option0 = 0
-		option1 = 0
-	case witTypes.OptionSome:
-		payload := path.Some()
-		utf8 := unsafe.Pointer(unsafe.StringData(payload))
-		pinner.Pin(utf8)
+        option = int32(1)
+option0 = uintptr(utf8)
+option1 = uint32(len(payload))
+default:
+        panic("unreachable")
+}
+wasm_import_diff(option, option0, option1, returnArea)
+var result witTypes.Result[[]uint8, ReadError]
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
+case 0:
+        value := unsafe.Slice((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8+1*4))))
 
-		option = int32(1)
-		option0 = uintptr(utf8)
-		option1 = uint32(len(payload))
-	default:
-		panic("unreachable")
-	}
-	wasm_import_diff(option, option0, option1, returnArea)
-	var result witTypes.Result[[]uint8, ReadError]
-	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
-	case 0:
-		value := unsafe.Slice((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8 + 1*4))))
+        result = witTypes.Ok[[]uint8, ReadError](value)
+case 1:
+        var variant ReadError
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))) {
+case 0:
+        
+        variant = MakeReadErrorNotFound()
 
-		result = witTypes.Ok[[]uint8, ReadError](value)
-	case 1:
-		var variant ReadError
-		switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))) {
-		case 0:
+case 1:
+        
+        variant = MakeReadErrorNotGranted()
 
-			variant = MakeReadErrorNotFound()
+case 2:
+        
+        variant = MakeReadErrorTooLarge(uint64(*(*int64)(unsafe.Add(unsafe.Pointer(returnArea), 16))))
 
-		case 1:
+case 3:
+        value2 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 16))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (16+1*4))))
 
-			variant = MakeReadErrorNotGranted()
+        variant = MakeReadErrorOther(value2)
 
-		case 2:
+default:
+        panic("unreachable")
+}
 
-			variant = MakeReadErrorTooLarge(uint64(*(*int64)(unsafe.Add(unsafe.Pointer(returnArea), 16))))
-
-		case 3:
-			value2 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 16))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (16 + 1*4))))
-
-			variant = MakeReadErrorOther(value2)
-
-		default:
-			panic("unreachable")
-		}
-
-		result = witTypes.Err[[]uint8, ReadError](variant)
-	default:
-		panic("unreachable")
-	}
-	result3 := result
-	return result3
+        result = witTypes.Err[[]uint8, ReadError](variant)
+default:
+        panic("unreachable")
+}
+result3 := result;
+return result3
 
 }
 
 //go:wasmimport mcp-codex-worker:check/job@1.0.0 read
-func wasm_import_read(arg0 uintptr, arg1 uint32, arg2 int32, arg3 int64, arg4 int32, arg5 uintptr)
+func wasm_import_read(arg0 uintptr, arg1 uint32, arg2 int32, arg3 int64, arg4 int32, arg5 uintptr) 
+
 
 func Read(path string, moment Moment, offset uint64, maxBytes uint32) witTypes.Result[[]uint8, ReadError] {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
 
-	returnArea := uintptr(witRuntime.Allocate(pinner, (16 + 2*4), 8))
-	utf8 := unsafe.Pointer(unsafe.StringData(path))
-	pinner.Pin(utf8)
-	wasm_import_read(uintptr(utf8), uint32(len(path)), int32(moment), int64(offset), int32(maxBytes), returnArea)
-	var result witTypes.Result[[]uint8, ReadError]
-	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
-	case 0:
-		value := unsafe.Slice((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8 + 1*4))))
+        returnArea := uintptr(witRuntime.Allocate(pinner, (16+2*4), 8))
+        utf8 := unsafe.Pointer(unsafe.StringData(path))
+pinner.Pin(utf8)
+wasm_import_read(uintptr(utf8), uint32(len(path)), int32(moment), int64(offset), int32(maxBytes), returnArea)
+var result witTypes.Result[[]uint8, ReadError]
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
+case 0:
+        value := unsafe.Slice((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8+1*4))))
 
-		result = witTypes.Ok[[]uint8, ReadError](value)
-	case 1:
-		var variant ReadError
-		switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))) {
-		case 0:
+        result = witTypes.Ok[[]uint8, ReadError](value)
+case 1:
+        var variant ReadError
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))) {
+case 0:
+        
+        variant = MakeReadErrorNotFound()
 
-			variant = MakeReadErrorNotFound()
+case 1:
+        
+        variant = MakeReadErrorNotGranted()
 
-		case 1:
+case 2:
+        
+        variant = MakeReadErrorTooLarge(uint64(*(*int64)(unsafe.Add(unsafe.Pointer(returnArea), 16))))
 
-			variant = MakeReadErrorNotGranted()
+case 3:
+        value0 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 16))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (16+1*4))))
 
-		case 2:
+        variant = MakeReadErrorOther(value0)
 
-			variant = MakeReadErrorTooLarge(uint64(*(*int64)(unsafe.Add(unsafe.Pointer(returnArea), 16))))
+default:
+        panic("unreachable")
+}
 
-		case 3:
-			value0 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 16))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (16 + 1*4))))
-
-			variant = MakeReadErrorOther(value0)
-
-		default:
-			panic("unreachable")
-		}
-
-		result = witTypes.Err[[]uint8, ReadError](variant)
-	default:
-		panic("unreachable")
-	}
-	result1 := result
-	return result1
+        result = witTypes.Err[[]uint8, ReadError](variant)
+default:
+        panic("unreachable")
+}
+result1 := result;
+return result1
 
 }
 
 //go:wasmimport mcp-codex-worker:check/job@1.0.0 read-output
-func wasm_import_read_output(arg0 int32, arg1 int64, arg2 int32, arg3 uintptr)
+func wasm_import_read_output(arg0 int32, arg1 int64, arg2 int32, arg3 uintptr) 
+
 
 func ReadOutput(command uint32, offset uint64, maxBytes uint32) witTypes.Result[[]uint8, ReadError] {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
 
-	returnArea := uintptr(witRuntime.Allocate(pinner, (16 + 2*4), 8))
-	wasm_import_read_output(int32(command), int64(offset), int32(maxBytes), returnArea)
-	var result witTypes.Result[[]uint8, ReadError]
-	switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
-	case 0:
-		value := unsafe.Slice((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8 + 1*4))))
+        returnArea := uintptr(witRuntime.Allocate(pinner, (16+2*4), 8))
+        wasm_import_read_output(int32(command), int64(offset), int32(maxBytes), returnArea)
+var result witTypes.Result[[]uint8, ReadError]
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))) {
+case 0:
+        value := unsafe.Slice((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (8+1*4))))
 
-		result = witTypes.Ok[[]uint8, ReadError](value)
-	case 1:
-		var variant ReadError
-		switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))) {
-		case 0:
+        result = witTypes.Ok[[]uint8, ReadError](value)
+case 1:
+        var variant ReadError
+switch uint8(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 8))) {
+case 0:
+        
+        variant = MakeReadErrorNotFound()
 
-			variant = MakeReadErrorNotFound()
+case 1:
+        
+        variant = MakeReadErrorNotGranted()
 
-		case 1:
+case 2:
+        
+        variant = MakeReadErrorTooLarge(uint64(*(*int64)(unsafe.Add(unsafe.Pointer(returnArea), 16))))
 
-			variant = MakeReadErrorNotGranted()
+case 3:
+        value0 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 16))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (16+1*4))))
 
-		case 2:
+        variant = MakeReadErrorOther(value0)
 
-			variant = MakeReadErrorTooLarge(uint64(*(*int64)(unsafe.Add(unsafe.Pointer(returnArea), 16))))
+default:
+        panic("unreachable")
+}
 
-		case 3:
-			value0 := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 16))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), (16 + 1*4))))
-
-			variant = MakeReadErrorOther(value0)
-
-		default:
-			panic("unreachable")
-		}
-
-		result = witTypes.Err[[]uint8, ReadError](variant)
-	default:
-		panic("unreachable")
-	}
-	result1 := result
-	return result1
+        result = witTypes.Err[[]uint8, ReadError](variant)
+default:
+        panic("unreachable")
+}
+result1 := result;
+return result1
 
 }
 
 //go:wasmimport mcp-codex-worker:check/job@1.0.0 agent-message
-func wasm_import_agent_message(arg0 uintptr)
+func wasm_import_agent_message(arg0 uintptr) 
+
 
 func AgentMessage() string {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
 
-	returnArea := uintptr(witRuntime.Allocate(pinner, (2 * 4), 4))
-	wasm_import_agent_message(returnArea)
-	value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
-	result := value
-	return result
+        returnArea := uintptr(witRuntime.Allocate(pinner, (2*4), 4))
+        wasm_import_agent_message(returnArea)
+value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
+result := value;
+return result
 
 }

@@ -10,63 +10,67 @@
 package mcp_codex_worker_types_log
 
 import (
-	witRuntime "worker.local/plugin/bindings/wit/runtime"
-	"runtime"
-	"unsafe"
+        witRuntime "worker.local/plugin/bindings/wit/runtime"
+"unsafe"
+"runtime"
 )
+
 
 const (
-	Level_Trace uint8 = 0
-	Level_Debug uint8 = 1
-	Level_Info  uint8 = 2
-	Level_Warn  uint8 = 3
-	Level_Error uint8 = 4
+        Level_Trace uint8 = 0
+Level_Debug uint8 = 1
+Level_Info uint8 = 2
+Level_Warn uint8 = 3
+Level_Error uint8 = 4
 )
-
 // How loud a message is.
 type Level = uint8
 
 // A structured value beside the message.
 type Field struct {
-	Key   string
-	Value string
+        Key string
+Value string
 }
 
 //go:wasmimport mcp-codex-worker:types/log@1.0.0 write
-func wasm_import_write(arg0 int32, arg1 uintptr, arg2 uint32, arg3 uintptr, arg4 uint32)
+func wasm_import_write(arg0 int32, arg1 uintptr, arg2 uint32, arg3 uintptr, arg4 uint32) 
 
-func Write(level Level, message string, fields []Field) {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
 
-	utf8 := unsafe.Pointer(unsafe.StringData(message))
-	pinner.Pin(utf8)
-	slice := fields
-	length := uint32(len(slice))
-	result := witRuntime.Allocate(pinner, uintptr(length*(4*4)), 4)
-	for index, element := range slice {
-		base := unsafe.Add(result, index*(4*4))
-		utf80 := unsafe.Pointer(unsafe.StringData((element).Key))
-		pinner.Pin(utf80)
-		*(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)) = uint32(uint32(len((element).Key)))
-		*(*uint32)(unsafe.Add(unsafe.Pointer(base), 0)) = uint32(uintptr(uintptr(utf80)))
-		utf81 := unsafe.Pointer(unsafe.StringData((element).Value))
-		pinner.Pin(utf81)
-		*(*uint32)(unsafe.Add(unsafe.Pointer(base), (3 * 4))) = uint32(uint32(len((element).Value)))
-		*(*uint32)(unsafe.Add(unsafe.Pointer(base), (2 * 4))) = uint32(uintptr(uintptr(utf81)))
+func Write(level Level, message string, fields []Field)  {
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
 
-	}
+        
+        utf8 := unsafe.Pointer(unsafe.StringData(message))
+pinner.Pin(utf8)
+slice := fields
+length := uint32(len(slice))
+result := witRuntime.Allocate(pinner, uintptr(length * (4*4)), 4)
+for index, element := range slice {
+        base := unsafe.Add(result, index * (4*4))
+        utf80 := unsafe.Pointer(unsafe.StringData((element).Key))
+pinner.Pin(utf80)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 4)) = uint32(uint32(len((element).Key)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 0)) = uint32(uintptr(uintptr(utf80)))
+utf81 := unsafe.Pointer(unsafe.StringData((element).Value))
+pinner.Pin(utf81)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (3*4))) = uint32(uint32(len((element).Value)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (2*4))) = uint32(uintptr(uintptr(utf81)))
 
-	wasm_import_write(int32(level), uintptr(utf8), uint32(len(message)), uintptr(result), length)
+}
+
+wasm_import_write(int32(level), uintptr(utf8), uint32(len(message)), uintptr(result), length)
 
 }
 
 //go:wasmimport mcp-codex-worker:types/log@1.0.0 enabled
 func wasm_import_enabled(arg0 int32) int32
 
-func Enabled(level Level) bool {
 
-	result := wasm_import_enabled(int32(level))
-	return (result != 0)
+func Enabled(level Level) bool {
+        
+        
+        result := wasm_import_enabled(int32(level))
+return (result != 0)
 
 }

@@ -10,28 +10,28 @@
 package mcp_codex_worker_types_plugin
 
 import (
-	witTypes "worker.local/plugin/bindings/wit/types"
-	"worker.local/plugin/bindings/mcp_codex_worker_types_types"
+        "worker.local/plugin/bindings/mcp_codex_worker_types_types"
+witTypes "worker.local/plugin/bindings/wit/types"
 )
 
 type Fault = mcp_codex_worker_types_types.Fault
 
 // What a plugin says about itself.
 type Info struct {
-	// As in the operator's configuration: lower case, digits, `-`. Equals `id` in the manifest, where there is one.
-	Name string
-	// Semantic version of the plugin. Equals `version` in the manifest, where there is one.
-	Version string
-	// One line for people.
-	Summary string
-	// JSON Schema of the settings. The host checks settings against it before it runs the plugin.
-	SettingsSchema witTypes.Option[string]
+        // As in the operator's configuration: lower case, digits, `-`. Equals `id` in the manifest, where there is one.
+Name string
+// Semantic version of the plugin. Equals `version` in the manifest, where there is one.
+Version string
+// One line for people.
+Summary string
+// JSON Schema of the settings. The host checks settings against it before it runs the plugin.
+SettingsSchema witTypes.Option[string]
 }
 
 // Something that is wrong with the settings.
 type Problem struct {
-	// The key, with dots between parts; none where it is no single one.
-	Key witTypes.Option[string]
-	// What is wrong, in one sentence for people.
-	Message string
+        // The key, with dots between parts; none where it is no single one.
+Key witTypes.Option[string]
+// What is wrong, in one sentence for people.
+Message string
 }

@@ -10,22 +10,24 @@
 package mcp_codex_worker_types_settings
 
 import (
-	witRuntime "worker.local/plugin/bindings/wit/runtime"
-	"runtime"
-	"unsafe"
+        witRuntime "worker.local/plugin/bindings/wit/runtime"
+"unsafe"
+"runtime"
 )
 
+
 //go:wasmimport mcp-codex-worker:types/settings@1.0.0 json
-func wasm_import_json(arg0 uintptr)
+func wasm_import_json(arg0 uintptr) 
+
 
 func Json() string {
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
+        pinner := &runtime.Pinner{}
+defer pinner.Unpin()
 
-	returnArea := uintptr(witRuntime.Allocate(pinner, (2 * 4), 4))
-	wasm_import_json(returnArea)
-	value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
-	result := value
-	return result
+        returnArea := uintptr(witRuntime.Allocate(pinner, (2*4), 4))
+        wasm_import_json(returnArea)
+value := unsafe.String((*uint8)(unsafe.Pointer(uintptr(*(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 0))))), *(*uint32)(unsafe.Add(unsafe.Pointer(returnArea), 4)))
+result := value;
+return result
 
 }

@@ -9,61 +9,67 @@
 
 package mcp_codex_worker_types_types
 
-import ()
+import (
+        
+)
+
 
 const (
-	// The input is nothing that this plugin understands.
-	Fault_Unsupported uint8 = 0
-	// The plugin's settings are wrong. Names the key.
-	Fault_BadSettings uint8 = 1
-	// Anything else. One sentence, no secrets.
-	Fault_Failed uint8 = 2
+// The input is nothing that this plugin understands.
+Fault_Unsupported uint8 = 0
+// The plugin's settings are wrong. Names the key.
+Fault_BadSettings uint8 = 1
+// Anything else. One sentence, no secrets.
+Fault_Failed uint8 = 2
 )
 
 // A plugin's refusal. Not a trap: the host records it and does what the plugin's kind demands (a check or redactor
 // fails closed, a summarizer is replaced by a plain cut, a dialect's refusal becomes an upstream error).
 type Fault struct {
-	tag   uint8
-	value any
+        tag uint8
+        value any
 }
 
 func (self Fault) Tag() uint8 {
-	return self.tag
+        return self.tag
 }
 
-func (self Fault) Unsupported() string {
-	if self.tag != Fault_Unsupported {
-		panic("tag mismatch")
-	}
-	return self.value.(string)
+
+                            func (self Fault) Unsupported() string {
+        if self.tag != Fault_Unsupported {
+                panic("tag mismatch")
+        }
+        return self.value.(string)
 }
 
-func (self Fault) BadSettings() string {
-	if self.tag != Fault_BadSettings {
-		panic("tag mismatch")
-	}
-	return self.value.(string)
+                            func (self Fault) BadSettings() string {
+        if self.tag != Fault_BadSettings {
+                panic("tag mismatch")
+        }
+        return self.value.(string)
 }
 
-func (self Fault) Failed() string {
-	if self.tag != Fault_Failed {
-		panic("tag mismatch")
-	}
-	return self.value.(string)
+                            func (self Fault) Failed() string {
+        if self.tag != Fault_Failed {
+                panic("tag mismatch")
+        }
+        return self.value.(string)
 }
 
 func MakeFaultUnsupported(value string) Fault {
-	return Fault{Fault_Unsupported, value}
+        return Fault{Fault_Unsupported, value}
 }
 func MakeFaultBadSettings(value string) Fault {
-	return Fault{Fault_BadSettings, value}
+        return Fault{Fault_BadSettings, value}
 }
 func MakeFaultFailed(value string) Fault {
-	return Fault{Fault_Failed, value}
+        return Fault{Fault_Failed, value}
 }
+
+
 
 // Half-open range of bytes, `start <= end`.
 type Span struct {
-	Start uint32
-	End   uint32
+        Start uint32
+End uint32
 }
