@@ -1222,6 +1222,8 @@ fn a_tree_that_became_small_is_whole_again_with_every_file() {
     .unwrap();
     let base = base.before(&isolated.earlier().unwrap()).unwrap();
     write(&tree.join("src/b.txt"), "next\n");
+    fs::remove_file(tree.join("docs")).unwrap();
+    write(&tree.join("docs/c.txt"), "c\n");
     let changes = base.changes().unwrap();
     let named: Vec<String> = changes
         .files
@@ -1240,7 +1242,12 @@ fn a_tree_that_became_small_is_whole_again_with_every_file() {
         .unwrap()
         .apply(ApplyHow::Patch)
         .unwrap();
-    assert!(applied.files.iter().any(|file| file.to_string() == "docs"));
+    assert!(
+        applied
+            .files
+            .iter()
+            .any(|file| file.to_string() == "many/3/3.txt")
+    );
     assert_eq!(
         fs::read_to_string(scene.top().join("src/b.txt")).unwrap(),
         "next\n"
