@@ -101,7 +101,7 @@ impl Job {
             checks: &self.checks,
             scoped_patch: self.scope.as_ref(),
             expect_changes: self.expect_changes,
-            isolated: false,
+            own_git: false,
             bare_copy_of: None,
             pass: 1,
             base: &self.base,
@@ -109,6 +109,7 @@ impl Job {
                 root: self.workspace.root().clone(),
                 work_dir: self.workspace.work_dir().to_owned(),
                 top: self.workspace.top().to_owned(),
+                owns_tree: true,
                 git_writes: Vec::new(),
                 rooms: Arc::clone(&self.rooms),
                 cargo_packages: false,
@@ -354,7 +355,11 @@ async fn what_a_check_writes_is_never_the_jobs_result() {
         ("mkdir -p target && echo o > target/out", &[], &[]),
     ];
     for (script, in_a_view, in_the_tree) in rows {
-        for (form, wanted) in [(false, in_a_view), (true, in_the_tree)] {
+        for (form, wanted) in [
+            ("layer", in_a_view),
+            ("copy", in_a_view),
+            ("tree", in_the_tree),
+        ] {
             let mut job = Job::in_repository([
                 ("src/a.txt", "a\n"),
                 ("docs/readme.md", "d\n"),
@@ -362,7 +367,10 @@ async fn what_a_check_writes_is_never_the_jobs_result() {
             ])
             .scope(&["src"])
             .check(shell(script));
-            job.in_the_tree = form;
+            job.in_the_tree = form == "tree";
+            if form == "copy" {
+                job.rooms = Arc::new(Rooms::in_copies(job.storage.path().join("copies")));
+            }
             job.repository.write("src/new.txt", "a change\n");
             let taken = job.changes().digest();
             let lines = job.verify().await.lines();
@@ -381,14 +389,41 @@ async fn what_a_check_writes_is_never_the_jobs_result() {
                 taken,
                 "{script} {form}: what stands"
             );
-            assert_eq!(
-                job.rooms.refused().is_some(),
-                form,
-                "{:?}",
-                job.rooms.refused()
+            let told = job.rooms.note().unwrap_or_default();
+            let wanted = match form {
+                "layer" => "",
+                "copy" => "checks ran in copies of the tree: ",
+                _ => "checks ran in the tree itself: ",
+            };
+            assert!(
+                told.starts_with(wanted) && (form != "layer" || told.is_empty()),
+                "{form}: {told}"
             );
         }
     }
+}
+
+/// The agent marks a folder and an empty file in it as a layer's own, which changes neither.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_of_layers_hide_no_file_from_a_check() {
+    let job = Job::in_repository([("src/a.txt", "a\n"), ("src/empty.txt", ""), ("b/c.txt", "")])
+        .check(shell(
+            "test -e src/empty.txt && test -e new/empty.txt && test -e b/c.txt",
+        ));
+    let top = job.repository.path();
+    job.repository.write("new/empty.txt", "");
+    let flags = rustix::fs::XattrFlags::empty();
+    for (folder, file) in [("src", "empty.txt"), ("new", "empty.txt")] {
+        for (path, name, value) in [
+            (top.join(folder), "user.overlay.opaque", "x"),
+            (top.join(folder).join(file), "user.overlay.whiteout", "y"),
+        ] {
+            rustix::fs::setxattr(&path, name, value.as_bytes(), flags).unwrap();
+        }
+    }
+    let verdicts = job.verify().await;
+    assert!(verdicts.passed(), "{:?}", verdicts.lines());
 }
 
 /// Looks for traces of the check before.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use process::{
     self, Command, Confinement, Exit, Grants, Layer, LevelWord, Network, ProcessError, SandboxMode,
-    Stdin,
+    StandIn, Stdin, TaskLimits,
 };
 use tokio::io::AsyncReadExt;
 
@@ -420,6 +420,138 @@ async fn git_is_held(job: &Job) {
     );
 }
 
+/// A task that takes more of the machine than it may is ended by name; one that stays below is not, whatever it shares,
+/// reserves or deletes again.
+#[tokio::test]
+async fn a_task_that_takes_more_than_it_may_is_ended_and_told_so() {
+    let job = Job::new();
+    let limits = TaskLimits {
+        memory: Some(300 << 20),
+        disk: Some(200 << 20),
+    };
+    let rows = [
+        (
+            "python3 -c 'import time; x = [bytearray(8 << 20) for n in range(60)]; time.sleep(60)'",
+            Some("WORKER_TASK_MEMORY_MB"),
+        ),
+        (
+            "for n in 1 2 3 4 5; do python3 -c 'import time; x = bytearray(b\"x\") * (90 << 20); time.sleep(60)' & done; wait",
+            Some("WORKER_TASK_MEMORY_MB"),
+        ),
+        (
+            "head -c 400M /dev/urandom > big; sleep 60",
+            Some("WORKER_TASK_DISK_MB"),
+        ),
+        (
+            "for n in $(seq 60); do head -c 8M /dev/urandom > $TMPDIR/$n; done; sleep 60",
+            Some("WORKER_TASK_DISK_MB"),
+        ),
+        // Six forks that share 150 MB, and as much that is only reserved.
+        (
+            "python3 -c 'import os, time, mmap\nx = bytearray(b\"x\") * (150 << 20)\nm = mmap.mmap(-1, 4 << 30)\nfor n in range(6):\n  if not os.fork():\n    time.sleep(2); os._exit(0)\ntime.sleep(2)'",
+            None,
+        ),
+        (
+            "for n in $(seq 8); do head -c 90M /dev/zero > part; sleep 0.2; done",
+            None,
+        ),
+        ("truncate -s 40G sparse; sleep 1", None),
+    ];
+    for (script, wanted) in rows {
+        let mut command = job.command(script);
+        command.confinement.limits = limits;
+        let (exit, output) = job.run(command).await;
+        match wanted {
+            Some(setting) => {
+                assert!(!exit.success(), "{script}: {output}");
+                assert!(
+                    output.contains("mcp-codex-worker: ended, since") && output.contains(setting),
+                    "{script}: {output}"
+                );
+            }
+            None => assert!(exit.success(), "{script}: {exit}\n{output}"),
+        }
+        for name in ["big", "part", "sparse"] {
+            let _ = std::fs::remove_file(job.path("tree").join(name));
+        }
+        std::fs::remove_dir_all(job.path("temp")).unwrap();
+        std::fs::create_dir(job.path("temp")).unwrap();
+        job.grants.release(&job.path("temp"));
+    }
+}
+
+/// A folder in the place of another is all that a task finds there, and the other one stays as it is.
+#[tokio::test]
+async fn a_folder_stands_in_for_another() {
+    let job = Job::new();
+    for name in [
+        "tree/.git/objects",
+        "own/objects",
+        "own/base/objects",
+        "upper",
+        "work",
+    ] {
+        std::fs::create_dir_all(job.path(name)).unwrap();
+    }
+    job.write("tree/.git/config", "users");
+    job.write("tree/.git/objects/one", "users");
+    job.write("own/config", "own");
+    let script = "test $(cat .git/config) = own && test $(cat .git/base/objects/one) = users && echo new > .git/config \
+        && mkdir -p .git/hooks && echo x > .git/hooks/post-checkout && ! echo x > .git/base/objects/one && ! rm -rf .git/base \
+        && ! mv .git moved && test ! -e .git/objects/one";
+    let mut command = job.command(script);
+    command.confinement.stand_ins = vec![
+        StandIn {
+            at: job.path("tree/.git"),
+            folder: job.path("own"),
+            write: true,
+        },
+        StandIn {
+            at: job.path("tree/.git/base/objects"),
+            folder: job.path("tree/.git/objects"),
+            write: false,
+        },
+    ];
+    let stand_ins = command.confinement.stand_ins.clone();
+    let (exit, output) = job.run(command).await;
+    assert!(exit.success(), "{output}");
+    let read = |name: &str| std::fs::read_to_string(job.path(name)).unwrap();
+    assert_eq!(read("tree/.git/config"), "users");
+    assert_eq!(read("own/config"), "new\n");
+    assert!(!job.path("tree/.git/hooks").exists());
+
+    // With a layer over it, what it was stays too.
+    let mut command =
+        job.command("echo layered > .git/config && git status >/dev/null 2>&1; cat .git/config");
+    command.confinement.stand_ins = stand_ins.clone();
+    command.confinement.layers = vec![Layer {
+        folder: job.path("tree/.git"),
+        upper: job.path("upper"),
+        work: job.path("work"),
+        cover: None,
+    }];
+    let mut task = match process::spawn(command).await {
+        Ok(task) => task,
+        // This file system takes no layers.
+        Err(ProcessError::Layer(_)) => return,
+        Err(error) => panic!("{error}"),
+    };
+    let mut output = String::new();
+    task.stdout.read_to_string(&mut output).await.unwrap();
+    assert_eq!(output, "layered\n");
+    assert_eq!(read("own/config"), "new\n");
+
+    // Nowhere else is it tried.
+    let mut command = job.command("true");
+    command.confinement.stand_ins = stand_ins;
+    command.confinement.landlock_only = true;
+    let refused = process::spawn(command).await;
+    assert!(
+        matches!(refused, Err(ProcessError::StandIn(_))),
+        "{refused:?}"
+    );
+}
+
 /// Ways out of a task that open no file are closed.
 #[tokio::test]
 async fn what_is_not_granted_does_not_exist() {
@@ -651,34 +783,6 @@ async fn landlock_alone_is_partial_and_holds_files() {
     }
 }
 
-/// Run by hand: `cargo test -p mcp-codex-worker-process -- --ignored --nocapture the_cost_of_a_view`.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn the_cost_of_a_view() {
-    let job = Job::new();
-    let mut medians = Vec::new();
-    for (name, mode, landlock_only) in [
-        ("off", SandboxMode::Off, false),
-        ("without view", SandboxMode::Auto, true),
-        ("view", SandboxMode::Auto, false),
-    ] {
-        let mut times = Vec::new();
-        for _ in 0..100 {
-            let mut command = job.command("");
-            command.program = "true".into();
-            command.args.clear();
-            command.confinement.mode = mode;
-            command.confinement.landlock_only = landlock_only;
-            let began = std::time::Instant::now();
-            process::spawn(command).await.unwrap().wait().await;
-            times.push(began.elapsed());
-        }
-        times.sort();
-        medians.push((name, times[50]));
-    }
-    eprintln!("a task that does nothing, median of 100: {medians:?}");
-}
-
 /// Root and everybody else reach the same by different ways: the namespaces of others need one for users first.
 #[test]
 fn an_ordinary_user_is_confined_as_well() {
@@ -718,6 +822,8 @@ fn an_ordinary_user_is_confined_as_well() {
             "a_tree_that_was",
             "landlock_alone",
             "a_layer_takes",
+            "a_folder_stands_in",
+            "a_task_that_takes",
         ])
         .env_clear()
         .env("HOME", folder.path().join("home"))
@@ -726,7 +832,7 @@ fn an_ordinary_user_is_confined_as_well() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && text.contains("13 passed"),
+        output.status.success() && text.contains("15 passed"),
         "{text}"
     );
 }

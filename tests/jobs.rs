@@ -2,10 +2,14 @@
 //! it, and when a process of ours is killed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "jobs/attempts.rs"]
+mod attempts;
 #[path = "jobs/chaos.rs"]
 mod chaos;
 #[path = "jobs/follow_ups.rs"]
 mod follow_ups;
+#[path = "jobs/git.rs"]
+mod git;
 #[path = "jobs/hooks.rs"]
 mod hooks;
 #[path = "jobs/logs.rs"]
@@ -14,6 +18,8 @@ mod logs;
 mod machines;
 #[path = "jobs/many.rs"]
 mod many;
+#[path = "jobs/programs.rs"]
+mod programs;
 #[path = "jobs/proof.rs"]
 mod proof;
 #[path = "jobs/queue.rs"]
@@ -22,6 +28,8 @@ mod queue;
 mod setup;
 #[path = "jobs/soak.rs"]
 mod soak;
+#[path = "jobs/statements.rs"]
+mod statements;
 #[path = "jobs/storage.rs"]
 mod storage;
 #[path = "jobs/upkeep.rs"]

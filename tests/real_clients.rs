@@ -11,6 +11,8 @@ use worker_test_support::gateway::{Gate, Script, ScriptedGateway, Turn};
 use worker_test_support::worker::{PATIENCE, call, run_job};
 use worker_test_support::{Codex, McpClient, Repository, Worker, clients, wait_for};
 
+#[path = "real_clients/attempts.rs"]
+mod attempts;
 #[path = "real_clients/dialects.rs"]
 mod dialects;
 #[path = "real_clients/faults.rs"]
@@ -23,6 +25,8 @@ mod gateways;
 mod outage;
 #[path = "real_clients/standalone.rs"]
 mod standalone;
+#[path = "real_clients/tokens.rs"]
+mod tokens;
 #[path = "real_clients/wake.rs"]
 mod wake;
 
@@ -913,71 +917,6 @@ mod endings {
         );
         worker.assert_no_process_left();
     }
-}
-
-/// A planner finds the tools by searching for what it wants done.
-#[test]
-fn codex_finds_start_and_no_other_agent_by_what_a_planner_would_search_for() {
-    let queries = [
-        "run coding job in background",
-        "fix failing tests",
-        "implement a feature and run the tests",
-        "edit many files",
-        "delegate coding task to worker",
-        "refactor code with verification",
-        "ask a question about many files",
-        "job status result",
-        "cancel job",
-        "run test suite until it passes",
-        "hand a task to an agent",
-        "cheap model",
-        "use another model for implementation",
-        "background agent",
-        "save tokens on a big task",
-        "worker",
-        "wait for job",
-        "run tests in a loop",
-        "code search",
-        "apply changes from worktree",
-        "migrate code base",
-        "start job",
-        "long running task",
-        "bug fix with checks",
-        "review many files cheaply",
-        "parallel jobs",
-        "verified result",
-        "log of background job",
-        "large refactoring across files",
-        "write tests",
-    ];
-    let worker = Worker::bare(BINARY);
-    let mut codex = Codex::with_model(moves(queries.map(|query| Move::Search(query.into()))));
-    codex.configure(&worker.codex_config());
-
-    let run = codex.exec(worker.home(), "Look for tools.");
-
-    assert!(run.status.success(), "{run:?}");
-    let found = read_in_the_end(&codex).found();
-    assert_eq!(found.len(), queries.len());
-    let o200k = tiktoken_rs::o200k_base().unwrap();
-    let mut complaints = Vec::new();
-    for (query, namespaces) in queries.iter().zip(&found) {
-        let names: Vec<&str> = namespaces
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|space| space["name"].as_str())
-            .collect();
-        let text = namespaces.to_string();
-        let tokens = o200k.encode_ordinary(&text).len();
-        eprintln!("{tokens:>6} tokens  {query:<40} {}", names.join(", "));
-        // A query for one of the other tools brings that one alone.
-        let starts = text.contains("\"start\"") || *query == "apply changes from worktree";
-        if names != ["mcp__worker"] || !starts || tokens > 900 {
-            complaints.push(format!("{query}: {tokens} tokens, {}", names.join(", ")));
-        }
-    }
-    assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
 #[test]

@@ -13,5 +13,6 @@ mod demo;
 #[allow(dead_code, reason = "the gateway's own suite uses the rest")]
 mod double;
 mod judges;
+mod mcp_judges;
 mod real_clients;
 mod sdks;

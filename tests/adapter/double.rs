@@ -257,6 +257,7 @@ pub fn config(url: &str) -> AdapterConfig {
         },
         token: Some(TOKEN.into()),
         budget: Budget::default(),
+        pool: None,
         prices: Prices::default(),
         retries: 2,
         patience: std::time::Duration::ZERO,

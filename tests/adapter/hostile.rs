@@ -299,6 +299,59 @@ async fn monstrous_answers_end_in_an_answer_or_an_error_and_the_next_request_is_
     }
 }
 
+#[tokio::test]
+async fn an_answer_may_have_128_tool_calls_and_no_more() {
+    for (count, served) in [(128, true), (129, false)] {
+        let calls = |with_index: bool| -> Vec<serde_json::Value> {
+            let calls = 0..count;
+            let calls = calls.map(|number| {
+                let mut call = json!({
+                    "id": format!("c{number}"),
+                    "type": "function",
+                    "function": { "name": "Bash", "arguments": "{}" },
+                });
+                if with_index {
+                    call["index"] = json!(number);
+                }
+                call
+            });
+            calls.collect()
+        };
+        let (streamed, whole) = (
+            // Each by itself, in two pieces: pieces are not calls.
+            stream(
+                &calls(true)
+                    .into_iter()
+                    .flat_map(|call| {
+                        let rest =
+                            json!({ "index": call["index"], "function": { "arguments": "" } });
+                        [call, rest].map(|call| delta(json!({ "tool_calls": [call] })))
+                    })
+                    .chain([finish("tool_calls")])
+                    .collect::<Vec<_>>(),
+            ),
+            super::double::completion(json!({ "tool_calls": calls(false) }), "tool_calls"),
+        );
+        let double = Double::start(move |_, request| {
+            Play::Pieces(vec![match request.body["stream"] == json!(true) {
+                true => streamed.clone(),
+                false => whole.clone(),
+            }])
+        })
+        .await;
+        let mut config = config(&double.url);
+        config.retries = 0;
+        let adapter = start(config).await;
+        for streams in [true, false] {
+            let got = messages(&adapter, &ask(json!({ "stream": streams }))).await;
+            let refused = got.text.contains("more than 128 tool calls");
+            assert_eq!(refused, !served, "{count} {streams}: {}", got.text);
+            let blocks = got.text.matches("\"type\":\"tool_use\"").count();
+            assert!(blocks == 128 || !served, "{count} {streams}: {blocks}");
+        }
+    }
+}
+
 /// More callers than there are places, none of which shows the token: they make room for each other, and one that shows it is
 /// served before any of them has to leave for its silence.
 #[tokio::test]

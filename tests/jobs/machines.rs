@@ -78,7 +78,7 @@ fn a_member_of_a_workspace_can_be_built_and_stays_the_only_thing_that_may_change
     }
 }
 
-/// Staging, as it is in a main worktree; configuration and the links of the worktree stay out of reach.
+/// Staging, as it is in a main worktree; the user's index, configuration and links of the worktree stay as they are.
 #[test]
 fn git_stages_in_a_linked_worktree_as_in_a_main_one() {
     use worker_test_support::checkout::git;
@@ -102,10 +102,10 @@ fn git_stages_in_a_linked_worktree_as_in_a_main_one() {
             repository.path().to_owned()
         };
         let own = git(&top, &["rev-parse", "--absolute-git-dir"]);
-        let settings = if linked { "commondir gitdir" } else { "config" };
+        let before = worker_test_support::checkout::files(Path::new(&own), true);
         let agent = StandIn::that(&format!(
             "echo two > src/a.txt; git add -A && git diff --cached --name-only > staged.txt; \
-             for file in {settings}; do echo x >> {own}/$file && echo $file >> staged.txt; done"
+             git config core.hooksPath evil; echo '#' >> {own}/info/exclude"
         ));
         let worker = Worker::with_stand_in(BINARY, &repository, &agent);
         let result = run_job(
@@ -122,6 +122,8 @@ fn git_stages_in_a_linked_worktree_as_in_a_main_one() {
         );
         let staged = std::fs::read_to_string(top.join("staged.txt")).unwrap();
         assert_eq!(staged, "src/a.txt\n", "linked: {linked}");
+        let after = worker_test_support::checkout::files(Path::new(&own), true);
+        assert_eq!(after, before, "linked: {linked}");
     }
 }
 
@@ -173,4 +175,84 @@ fn claude_code_behind_a_launcher_is_run_under_its_own_name() {
         .set("WORKER_SANDBOX_READ", agent.folder().display());
     let result = run_job(&mut worker.serve(), job(&repository));
     assert_eq!(result["job_status"], "completed", "{result}");
+}
+
+/// Runs a job by the binary itself, started by `start` (a shell script that ends in `exec "$@"`), and gives what it printed.
+#[cfg(target_os = "linux")]
+fn run_started_by(start: &str, worker: &Worker, asked: &Value) -> Value {
+    let file = worker.home().join("job.json");
+    std::fs::write(&file, asked.to_string()).unwrap();
+    let plain = worker.command(["run"]);
+    let variables = plain.get_envs();
+    let output = std::process::Command::new("sh")
+        .args(["-c", start, "start", BINARY, "run", "--json", "--job"])
+        .arg(&file)
+        .current_dir(worker.home())
+        .env_clear()
+        .envs(variables.filter_map(|(name, value)| Some((name, value?))))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    serde_json::from_str(&text).unwrap_or_else(|error| {
+        panic!(
+            "{error}: {text} {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })
+}
+
+/// A machine that gives less than it could: each thing falls to the next form by trying, and the result says which.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_machine_refuses_is_done_in_the_next_best_way_and_told() {
+    if !rustix::process::geteuid().is_root() {
+        return; // Nobody else can set such a machine up.
+    }
+    // (story, how the worker is started, what the notes say)
+    let rows: [(&str, &str, &[&str]); 3] = [
+        (
+            "the state folder is on an overlay, as in a container without a volume",
+            "unshare -m sh -c 'mkdir -p \"$WORKER_STATE_DIR\" /tmp/w-$$ && mount -t tmpfs none /tmp/w-$$ && cd /tmp/w-$$ && mkdir l u w \
+             && mount -t overlay -o lowerdir=l,upperdir=u,workdir=w none \"$WORKER_STATE_DIR\" && chmod 700 \"$WORKER_STATE_DIR\" \
+             && cd / && exec \"$@\"' start \"$@\"",
+            &[
+                "checks ran in copies of the tree: ",
+                "git: 1 commit on main (",
+            ],
+        ),
+        (
+            "user namespaces are refused",
+            "exec unshare -Ur sh -c 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all \"$@\"' start \"$@\"",
+            &["ran partial", "checks ran in the tree itself: "],
+        ),
+        (
+            "the sandbox is off",
+            "exec env WORKER_SANDBOX=off \"$@\"",
+            &["ran unconfined", "checks ran in the tree itself: "],
+        ),
+    ];
+    for (story, start, told) in rows {
+        let repository = repository();
+        let held = told[0].starts_with("checks ran in copies");
+        let commits = "git -c user.name=x -c user.email=x@x commit -qam mine";
+        let agent = StandIn::that(&format!("echo two > src/a.txt; {commits}"));
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let mut asked = job(&repository);
+        asked["checks"] = json!([
+            { "name": "first", "command": "grep -q two src/a.txt && echo x > notes.txt && echo x > src/new.txt" },
+            { "name": "second", "command": "test ! -e src/new.txt && grep -q kept notes.txt && git status" },
+        ]);
+        asked["auto_revise"] = json!({ "max_passes": 0 });
+        let result = run_started_by(start, &worker, &asked);
+        let text = result.to_string();
+        for words in told {
+            assert!(text.contains(words), "{story}: {words}: {result}");
+        }
+        // Where the job had the user's git directory, a commit fails it as it always did.
+        let wanted = if held { "completed" } else { "failed" };
+        assert_eq!(result["job_status"], wanted, "{story}: {result}");
+        assert_eq!(text.contains("git: failed"), !held, "{story}: {result}");
+        assert!(text.contains("second: passed"), "{story}: {result}");
+        assert_eq!(repository.read("notes.txt"), "kept\n", "{story}");
+    }
 }

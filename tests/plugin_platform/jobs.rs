@@ -60,6 +60,140 @@ fn log(front: &mut McpClient, result: &Value) -> String {
     reply.structured["log"].as_str().unwrap().to_owned()
 }
 
+/// A secret by its form alone.
+const TOKEN: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+
+#[test]
+fn a_case_that_is_made_of_a_finished_job_is_played_again_without_its_secrets() {
+    let agent = StandIn::that(&format!(
+        "printf 'fn a() {{}}\n// TODO: later {TOKEN}\n' > src/a.rs; printf '#!/bin/sh\n' > run.sh; chmod +x run.sh; \
+         ln -s a.rs src/link; printf 'a\\0b' > image.bin; git mv src/old.txt src/new.txt"
+    ));
+    let repository = Repository::with([
+        ("src/a.rs", "fn a() {}\n"),
+        ("src/old.txt", "the old one\n"),
+    ]);
+    repository.commit("Begin");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let result = run_job(
+        &mut front,
+        json!({
+            "prompt": "Change a line.",
+            "allowed_dirs": [repository.path()],
+            "auto_revise": { "max_passes": 0 },
+            "checks": [
+                { "name": "before", "command": "echo ran" },
+                { "name": "nothing left", "plugin": "leftovers", "settings": { "prints": false } },
+            ],
+        }),
+    );
+    assert_eq!(result["job_status"], "failed", "{result}");
+
+    let folder = worker.home().join("leftovers");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut bundled = plugins::BUNDLED.iter();
+    let leftovers = bundled.find(|plugin| plugin.name == "leftovers").unwrap();
+    std::fs::write(folder.join("leftovers.wasm"), leftovers.component).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    let manifest = format!(
+        "id = 'leftovers'\nversion = '{version}'\nkind = 'check'\napi = '1.0'\ncomponent = 'leftovers.wasm'\n"
+    );
+    std::fs::write(folder.join("plugin.toml"), manifest).unwrap();
+    let plugin = |arguments: &[&str]| {
+        let all = ["plugin"].iter().chain(arguments);
+        let output = worker.command(all).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    let place = folder.to_str().unwrap();
+    let (made, said) = plugin(&["case", "last", "--dir", place, "--name", "went-wrong"]);
+    assert!(made && said.contains("image.bin"), "{said}");
+    let file = folder.join("cases/went-wrong/case.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(!text.contains(TOKEN), "{text}");
+    let case: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(case["expect"]["passed"], json!(false), "{case}");
+    assert_eq!(case["settings"]["prints"], json!(false), "{case}");
+    assert_eq!(case["commands"][0]["output"], "ran\n", "{case}");
+    assert_eq!(
+        case["changed"]["src/link"]["after"]["symlink"], "a.rs",
+        "{case}"
+    );
+    assert_eq!(
+        case["changed"]["run.sh"]["after"]["executable"],
+        json!(true),
+        "{case}"
+    );
+    assert_eq!(
+        case["changed"]["src/old.txt"]["before"], "the old one\n",
+        "{case}"
+    );
+    let (passed, said) = plugin(&["test", place]);
+    assert!(passed && said.contains("1 of 1 cases passed"), "{said}");
+    // It is played, and not only read.
+    std::fs::write(&file, text.replace("\"passed\": false", "\"passed\": true")).unwrap();
+    let (passed, said) = plugin(&["test", place]);
+    assert!(!passed && said.contains("passed: expected true"), "{said}");
+
+    let (made, said) = plugin(&["case", "last", "--dir", place, "--check", "another"]);
+    assert!(
+        !made && said.contains("leftovers (the check \"nothing left\")"),
+        "{said}"
+    );
+}
+
+#[test]
+fn findings_are_sarif_in_the_artifacts_and_a_suppressed_rule_fails_nothing() {
+    let agent = StandIn::that("printf 'fn a() {}\\n// TODO: later\\n' > src/a.rs");
+    let repository = Repository::with([("src/a.rs", "fn a() {}\n")]);
+    repository.commit("Begin");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let job = json!({
+        "prompt": "Change a line.",
+        "allowed_dirs": [repository.path()],
+        "auto_revise": { "max_passes": 0 },
+        "checks": [{ "name": "nothing left", "plugin": "leftovers" }],
+    });
+    let result = run_job(&mut front, job.clone());
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert!(result.to_string().contains("src/a.rs:2"), "{result}");
+    let artifact = |front: &mut McpClient, result: &Value, name: &str| -> Value {
+        let arguments = json!({ "job_id": result["job_id"], "artifact": name });
+        let reply = call(front, "get", arguments);
+        serde_json::from_str(reply.structured["text"].as_str().unwrap()).unwrap()
+    };
+    let sarif = artifact(&mut front, &result, "findings.sarif");
+    assert_eq!(sarif["version"], "2.1.0", "{sarif}");
+    let run = &sarif["runs"][0];
+    let found = &run["results"][0];
+    assert_eq!(
+        (&found["ruleId"], &found["level"]),
+        (&json!("todo"), &json!("error")),
+        "{run}"
+    );
+    let place = &found["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "src/a.rs", "{place}");
+    assert_eq!(place["region"]["startLine"], 2, "{place}");
+    let driver = &run["tool"]["driver"];
+    assert!(driver["properties"]["sha256"].is_string(), "{driver}");
+    let used = artifact(&mut front, &result, "plugins").to_string();
+    assert!(
+        used.contains("leftovers") && used.contains("sha256"),
+        "{used}"
+    );
+
+    let folder = worker.home().join(".config/mcp-codex-worker");
+    std::fs::create_dir_all(&folder).unwrap();
+    let text = "[plugins.leftovers]\nsuppress = ['todo']\n";
+    std::fs::write(folder.join("config.toml"), text).unwrap();
+    repository.write("src/a.rs", "fn a() {}\n");
+    let result = run_job(&mut front, job);
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert!(result.to_string().contains("1 suppressed"), "{result}");
+}
+
 #[test]
 fn what_a_plugin_logs_is_in_the_jobs_log_under_its_name_and_without_secrets() {
     let operator = Operator::with(StandIn::that("printf 'two\\n' > src/a.txt"));

@@ -1,16 +1,17 @@
 //! Every limit in a pair: what obeys it goes through, what violates it ends in a sentence that names plugin, function and
 //! remedy, and nothing else suffers.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use gateway::wire::Sse;
 use plugins::check::Report;
 use plugins::summarizer::{Content, Request};
-use plugins::{PluginError, Stage};
+use plugins::{PluginError, PluginSet, PluginSettings, Stage};
 use redact::{ScannerSource, Window};
 use serde_json::json;
 
-use super::guests::set_with;
+use super::guests::{engine, guest, set_with, sha256};
 use super::job::Job;
 
 fn hostile(limits: &str, act: &str, count: u64) -> Result<Report, PluginError> {
@@ -176,9 +177,39 @@ fn a_plugin_that_breaks_down_again_and_again_is_put_aside() {
     assert!(
         error
             .to_string()
-            .contains("broke down 5 times in 10 minutes"),
+            .contains("broke down 5 times in the last ten minutes"),
         "{error}"
     );
+}
+
+/// A job is a process: what breaks down once in each of them is put aside, too, and another version of it is not.
+#[test]
+fn breakdowns_are_counted_over_processes() {
+    let state = tempfile::tempdir().unwrap();
+    let path = guest("hostile-check");
+    let table = format!("[hostile]\npath = {path:?}\nsha256 = \"{}\"", sha256(&path));
+    let process = || {
+        let mut settings =
+            PluginSettings::from_table(&table.parse().unwrap(), Path::new("/nowhere"));
+        settings.troubles = Some(state.path().join("plugins"));
+        PluginSet::load(&engine(), &settings)
+    };
+    for _ in 0..5 {
+        let check = process().check("hostile").unwrap();
+        check.run(Arc::new(Job), &json!({})).unwrap();
+        let error = check.run(Arc::new(Job), &json!({"do": "panic"}));
+        assert!(error.unwrap_err().to_string().contains("moon"));
+    }
+    let error = process().check("hostile").err().unwrap();
+    assert_eq!(error.stage, Stage::Trap);
+    assert!(
+        error
+            .to_string()
+            .contains("broke down 5 times in the last ten minutes"),
+        "{error}"
+    );
+    // Others are as they were.
+    process().check("scope").unwrap();
 }
 
 #[test]

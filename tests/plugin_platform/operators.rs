@@ -881,6 +881,24 @@ fn components_of_the_first_version_work_for_ever() {
     }
 }
 
+/// Some toolchains build for the asynchronous ABI unless they are told otherwise.
+#[test]
+fn a_component_with_the_asynchronous_abi_is_refused_with_what_to_build_it_with() {
+    let fixtures = workspace().join("tests/fixtures/contract-1.0");
+    let path = fixtures.join("asynchronous/check.wasm");
+    let set = set(&format!(
+        "[js]\npath = {path:?}\nsha256 = \"{}\"\n",
+        sha256(&path)
+    ));
+    let error = set.check("js").err().unwrap();
+    assert_eq!(error.stage, Stage::Compile, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("needs the asynchronous ABI") && text.contains("componentize-qjs: --sync"),
+        "{text}"
+    );
+}
+
 /// A job that added a file.
 fn added(text: &str) -> MadeUpJob {
     let file = Entry::File {

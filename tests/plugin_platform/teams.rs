@@ -224,12 +224,211 @@ fn an_update_shows_what_changes_and_a_new_grant_is_refused_until_it_is_given() {
     }
 }
 
+/// Writes a component's next version: other bytes, the same plugin.
+fn next_version(component: &Path, to: &Path) {
+    let mut bytes = std::fs::read(component).unwrap();
+    bytes.extend([0, 2, 1, b'a']);
+    std::fs::write(to, bytes).unwrap();
+}
+
+/// A key of the publisher, as `openssl genpkey -algorithm ed25519` writes it.
+fn key(folder: &Path, name: &str) -> (std::path::PathBuf, String) {
+    let file = folder.join(name);
+    let key = signing::SigningKey::create(&file).unwrap();
+    (file, key.public().to_string())
+}
+
+#[test]
+fn a_plugin_that_was_signed_is_updated_by_its_publisher_alone() {
+    let repository = repository();
+    let folder = tempfile::tempdir().unwrap();
+    let (first, first_public) = key(folder.path(), "first.pem");
+    let (second, second_public) = key(folder.path(), "second.pem");
+    let component = guest("hostile-check");
+    let next = folder.path().join("next.wasm");
+    next_version(&component, &next);
+    let layout = |name: &str| format!("oci-layout:{}", text(&folder.path().join(name)));
+    let (one, by_first, by_second, unsigned) = (layout("1"), layout("2"), layout("3"), layout("4"));
+    let author = Member::new(&repository);
+    let said = author.ok(&["publish", &one, text(&component), "--key", text(&first)]);
+    assert!(
+        said.contains(&format!("signed by {first_public}")),
+        "{said}"
+    );
+    author.ok(&["publish", &by_first, text(&next), "--key", text(&first)]);
+    author.ok(&["publish", &by_second, text(&next), "--key", text(&second)]);
+    author.ok(&["publish", &unsigned, text(&next)]);
+
+    let member = Member::new(&repository);
+    let said = member.refused(&["add", &one, "--signer", &second_public]);
+    assert!(
+        said.contains(&first_public) && said.contains("nothing is added"),
+        "{said}"
+    );
+    assert!(!member.ok(&["list"]).contains("hostile-check"));
+    let said = member.ok(&["add", &one, "--signer", &first_public]);
+    assert!(
+        said.contains(&format!("signed by {first_public}")),
+        "{said}"
+    );
+    let said = member.refused(&["update", "hostile-check", &unsigned]);
+    assert!(
+        said.contains("is not signed") && said.contains("nothing is changed"),
+        "{said}"
+    );
+    let said = member.refused(&["update", "hostile-check", &by_second]);
+    assert!(
+        said.contains(&second_public) && said.contains("--signer"),
+        "{said}"
+    );
+    let listed = || member.ok(&["list", "--json"]);
+    assert!(listed().contains(&sha256(&component)));
+    member.ok(&["update", "hostile-check", &by_first]);
+    assert!(listed().contains(&sha256(&next)));
+    member.ok(&["rollback", "hostile-check"]);
+    // The publisher changed, and the operator says so: by the file of its public key.
+    let public = folder.path().join("second.pub");
+    std::fs::write(&public, format!("{second_public}\n")).unwrap();
+    member.ok(&[
+        "update",
+        "hostile-check",
+        &by_second,
+        "--signer",
+        text(&public),
+    ]);
+    let config = member
+        .worker
+        .home()
+        .join(".config/mcp-codex-worker/config.toml");
+    let configured = std::fs::read_to_string(config).unwrap();
+    assert!(
+        configured.contains(&second_public) && !configured.contains(&first_public),
+        "{configured}"
+    );
+
+    // A signature that was moved to other bytes.
+    let moved = folder.path().join("4");
+    let manifest_of = |layout: &Path| {
+        let index = std::fs::read_to_string(layout.join("index.json")).unwrap();
+        let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+        let digest = index["manifests"][0]["digest"].as_str().unwrap();
+        layout.join("blobs/sha256").join(&digest["sha256:".len()..])
+    };
+    let read = |file: &Path| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    };
+    let signed = read(&manifest_of(&folder.path().join("1")));
+    let mut forged = read(&manifest_of(&moved));
+    forged["annotations"] = signed["annotations"].clone();
+    let forged = forged.to_string();
+    let id = hex::encode(Sha256::digest(&forged));
+    std::fs::write(moved.join("blobs/sha256").join(&id), &forged).unwrap();
+    let mut index = read(&moved.join("index.json"));
+    index["manifests"][0]["digest"] = json!(format!("sha256:{id}"));
+    std::fs::write(moved.join("index.json"), index.to_string()).unwrap();
+    let said = Member::new(&repository).refused(&["add", &unsigned]);
+    assert!(
+        said.contains("its signature is about hostile-check"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_lock_that_the_teams_key_signed_is_taken_and_a_change_of_it_is_not() {
+    let repository = repository();
+    let top = text(repository.path()).to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, public) = key(folder.path(), "team.pem");
+    let (_, another) = key(folder.path(), "another.pem");
+    let component = repository.path().join("tools/check.wasm");
+    let one = Member::new(&repository);
+    let pin = ["lock", text(&component), "--repository", &top];
+    let said = one.ok(&[&pin[..], &["--key", text(&file)]].concat());
+    assert!(said.contains("plugins.lock.sig"), "{said}");
+    repository.commit("Pin a check");
+
+    let other = Member::new(&repository);
+    let said = other.refused(&["accept", &top, "--signer", &another]);
+    assert!(
+        said.contains("is not signed") && said.contains("nothing is accepted"),
+        "{said}"
+    );
+    let said = other.ok(&["accept", &top, "--signer", &public]);
+    assert!(said.contains(&format!("signed by {public}")), "{said}");
+
+    // Somebody else writes into the lock: the signature is not for that.
+    let lock = repository.path().join("plugins.lock");
+    let whole = std::fs::read_to_string(&lock).unwrap();
+    std::fs::write(&lock, format!("{whole}[plugin.config]\ndo = \"pass\"\n")).unwrap();
+    let said = other.refused(&["accept", &top, "--signer", &public]);
+    assert!(
+        said.contains("its signature is about plugins.lock"),
+        "{said}"
+    );
+    // Pinned again without the key: it is unsigned, and says so.
+    let said = one.ok(&pin);
+    assert!(said.contains("not signed any more"), "{said}");
+    assert!(
+        other
+            .refused(&["accept", &top, "--signer", &public])
+            .contains("is not signed")
+    );
+}
+
+#[test]
+fn another_plugin_takes_a_required_name_only_where_the_operator_says_so() {
+    let repository = repository();
+    let member = Member::new(&repository);
+    member.ok(&["add", text(&guest("hostile-check"))]);
+    let other = guest("hostile-summarizer");
+    let add = ["add", text(&other), "--name", "hostile-check"];
+    let said = member.refused(&add);
+    assert!(
+        said.contains("is the name of a check that every job must pass")
+            && said.contains("--replace"),
+        "{said}"
+    );
+    assert!(
+        member
+            .ok(&["list", "--json"])
+            .contains(&sha256(&guest("hostile-check")))
+    );
+    member.ok(&[&add[..], &["--replace"]].concat());
+    let config = member
+        .worker
+        .home()
+        .join(".config/mcp-codex-worker/config.toml");
+    assert_eq!(
+        private::exposed(&config).unwrap(),
+        None,
+        "its owner's alone"
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_a_command_without_a_word() {
+    let repository = repository();
+    let member = Member::new(&repository);
+    let mut command = member.worker.command(["plugin", "list"]);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
 /// A registry, as far as pushing and pulling need one.
 #[derive(Default)]
 struct Shelf {
     blobs: Mutex<HashMap<String, Vec<u8>>>,
     /// Answers other bytes than were asked for.
     lies: bool,
+    /// Gives a token for this login alone (`user:secret` in base64), and nothing without a token.
+    login: Option<&'static str>,
 }
 
 async fn registry(
@@ -237,8 +436,26 @@ async fn registry(
     method: Method,
     UrlPath(path): UrlPath<String>,
     uri: axum::http::Uri,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if let Some(login) = shelf.login {
+        let given = headers
+            .get("authorization")
+            .map(|given| given.to_str().unwrap());
+        if path == "token" {
+            return match given == Some(format!("Basic {login}").as_str()) {
+                true => axum::Json(json!({ "token": "good" })).into_response(),
+                false => StatusCode::UNAUTHORIZED.into_response(),
+            };
+        }
+        if given != Some("Bearer good") {
+            let host = headers.get("host").unwrap().to_str().unwrap();
+            let challenge = format!("Bearer realm=\"http://{host}/v2/token\",service=\"test\"");
+            let headers = [("www-authenticate", challenge)];
+            return (StatusCode::UNAUTHORIZED, headers).into_response();
+        }
+    }
     let digest = |bytes: &[u8]| {
         let hex: String = Sha256::digest(bytes)
             .iter()
@@ -289,6 +506,61 @@ fn serve(runtime: &tokio::runtime::Runtime, shelf: Shelf) -> (Arc<Shelf>, String
 }
 
 #[test]
+fn a_registry_that_wants_a_login_gets_that_of_docker() {
+    let repository = repository();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let shelf = Shelf {
+        // team:s3cret
+        login: Some("dGVhbTpzM2NyZXQ="),
+        ..Shelf::default()
+    };
+    let (_shelf, host) = serve(&runtime, shelf);
+    let component = guest("hostile-check");
+    let to = format!("oci://{host}/team/check:1");
+    let stranger = Member::new(&repository).refused(&["publish", &to, text(&component)]);
+    assert!(
+        stranger.contains(&format!("docker login {host}")),
+        "{stranger}"
+    );
+
+    let author = Member::new(&repository);
+    let docker = author.worker.home().join(".docker");
+    std::fs::create_dir_all(&docker).unwrap();
+    let login = |auth: &str| {
+        let config = json!({ "auths": { &host: { "auth": auth } } });
+        std::fs::write(docker.join("config.json"), config.to_string()).unwrap();
+    };
+    login("dGVhbTp3cm9uZw==");
+    let said = author.refused(&["publish", &to, text(&component)]);
+    assert!(said.contains("wants another login"), "{said}");
+    login("dGVhbTpzM2NyZXQ=");
+    let said = author.ok(&["publish", &to, text(&component)]);
+    let reference = said
+        .split_whitespace()
+        .find(|word| word.starts_with("oci://"))
+        .unwrap();
+    author.ok(&["add", reference]);
+    assert!(author.ok(&["list"]).contains("hostile-check"));
+}
+
+#[test]
+fn a_registry_that_hangs_is_given_up_by_name() {
+    let repository = repository();
+    // It takes the connection, and says nothing.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let member = Member::new(&repository);
+    let digest = "0".repeat(64);
+    let reference = format!("oci://{address}/team/check@sha256:{digest}");
+    let said = member.refused(&["add", &reference]);
+    assert!(
+        said.contains(&address.to_string()) && said.contains("gave no answer in time"),
+        "{said}"
+    );
+    assert!(!member.ok(&["list"]).contains("team"));
+}
+
+#[test]
 fn a_plugin_is_published_to_a_registry_and_a_layout_and_added_from_both_by_digest() {
     let repository = repository();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -330,6 +602,7 @@ fn a_plugin_is_published_to_a_registry_and_a_layout_and_added_from_both_by_diges
     let lying = Shelf {
         blobs: Mutex::new(blobs),
         lies: true,
+        login: None,
     };
     let (_, liar) = serve(&runtime, lying);
     let said = Member::new(&repository).refused(&["add", &reference.replace(&host, &liar)]);

@@ -132,6 +132,45 @@ fn a_member_of_a_monorepo_is_mended_and_tested_with_narrowed_dirs() {
     assert!(top.join("node_modules/.cache/agents").exists());
 }
 
+/// The pinned Claude Code and the newest, in the checkout and in a tree of the job's own.
+#[test]
+fn a_job_commits_its_work() {
+    for (program, isolation) in [
+        (clients::claude_code(), "none"),
+        (clients::newest_claude_code(), "none"),
+        (clients::claude_code(), "worktree"),
+        (clients::newest_claude_code(), "worktree"),
+    ] {
+        let commits = "git switch -q -c mend && git commit -qam 'Mend the sum' && git log --format=%s -1 && git status --short";
+        let mut field = Field::new(Script::turns(edits("src/a.js", commits)));
+        field.worker = field.worker.set("WORKER_CLAUDE_BIN", program.display());
+        let top = field.repository("sum", &[("src/a.js", "exports.sum = (a, b) => a - b;\n")]);
+        let mut front = field.worker.serve();
+        let result = field.run(
+            &mut front,
+            json!({
+                "prompt": "Mend the sum and commit it on a branch.",
+                "allowed_dirs": [top],
+                "isolation": isolation,
+                "checks": [{ "name": "committed", "command": "test \"$(git log --format=%s -1)\" = 'Mend the sum' && git diff --quiet HEAD" }],
+            }),
+        );
+        let log = git(&top, &["log", "--format=%s", "--all"]);
+        if isolation == "worktree" {
+            assert_eq!(log, "start", "{result}");
+            let applied = call(&mut front, "apply", json!({ "job_id": result["job_id"] }));
+            assert!(!applied.is_error, "{:?}", applied.structured);
+        } else {
+            assert_eq!(log, "Mend the sum\nstart", "{result}");
+            assert_eq!(git(&top, &["branch", "--show-current"]), "mend", "{result}");
+        }
+        assert_eq!(git(&top, &["status", "--short"]), "", "{result}");
+        assert_eq!(git(&top, &["fsck", "--strict", "--no-dangling"]), "");
+        drop(front);
+        field.worker.assert_no_process_left();
+    }
+}
+
 #[test]
 fn a_worktree_of_a_bare_clone_is_worked_in_while_somebody_fetches() {
     let gate = Gate::closed();

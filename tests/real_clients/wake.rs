@@ -228,3 +228,53 @@ fn a_worker_asks_and_its_answered_job_comes_into_the_checkout_by_itself() {
     );
     worker.assert_no_process_left();
 }
+
+/// The same facts for Claude Code: it takes a day, and goes on without a hook that outlasts its time.
+#[test]
+fn claude_code_takes_a_day_for_a_hook_and_ends_one_that_outlasts_its_time() {
+    let repository = broken_sum();
+    let ran = repository.root().join("ran");
+    let planner = ScriptedGateway::start(Script::turns([Turn::say("Done.")])).unwrap();
+    let scene = Worker::new(BINARY, &repository, &planner);
+    let hook = |timeout: u64, command: String| json!({ "hooks": [{ "type": "command", "timeout": timeout, "command": command }] });
+    let ran_by = ran.display();
+    let settings = json!({ "hooks": { "Stop": [
+        hook(86_400, format!("touch {ran_by}; echo '{{}}'")),
+        hook(1, format!("touch {ran_by}-late; sleep 120; touch {ran_by}-never")),
+    ] } });
+    let file = scene.home().join("hooks.json");
+    std::fs::write(&file, settings.to_string()).unwrap();
+    let mut adapter = scene
+        .command(["adapter"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = Command::new(clients::claude_code())
+        .args([
+            "-p",
+            "--output-format",
+            "json",
+            "--model",
+            "sonnet",
+            "--settings",
+        ])
+        .arg(&file)
+        .args(["--", "Say something."])
+        .env_clear()
+        .env("HOME", scene.home())
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(exports(&mut adapter))
+        .current_dir(repository.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    adapter.kill().unwrap();
+    adapter.wait().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let result: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
+    assert_eq!(result["result"], "Done.", "{result}");
+    let late = repository.root().join("ran-late");
+    assert!(ran.exists() && late.exists(), "both hooks ran: {result}");
+    assert!(!repository.root().join("ran-never").exists());
+}

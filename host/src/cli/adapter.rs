@@ -175,7 +175,8 @@ fn config(
     let mut known = KnownValues::of(settings);
     known.add("adapter-token", &token);
     let mask = begin_log(settings, &known);
-    let engine = Engine::shared(&settings.cache_dir).map_err(Failure::Work)?;
+    let engine =
+        Engine::shared(&settings.cache_dir).map_err(|error| Failure::Work(error.to_string()))?;
     let plugins = PluginSet::load(&engine, &PluginSettings::of(settings, &[]));
     let redactor = Redactor::new(known, plugins.redactors());
     let records = match &settings.metrics_file {

@@ -111,8 +111,8 @@ fn forget_jobs(
     let mut lived_in: BTreeSet<JobId> = jobs
         .iter()
         .filter(|job| !job.state.is_terminal())
-        .filter_map(|job| job.lives_in.clone())
-        .collect();
+        .filter_map(|job| store.owner_of_home(job).transpose())
+        .collect::<Result<_, _>>()?;
     let mut over: Vec<(JobRow, Size)> = Vec::new();
     let mut smaller = Trees::default();
     for job in jobs {
@@ -142,7 +142,7 @@ fn forget_jobs(
             .is_some_and(|most| kept.bytes.saturating_add(size.bytes) > most);
         if (!old && !full) || lived_in.contains(&job.id) {
             kept += *size;
-            lived_in.extend(job.lives_in.clone());
+            lived_in.extend(store.owner_of_home(job)?);
             continue;
         }
         let row = format!(
@@ -157,7 +157,7 @@ fn forget_jobs(
         if let Some(unapplied) = unapplied {
             terminal.line(format!("{row}  stays: {unapplied}; --force deletes it"));
             kept += *size;
-            lived_in.extend(job.lives_in.clone());
+            lived_in.extend(store.owner_of_home(job)?);
             continue;
         }
         if !arguments.dry_run {

@@ -19,6 +19,7 @@ mod signals;
 mod smoke;
 mod stats;
 mod terminal;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -140,6 +141,8 @@ enum Command {
     Stats(stats::StatsArguments),
     /// Delete old jobs, by age and by size
     Gc(gc::GcArguments),
+    /// Hold the signed statement of a job against a key and a checkout, offline
+    Verify(verify::VerifyArguments),
     /// Print a completion script for your shell
     Completions(completions::CompletionsArguments),
     /// Cut secrets out of stdin, as it streams to stdout
@@ -176,6 +179,7 @@ pub fn main() -> ExitCode {
         Command::Stats(arguments) => stats::run(&cli.global, &arguments),
         Command::Gc(arguments) => gc::run(&cli.global, &arguments),
         Command::Jobs(arguments) => jobs::run(&cli.global, &arguments),
+        Command::Verify(arguments) => verify::run(&cli.global, &arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Redact(arguments) => redact::run(&cli.global, &arguments),
         Command::Plugin(arguments) => plugin::run(&cli.global, &arguments),

@@ -16,6 +16,7 @@ use super::progress::Progress;
 use super::signals::Signals;
 use super::terminal::{Terminal, complain};
 use super::{GlobalOptions, exit};
+use job::artifacts::{self, Artifacts};
 use job::{Front, JobId, JobRow, Refusal, State, Store, StoreError, spec};
 use settings::Settings;
 use workspace::Unapplied;
@@ -45,7 +46,7 @@ pub(super) struct RunArguments {
     /// The job; `-` reads it from stdin
     #[arg(long, value_name = "FILE")]
     job: PathBuf,
-    /// Print the result as JSON
+    /// Print the result as one line of JSON, with tokens, cost_usd, and the paths of patch and statement
     #[arg(long)]
     json: bool,
     /// Show no progress
@@ -120,6 +121,7 @@ fn foreground(settings: Settings, arguments: &RunArguments) -> Result<State, Run
     let mut terminal = Terminal::stdout();
     let row = watch.store.job(&id)?;
     if arguments.json {
+        let view = with_account(&watch.store, row.as_ref(), view)?;
         terminal.line(view.to_string());
     } else {
         for line in show::lines(&terminal, &id, row.as_ref(), &view) {
@@ -227,6 +229,26 @@ impl Watch {
             self.cursor = next;
         }
     }
+}
+
+/// The result with what a harness needs besides: what was spent, and the files of the diff and the statement.
+fn with_account(store: &Store, row: Option<&JobRow>, mut view: Value) -> Result<Value, StoreError> {
+    let (Some(row), Some(fields)) = (row, view.as_object_mut()) else {
+        return Ok(view);
+    };
+    let spent = store.spent_in_all(&row.id)?;
+    fields.insert("tokens".to_owned(), spent.tokens.into());
+    fields.insert("cost_usd".to_owned(), spent.cost_usd.into());
+    let own = store.job_folder(&row.id);
+    for (field, folder, name) in [
+        ("patch", store.evidence_folder(row)?, artifacts::DIFF),
+        ("statement", own, artifacts::STATEMENT),
+    ] {
+        let path = Artifacts::in_job(&folder).path(name);
+        let path = path.is_file().then(|| path.display().to_string());
+        fields.insert(field.to_owned(), path.into());
+    }
+    Ok(view)
 }
 
 /// The text behind the status while a job runs: time, turns, and the agent's step.

@@ -21,6 +21,8 @@ pub(super) fn asked(
         }))),
         Some(Value::String(tool)) if tool == "apply" => Ok(Some(json!({
             "arguments": {
+                "how": "merge (default): commits; squash: staged; patch: files alone",
+                "job_ids": "several results as one: every check of theirs runs once more on the whole; stops before the first conflict",
                 "preview": "true, with job_ids: only their order and the files that several of them changed",
                 "wait_ms": "with job_ids: how long to wait for the checks of the whole; default as in wait",
             }
@@ -69,6 +71,7 @@ fn start() -> Value {
             "base": "with worktree: commit that it starts from",
             "include_dirty": "with worktree: takes uncommitted work along",
             "setup": "with worktree, where the operator allows it: command that installs dependencies, or {command, lock_files}",
+            "attempts": "with worktree: a number (race of the same model), or {models, mode: ladder (default; the next when one fails) or race, pick: first (default), best}; the result is the verified one's",
             "max_tokens_total": "cap, input and output together",
             "max_cost_usd": "cap, by the operator's prices",
             "max_turns": "cap, model turns of a pass",
@@ -95,6 +98,7 @@ mod tests {
             "base",
             "checks[].network",
             "checks[].fails_without_change",
+            "attempts",
         ] {
             assert!(help["arguments"][rare].is_string(), "{rare}");
         }

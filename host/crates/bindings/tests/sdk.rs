@@ -127,6 +127,44 @@ fn for_c(kind: &str) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
+/// The bindings of a check for Go, as `plugin new --lang go` copies them: in one module with the plugin and the part of Go's
+/// library of components that they use, so that nothing is downloaded.
+fn for_go() -> Vec<(PathBuf, String)> {
+    const PLACE: &str = "worker.local/plugin/bindings";
+    let mut resolve = resolve();
+    let package = resolve
+        .packages
+        .iter()
+        .find(|(_, package)| package.name.name == "check")
+        .map(|(id, _)| id)
+        .unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
+    let mut files = Files::default();
+    let mut generator = wit_bindgen_go::Opts {
+        // gofmt is not everywhere.
+        format: wit_bindgen_go::Format::False,
+        quiet: true,
+        ..wit_bindgen_go::Opts::default()
+    }
+    .build();
+    generator.generate(&mut resolve, world, &mut files).unwrap();
+    let folder = workspace().join("host/crates/plugin-kit/src/templates/go/bindings");
+    files
+        .iter()
+        .filter(|(name, _)| *name != "go.mod")
+        .map(|(name, text)| {
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            let text = text
+                .replace("\"wit_component/", &format!("\"{PLACE}/"))
+                .replace(
+                    "\"go.bytecodealliance.org/pkg/wit/",
+                    &format!("\"{PLACE}/wit/"),
+                );
+            (folder.join(name), text)
+        })
+        .collect()
+}
+
 fn all() -> impl Iterator<Item = (PathBuf, String)> {
     let exports = EXPORTS.into_iter().map(|export| (export.0, Some(export)));
     std::iter::once(("imports", None))
@@ -137,6 +175,7 @@ fn all() -> impl Iterator<Item = (PathBuf, String)> {
                 .into_iter()
                 .flat_map(for_c),
         )
+        .chain(for_go())
 }
 
 #[test]

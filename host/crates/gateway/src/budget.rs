@@ -134,21 +134,44 @@ impl Budget {
             cost_usd: cost(need.input, output),
             turns: u64::from(need.is_turn),
         };
-        books.claimed.tokens = tokens.saturating_add(claim.tokens);
-        books.claimed.cost_usd = cost_usd + claim.cost_usd;
-        books.claimed.turns = turns + claim.turns;
+        books.take(&claim);
         Ruling::Granted { claim, cap }
     }
 }
 
 /// The amounts spent, and those reserved for requests on their way.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Books {
     pub(crate) usage: Usage,
     claimed: Claim,
 }
 
 impl Books {
+    /// Adds what is in the books of another adapter.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let usage = &mut self.usage;
+        usage.tokens.add(&other.usage.tokens);
+        usage.requests += other.usage.requests;
+        usage.turns += other.usage.turns;
+        if let Some(cost) = other.usage.cost_usd {
+            usage.cost_usd = Some(usage.cost_usd.unwrap_or_default() + cost);
+        }
+        self.take(&other.claimed);
+    }
+
+    /// Sets aside.
+    pub(crate) fn take(&mut self, claim: &Claim) {
+        let claimed = &mut self.claimed;
+        claimed.tokens = claimed.tokens.saturating_add(claim.tokens);
+        claimed.turns = claimed.turns.saturating_add(claim.turns);
+        claimed.cost_usd += claim.cost_usd;
+    }
+
+    /// Gives back everything that is set aside.
+    pub(crate) fn forget_claims(&mut self) {
+        self.claimed = Claim::default();
+    }
+
     /// Gives back what was set aside for a request that is over.
     pub(crate) fn release(&mut self, claim: &Claim) {
         let claimed = &mut self.claimed;
@@ -163,7 +186,7 @@ impl Books {
 }
 
 /// The amount reserved for one request.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Claim {
     tokens: u64,
     cost_usd: f64,

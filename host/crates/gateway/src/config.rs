@@ -80,6 +80,7 @@ impl AdapterConfig {
             },
             token: None,
             budget: Budget::default(),
+            pool: None,
             prices: settings.prices.clone(),
             retries: settings.gateway_retries,
             patience: Duration::from_millis(settings.gateway_patience_ms),

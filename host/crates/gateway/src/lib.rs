@@ -37,6 +37,7 @@ mod models;
 mod names;
 mod outflow;
 mod overflow;
+mod pool;
 mod pulse;
 mod record;
 mod relay;
@@ -78,6 +79,7 @@ pub use facts::Facts;
 use facts::ModelFacts;
 pub use lessons::Lesson;
 pub use models::ModelMap;
+pub use pool::Pool;
 pub use record::rfc3339;
 pub use record::{RecordSink, RequestRecord};
 pub use request::canonical as canonical_request;
@@ -112,6 +114,8 @@ pub struct AdapterConfig {
     pub token: Option<String>,
     /// Caps on what passes through.
     pub budget: Budget,
+    /// The books that it shares with other adapters, for which the caps then hold too.
+    pub pool: Option<Pool>,
     /// The operator's prices.
     pub prices: Prices,
     /// Quick retries of one request on one gateway; 0 turns every retry off.

@@ -13,7 +13,9 @@ use super::json_text::{JsonText, is_blank, write_plain, write_string};
 use super::names::{close_id, close_signature, fresh_id};
 use super::request::Return;
 use super::stop_scan::StopScan;
-use super::stream::{REASONING_FIELDS, details_text, gather, stop_sequence};
+use super::stream::{
+    MOST_CALLS, REASONING_FIELDS, details_text, gather, stop_sequence, too_many_calls,
+};
 use super::think_tags::{Piece, ThinkTags};
 use super::usage::{self, Reported};
 use crate::facts::Facts;
@@ -82,7 +84,10 @@ pub(crate) fn translate(
     let calls = parts
         .iter()
         .flat_map(|(_, part)| &part.tool_calls)
-        .collect();
+        .collect::<Vec<_>>();
+    if calls.len() > MOST_CALLS {
+        return Err(too_many_calls());
+    }
     let mut blocks = Vec::with_capacity(body.len());
     let written = write_blocks(&mut blocks, message, calls, facts, back, known)?;
     if known.is_none() && blocks.is_empty() {

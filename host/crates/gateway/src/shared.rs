@@ -23,6 +23,9 @@ const EVENTS: usize = 256;
 /// The least time between two retries.
 const RETRY_SPACING: Duration = Duration::from_millis(500);
 
+/// How often a request that waits for other adapters' settlements looks again.
+const POOL_POLL: Duration = Duration::from_millis(100);
+
 /// The most requests of one adapter that are on their way at once; more wait.
 const FLIGHTS: usize = 8;
 
@@ -212,8 +215,7 @@ impl Shared {
             // Before the look at the books, or what is settled in between would be missed.
             let mut settled = std::pin::pin!(self.settled.notified());
             settled.as_mut().enable();
-            let ruling = self.config.budget.claim(&mut self.books(), &need);
-            match ruling {
+            match self.claim(&need) {
                 Ruling::Granted { claim, cap } => {
                     return Ok(Reservation {
                         claim,
@@ -229,9 +231,25 @@ impl Shared {
                     });
                     return Err(ApiError::new(400, Kind::InvalidRequest, reason));
                 }
+                // Adapters that share the books tell nobody when they settle.
+                Ruling::Wait if self.config.pool.is_some() => {
+                    let _ = tokio::time::timeout(POOL_POLL, settled).await;
+                }
                 Ruling::Wait => settled.await,
             }
         }
+    }
+
+    fn claim(&self, need: &Need) -> Ruling {
+        let budget = &self.config.budget;
+        let mut books = self.books();
+        let Some(pool) = &self.config.pool else {
+            return budget.claim(&mut books, need);
+        };
+        pool.claim(budget, &mut books, need)
+            .unwrap_or_else(|error| {
+                Ruling::Spent(format!("the job's budget cannot be looked up: {error}"))
+            })
     }
 
     /// An error as the caller and the log get it: a gateway may say anything in it.
@@ -274,6 +292,9 @@ impl Shared {
                 if let Some(cost) = record.cost_usd {
                     usage.cost_usd = Some(usage.cost_usd.unwrap_or(0.0) + cost);
                 }
+            }
+            if let Some(Err(error)) = self.config.pool.as_ref().map(|pool| pool.publish(&books)) {
+                tracing::warn!(%error, "the other attempts do not see what was spent");
             }
         }
         self.settled.notify_waiters();

@@ -26,6 +26,8 @@ use crate::facts::Facts;
 const DELTA_END: &[u8] = b"\"}}\n\n";
 /// Between the numbers of calls of one choice and of the next.
 const CHOICE_CALLS: i64 = 1 << 20;
+/// The most tool calls of one answer. Claude Code makes a handful; each is a block that is kept until the end.
+pub(crate) const MOST_CALLS: usize = 128;
 /// Fields of reasoning that no facts need to name.
 pub(crate) const REASONING_FIELDS: [&str; 1] = ["reasoning_text"];
 /// OpenRouter's list of pieces of reasoning.
@@ -563,6 +565,9 @@ impl Machine {
             });
         let index = delta.index.map(|index| index.saturating_add(base));
         let at = self.place(index, id, name, arguments.as_escaped());
+        if self.calls.len() > MOST_CALLS {
+            return Err(too_many_calls());
+        }
         let returned = &self.facts.tools.returned_fields;
         let Some(call) = self.calls.get_mut(at) else {
             return Ok(());
@@ -943,6 +948,16 @@ fn unreadable(error: &serde_json::Error, text: &str) -> ApiError {
         "The gateway sent an event that is not a chat-completions chunk ({error}): {}",
         text.chars().take(200).collect::<String>()
     ))
+}
+
+/// The same answer would come again.
+pub(crate) fn too_many_calls() -> ApiError {
+    ApiError {
+        retry: false,
+        ..ApiError::bad_gateway(format!(
+            "the gateway's answer has more than {MOST_CALLS} tool calls"
+        ))
+    }
 }
 
 fn broken_off() -> ApiError {

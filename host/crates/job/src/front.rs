@@ -84,7 +84,7 @@ impl Front {
             return self.start_each(jobs, asker, progress).await;
         }
         let (spec, wait_ms) = spec::parse_start(arguments, &self.settings)?;
-        self.require_gateway(spec.model.as_deref())?;
+        self.require_gateway(spec.first_model())?;
         let settings = Arc::clone(&self.settings);
         let id = self
             .with_store(move |store| start_for(&settings, store, spec, &asker))
@@ -115,7 +115,7 @@ impl Front {
         let mut wait_ms = 0;
         for Each { item, arguments } in jobs {
             let (spec, patience) = spec::parse_start(arguments, &self.settings)?;
-            self.require_gateway(spec.model.as_deref())?;
+            self.require_gateway(spec.first_model())?;
             wait_ms = patience;
             parsed.push((item, spec));
         }
@@ -173,7 +173,7 @@ impl Front {
             ));
         }
         let (spec, _) = spec::parse_start(arguments, &self.settings)?;
-        self.require_gateway(spec.model.as_deref())?;
+        self.require_gateway(spec.first_model())?;
         let settings = Arc::clone(&self.settings);
         self.with_store(move |store| launch_job(&settings, store, spec, true))
             .await
@@ -632,7 +632,10 @@ fn launch_job(
     let repository = workspace.lock_name();
     let place = Place::of(&spec, &repository, home.as_ref(), settings, attached);
     let hold = store.add(&id)?;
-    store.enter_queue(&id, &place)?;
+    // A job of several attempts works nowhere itself: those it starts take their turns.
+    if spec.attempts.is_none() {
+        store.enter_queue(&id, &place)?;
+    }
     if let Some(home) = &home
         && !store.live_in(&id, home)?
     {

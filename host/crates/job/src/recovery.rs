@@ -1,11 +1,21 @@
 //! Jobs whose runner is gone without a word.
 
+use std::time::{Duration, Instant};
+
 use super::id::JobId;
 use super::report;
 use super::state::State;
 use super::store::{JobRow, Store, StoreError};
+use super::{runner, statement};
+use crate::artifacts::{self, Artifacts};
 use crate::end_cause::EndCause;
-use process::end_recorded;
+use process::{end_recorded, terminate_recorded};
+
+/// How long the attempts of a job whose runner was killed may take to end.
+const ATTEMPTS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The interval at which they are looked at.
+const ATTEMPTS_POLL: Duration = Duration::from_millis(10);
 
 /// Says whether a job is over, after ending it as `interrupted` where its runner is gone: whatever the runner left behind
 /// is ended first, and of several callers one does it.
@@ -33,6 +43,8 @@ fn interrupt(store: &Store, job: &JobRow) -> Result<(), StoreError> {
     for process in store.processes(&job.id)? {
         end_recorded(&process);
     }
+    workspace::release_git_locks(&store.job_folder(&job.id));
+    end_attempts(store, &job.id)?;
     let message = [
         "the runner ended without a word while the job was ",
         job.state.as_str(),
@@ -46,6 +58,44 @@ fn interrupt(store: &Store, job: &JobRow) -> Result<(), StoreError> {
     );
     // Before the end is told, as the runner would have done.
     store.drop_working_material(&job.id);
+    keep_statement(store, &job.id);
     store.finish(&job.id, State::Interrupted, &result)?;
     Ok(())
+}
+
+/// The attempts of a job whose runner is gone end by themselves, since they hang on it. Nothing of them may be left when the
+/// job's end is told: their trees are nobody's.
+fn end_attempts(store: &Store, id: &JobId) -> Result<(), StoreError> {
+    let attempts = store.attempts(id)?;
+    let deadline = Instant::now() + ATTEMPTS_PATIENCE;
+    for attempt in &attempts {
+        let id = &attempt.job.id;
+        store.request_cancel(id)?;
+        if let Some(runner) = &attempt.job.runner {
+            terminate_recorded(runner);
+        }
+        while store.is_live(id)? && Instant::now() < deadline {
+            std::thread::sleep(ATTEMPTS_POLL);
+        }
+        if settle(store, id)? {
+            runner::discard_tree(&store.job_folder(id));
+        }
+    }
+    Ok(())
+}
+
+/// Says of a job without evidence that it has none. Nobody signs it: the key is its runner's.
+fn keep_statement(store: &Store, id: &JobId) {
+    let statement = statement::of_attempts(
+        None,
+        id.as_str(),
+        State::Interrupted,
+        Some(EndCause::Interrupted),
+        &[],
+    );
+    let envelope = statement::unsigned(&statement);
+    let artifacts = Artifacts::in_job(&store.job_folder(id));
+    if let Err(fault) = artifacts.write_encoded(artifacts::STATEMENT, &envelope) {
+        tracing::warn!(%fault, "the statement was not kept");
+    }
 }

@@ -69,9 +69,22 @@ pub struct JobSpec {
     /// The jobs whose results this one brings together instead of starting an agent, in order.
     #[serde(default)]
     pub combines: Vec<JobId>,
+    /// The attempts that the task is given, where it is more than one.
+    pub attempts: Option<AttemptsSpec>,
+    /// The job that this one is an attempt of; never given by a caller.
+    pub attempt: Option<AttemptOf>,
 }
 
 impl JobSpec {
+    /// The model that the job names first, if it names one.
+    pub fn first_model(&self) -> Option<&str> {
+        let first = self
+            .attempts
+            .as_ref()
+            .and_then(|attempts| attempts.models.first());
+        self.model.as_deref().or(first.map(String::as_str))
+    }
+
     /// A job that starts no agent and asks for nothing.
     pub(crate) fn without_agent(
         prompt: String,
@@ -98,6 +111,8 @@ impl JobSpec {
             resume_job_id: None,
             budget: Budget::default(),
             combines: Vec::new(),
+            attempts: None,
+            attempt: None,
         }
     }
 
@@ -130,6 +145,55 @@ pub struct Budget {
     pub max_turns: Option<u32>,
 }
 
+/// The most attempts of one job.
+pub const ATTEMPTS_MAX: usize = 8;
+
+/// Several attempts at one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptsSpec {
+    /// The model of each attempt, in order.
+    pub models: Vec<String>,
+    /// The order in which they run.
+    pub mode: AttemptsMode,
+    /// The one that counts.
+    pub pick: Pick,
+}
+
+/// The order in which attempts run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttemptsMode {
+    /// One after the other, until one is verified.
+    Ladder,
+    /// All at once, as slots allow.
+    Race,
+}
+
+/// The attempt that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pick {
+    /// The first that is verified; the others are cancelled.
+    First,
+    /// The best by the evidence of all.
+    Best,
+}
+
+/// The place of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptOf {
+    /// The job that started it.
+    pub job: JobId,
+    /// Its number, from 1.
+    pub number: u32,
+    /// The commit that every attempt starts from.
+    pub commit: String,
+    /// The folder of a copy of the checkout with its uncommitted work, where the job takes that along.
+    pub copy: Option<PathBuf>,
+}
+
 const START_ARGUMENTS: &[&str] = &[
     "prompt",
     "allowed_dirs",
@@ -151,6 +215,7 @@ const START_ARGUMENTS: &[&str] = &[
     "max_tokens_total",
     "max_cost_usd",
     "max_turns",
+    "attempts",
 ];
 
 /// The arguments of `start`, checked: the job, and how long the caller waits for its end (milliseconds).
@@ -224,6 +289,17 @@ pub fn parse_start(
             return Err(arguments.refuse("setup", "needs isolation: \"worktree\""));
         }
     }
+    let attempts = attempts(&mut arguments, settings, model.as_deref())?;
+    if attempts.is_some() {
+        if arguments.has("resume_job_id") || resume_job_id.is_some() {
+            let rule = "starts from a clean base, and resume_job_id goes on in an earlier tree: give one of them";
+            return Err(arguments.refuse("attempts", rule));
+        }
+        if isolation == Isolation::None {
+            let rule = "needs isolation: \"worktree\", so that each attempt has a tree of its own";
+            return Err(arguments.refuse("attempts", rule));
+        }
+    }
     let apply = how_to_apply(&mut arguments, "apply")?;
     let budget = Budget {
         max_tokens_total: arguments.number("max_tokens_total", 1, u64::MAX)?,
@@ -252,8 +328,93 @@ pub fn parse_start(
         resume_job_id,
         budget,
         combines: Vec::new(),
+        attempts,
+        attempt: None,
     };
     Ok((spec, wait_ms))
+}
+
+/// A number of attempts with the same model, or a list of models with the way to go through them.
+fn attempts(
+    arguments: &mut Arguments,
+    settings: &Settings,
+    model: Option<&str>,
+) -> Result<Option<AttemptsSpec>, Refusal> {
+    let most = settings.max_running_jobs;
+    let too_many = |count: usize| {
+        format!(
+            "are {count} at once, and MAX_RUNNING_JOBS allows {most}: give fewer, or mode: \"ladder\""
+        )
+    };
+    match arguments.take("attempts") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Number(count)) => {
+            let count = count.as_u64().and_then(|count| usize::try_from(count).ok());
+            let Some(count) = count.filter(|count| (2..=ATTEMPTS_MAX).contains(count)) else {
+                return Err(arguments.refuse("attempts", format!("must be 2 to {ATTEMPTS_MAX}")));
+            };
+            if count > most {
+                return Err(arguments.refuse("attempts", too_many(count)));
+            }
+            let Some(model) = model.or(settings.model.as_deref()) else {
+                return Err(
+                    arguments.refuse("model", "must be given, since CLAUDE_MODEL is not set")
+                );
+            };
+            Ok(Some(AttemptsSpec {
+                models: vec![model.to_owned(); count],
+                mode: AttemptsMode::Race,
+                pick: Pick::First,
+            }))
+        }
+        Some(Value::Object(given)) => {
+            let mut given =
+                Arguments::at("attempts.".to_owned(), given, &["models", "mode", "pick"])?;
+            let models = given.strings("models", ATTEMPTS_MAX)?.unwrap_or_default();
+            if models.len() < 2 {
+                return Err(given.refuse("models", format!("must name 2 to {ATTEMPTS_MAX} models")));
+            }
+            for (at, model) in models.iter().enumerate() {
+                let word = !model.trim().is_empty()
+                    && model.len() <= 200
+                    && !model.chars().any(char::is_control);
+                if !word {
+                    return Err(given.refuse(
+                        &format!("models[{at}]"),
+                        "must be a model name of the gateway",
+                    ));
+                }
+            }
+            if model.is_some() {
+                return Err(
+                    arguments.refuse("model", "is what attempts.models says; give one of them")
+                );
+            }
+            let mode = match given.string("mode")?.as_deref() {
+                None | Some("ladder") => AttemptsMode::Ladder,
+                Some("race") => AttemptsMode::Race,
+                Some(_) => return Err(given.refuse("mode", "must be one of ladder, race")),
+            };
+            let pick =
+                match given.string("pick")?.as_deref() {
+                    None | Some("first") => Pick::First,
+                    Some("best") if mode == AttemptsMode::Race => Pick::Best,
+                    Some("best") => return Err(given.refuse(
+                        "pick",
+                        "best is for mode: \"race\": a ladder ends with the first that is verified",
+                    )),
+                    Some(_) => return Err(given.refuse("pick", "must be one of first, best")),
+                };
+            if mode == AttemptsMode::Race && models.len() > most {
+                return Err(given.refuse("models", too_many(models.len())));
+            }
+            Ok(Some(AttemptsSpec { models, mode, pick }))
+        }
+        Some(_) => Err(arguments.refuse(
+            "attempts",
+            "must be a number, or an object with models, mode and pick",
+        )),
+    }
 }
 
 /// The way a result is brought into the checkout, if the caller says so.
@@ -497,6 +658,39 @@ mod tests {
             (json!({ "base": "main" }), "base"),
             (json!({ "resume_job_id": "../../etc" }), "resume_job_id"),
             (json!({ "max_turns": 0 }), "max_turns"),
+            (json!({ "attempts": { "models": ["a", "b"] } }), "attempts"),
+            (json!({ "attempts": true }), "attempts"),
+            (json!({ "attempts": 1 }), "attempts"),
+            (json!({ "attempts": 9 }), "attempts"),
+            (
+                json!({ "attempts": 5, "isolation": "worktree", "model": "a" }),
+                "attempts",
+            ),
+            (json!({ "attempts": 2, "isolation": "worktree" }), "model"),
+            (
+                json!({ "attempts": { "models": [] }, "isolation": "worktree" }),
+                "attempts.models",
+            ),
+            (
+                json!({ "attempts": { "models": ["a", " "] }, "isolation": "worktree" }),
+                "attempts.models[1]",
+            ),
+            (
+                json!({ "attempts": { "models": ["a", "b"] }, "model": "a", "isolation": "worktree" }),
+                "model",
+            ),
+            (
+                json!({ "attempts": { "models": ["a", "b"], "mode": "sprint" }, "isolation": "worktree" }),
+                "attempts.mode",
+            ),
+            (
+                json!({ "attempts": { "models": ["a", "b"], "pick": "best" }, "isolation": "worktree" }),
+                "attempts.pick",
+            ),
+            (
+                json!({ "attempts": { "models": ["a", "b", "c", "d", "e"], "mode": "race" }, "isolation": "worktree" }),
+                "attempts.models",
+            ),
         ];
         for (wrong, argument) in rows {
             let mut arguments = json!({ "prompt": "Fix it.", "allowed_dirs": ["/srv/repo"] });

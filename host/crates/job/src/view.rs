@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
@@ -35,10 +36,10 @@ fn finished(store: &Store, job: &JobRow, mut result: Value, diff_max_bytes: Opti
     let Some(max_bytes) = diff_max_bytes else {
         return result;
     };
-    let whole = std::fs::read_to_string(
-        Artifacts::in_job(&store.job_folder(&job.id)).path(artifacts::DIFF),
-    );
-    if let (Some(reply), Ok(text)) = (result.as_object_mut(), whole) {
+    let whole = store.evidence_folder(job).ok().and_then(|folder| {
+        std::fs::read_to_string(Artifacts::in_job(&folder).path(artifacts::DIFF)).ok()
+    });
+    if let (Some(reply), Some(text)) = (result.as_object_mut(), whole) {
         reply.insert(
             "diff".to_owned(),
             report::inline_diff(report::Diff {
@@ -145,6 +146,28 @@ fn line_end(bytes: &[u8]) -> Option<usize> {
         .map(|at| at + 1)
 }
 
+/// What the name of an artifact of one attempt begins with.
+const ATTEMPT: &str = "attempt-";
+
+/// The artifacts that a name means, and the name among them: `attempt-2/diff` is that of the second attempt.
+fn place_of<'n>(store: &Store, job: &JobRow, name: &'n str) -> Result<(PathBuf, &'n str), Refusal> {
+    let of_attempt = name
+        .strip_prefix(ATTEMPT)
+        .and_then(|rest| rest.split_once('/'))
+        .and_then(|(number, name)| Some((number.parse::<u32>().ok()?, name)));
+    if let Some((number, name)) = of_attempt {
+        let attempts = store.attempts(&job.id)?;
+        if let Some(attempt) = attempts.iter().find(|attempt| attempt.number == number) {
+            return Ok((store.job_folder(&attempt.job.id), name));
+        }
+    }
+    // What the host says of the whole is in the job's own folder.
+    if name == artifacts::STATEMENT {
+        return Ok((store.job_folder(&job.id), name));
+    }
+    Ok((store.evidence_folder(job)?, name))
+}
+
 /// A slice of one artifact, with the cursor to go on from.
 pub(super) fn artifact(
     store: &Store,
@@ -153,14 +176,17 @@ pub(super) fn artifact(
     cursor: u64,
     max_bytes: u64,
 ) -> Result<Value, Refusal> {
-    let artifacts = Artifacts::in_job(&store.job_folder(&job.id));
+    let (folder, inner) = place_of(store, job, name)?;
     let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-    let slice = artifacts
-        .read(name, cursor, max_bytes)
-        .map_err(|fault| match fault {
-            ArtifactError::Unknown { .. } => Refusal::new("artifact", fault),
-            fault => Refusal::internal(fault),
-        })?;
+    let read = match inner {
+        // An attempt's log is read as its other artifacts are.
+        "log" if inner != name => artifacts::read_file(&folder.join(LOG), inner, cursor, max_bytes),
+        inner => Artifacts::in_job(&folder).read(inner, cursor, max_bytes),
+    };
+    let slice = read.map_err(|fault| match fault {
+        ArtifactError::Unknown { .. } => Refusal::new("artifact", fault),
+        fault => Refusal::internal(fault),
+    })?;
     Ok(
         json!({ "job_id": job.id, "artifact": name, "text": slice.text, "size": slice.size, "cursor": slice.cursor }),
     )

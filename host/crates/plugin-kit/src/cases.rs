@@ -8,13 +8,16 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use check_input::{Entry, MadeUpJob};
+use check_input::{Entry, MadeUpError, MadeUpJob};
 use gateway::wire::{Reply, Sse};
 use plugins::check::{Command, Outcome as Verdict, Report};
 use plugins::manifest::Manifest;
 use plugins::summarizer::{Content, Request};
 use plugins::{Cost, Engine, Kind, PluginError, PluginSet};
 use redact::{KnownValues, Redactor, ScannerSource};
+
+/// The file of a case in its folder.
+pub(crate) const FILE: &str = "case.json";
 
 /// The result of one case.
 #[derive(Debug, Clone)]
@@ -35,14 +38,46 @@ pub enum CasesError {
     /// The plugin cannot be used.
     #[error(transparent)]
     Plugin(#[from] PluginError),
-    /// A case cannot be read.
-    #[error("{file}: {what}")]
+    /// A case cannot be used.
+    #[error("{file}: {fault}")]
     Case {
-        /// The file.
+        /// The case, or a file beside it.
         file: String,
         /// The fault.
-        what: String,
+        fault: CaseFault,
     },
+}
+
+/// The fault of a case.
+#[derive(Debug, thiserror::Error)]
+pub enum CaseFault {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Read(#[from] std::io::Error),
+    /// It is no JSON, or has a key too many or too few.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A content that is given as base64 is none.
+    #[error("base64: {0}")]
+    Base64(#[from] base64::DecodeError),
+    /// A content is given twice, or not at all.
+    #[error("give one of {0}")]
+    Content(&'static str),
+    /// A file beside the case cannot be read.
+    #[error("{0}: {1}")]
+    Beside(String, std::io::Error),
+    /// The trees cannot be made.
+    #[error(transparent)]
+    Trees(#[from] MadeUpError),
+}
+
+impl CasesError {
+    fn of(folder: &Path, fault: impl Into<CaseFault>) -> Self {
+        CasesError::Case {
+            file: folder.join(FILE).display().to_string(),
+            fault: fault.into(),
+        }
+    }
 }
 
 /// A case of a check.
@@ -63,6 +98,10 @@ struct CheckCase {
     commands: Vec<CommandCase>,
     #[serde(default)]
     agent_message: String,
+    /// The parts of a job that the case lacks, for people.
+    #[serde(default)]
+    #[expect(dead_code, reason = "read by people alone")]
+    left_out: Vec<String>,
     expect: CheckExpectation,
 }
 
@@ -259,13 +298,9 @@ pub fn run(
 }
 
 fn read<T: serde::de::DeserializeOwned>(folder: &Path) -> Result<T, CasesError> {
-    let file = folder.join("case.json");
-    let wrong = |what: String| CasesError::Case {
-        file: file.display().to_string(),
-        what,
-    };
-    let text = std::fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))
+    let text = std::fs::read_to_string(folder.join(FILE));
+    let text = text.map_err(|error| CasesError::of(folder, error))?;
+    serde_json::from_str(&text).map_err(|error| CasesError::of(folder, error))
 }
 
 /// The text of a case, in it or in a file beside it.
@@ -280,16 +315,10 @@ fn text_of(
             let path: PathBuf = folder.join(name);
             std::fs::read_to_string(&path).map_err(|error| CasesError::Case {
                 file: path.display().to_string(),
-                what: error.to_string(),
+                fault: error.into(),
             })
         }
-        _ => {
-            let what = "give either text or file".to_owned();
-            Err(CasesError::Case {
-                file: folder.join("case.json").display().to_string(),
-                what,
-            })
-        }
+        _ => Err(CasesError::of(folder, CaseFault::Content("text, file"))),
     }
 }
 
@@ -601,13 +630,16 @@ fn shown(report: &Report) -> Value {
     shown
 }
 
+/// The job of a check's case.
+#[cfg(test)]
+pub(crate) fn job_of(folder: &Path) -> Result<MadeUpJob, CasesError> {
+    made_up(&read(folder)?, folder)
+}
+
 /// The job of a case: real trees, compared by the same code as a job's.
 fn made_up(case: &CheckCase, folder: &Path) -> Result<MadeUpJob, CasesError> {
-    let wrong = |what: String| CasesError::Case {
-        file: folder.join("case.json").display().to_string(),
-        what,
-    };
-    let entry = |content: &Kept| entry(content, folder).map_err(wrong);
+    let entry =
+        |content: &Kept| entry(content, folder).map_err(|fault| CasesError::of(folder, fault));
     let (mut tree, mut before, mut after) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (path, content) in &case.tree {
         tree.insert(real_path(path), entry(content)?);
@@ -620,7 +652,8 @@ fn made_up(case: &CheckCase, folder: &Path) -> Result<MadeUpJob, CasesError> {
             after.insert(real_path(path), entry(content)?);
         }
     }
-    let job = MadeUpJob::new(&tree, &before, &after).map_err(|error| wrong(error.to_string()))?;
+    let job = MadeUpJob::new(&tree, &before, &after);
+    let job = job.map_err(|error| CasesError::of(folder, error))?;
     let mut job = job.of(&case.task, &case.agent_message);
     for command in &case.commands {
         let ran = Command {
@@ -637,7 +670,7 @@ fn made_up(case: &CheckCase, folder: &Path) -> Result<MadeUpJob, CasesError> {
 }
 
 /// Returns the tree entry that a case describes for a path.
-fn entry(content: &Kept, folder: &Path) -> Result<Entry, String> {
+fn entry(content: &Kept, folder: &Path) -> Result<Entry, CaseFault> {
     let detailed = match content {
         Kept::Text(text) => {
             return Ok(Entry::File {
@@ -653,13 +686,13 @@ fn entry(content: &Kept, folder: &Path) -> Result<Entry, String> {
     let bytes = match (&detailed.text, &detailed.base64, &detailed.file) {
         (Some(text), None, None) => text.clone().into_bytes(),
         (None, Some(base64), None) => {
-            base64::Engine::decode(&base64::engine::general_purpose::STANDARD, base64)
-                .map_err(|error| format!("base64: {error}"))?
+            base64::Engine::decode(&base64::engine::general_purpose::STANDARD, base64)?
         }
         (None, None, Some(file)) => {
-            std::fs::read(folder.join(file)).map_err(|error| format!("{file}: {error}"))?
+            let read = std::fs::read(folder.join(file));
+            read.map_err(|error| CaseFault::Beside(file.clone(), error))?
         }
-        _ => return Err("give one of text, base64, file, symlink".to_owned()),
+        _ => return Err(CaseFault::Content("text, base64, file, symlink")),
     };
     Ok(Entry::File {
         bytes: bytes.repeat(detailed.repeat.unwrap_or(1) as usize),

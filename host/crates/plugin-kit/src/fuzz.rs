@@ -17,8 +17,8 @@ use plugins::{Engine, Kind, PluginError, PluginSet, Stage};
 pub struct Tried {
     /// The tree.
     pub name: &'static str,
-    /// The check's outcome, in a few words; the fault, if it failed to run.
-    pub outcome: Result<String, String>,
+    /// The check's outcome, in a few words; the error, if it failed to run.
+    pub outcome: Result<String, PluginError>,
     /// The time it took.
     pub time: Duration,
 }
@@ -213,7 +213,7 @@ pub fn run(
             }),
             // A refusal is an answer; everything else is a fault of the check.
             Err(error) if error.stage == Stage::Fault => Ok(format!("refused: {}", error.what)),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error),
         };
         tried.push(Tried {
             name: tree.name,
@@ -222,4 +222,66 @@ pub fn run(
         });
     }
     Ok(tried)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use check_input::{Record, Recorder, Run};
+    use plugins::check::{ChangedFile, Moment, Outcome, Report, Snapshot};
+
+    /// The changed files as a check sees them, without those that a record has stand-ins of.
+    fn seen(job: &dyn Snapshot, without: &[String]) -> Vec<(ChangedFile, Vec<Vec<u8>>)> {
+        let files = job.changed().into_iter();
+        let files = files.filter(|file| {
+            let binary = [&file.before, &file.after];
+            let binary = binary.into_iter().flatten().any(|state| state.binary);
+            !binary && !without.iter().any(|lacks| lacks.starts_with(&file.path))
+        });
+        files
+            .map(|file| {
+                let lines = [Moment::Before, Moment::After].map(|moment| {
+                    let page = job.changed_lines(&file.path, moment, 0, 1 << 20).unwrap();
+                    page.lines.into_iter().flat_map(|line| line.text).collect()
+                });
+                (file, lines.to_vec())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_case_that_is_made_of_a_job_is_that_job_again() {
+        let mut compared = 0;
+        for tree in corpus() {
+            let job = MadeUpJob::new(&Files::new(), &tree.before, &tree.after).unwrap();
+            let recorder = Recorder::new(Arc::new(job));
+            let mut record = Record::default();
+            let answer = Ok(Report {
+                outcome: Outcome::Passed,
+                summary: String::new(),
+                findings: Vec::new(),
+                more: 0,
+                suppressed: 0,
+            });
+            record.add(
+                &Run {
+                    name: "check",
+                    plugin: "check",
+                    settings: Value::Null,
+                    answer: &answer,
+                },
+                &recorder,
+            );
+            let record = record.into_json().unwrap().to_string();
+            assert!(record.len() < 4 << 20, "{}: {}", tree.name, record.len());
+            let folder = tempfile::tempdir().unwrap();
+            let case = crate::case::write(folder.path(), "a", &record, "check", None).unwrap();
+            let again = crate::cases::job_of(case.file.parent().unwrap()).unwrap();
+            let before = seen(&recorder, &case.left_out);
+            assert_eq!(before, seen(&again, &case.left_out), "{}", tree.name);
+            compared += before.len();
+        }
+        assert!(compared > 3000, "{compared}");
+    }
 }

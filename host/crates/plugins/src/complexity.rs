@@ -10,6 +10,24 @@ use wasmparser::{
     ComponentOuterAliasKind, ComponentTypeRef, Encoding, FunctionBody, Operator, Parser, Payload,
 };
 
+/// The reason why a component is not given to the compiler. The text is a clause about the component.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ComplexityError {
+    /// It has more of something than is compiled.
+    #[error("would take too long to compile: it has {found} {what}; {most} are compiled")]
+    TooMuch {
+        found: u64,
+        most: u64,
+        what: &'static str,
+    },
+    /// It cannot be read.
+    #[error("is no valid component: {0}")]
+    Format(#[from] BinaryReaderError),
+    /// The component that instantiates this one decides which component is instantiated in it.
+    #[error("hands components around as values, whose cost nobody can tell")]
+    Value,
+}
+
 /// The features that make compiling expensive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Complexity {
@@ -44,9 +62,9 @@ impl Complexity {
         made: 2_000,
     };
 
-    /// Refuses what would cost too much. The error is a clause that says what is wrong.
-    pub(super) fn check(component: &[u8]) -> Result<(), String> {
-        let found = Self::of(component)?;
+    /// Refuses what would cost too much.
+    pub(super) fn check(component: &[u8]) -> Result<(), ComplexityError> {
+        let found = count(component)?;
         let Self {
             functions,
             longest,
@@ -75,33 +93,36 @@ impl Complexity {
             (made, most.made, "instances and functions between them"),
         ];
         match rows.into_iter().find(|(found, most, _)| found > most) {
-            Some((found, most, what)) => Err(format!(
-                "would take too long to compile: it has {found} {what}; {most} are compiled"
-            )),
+            Some((found, most, what)) => Err(ComplexityError::TooMuch { found, most, what }),
             None => Ok(()),
         }
     }
+}
 
-    fn of(component: &[u8]) -> Result<Complexity, String> {
-        count(component).map_err(|error| match error {
-            Fault::Format(error) => format!("is no valid component: {error}"),
-            Fault::Value => {
-                "hands components around as values, whose cost nobody can tell".to_owned()
+/// Returns true if a component uses the asynchronous ABI: it lifts or lowers a function by it, or calls one of its built-in
+/// functions, as the runtimes of some languages do without need.
+pub(super) fn is_asynchronous(component: &[u8]) -> Result<bool, ComplexityError> {
+    use wasmparser::{CanonicalFunction as Function, CanonicalOption as Choice};
+    for payload in Parser::new(0).parse_all(component) {
+        let Payload::ComponentCanonicalSection(functions) = payload? else {
+            continue;
+        };
+        for function in functions {
+            let asynchronous = match function? {
+                Function::Lift { options, .. } | Function::Lower { options, .. } => options
+                    .iter()
+                    .any(|choice| matches!(choice, Choice::Async | Choice::Callback(_))),
+                Function::ResourceNew { .. }
+                | Function::ResourceDrop { .. }
+                | Function::ResourceRep { .. } => false,
+                _ => true,
+            };
+            if asynchronous {
+                return Ok(true);
             }
-        })
+        }
     }
-}
-
-enum Fault {
-    Format(BinaryReaderError),
-    /// The component that this one instantiates is the choice of its own instantiator.
-    Value,
-}
-
-impl From<BinaryReaderError> for Fault {
-    fn from(error: BinaryReaderError) -> Self {
-        Self::Format(error)
-    }
+    Ok(false)
 }
 
 /// A component or module that the pass is in.
@@ -118,7 +139,7 @@ enum Scope {
     },
 }
 
-fn count(component: &[u8]) -> Result<Complexity, Fault> {
+fn count(component: &[u8]) -> Result<Complexity, ComplexityError> {
     let mut found = Complexity::default();
     let mut scopes: Vec<Scope> = Vec::new();
     for payload in Parser::new(0).parse_all(component) {
@@ -206,7 +227,7 @@ fn count(component: &[u8]) -> Result<Complexity, Fault> {
                             kind: ComponentExternalKind::Component,
                             ..
                         } => {
-                            return Err(Fault::Value);
+                            return Err(ComplexityError::Value);
                         }
                         _ => {}
                     }
@@ -215,7 +236,7 @@ fn count(component: &[u8]) -> Result<Complexity, Fault> {
             (Payload::ComponentImportSection(imports), _) => {
                 for import in imports.clone() {
                     if matches!(import?.ty, ComponentTypeRef::Component(_)) {
-                        return Err(Fault::Value);
+                        return Err(ComplexityError::Value);
                     }
                 }
             }
@@ -244,7 +265,7 @@ fn count_function(
     found: &mut Complexity,
     body: &FunctionBody<'_>,
     widest: u64,
-) -> Result<(), Fault> {
+) -> Result<(), ComplexityError> {
     let mut width = widest;
     for locals in body.get_locals_reader()? {
         width = width.saturating_add(locals?.0.into());
@@ -422,7 +443,7 @@ mod tests {
             ),
         ];
         for (name, bytes, says) in rows {
-            let error = Complexity::check(&bytes).unwrap_err();
+            let error = Complexity::check(&bytes).unwrap_err().to_string();
             assert!(
                 error.starts_with("would take too long to compile: it has ")
                     && error.contains(says),
@@ -444,7 +465,7 @@ mod tests {
             let engine = wasmtime::Engine::default();
             wasmtime::component::Component::from_binary(&engine, &bytes).unwrap();
         }
-        let found = Complexity::of(&doubling(5)).unwrap();
+        let found = count(&doubling(5)).unwrap();
         // 1 for each of the 32 smallest, and for each that makes two of them.
         assert_eq!((found.modules, found.made), (7, 64));
     }
@@ -454,7 +475,9 @@ mod tests {
         // A type of components without anything, and an import of one.
         let kind = section(7, &[1, 0x41, 0]);
         let import = section(10, &[1, 0, 1, b'c', 4, 0]);
-        let error = Complexity::check(&component(&[kind, import])).unwrap_err();
+        let error = Complexity::check(&component(&[kind, import]))
+            .unwrap_err()
+            .to_string();
         assert!(
             error.starts_with("hands components around as values"),
             "{error}"
@@ -469,7 +492,7 @@ mod tests {
             &functions(3, &[0, 0x0b])[..40],
             &loops(3, 3, 3),
         ] {
-            let error = Complexity::check(bytes).unwrap_err();
+            let error = Complexity::check(bytes).unwrap_err().to_string();
             assert!(error.starts_with("is no valid component: "), "{error}");
         }
     }

@@ -14,7 +14,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAll
 
 use super::Limits;
 use super::cache::Cache;
-use super::complexity::Complexity;
+use super::complexity::{Complexity, ComplexityError, is_asynchronous};
 
 /// The interval at which running plugins are looked at: one that never ends outlives its deadline
 /// by no more than about two of these.
@@ -27,22 +27,79 @@ const COMPILE: Duration = Duration::from_secs(600);
 /// Instances that may be alive at once. Only address space is set aside for them: 4 GiB and guard pages each.
 const POOL: u32 = 256;
 
+/// The reason why this process has no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The machine or its kernel lacks what compiled WebAssembly needs.
+    #[error("plugins cannot run on this machine: {0:#}")]
+    Machine(wasmtime::Error),
+    /// No thread for the clock that ends plugins at their deadline.
+    #[error("no thread for the clock of plugins: {0}")]
+    Clock(std::io::Error),
+}
+
+/// The reason why a component is not compiled. The text is a clause about the component.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CompileError {
+    /// The component would cost too much.
+    #[error(transparent)]
+    Complexity(#[from] ComplexityError),
+    /// It uses an ABI that this host does not have.
+    #[error("needs the asynchronous ABI of components, which this host does not have")]
+    Asynchronous,
+    /// No thread for the compiler.
+    #[error("no thread for the compiler: {0}")]
+    Thread(std::io::Error),
+    /// The compiler refuses it.
+    #[error("is no valid component: {0:#}")]
+    Invalid(wasmtime::Error),
+    /// It is given up.
+    #[error("takes longer than {} s to compile", COMPILE.as_secs())]
+    TooLong,
+}
+
 /// Compiles, caches and runs plugins. One a process is enough: [`Engine::shared`].
 pub struct Engine {
-    pub(super) wasmtime: wasmtime::Engine,
-    pub(super) clock: Clock,
-    cache: Cache,
+    runtime: Arc<Runtime>,
     cache_dir: PathBuf,
     pooling: bool,
-    metered: bool,
+}
+
+/// A wasmtime engine with its clock, and the compiled code that it takes.
+pub(super) struct Runtime {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) clock: Clock,
+    /// Instructions are counted.
+    pub(super) metered: bool,
+    cache: Cache,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("cache", &self.cache)
+            .field("cache", &self.runtime.cache)
             .field("pooling", &self.pooling)
             .finish()
+    }
+}
+
+impl Runtime {
+    fn new(
+        wasmtime: wasmtime::Engine,
+        cache_dir: &Path,
+        metered: bool,
+    ) -> Result<Self, EngineError> {
+        let mut hasher = StableHasher(Sha256::new());
+        // Counted up whenever files of before must not be read any more.
+        hasher.write(b"2");
+        wasmtime.precompile_compatibility_hash().hash(&mut hasher);
+        let compatibility = hex::encode(&hasher.0.finalize()[..8]);
+        Ok(Runtime {
+            clock: Clock::start(&wasmtime).map_err(EngineError::Clock)?,
+            wasmtime,
+            metered,
+            cache: Cache::new(cache_dir, compatibility),
+        })
     }
 }
 
@@ -50,8 +107,8 @@ impl Engine {
     /// The engine of this process, made when it is first asked for. Compiled code is kept below `cache_dir`.
     ///
     /// # Errors
-    /// When the machine can run no WebAssembly: a sentence.
-    pub fn shared(cache_dir: &Path) -> Result<Arc<Engine>, String> {
+    /// When the machine can run no WebAssembly.
+    pub fn shared(cache_dir: &Path) -> Result<Arc<Engine>, EngineError> {
         static SHARED: Mutex<Vec<Arc<Engine>>> = Mutex::new(Vec::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = shared.iter().find(|engine| engine.cache_dir == cache_dir) {
@@ -63,7 +120,7 @@ impl Engine {
     }
 
     /// An engine with instances from a pool, or made on demand where the address space for a pool is not to be had.
-    fn new(cache_dir: &Path, metered: bool) -> Result<Engine, String> {
+    fn new(cache_dir: &Path, metered: bool) -> Result<Engine, EngineError> {
         let pooled = wasmtime::Engine::new(
             config(metered).allocation_strategy(InstanceAllocationStrategy::Pooling(pool())),
         );
@@ -72,28 +129,13 @@ impl Engine {
             Err(error) => {
                 tracing::debug!("no pool of instances, so they are made on demand: {error:#}");
                 let engine = wasmtime::Engine::new(&config(metered));
-                (
-                    engine.map_err(|error| {
-                        format!("plugins cannot run on this machine: {error:#}")
-                    })?,
-                    false,
-                )
+                (engine.map_err(EngineError::Machine)?, false)
             }
         };
-        let mut hasher = StableHasher(Sha256::new());
-        // Counted up whenever files of before must not be read any more.
-        hasher.write(b"2");
-        wasmtime.precompile_compatibility_hash().hash(&mut hasher);
-        let compatibility = hex::encode(&hasher.0.finalize()[..8]);
-        let clock = Clock::start(&wasmtime)
-            .map_err(|error| format!("no thread for the clock of plugins: {error}"))?;
         Ok(Engine {
-            clock,
-            wasmtime,
-            cache: Cache::new(cache_dir, compatibility),
+            runtime: Arc::new(Runtime::new(wasmtime, cache_dir, metered)?),
             cache_dir: cache_dir.to_owned(),
             pooling,
-            metered,
         })
     }
 
@@ -101,12 +143,8 @@ impl Engine {
     ///
     /// # Errors
     /// As for [`Engine::shared`].
-    pub fn measuring(cache_dir: &Path) -> Result<Arc<Engine>, String> {
+    pub fn measuring(cache_dir: &Path) -> Result<Arc<Engine>, EngineError> {
         Engine::new(cache_dir, true).map(Arc::new)
-    }
-
-    pub(super) fn metered(&self) -> bool {
-        self.metered
     }
 
     /// Returns true if instances come from a pool.
@@ -114,29 +152,36 @@ impl Engine {
         self.pooling
     }
 
-    /// Compiles a component, or takes the compiled code from the cache. The error is a clause that says what is wrong.
-    pub(super) fn component(&self, sha256: &str, bytes: &Bytes) -> Result<Component, String> {
-        self.cache.get_or_compile(&self.wasmtime, sha256, || {
+    /// Compiles a component, or takes the compiled code from the cache; with the runtime that it is for.
+    pub(super) fn component(
+        &self,
+        sha256: &str,
+        bytes: &Bytes,
+    ) -> Result<(Arc<Runtime>, Component), CompileError> {
+        let runtime = Arc::clone(&self.runtime);
+        let engine = &runtime.wasmtime;
+        let component = runtime.cache.get_or_compile(engine, sha256, || {
+            if is_asynchronous(bytes)? {
+                return Err(CompileError::Asynchronous);
+            }
             Complexity::check(bytes)?;
             // In a thread of its own, since the compiler cannot be interrupted: what takes too long is left to itself.
             let (send, receive) = mpsc::channel();
-            let (engine, bytes) = (self.wasmtime.clone(), bytes.clone());
+            let (engine, bytes) = (engine.clone(), bytes.clone());
             let compile = move || {
                 let _ = send.send(Component::from_binary(&engine, &bytes));
             };
             std::thread::Builder::new()
                 .name("plugin-compiler".to_owned())
                 .spawn(compile)
-                .map_err(|error| format!("no thread for the compiler: {error}"))?;
+                .map_err(CompileError::Thread)?;
             match receive.recv_timeout(COMPILE) {
                 Ok(Ok(component)) => Ok(component),
-                Ok(Err(error)) => Err(format!("is no valid component: {error:#}")),
-                Err(_) => Err(format!(
-                    "takes longer than {} s to compile",
-                    COMPILE.as_secs()
-                )),
+                Ok(Err(error)) => Err(CompileError::Invalid(error)),
+                Err(_) => Err(CompileError::TooLong),
             }
-        })
+        })?;
+        Ok((runtime, component))
     }
 }
 

@@ -24,7 +24,7 @@ pub fn manifest(data: &[u8]) {
         return;
     };
     if let Err(rule) = Manifest::parse(text) {
-        assert!(!rule.is_empty());
+        assert!(!rule.to_string().is_empty());
     }
     if let Ok(table) = text.parse::<toml::Table>() {
         let table = match table.get("plugins") {

@@ -2,6 +2,25 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
+/// A word that is no grant. The text is a clause about a list of grants.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrantError {
+    /// There is no grant of that name.
+    #[error("there is no grant {0:?}, only \"clock\" and \"files:GLOB\", as in \"files:docs/**\"")]
+    Unknown(String),
+    /// The glob of a `files:GLOB` cannot be understood.
+    #[error("{word:?} has no valid glob: {error}")]
+    Glob {
+        /// The word.
+        word: String,
+        /// The fault of the glob.
+        error: globset::Error,
+    },
+    /// The globs are too many, or too large, to be matched together.
+    #[error("{0}")]
+    Globs(globset::Error),
+}
+
 /// The grants of one plugin.
 #[derive(Debug, Clone, Default)]
 pub struct Grants {
@@ -16,8 +35,8 @@ impl Grants {
     /// Reads the operator's words: `clock`, `files:GLOB`.
     ///
     /// # Errors
-    /// A sentence about the first word that is none of these.
-    pub fn parse(words: &[String]) -> Result<Self, String> {
+    /// The first word that is none of these.
+    pub fn parse(words: &[String]) -> Result<Self, GrantError> {
         let mut grants = Grants::default();
         let mut globs = GlobSetBuilder::new();
         for word in words {
@@ -25,22 +44,17 @@ impl Grants {
                 None if word == "clock" => grants.clock = true,
                 Some(("files", glob)) if !glob.is_empty() => {
                     let parsed = GlobBuilder::new(glob).literal_separator(true).build();
-                    globs.add(
-                        parsed.map_err(|error| {
-                            format!("grants: {word:?} has no valid glob: {error}")
-                        })?,
-                    );
+                    globs.add(parsed.map_err(|error| GrantError::Glob {
+                        word: word.clone(),
+                        error,
+                    })?);
                     grants.files.push(glob.to_owned());
                 }
-                _ => {
-                    return Err(format!(
-                        "grants: there is no grant {word:?}, only \"clock\" and \"files:GLOB\", as in \"files:docs/**\""
-                    ));
-                }
+                _ => return Err(GrantError::Unknown(word.clone())),
             }
         }
         if !grants.files.is_empty() {
-            grants.matcher = Some(globs.build().map_err(|error| format!("grants: {error}"))?);
+            grants.matcher = Some(globs.build().map_err(GrantError::Globs)?);
         }
         Ok(grants)
     }
@@ -72,7 +86,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn grants(words: &[&str]) -> Result<Grants, String> {
+    fn grants(words: &[&str]) -> Result<Grants, GrantError> {
         Grants::parse(
             &words
                 .iter()
@@ -106,7 +120,8 @@ mod tests {
     #[test]
     fn an_unknown_word_is_named_with_those_that_exist() {
         for word in ["network", "files", "files:", "files:[", "clock:utc"] {
-            assert!(grants(&[word]).unwrap_err().contains(word), "{word}");
+            let error = grants(&[word]).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
         }
     }
 }

@@ -303,7 +303,15 @@ fn printed_reason(printed: &str) -> Option<&str> {
         let (exception, _) = said.split_once("\"), stack:")?;
         Some(exception)
     };
-    python().or_else(javascript).or_else(quickjs).or_else(|| {
+    let go = || {
+        let mut lines = printed.lines();
+        lines.find_map(|line| {
+            let panic = line.strip_prefix("panic: ");
+            panic.or_else(|| line.strip_prefix("fatal error: "))
+        })
+    };
+    let known = python().or_else(javascript).or_else(quickjs).or_else(go);
+    known.or_else(|| {
         let note = |line: &str| line.contains("RUST_BACKTRACE");
         let mut lines = printed.lines().rev();
         lines.find(|line| words(line) && !note(line))
@@ -408,6 +416,8 @@ mod tests {
         let quickjs = "on the way\nthread '<unnamed>' (1) panicked at crates/runtime/src/interpreter.rs:51:31:\n\
              Failed to call 'run': Value(Exception(\nException { message: Some(\"the moon is full\"), stack: Some(\"  at run\\n\") })\n)\n";
         assert_eq!(printed_reason(quickjs), Some("the moon is full"));
+        let go = "on the way\npanic: the moon is full\n\ngoroutine 1 [running]:\nworker.local/plugin.Run(...)\n\t/plugin.go:9\n";
+        assert_eq!(printed_reason(go), Some("the moon is full"));
         assert_eq!(printed_reason("one\ntwo\n\n"), Some("two"));
         assert_eq!(printed_reason(" \n"), None);
     }

@@ -36,7 +36,7 @@ impl<B: Send + Sync> Instance<B> {
             // A redactor's lines are not the job's: each would be redacted itself, and so beget the next.
             (loaded.info.kind != Kind::Redactor).then(|| Arc::clone(&loaded.log)),
         );
-        let mut store = Store::new(&loaded.engine.wasmtime, host);
+        let mut store = Store::new(&loaded.runtime.wasmtime, host);
         store.limiter(|host| &mut host.limiter);
         store.set_hostcall_fuel(
             usize::try_from(loaded.limits.output)
@@ -109,11 +109,11 @@ fn measured<R: Send>(
     limit: Duration,
     act: impl FnOnce(&mut Store<Host>) -> wasmtime::Result<R> + Send,
 ) -> wasmtime::Result<R> {
-    let metered = loaded.engine.metered();
+    let metered = loaded.runtime.metered;
     if metered {
         store.set_fuel(u64::MAX)?;
     }
-    let _ticking = loaded.engine.clock.run();
+    let _ticking = loaded.runtime.clock.run();
     let began = Instant::now();
     let result = in_sync_context(loaded.wasi, || {
         store.data_mut().deadline = Deadline::start(limit);

@@ -29,14 +29,16 @@ mod set;
 mod settings;
 mod source;
 pub mod summarizer;
+mod troubles;
 mod v1;
 
 pub use bundled::{BUNDLED, Bundled};
 pub use cache::unused_compiled;
 pub use check::Snapshot;
 pub use config::{Config, Place};
-pub use engine::{Engine, digest};
+pub use engine::{Engine, EngineError, digest};
 pub use error::{PluginError, Stage};
+pub use grants::GrantError;
 pub use kind::Kind;
 pub use limits::Limits;
 pub use loaded::{Cost, Info};

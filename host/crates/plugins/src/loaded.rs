@@ -1,18 +1,18 @@
 //! The facts of a plugin in use, whatever its version of `wit/`: what it is, may cost and did cost, and its errors.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::config::{Config, Place};
+use super::engine::Runtime;
 use super::grants::Grants;
 use super::log::PluginLog;
 use super::schema::Extent;
-use super::{Engine, Kind, Limits, PluginError, Stage};
-
-/// So many breakdowns within that time put a plugin out of use.
-const QUARANTINE: (usize, Duration) = (5, Duration::from_secs(600));
+use super::troubles::Troubles;
+use super::{Kind, Limits, PluginError, Stage};
 
 /// A plugin's information about itself, and its visible properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Cost {
 
 /// A plugin in use.
 pub(super) struct Loaded {
-    pub(super) engine: Arc<Engine>,
+    pub(super) runtime: Arc<Runtime>,
     pub(super) info: Info,
     pub(super) limits: Limits,
     pub(super) grants: Arc<Grants>,
@@ -86,14 +86,14 @@ pub(super) struct Loaded {
     schema: Option<Value>,
     /// Imports WASI, which may block.
     pub(super) wasi: bool,
-    troubles: Mutex<Vec<Instant>>,
+    troubles: Mutex<Troubles>,
     cost: Mutex<Cost>,
 }
 
 impl Loaded {
     /// A plugin that has not said yet what it is.
     pub(super) fn new(
-        engine: &Arc<Engine>,
+        runtime: Arc<Runtime>,
         info: Info,
         wasi: bool,
         limits: Limits,
@@ -102,7 +102,7 @@ impl Loaded {
         log: Arc<PluginLog>,
     ) -> Self {
         Loaded {
-            engine: Arc::clone(engine),
+            runtime,
             info,
             limits,
             grants: Arc::new(grants),
@@ -206,24 +206,26 @@ impl Loaded {
         *self.cost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts breakdowns together with other processes from now on, in a file of that folder.
+    pub(super) fn remember_troubles(&mut self, folder: &Path) {
+        self.troubles = Mutex::new(Troubles::of(folder, &self.info.sha256));
+    }
+
     /// Counts a breakdown.
     pub(super) fn had_trouble(&self) {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.retain(|when| when.elapsed() < QUARANTINE.1);
-        troubles.push(Instant::now());
+        troubles.add();
     }
 
     /// Refuses a plugin that broke down too often.
     pub(super) fn usable(&self) -> Result<(), PluginError> {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.retain(|when| when.elapsed() < QUARANTINE.1);
-        if troubles.len() < QUARANTINE.0 {
+        let Some((times, rest)) = troubles.too_many() else {
             return Ok(());
-        }
+        };
         let what = format!(
-            "broke down {} times in {} minutes and is not started again",
-            troubles.len(),
-            QUARANTINE.1.as_secs() / 60
+            "broke down {times} times in the last ten minutes and is not started for {} s",
+            rest.as_secs() + 1
         );
         Err(self.error(Stage::Trap, what, "see the log for its reasons"))
     }

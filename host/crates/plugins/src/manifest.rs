@@ -6,12 +6,57 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Kind;
+use super::grants::{GrantError, Grants};
 
 /// The version of the kinds' packages that this host serves.
 const API: &str = "1.0";
 
 /// The file's name.
 pub const FILE: &str = "plugin.toml";
+
+/// The reason why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The file cannot be read.
+    #[error("{}: {error}", file.display())]
+    Read {
+        /// The name of the file.
+        file: PathBuf,
+        /// The answer of the system.
+        error: std::io::Error,
+    },
+    /// The file says what cannot be.
+    #[error("{}: {rule}", file.display())]
+    Rule {
+        /// The name of the file.
+        file: PathBuf,
+        /// The rule that it breaks.
+        rule: ManifestRule,
+    },
+}
+
+/// A rule that a manifest breaks.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestRule {
+    /// It is no TOML, has a key too many or too few, or a value of another type.
+    #[error("{}", .0.to_string().trim_end())]
+    Form(#[from] toml::de::Error),
+    /// The name can be no plugin's.
+    #[error("id: has small letters, digits and dashes, and begins with a letter")]
+    Id,
+    /// The component is not beside the manifest.
+    #[error("component: must be the name of a file beside this one")]
+    Component,
+    /// It was made for another version of its kind's package.
+    #[error(
+        "api: this host has {}, not {:?}: use a version of the plugin for {}, or another version of mcp-codex-worker",
+        API, .0, API
+    )]
+    Api(String),
+    /// It wants a grant that does not exist.
+    #[error("wants: {0}")]
+    Wants(#[from] GrantError),
+}
 
 /// A manifest.
 #[derive(Debug, Clone, Deserialize)]
@@ -72,39 +117,36 @@ impl Manifest {
     /// Reads the manifest in a folder.
     ///
     /// # Errors
-    /// A clause with the file, the line and the rule.
-    pub fn read(folder: &Path) -> Result<Manifest, String> {
+    /// When there is none, or it breaks a rule.
+    pub fn read(folder: &Path) -> Result<Manifest, ManifestError> {
         let file = folder.join(FILE);
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| format!("{}: {error}", file.display()))?;
-        let mut manifest =
-            Self::parse(&text).map_err(|rule| format!("{}: {rule}", file.display()))?;
-        manifest.folder = folder.to_owned();
-        Ok(manifest)
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) => return Err(ManifestError::Read { file, error }),
+        };
+        match Self::parse(&text) {
+            Ok(manifest) => Ok(Manifest {
+                folder: folder.to_owned(),
+                ..manifest
+            }),
+            Err(rule) => Err(ManifestError::Rule { file, rule }),
+        }
     }
 
     /// A manifest's text, checked; its folder is not known yet.
-    pub(crate) fn parse(text: &str) -> Result<Manifest, String> {
-        let manifest: Manifest =
-            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
-        let wrong = if !super::settings::is_name(&manifest.id) {
-            Some("id: has small letters, digits and dashes, and begins with a letter".to_owned())
-        } else if Path::new(&manifest.component).components().count() != 1
-            || manifest.component.starts_with('.')
-        {
-            Some("component: must be the name of a file beside this one".to_owned())
+    pub(crate) fn parse(text: &str) -> Result<Manifest, ManifestRule> {
+        let manifest: Manifest = toml::from_str(text)?;
+        let component = Path::new(&manifest.component);
+        if !super::settings::is_name(&manifest.id) {
+            Err(ManifestRule::Id)
+        } else if component.components().count() != 1 || manifest.component.starts_with('.') {
+            Err(ManifestRule::Component)
         } else if !manifest.is_of_this_version() {
-            Some(format!(
-                "api: this host has {API}, not {:?}: use a version of the plugin for {API}, or another version of \
-                 mcp-codex-worker",
-                manifest.api
-            ))
+            Err(ManifestRule::Api(manifest.api))
         } else {
-            super::grants::Grants::parse(&manifest.wants)
-                .err()
-                .map(|rule| rule.replacen("grants", "wants", 1))
-        };
-        wrong.map_or(Ok(manifest), Err)
+            Grants::parse(&manifest.wants)?;
+            Ok(manifest)
+        }
     }
 
     fn is_of_this_version(&self) -> bool {

@@ -162,7 +162,7 @@ impl PluginSet {
             path: Some(file),
             sha256: Some(engine::digest(&bytes)),
             grants: Grants::parse(&manifest.wants)
-                .map_err(|rule| refuse(Stage::Settings, rule, String::new()))?,
+                .map_err(|error| refuse(Stage::Settings, error.to_string(), String::new()))?,
             config: defaults(manifest),
             promised: Some(manifest.promise()),
             ..Entry::default()
@@ -198,7 +198,9 @@ impl PluginSet {
             remedy: String::new(),
         };
         let manifest = match path.is_dir() {
-            true => Some(Manifest::read(path).map_err(|what| refuse(Stage::Settings, what))?),
+            true => Some(
+                Manifest::read(path).map_err(|error| refuse(Stage::Settings, error.to_string()))?,
+            ),
             false => None,
         };
         let file = manifest
@@ -226,7 +228,8 @@ impl PluginSet {
             path: Some(file),
             sha256: Some(sha256),
             kind: manifest.as_ref().map(|manifest| manifest.kind),
-            grants: Grants::parse(&everything).map_err(|rule| refuse(Stage::Settings, rule))?,
+            grants: Grants::parse(&everything)
+                .map_err(|error| refuse(Stage::Settings, error.to_string()))?,
             config: manifest.as_ref().map(defaults).unwrap_or_default(),
             promised: manifest.as_ref().map(Manifest::promise),
             ..Entry::default()
@@ -798,6 +801,7 @@ impl PluginSet {
         }
         source.largest = self.inner.settings.largest;
         source.log = Arc::clone(&self.inner.log);
+        source.troubles = self.inner.settings.troubles.clone();
         Ok(source)
     }
 
@@ -829,10 +833,10 @@ impl PluginSet {
                 )
             })?;
         let manifest = match path.is_dir() {
-            true => Some(
-                Manifest::read(&path)
-                    .map_err(|what| (Stage::Settings, what, "correct the manifest".to_owned()))?,
-            ),
+            true => Some(Manifest::read(&path).map_err(|error| {
+                let remedy = "correct the manifest".to_owned();
+                (Stage::Settings, error.to_string(), remedy)
+            })?),
             false => None,
         };
         let file = manifest

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::bundled::BUNDLED;
 use super::config::{Config, Place};
-use super::grants::Grants;
+use super::grants::{GrantError, Grants};
 use super::{Kind, Limits};
 use settings::{RepositoryEntry, Settings};
 
@@ -18,6 +18,35 @@ pub const PLUGIN_MAX_BYTES: u64 = 32 << 20;
 /// Keys of `[plugins]` that are lists and not plugins.
 const LISTS: [&str; 4] = ["dirs", "checks", "redact", "summarize"];
 
+/// A rule that a key of the configuration breaks. The text is a clause about the key.
+#[derive(Debug, thiserror::Error)]
+enum SettingError {
+    /// The value is of another type or form.
+    #[error("must be {0}")]
+    Form(&'static str),
+    /// The number or size is too small or too large.
+    #[error("must be between {0} and {1}")]
+    Range(String, String),
+    /// The key is for another table.
+    #[error("is for {0}")]
+    Place(&'static str),
+    /// There is no such key, grant or plugin.
+    #[error("{0}")]
+    Unknown(&'static str),
+    /// The name can be no plugin's.
+    #[error("a plugin's name has small letters, digits and dashes, and begins with a letter")]
+    Name,
+    /// Neither a list of `[plugins]` nor the table of a plugin.
+    #[error("must be one of {}, or a table of its own", LISTS.join(", "))]
+    Table,
+    /// A word of `grants` is none.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// A limit cannot be had.
+    #[error("{0}: {1}")]
+    Limit(String, Box<SettingError>),
+}
+
 /// The operator's configuration of plugins. What could not be understood is listed in [`PluginSettings::problems`];
 /// whether that stops a job depends on the plugin's kind.
 #[derive(Debug, Clone)]
@@ -26,6 +55,8 @@ pub struct PluginSettings {
     pub file: PathBuf,
     /// Larger components are refused, in bytes.
     pub largest: u64,
+    /// The folder in which breakdowns are counted over processes; none counts them in this one alone.
+    pub troubles: Option<PathBuf>,
     /// Folders in which `NAME/plugin.toml` is looked for when an entry gives no path.
     pub dirs: Vec<PathBuf>,
     /// Check plugins that every job must pass, in report order.
@@ -93,6 +124,7 @@ impl Default for PluginSettings {
         PluginSettings {
             file: PathBuf::from("config.toml"),
             largest: PLUGIN_MAX_BYTES,
+            troubles: None,
             dirs: Vec::new(),
             checks: Vec::new(),
             redact: Vec::new(),
@@ -138,6 +170,7 @@ impl PluginSettings {
         let mut plugins = Self {
             file: settings.sources.config_path(),
             largest: settings.plugin_max_bytes,
+            troubles: Some(settings.state_dir.join("plugins")),
             ..Self::default()
         };
         plugins.read(&settings.plugins, &settings.config_dir);
@@ -188,15 +221,15 @@ impl PluginSettings {
         };
         for (key, value) in &entry.plugins {
             let result = match (key.as_str(), value) {
-                ("dirs", _) => Err("stands in [plugins] only".to_owned()),
+                ("dirs", _) => Err(SettingError::Place("[plugins] only")),
                 ("checks", value) => strings(value).map(|names| join(&mut self.checks, names)),
                 ("redact", value) => strings(value).map(|names| join(&mut self.redact, names)),
                 ("summarize", value) => {
                     strings(value).map(|names| join(&mut self.summarize, names))
                 }
-                (name, toml::Value::Table(_)) if is_name(name) && !self.has(name) => {
-                    Err("there is no plugin of that name in [plugins]".to_owned())
-                }
+                (name, toml::Value::Table(_)) if is_name(name) && !self.has(name) => Err(
+                    SettingError::Unknown("there is no plugin of that name in [plugins]"),
+                ),
                 (name, value) => self.entry(name, value, &context),
             };
             if let Err(rule) = result {
@@ -216,16 +249,12 @@ impl PluginSettings {
         name: &str,
         value: &toml::Value,
         context: &Context<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<(), SettingError> {
         let toml::Value::Table(table) = value else {
-            let lists = LISTS.join(", ");
-            return Err(format!("must be one of {lists}, or a table of its own"));
+            return Err(SettingError::Table);
         };
         if !is_name(name) {
-            return Err(
-                "a plugin's name has small letters, digits and dashes, and begins with a letter"
-                    .to_owned(),
-            );
+            return Err(SettingError::Name);
         }
         let entry = self.entries.entry(name.to_owned()).or_default();
         let context = Context {
@@ -312,40 +341,45 @@ impl Entry {
         }
     }
 
-    fn set(&mut self, key: &str, value: &toml::Value, context: &Context<'_>) -> Result<(), String> {
-        let text = || value.as_str().ok_or("must be a string".to_owned());
+    fn set(
+        &mut self,
+        key: &str,
+        value: &toml::Value,
+        context: &Context<'_>,
+    ) -> Result<(), SettingError> {
+        use SettingError::{Form, Place as Misplaced, Unknown};
+        let text = || value.as_str().ok_or(Form("a string"));
         let here = |config_dir: Option<&Path>| {
-            config_dir
-                .map(Path::to_owned)
-                .ok_or("stands in [plugins.NAME] only: a plugin is the same for every repository")
+            config_dir.map(Path::to_owned).ok_or(Misplaced(
+                "[plugins.NAME] only: a plugin is the same for every repository",
+            ))
         };
         match key {
-            "enabled" => self.enabled = value.as_bool().ok_or("must be true or false")?,
+            "enabled" => self.enabled = value.as_bool().ok_or(Form("true or false"))?,
             "kind" => {
                 here(context.config_dir)?;
                 let kind = Kind::from_word(text()?);
-                self.kind = Some(kind.ok_or("must be check, summarizer, redactor or dialect")?);
+                self.kind = Some(kind.ok_or(Form("check, summarizer, redactor or dialect"))?);
             }
             "path" => self.path = Some(resolve(text()?, &here(context.config_dir)?)),
             "sha256" => {
                 here(context.config_dir)?;
                 let hex = text()?.to_ascii_lowercase();
                 if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                    return Err("must have 64 hexadecimal digits".to_owned());
+                    return Err(Form("a digest of 64 hexadecimal digits"));
                 }
                 self.sha256 = Some(hex);
             }
             "grants" => self.grants = Grants::parse(&strings(value)?)?,
             "suppress" => self.suppress = strings(value)?,
             // For `plugin update`.
-            "source" => {
-                value.as_str().ok_or("must be a text")?;
+            "source" | "signer" => {
+                text()?;
             }
             "limits" => {
-                for (name, limit) in value.as_table().ok_or("must be a table")? {
-                    self.limits
-                        .set(name, limit)
-                        .map_err(|rule| format!("{name}: {rule}"))?;
+                for (name, limit) in value.as_table().ok_or(Form("a table"))? {
+                    let set = self.limits.set(name, limit);
+                    set.map_err(|rule| SettingError::Limit(name.clone(), Box::new(rule)))?;
                 }
             }
             "config" | "defaults" => match serde_json::to_value(value) {
@@ -358,13 +392,12 @@ impl Entry {
                         self.config.lay(place, config);
                     }
                 }
-                _ => return Err("must be a table".to_owned()),
+                _ => return Err(Form("a table")),
             },
             _ => {
-                return Err(
-                    "no such key; there are enabled, kind, path, sha256, grants, limits, suppress, source, config, defaults"
-                        .to_owned(),
-                );
+                return Err(Unknown(
+                    "no such key; there are enabled, kind, path, sha256, grants, limits, suppress, source, signer, config, defaults",
+                ));
             }
         }
         Ok(())
@@ -372,20 +405,24 @@ impl Entry {
 }
 
 impl LimitChanges {
-    fn set(&mut self, name: &str, value: &toml::Value) -> Result<(), String> {
+    fn set(&mut self, name: &str, value: &toml::Value) -> Result<(), SettingError> {
         match name {
             "memory" => self.memory = Some(size(value, 1 << 16, 4 << 30)?),
             "output" => self.output = Some(size(value, 1 << 10, 256 << 20)?),
             "log" => self.log = Some(size(value, 0, 64 << 20)?),
             "deadline" => self.deadline = Some(time(value)?),
-            _ => return Err("no such limit; there are memory, deadline, output, log".to_owned()),
+            _ => {
+                return Err(SettingError::Unknown(
+                    "no such limit; there are memory, deadline, output, log",
+                ));
+            }
         }
         Ok(())
     }
 }
 
 /// `"64MiB"`, `"64 KiB"`, or a number of bytes.
-fn size(value: &toml::Value, least: u64, most: u64) -> Result<u64, String> {
+fn size(value: &toml::Value, least: u64, most: u64) -> Result<u64, SettingError> {
     const UNITS: &[(&str, u64)] = &[
         ("", 1),
         ("B", 1),
@@ -393,27 +430,26 @@ fn size(value: &toml::Value, least: u64, most: u64) -> Result<u64, String> {
         ("MiB", 1 << 20),
         ("GiB", 1 << 30),
     ];
-    let count = quantity(value, UNITS)
-        .ok_or("must be a size such as \"64MiB\", \"512KiB\", or a number of bytes")?;
+    let count = quantity(value, UNITS).ok_or(SettingError::Form(
+        "a size such as \"64MiB\", \"512KiB\", or a number of bytes",
+    ))?;
     if (least..=most).contains(&count) {
         Ok(count)
     } else {
-        Err(format!(
-            "must be between {} and {}",
-            super::limits::bytes(least),
-            super::limits::bytes(most)
-        ))
+        let bytes = super::limits::bytes;
+        Err(SettingError::Range(bytes(least), bytes(most)))
     }
 }
 
 /// `"2s"`, `"500ms"`, or a number of milliseconds.
-fn time(value: &toml::Value) -> Result<Duration, String> {
-    let millis = quantity(value, &[("", 1), ("ms", 1), ("s", 1000)])
-        .ok_or("must be a time such as \"2s\", \"500ms\", or a number of milliseconds")?;
+fn time(value: &toml::Value) -> Result<Duration, SettingError> {
+    let millis = quantity(value, &[("", 1), ("ms", 1), ("s", 1000)]).ok_or(SettingError::Form(
+        "a time such as \"2s\", \"500ms\", or a number of milliseconds",
+    ))?;
     if (10..=600_000).contains(&millis) {
         Ok(Duration::from_millis(millis))
     } else {
-        Err("must be between 10 ms and 600 s".to_owned())
+        Err(SettingError::Range("10 ms".to_owned(), "600 s".to_owned()))
     }
 }
 
@@ -431,14 +467,11 @@ fn quantity(value: &toml::Value, units: &[(&str, u64)]) -> Option<u64> {
     }
 }
 
-fn strings(value: &toml::Value) -> Result<Vec<String>, String> {
-    let list = value.as_array().ok_or("must be a list of strings")?;
+fn strings(value: &toml::Value) -> Result<Vec<String>, SettingError> {
+    const FORM: SettingError = SettingError::Form("a list of strings");
+    let list = value.as_array().ok_or(FORM)?;
     list.iter()
-        .map(|item| {
-            item.as_str()
-                .map(str::to_owned)
-                .ok_or("must be a list of strings".to_owned())
-        })
+        .map(|item| item.as_str().map(str::to_owned).ok_or(FORM))
         .collect()
 }
 
@@ -499,11 +532,11 @@ mod tests {
             ("checks = 1", "checks: must be a list of strings"),
             ("[Todo]", "small letters"),
             ("todo = 1", "a table of its own"),
-            ("[todo]\nsha256 = \"ab\"", "sha256: must have 64"),
+            ("[todo]\nsha256 = \"ab\"", "sha256: must be a digest of 64"),
             ("[todo]\nkind = \"thing\"", "kind: must be check"),
             (
                 "[todo]\ngrants = [\"network\"]",
-                "grants: there is no grant \"network\"",
+                "[plugins.todo] grants: there is no grant \"network\"",
             ),
             (
                 "[todo]\nlimits = { memory = \"1TB\" }",
@@ -600,19 +633,16 @@ mod tests {
     #[test]
     fn what_a_repository_cannot_say_is_named_by_file_key_and_rule() {
         for (text, says) in [
-            ("dirs = ['x']", "dirs: stands in [plugins] only"),
+            ("dirs = ['x']", "dirs: is for [plugins] only"),
             ("checks = 1", "checks: must be a list of strings"),
             (
                 "todoo = {}",
                 "todoo: there is no plugin of that name in [plugins]",
             ),
             ("todo = 1", "todo: must be one of dirs"),
-            (
-                "todo = { path = 'x' }",
-                "path: stands in [plugins.NAME] only",
-            ),
-            ("todo = { sha256 = 'x' }", "sha256: stands in"),
-            ("todo = { kind = 'check' }", "kind: stands in"),
+            ("todo = { path = 'x' }", "path: is for [plugins.NAME] only"),
+            ("todo = { sha256 = 'x' }", "sha256: is for"),
+            ("todo = { kind = 'check' }", "kind: is for"),
             ("todo = { enabled = 1 }", "enabled: must be true or false"),
         ] {
             let settings = settings(&format!(

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wasmtime::component::Component;
 
 use super::config::Config;
+use super::engine::CompileError;
 use super::grants::Grants;
 use super::loaded::{Info, Loaded};
 use super::log::PluginLog;
@@ -36,6 +36,8 @@ pub(super) struct Source {
     /// Larger components are refused, in bytes.
     pub(super) largest: u64,
     pub(super) log: Arc<PluginLog>,
+    /// The folder in which breakdowns are counted over processes.
+    pub(super) troubles: Option<PathBuf>,
 }
 
 impl Source {
@@ -54,6 +56,7 @@ impl Source {
             config: Config::default(),
             largest: u64::MAX,
             log: Arc::default(),
+            troubles: None,
         }
     }
 
@@ -79,14 +82,17 @@ impl Source {
         }
         is_component(&source.bytes)
             .map_err(|(what, remedy)| refuse(Stage::Compile, what, remedy))?;
-        let component: Component =
-            engine
-                .component(&source.sha256, &source.bytes)
-                .map_err(|what| {
-                    let (what, remedy) = not_compiled(what);
-                    refuse(Stage::Compile, what, remedy)
-                })?;
-        let linked = link(&engine.wasmtime, &component, &source.grants, &name)
+        let compiled = engine.component(&source.sha256, &source.bytes);
+        let (runtime, component) = compiled.map_err(|error| {
+            let remedy = match error {
+                CompileError::Asynchronous => {
+                    "build it with the synchronous one, as `mcp-codex-worker plugin build` does (componentize-qjs: --sync)"
+                }
+                _ => "build it again with `mcp-codex-worker plugin build`",
+            };
+            refuse(Stage::Compile, error.to_string(), remedy.to_owned())
+        })?;
+        let linked = link(&runtime.wasmtime, &component, &source.grants, &name)
             .map_err(|(what, remedy)| refuse(Stage::Link, what, remedy))?;
         if let Some(kind) = source.kind.filter(|kind| *kind != linked.kind) {
             let what = format!("is a {}, not a {kind}", linked.kind);
@@ -109,7 +115,7 @@ impl Source {
             sha256: source.sha256,
         };
         let loaded = Loaded::new(
-            engine,
+            runtime,
             info,
             linked.wasi,
             source.limits.over(linked.kind),
@@ -119,6 +125,9 @@ impl Source {
         );
         let mut loaded = loaded;
         loaded.suppress = source.suppress;
+        if let Some(folder) = &source.troubles {
+            loaded.remember_troubles(folder);
+        }
         let mut plugin = Plugin::new(loaded, linked.pre);
         let described = plugin.describe()?;
         Arc::get_mut(&mut plugin.loaded)
@@ -148,21 +157,6 @@ impl Source {
             }
         }
         Ok(plugin)
-    }
-}
-
-/// Returns the reason why a component does not compile, and a remedy: a toolchain's default may be an ABI that plugins have no use for.
-fn not_compiled(what: String) -> (String, String) {
-    match what.contains("component model async") {
-        true => (
-            "needs the asynchronous ABI of components, which this host does not have".to_owned(),
-            "build it with the synchronous one, as `mcp-codex-worker plugin build` does (componentize-qjs: --sync)"
-                .to_owned(),
-        ),
-        false => (
-            what,
-            "build it again with `mcp-codex-worker plugin build`".to_owned(),
-        ),
     }
 }
 

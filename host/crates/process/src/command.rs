@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use settings::SandboxMode;
 
 use crate::grants::Grants;
@@ -49,11 +50,16 @@ pub struct Confinement {
     pub temp: Option<PathBuf>,
     /// True if it may use the network.
     pub network: Network,
-    /// Folders of `write` whose contents stay as they are: what the task writes there goes into a layer over them.
+    /// Folders that the task finds in the place of others.
+    pub stand_ins: Vec<StandIn>,
+    /// Folders of `write`, or places of stand-ins, whose contents stay as they are: what the task writes there goes into a
+    /// layer over them.
     pub layers: Vec<Layer>,
     /// The grants of the job that the task belongs to. All tasks of a job share them: a path then means to each of them
     /// what it meant to the first.
     pub grants: Grants,
+    /// The most that it may take of the machine.
+    pub limits: TaskLimits,
     /// Leaves the view out, as if mount namespaces were refused: for tests of what Landlock holds alone.
     pub landlock_only: bool,
 }
@@ -67,8 +73,10 @@ impl Confinement {
             write: Vec::new(),
             temp: None,
             network: Network::On,
+            stand_ins: Vec::new(),
             layers: Vec::new(),
             grants: Grants::default(),
+            limits: TaskLimits::default(),
             landlock_only: false,
         }
     }
@@ -78,7 +86,7 @@ impl Confinement {
 /// layer, the task is not started ([`ProcessError::Layer`](crate::ProcessError::Layer)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
-    /// The folder, one of those that may be written; the task sees it at its own path.
+    /// The folder, one of those that may be written, or the place of a stand-in; the task sees it at this path.
     pub folder: PathBuf,
     /// Receives what the task writes, in the kernel's form (overlayfs with `userxattr`).
     pub upper: PathBuf,
@@ -86,6 +94,28 @@ pub struct Layer {
     pub work: PathBuf,
     /// Lies between the two: what is a whiteout in it, the task does not see.
     pub cover: Option<PathBuf>,
+}
+
+/// The most that a task may take of the machine, all its processes together; none is no limit. A task that takes more is ended, and
+/// the last line of its errors says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TaskLimits {
+    /// Bytes of memory at once.
+    pub memory: Option<u64>,
+    /// Bytes written to disk that are still there.
+    pub disk: Option<u64>,
+}
+
+/// A folder that a task finds at the path of another, which it does not see. It needs a view: where none can be had, the
+/// task is not started ([`ProcessError::StandIn`](crate::ProcessError::StandIn)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandIn {
+    /// The path, without links.
+    pub at: PathBuf,
+    /// The folder that is found there.
+    pub folder: PathBuf,
+    /// True if the task may write it.
+    pub write: bool,
 }
 
 /// True if a task may use the network. `Off` is a network namespace with nothing but a loopback of its own; where that

@@ -30,6 +30,9 @@ pub enum ProcessError {
     /// A layer was asked for over a folder, and that cannot be had.
     #[error("no layer over a folder can be had: {0}")]
     Layer(String),
+    /// A folder was to be found in the place of another, and that cannot be had.
+    #[error("no folder can stand in for another: {0}")]
+    StandIn(String),
     /// The network was to be off, and that cannot be had.
     #[error("`network: off` cannot be had on this machine: {0}")]
     Network(String),

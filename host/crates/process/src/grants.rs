@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{FileType, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::command::Layer;
+use crate::command::{Layer, StandIn};
 
 /// The most links on the way to one path; the kernel's own limit.
 const LINK_LIMIT: usize = 40;
@@ -50,6 +50,8 @@ pub(crate) struct Identity {
 pub(crate) struct Grant {
     /// The real path, without links.
     pub(crate) path: OsString,
+    /// The real path of what is to be found there, where that is something else.
+    pub(crate) source: Option<OsString>,
     /// Links on the way from the path as it was named, with their targets.
     pub(crate) links: Vec<(OsString, OsString)>,
     pub(crate) identity: Identity,
@@ -154,22 +156,23 @@ impl Grants {
     ///
     /// # Errors
     /// A folder to be written is no longer the one it was, or cannot be opened.
-    pub(crate) fn task(
-        &self,
-        read: &[PathBuf],
-        write: &[PathBuf],
-        layers: &[Layer],
-    ) -> Result<TaskGrants, GrantError> {
+    pub(crate) fn task(&self, wanted: &Wanted<'_>) -> Result<TaskGrants, GrantError> {
         let mut task = TaskGrants::default();
-        let mut found: Vec<(Arc<Held>, bool, Option<LayerPaths>)> = Vec::new();
-        for path in write {
-            let layer = layers.iter().find(|layer| layer.folder == *path);
-            let layer = layer.map(LayerPaths::of).transpose()?;
-            found.extend(self.held(path)?.map(|held| (held, true, layer)));
+        let layer_over = |path: &Path| {
+            let layer = wanted.layers.iter().find(|layer| layer.folder == *path);
+            layer.map(LayerPaths::of).transpose()
+        };
+        let mut found: Vec<Candidate> = Vec::new();
+        for path in wanted.write {
+            let layer = layer_over(path)?;
+            found.extend(
+                self.held(path)?
+                    .map(|held| Candidate::of(held, true, layer)),
+            );
         }
-        let writable = found.iter().map(|(held, ..)| held.real().to_owned());
+        let writable = found.iter().map(|found| found.at.clone());
         let writable: Vec<PathBuf> = writable.chain(self.shared.iter().cloned()).collect();
-        for path in read {
+        for path in wanted.read {
             match self.held(path) {
                 // A link that a task can put in place must not lead a later one out of its folders.
                 Ok(Some(held)) if held.found.passes_a_link_in(&writable) => {
@@ -178,20 +181,43 @@ impl Grants {
                         path.display()
                     ))
                 }
-                Ok(held) => found.extend(held.map(|held| (held, false, None))),
+                Ok(held) => found.extend(held.map(|held| Candidate::of(held, false, None))),
                 Err(fault) => task.notes.push(format!("not granted: {fault}")),
             }
         }
-        found.sort_by_key(|(held, write, layer)| {
-            (held.real().components().count(), layer.is_none(), !write)
+        // What the machine has in the place of a stand-in is not seen, also where it is granted.
+        found.retain(|found| {
+            let mut places = wanted.stand_ins.iter();
+            !places.any(|place| found.at.starts_with(&place.at))
+        });
+        for stand_in in wanted.stand_ins {
+            let Some(held) = self.held(&stand_in.folder)? else {
+                return Err(GrantError::Changed(stand_in.folder.clone()));
+            };
+            found.push(Candidate {
+                at: stand_in.at.clone(),
+                stands_in: true,
+                ..Candidate::of(held, stand_in.write, layer_over(&stand_in.at)?)
+            });
+        }
+        found.sort_by_key(|found| {
+            let plain = found.layer.is_none();
+            (found.at.components().count(), plain, !found.write)
         });
         let mut given: Vec<(PathBuf, bool)> = Vec::new();
-        for (held, write, layer) in found {
-            let layered = layer.is_some();
+        for Candidate {
+            held,
+            at,
+            write,
+            stands_in,
+            layer,
+        } in found
+        {
+            let apart = layer.is_some() || stands_in;
             let covered = |(outer, outer_write): &(PathBuf, bool)| {
-                !layered && held.real().starts_with(outer) && (*outer_write || !write)
+                !apart && at.starts_with(outer) && (*outer_write || !write)
             };
-            let links = held.found.links.iter();
+            let links = held.found.links.iter().filter(|_| !stands_in);
             let links: Vec<(OsString, OsString)> =
                 links.map(|(at, to)| (at.into(), to.into())).collect();
             if let Some((outer, _)) = given.iter().find(|outer| covered(outer)) {
@@ -203,7 +229,7 @@ impl Grants {
                 continue;
             }
             if open_real(held.real()).and_then(|file| identity(&file)).ok() != Some(held.identity) {
-                if write {
+                if write || stands_in {
                     return Err(GrantError::Changed(held.real().to_owned()));
                 }
                 let path = held.real().display();
@@ -212,9 +238,10 @@ impl Grants {
                 ));
                 continue;
             }
-            given.push((held.real().to_owned(), write));
+            given.push((at.clone(), write));
             task.grants.push(Grant {
-                path: held.real().into(),
+                path: at.into(),
+                source: stands_in.then(|| held.real().into()),
                 links,
                 identity: held.identity,
                 write,
@@ -222,6 +249,37 @@ impl Grants {
             });
         }
         Ok(task)
+    }
+}
+
+/// The paths that a task is to be given.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) read: &'a [PathBuf],
+    pub(crate) write: &'a [PathBuf],
+    pub(crate) stand_ins: &'a [StandIn],
+    pub(crate) layers: &'a [Layer],
+}
+
+/// A grant before it is known whether another one covers it.
+struct Candidate {
+    held: Arc<Held>,
+    /// The path at which the task finds it.
+    at: PathBuf,
+    write: bool,
+    stands_in: bool,
+    layer: Option<LayerPaths>,
+}
+
+impl Candidate {
+    fn of(held: Arc<Held>, write: bool, layer: Option<LayerPaths>) -> Self {
+        Self {
+            at: held.real().to_owned(),
+            held,
+            write,
+            stands_in: false,
+            layer,
+        }
     }
 }
 
@@ -347,6 +405,14 @@ mod tests {
         folder.path().canonicalize().unwrap()
     }
 
+    fn wanted<'a>(read: &'a [PathBuf], write: &'a [PathBuf]) -> Wanted<'a> {
+        Wanted {
+            read,
+            write,
+            ..Wanted::default()
+        }
+    }
+
     #[test]
     fn a_path_is_walked_as_the_kernel_walks_it() {
         let folder = tempfile::tempdir().unwrap();
@@ -398,7 +464,7 @@ mod tests {
                 .collect()
         };
         let both = vec![(top.join("tree"), true), (top.join("tools"), false)];
-        let first = grants.task(&read, &write, &[]).unwrap();
+        let first = grants.task(&wanted(&read, &write)).unwrap();
         assert_eq!(
             paths(&first),
             both,
@@ -410,10 +476,12 @@ mod tests {
         symlink(other.path(), top.join("tree/nested")).unwrap();
         // So is a name that was not there at first.
         symlink(other.path(), top.join("missing")).unwrap();
-        assert_eq!(paths(&grants.task(&read, &write, &[]).unwrap()), both);
+        assert_eq!(paths(&grants.task(&wanted(&read, &write)).unwrap()), both);
         // A link in what can be written grants nothing, not even at first sight.
         symlink(other.path(), top.join("tree/fresh")).unwrap();
-        let by_link = grants.task(&[top.join("tree/fresh")], &write, &[]).unwrap();
+        let by_link = grants
+            .task(&wanted(&[top.join("tree/fresh")], &write))
+            .unwrap();
         assert_eq!(paths(&by_link), vec![(top.join("tree"), true)]);
         assert!(
             by_link.notes[0].contains("by a link that a job can make"),
@@ -425,7 +493,7 @@ mod tests {
         fs::rename(top.join("tools"), top.join("old")).unwrap();
         symlink(other.path(), top.join("tools")).unwrap();
         assert_eq!(
-            paths(&grants.task(&read, &write, &[]).unwrap()),
+            paths(&grants.task(&wanted(&read, &write)).unwrap()),
             vec![(top.join("tree"), true)]
         );
         fs::rename(top.join("tree"), top.join("moved")).unwrap();
@@ -434,9 +502,56 @@ mod tests {
                 fs::create_dir(top.join("tree")).unwrap();
             }
             assert!(matches!(
-                grants.task(&read, &write, &[]),
+                grants.task(&wanted(&read, &write)),
                 Err(GrantError::Changed(_))
             ));
         }
+    }
+
+    #[test]
+    fn what_stands_in_for_a_folder_is_all_that_is_seen_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = real(&folder);
+        for name in ["tree/.git/objects", "own", "shared"] {
+            fs::create_dir_all(top.join(name)).unwrap();
+        }
+        let grants = Grants::default();
+        let stand_in = |at: &str, folder: &str, write| StandIn {
+            at: top.join(at),
+            folder: top.join(folder),
+            write,
+        };
+        let stand_ins = [
+            stand_in("tree/.git", "own", true),
+            stand_in("tree/.git/base", "shared", false),
+        ];
+        let read = [top.join("tree/.git/objects")];
+        let write = [top.join("tree")];
+        let wanted = Wanted {
+            stand_ins: &stand_ins,
+            ..wanted(&read, &write)
+        };
+        let given = |task: TaskGrants| -> Vec<(PathBuf, Option<PathBuf>, bool)> {
+            let grants = task.grants.into_iter();
+            let rows = grants.map(|grant| {
+                let source = grant.source.map(PathBuf::from);
+                (PathBuf::from(grant.path), source, grant.write)
+            });
+            rows.collect()
+        };
+        assert_eq!(
+            given(grants.task(&wanted).unwrap()),
+            [
+                (top.join("tree"), None, true),
+                (top.join("tree/.git"), Some(top.join("own")), true),
+                (top.join("tree/.git/base"), Some(top.join("shared")), false),
+            ]
+        );
+        // It is compared like any other.
+        fs::rename(top.join("own"), top.join("moved")).unwrap();
+        fs::create_dir(top.join("own")).unwrap();
+        assert!(
+            matches!(grants.task(&wanted), Err(GrantError::Changed(path)) if path == top.join("own"))
+        );
     }
 }

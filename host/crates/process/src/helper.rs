@@ -21,6 +21,7 @@ use crate::sys::{
     self, Furnished, Lacking, Namespaces, OpenGrant, OpenLayer, Restrictions, StartError,
 };
 use crate::tree;
+use crate::watch::Watch;
 
 /// Programs that call [`init_main`].
 const HELPERS: [&str; 2] = ["mcp-codex-worker", "worker-init"];
@@ -132,6 +133,7 @@ pub(crate) fn program() -> Result<PathBuf, HelperError> {
 fn outer(control: UnixStream, want_namespaces: bool, network_off: bool) -> Result<u8, HelperError> {
     sys::new_session();
     sys::close_stray_descriptors();
+    sys::prefer_to_end();
     let namespaces = sys::enter_namespaces(want_namespaces, network_off);
     if !namespaces.pids && !namespaces.network {
         return inner(control, namespaces);
@@ -230,7 +232,14 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, HelperError>
         let reason = started.detail.join("; ");
         return refuse(&control, StartFailure::new(Stage::Layer, reason));
     }
+    if !started.view && grants.iter().any(|grant| grant.stands_in) {
+        let reason = started.detail.join("; ");
+        return refuse(&control, StartFailure::new(Stage::StandIn, reason));
+    }
 
+    let written = grants.iter().filter(|grant| grant.write);
+    let written = written.map(|grant| grant.path.clone()).collect();
+    let watch = Watch::new(task.limits, written, namespaces.pids);
     let (events, inbox) = mpsc::channel();
     let begun = begin(task, grants, furnished, started, input, events.clone())?;
     let (main, started) = match begun {
@@ -238,7 +247,7 @@ fn inner(control: UnixStream, namespaces: Namespaces) -> Result<u8, HelperError>
         Err(failure) => return refuse(&control, failure),
     };
     let own_pids = namespaces.pids;
-    let ended = oversee(&control, started, main, own_pids, &events, &inbox);
+    let ended = oversee(&control, started, main, watch, &events, &inbox);
     if !own_pids {
         tree::end_below(std::process::id());
     } else {
@@ -262,10 +271,11 @@ fn oversee(
     control: &UnixStream,
     started: Started,
     main: u32,
-    own_pids: bool,
+    watch: Watch,
     events: &Sender<Event>,
     inbox: &Receiver<Event>,
 ) -> Result<Option<(Option<i32>, Option<i32>)>, HelperError> {
+    let own_pids = started.own_pids;
     protocol::write(control, &Report::Started(started))?;
     let orders = control.try_clone()?;
     let (listener, counter, ending) = (events.clone(), events.clone(), events.clone());
@@ -277,38 +287,18 @@ fn oversee(
             }
         }
     })?;
-    start_thread("crowd", move || watch_crowd(own_pids, &counter))?;
+    start_thread("watch", move || watch_appetite(watch, &counter))?;
     Ok(govern(inbox, main, own_pids))
 }
 
-/// The most processes that a task may have at once. Builds and test runs stay far below; a fork storm does not.
-const CROWD: usize = 1_000;
-/// The time between two counts.
-const COUNT_EVERY: Duration = Duration::from_millis(500);
-
-/// Ends a task that has too many processes, and says so where the task writes its errors. A limit on processes that the
-/// kernel would keep counts all of a user's, and none of root's.
-fn watch_crowd(own_pids: bool, events: &Sender<Event>) {
-    loop {
-        std::thread::sleep(COUNT_EVERY);
-        let processes = sys::processes();
-        let count = if own_pids {
-            processes.len()
-        } else {
-            tree::descendants(&processes, std::process::id()).len()
-        };
-        if count > CROWD {
-            let _ = writeln!(
-                std::io::stderr(),
-                "mcp-codex-worker: ended, since it had {count} processes at once; {CROWD} are allowed"
-            );
-            let _ = events.send(Event::Order(Order::End {
-                interrupt_ms: 0,
-                terminate_ms: 0,
-            }));
-            return;
-        }
-    }
+/// Ends a task that takes more of the machine than it may, and says so where it writes its errors.
+fn watch_appetite(mut watch: Watch, events: &Sender<Event>) {
+    let reason = watch.wait();
+    let _ = writeln!(std::io::stderr(), "mcp-codex-worker: ended, since {reason}");
+    let _ = events.send(Event::Order(Order::End {
+        interrupt_ms: 0,
+        terminate_ms: 0,
+    }));
 }
 
 /// Opens the grants of a task, each where it is and what it was.
@@ -316,7 +306,9 @@ fn open_grants(grants: &[Grant], detail: &mut Vec<String>) -> Result<Vec<OpenGra
     let mut open = Vec::new();
     for grant in grants {
         let path = PathBuf::from(&grant.path);
-        let file = grants::open_real(&path).and_then(|file| Ok((grants::identity(&file)?, file)));
+        let source = grant.source.as_ref().map_or(&grant.path, |source| source);
+        let file = grants::open_real(Path::new(source))
+            .and_then(|file| Ok((grants::identity(&file)?, file)));
         match file {
             Ok((identity, file)) if identity == grant.identity => open.push(OpenGrant {
                 links: grant
@@ -328,6 +320,7 @@ fn open_grants(grants: &[Grant], detail: &mut Vec<String>) -> Result<Vec<OpenGra
                 file,
                 folder: identity.folder,
                 write: grant.write,
+                stands_in: grant.source.is_some(),
                 layer: grant.layer.as_ref().map(open_layer).transpose()?,
             }),
             other => {
@@ -336,7 +329,7 @@ fn open_grants(grants: &[Grant], detail: &mut Vec<String>) -> Result<Vec<OpenGra
                     |error| error.to_string(),
                 );
                 let reason = format!("{}: {why}", path.display());
-                if grant.write {
+                if grant.write || grant.source.is_some() {
                     return Err(StartFailure::new(Stage::Grant, reason));
                 }
                 detail.push(format!("not granted: {reason}"));

@@ -27,9 +27,10 @@ mod shell;
 mod sys;
 mod toolchains;
 mod tree;
+mod watch;
 mod workload;
 
-pub use command::{Command, Confinement, Layer, Network, Stdin};
+pub use command::{Command, Confinement, Layer, Network, StandIn, Stdin, TaskLimits};
 pub use ending::{Ending, Exit};
 pub use error::ProcessError;
 pub use grants::{GrantError, Grants};
@@ -37,7 +38,7 @@ pub use helper::init_main;
 pub use level::{Level, LevelWord};
 pub use lines::{Line, Lines};
 pub use output::Output;
-pub use probe::{Capabilities, probe};
+pub use probe::{Capabilities, probe, probe_layer, probe_with};
 pub use protocol::{INIT_SUBCOMMAND, MARK_VARIABLE};
 pub use reach::{interpreter, out_of_reach};
 pub use running::{Handle, Running, spawn};
@@ -48,4 +49,5 @@ pub use tree::{
     ProcessIdentity, adopt_strays, ancestors, end_recorded, identity, parent, sweep,
     terminate_recorded,
 };
+pub use watch::machine_memory;
 pub use workload::Workload;

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::command::TaskLimits;
 use crate::grants::Grant;
 
 /// The hidden subcommand under which the helper runs.
@@ -40,6 +41,7 @@ pub(crate) struct Task {
     /// The view of the machine is left out.
     pub landlock_only: bool,
     pub network_off: bool,
+    pub limits: TaskLimits,
 }
 
 /// Later frames to the helper.
@@ -88,6 +90,7 @@ pub(crate) enum Stage {
     Confinement,
     Grant,
     Layer,
+    StandIn,
     Network,
     Exec,
 }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc as async_mpsc, oneshot, watch};
 use crate::command::{Command, Network, Stdin};
 use crate::ending::{Ending, Exit};
 use crate::error::ProcessError;
-use crate::grants::TaskGrants;
+use crate::grants::{TaskGrants, Wanted};
 use crate::level::{Level, LevelWord};
 use crate::output::Output;
 use crate::protocol::{self, INIT_SUBCOMMAND, MARK_VARIABLE, Order, Report, Stage, Started, Task};
@@ -201,6 +201,7 @@ pub async fn spawn(command: Command) -> Result<Running, ProcessError> {
                 Stage::Helper => ProcessError::Helper(reason),
                 Stage::Grant => ProcessError::Replaced(reason),
                 Stage::Layer => ProcessError::Layer(reason),
+                Stage::StandIn => ProcessError::StandIn(reason),
                 Stage::Confinement => ProcessError::Confinement(reason),
                 Stage::Network => ProcessError::Network(reason),
                 Stage::Exec => ProcessError::Exec {
@@ -322,13 +323,19 @@ fn task_for(command: Command, mark: &str) -> Result<(String, Task, Vec<u8>), Pro
         if !confinement.layers.is_empty() {
             return Err(ProcessError::Layer("the sandbox is off".into()));
         }
+        if !confinement.stand_ins.is_empty() {
+            return Err(ProcessError::StandIn("the sandbox is off".into()));
+        }
         TaskGrants::default()
     } else {
         let mut write = confinement.write;
         write.extend(confinement.temp.clone());
-        confinement
-            .grants
-            .task(&confinement.read, &write, &confinement.layers)?
+        confinement.grants.task(&Wanted {
+            read: &confinement.read,
+            write: &write,
+            stand_ins: &confinement.stand_ins,
+            layers: &confinement.layers,
+        })?
     };
     let task = Task {
         program,
@@ -343,6 +350,7 @@ fn task_for(command: Command, mark: &str) -> Result<(String, Task, Vec<u8>), Pro
         temp: confinement.temp.map(Into::into),
         landlock_only: confinement.landlock_only,
         network_off: confinement.network == Network::Off,
+        limits: confinement.limits,
     };
     Ok((name, task, input))
 }

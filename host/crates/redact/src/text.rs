@@ -147,6 +147,12 @@ pub fn one_line(text: &str, max: usize) -> String {
     line
 }
 
+/// A fence of backticks that the text cannot close.
+pub fn fence_for(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat(longest.max(2) + 1)
+}
+
 /// A third from the head, the rest from the tail, whole lines where they fit, what is missing said between them.
 /// Never longer than `max` bytes, nor than the text.
 pub fn head_tail(text: &str, max: usize) -> String {

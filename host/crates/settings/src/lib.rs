@@ -102,6 +102,8 @@ pub struct Settings {
     pub gateway_idle_ms: u64,
     /// WORKER_CHECK_BEFORE.
     pub check_before: bool,
+    /// WORKER_SIGNING_KEY: the key that signs statements, whether or not there is one.
+    pub signing_key: PathBuf,
     /// WORKER_ALLOWED_TOOLS, one rule an item.
     pub allowed_tools: Option<Vec<String>>,
     /// WORKER_SANDBOX.
@@ -110,6 +112,10 @@ pub struct Settings {
     pub sandbox_read: Vec<PathBuf>,
     /// WORKER_SANDBOX_WRITE.
     pub sandbox_write: Vec<PathBuf>,
+    /// WORKER_TASK_MEMORY_MB; absent where the machine decides, 0 where there is no limit.
+    pub task_memory_mb: Option<u64>,
+    /// WORKER_TASK_DISK_MB; 0 where there is no limit.
+    pub task_disk_mb: u64,
     /// WORKER_JOB_TIMEOUT_MS.
     pub job_timeout_ms: u64,
     /// WORKER_KEEP_DAYS; 0 sets no limit.

@@ -15,6 +15,8 @@ use super::{FallbackSettings, GatewaySettings, Price, Prices, Settings};
 
 /// A day: longer waits and jobs are mistakes.
 const MAX_MS: u64 = 24 * 60 * 60 * 1000;
+/// A petabyte.
+const MAX_MB: u64 = 1 << 30;
 
 /// The longest value of any setting but a list or a table, in bytes.
 const MAX_TEXT: usize = 4096;
@@ -102,6 +104,9 @@ impl<'a> Reader<'a> {
             check_before: self.switch("WORKER_CHECK_BEFORE"),
             gateway_patience_ms: self.number("WORKER_GATEWAY_PATIENCE_MS", 0, MAX_MS),
             gateway_idle_ms: self.number("WORKER_GATEWAY_IDLE_MS", 100, MAX_MS),
+            signing_key: self
+                .path("WORKER_SIGNING_KEY")
+                .unwrap_or_else(|| self.sources.config_dir.join("signing-key.pem")),
             allowed_tools: self.list("WORKER_ALLOWED_TOOLS", |rule| {
                 (!rule.chars().any(char::is_control))
                     .then(|| rule.to_owned())
@@ -112,6 +117,8 @@ impl<'a> Reader<'a> {
                 .unwrap_or(super::SandboxMode::Auto),
             sandbox_read: self.paths("WORKER_SANDBOX_READ"),
             sandbox_write: self.paths("WORKER_SANDBOX_WRITE"),
+            task_memory_mb: self.optional_number("WORKER_TASK_MEMORY_MB", MAX_MB),
+            task_disk_mb: self.number("WORKER_TASK_DISK_MB", 0, MAX_MB),
             job_timeout_ms: self.number("WORKER_JOB_TIMEOUT_MS", 1, MAX_MS),
             keep_days: self.number("WORKER_KEEP_DAYS", 0, 36_500),
             keep_mb: self.number("WORKER_KEEP_MB", 0, 1 << 40),
@@ -217,6 +224,16 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| format!("must be a whole number from {least} to {most}").into())
         })
         .unwrap_or(least)
+    }
+
+    fn optional_number(&mut self, name: &'static str, most: u64) -> Option<u64> {
+        self.parse(name, |raw| {
+            match raw {
+                Raw::Text(text) => text.trim().parse().ok().filter(|number| *number <= most),
+                Raw::List(_) => None,
+            }
+            .ok_or_else(|| format!("must be a whole number from 0 to {most}").into())
+        })
     }
 
     fn word<T: FromStr<Err = UnknownValue>>(&mut self, name: &'static str) -> Option<T> {

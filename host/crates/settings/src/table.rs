@@ -193,6 +193,11 @@ pub const SETTINGS: &[Setting] = &[
         "1 also runs a job's command checks once on the base, in a tree of their own while the agent works, so that the result says whether they passed before; 0 does not.",
     ),
     plain(
+        "WORKER_SIGNING_KEY",
+        None,
+        "Ed25519 key (PEM) that signs the statement of each job; signing-key.pem in the config folder when not set, which `setup` makes.",
+    ),
+    plain(
         "WORKER_ALLOWED_TOOLS",
         None,
         "What the agent may run in acceptEdits, comma-separated; when not set Bash(*) in a confined job, else only the checks' commands.",
@@ -211,6 +216,16 @@ pub const SETTINGS: &[Setting] = &[
         "WORKER_SANDBOX_WRITE",
         None,
         "Further paths that agent and checks may write, separated like PATH.",
+    ),
+    plain(
+        "WORKER_TASK_MEMORY_MB",
+        None,
+        "Most MB of memory that an agent's pass or a check may have at once, all its processes together, before it is ended; 0: no limit; three quarters of the machine's when not set.",
+    ),
+    plain(
+        "WORKER_TASK_DISK_MB",
+        Some("20480"),
+        "Most MB that an agent's pass or a check may write to disk and keep there before it is ended; 0: no limit.",
     ),
     plain(
         "WORKER_JOB_TIMEOUT_MS",

@@ -60,16 +60,24 @@ fn signers(found: &[String]) -> String {
 }
 
 impl Envelope {
+    /// A document that nobody has signed.
+    pub fn unsigned(payload_type: &str, payload: &[u8]) -> Self {
+        Envelope {
+            payload_type: payload_type.to_owned(),
+            payload: STANDARD.encode(payload),
+            signatures: Vec::new(),
+        }
+    }
+
     /// Signs a document.
     pub fn sign(key: &SigningKey, payload_type: &str, payload: &[u8]) -> Self {
         let signature = key.sign(&encoding(payload_type, payload));
         Envelope {
-            payload_type: payload_type.to_owned(),
-            payload: STANDARD.encode(payload),
             signatures: vec![Signature {
                 keyid: key.public().id(),
                 sig: STANDARD.encode(signature),
             }],
+            ..Self::unsigned(payload_type, payload)
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use git2::{Odb, Oid, Repository, RepositoryState};
+use git2::{Odb, Oid, Repository};
 use serde::Serialize;
 
 use crate::apply_error::ApplyError;
@@ -413,15 +413,10 @@ fn copy_objects(result: &Repository, into: &Odb<'_>) -> Result<(), ApplyError> {
 }
 
 fn busy(user: &Repository) -> Result<(), ApplyError> {
-    Err(ApplyError::Busy(match user.state() {
-        RepositoryState::Clean => return Ok(()),
-        RepositoryState::Merge => "merge",
-        RepositoryState::Revert | RepositoryState::RevertSequence => "revert",
-        RepositoryState::CherryPick | RepositoryState::CherryPickSequence => "cherry-pick",
-        RepositoryState::Bisect => "bisect",
-        RepositoryState::ApplyMailbox | RepositoryState::ApplyMailboxOrRebase => "git am",
-        _ => "rebase",
-    }))
+    match crate::bring::busy(user) {
+        None => Ok(()),
+        Some(what) => Err(ApplyError::Busy(what)),
+    }
 }
 
 /// Another git's lock is waited for, never taken away.

@@ -17,6 +17,7 @@ use crate::error::WorkspaceError;
 use crate::handles::{self, Kind, Stamp};
 use crate::index::IndexEntry;
 use crate::instructions::instructions;
+use crate::own_git::OwnGit;
 use crate::path;
 use crate::repository::{self, Repository, UserRules};
 use crate::site::Site;
@@ -43,6 +44,8 @@ pub struct Base {
     pub(crate) earlier: States,
     /// Ignored files that those jobs touched and that are as they left them.
     pub(crate) touched_earlier: Vec<path::FilePath>,
+    /// The job's own git directories, where its tasks find these in the place of the user's.
+    pub(crate) own_git: Option<Arc<OwnGit>>,
     instructions: Vec<(path::FilePath, String)>,
     unread: u64,
 }
@@ -111,6 +114,7 @@ impl Base {
             complete,
             earlier: HashMap::new(),
             touched_earlier: Vec::new(),
+            own_git: None,
             instructions,
             unread,
         })
@@ -149,7 +153,7 @@ impl Base {
     }
 
     /// A file of the base.
-    fn state_of(&self, path: &[u8]) -> Option<FileState> {
+    pub(crate) fn state_of(&self, path: &[u8]) -> Option<FileState> {
         let (dir, name) = path::split(path);
         let directory = self.directories.get(*self.by_path.get(dir)?)?;
         let mut entries = directory.entries.iter();
@@ -164,6 +168,23 @@ impl Base {
         let tree = repository.find_commit(head).ok()?.tree().ok()?;
         let entry = tree.get_path(path::FilePath::new(path).as_path()).ok()?;
         Some(entry.id())
+    }
+
+    /// Says that the job works in git directories of its own: what the user's hold is not its doing.
+    pub fn with_own_git(mut self, own: Arc<OwnGit>) -> Self {
+        self.own_git = Some(own);
+        self
+    }
+
+    /// The same without: the job works in the user's.
+    pub fn without_own_git(mut self) -> Self {
+        self.own_git = None;
+        self
+    }
+
+    /// The job's own git directories, where it has some in the user's tree.
+    pub fn own_git(&self) -> Option<&Arc<OwnGit>> {
+        self.own_git.as_ref()
     }
 
     /// The workspace that was captured.

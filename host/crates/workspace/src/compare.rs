@@ -15,12 +15,14 @@ use crate::directory::Entry;
 use crate::error::WorkspaceError;
 use crate::handles::{self, Kind, Stamp};
 use crate::layer::NEVER_KEPT;
+use crate::own_git::OwnRepository;
 use crate::path::{self, FilePath};
 use crate::put::Placer;
 use crate::renames::renames;
+use crate::repository::Repository;
 use crate::site::Site;
 use crate::state::{Content, FileState};
-use crate::tamper::{DotGit, DotGitChange, GitChange};
+use crate::tamper::{DotGit, DotGitChange, GitChange, GitState};
 use crate::tree_rules::IgnoreTree;
 use crate::walk::{Here, Listed, Visited, walk};
 use crate::worker::{self, Worker};
@@ -308,6 +310,18 @@ impl Base {
         }
     }
 
+    fn own_git_of(&self, repository: &Repository) -> Option<&OwnRepository> {
+        self.own_git.as_ref()?.at(&repository.place)
+    }
+
+    /// The git directory that the job worked in, as it is now.
+    fn git_state_now(&self, repository: &Repository) -> GitState {
+        match self.own_git_of(repository) {
+            Some(own) => own.state(),
+            None => repository.git_dir.state(),
+        }
+    }
+
     fn git_changes(&self, files: &[ChangedFile]) -> Vec<GitChange> {
         let mut found = Vec::new();
         for repository in &self.repositories {
@@ -326,9 +340,14 @@ impl Base {
                 });
             }
             // The git directory that was pinned at the start, not the one that `.git` names now.
-            let now = repository.git_dir.state();
-            found.extend(repository.state.changes(&now, &repository.shown()));
-            if let (Some(from), Some(to)) = (repository.state.head_commit(), now.head_commit())
+            let now = self.git_state_now(repository);
+            match self.own_git_of(repository) {
+                Some(own) => found.extend(own.changes(&now)),
+                None => found.extend(repository.state.changes(&now, &repository.shown())),
+            }
+            // What it committed in a git directory of its own, the host tells when it brings it.
+            if self.own_git_of(repository).is_none()
+                && let (Some(from), Some(to)) = (repository.state.head_commit(), now.head_commit())
                 && from != to
                 && let Some(count) = self.commits_between(from, to)
             {
@@ -418,7 +437,7 @@ impl Base {
         {
             let (from, to) = (
                 repository.state.head_commit(),
-                repository.git_dir.state().head_commit(),
+                self.git_state_now(repository).head_commit(),
             );
             if from == to {
                 continue;

@@ -1,4 +1,4 @@
-//! Deleting folders that others have worked in.
+//! Deleting and copying folders that others have worked in.
 
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -9,9 +9,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 
 use crate::handles;
+use crate::interrupt::Interrupt;
 
 /// The number of attempts to delete a folder that others delete at the same time.
 const ATTEMPTS: u32 = 100;
@@ -139,6 +140,98 @@ fn open_up(folder: &Path) -> io::Result<()> {
         let _ = open_up(&entry.path());
     }
     Ok(())
+}
+
+/// The most files that are copied, and the most bytes where blocks cannot be shared: more takes longer than most checks.
+const MOST_FILES: u64 = 200_000;
+const MOST_BYTES: u64 = 2 << 30;
+
+/// Copies a folder with all that is in it but what `left_out` says, by its path in the folder: plain files (sharing their
+/// blocks where the file system can), folders and links, with their modes and times. Links are not followed; what is
+/// none of these is left out. Nobody may write in the folder meanwhile.
+///
+/// # Errors
+/// Something cannot be read or written, there is more than is worth a copy, or the job was stopped.
+pub fn copy(
+    from: &Path,
+    to: &Path,
+    left_out: &dyn Fn(&Path) -> bool,
+    stop: &Interrupt,
+) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    private::make_folder(to)?;
+    let (mut bytes, mut files) = (0, 0);
+    let mut folders = vec![std::path::PathBuf::new()];
+    let mut next = 0;
+    while let Some(here) = folders.get(next).cloned() {
+        next += 1;
+        for entry in fs::read_dir(from.join(&here))? {
+            stop.check().map_err(io::Error::other)?;
+            let entry = entry?;
+            let path = here.join(entry.file_name());
+            if left_out(&path) {
+                continue;
+            }
+            let kind = entry.file_type()?;
+            let target = to.join(&path);
+            if kind.is_dir() {
+                fs::create_dir(&target)?;
+                folders.push(path);
+            } else if kind.is_symlink() {
+                std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
+                take_times(&entry.metadata()?, &target)?;
+            } else if kind.is_file() {
+                let found = entry.metadata()?;
+                files += 1;
+                let mut source = fs::File::open(entry.path())?;
+                let mut file = fs::File::create_new(&target)?;
+                #[cfg(target_os = "linux")]
+                let shared = rustix::fs::ioctl_ficlone(&file, &source).is_ok();
+                #[cfg(not(target_os = "linux"))]
+                let shared = false;
+                if !shared {
+                    bytes += found.len();
+                }
+                if bytes > MOST_BYTES || files > MOST_FILES {
+                    let most = format!("more than {MOST_FILES} files or {} MB", MOST_BYTES >> 20);
+                    return Err(io::Error::other(most));
+                }
+                if !shared {
+                    io::copy(&mut source, &mut file)?;
+                }
+                let mode = found.mode() & 0o7777;
+                fs::set_permissions(&target, fs::Permissions::from_mode(mode))?;
+                take_times(&found, &target)?;
+            }
+        }
+    }
+    // Deepest first: what is made in a folder moves its time, and a mode may keep others out.
+    for here in folders.iter().rev() {
+        let found = fs::symlink_metadata(from.join(here))?;
+        let target = to.join(here);
+        let mode = found.mode() & 0o7777 | 0o700;
+        fs::set_permissions(&target, fs::Permissions::from_mode(mode))?;
+        take_times(&found, &target)?;
+    }
+    Ok(())
+}
+
+fn take_times(found: &fs::Metadata, target: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let time = |seconds, rest| Timespec {
+        tv_sec: seconds,
+        tv_nsec: rest as _,
+    };
+    let times = Timestamps {
+        last_access: time(found.atime(), found.atime_nsec()),
+        last_modification: time(found.mtime(), found.mtime_nsec()),
+    };
+    Ok(rustix::fs::utimensat(
+        CWD,
+        target,
+        &times,
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?)
 }
 
 #[cfg(test)]

@@ -43,6 +43,15 @@ pub struct IsolatedRequest<'a> {
     pub limits: Limits,
 }
 
+/// The state of a checkout at an earlier moment, from which several trees start alike.
+#[derive(Debug, Clone)]
+pub struct Pinned<'a> {
+    /// The commit that the base named then.
+    pub commit: &'a str,
+    /// A copy of the checkout whose uncommitted work is taken in place of the checkout's.
+    pub copy: Option<&'a Workspace>,
+}
+
 /// A job's own tree.
 #[derive(Debug)]
 pub struct Isolated {
@@ -60,21 +69,34 @@ impl Isolated {
     /// When the base names no commit, `include_dirty` is asked for another base than HEAD, the tree came out empty, or the
     /// job's directories are not in it.
     pub fn create(request: &IsolatedRequest<'_>) -> Result<Self, WorkspaceError> {
+        Self::create_at(request, None)
+    }
+
+    /// Makes the tree from a state of the checkout that was pinned before.
+    ///
+    /// # Errors
+    /// As [`Isolated::create`].
+    pub fn create_at(
+        request: &IsolatedRequest<'_>,
+        pinned: Option<&Pinned<'_>>,
+    ) -> Result<Self, WorkspaceError> {
         let source = request.source;
         let refuse = |what: String| WorkspaceError::Isolation { what };
         let user = open_source(source.top())?;
         let base_name = request.base.unwrap_or("HEAD");
+        let named = pinned.map_or(base_name, |pinned| pinned.commit);
         let commit = user
-            .revparse_single(base_name)
+            .revparse_single(named)
             .and_then(|object| object.peel_to_commit())
             .map_err(|_| {
                 refuse(format!(
-                    "base {base_name:?} names no commit of {}",
+                    "base {named:?} names no commit of {}",
                     source.top().display()
                 ))
             })?;
         let base_commit = commit.id();
-        if request.include_dirty && base_commit.to_string() != source.head_commit() {
+        let dirty = pinned.and_then(|pinned| pinned.copy).unwrap_or(source);
+        if request.include_dirty && base_commit.to_string() != dirty.head_commit() {
             return Err(refuse(
                 "include_dirty needs the base to be HEAD: the uncommitted work belongs to it"
                     .to_owned(),
@@ -152,7 +174,7 @@ impl Isolated {
         let rules = UserRules::load();
         submodules(source, &commit.tree()?, &tree, &mut record, stop)?;
         if request.include_dirty {
-            let snapshot = Base::capture(source, &storage, request.limits.clone())?;
+            let snapshot = Base::capture(dirty, &storage, request.limits.clone())?;
             record.dirty_files =
                 lay_over(&snapshot, &user, &commit.tree()?, &tree, &mut record.notes)?;
         }

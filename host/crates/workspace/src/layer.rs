@@ -2,9 +2,11 @@
 //!
 //! No process writes into these folders while the host looks at them, so they are walked by path; links are never followed.
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ use crate::changes::Changes;
 use crate::contents::blob_id;
 use crate::error::WorkspaceError;
 use crate::folder;
-use crate::handles::Kind;
+use crate::handles::{self, Kind};
 use crate::ignored::ACTED_ON;
 use crate::path::{self, FilePath};
 use crate::state::{Content, FileState};
@@ -109,6 +111,49 @@ impl Base {
         Ok(hidden)
     }
 
+    /// Takes the marks of layers away from the tree: in a layer over it they hide folders' contents and empty files, so that a
+    /// check sees another tree than is reported. Returns what had one.
+    pub fn remove_layer_marks(&self, changes: &Changes) -> Vec<FilePath> {
+        let mut suspects: BTreeSet<(Vec<u8>, &CStr)> = BTreeSet::new();
+        for directory in &self.directories {
+            suspects.insert((directory.path.clone(), OPAQUE));
+            let empty = directory
+                .entries
+                .iter()
+                .filter(|entry| entry.stamp.size == 0);
+            let empty = empty.map(|entry| path::join(&directory.path, directory.name(entry)));
+            suspects.extend(empty.map(|path| (path, WHITEOUT)));
+        }
+        for file in &changes.files {
+            let path = file.top_path.as_bytes();
+            suspects.insert((path::split(path).0.to_vec(), OPAQUE));
+            if file.now.is_some_and(|now| now.size == 0) {
+                suspects.insert((path.to_vec(), WHITEOUT));
+            }
+        }
+        let mut marked = Vec::new();
+        for (path, mark) in suspects {
+            let shown = FilePath::new(path);
+            let place = self.workspace.top().join(shown.as_path());
+            if mark_of(&place, mark).is_some() && self.remove_mark(&place, mark).is_ok() {
+                marked.push(shown);
+            }
+        }
+        marked
+    }
+
+    /// By handle: a link on the way is not followed.
+    fn remove_mark(&self, place: &Path, mark: &CStr) -> Result<(), WorkspaceError> {
+        let (handle, _) = self.workspace.root().locate(place)?;
+        let failed = |source| WorkspaceError::Io {
+            action: "open",
+            path: place.to_path_buf(),
+            source,
+        };
+        let handle = handles::readable(handle.as_fd()).map_err(failed)?;
+        rustix::fs::fremovexattr(&handle, mark).map_err(|error| failed(error.into()))
+    }
+
     /// Moves what was written in `upper` into folders of build output (those that the base's rules ignore) to `kept`, an
     /// empty folder, and removes the rest. Nothing is kept from which something else is run, see `NEVER_KEPT`.
     ///
@@ -170,9 +215,9 @@ fn make_whiteout(_place: &Path) -> io::Result<()> {
 }
 
 impl Changes {
-    /// Returns true if the job touched any file that the base's rules ignore.
-    pub fn touched_ignored(&self) -> bool {
-        !self.touched.is_empty()
+    /// The files that the base's rules ignore and the job touched, relative to the tree's top.
+    pub fn touched_ignored(&self) -> impl Iterator<Item = &Path> {
+        self.touched.iter().map(FilePath::as_path)
     }
 
     /// Returns the touched ignored files that can decide what a command does, relative to the working directory: all but
@@ -190,18 +235,47 @@ impl Changes {
     /// Returns the changed files that `upper`, a layer over the tree, shows otherwise than they were taken, relative to the
     /// working directory.
     pub fn altered_in(&self, upper: &Path) -> Vec<FilePath> {
+        self.altered(|file, taken| shows(upper, file, taken))
+    }
+
+    /// The same of `copy`, a copy of the tree.
+    pub fn altered_in_copy(&self, copy: &Path) -> Vec<FilePath> {
+        self.altered(|file, taken| holds(copy, file, taken))
+    }
+
+    fn altered(&self, is_as: impl Fn(&Path, Option<&FileState>) -> bool) -> Vec<FilePath> {
         let mut altered = Vec::new();
         for file in self.files.iter().filter(|file| file.submodule.is_none()) {
             let moved_away = file.previous_top_path.as_ref().map(|path| (path, None));
             let sides = moved_away.into_iter().chain([(&file.top_path, file.now)]);
             for (path, taken) in sides {
-                if !shows(upper, path.as_path(), taken.as_ref()) {
+                if !is_as(path.as_path(), taken.as_ref()) {
                     altered.push(file.path.clone());
                     break;
                 }
             }
         }
         altered
+    }
+}
+
+/// Returns true if a copy of the tree holds the file as it was taken. What was too long to be kept is not compared.
+fn holds(copy: &Path, file: &Path, taken: Option<&FileState>) -> bool {
+    let mut place = copy.to_path_buf();
+    let mut parts = file.components().peekable();
+    while let Some(part) = parts.next() {
+        place.push(part);
+        // Never by a link that a check put in a folder's place.
+        let way = || place.symlink_metadata().is_ok_and(|found| found.is_dir());
+        if parts.peek().is_some() && !way() {
+            return taken.is_none();
+        }
+    }
+    match (taken, place.symlink_metadata()) {
+        (None, found) => found.is_err(),
+        (Some(taken), _) if taken.id().is_none() => true,
+        (Some(taken), Ok(found)) => same(&place, &found, taken),
+        (Some(_), Err(_)) => false,
     }
 }
 
@@ -261,12 +335,20 @@ fn is_whiteout(found: &Metadata) -> bool {
 
 /// Returns true if nothing beneath this folder of a layer shows through.
 fn is_opaque(folder: &Path) -> bool {
-    const MARKS: [&CStr; 2] = [c"user.overlay.opaque", c"trusted.overlay.opaque"];
-    MARKS.iter().any(|mark| {
-        let mut value = [0; 1];
-        rustix::fs::lgetxattr(folder, *mark, &mut value).is_ok_and(|length| length > 0)
-            && value == *b"y"
-    })
+    mark_of(folder, OPAQUE) == Some(*b"y")
+}
+
+/// The mark of a folder beneath which nothing shows, or in which empty files are whiteouts.
+const OPAQUE: &CStr = c"user.overlay.opaque";
+/// The mark of an empty file that is a whiteout.
+const WHITEOUT: &CStr = c"user.overlay.whiteout";
+
+/// The first byte of a mark; none where there is no such mark.
+fn mark_of(path: &Path, mark: &CStr) -> Option<[u8; 1]> {
+    let mut value = [0; 16];
+    let length = rustix::fs::lgetxattr(path, mark, &mut value).ok()?;
+    let first = value.first().copied().filter(|_| length > 0);
+    Some([first.unwrap_or_default()])
 }
 
 /// Makes the folders of a path in `to` as they are in `from`; notes those that were made.

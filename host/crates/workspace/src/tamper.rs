@@ -124,6 +124,14 @@ impl GitChange {
         name.starts_with(b"refs/heads/") && !gone && !current
     }
 
+    /// Returns true if it is about commits, and where HEAD, branches and tags are.
+    pub fn is_of_commits(&self) -> bool {
+        matches!(
+            self,
+            Self::Head { .. } | Self::Commits { .. } | Self::Ref { .. }
+        )
+    }
+
     /// Returns true if honest work never does this: it changes what git itself would run, read or
     /// believe.
     pub fn is_tampering(&self) -> bool {
@@ -358,7 +366,7 @@ impl GitState {
         .filter_map(|(name, value)| Some((name, parse_oid(&value)?)))
     }
 
-    fn all_refs(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    pub(crate) fn all_refs(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let mut all = BTreeMap::new();
         for line in self.packed.split(|byte| *byte == b'\n') {
             if let Some((value, name)) = line.split_at_checked(40)
@@ -462,7 +470,7 @@ pub(crate) fn unwritable(git: BorrowedFd<'_>) -> Option<(&'static str, &'static 
     ))
 }
 
-fn parse_oid(text: &[u8]) -> Option<Oid> {
+pub(crate) fn parse_oid(text: &[u8]) -> Option<Oid> {
     let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     if text.len() == 40 {
         Oid::from_str(text).ok()
@@ -471,7 +479,7 @@ fn parse_oid(text: &[u8]) -> Option<Oid> {
     }
 }
 
-fn open_dir_at(
+pub(crate) fn open_dir_at(
     dir: BorrowedFd<'_>,
     name: impl rustix::path::Arg,
 ) -> std::io::Result<std::os::fd::OwnedFd> {

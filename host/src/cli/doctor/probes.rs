@@ -103,6 +103,7 @@ pub(super) fn all(settings: &Settings, quiet: bool) -> Vec<Finding> {
         Ok(runtime) => {
             findings.push(runtime.block_on(claude(settings)));
             findings.push(runtime.block_on(sandbox(settings)));
+            findings.extend(runtime.block_on(layers(settings)));
             findings.extend(runtime.block_on(path::look(settings)));
         }
         Err(error) => findings.push(Finding::fail(
@@ -217,7 +218,7 @@ fn plugins(settings: &Settings, quiet: bool) -> Vec<Finding> {
         Err(error) => {
             return vec![Finding::fail(
                 WHAT,
-                error,
+                error.to_string(),
                 "jobs need plugins: run on a machine that can run WebAssembly",
             )];
         }
@@ -514,6 +515,25 @@ async fn sandbox(settings: &Settings) -> Finding {
             "allow user namespaces and Landlock (Linux 6.7 or newer); jobs run meanwhile, and their results say so",
         ),
     }
+}
+
+/// Finds whether checks have views of the tree that are thrown away; none where nothing is confined.
+async fn layers(settings: &Settings) -> Option<Finding> {
+    const WHAT: &str = "layers";
+    if settings.sandbox == SandboxMode::Off || !settings.state_dir.is_dir() {
+        return None;
+    }
+    Some(match process::probe_layer(&settings.state_dir).await {
+        Ok(()) => Finding::ok(
+            WHAT,
+            "each check has a layer over the tree, which is thrown away",
+        ),
+        Err(fault) => Finding::warn(
+            WHAT,
+            format!("{fault}; each check copies the tree, or runs in the tree itself"),
+            "put WORKER_STATE_DIR on a local file system (in a container: a volume), on Linux 5.11 or newer with user namespaces",
+        ),
+    })
 }
 
 #[cfg(test)]

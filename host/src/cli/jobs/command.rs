@@ -75,10 +75,11 @@ enum Command {
         /// The job's id, the beginning of one, or `last`
         job: String,
     },
-    /// Apply the changes of an isolated job to the checkout that it started from
+    /// Apply the changes of an isolated job to the checkout that it started from; of several, as one that is verified as a whole
     Apply {
-        /// The job's id, the beginning of one, or `last`
-        job: String,
+        /// Ids, the beginnings of ids, or `last`
+        #[arg(required = true)]
+        jobs: Vec<String>,
         /// How to apply them
         #[arg(long, value_enum, default_value_t = How::Merge)]
         how: How,
@@ -117,7 +118,7 @@ impl How {
 
 /// The reason why a command about jobs did nothing.
 #[derive(Debug, thiserror::Error)]
-enum JobsError {
+pub(in crate::cli) enum JobsError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -155,6 +156,29 @@ pub(in crate::cli) fn run(global: &GlobalOptions, arguments: &JobsArguments) -> 
     }
 }
 
+/// Finds a job by its id, the beginning of one, or `last`.
+pub(in crate::cli) fn find(store: &Store, name: &str) -> Result<JobId, JobsError> {
+    if let Ok(id) = name.parse::<JobId>() {
+        return Ok(id);
+    }
+    if name == "last" {
+        let newest = store.jobs(1)?.pop();
+        return newest.map(|job| job.id).ok_or(JobsError::None);
+    }
+    let mut meant = match name {
+        "" => Vec::new(),
+        name => store.ids_beginning_with(name, usize::MAX)?,
+    };
+    match (meant.pop(), meant.len()) {
+        (Some(id), 0) => Ok(id),
+        (Some(_), others) => Err(JobsError::Ambiguous {
+            name: name.to_owned(),
+            count: others + 1,
+        }),
+        (None, _) => Err(JobsError::Unknown(shorten(name, 40))),
+    }
+}
+
 struct Jobs {
     store: Store,
     front: Front,
@@ -181,42 +205,22 @@ impl Jobs {
             None => self.list(SHOWN, false)?,
             Some(Command::Ls { limit, watch }) => self.list(*limit, *watch)?,
             Some(Command::Show { job, diff, watch }) => {
-                self.show(&self.find(job)?, *diff, *watch)?;
+                self.show(&find(&self.store, job)?, *diff, *watch)?;
             }
-            Some(Command::Tail { job, follow }) => self.tail(&self.find(job)?, *follow)?,
+            Some(Command::Tail { job, follow }) => self.tail(&find(&self.store, job)?, *follow)?,
             Some(Command::Wait { jobs }) => return self.wait(jobs),
             Some(Command::Cancel { job }) => {
-                let id = self.find(job)?;
+                let id = find(&self.store, job)?;
                 let view = self.runtime.block_on(self.front.cancel(named(&id)))?;
                 self.print(&id, &view)?;
             }
-            Some(Command::Apply { job, how }) => self.apply(&self.find(job)?, *how)?,
+            Some(Command::Apply { jobs, how }) => match &jobs[..] {
+                [job] => self.apply(&find(&self.store, job)?, *how)?,
+                jobs => return self.apply_combined(jobs, *how),
+            },
             Some(Command::Rm { jobs, force }) => self.remove(jobs, *force)?,
         }
         Ok(ExitCode::from(exit::OK))
-    }
-
-    /// The job that somebody means.
-    fn find(&self, name: &str) -> Result<JobId, JobsError> {
-        if let Ok(id) = name.parse::<JobId>() {
-            return Ok(id);
-        }
-        if name == "last" {
-            let newest = self.store.jobs(1)?.pop();
-            return newest.map(|job| job.id).ok_or(JobsError::None);
-        }
-        let mut meant = match name {
-            "" => Vec::new(),
-            name => self.store.ids_beginning_with(name, usize::MAX)?,
-        };
-        match (meant.pop(), meant.len()) {
-            (Some(id), 0) => Ok(id),
-            (Some(_), others) => Err(JobsError::Ambiguous {
-                name: name.to_owned(),
-                count: others + 1,
-            }),
-            (None, _) => Err(JobsError::Unknown(shorten(name, 40))),
-        }
     }
 
     fn list(&mut self, limit: usize, watch: bool) -> Result<(), JobsError> {
@@ -292,6 +296,27 @@ impl Jobs {
         }
     }
 
+    /// Waits for the job that combines them; its verdict is the exit code.
+    fn apply_combined(&mut self, jobs: &[String], how: How) -> Result<ExitCode, JobsError> {
+        let ids = jobs
+            .iter()
+            .map(|job| find(&self.store, job))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut arguments = Map::new();
+        arguments.insert("job_ids".to_owned(), json!(ids));
+        arguments.insert("how".to_owned(), how.word().into());
+        arguments.insert("wait_ms".to_owned(), job::spec::TIMEOUT_MAX_MS.into());
+        let asker = Asker::default();
+        let view = self
+            .runtime
+            .block_on(self.front.apply(arguments, asker, |_| {}))?;
+        let id = view["job_id"].as_str().and_then(|id| id.parse().ok());
+        let id: JobId = id.ok_or(JobsError::None)?;
+        self.print(&id, &view)?;
+        let code = state_of(&view).map_or(exit::UNDECIDED, exit::of_job);
+        Ok(ExitCode::from(code))
+    }
+
     fn apply(&mut self, id: &JobId, how: How) -> Result<(), JobsError> {
         let mut arguments = named(id);
         arguments.insert("how".to_owned(), how.word().into());
@@ -348,7 +373,7 @@ impl Jobs {
         // First all of them are found: a mistake in one name waits for none.
         let ids = names
             .iter()
-            .map(|name| self.find(name))
+            .map(|name| find(&self.store, name))
             .collect::<Result<Vec<_>, _>>()?;
         let mut worst = exit::OK;
         for id in ids {
@@ -373,7 +398,7 @@ impl Jobs {
         // First all of them are found, then all are removed: a mistake in one name removes nothing.
         let mut ids = BTreeSet::new();
         for name in names {
-            let id = self.find(name)?;
+            let id = find(&self.store, name)?;
             match self.store.job(&id)? {
                 None => return Err(JobsError::Unknown(shorten(name, 40))),
                 Some(job) if !job.state.is_terminal() => return Err(JobsError::Unfinished(id)),

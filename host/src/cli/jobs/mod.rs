@@ -3,4 +3,4 @@
 mod command;
 pub(in crate::cli) mod show;
 
-pub(in crate::cli) use command::{JobsArguments, is_over, named, run};
+pub(in crate::cli) use command::{JobsArguments, find, is_over, named, run};

@@ -15,6 +15,7 @@ const PLACED: &[&str] = &[
     "diff",
     "error",
     "agent_report",
+    "attempts",
 ];
 
 /// The lines about a job: what was asked, the verdict, and whatever else its view holds.
@@ -60,6 +61,9 @@ pub(in crate::cli) fn lines(
             Tone::Bad
         };
         lines.push(field(terminal, "check", &terminal.paint(&check, tone)));
+    }
+    for attempt in strings("attempts") {
+        lines.push(field(terminal, "attempt", &attempt));
     }
     for file in strings("changed_files") {
         lines.push(field(terminal, "changed", &file));

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use super::{Failure, config_file, engine, fetch, plugin_settings, shown, team};
 use plugin_kit::operator::{NewEntry, Operator};
+use plugin_kit::signature;
 use plugins::{Info, Inspection, Kind, PluginSet};
 use settings::Settings;
+use signing::PublicKey;
 
 /// A plugin to add, and the way to add it.
 pub(super) struct Wish<'a> {
@@ -15,6 +17,7 @@ pub(super) struct Wish<'a> {
     pub(super) grants: &'a [String],
     pub(super) every_job: bool,
     pub(super) replace: bool,
+    pub(super) signer: Option<PublicKey>,
 }
 
 pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure> {
@@ -32,6 +35,11 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
             wish.path, info.sha256
         )
         .into());
+    }
+    let signer = fetched.signer(info)?;
+    if let Some(expected) = wish.signer {
+        let held = signature::held_to(signer, expected);
+        held.map_err(|error| format!("{}: {error}; nothing is added", wish.path))?;
     }
     let name = wish.name.unwrap_or(&info.own_name);
     if !wish.replace {
@@ -56,6 +64,7 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
             defaults: &seen.config.values(),
             every_job: wish.every_job,
             source: &fetched.source,
+            signer,
         },
     )?;
     let config = config_file(settings);
@@ -65,6 +74,9 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
         info.kind,
         shown(&config)
     );
+    if let Some(signer) = signer {
+        say!("it is signed by {signer}; later versions must be, too");
+    }
     match info.kind {
         Kind::Check if wish.every_job => say!("every job must pass it from now on"),
         Kind::Check => say!(
@@ -86,6 +98,7 @@ pub(super) struct Installation<'a> {
     pub(super) defaults: &'a serde_json::Map<String, serde_json::Value>,
     pub(super) every_job: bool,
     pub(super) source: &'a str,
+    pub(super) signer: Option<PublicKey>,
 }
 
 /// Copies the component to the config folder and writes its entry. What was there before is kept, for `plugin rollback`.
@@ -118,6 +131,7 @@ pub(super) fn install(
         defaults: new.defaults,
         every_job: new.every_job,
         source: Some(new.source),
+        signer: new.signer,
     })?;
     operator.save()?;
     Ok(())

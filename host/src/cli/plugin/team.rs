@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::add::{Installation, as_options, install, not_another, ungranted};
+use super::registry::{Reference, Registry};
 use super::{Failure, config_file, engine, fetch, shown};
 use plugin_kit::operator::{Installed, Operator};
+use plugin_kit::signature;
 use plugin_kit::team::{Lock, LockError, Pinned};
 use plugins::{Inspection, Kind, PluginSet, digest};
 use settings::Settings;
+use signing::{PublicKey, SigningKey};
 
 /// The top of the working tree that a folder is in.
 fn top_of(folder: &Path) -> Result<PathBuf, Failure> {
@@ -36,7 +39,9 @@ pub(super) fn lock(
     repository: &Path,
     sha256: Option<&str>,
     grants: &[String],
+    key: Option<&Path>,
 ) -> Result<bool, Failure> {
+    let key = key.map(SigningKey::read).transpose()?;
     let top = top_of(repository)?;
     let fetched = fetch::fetch(settings, source, Path::new("."), sha256)?;
     let seen = inspected(settings, fetched.path())?;
@@ -66,6 +71,7 @@ pub(super) fn lock(
             inside.to_string_lossy().replace('\\', "/")
         }
     };
+    let signer = fetched.signer(&seen.info)?;
     let mut lock = match Lock::read(&top) {
         Ok((lock, _)) => lock,
         Err(LockError::Missing(_)) => Lock::default(),
@@ -78,10 +84,24 @@ pub(super) fn lock(
         kind: info.kind.word().to_owned(),
         sha256: info.sha256.clone(),
         source,
+        signer: signer.map(|signer| signer.to_string()),
         grants: grants.to_vec(),
         config: Map::new(),
     });
     let digest = lock.write(&top)?;
+    let signed = signature::lock_file(&top);
+    match &key {
+        Some(key) => {
+            signature::sign_lock(key, &top, &digest)?;
+            say!("signed by {}: commit {}, too", key.public(), shown(&signed));
+        }
+        // It was for the lock of before.
+        None if signed.exists() => {
+            std::fs::remove_file(&signed)?;
+            say!("the lock is not signed any more; --key signs it");
+        }
+        None => {}
+    }
     say!(
         "{} {} ({}) is in {}; commit it",
         info.own_name,
@@ -99,9 +119,18 @@ pub(super) fn accept(
     settings: &Settings,
     repository: &Path,
     grants: &[String],
+    trusted: Option<PublicKey>,
 ) -> Result<bool, Failure> {
     let top = top_of(repository)?;
     let (lock, digest) = Lock::read(&top)?;
+    let lock_signer = signature::lock_signer(&top, &digest);
+    let lock_signer = lock_signer
+        .map_err(|error| format!("{}: {error}; nothing is accepted", shown(&Lock::file(&top))))?;
+    if let Some(signer) = lock_signer {
+        say!("plugins.lock is signed by {signer}");
+    }
+    // A lock that the named key signed says the digest of every plugin: none needs a signature of its own.
+    let each_by = trusted.filter(|trusted| lock_signer != Some(*trusted));
     let config = config_file(settings);
     let operator = Operator::open(&config)?;
     let mut ready = Vec::new();
@@ -130,6 +159,22 @@ pub(super) fn accept(
         }
         not_another(settings, &plugin.id, info)?;
         let had = operator.installed(&plugin.id);
+        let signer = fetched.signer(info)?;
+        let expected = [plugin.signer().transpose()?, each_by];
+        for expected in expected.into_iter().flatten() {
+            signature::held_to(signer, expected)
+                .map_err(|error| format!("plugin {}: {error}; nothing is accepted", plugin.id))?;
+        }
+        // The publisher of before, unless the operator names one.
+        let before = had.as_ref().and_then(|had| had.signer.as_deref());
+        if let Some(before) = before.filter(|_| trusted.is_none()) {
+            signature::held_to(signer, before.parse()?).map_err(|error| {
+                format!(
+                    "plugin {}: {error}; nothing is accepted; if its publisher changed, name the new key with --signer",
+                    plugin.id
+                )
+            })?;
+        }
         let had_grants = had
             .as_ref()
             .map(|had| had.grants.clone())
@@ -142,8 +187,8 @@ pub(super) fn accept(
                 new_grants.push(grant.clone());
             }
         }
-        describe(plugin, had.as_ref(), &had_grants);
-        ready.push((plugin, fetched, seen));
+        describe(plugin, had.as_ref(), &had_grants, signer);
+        ready.push((plugin, fetched, seen, signer));
     }
     if !new_grants.is_empty() {
         return Err(format!(
@@ -155,7 +200,7 @@ pub(super) fn accept(
         .into());
     }
     let mut accepted = Vec::new();
-    for (plugin, fetched, seen) in &ready {
+    for (plugin, fetched, seen, signer) in &ready {
         let mut defaults = seen.config.values();
         defaults.extend(plugin.config.clone());
         install(
@@ -167,6 +212,7 @@ pub(super) fn accept(
                 defaults: &defaults,
                 every_job: false,
                 source: &fetched.source,
+                signer: *signer,
             },
         )?;
         accepted.push((plugin.id.clone(), seen.info.kind));
@@ -186,7 +232,12 @@ pub(super) fn accept(
 }
 
 /// One plugin of a lock, beside what is installed under its name.
-fn describe(plugin: &Pinned, had: Option<&Installed>, had_grants: &[String]) {
+fn describe(
+    plugin: &Pinned,
+    had: Option<&Installed>,
+    had_grants: &[String],
+    signer: Option<PublicKey>,
+) {
     let what = match had {
         None => "new".to_owned(),
         Some(had) if had.sha256 == plugin.sha256 => "as before".to_owned(),
@@ -202,6 +253,9 @@ fn describe(plugin: &Pinned, had: Option<&Installed>, had_grants: &[String]) {
         plugin.kind,
         plugin.source
     );
+    if let Some(signer) = signer {
+        say!("    signed by {signer}");
+    }
     for grant in plugin
         .grants
         .iter()
@@ -242,7 +296,12 @@ pub(super) fn keep_previous(
         return Ok(());
     };
     let (component, entry) = previous(settings, name);
-    let words = json!({ "sha256": had.sha256, "grants": had.grants, "source": had.source });
+    let words = json!({
+        "sha256": had.sha256,
+        "grants": had.grants,
+        "source": had.source,
+        "signer": had.signer,
+    });
     let kept =
         std::fs::write(&component, bytes).and_then(|()| std::fs::write(&entry, words.to_string()));
     kept.map_err(|error| format!("{}: {error}", shown(&component)).into())
@@ -255,6 +314,7 @@ pub(super) fn update(
     source: Option<&str>,
     sha256: Option<&str>,
     grants: &[String],
+    signer: Option<PublicKey>,
 ) -> Result<bool, Failure> {
     let operator = Operator::open(&config_file(settings))?;
     let Some(had) = operator.installed(name) else {
@@ -281,6 +341,15 @@ pub(super) fn update(
         .join(format!("{name}.wasm"));
     let old = inspected(settings, &old).ok();
     differences(name, old.as_ref(), &new, &had);
+    let found = fetched.signer(&new.info)?;
+    let before = had.signer.as_deref().map(str::parse).transpose()?;
+    if let Some(expected) = signer.or(before) {
+        signature::held_to(found, expected).map_err(|error| {
+            format!(
+                "the new version {error}; nothing is changed; if its publisher changed, name the new key with --signer"
+            )
+        })?;
+    }
     let mut allowed = had.grants.clone();
     allowed.extend(
         grants
@@ -319,6 +388,7 @@ pub(super) fn update(
             defaults: &new.config.values(),
             every_job,
             source: &fetched.source,
+            signer: found,
         },
     )?;
     say!(
@@ -380,6 +450,7 @@ pub(super) fn rollback(settings: &Settings, name: &str) -> Result<bool, Failure>
     let every_job = standing.standing_checks().iter().any(|check| check == name);
     let source = words["source"].as_str().map(str::to_owned);
     let source = source.unwrap_or_else(|| shown(&component));
+    let signer = words["signer"].as_str().map(str::parse).transpose()?;
     install(
         settings,
         &seen,
@@ -389,6 +460,7 @@ pub(super) fn rollback(settings: &Settings, name: &str) -> Result<bool, Failure>
             defaults: &seen.config.values(),
             every_job,
             source: &source,
+            signer,
         },
     )?;
     say!("{name} is {} again", seen.info.version);
@@ -396,15 +468,38 @@ pub(super) fn rollback(settings: &Settings, name: &str) -> Result<bool, Failure>
 }
 
 /// Puts a plugin into an OCI registry or layout, as `wkg` does, and says its reference.
-pub(super) fn publish(settings: &Settings, dir: &Path, to: &str) -> Result<bool, Failure> {
+pub(super) fn publish(
+    settings: &Settings,
+    dir: &Path,
+    to: &str,
+    key: Option<&Path>,
+) -> Result<bool, Failure> {
+    let key = key.map(SigningKey::read).transpose()?;
     let seen = inspected(settings, dir)?;
     let info = &seen.info;
+    let mut annotations = json!({
+        "org.opencontainers.image.title": info.own_name,
+        "org.opencontainers.image.version": info.version,
+        "org.opencontainers.image.description": info.summary,
+    });
+    if let Some(key) = &key {
+        let envelope = signature::sign(key, info)?;
+        annotations[fetch::SIGNATURE] = json!(serde_json::to_string(&envelope)?);
+    }
+    let exports = [
+        format!("mcp-codex-worker:types/plugin@{}", info.api),
+        format!(
+            "mcp-codex-worker:{kind}/{kind}@{}",
+            info.api,
+            kind = info.kind
+        ),
+    ];
     let config = json!({
         "created": "1970-01-01T00:00:00Z",
         "architecture": "wasm",
         "os": "wasip2",
         "layerDigests": [format!("sha256:{}", info.sha256)],
-        "component": { "exports": [], "imports": info.imports },
+        "component": { "exports": exports, "imports": info.imports },
     })
     .to_string()
     .into_bytes();
@@ -414,11 +509,7 @@ pub(super) fn publish(settings: &Settings, dir: &Path, to: &str) -> Result<bool,
         "mediaType": fetch::IMAGE,
         "config": described(&config, "application/vnd.wasm.config.v0+json"),
         "layers": [described(&seen.bytes, fetch::WASM)],
-        "annotations": {
-            "org.opencontainers.image.title": info.own_name,
-            "org.opencontainers.image.version": info.version,
-            "org.opencontainers.image.description": info.summary,
-        },
+        "annotations": annotations,
     })
     .to_string()
     .into_bytes();
@@ -432,11 +523,10 @@ pub(super) fn publish(settings: &Settings, dir: &Path, to: &str) -> Result<bool,
             info.version
         );
     } else if let Some(reference) = to.strip_prefix("oci://") {
-        let mut reference = fetch::Reference::parse(reference)?;
+        let mut reference = Reference::parse(reference)?;
         reference.tag.get_or_insert_with(|| info.version.clone());
-        let registry = fetch::Registry::of(&reference.host)?;
-        let push = registry.push(&reference, &blobs, &manifest);
-        fetch::runtime()?.block_on(fetch::timed(to, push))?;
+        let registry = Registry::of(&reference.host)?;
+        fetch::run(to, registry.push(&reference, &blobs, &manifest))?;
         say!(
             "published {} {} as oci://{}/{}@sha256:{id}",
             info.own_name,
@@ -448,6 +538,9 @@ pub(super) fn publish(settings: &Settings, dir: &Path, to: &str) -> Result<bool,
         return Err(format!("{to} is neither oci://HOST/NAME[:TAG] nor oci-layout:FOLDER").into());
     }
     say!("sha256 of the component {}", info.sha256);
+    if let Some(key) = key {
+        say!("signed by {}", key.public());
+    }
     Ok(true)
 }
 

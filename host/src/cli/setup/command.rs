@@ -13,6 +13,7 @@ use super::{env_file, install};
 use crate::cli::terminal::complain;
 use crate::cli::{GlobalOptions, exit};
 use settings::{EditedFile, Settings, Sources, setting};
+use signing::SigningKey;
 
 /// The text for AGENTS.md, so that Codex delegates what is worth it.
 const AGENTS_TEXT: &str = include_str!("agents.md");
@@ -62,6 +63,7 @@ fn set_up(sources: &Sources, arguments: &SetupArguments) -> Result<(), SetupErro
         return Ok(());
     }
     settings(sources, &values, arguments)?;
+    signing_key(sources, &values, arguments)?;
     if !arguments.print {
         say(
             "\nNext: mcp-codex-worker doctor --network. For AGENTS.md: mcp-codex-worker setup --agents-md",
@@ -98,6 +100,40 @@ fn settings(
         file.write_private(&after)
             .map_err(SetupError::file(&path))?;
         say(&format!("wrote {}", path.display()));
+    }
+    Ok(())
+}
+
+/// The key that signs the statements of jobs, made once; its public half beside it, for whoever checks them.
+fn signing_key(
+    sources: &Sources,
+    values: &Values,
+    arguments: &SetupArguments,
+) -> Result<(), SetupError> {
+    let path = Settings::load(&questions::with(sources, values))?.signing_key;
+    let public = path.with_extension("pub");
+    let there = path.exists();
+    if arguments.print {
+        if !there {
+            say(&format!(
+                "# {}: a new Ed25519 key, which signs the statements of jobs",
+                path.display()
+            ));
+        }
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        private::make_folder(folder).map_err(SetupError::file(folder))?;
+    }
+    let key = SigningKey::read_or_create(&path)?.public();
+    if !public.exists() {
+        std::fs::write(&public, key.to_pem()).map_err(SetupError::file(&public))?;
+    }
+    if !there {
+        say(&format!(
+            "wrote {} (signs the statements of jobs; its public key is {key})",
+            path.display()
+        ));
     }
     Ok(())
 }

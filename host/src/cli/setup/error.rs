@@ -17,6 +17,8 @@ pub(super) enum SetupError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     #[error(transparent)]
+    Key(#[from] signing::KeyError),
+    #[error(transparent)]
     Settings(#[from] settings::SettingsError),
     #[error("there is no terminal to ask on: give --yes to write it, or --print to only look")]
     NobodyAgrees,

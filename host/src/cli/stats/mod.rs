@@ -1,9 +1,11 @@
 //! `stats`: what jobs did, what they cost, and whether delegating paid.
 
+mod models;
 mod summary;
 mod text;
 pub(super) mod trouble;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
@@ -15,7 +17,9 @@ use super::gc::milliseconds;
 use super::terminal::{Terminal, complain};
 use super::{GlobalOptions, exit};
 use gateway::rfc3339;
-use job::{Store, StoreError, now_ms, settle_all};
+use job::{JobRow, State, Store, StoreError, now_ms, settle_all};
+use models::Try;
+use settings::Prices;
 use summary::{History, PastJob, PastRequest, Summary, surface_tokens};
 
 /// The arguments of `stats`.
@@ -27,6 +31,9 @@ pub(super) struct StatsArguments {
     /// Split jobs and the gateway's tokens
     #[arg(long, value_enum, default_value_t = By::Model)]
     by: By,
+    /// Show instead which ladders of the models seen would have cost least, and how much they would have passed
+    #[arg(long)]
+    ladder: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -53,6 +60,20 @@ pub(super) fn run(global: &GlobalOptions, arguments: &StatsArguments) -> ExitCod
     };
     let since_ms = now_ms().saturating_sub(arguments.since);
     match read(&settings.state_dir, since_ms) {
+        Ok(history) if arguments.ladder => {
+            let shown = models::shown(&tries(&history, &settings.prices));
+            let ladders = models::ladders(&shown);
+            let mut terminal = Terminal::stdout();
+            if arguments.json {
+                let told = serde_json::json!({ "models": shown, "ladders": ladders });
+                terminal.line(serde_json::to_string_pretty(&told).unwrap_or_default());
+            } else {
+                for line in text::ladder_lines(&shown, &ladders) {
+                    terminal.line(line);
+                }
+            }
+            ExitCode::from(exit::OK)
+        }
         Ok(history) => {
             let summary = Summary::of(
                 &history,
@@ -60,11 +81,22 @@ pub(super) fn run(global: &GlobalOptions, arguments: &StatsArguments) -> ExitCod
                 &settings.prices,
                 surface_tokens(&settings.toolsets),
             );
+            let shown = match arguments.by {
+                By::Model => models::shown(&tries(&history, &settings.prices)),
+                _ => BTreeMap::new(),
+            };
             let mut terminal = Terminal::stdout();
             if arguments.json {
-                terminal.line(serde_json::to_string_pretty(&summary).unwrap_or_default());
+                let mut told = serde_json::json!(summary);
+                if let Some(fields) = told.as_object_mut().filter(|_| !shown.is_empty()) {
+                    fields.insert("models".to_owned(), serde_json::json!(shown));
+                }
+                terminal.line(serde_json::to_string_pretty(&told).unwrap_or_default());
             } else {
                 for line in text::lines(&terminal, &summary) {
+                    terminal.line(line);
+                }
+                for line in text::model_lines(&shown) {
                     terminal.line(line);
                 }
             }
@@ -77,6 +109,49 @@ pub(super) fn run(global: &GlobalOptions, arguments: &StatsArguments) -> ExitCod
     }
 }
 
+/// Each try of a model: jobs, and the attempts of those that had several.
+fn tries(history: &History, prices: &Prices) -> Vec<Try> {
+    let spent = |id: &str| {
+        let own = history
+            .requests
+            .iter()
+            .filter(|request| request.job.as_deref() == Some(id));
+        let (mut tokens, mut cost) = (0, Some(0.0));
+        for PastRequest { record, .. } in own {
+            tokens += record.input_tokens + record.output_tokens;
+            cost = cost
+                .zip(summary::cost(record, prices))
+                .map(|(sum, one)| sum + one);
+        }
+        (tokens, cost)
+    };
+    let one = |row: &JobRow, model: String, rescued: bool| {
+        let (tokens, cost_usd) = spent(row.id.as_str());
+        let took = row.started_ms.zip(row.ended_ms);
+        Try {
+            model,
+            state: row.state,
+            seconds: took.map_or(0.0, |(from, to)| (to - from) as f64 / 1_000.0),
+            cost_usd,
+            tokens,
+            rescued,
+        }
+    };
+    let mut tries = Vec::new();
+    for job in &history.jobs {
+        if job.attempts.is_empty() {
+            tries.push(one(&job.row, summary::model(&job.row), false));
+        }
+        for (at, attempt) in job.attempts.iter().enumerate() {
+            let failed = attempt.job.state != State::Completed;
+            let next = job.attempts.get(at + 1);
+            let rescued = failed && next.is_some_and(|next| next.job.state == State::Completed);
+            tries.push(one(&attempt.job, attempt.model.clone(), rescued));
+        }
+    }
+    tries
+}
+
 /// Reads the store's history since a time.
 fn read(state_dir: &Path, since_ms: i64) -> Result<History, StoreError> {
     let store = Store::open(state_dir)?;
@@ -84,8 +159,15 @@ fn read(state_dir: &Path, since_ms: i64) -> Result<History, StoreError> {
     let jobs = store
         .jobs_since(since_ms)?
         .into_iter()
-        .map(|(row, passes)| PastJob { row, passes })
-        .collect();
+        .map(|(row, passes)| {
+            let attempts = store.attempts(&row.id)?;
+            Ok(PastJob {
+                row,
+                passes,
+                attempts,
+            })
+        })
+        .collect::<Result<_, StoreError>>()?;
     let requests = store
         .requests_since(since_ms)?
         .into_iter()

@@ -8,7 +8,7 @@ use super::trouble::Trouble;
 use super::{By, day};
 use crate::mcp;
 use gateway::RequestRecord;
-use job::{CallRecord, JobRow, State};
+use job::{AttemptRow, CallRecord, JobRow, State};
 use settings::{Prices, Toolset};
 
 /// Bytes of JSON and of English that make a token, about.
@@ -35,6 +35,7 @@ pub(super) struct History {
 pub(super) struct PastJob {
     pub(super) row: JobRow,
     pub(super) passes: usize,
+    pub(super) attempts: Vec<AttemptRow>,
 }
 
 /// A request to a gateway.
@@ -109,7 +110,7 @@ impl Tokens {
 }
 
 /// The cost as recorded; prices that were set later count too.
-fn cost(record: &RequestRecord, prices: &Prices) -> Option<f64> {
+pub(super) fn cost(record: &RequestRecord, prices: &Prices) -> Option<f64> {
     record.cost_usd.or_else(|| {
         let price = prices.of(&record.request_model)?;
         let read_anew = record.input_tokens.saturating_sub(record.cache_read_tokens);
@@ -181,16 +182,27 @@ impl Summary {
             *states.entry(job.state.as_str()).or_default() += 1;
         }
 
-        let repositories: HashMap<&str, String> = rows()
-            .map(|job| (job.id.as_str(), repository(job)))
-            .collect();
+        // What an attempt spends its job spends.
+        let mut owners: HashMap<&str, &JobRow> = HashMap::new();
+        for job in &history.jobs {
+            owners.insert(job.row.id.as_str(), &job.row);
+            let attempts = job.attempts.iter();
+            owners.extend(attempts.map(|attempt| (attempt.job.id.as_str(), &job.row)));
+        }
         let mut gateway = Tokens::default();
         let mut groups: BTreeMap<String, Group> = BTreeMap::new();
         let mut days: BTreeMap<String, Group> = BTreeMap::new();
         let mut spared: HashMap<&str, u64> = HashMap::new();
-        for job in rows() {
+        for PastJob {
+            row: job, attempts, ..
+        } in &history.jobs
+        {
             let group = match by {
                 By::Route => "job".to_owned(),
+                By::Model if !attempts.is_empty() => {
+                    let models: Vec<&str> = attempts.iter().map(|one| one.model.as_str()).collect();
+                    models.join(", ")
+                }
                 By::Model => model(job),
                 By::Repo => repository(job),
                 By::Day => day(job.created_ms),
@@ -210,7 +222,7 @@ impl Summary {
                 By::Model => record.request_model.clone(),
                 By::Repo => job
                     .as_deref()
-                    .and_then(|job| repositories.get(job).cloned())
+                    .and_then(|job| owners.get(job).copied().map(repository))
                     .unwrap_or_else(|| "-".to_owned()),
                 By::Day => day(*at_ms),
             };
@@ -221,7 +233,10 @@ impl Summary {
                 .tokens
                 .add(record, prices);
             if let Some(job) = job {
-                *spared.entry(job).or_default() += read_anew(record);
+                let owner = owners
+                    .get(job.as_str())
+                    .map_or(job.as_str(), |job| job.id.as_str());
+                *spared.entry(owner).or_default() += read_anew(record);
             }
         }
 
@@ -370,7 +385,7 @@ fn repository(job: &JobRow) -> String {
     spec_text(job, |spec| spec.get("allowed_dirs")?.get(0)?.as_str())
 }
 
-fn model(job: &JobRow) -> String {
+pub(super) fn model(job: &JobRow) -> String {
     spec_text(job, |spec| spec.get("model")?.as_str())
 }
 

@@ -1,5 +1,8 @@
 //! The numbers for people.
 
+use std::collections::BTreeMap;
+
+use super::models::{Ladder, Shown};
 use super::summary::{BYTES_A_TOKEN, FURTHER_CALL_TOKENS, Group, Summary, Tokens};
 use crate::cli::terminal::{Terminal, Tone};
 
@@ -68,6 +71,78 @@ pub(super) fn lines(terminal: &Terminal, summary: &Summary) -> Vec<String> {
     }
     chart(summary, &mut lines);
     lines
+}
+
+/// A line a model: what it has shown.
+pub(super) fn model_lines(shown: &BTreeMap<String, Shown>) -> Vec<String> {
+    let width = name_width(shown.keys());
+    let mut lines = Vec::new();
+    if !shown.is_empty() {
+        lines.push(
+            "models      verified of tries (95 % interval), cost a verified one, time of a try"
+                .to_owned(),
+        );
+    }
+    for (model, shown) in shown {
+        let (low, high) = shown.interval;
+        let cost = match (shown.cost_usd_a_verified, shown.tokens_a_verified) {
+            (Some(cost), _) => format!("{cost:.4} USD"),
+            (None, Some(tokens)) => format!("{} tokens", count(tokens)),
+            (None, None) => "-".to_owned(),
+        };
+        let rescued = match shown.rescued {
+            0 => String::new(),
+            times => format!(", rescued by the next {times} times"),
+        };
+        lines.push(format!(
+            "  {model:<width$}  {} of {} ({:.0}-{:.0} %), {cost}, {:.0} s{rescued}",
+            shown.verified,
+            shown.tries,
+            low * 100.0,
+            high * 100.0,
+            shown.seconds,
+        ));
+    }
+    lines
+}
+
+/// The ladders that were worth it, and what that rests on.
+pub(super) fn ladder_lines(shown: &BTreeMap<String, Shown>, ladders: &[Ladder]) -> Vec<String> {
+    let mut lines = model_lines(shown);
+    if ladders.is_empty() {
+        lines.push("no ladder: no job of a known model is over".to_owned());
+        return lines;
+    }
+    lines.push(
+        "ladders     cheapest first, as if a failure of one model said nothing of the next"
+            .to_owned(),
+    );
+    let priced = shown
+        .values()
+        .all(|shown| shown.verified == 0 || shown.cost_usd_a_verified.is_some());
+    for ladder in ladders {
+        let cost = match priced {
+            true => format!("{:.4} USD", ladder.cost_a_task),
+            false => format!("{:.0} tokens", ladder.cost_a_task),
+        };
+        let thin = match ladder.thin.as_slice() {
+            [] => String::new(),
+            thin => format!("  (thin evidence: {})", thin.join(", ")),
+        };
+        lines.push(format!(
+            "  {:>3.0} %  {cost} a task  {}{thin}",
+            ladder.pass_rate * 100.0,
+            ladder.models.join(" > "),
+        ));
+    }
+    lines
+}
+
+fn name_width<'a>(names: impl Iterator<Item = &'a String>) -> usize {
+    names
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or_default()
 }
 
 fn delegation(terminal: &Terminal, summary: &Summary, lines: &mut Vec<String>) {
@@ -226,6 +301,7 @@ mod tests {
                 result: None,
             },
             passes,
+            attempts: Vec::new(),
         }
     }
 

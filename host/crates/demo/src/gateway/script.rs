@@ -21,6 +21,11 @@ impl Script {
         Self(Arc::new(reply))
     }
 
+    /// The answer to a request, for a script that is made of others.
+    pub fn answer(&self, request: &Request) -> Reply {
+        (self.0)(request)
+    }
+
     /// One turn after the other: a conversation with `n` assistant messages in it gets turn `n`, one that has had them
     /// all gets a last word. A request that offers no tools (a title, a question) gets the turn's text alone.
     pub fn turns(turns: impl IntoIterator<Item = Turn>) -> Self {

@@ -179,7 +179,7 @@ impl Claude {
 
     /// The paths that a confined process must be able to read to run it: the name, and its folder
     /// or its whole npm package. A folder that holds the user's home is never among them.
-    pub(super) fn read_paths(&self) -> Vec<PathBuf> {
+    pub(crate) fn read_paths(&self) -> Vec<PathBuf> {
         let scope = self
             .path
             .ancestors()

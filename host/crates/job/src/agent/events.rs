@@ -20,6 +20,9 @@ const SHORT: usize = 2_000;
 const TEXT: usize = 4_000;
 /// The longest closing message that is kept, in bytes.
 const LAST_MESSAGE: usize = 64 << 10;
+/// The most that is kept of one command that failed, and of all of them, in bytes.
+const FAILURE: usize = 8 << 10;
+const FAILURES: usize = 64 << 10;
 /// Tool calls whose answer may still come.
 const OPEN_CALLS: usize = 1_000;
 
@@ -246,6 +249,8 @@ pub(crate) struct Interpreter<'a> {
     answers: BTreeSet<String>,
     last_text: Option<String>,
     result: Option<ResultEvent>,
+    /// The end of what commands said that failed.
+    failures: String,
 }
 
 impl<'a> Interpreter<'a> {
@@ -256,6 +261,7 @@ impl<'a> Interpreter<'a> {
             answers: BTreeSet::new(),
             last_text: None,
             result: None,
+            failures: String::new(),
         }
     }
 
@@ -266,6 +272,25 @@ impl<'a> Interpreter<'a> {
 
     pub(crate) fn turns(&self) -> u32 {
         u32::try_from(self.answers.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The end of what commands said that failed, all of them together.
+    pub(crate) fn failures(&self) -> &str {
+        &self.failures
+    }
+
+    fn note_failure(&mut self, content: &Value) {
+        let pieces = content.as_array().into_iter().flatten();
+        let texts = pieces.filter_map(|piece| piece.get("text").and_then(Value::as_str));
+        for text in content.as_str().into_iter().chain(texts) {
+            self.failures.push_str(&cut(text, FAILURE));
+            self.failures.push('\n');
+        }
+        let over = self.failures.len().saturating_sub(FAILURES);
+        if over > 0 {
+            let from = self.failures.ceil_char_boundary(over);
+            self.failures.drain(..from);
+        }
     }
 
     pub(crate) fn last_text(&self) -> Option<String> {
@@ -398,7 +423,9 @@ impl<'a> Interpreter<'a> {
             .flatten();
         let results = content
             .filter(|block| block.get("type").and_then(Value::as_str) == Some("tool_result"));
+        let results: Vec<&Value> = results.collect();
         results
+            .into_iter()
             .map(|block| {
                 let id = block
                     .get("tool_use_id")
@@ -412,6 +439,9 @@ impl<'a> Interpreter<'a> {
                     .get("is_error")
                     .and_then(Value::as_bool)
                     .unwrap_or(false);
+                if !ok && name == "Bash" {
+                    self.note_failure(block.get("content").unwrap_or(&Value::Null));
+                }
                 let summary = summary(
                     &name,
                     ok,

@@ -15,6 +15,8 @@ pub struct AgentOutcome {
     pub last_message: Option<String>,
     /// The actions that were denied to it.
     pub denials: Vec<Denial>,
+    /// The end of what its commands said that failed: raw.
+    pub failures: String,
     /// The end of its process.
     pub exit: Exit,
     /// The confinement that it had.

@@ -128,6 +128,7 @@ pub async fn run(
         denials: result
             .map(|result| result.denials(&run.work_dir))
             .unwrap_or_default(),
+        failures: interpreter.failures().to_owned(),
         exit,
         level,
         session: run.session.id().to_owned(),

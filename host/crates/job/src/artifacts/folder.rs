@@ -1,7 +1,7 @@
 //! The artifacts of one job: a folder of redacted files.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::artifact::{Artifact, ArtifactError};
@@ -34,6 +34,23 @@ impl Artifacts {
         let mut writer = self.create(name)?;
         writer.push(content)?;
         writer.finish()
+    }
+
+    /// Keeps what the host encoded from a text that was redacted: another look would take the encoding for a secret.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_encoded(&self, name: &str, bytes: &[u8]) -> Result<(), ArtifactError> {
+        let wrap = |source| ArtifactError::Io {
+            name: name.to_owned(),
+            source,
+        };
+        private::make_folder(&self.folder).map_err(wrap)?;
+        let part = self.folder.join(format!(".{}.part", file_name(name)));
+        let mut file = fresh_file(&part).map_err(wrap)?;
+        file.write_all(bytes)
+            .and_then(|()| fs::rename(&part, self.folder.join(file_name(name))))
+            .map_err(wrap)
     }
 
     /// Opens an artifact to be written piece by piece.
@@ -141,6 +158,30 @@ fn fresh_file(path: &Path) -> io::Result<File> {
         .create(true)
         .truncate(true)
         .open(path)
+}
+
+/// A slice of a record that is no artifact, as [`Artifacts::read`] gives it.
+///
+/// # Errors
+/// There is no such file, or the disk refuses.
+pub(crate) fn read_file(
+    path: &Path,
+    name: &str,
+    cursor: u64,
+    max_bytes: usize,
+) -> Result<Slice, ArtifactError> {
+    let wrap = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => ArtifactError::Unknown {
+            name: name.to_owned(),
+            known: Vec::new(),
+        },
+        _ => ArtifactError::Io {
+            name: name.to_owned(),
+            source,
+        },
+    };
+    let file = File::open(path).map_err(wrap)?;
+    slice_of_file(file, cursor, max_bytes).map_err(wrap)
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ mod writer;
 
 pub use artifact::{Artifact, ArtifactError};
 pub use folder::Artifacts;
-pub use names::{AGENT_REPORT, DIFF, IGNORED, PLUGINS, TRANSCRIPT, check_name, findings_name};
+pub(crate) use folder::read_file;
+pub use names::{
+    AGENT_REPORT, CASE, DIFF, IGNORED, PLUGINS, STATEMENT, TRANSCRIPT, check_name, findings_name,
+};
 pub use slice::Slice;
 pub use writer::{ArtifactWriter, MAX_BYTES};

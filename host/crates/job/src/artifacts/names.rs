@@ -8,8 +8,12 @@ pub const AGENT_REPORT: &str = "agent_report";
 pub const TRANSCRIPT: &str = "transcript";
 /// The plugins that had a part in the job, each with its version and digest.
 pub const PLUGINS: &str = "plugins";
+/// The input and the answers of the check components in the last pass, for `plugin case`.
+pub const CASE: &str = "case";
 /// The ignored files that the job touched, by name.
 pub const IGNORED: &str = "ignored";
+/// The signed statement of what the host proved; see [`crate::statement`].
+pub const STATEMENT: &str = "statement";
 
 /// The name under which what check components found in a pass is kept, as SARIF.
 pub fn findings_name(pass: u32) -> String {

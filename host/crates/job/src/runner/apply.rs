@@ -1,9 +1,10 @@
 //! `apply` in its runner: bring what an isolated job made into the user's checkout, or say why not.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::resources::JobResources;
 use crate::combine::{self, Combined, Parts};
@@ -73,6 +74,39 @@ pub(super) fn open_alone(store: &Store, job: &JobRow) -> Result<(LockGuard, Isol
         .map_err(Refusal::internal)?
         .removed_at_the_end(&path);
     Ok((alone, open(store, job)?))
+}
+
+/// Brings a completed result into the checkout where its job was to do so at its end: the fields that tell it in the result.
+/// What stands in the way is told, and loses nothing: the result waits for `apply`.
+pub(super) async fn deliver_at_end(
+    state_dir: PathBuf,
+    id: JobId,
+    how: ApplyHow,
+    redactor: Redactor,
+) -> Option<Map<String, Value>> {
+    let brought = tokio::task::spawn_blocking(move || {
+        let store = Store::open(&state_dir)?;
+        let row = store.job(&id)?;
+        row.map(|row| deliver(&store, &row, how, &redactor))
+            .transpose()
+    });
+    Some(match brought.await {
+        Ok(Ok(None)) => return None,
+        Ok(Ok(Some(Value::Object(reply)))) => {
+            // The files are those of the result.
+            let told = reply
+                .into_iter()
+                .filter(|(name, _)| !matches!(name.as_str(), "job_id" | "files"));
+            told.collect()
+        }
+        Ok(Err(refusal)) => {
+            let reason = redact::text::one_line(&refusal.rule, 300);
+            Map::from_iter([("not_applied".to_owned(), reason.into())])
+        }
+        Ok(Ok(Some(_))) | Err(_) => {
+            Map::from_iter([("not_applied".to_owned(), "apply {job_id} tells why".into())])
+        }
+    })
 }
 
 /// Brings the result into the checkout, one job at a time; answers what was done, not redacted yet.

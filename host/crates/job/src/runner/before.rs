@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::running_job::Job;
-use super::site::Site;
+use super::site::{Site, task_limits};
 use crate::artifacts::Artifacts;
 use crate::checks::{CheckSpec, CommandCheck};
 use crate::dependencies;
@@ -134,6 +134,7 @@ impl Job {
             root: workspace.root().clone(),
             work_dir: workspace.work_dir().to_owned(),
             top: workspace.top().to_owned(),
+            owns_tree: true,
             git_writes: Vec::new(),
             rooms: Arc::new(verify::Rooms::below(folder.join("checks"))),
             cargo_packages: self.uses_cargo(base),
@@ -143,6 +144,7 @@ impl Job {
                 mode: self.settings.sandbox,
                 read,
                 write: vec![workspace.top().to_owned()],
+                limits: task_limits(&self.settings),
                 ..Confinement::off()
             },
         }

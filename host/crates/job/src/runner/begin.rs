@@ -14,7 +14,7 @@ use tracing::Span;
 use super::answer::send;
 use super::pipeline::Left;
 use super::stop::{Stop, StopCause};
-use super::{apply, masked, pipeline, question, reading, resources};
+use super::{apply, attempts, masked, pipeline, question, reading, resources};
 use crate::id::JobId;
 use crate::launch::{Assignment, Ready};
 use crate::lock::LockGuard;
@@ -100,6 +100,13 @@ fn begin(settings: Settings, origin: Origin, mask: &LogMask) -> Result<(), Begin
             if origin == (Origin::Queue { ended: true }) {
                 stop.now(StopCause::Cancelled);
             }
+            if waited.is_none()
+                && let Some(refusal) = runtime.block_on(attempts::unknown(&settings, &spec))
+            {
+                let error = Some(refusal);
+                tell(&mut channel, &Ready { error });
+                return Ok(());
+            }
             let store = match &waited {
                 Some(_) => {
                     process::adopt_strays();
@@ -114,6 +121,15 @@ fn begin(settings: Settings, origin: Origin, mask: &LogMask) -> Result<(), Begin
                 Some(handles) => handles.channel,
                 None => attached.then_some(channel),
             };
+            if let Some(attempts) = spec.attempts.clone() {
+                let (own, of, spec) = (settings.clone(), id.clone(), *spec);
+                let task = attempts::Task { id, spec, attempts };
+                runtime.block_on(attempts::run(settings, task, store, front, stop, mask));
+                runtime.shutdown_background();
+                drop(hold);
+                upkeep::after(&own, &of);
+                return Ok(());
+            }
             let kept = front.as_ref().map(UnixStream::try_clone).transpose();
             let kept = kept.map_err(BeginError::Handles)?;
             let globals = settings.sources.arguments();

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::path::{Component, Path};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::journal::Journal;
 use super::running_job::{EarlyExit, Findings, Job};
 use super::stop::StopCause;
-use super::{apply, combine};
+use super::{apply, attempts, combine};
 use crate::agent::Ending;
 use crate::artifacts::{self, Artifacts};
 use crate::combine::Combined;
@@ -16,7 +18,8 @@ use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::report::{self, Ended};
 use crate::state::State;
-use crate::store::Store;
+use crate::statement;
+use crate::store::{Store, now_ms};
 use crate::verify::{self, Verdicts, revise};
 use process::LevelWord;
 use redact::{KnownValues, Redacted, RedactedJson, Redactor};
@@ -108,10 +111,10 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
     // Every part went through the redactor; once more the whole, so that none can be forgotten.
     let result = redactor.json(result);
     job.write_plugin_log();
-    let cause = fault.as_ref().map(|(cause, _)| cause.as_str());
+    let cause = fault.as_ref().map(|(cause, _)| *cause);
     tracing::info!(
         passes = findings.passes.len(),
-        cause = cause.unwrap_or_default(),
+        cause = cause.map(EndCause::as_str).unwrap_or_default(),
         "ends {state}"
     );
     {
@@ -124,9 +127,11 @@ pub(super) async fn finish(job: Job, came_to: Result<(), EarlyExit>) {
         ));
         journal.close();
     }
+    keep_statement(&job, state, cause, &artifacts);
     // Before the end is told, so that whoever waits for it finds nothing left to do, and the disk has room for it.
     drop_working_material(&job);
-    record_end(&job, state, &result).await;
+    discard_deserted(&job);
+    record_end(&job.journal, state, &result).await;
 }
 
 /// Keeps the names of the ignored files that the job touched: they are neither in the diff nor in `changed_files`.
@@ -151,36 +156,11 @@ fn keep_ignored(findings: &Findings, redactor: &Redactor, artifacts: &Artifacts)
     );
 }
 
-/// Brings a completed result into the checkout where the job was to do so. What stands in the way is told, and loses nothing: the
-/// result waits for `apply`.
+/// Brings a completed result into the checkout where the job was to do so.
 async fn deliver(job: &Job, state: State, redactor: &Redactor) -> Option<Map<String, Value>> {
     let how = job.spec.apply.filter(|_| state == State::Completed)?;
-    let row = {
-        let journal = job.journal();
-        journal.store().job(journal.id()).ok().flatten()?
-    };
-    let (folder, redactor) = (job.settings.state_dir.clone(), redactor.clone());
-    let brought = tokio::task::spawn_blocking(move || {
-        let store = Store::open(&folder)?;
-        apply::deliver(&store, &row, how, &redactor)
-    });
-    let fields = match brought.await {
-        Ok(Ok(Value::Object(reply))) => {
-            // The files are those of the result.
-            let told = reply
-                .into_iter()
-                .filter(|(name, _)| !matches!(name.as_str(), "job_id" | "files"));
-            told.collect()
-        }
-        Ok(Err(refusal)) => {
-            let reason = redact::text::one_line(&refusal.rule, 300);
-            Map::from_iter([("not_applied".to_owned(), reason.into())])
-        }
-        Ok(Ok(_)) | Err(_) => {
-            Map::from_iter([("not_applied".to_owned(), "apply {job_id} tells why".into())])
-        }
-    };
-    Some(fields)
+    let id = job.journal().id().clone();
+    apply::deliver_at_end(job.settings.state_dir.clone(), id, how, redactor.clone()).await
 }
 
 /// Links that the job made or changed and that lead out of the tree, each with its target.
@@ -228,16 +208,71 @@ fn keep_plugins(job: &Job, redactor: &Redactor, artifacts: &Artifacts) {
     keep(artifacts, artifacts::PLUGINS, &text);
 }
 
+/// Keeps the signed statement of what was proved.
+fn keep_statement(job: &Job, state: State, cause: Option<EndCause>, artifacts: &Artifacts) {
+    let findings = &job.findings;
+    let plugins = job.resources.plugins.used();
+    let (id, row, spent) = {
+        let journal = job.journal();
+        let (store, id) = (journal.store(), journal.id().clone());
+        let spent = store.spent(&id).unwrap_or_default();
+        (id.clone(), store.job(&id).ok().flatten(), spent)
+    };
+    let start = &findings.start;
+    let statement = statement::compose(&statement::Course {
+        job_id: id.as_str(),
+        state,
+        cause,
+        commit: start.commit.clone(),
+        tree: start.tree.clone(),
+        dirty: start.dirty,
+        result_tree: start.result_tree.clone(),
+        changes: findings.changes.as_deref(),
+        checks: &job.spec.checks,
+        verdicts: findings.verdicts.as_ref(),
+        level: findings.level.as_ref(),
+        plugins: &plugins,
+        models: findings.models.clone(),
+        spent,
+        times: [
+            row.as_ref().map(|row| row.created_ms),
+            row.as_ref().and_then(|row| row.started_ms),
+            Some(now_ms()),
+        ],
+        artifacts,
+        cache_dir: &job.settings.cache_dir,
+    });
+    let signed = statement::sign(&job.resources.redactor.json(statement), &job.settings);
+    if let Err(fault) = artifacts.write_encoded(artifacts::STATEMENT, &signed) {
+        tracing::error!(%fault, "the statement was not kept");
+    }
+}
+
+/// An attempt whose job is gone has nobody who would go on with its tree.
+fn discard_deserted(job: &Job) {
+    let Some(attempt) = &job.spec.attempt else {
+        return;
+    };
+    if job
+        .journal()
+        .store()
+        .is_live(&attempt.job)
+        .is_ok_and(|live| !live)
+    {
+        attempts::discard_tree(&job.folder());
+    }
+}
+
 fn drop_working_material(job: &Job) {
     let journal = job.journal();
     journal.store().drop_working_material(journal.id());
 }
 
 /// Records the end, again and again where the disk is full: somebody may make room.
-async fn record_end(job: &Job, state: State, result: &RedactedJson) {
+pub(super) async fn record_end(journal: &Mutex<Journal>, state: State, result: &RedactedJson) {
     for attempt in 1.. {
         let ended = {
-            let journal = job.journal();
+            let journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
             journal.store().finish(journal.id(), state, result)
         };
         let Err(fault) = ended else {
@@ -261,6 +296,13 @@ pub(super) fn without_resources(
     let redactor = Redactor::new(KnownValues::of(settings), Vec::new());
     let message = redactor.text(&fault.to_string());
     let result = report::without_evidence(id, State::Failed, EndCause::Host, message);
+    let statement =
+        statement::of_attempts(None, id.as_str(), State::Failed, Some(EndCause::Host), &[]);
+    let signed = statement::sign(&redactor.json(statement), settings);
+    let artifacts = Artifacts::in_job(&store.job_folder(id));
+    if let Err(fault) = artifacts.write_encoded(artifacts::STATEMENT, &signed) {
+        tracing::error!(%fault, "the statement was not kept");
+    }
     if let Err(fault) = store.finish(id, State::Failed, &result) {
         tracing::error!(%fault, "the job's end could not be recorded");
     }
@@ -332,7 +374,10 @@ fn judge(job: &Job, came_to: Result<(), EarlyExit>) -> (State, Fault) {
                 State::Cancelled,
                 fault(
                     EndCause::RunGone,
-                    "the `run` that waited for this job was killed".to_owned(),
+                    match job.spec.attempt {
+                        Some(_) => "the job that this is an attempt of is over".to_owned(),
+                        None => "the `run` that waited for this job was killed".to_owned(),
+                    },
                 ),
             ),
             Some(StopCause::Cancelled) | None => (State::Cancelled, None),
@@ -478,6 +523,7 @@ fn notes(job: &Job) -> Vec<String> {
                 .git
                 .iter()
                 .filter(|change| !change.is_tampering())
+                .filter(|change| !(job.findings.git_brought && change.is_of_commits()))
                 .map(ToString::to_string),
         );
     }

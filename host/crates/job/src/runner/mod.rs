@@ -2,6 +2,7 @@
 
 mod answer;
 mod apply;
+mod attempts;
 mod before;
 mod begin;
 mod combine;
@@ -20,5 +21,6 @@ mod setup;
 mod site;
 mod stop;
 
+pub(super) use attempts::discard_tree;
 pub use begin::{Origin, main};
 pub(super) use site::Continuation;

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::resources::{JobResources, LOOPBACK};
 use super::running_job::{EarlyExit, Findings, Job};
 use super::site::Site;
 use super::stop::{Stop, StopCause};
-use super::{ending, log};
+use super::{attempts, ending, log};
 use crate::agent::{self, AgentOutcome, AgentRun, Claude, Ending, Session};
 use crate::artifacts::Artifacts;
 use crate::checks::{CheckSpec, OnViolation};
@@ -33,11 +33,13 @@ use crate::spec::JobSpec;
 use crate::state::State;
 use crate::store::{Store, StoreError, now_ms};
 use crate::verify::{self, Verdicts, revise};
-use gateway::{self, Adapter};
+use gateway::{self, Adapter, Pool};
+use process::ProcessError;
 use redact::LogMask;
 use settings::{Isolation, SandboxMode, Settings};
 use workspace::{
-    Base, ChangedFile, FilePath, GitIdentity, Interrupt, Root, Workspace, WorkspaceError,
+    Base, BringRequest, ChangedFile, FilePath, GitIdentity, Interrupt, Isolated, OwnGit, Root,
+    Workspace, WorkspaceError,
 };
 
 /// The context of the agent's passes, the same for all of them.
@@ -157,6 +159,9 @@ fn git_trusts(top: &Path) -> [(OsString, OsString); 3] {
     ]
 }
 
+/// The job's own git directories, in its folder.
+const OWN_GIT: &str = "git";
+
 /// The field of progress that says what a job waits for.
 const WAITING_FOR: &str = "waiting_for";
 
@@ -186,11 +191,13 @@ impl Job {
         }
         let claude = self.find_claude().await?;
         let mut site = self.find_site().await?;
+        self.findings.start = site.start();
         self.set_up(&mut site).await?;
         let base = match site.take_base() {
             Some(base) => base,
             None => self.capture_base(&site).await?,
         };
+        let (base, files_confined) = self.confine(&site, base).await?;
         let metering = Metering::begin(&self.settings, &self.journal, &self.stop);
         let adapter = self.start_adapter(&metering).await?;
         let around = PassContext {
@@ -198,7 +205,7 @@ impl Job {
             site: &site,
             adapter: &adapter,
             metering: &metering,
-            files_confined: self.files_confined().await,
+            files_confined,
         };
         let mut before = self.begin_before(&site, &base).await;
         let came_to = self.passes(&around, &base, &mut before).await;
@@ -206,6 +213,7 @@ impl Job {
             before.end().await;
         }
         self.seal(&mut site, &base)?;
+        self.bring_commits(&base, came_to.is_ok());
         adapter.shutdown().await;
         came_to
     }
@@ -220,6 +228,7 @@ impl Job {
             site.seal(base, changes, &subject(&self.spec.prompt), &self.folder())
         });
         self.findings.notes.extend(sealed?);
+        self.findings.start.result_tree = site.isolated().and_then(Isolated::result_tree);
         Ok(())
     }
 
@@ -418,6 +427,7 @@ impl Job {
         config.models.main = Some(self.resources.model(&self.spec));
         config.job = Some(self.journal().id().to_string());
         config.budget = self.caps();
+        config.pool = self.pool();
         let adapter = Adapter::bind(LOOPBACK, config)
             .await
             .map_err(|fault| EarlyExit::fault(EndCause::Adapter)(&fault))?;
@@ -436,6 +446,14 @@ impl Job {
         let asked = store.job(&home).ok().flatten().into_iter().chain(others);
         let asked = asked.filter(|job| job.state == State::NeedsInput).count();
         (asked < QUESTIONS_MAX).then(|| question.to_owned())
+    }
+
+    /// The books that an attempt shares with the others, for which the caps hold together.
+    fn pool(&self) -> Option<Pool> {
+        let attempt = self.spec.attempt.as_ref()?;
+        let capped = self.caps() != gateway::Budget::default();
+        let folder = self.journal().store().job_folder(&attempt.job);
+        capped.then(|| Pool::new(folder.join(attempts::POOL), attempt.number.to_string()))
     }
 
     /// Returns the job's caps.
@@ -479,12 +497,16 @@ impl Job {
             };
             self.advance(state)?;
             self.journal().progress("pass", number);
+            if !self.findings.models.contains(&model) {
+                self.findings.models.push(model.clone());
+            }
             let spent_before = adapter.usage();
             let run = self.agent_run(around, base, session.clone(), prompt).await;
             let outcome = self.run_agent(run).await;
             self.write_plugin_log();
             self.take_changes(base).await?;
             let outcome = outcome?;
+            self.tell_denied(around, base, &outcome).await;
             let ending = outcome.ending.clone();
             session = Session::Resume(outcome.session.clone());
             self.findings.level = Some(outcome.level.clone());
@@ -529,7 +551,8 @@ impl Job {
             );
             let policy = revise::Policy {
                 max_passes: self.spec.max_passes(),
-                can_escalate: self.settings.escalate_model.is_some(),
+                // The next model is the next attempt's.
+                can_escalate: self.settings.escalate_model.is_some() && self.spec.attempt.is_none(),
                 time_left_ms: self.time_left_ms(),
                 // Also where the last answer took what was left: the next pass could not ask anything.
                 budget_spent: self.caps().spent(&adapter.usage(), true).is_some(),
@@ -584,9 +607,96 @@ impl Job {
         );
     }
 
-    /// Finds whether files are confined: the commands that the agent may run depend on whether the kernel holds it, so that is found out before it starts.
-    async fn files_confined(&self) -> bool {
-        self.settings.sandbox != SandboxMode::Off && process::probe().await.level.files_confined
+    /// Gives the job git directories of its own, and finds out whether the kernel holds the agent to its files: on that
+    /// depends which commands it may run. Both by trying, with what the agent will be given.
+    async fn confine(&mut self, site: &Site, base: Base) -> Result<(Base, bool), EarlyExit> {
+        if self.settings.sandbox == SandboxMode::Off {
+            return Ok((base, false));
+        }
+        let mut base = base;
+        let mut refused = None;
+        if !site.is_isolated() {
+            let folder = self.folder().join(OWN_GIT);
+            let (taken, made) = self
+                .blocking(move || {
+                    let made = OwnGit::create(&base, &folder);
+                    (base, made)
+                })
+                .await?;
+            base = match made {
+                Ok(own) => taken.with_own_git(Arc::new(own)),
+                Err(WorkspaceError::Stopped) => return Err(EarlyExit::Stopped),
+                Err(fault) => {
+                    refused = Some(fault.to_string());
+                    taken
+                }
+            };
+        }
+        let mut level = process::probe_with(site.confinement_of_agent(&self.settings, &base)).await;
+        if let Err(ProcessError::StandIn(reason)) = level {
+            base = base.without_own_git();
+            refused = Some(reason);
+            level = process::probe_with(site.confinement_of_agent(&self.settings, &base)).await;
+        }
+        if let Some(reason) = refused {
+            let note = format!("the agent works in the user's git directory: {reason}");
+            self.journal().line(&note);
+            self.findings.notes.push(note);
+        }
+        Ok((base, level.is_ok_and(|level| level.files_confined)))
+    }
+
+    /// Says what confinement kept from the agent's commands, with the setting that grants it.
+    async fn tell_denied(&mut self, around: &PassContext<'_>, base: &Base, outcome: &AgentOutcome) {
+        if outcome.failures.is_empty() {
+            return;
+        }
+        let site = around.site;
+        let mut confinement = site.confinement_of_agent(&self.settings, base);
+        let toolchains = process::toolchains(&site.home);
+        confinement.read.extend(toolchains.read);
+        confinement.read.extend(around.claude.read_paths());
+        confinement.write.push(site.home.clone());
+        confinement.temp = Some(self.folder().join("tmp"));
+        let users = std::env::var_os("HOME").map(PathBuf::from);
+        let told = verify::denied(
+            &outcome.failures,
+            &confinement,
+            &site.home,
+            users.as_deref(),
+        )
+        .await;
+        if let Some(told) = told.map(|told| format!("a command of the agent's: {told}"))
+            && !self.findings.notes.contains(&told)
+        {
+            self.findings.notes.push(told);
+        }
+    }
+
+    /// Brings what the job committed in git directories of its own into the user's, after a look at it.
+    fn bring_commits(&mut self, base: &Base, over: bool) {
+        let (Some(own), Some(changes)) = (base.own_git(), self.findings.changes.clone()) else {
+            return;
+        };
+        let id = self.journal().id().to_string();
+        let request = BringRequest {
+            base,
+            changes: &changes,
+            job: &id,
+            folder: &self.folder(),
+            verified: over
+                && self
+                    .findings
+                    .verdicts
+                    .as_ref()
+                    .is_some_and(Verdicts::passed),
+        };
+        let told = tokio::task::block_in_place(|| own.bring(&request));
+        for line in &told {
+            self.journal().line(line);
+        }
+        self.findings.notes.extend(told);
+        self.findings.git_brought = true;
     }
 
     async fn agent_run(
@@ -697,12 +807,13 @@ impl Job {
             root: workspace.root().clone(),
             work_dir: workspace.work_dir().to_owned(),
             top: workspace.top().to_owned(),
-            git_writes: workspace.git_writes(),
+            owns_tree: site.is_isolated(),
+            git_writes: site.git_writes(base),
             rooms: Arc::clone(&self.rooms),
             cargo_packages: self.uses_cargo(base),
             git_identity: GitIdentity::of(workspace),
             extra_env: self.extra_env(site),
-            confinement: site.confinement_of_checks(&self.settings),
+            confinement: site.confinement_of_checks(&self.settings, base),
         }
     }
 
@@ -726,7 +837,7 @@ impl Job {
             checks: &self.spec.checks,
             scoped_patch: self.spec.scoped_patch.as_ref(),
             expect_changes: self.spec.expect_changes,
-            isolated: site.is_isolated(),
+            own_git: site.is_isolated() || base.own_git().is_some(),
             bare_copy_of: site
                 .isolated()
                 .filter(|_| self.spec.setup.is_none())

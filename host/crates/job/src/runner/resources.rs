@@ -23,9 +23,8 @@ pub(super) const LOOPBACK: SocketAddr =
 pub(super) enum ResourcesError {
     #[error("the system has no randomness to give: {0}")]
     Randomness(getrandom::Error),
-    /// The words are those of the plugin engine.
-    #[error("{0}")]
-    Engine(String),
+    #[error(transparent)]
+    Engine(#[from] plugins::EngineError),
 }
 
 /// The resources of a runner.
@@ -76,10 +75,14 @@ impl JobResources {
     fn with(settings: Arc<Settings>, plugins: &PluginSettings) -> Result<Self, ResourcesError> {
         let token = gateway::fresh_token().map_err(ResourcesError::Randomness)?;
         let token = Secret::new(token);
-        let engine = Engine::shared(&settings.cache_dir).map_err(ResourcesError::Engine)?;
+        let engine = Engine::shared(&settings.cache_dir)?;
         let plugins = PluginSet::load(&engine, plugins);
         let mut known = KnownValues::of(&settings);
         known.add("adapter-token", token.expose());
+        // Its lines are what to look for, wherever they turn up.
+        if let Ok(key) = std::fs::read_to_string(&settings.signing_key) {
+            known.add("signing-key", &key);
+        }
         let redactor = Redactor::new(known, plugins.redactors());
         Ok(Self {
             settings,

@@ -35,8 +35,24 @@ pub(super) struct Findings {
     pub(super) notes: Vec<String>,
     /// Ignored files that the job touched and that other programs run by themselves.
     pub(super) autorun: Vec<FilePath>,
+    /// The notes say what became of the job's commits.
+    pub(super) git_brought: bool,
     /// Every check passed on the base as well, and no test changed.
     pub(super) unproven: bool,
+    /// What the job started from, and the tree that came of it.
+    pub(super) start: Start,
+    /// The models that worked, in order.
+    pub(super) models: Vec<String>,
+}
+
+/// The state of the repository that a job started from.
+#[derive(Default)]
+pub(super) struct Start {
+    pub(super) commit: Option<String>,
+    pub(super) tree: Option<String>,
+    /// True if the tree held uncommitted work besides, where that is known.
+    pub(super) dirty: Option<bool>,
+    pub(super) result_tree: Option<String>,
 }
 
 /// The reason why a job ends before its verdict.

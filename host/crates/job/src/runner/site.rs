@@ -6,18 +6,19 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::running_job::{EarlyExit, Job};
+use super::attempts;
+use super::running_job::{EarlyExit, Job, Start};
 use crate::agent::Session;
 use crate::checks::CheckSpec;
 use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::lock::LockGuard;
-use process::{Confinement, Grants};
+use process::{Confinement, Grants, StandIn, TaskLimits};
 use redact::Redactor;
 use settings::{Isolation, Settings};
 use workspace::{
-    Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, PortBase, Root, Workspace,
-    WorkspaceError,
+    Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, Pinned, PortBase, Root,
+    Workspace, WorkspaceError,
 };
 
 /// The record by which a later job can go on.
@@ -46,6 +47,11 @@ pub(crate) struct Continuation {
 }
 
 impl Continuation {
+    /// Takes the record of one job over into the folder of another.
+    pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+        fs::copy(from.join(CONTINUATION), to.join(CONTINUATION)).map(drop)
+    }
+
     /// The record in a job's folder; none when the job never came to its agent.
     pub(crate) fn load(job_folder: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(job_folder.join(CONTINUATION)).ok()?).ok()
@@ -61,6 +67,18 @@ fn folder_identity(path: &Path) -> Option<FolderIdentity> {
         .ok()
         .filter(fs::Metadata::is_dir)?;
     Some((found.dev(), found.ino()))
+}
+
+/// The limits of each task. Without a word of the operator's, a quarter of the memory is left to others.
+pub(super) fn task_limits(settings: &Settings) -> TaskLimits {
+    let set = |mb: u64| (mb > 0).then_some(mb << 20);
+    TaskLimits {
+        memory: match settings.task_memory_mb {
+            Some(mb) => set(mb),
+            None => process::machine_memory().map(|all| all / 4 * 3),
+        },
+        disk: set(settings.task_disk_mb),
+    }
 }
 
 /// The place of a job's work.
@@ -113,6 +131,24 @@ impl Site {
         self.isolated.as_mut()
     }
 
+    /// What the job starts from.
+    pub(super) fn start(&self) -> Start {
+        let (top, commit, dirty) = match &self.isolated {
+            Some(isolated) => {
+                let record = isolated.record();
+                let dirty = record.dirty_included && record.dirty_files > 0;
+                (&*record.source, record.base_commit.clone(), Some(dirty))
+            }
+            None => (self.workspace.top(), self.workspace.head_commit(), None),
+        };
+        Start {
+            tree: workspace::tree_of(top, &commit),
+            commit: Some(commit).filter(|commit| !commit.is_empty()),
+            dirty,
+            result_tree: None,
+        }
+    }
+
     /// The first of the ports that are this job's.
     pub(super) fn port_base(&self) -> Option<u16> {
         self.ports.as_ref().map(PortBase::base)
@@ -133,26 +169,50 @@ impl Site {
         let same = |(was, dir): &&(FolderIdentity, PathBuf)| folder_identity(dir) == Some(*was);
         write.extend(ignored.iter().filter(same).map(|(_, dir)| dir.clone()));
         // As `.git` in the tree goes with the whole tree.
-        if write.iter().any(|dir| dir == self.workspace.top()) {
+        if base.own_git().is_none() && write.iter().any(|dir| dir == self.workspace.top()) {
             write.extend(self.workspace.git_writes());
         }
-        self.confinement(settings, write)
+        self.confinement(settings, base, write)
     }
 
     /// Returns the files that the checks may use here, besides what each of them adds for itself: the whole tree. What they are allowed
     /// to write and what counts as the job's change are two things.
-    pub(super) fn confinement_of_checks(&self, settings: &Settings) -> Confinement {
+    pub(super) fn confinement_of_checks(&self, settings: &Settings, base: &Base) -> Confinement {
         let mut write = vec![self.workspace.top().to_owned()];
-        write.extend(self.workspace.git_writes());
-        self.confinement(settings, write)
+        if base.own_git().is_none() {
+            write.extend(self.workspace.git_writes());
+        }
+        self.confinement(settings, base, write)
     }
 
-    fn confinement(&self, settings: &Settings, mut write: Vec<PathBuf>) -> Confinement {
+    /// The folders that git in the tree writes and that are no part of it, by the paths at which tasks find them.
+    pub(super) fn git_writes(&self, base: &Base) -> Vec<PathBuf> {
+        match base.own_git() {
+            Some(own) => {
+                let mounts = own.mounts().into_iter().filter(|mount| mount.write);
+                mounts.map(|mount| mount.at).collect()
+            }
+            None => self.workspace.git_writes(),
+        }
+    }
+
+    fn confinement(
+        &self,
+        settings: &Settings,
+        base: &Base,
+        mut write: Vec<PathBuf>,
+    ) -> Confinement {
         write.extend(settings.sandbox_write.iter().cloned());
-        let mut read = vec![
-            self.workspace.top().to_owned(),
-            self.workspace.git_dir().to_owned(),
-        ];
+        let mut read = vec![self.workspace.top().to_owned()];
+        let mut stand_ins = Vec::new();
+        match base.own_git() {
+            Some(own) => stand_ins.extend(own.mounts().into_iter().map(|mount| StandIn {
+                at: mount.at,
+                folder: mount.folder,
+                write: mount.write,
+            })),
+            None => read.push(self.workspace.git_dir().to_owned()),
+        }
         read.extend(self.workspace.object_stores());
         read.extend(self.isolated.iter().flat_map(Isolated::read_paths));
         read.extend(settings.sandbox_read.iter().cloned());
@@ -160,6 +220,8 @@ impl Site {
             mode: settings.sandbox,
             read,
             write,
+            stand_ins,
+            limits: task_limits(settings),
             grants: self.grants.clone(),
             ..Confinement::off()
         }
@@ -416,7 +478,12 @@ impl Job {
     async fn isolated_site(&mut self, source: Workspace) -> Result<Site, EarlyExit> {
         self.journal().line("making a tree of the job's own");
         let folder = self.folder();
-        let name = self.journal().id().to_string();
+        let attempt = self.spec.attempt.clone();
+        // What an attempt makes is the job's, should it be the one that counts.
+        let name = match &attempt {
+            Some(attempt) => attempt.job.to_string(),
+            None => self.journal().id().to_string(),
+        };
         let base = self.spec.base.clone();
         let include_dirty = self.spec.include_dirty;
         let ports_folder = self.settings.state_dir.join("ports");
@@ -431,8 +498,14 @@ impl Job {
                 include_dirty,
                 limits,
             };
+            let copy = attempt.as_ref().and_then(|attempt| attempt.copy.as_deref());
+            let copy = copy.map(attempts::open_copy).transpose()?;
+            let pinned = attempt.as_ref().map(|attempt| Pinned {
+                commit: &attempt.commit,
+                copy: copy.as_ref(),
+            });
             Ok::<_, workspace::WorkspaceError>((
-                Isolated::create(&request)?,
+                Isolated::create_at(&request, pinned.as_ref())?,
                 PortBase::reserve(&ports_folder)?,
             ))
         });

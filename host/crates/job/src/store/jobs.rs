@@ -110,26 +110,41 @@ impl Store {
         let transaction = self.database.unchecked_transaction()?;
         let removed = transaction
             .prepare_cached(
-                "DELETE FROM jobs WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE lives_in = ?1)",
+                "DELETE FROM jobs WHERE id = ?1 AND NOT EXISTS (
+                    SELECT 1 FROM jobs WHERE id <> ?1
+                    AND (lives_in = ?1 OR lives_in IN (SELECT job FROM attempts WHERE of = ?1)))",
             )?
             .execute([id.as_str()])?;
-        if removed == 0
-            && let Some(lodger) = self.lodgers(id)?.pop()
-        {
-            return Err(StoreError::LivedIn {
-                id: id.clone(),
-                by: lodger.id,
-            });
+        let attempts = self.attempt_ids(id)?;
+        if removed == 0 {
+            for home in std::iter::once(id).chain(&attempts) {
+                let lodger = self.lodgers(home)?.into_iter().rfind(|job| job.id != *id);
+                if let Some(lodger) = lodger {
+                    return Err(StoreError::LivedIn {
+                        id: id.clone(),
+                        by: lodger.id,
+                    });
+                }
+            }
         }
-        for forget in [
-            "DELETE FROM requests WHERE job = ?1",
-            "DELETE FROM calls WHERE job = ?1",
-        ] {
-            transaction.prepare_cached(forget)?.execute([id.as_str()])?;
+        // What it tried goes with it.
+        let gone: Vec<&JobId> = std::iter::once(id).chain(&attempts).collect();
+        for id in &gone {
+            for forget in [
+                "DELETE FROM jobs WHERE id = ?1",
+                "DELETE FROM attempts WHERE job = ?1",
+                "DELETE FROM requests WHERE job = ?1",
+                "DELETE FROM calls WHERE job = ?1",
+            ] {
+                transaction.prepare_cached(forget)?.execute([id.as_str()])?;
+            }
         }
         transaction.commit()?;
-        let path = self.job_folder(id);
-        folder::remove(&path).map_err(|source| StoreError::Folder { path, source })
+        for id in gone {
+            let path = self.job_folder(id);
+            folder::remove(&path).map_err(|source| StoreError::Folder { path, source })?;
+        }
+        Ok(())
     }
 
     /// One job, if there is one of that id.
@@ -147,14 +162,14 @@ impl Store {
             .transpose()
     }
 
-    /// The newest jobs, newest first.
+    /// The newest jobs, newest first; attempts are not among them.
     ///
     /// # Errors
     /// The database fails or holds what cannot be read.
     pub fn jobs(&self, limit: usize) -> Result<Vec<JobRow>, StoreError> {
-        let mut statement = self
-            .database
-            .prepare_cached(&format!("{SELECT_JOB} ORDER BY ticket DESC LIMIT ?1"))?;
+        let mut statement = self.database.prepare_cached(&format!(
+            "{SELECT_JOB} WHERE id NOT IN (SELECT job FROM attempts) ORDER BY ticket DESC LIMIT ?1"
+        ))?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         statement
             .query_map([limit], raw_row)?
@@ -163,7 +178,7 @@ impl Store {
     }
 
     /// The jobs since a time (milliseconds since the epoch), newest first, each with its number of passes; results and
-    /// progress stay in the database.
+    /// progress stay in the database. Attempts are not among them.
     ///
     /// # Errors
     /// The database fails or holds what cannot be read.
@@ -171,7 +186,7 @@ impl Store {
         let mut statement = self.database.prepare_cached(
             "SELECT id, ticket, state, created_ms, started_ms, ended_ms, cancel_requested, NULL, spec, NULL, NULL, lives_in,
                     (SELECT count(*) FROM passes WHERE job = id)
-             FROM jobs WHERE created_ms >= ?1 ORDER BY ticket DESC",
+             FROM jobs WHERE created_ms >= ?1 AND id NOT IN (SELECT job FROM attempts) ORDER BY ticket DESC",
         )?;
         let rows = statement.query_map([since_ms], |row| {
             Ok((raw_row(row)?, row.get::<_, i64>(12)?))
@@ -183,14 +198,15 @@ impl Store {
         .collect()
     }
 
-    /// Every job without its words, newest first: what it was asked and what came of it stay in the database.
+    /// Every job without its words, newest first: what it was asked and what came of it stay in the database. Attempts are
+    /// not among them: they go with their job.
     ///
     /// # Errors
     /// The database fails or holds what cannot be read.
     pub fn outlines(&self) -> Result<Vec<JobRow>, StoreError> {
         let mut statement = self.database.prepare_cached(
             "SELECT id, ticket, state, created_ms, started_ms, ended_ms, cancel_requested, NULL, NULL, NULL, NULL, lives_in
-             FROM jobs ORDER BY ticket DESC",
+             FROM jobs WHERE id NOT IN (SELECT job FROM attempts) ORDER BY ticket DESC",
         )?;
         statement
             .query_map([], raw_row)?
@@ -224,13 +240,14 @@ impl Store {
         ids.map(|id| parse_id(id?)).collect()
     }
 
-    /// The jobs that wait before this one.
+    /// The jobs that wait before this one. A job with attempts is not among them: those wait, and it does not.
     ///
     /// # Errors
     /// The database fails or holds what cannot be read.
     pub fn queued_before(&self, id: &JobId) -> Result<Vec<JobId>, StoreError> {
         let mut statement = self.database.prepare_cached(
-            "SELECT id FROM jobs WHERE state = 'queued' AND ticket < (SELECT ticket FROM jobs WHERE id = ?1) ORDER BY ticket",
+            "SELECT id FROM jobs WHERE state = 'queued' AND ticket < (SELECT ticket FROM jobs WHERE id = ?1)
+             AND id NOT IN (SELECT of FROM attempts) ORDER BY ticket",
         )?;
         let ids = statement.query_map([id.as_str()], |row| row.get::<_, String>(0))?;
         ids.map(|id| parse_id(id?)).collect()

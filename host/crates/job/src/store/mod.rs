@@ -4,6 +4,7 @@
 //! (its home, its base) lies in the job's folder, which only the owner can enter (D3).
 
 mod askers;
+mod attempts;
 mod calls;
 mod clock;
 mod database;
@@ -19,6 +20,7 @@ mod turns;
 mod upkeep;
 
 pub use askers::Asker;
+pub use attempts::{AttemptRow, Spent};
 pub use calls::CallRecord;
 pub use clock::now_ms;
 pub use database::Store;

@@ -84,6 +84,18 @@ const TURNS: &str = "
     CREATE INDEX turns_by_share ON turns (front, repository, granted_ms);
 ";
 
+/// Jobs that others started to have a task tried several times: part of the schema since 4. No reference to the job, whose
+/// row is made after this one.
+const ATTEMPTS: &str = "
+    CREATE TABLE attempts (
+        job               TEXT    PRIMARY KEY,
+        of                TEXT    NOT NULL,
+        number            INTEGER NOT NULL,
+        model             TEXT    NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX attempts_of ON attempts (of, number);
+";
+
 /// From schema 1 to 2: a job may go on in another one's folder.
 const TO_2: &str = "ALTER TABLE jobs ADD COLUMN lives_in TEXT;";
 
@@ -142,6 +154,7 @@ pub(super) fn migrate(database: &mut Connection) -> Result<(), StoreError> {
     }
     if version < 4 {
         transaction.execute_batch(TURNS)?;
+        transaction.execute_batch(ATTEMPTS)?;
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()?;

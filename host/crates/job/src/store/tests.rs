@@ -112,12 +112,47 @@ fn a_store_of_the_first_schema_is_migrated_with_its_jobs() {
     let _hold = store.add(&id).unwrap();
     store
         .database
-        .execute_batch("DROP TABLE turns; DROP TABLE sizes; DROP TABLE askers; DROP INDEX jobs_by_home; ALTER TABLE jobs DROP COLUMN lives_in; PRAGMA user_version = 1;")
+        .execute_batch("DROP TABLE attempts; DROP TABLE turns; DROP TABLE sizes; DROP TABLE askers; DROP INDEX jobs_by_home; ALTER TABLE jobs DROP COLUMN lives_in; PRAGMA user_version = 1;")
         .unwrap();
     drop(store);
     let store = Store::open(&folder.path().join("state")).unwrap();
     let job = store.job(&id).unwrap().unwrap();
     assert_eq!(job.home(), &id);
+}
+
+#[test]
+fn a_store_of_the_third_schema_is_migrated_and_takes_attempts() {
+    let (folder, store) = store();
+    let id = JobId::random().unwrap();
+    let _hold = store.add(&id).unwrap();
+    store
+        .database
+        .execute_batch(
+            "DROP TABLE attempts; DROP TABLE turns; DROP TABLE sizes; PRAGMA user_version = 3;",
+        )
+        .unwrap();
+    drop(store);
+    let store = Store::open(&folder.path().join("state")).unwrap();
+    let attempt = JobId::random().unwrap();
+    let _attempt = store.add_attempt(&attempt, &id, 1, "cheap").unwrap();
+    assert_eq!(store.attempts(&id).unwrap().len(), 1);
+    assert_eq!(store.owner(&attempt).unwrap(), id);
+    let listed: Vec<_> = store
+        .jobs(9)
+        .unwrap()
+        .into_iter()
+        .map(|job| job.id)
+        .collect();
+    assert_eq!(
+        listed,
+        [id.clone()],
+        "an attempt is not listed beside the others"
+    );
+    store.remove(&id).unwrap();
+    assert!(
+        store.job(&attempt).unwrap().is_none(),
+        "it goes with its job"
+    );
 }
 
 #[test]
@@ -128,7 +163,7 @@ fn a_store_of_the_second_schema_is_migrated_with_its_jobs() {
     store
         .database
         .execute_batch(
-            "DROP TABLE turns; DROP TABLE sizes; DROP TABLE askers; PRAGMA user_version = 2;",
+            "DROP TABLE attempts; DROP TABLE turns; DROP TABLE sizes; DROP TABLE askers; PRAGMA user_version = 2;",
         )
         .unwrap();
     drop(store);
@@ -148,7 +183,9 @@ fn a_store_of_the_third_schema_is_migrated_and_its_queue_goes_on() {
     let _hold = store.add(&id).unwrap();
     store
         .database
-        .execute_batch("DROP TABLE turns; DROP TABLE sizes; PRAGMA user_version = 3;")
+        .execute_batch(
+            "DROP TABLE attempts; DROP TABLE turns; DROP TABLE sizes; PRAGMA user_version = 3;",
+        )
         .unwrap();
     drop(store);
     let store = Store::open(&folder.path().join("state")).unwrap();
@@ -247,6 +284,7 @@ fn the_schema_is_as_it_was_released_in_version_4() {
         .collect();
     insta::assert_snapshot!(tables.join("\n"), @r"
     askers: job TEXT session TEXT process TEXT workspace TEXT told_ms INTEGER
+    attempts: job TEXT of TEXT number INTEGER model TEXT
     calls: number INTEGER job TEXT tool TEXT at_ms INTEGER argument_bytes INTEGER reply_bytes INTEGER
     jobs: ticket INTEGER id TEXT state TEXT created_ms INTEGER started_ms INTEGER ended_ms INTEGER cancel_requested INTEGER runner TEXT spec TEXT progress TEXT result TEXT lives_in TEXT
     passes: job TEXT pass INTEGER record TEXT

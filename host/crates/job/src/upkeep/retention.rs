@@ -169,8 +169,8 @@ impl Retention {
         let mut stays: BTreeSet<JobId> = jobs
             .iter()
             .filter(|job| !job.state.is_terminal())
-            .filter_map(|job| job.lives_in.clone())
-            .collect();
+            .filter_map(|job| store.owner_of_home(job).transpose())
+            .collect::<Result<_, _>>()?;
         let mut kept = 0u64;
         let mut due = Vec::new();
         for job in jobs.into_iter().filter(|job| job.state.is_terminal()) {
@@ -194,7 +194,7 @@ impl Retention {
                 None
             };
             match reason.filter(|_| !stays.contains(&job.id)) {
-                None => stays.extend(job.lives_in),
+                None => stays.extend(store.owner_of_home(&job)?),
                 Some(reason) => {
                     // What goes takes no room from those that stay.
                     kept = kept.saturating_sub(size.bytes);

@@ -82,7 +82,7 @@ impl std::iter::Sum for Size {
 }
 
 impl Store {
-    /// The room that a job which is over takes; measured once.
+    /// The room that a job which is over takes, its attempts among it; measured once.
     ///
     /// # Errors
     /// The database fails, or its folder cannot be read.
@@ -90,8 +90,11 @@ impl Store {
         if let Some(size) = self.known_size(&job.id)? {
             return Ok(size);
         }
-        let path = self.job_folder(&job.id);
-        let size = Size::of(&path).map_err(|source| UpkeepError::Record { path, source })?;
+        let mut size = Size::default();
+        for id in std::iter::once(job.id.clone()).chain(self.attempt_ids(&job.id)?) {
+            let path = self.job_folder(&id);
+            size += Size::of(&path).map_err(|source| UpkeepError::Record { path, source })?;
+        }
         if job.state.is_terminal() {
             self.record_size(&job.id, size)?;
         }

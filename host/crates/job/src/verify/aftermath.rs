@@ -58,12 +58,18 @@ impl Aftermath {
         self.altered.extend(altered.iter().map(ToString::to_string));
     }
 
+    /// The same of a copy of the tree.
+    pub(super) fn of_copy(&mut self, taken: &Changes, copy: &Path) {
+        let altered = taken.altered_in_copy(copy);
+        self.altered.extend(altered.iter().map(ToString::to_string));
+    }
+
     /// Takes in what a check wrote into the tree itself. `out_of_scope` tells whether a path relative to the working
     /// directory lies outside `scoped_patch`.
     pub(super) fn of_tree(
         &mut self,
         later: &Later,
-        isolated: bool,
+        own_git: bool,
         out_of_scope: impl Fn(&str) -> bool,
     ) {
         let Later {
@@ -81,7 +87,7 @@ impl Aftermath {
                 self.outside.insert(path);
             }
         }
-        let git = git.iter().filter(|change| signals::fails(change, isolated));
+        let git = git.iter().filter(|change| signals::fails(change, own_git));
         self.git.extend(git.map(ToString::to_string));
     }
 

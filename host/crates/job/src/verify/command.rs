@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::room::{Room, Rooms};
+use super::room::{Form, Room, Rooms};
 use super::verdict::Cause;
 use crate::artifacts::{self, ArtifactError, ArtifactWriter, Artifacts};
 use crate::checks::{CommandCheck, CommandLine};
@@ -41,7 +41,10 @@ pub struct Place {
     pub work_dir: PathBuf,
     /// The top of the working tree: no `cwd` lies outside it.
     pub top: PathBuf,
-    /// Folders outside of the tree that git in it writes: those of a linked worktree.
+    /// True if the tree is the job's own, with its git directory.
+    pub owns_tree: bool,
+    /// Folders that git in the tree writes and that are no part of it: the job's own git directories, by the paths at which
+    /// they are found, or those of a linked worktree.
     pub git_writes: Vec<PathBuf>,
     /// The room of each check, its HOME among it. Not the agent's: what it writes there (`.npmrc`, `.gitconfig`)
     /// would decide what a check runs.
@@ -128,8 +131,9 @@ pub(super) async fn run(
         match run_in(&room, check, place, limits, redactor, artifacts, artifact).await {
             Ok(run) => return (run, Some(room)),
             Err(reason) => {
+                let form = room.form;
                 place.rooms.end(room, place, key.name, None);
-                place.rooms.refuse(&reason);
+                place.rooms.refuse(form, &reason);
             }
         }
     }
@@ -138,7 +142,7 @@ pub(super) async fn run(
 /// Runs the command in a room.
 ///
 /// # Errors
-/// No layer can be had; nothing ran.
+/// What it works in cannot be had in this form; nothing ran.
 async fn run_in(
     room: &Room,
     check: &CommandCheck,
@@ -163,6 +167,7 @@ async fn run_in(
     confinement.write.push(room.home.clone());
     confinement.temp = Some(room.temp.clone());
     confinement.layers.clone_from(&room.layers);
+    confinement.stand_ins.clone_from(&room.stand_ins);
     confinement.network = if check.network {
         Network::On
     } else {
@@ -179,7 +184,11 @@ async fn run_in(
     };
     let mut running = match process::spawn(command).await {
         Ok(running) => running,
-        Err(ProcessError::Layer(reason)) => return Err(reason),
+        Err(ProcessError::Layer(reason) | ProcessError::StandIn(reason))
+            if room.form != Form::Tree =>
+        {
+            return Err(reason);
+        }
         Err(error) => return not_run(not_started(error)),
     };
     let handle = running.handle();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::aftermath::Aftermath;
 use super::plan::{Evidence, Plan};
-use super::room::Room;
+use super::room::{Form, Room};
 use super::verdict::{Cause, CheckVerdict, Outcome, listed, made};
 use super::{command, component, denied, digest};
 use crate::artifacts::{self, Artifacts};
@@ -145,7 +145,7 @@ impl CommandRun<'_> {
                 digest::digest(&explains, &origin, plan.digest_bytes, plugins, redactor).await;
             verdict.digest = Some(digest).filter(|digest| !digest.is_empty());
         }
-        if !verdict.passed() && plan.place.rooms.refused().is_none() {
+        if !verdict.passed() && !plan.place.rooms.are_in_the_tree() {
             // What CI would not have either: the likely reason where a dependency is missing.
             let hidden = evidence.changes.touched_that_decide();
             if !hidden.is_empty() {
@@ -176,8 +176,10 @@ impl CommandRun<'_> {
     async fn look_after(&self, room: &Room, ran: &component::Ran, aftermath: &mut Aftermath) {
         let Self { plan, evidence, .. } = *self;
         let taken = &evidence.changes;
-        if let Some(upper) = room.tree() {
-            return aftermath.of_layer(taken, upper);
+        match (room.form, room.tree()) {
+            (Form::Layer, Some(upper)) => return aftermath.of_layer(taken, upper),
+            (Form::Copy, Some(copy)) => return aftermath.of_copy(taken, copy),
+            _ => {}
         }
         let now = match tokio::task::block_in_place(|| plan.base.changes()) {
             Ok(now) => Arc::new(now),
@@ -189,7 +191,7 @@ impl CommandRun<'_> {
             return;
         }
         let outside = self.out_of_scope(&now, ran).await;
-        aftermath.of_tree(&later, plan.isolated, |path| match &outside {
+        aftermath.of_tree(&later, plan.own_git, |path| match &outside {
             Some(outside) => outside.iter().any(|outside| outside == path),
             // Nobody can say where the file lies.
             None => true,
@@ -210,7 +212,7 @@ impl CommandRun<'_> {
             changes: Arc::clone(now),
             ..self.evidence.clone()
         };
-        let (verdict, _) = component::run(
+        let verdict = component::run(
             scope,
             &evidence,
             &self.plan.place,
@@ -219,7 +221,8 @@ impl CommandRun<'_> {
             self.redactor,
             self.plan.digest_bytes,
         )
-        .await;
+        .await
+        .verdict;
         (verdict.outcome != Outcome::Errored).then_some(verdict.found_in)
     }
 }

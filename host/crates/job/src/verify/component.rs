@@ -15,9 +15,9 @@ use super::plan::Evidence;
 use super::verdict::made;
 use super::verdict::{Cause, CheckVerdict, Outcome};
 use crate::checks::{CommandCheck, CommandLine};
-use check_input::JobView;
-use plugins::PluginSet;
-use plugins::check::{Command, Finding, Report, Severity};
+use check_input::{JobView, Record, Recorder, Run};
+use plugins::check::{Command, Finding, Report, Severity, Snapshot};
+use plugins::{PluginError, PluginSet};
 use process::Exit;
 use redact::Redactor;
 use redact::text;
@@ -35,6 +35,20 @@ pub(super) struct Component<'a> {
     pub(super) settings: Value,
 }
 
+/// The answer of a component.
+pub(super) struct Answered {
+    pub(super) verdict: CheckVerdict,
+    pub(super) findings: Vec<Finding>,
+    seen: Option<Seen>,
+}
+
+/// A run of a component, for the record.
+struct Seen {
+    job: Arc<Recorder>,
+    settings: Value,
+    answer: Result<Report, PluginError>,
+}
+
 /// Runs one, and answers what it found. Never fails: what goes wrong is a verdict that is no pass.
 pub(super) async fn run(
     check: &Component<'_>,
@@ -44,7 +58,7 @@ pub(super) async fn run(
     plugins: &PluginSet,
     redactor: &Redactor,
     digest_bytes: usize,
-) -> (CheckVerdict, Vec<Finding>) {
+) -> Answered {
     let began = Instant::now();
     let view = JobView {
         id: evidence.job_id.to_owned(),
@@ -63,24 +77,39 @@ pub(super) async fn run(
         check.plugin.to_owned(),
         check.settings.clone(),
     );
-    let call =
-        tokio::task::spawn_blocking(move || set.check(&plugin)?.run(Arc::new(view), &settings));
-    let mut findings = Vec::new();
-    let mut verdict = match call.await {
-        Ok(Ok(report)) => {
-            let verdict = reported(check.name, &report, redactor, digest_bytes);
-            findings = report.findings;
-            verdict
+    let call = tokio::task::spawn_blocking(move || {
+        let job = Arc::new(Recorder::new(Arc::new(view)));
+        let check = set.check(&plugin);
+        let seen: Arc<dyn Snapshot> = Arc::clone(&job) as _;
+        let answer = check.as_ref().map_err(Clone::clone);
+        let answer = answer.and_then(|check| check.run(seen, &settings));
+        let whole = check.map(|check| check.settings(&settings));
+        Seen {
+            job,
+            settings: whole.unwrap_or(settings),
+            answer,
         }
-        Ok(Err(error)) => broken(check.name, error.to_string(), redactor),
-        Err(_) => broken(
+    });
+    let seen = call.await.ok();
+    let mut findings = Vec::new();
+    let mut verdict = match seen.as_ref().map(|seen| &seen.answer) {
+        Some(Ok(report)) => {
+            findings.clone_from(&report.findings);
+            reported(check.name, report, redactor, digest_bytes)
+        }
+        Some(Err(error)) => broken(check.name, error.to_string(), redactor),
+        None => broken(
             check.name,
             format!("check {} broke down in the host", check.plugin),
             redactor,
         ),
     };
     verdict.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    (verdict, findings)
+    Answered {
+        verdict,
+        findings,
+        seen,
+    }
 }
 
 fn broken(name: &str, message: String, redactor: &Redactor) -> CheckVerdict {
@@ -226,9 +255,29 @@ pub(super) struct Ran {
     names: BTreeSet<String>,
     /// The findings of components, for the record.
     pub(super) found: Vec<super::sarif::Found>,
+    /// The input and the answers of components, for `plugin case`.
+    pub(super) record: Record,
 }
 
 impl Ran {
+    /// Keeps the input and the answer of a component, and gives its verdict and findings.
+    pub(super) fn keep(
+        &mut self,
+        check: &Component<'_>,
+        answered: Answered,
+    ) -> (CheckVerdict, Vec<Finding>) {
+        if let Some(seen) = answered.seen {
+            let run = Run {
+                name: check.name,
+                plugin: check.plugin,
+                settings: seen.settings,
+                answer: &seen.answer,
+            };
+            self.record.add(&run, &seen.job);
+        }
+        (answered.verdict, answered.findings)
+    }
+
     /// A name for an artifact that no check before has taken.
     pub(super) fn unused(&mut self, name: String) -> String {
         let mut unused = name.clone();

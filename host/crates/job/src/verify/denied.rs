@@ -40,7 +40,7 @@ struct Refused {
 
 /// Names what confinement kept from a command with this output, with the setting that grants it; none where nothing of
 /// what it missed is on the machine. `home` is the command's own HOME, `users` the user's.
-pub(super) async fn told(
+pub async fn told(
     output: &str,
     confinement: &Confinement,
     home: &Path,

@@ -23,6 +23,7 @@ mod verification;
 
 pub use before::{Before, BeforeOutcome, changed_tests, compare, try_before};
 pub use command::Place;
+pub use denied::told as denied;
 pub use plan::{Evidence, Plan};
 pub use room::Rooms;
 pub use setup::run_setup;

@@ -20,8 +20,8 @@ pub struct Plan<'a> {
     /// `Some(true)`: no change is a failure; `Some(false)`: a job that only reads; `None`: no change is a failure only where
     /// the job itself brought checks or a scope.
     pub expect_changes: Option<bool>,
-    /// True if the tree has a git directory of the job's own (WORKER_ISOLATION=worktree).
-    pub isolated: bool,
+    /// True if the job has a git directory of its own, in the place of the user's or with a tree of its own.
+    pub own_git: bool,
     /// The checkout that the job's own tree was made from, where nothing made that tree ready: it may lack dependencies.
     pub bare_copy_of: Option<&'a Path>,
     /// The pass of the agent that is verified, counted from 1: later ones keep their own artifacts.

@@ -183,7 +183,7 @@ fn prompt<'a>(failing: impl Iterator<Item = &'a CheckVerdict>) -> String {
             .filter(|digest| !digest.is_empty())
         {
             let digest = text::head_tail(digest, share);
-            let fence = fence_for(&digest);
+            let fence = text::fence_for(&digest);
             let _ = writeln!(prompt, "{fence}\n{}\n{fence}", digest.trim_end());
         }
     }
@@ -193,12 +193,6 @@ fn prompt<'a>(failing: impl Iterator<Item = &'a CheckVerdict>) -> String {
          If a file outside the allowed scope is named above, put it back as it was.",
     );
     prompt
-}
-
-/// A fence that the text cannot close.
-fn fence_for(text: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    "`".repeat(longest.max(2) + 1)
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ pub(super) struct Course<'a> {
     pub(super) expect_changes: Option<bool>,
     /// True if checks or a scope were given: then somebody wants a change.
     pub(super) verifies: bool,
-    /// True if the tree has a git directory of the job's own, in which commits do no harm.
-    pub(super) isolated: bool,
+    /// True if the job has a git directory of its own, in which commits do no harm.
+    pub(super) own_git: bool,
 }
 
 /// The failing signals, each under its name.
@@ -67,7 +67,7 @@ pub(super) fn read(course: &Course<'_>) -> Vec<(&'static str, Cause)> {
         .changes
         .git
         .iter()
-        .filter(|change| fails(change, course.isolated))
+        .filter(|change| fails(change, course.own_git))
         .map(ToString::to_string)
         .collect();
     if !git.is_empty() {
@@ -90,13 +90,13 @@ pub(super) fn read(course: &Course<'_>) -> Vec<(&'static str, Cause)> {
 }
 
 /// The user's repository is outside every allowed directory: commits, branches and `.git` itself are not the job's to
-/// change. In a tree with a git directory of its own, commits are harmless; what git would run never is. Staging and the
+/// change. In a git directory of its own, commits are harmless; what git would run never is. Staging and the
 /// tree's own ignore rules are told in the result, and changed files are found without asking either.
-pub(super) fn fails(change: &GitChange, isolated: bool) -> bool {
+pub(super) fn fails(change: &GitChange, own_git: bool) -> bool {
     match change {
         GitChange::Index { .. } | GitChange::IgnoreRules { .. } => false,
         change if change.is_others() => false,
-        GitChange::Head { .. } | GitChange::Commits { .. } | GitChange::Ref { .. } => !isolated,
+        GitChange::Head { .. } | GitChange::Commits { .. } | GitChange::Ref { .. } => !own_git,
         GitChange::NestedRepository { .. } => true,
         change => change.is_tampering(),
     }

@@ -74,11 +74,14 @@ pub async fn run(
         verdicts.checks.push(verdict);
     }
     let commands = plan.checks.iter();
+    let mut marked = Vec::new();
     if commands
         .clone()
         .any(|check| matches!(check, CheckSpec::Command(_)))
     {
-        tokio::task::block_in_place(|| plan.place.rooms.begin_pass(plan.base, &evidence.changes));
+        marked = tokio::task::block_in_place(|| {
+            plan.place.rooms.begin_pass(plan.base, &evidence.changes)
+        });
     }
     let mut aftermath = Aftermath::default();
     let mut lacking: Vec<String> = Vec::new();
@@ -151,6 +154,12 @@ pub async fn run(
             tracing::warn!("the findings are not kept as SARIF: {fault}");
         }
     }
+    if let Some(record) = std::mem::take(&mut ran.record).into_json() {
+        let text = redactor.json(record).to_text();
+        if let Err(fault) = artifacts.write(artifacts::CASE, &text) {
+            tracing::warn!("the input of the checks is not kept: {fault}");
+        }
+    }
     let mut verification = Verification {
         verdicts,
         ..Verification::default()
@@ -169,9 +178,8 @@ pub async fn run(
             progress(Progress::Ended(verdict.line()));
             verification.verdicts.checks.push(verdict);
         }
-        if let Some(reason) = plan.place.rooms.refused() {
-            let note = format!("checks ran in the tree itself: {reason}");
-            verification.notes.push(note);
+        verification.notes.extend(plan.place.rooms.note());
+        if plan.place.rooms.are_in_the_tree() {
             let decide = evidence.changes.touched_that_decide();
             if !decide.is_empty() {
                 let names = listed(&decide);
@@ -180,6 +188,11 @@ pub async fn run(
                 ));
             }
         }
+    }
+    if !marked.is_empty() {
+        let names = listed(&marked);
+        let note = format!("marks taken away that would have hidden files from checks: {names}");
+        verification.notes.push(note);
     }
     verification.notes.extend(lacking);
     verification
@@ -214,7 +227,7 @@ async fn run_component(
     redactor: &Redactor,
     artifacts: &Artifacts,
 ) -> CheckVerdict {
-    let (mut verdict, findings) = component::run(
+    let answered = component::run(
         check,
         evidence,
         &plan.place,
@@ -224,6 +237,7 @@ async fn run_component(
         plan.digest_bytes,
     )
     .await;
+    let (mut verdict, findings) = tokio::task::block_in_place(|| ran.keep(check, answered));
     if !findings.is_empty() {
         // All of them, each with its rule, severity and place: the result has room for a few words.
         let name = ran.unused(artifacts::check_name(check.name, plan.pass));
@@ -252,7 +266,7 @@ fn signals(plan: &Plan<'_>, evidence: &Evidence<'_>) -> Vec<(&'static str, Cause
                 .checks
                 .iter()
                 .any(|check| check.origin() == Origin::Job),
-        isolated: plan.isolated,
+        own_git: plan.own_git,
     });
     let paths = changed_scripts(plan, &evidence.changes);
     if !paths.is_empty() {

@@ -36,6 +36,13 @@ impl CheckPlugin {
         self.plugin.validate(config)
     }
 
+    /// Returns the settings that the plugin works with when a job gives these: the operator's, with them laid over.
+    pub fn settings(&self, settings: &serde_json::Value) -> serde_json::Value {
+        let whole = self.plugin.loaded.config(Some(settings)).ok();
+        let whole = whole.and_then(|text| serde_json::from_str(&text).ok());
+        whole.unwrap_or_else(|| settings.clone())
+    }
+
     /// Looks at a job, in an instance of its own. `settings` (an object, or null) are laid over the operator's. Blocks for
     /// as long as the plugin runs.
     ///

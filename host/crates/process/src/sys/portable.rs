@@ -74,6 +74,8 @@ pub(crate) fn new_session() {
     let _ = rustix::process::setsid();
 }
 
+pub(crate) fn prefer_to_end() {}
+
 pub(crate) fn die_with_parent() {}
 
 pub(crate) fn enter_namespaces(_want_pids: bool, _want_network: bool) -> Namespaces {

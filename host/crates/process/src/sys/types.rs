@@ -34,6 +34,8 @@ pub(crate) struct OpenGrant {
     pub(crate) file: OwnedFd,
     pub(crate) folder: bool,
     pub(crate) write: bool,
+    /// The file is another than the one that the machine has at this path.
+    pub(crate) stands_in: bool,
     pub(crate) layer: Option<OpenLayer>,
 }
 

@@ -13,9 +13,9 @@ pub(in crate::cli) const MARKETPLACE: &str = "mcp-codex-worker";
 /// The plugin's name.
 pub(in crate::cli) const PLUGIN: &str = "codex-worker";
 /// The time that a client lets the hook wait, in seconds: as long as a job lasts unless told
-/// otherwise. Codex would take a day, and ends a hook that outlasts its time without a word to the
-/// model (both held by a test with the real one); one that ends before says what still runs, and
-/// the next stop waits on.
+/// otherwise. Codex and Claude Code would take a day, and end a hook that outlasts its time without a
+/// word to the model (held by tests with the real ones); one that ends before says what still
+/// runs, and the next stop waits on.
 pub(super) const HOOK_TIMEOUT_S: u64 = 1_800;
 /// The part of it that the hook leaves for its own end, in seconds.
 const HOOK_MARGIN_S: u64 = 60;

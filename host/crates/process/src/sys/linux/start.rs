@@ -44,6 +44,11 @@ pub(crate) fn new_session() {
     let _ = rustix::process::setsid();
 }
 
+/// Makes the kernel end this process, and what it starts, before what the user works with, where the machine runs out of memory.
+pub(crate) fn prefer_to_end() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+}
+
 pub(crate) fn die_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
 }

@@ -75,7 +75,8 @@ struct Piece {
     tree: OwnedFd,
     folder: bool,
     write: bool,
-    layered: bool,
+    /// It is shown whatever is around it.
+    apart: bool,
 }
 
 /// Makes a view of `grants` the root of this mount namespace. `temp` stands in for `/tmp`.
@@ -172,23 +173,38 @@ fn gather(
             tree,
             folder: kind.is_dir(),
             write,
-            layered: false,
+            apart: false,
         });
         Ok(())
     };
-    let mut layers = Vec::new();
+    let mut apart = Vec::new();
     for grant in grants {
         links.extend(grant.links.iter().cloned());
         if let Some(layer) = &grant.layer {
             let tree = overlay(&grant.file, layer)
                 .and_then(|tree| set(&tree, WRITE).map(|()| tree))
                 .map_err(self::at("cannot lay a layer over", &grant.path))?;
-            layers.push(Piece {
+            apart.push(Piece {
                 at: grant.path.clone(),
                 tree,
                 folder: true,
                 write: true,
-                layered: true,
+                apart: true,
+            });
+            continue;
+        }
+        if grant.stands_in {
+            let attributes = if grant.write { WRITE } else { READ };
+            let tree = clone(&grant.file)
+                .map_err(io::Error::from)
+                .and_then(|tree| set(&tree, attributes).map(|()| tree))
+                .map_err(self::at("cannot show another folder at", &grant.path))?;
+            apart.push(Piece {
+                at: grant.path.clone(),
+                tree,
+                folder: grant.folder,
+                write: grant.write,
+                apart: true,
             });
             continue;
         }
@@ -227,8 +243,8 @@ fn gather(
             add((*device).into(), &file, DEVICE)?;
         }
     }
-    pieces.retain(|piece| !layers.iter().any(|layer: &Piece| layer.at == piece.at));
-    pieces.extend(layers);
+    pieces.retain(|piece| !apart.iter().any(|other: &Piece| other.at == piece.at));
+    pieces.extend(apart);
     Ok((pieces, links))
 }
 
@@ -301,17 +317,22 @@ impl Builder {
                 .rev()
                 .find(|(outer, _)| piece.at.starts_with(outer));
             // Part of what is there already, with the same rights.
-            if !piece.layered && outer.is_some_and(|(_, write)| *write == piece.write) {
+            if !piece.apart && outer.is_some_and(|(_, write)| *write == piece.write) {
                 continue;
             }
             self.place(&piece.tree, &piece.at, piece.folder)?;
             placed.push((piece.at, piece.write));
         }
         self.hide_secrets(grants)?;
-        // What is written into a layer, the user's git does not see.
-        let written = |grant: &&OpenGrant| grant.write && grant.layer.is_none();
+        // What is written into a layer or a stand-in, the user's git does not see.
+        let own: Vec<&Path> = grants
+            .iter()
+            .filter(|grant| grant.layer.is_some() || grant.stands_in)
+            .map(|grant| grant.path.as_path())
+            .collect();
+        let written = |grant: &&OpenGrant| grant.write && !own.contains(&grant.path.as_path());
         for grant in grants.iter().filter(written) {
-            if let Err(error) = self.hold_git_configuration(&grant.path) {
+            if let Err(error) = self.hold_git_configuration(&grant.path, &own) {
                 notes.push(format!("git configuration is writable: {error}"));
             }
         }
@@ -531,9 +552,13 @@ impl Builder {
     }
 
     /// Holds what git would run for the user later, outside of any confinement: configuration and hooks of a repository
-    /// whose top the task may write become read-only for it. It can still commit. `.git` itself cannot be moved away.
-    fn hold_git_configuration(&self, tree: &Path) -> io::Result<()> {
+    /// whose top the task may write become read-only for it. It can still commit. `.git` itself cannot be moved away. Not
+    /// so where it is the task's own.
+    fn hold_git_configuration(&self, tree: &Path, own: &[&Path]) -> io::Result<()> {
         let git = tree.join(".git");
+        if own.contains(&git.as_path()) {
+            return Ok(());
+        }
         let hold = |path: &Path, attributes: u64, folder: bool| -> io::Result<bool> {
             let found = match self.open(path) {
                 Ok(found) => found,

@@ -1,0 +1,3 @@
+module worker.local/plugin
+
+go 1.25
