@@ -246,13 +246,14 @@ fn a_combination_stops_before_the_first_conflict_and_keeps_both_sides() {
     );
     assert_eq!(repository.read("src/a.txt"), "mine\n");
     assert_eq!(repository.read("src/b.txt"), "new\n");
-    // The other side is kept: its tree, and its result.
-    let tree = worker
-        .state_dir()
-        .join("jobs")
-        .join(&second)
-        .join("tree/src/a.txt");
-    assert_eq!(std::fs::read_to_string(tree).unwrap(), "yours\n");
+    // The other side is kept, as its result.
+    let kept = call(
+        &mut front,
+        "get",
+        json!({ "job_id": second, "include_diff": true }),
+    )
+    .structured;
+    assert!(kept["diff"].as_str().unwrap().contains("+yours"), "{kept}");
     repository.commit("Take what came");
     let alone = call(&mut front, "apply", json!({ "job_ids": [second] })).structured;
     assert_eq!(alone["job_status"], "failed", "{alone}");

@@ -136,7 +136,10 @@ impl Circuit {
     fn look(&self) -> State {
         let read = self.file.as_ref().and_then(|path| match File::open(path) {
             Ok(mut file) => read(&mut file).ok(),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Some(State::default()),
+            // Nothing has failed yet; without the folder, nobody could have written that.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                path.parent().is_some_and(Path::exists).then(State::default)
+            }
             Err(_) => None,
         });
         read.unwrap_or_else(|| *self.own())

@@ -1,8 +1,9 @@
 //! Files of the user's git directory, replaced under git's own locks (`NAME.lock`) in one step each.
 //!
 //! A lock that outlives its process keeps git from working, so each is noted in the job's folder before it is taken, with
-//! the identity of the file that becomes it. Whoever ends the job of a runner that was killed removes what is still there:
-//! a file of that identity is nobody else's.
+//! the identity and the content of the file that becomes it. Whoever ends the job of a runner that was killed removes what
+//! is still there: a file of that identity and content is nobody else's. The identity alone does not say so, since a file
+//! system gives the number of a removed file to the next one.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -30,6 +31,24 @@ struct Noted {
     lock: PathBuf,
     /// Device and inode; none before the draft is there.
     identity: Option<(u64, u64)>,
+    /// The object id that the content would have as a blob.
+    content: String,
+}
+
+fn blob_id(content: &[u8]) -> io::Result<String> {
+    let id = git2::Oid::hash_object(git2::ObjectType::Blob, content);
+    id.map(|id| id.to_string()).map_err(io::Error::other)
+}
+
+/// Returns true if the lock is the one that was noted. One that is still empty was not written yet.
+fn is_the_noted(noted: &Noted) -> bool {
+    let there = noted.lock.symlink_metadata().ok();
+    let there = there.filter(fs::Metadata::is_file);
+    if noted.identity.is_none() || there.map(|it| (it.dev(), it.ino())) != noted.identity {
+        return false;
+    }
+    let content = fs::read(&noted.lock).unwrap_or_default();
+    content.is_empty() || blob_id(&content).is_ok_and(|id| id == noted.content)
 }
 
 /// A lock that is held. Dropping it lets go and changes nothing.
@@ -98,6 +117,7 @@ impl Locks {
             draft: draft.clone(),
             lock: lock.clone(),
             identity: None,
+            content: blob_id(content)?,
         });
         self.write_note()?;
         let made = self.write_draft(&draft, target, content);
@@ -200,16 +220,10 @@ pub fn release_git_locks(folder: &Path) {
         return;
     };
     let noted: Vec<Noted> = serde_json::from_slice(&text).unwrap_or_default();
-    for Noted {
-        draft,
-        lock,
-        identity,
-    } in noted
-    {
-        let _ = fs::remove_file(draft);
-        let there = lock.symlink_metadata().ok().map(|it| (it.dev(), it.ino()));
-        if identity.is_some() && there == identity {
-            let _ = fs::remove_file(lock);
+    for noted in noted {
+        let _ = fs::remove_file(&noted.draft);
+        if is_the_noted(&noted) {
+            let _ = fs::remove_file(&noted.lock);
         }
     }
     let _ = fs::remove_file(note);

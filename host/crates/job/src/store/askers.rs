@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_sessions_jobs_are_found_without_a_look_at_those_of_others() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(&folder.path().join("state")).unwrap();
         let mut statement = store
             .database
             .prepare(&format!("EXPLAIN QUERY PLAN {UNTOLD}"))
