@@ -578,11 +578,11 @@ fn gc_forgets_by_age_and_by_size_and_only_looks_when_told() {
     for id in [&old, &new] {
         std::fs::write(
             user.store().job_folder(id).join("log.txt"),
-            vec![b'x'; 6_000],
+            vec![b'x'; 60_000],
         )
         .unwrap();
     }
-    let looked = user.run(&["gc", "--max-size", "20K", "--dry-run"]);
+    let looked = user.run(&["gc", "--max-size", "100K", "--dry-run"]);
     assert!(
         stdout(&looked).contains(old.as_str()),
         "{}",
@@ -594,7 +594,7 @@ fn gc_forgets_by_age_and_by_size_and_only_looks_when_told() {
     );
     assert_eq!(user.store().jobs(9).unwrap().len(), 2);
 
-    assert!(user.run(&["gc", "--max-size", "20K"]).status.success());
+    assert!(user.run(&["gc", "--max-size", "100K"]).status.success());
     let left: Vec<JobId> = user
         .store()
         .jobs(9)
