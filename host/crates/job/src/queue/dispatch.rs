@@ -127,7 +127,8 @@ enum Change {
     Free(PathBuf),
 }
 
-/// Grants turns until this process ends: the place of the dispatcher goes with its lock. Returns only with a fault.
+/// Grants turns until this process ends: the place of the dispatcher goes with its lock. Returns when the store is gone, or
+/// with a fault.
 pub(super) fn run(store: &Store) -> Result<(), StoreError> {
     let path = store.named_lock(QUEUE_BELL);
     let bell = Bell::open(&path).map_err(|source| folder(&path, source))?;
@@ -158,6 +159,10 @@ pub(super) fn run(store: &Store) -> Result<(), StoreError> {
                 watched.remove(&path);
             }
             change = changed.try_recv().ok();
+        }
+        // Deleted or moved aside: nobody who waits there gets a turn any more, and each finds that out as a runner.
+        if !store.is_current() {
+            return Ok(());
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn become_waiter(
 
 /// The reason why a waiter becomes a runner.
 enum Woken {
-    /// The bell rang, or the time is up, or the caller is gone, or the queue cannot be served: the runner finds out.
+    /// The bell rang, or the time is up, or the caller or the store is gone, or the queue cannot be served: the runner finds out.
     Look,
     /// A signal.
     Ended,
