@@ -145,6 +145,9 @@ fn a_job_commits_its_work() {
         let mut field = Field::new(Script::turns(edits("src/a.js", commits)));
         field.worker = field.worker.set("WORKER_CLAUDE_BIN", program.display());
         let top = field.repository("sum", &[("src/a.js", "exports.sum = (a, b) => a - b;\n")]);
+        // Nobody's, but for what the repository says.
+        git(&top, &["config", "user.name", "Ada"]);
+        git(&top, &["config", "user.email", "ada@example.org"]);
         let mut front = field.worker.serve();
         let result = field.run(
             &mut front,
