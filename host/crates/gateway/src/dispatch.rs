@@ -142,7 +142,11 @@ async fn round(
                     route.name,
                     shared.config.redactor.text(&error.message)
                 );
-                let error = first_error.take().unwrap_or(error);
+                // The first gateway's words are told, also where it rested and was asked last.
+                let error = match first_error.take() {
+                    Some(first) if route.name != "primary" => first,
+                    _ => error,
+                };
                 if callers || position == last {
                     return Err(error);
                 }

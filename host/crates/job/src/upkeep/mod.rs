@@ -14,6 +14,7 @@ use crate::id::JobId;
 use crate::lock::LockGuard;
 use crate::queue;
 use crate::runner::Continuation;
+use crate::state::State;
 use crate::store::{JobRow, Store, StoreError};
 use settings::Settings;
 use workspace::{Interrupt, Isolated, IsolatedRecord, WorkspaceError};
@@ -67,6 +68,11 @@ pub fn make_small(store: &Store, job: &JobRow) -> Result<bool, UpkeepError> {
     let mut jobs: Vec<JobRow> = store.job(home)?.into_iter().collect();
     jobs.extend(store.lodgers(home)?);
     if jobs.iter().any(|job| !job.state.is_terminal()) {
+        return Ok(false);
+    }
+    // Its agent waits for an answer, and knows the files as they are: one that was made again is younger than its look
+    // at it, and Claude Code then refuses to edit it.
+    if jobs.last().is_some_and(|job| job.state == State::NeedsInput) {
         return Ok(false);
     }
     let worked = jobs
