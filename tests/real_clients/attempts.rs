@@ -117,8 +117,8 @@ fn a_new_test_that_proves_nothing_is_caught() {
     repository.commit("Begin");
     let vain = vec![
         Turn::call(
-            "Write",
-            json!({"file_path": "{cwd}/tests/b.test.js", "content": "const { test } = require('node:test');\ntest('adds', () => {});\n"}),
+            "Edit",
+            json!({"file_path": "{cwd}/tests/b.test.js", "old_string": "", "new_string": "const { test } = require('node:test');\ntest('adds', () => {});\n"}),
         ),
         Turn::call("Read", json!({"file_path": "{cwd}/src/a.js"})),
         Turn::call(

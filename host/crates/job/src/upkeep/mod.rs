@@ -72,7 +72,10 @@ pub fn make_small(store: &Store, job: &JobRow) -> Result<bool, UpkeepError> {
     }
     // Its agent waits for an answer, and knows the files as they are: one that was made again is younger than its look
     // at it, and Claude Code then refuses to edit it.
-    if jobs.last().is_some_and(|job| job.state == State::NeedsInput) {
+    if jobs
+        .last()
+        .is_some_and(|job| job.state == State::NeedsInput)
+    {
         return Ok(false);
     }
     let worked = jobs
