@@ -2,19 +2,32 @@
 package export_mcp_codex_worker_check_check
 
 import (
+	"fmt"
+
 	"worker.local/plugin"
 	"worker.local/plugin/bindings/mcp_codex_worker_check_check"
 	"worker.local/plugin/bindings/mcp_codex_worker_types_types"
 	witTypes "worker.local/plugin/bindings/wit/types"
 )
 
-// Run fails the check with the words of an error.
-func Run() witTypes.Result[mcp_codex_worker_check_check.Report, mcp_codex_worker_types_types.Fault] {
-	type report = mcp_codex_worker_check_check.Report
-	type fault = mcp_codex_worker_types_types.Fault
-	answer, err := plugin.Run()
-	if err != nil {
-		return witTypes.Err[report, fault](mcp_codex_worker_types_types.MakeFaultFailed(err.Error()))
+type (
+	report = mcp_codex_worker_check_check.Report
+	fault  = mcp_codex_worker_types_types.Fault
+)
+
+// Run fails the check with the words of an error, or of a panic: Go's own end of a panic waits, which a plugin may not.
+func Run() (answer witTypes.Result[report, fault]) {
+	failed := func(words string) witTypes.Result[report, fault] {
+		return witTypes.Err[report, fault](mcp_codex_worker_types_types.MakeFaultFailed(words))
 	}
-	return witTypes.Ok[report, fault](answer)
+	defer func() {
+		if reason := recover(); reason != nil {
+			answer = failed(fmt.Sprint("panic: ", reason))
+		}
+	}()
+	given, err := plugin.Run()
+	if err != nil {
+		return failed(err.Error())
+	}
+	return witTypes.Ok[report, fault](given)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"worker.local/plugin/bindings/mcp_codex_worker_check_check"
 	"worker.local/plugin/bindings/mcp_codex_worker_check_findings"
@@ -40,12 +41,12 @@ func Describe(name, version, summary, schema string) Info {
 
 // Settings reads the settings into a struct, over the values that it has.
 func Settings(into any) error {
-	return json.Unmarshal([]byte(mcp_codex_worker_types_settings.Json()), into)
+	return json.Unmarshal([]byte(Undisturbed(mcp_codex_worker_types_settings.Json)), into)
 }
 
 // Changed gives every changed file.
 func Changed() []File {
-	return mcp_codex_worker_check_job.ChangedFiles()
+	return Undisturbed(mcp_codex_worker_check_job.ChangedFiles)
 }
 
 // Added gives the lines that the job added to a file, with their numbers, however many there are.
@@ -58,10 +59,21 @@ func Removed(path string, each func(number uint64, text string)) error {
 	return changed(path, mcp_codex_worker_check_job.Moment_Before, each)
 }
 
+type lines = witTypes.Result[mcp_codex_worker_check_job.LinePage, mcp_codex_worker_check_job.ReadError]
+
+// Undisturbed asks the host for something without a collection of garbage on the way: that would ask for the time while the
+// host hands memory over, which ends the check. Functions of the other packages that give much are to be called in it.
+func Undisturbed[T any](ask func() T) T {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	return ask()
+}
+
 func changed(path string, moment uint8, each func(number uint64, text string)) error {
 	last := uint64(0)
 	for {
-		answer := mcp_codex_worker_check_job.ChangedLines(path, moment, last, 1<<20)
+		answer := Undisturbed(func() lines {
+			return mcp_codex_worker_check_job.ChangedLines(path, moment, last, 1<<18)
+		})
 		if answer.IsErr() {
 			return fmt.Errorf("%s cannot be read: %w", path, readError(answer.Err()))
 		}
