@@ -145,7 +145,7 @@ fn a_store_of_the_third_schema_is_migrated_and_takes_attempts() {
         .collect();
     assert_eq!(
         listed,
-        [id.clone()],
+        std::slice::from_ref(&id),
         "an attempt is not listed beside the others"
     );
     store.remove(&id).unwrap();
