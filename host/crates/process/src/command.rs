@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use settings::SandboxMode;
 
 use crate::grants::Grants;
+use crate::places::{Layer, StandIn};
 
 /// A program to run: nothing of the caller's environment is passed on but what stands here.
 #[derive(Debug, Clone)]
@@ -82,20 +83,6 @@ impl Confinement {
     }
 }
 
-/// A layer over a folder, for one task at a time. It needs a view: where none can be had, or the file system takes no
-/// layer, the task is not started ([`ProcessError::Layer`](crate::ProcessError::Layer)).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
-    /// The folder, one of those that may be written, or the place of a stand-in; the task sees it at this path.
-    pub folder: PathBuf,
-    /// Receives what the task writes, in the kernel's form (overlayfs with `userxattr`).
-    pub upper: PathBuf,
-    /// An empty folder on the same file system, for the kernel.
-    pub work: PathBuf,
-    /// Lies between the two: what is a whiteout in it, the task does not see.
-    pub cover: Option<PathBuf>,
-}
-
 /// The most that a task may take of the machine, all its processes together; none is no limit. A task that takes more is ended, and
 /// the last line of its errors says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -104,18 +91,6 @@ pub struct TaskLimits {
     pub memory: Option<u64>,
     /// Bytes written to disk that are still there.
     pub disk: Option<u64>,
-}
-
-/// A folder that a task finds at the path of another, which it does not see. It needs a view: where none can be had, the
-/// task is not started ([`ProcessError::StandIn`](crate::ProcessError::StandIn)).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StandIn {
-    /// The path, without links.
-    pub at: PathBuf,
-    /// The folder that is found there.
-    pub folder: PathBuf,
-    /// True if the task may write it.
-    pub write: bool,
 }
 
 /// True if a task may use the network. `Off` is a network namespace with nothing but a loopback of its own; where that

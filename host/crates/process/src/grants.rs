@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{FileType, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Layer, StandIn};
+use crate::places::{Layer, StandIn};
 
 /// The most links on the way to one path; the kernel's own limit.
 const LINK_LIMIT: usize = 40;

@@ -5,9 +5,10 @@ use std::path::Path;
 use serde::Serialize;
 use settings::SandboxMode;
 
-use crate::command::{Command, Confinement, Layer, Stdin};
+use crate::command::{Command, Confinement, Stdin};
 use crate::error::ProcessError;
 use crate::level::{Level, LevelWord};
+use crate::places::Layer;
 use crate::running::spawn;
 
 /// The confinement that this machine offers, found out by running something under it.
