@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Deref;
 use std::os::unix::fs::symlink;
@@ -1185,12 +1186,27 @@ fn busy_job(file_for_folder: bool) -> Scene {
     scene
 }
 
+/// When each file of a tree was last written; what git and tools make is not among them.
+fn written(tree: &Path) -> BTreeMap<PathBuf, std::time::SystemTime> {
+    let mut found = files(tree, false);
+    found.retain(|path, _| !path.starts_with("node_modules"));
+    let time = |path: &PathBuf| {
+        let metadata = tree.join(path).symlink_metadata().unwrap();
+        metadata.modified().unwrap()
+    };
+    found
+        .keys()
+        .map(|path| (path.clone(), time(path)))
+        .collect()
+}
+
 #[test]
 fn a_tree_that_became_small_is_whole_again_with_every_file() {
     let scene = busy_job(false);
     let tree = scene.state("job").join("tree");
     let mut before = files(&tree, false);
     before.retain(|path, _| !path.starts_with("node_modules"));
+    let written = written(&tree);
     let unapplied = workspace::Unapplied::of(&scene.state("job"), "job").unwrap();
     assert!(inodes(&scene.state("job")) > 400);
 
@@ -1207,6 +1223,29 @@ fn a_tree_that_became_small_is_whole_again_with_every_file() {
 
     assert!(whole(&scene, "job"));
     assert_eq!(files(&tree, false), before);
+    // Claude Code refuses to edit a file that is younger than its look at it.
+    for (path, time) in self::written(&tree) {
+        assert!(
+            time <= written[&path],
+            "{} is younger than it was",
+            path.display()
+        );
+    }
+    for exact in [
+        "src/a.txt",
+        "tool",
+        "points",
+        "debug.log",
+        "many/7/deep.log",
+    ] {
+        let exact = Path::new(exact);
+        assert_eq!(
+            self::written(&tree)[exact],
+            written[exact],
+            "{}",
+            exact.display()
+        );
+    }
     assert!(!scene.state("job").join("left").exists());
     assert_eq!(
         git(&tree, &["rev-parse", "HEAD"]),

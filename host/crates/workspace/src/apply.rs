@@ -16,7 +16,6 @@ use crate::isolated::Isolated;
 use crate::path::{self, FilePath};
 use crate::record::{ApplyHow, NotCarried, Sealed};
 use crate::repository::Repository as OwnRepository;
-use crate::root::Root;
 use crate::seal::changed_paths;
 use crate::source::{Uncommitted, open_source, short, signature, uncommitted};
 use crate::tamper::unwritable;
@@ -107,10 +106,8 @@ impl Isolated {
     /// The checkout as it is now.
     fn snapshot(&self) -> Result<Base, ApplyError> {
         let record = self.record();
-        let workspace = Workspace::open(
-            &Root::open(&record.root)?,
-            std::slice::from_ref(&record.source),
-        )?;
+        let workspace =
+            Workspace::open(&record.open_root()?, std::slice::from_ref(&record.source))?;
         let storage = self.folder().join("source/apply");
         Ok(Base::capture(&workspace, &storage, Limits::default())?)
     }

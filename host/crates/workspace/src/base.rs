@@ -44,6 +44,8 @@ pub struct Base {
     pub(crate) earlier: States,
     /// Ignored files that those jobs touched and that are as they left them.
     pub(crate) touched_earlier: Vec<path::FilePath>,
+    /// The repositories that earlier jobs made in the tree.
+    pub(crate) made_earlier: Vec<path::FilePath>,
     /// The job's own git directories, where its tasks find these in the place of the user's.
     pub(crate) own_git: Option<Arc<OwnGit>>,
     instructions: Vec<(path::FilePath, String)>,
@@ -70,7 +72,7 @@ impl Base {
                     what: "its .git is gone".to_owned(),
                 })?;
         let main = Arc::new(Repository::read(Vec::new(), git_dir, &user));
-        contents.add_store(&main.git_dir.objects());
+        contents.add_stores(main.git_dir.object_stores().to_vec());
         let capture = Capture {
             workspace,
             contents: &contents,
@@ -114,10 +116,21 @@ impl Base {
             complete,
             earlier: HashMap::new(),
             touched_earlier: Vec::new(),
+            made_earlier: Vec::new(),
             own_git: None,
             instructions,
             unread,
         })
+    }
+
+    /// Returns true if a repository that a job can work in stands in a folder now.
+    pub(crate) fn opens_repository(&self, dir: BorrowedFd<'_>, place: &[u8]) -> bool {
+        let full = self
+            .workspace
+            .top()
+            .join(path::FilePath::new(place).as_path());
+        let opened = repository::git_dir_of(self.workspace.root(), dir, &full);
+        matches!(opened, Ok(Some(_)))
     }
 
     /// Makes this snapshot, taken after the earlier jobs, one of the time before them: what they changed counts as
@@ -126,9 +139,10 @@ impl Base {
     /// # Errors
     /// When the record of what they changed is gone.
     pub fn before(mut self, earlier: &Earlier) -> Result<Self, WorkspaceError> {
-        self.contents.add_store(&earlier.objects());
+        self.contents.add_stores(earlier.stores());
         self.earlier.extend(earlier.states()?);
         self.touched_earlier = earlier.still_touched(self.workspace.top());
+        self.made_earlier = earlier.made_repositories(self.workspace.top());
         Ok(self)
     }
 
@@ -138,7 +152,7 @@ impl Base {
     /// # Errors
     /// As [`Base::before`].
     pub fn before_in_users_tree(mut self, earlier: &Earlier) -> Result<Self, WorkspaceError> {
-        self.contents.add_store(&earlier.objects());
+        self.contents.add_stores(earlier.stores());
         let mut states = earlier.states_still_left(|path| self.state_of(path))?;
         states.retain(|path, was| {
             let committed = self.committed(path);
@@ -149,6 +163,7 @@ impl Base {
         });
         self.earlier.extend(states);
         self.touched_earlier = earlier.still_touched(self.workspace.top());
+        self.made_earlier = earlier.made_repositories(self.workspace.top());
         Ok(self)
     }
 
@@ -303,6 +318,7 @@ impl Capture<'_> {
             path: here.path.to_vec(),
             site: site.clone(),
             nested: false,
+            unopened_git: false,
             unreadable: false,
             stamp: None,
             listed: Listed::default(),
@@ -318,12 +334,14 @@ impl Capture<'_> {
                 next: Vec::new(),
             });
         };
-        if !here.path.is_empty()
-            && names.has(b".git")
-            && let Some(repository) = self.nested(dir, here.path)
-        {
-            directory.nested = true;
-            site = Site::of(repository);
+        if !here.path.is_empty() && names.has(b".git") {
+            match self.nested(dir, here.path) {
+                Some(repository) => {
+                    directory.nested = true;
+                    site = Site::of(repository);
+                }
+                None => directory.unopened_git = true,
+            }
         }
         if let Some(rules) = repository::RULES
             .iter()
@@ -383,7 +401,8 @@ impl Capture<'_> {
             .join(path::FilePath::new(place).as_path());
         let git_dir = repository::git_dir_of(self.workspace.root(), dir, &full).ok()??;
         let repository = Arc::new(Repository::read(place.to_vec(), git_dir, self.user));
-        self.contents.add_store(&repository.git_dir.objects());
+        self.contents
+            .add_stores(repository.git_dir.object_stores().to_vec());
         self.nested
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -228,7 +228,7 @@ impl<'a> Carrier<'a> {
         let place = FilePath::new(own.place.as_slice());
         let top = request.base.workspace.top().join(place.as_path());
         let odb = Odb::new()?;
-        let stores = repository.git_dir.object_stores();
+        let stores = repository.git_dir.object_stores().iter().cloned();
         let folders = std::iter::once(own.objects()?).chain(stores);
         for folder in folders.filter_map(|folder| folder.to_str().map(str::to_owned)) {
             odb.add_disk_alternate(&folder)?;

@@ -187,6 +187,8 @@ pub struct Changes {
     pub(crate) ignored_top_paths: Vec<FilePath>,
     /// All ignored files that were touched, relative to the top.
     pub(crate) touched: Arc<[FilePath]>,
+    /// The files that were touched and have the content of before, relative to the top.
+    pub(crate) restamped: Arc<[FilePath]>,
     pub(crate) contents: Arc<Contents>,
     pub(crate) work_prefix: Vec<u8>,
 }

@@ -363,7 +363,7 @@ pub(crate) fn submodules(
             ));
             continue;
         };
-        let stores = git_dir.object_stores();
+        let stores = git_dir.object_stores().to_vec();
         let here = tree.join(place.as_path());
         let origin = Origin::of_submodule(&git_dir);
         let done = check_out(&here, &stores, &origin, &record.branch, commit, stop);

@@ -37,6 +37,8 @@ struct Found {
     changed: Vec<(Vec<u8>, Option<FileState>, Option<FileState>)>,
     ignored: u64,
     ignored_files: Vec<Vec<u8>>,
+    /// Files with the content of before and another stamp.
+    restamped: Vec<Vec<u8>>,
     /// A repository stands here, and none did.
     new_repository: bool,
     unreadable: bool,
@@ -128,6 +130,7 @@ impl Base {
         let mut raw: BTreeMap<Vec<u8>, (Option<FileState>, Option<FileState>)> = BTreeMap::new();
         let mut ignored = 0;
         let mut ignored_files = Vec::new();
+        let mut restamped = Vec::new();
         let mut unreadable = Vec::new();
         let mut git: Vec<GitChange> = top_change
             .map(|how| GitChange::Top { how })
@@ -137,6 +140,7 @@ impl Base {
         for found in found {
             ignored += found.ignored;
             ignored_files.extend(found.ignored_files);
+            restamped.extend(found.restamped.into_iter().map(FilePath::new));
             raw.extend(
                 found
                     .changed
@@ -181,6 +185,14 @@ impl Base {
         }
         let files = self.classify(raw);
         git.extend(self.git_changes(&files));
+        for repository in &self.made_earlier {
+            let change = GitChange::NestedRepository {
+                repository: repository.clone(),
+            };
+            if !git.contains(&change) {
+                git.push(change);
+            }
+        }
         let work_prefix = self.workspace.work_prefix().to_vec();
         let shown = |path: &[u8]| FilePath::new(path::relative_to(path, &work_prefix));
         ignored_files.sort_unstable();
@@ -202,6 +214,7 @@ impl Base {
                 .map(|path| FilePath::new(path.as_slice()))
                 .collect(),
             touched,
+            restamped: restamped.into(),
             git,
             unreadable_dirs: unreadable.iter().map(|path| shown(path)).collect(),
             contents: Arc::clone(&self.contents),
@@ -633,7 +646,10 @@ impl Look<'_> {
         found.new_repository = !dir_path.is_empty()
             && !directory.is_some_and(|directory| directory.nested)
             && names.has(b".git")
-            && DotGit::read(dir) != DotGit::Missing;
+            && DotGit::read(dir) != DotGit::Missing
+            // One that was there and could not be worked in is none of the job's making, until it can be.
+            && (!directory.is_some_and(|directory| directory.unopened_git)
+                || self.base.opens_repository(dir, dir_path));
         let mut next = Vec::new();
         for (place, name) in names.sorted() {
             self.base.contents.limits().interrupt.check_late()?;
@@ -754,6 +770,8 @@ impl Look<'_> {
             found
                 .changed
                 .push((path::join(dir_path, name.to_bytes()), before, Some(now)));
+        } else if was.is_some_and(|was| !was.stamp.same(&stamp)) {
+            found.restamped.push(path::join(dir_path, name.to_bytes()));
         }
         Ok(())
     }

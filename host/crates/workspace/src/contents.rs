@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +13,7 @@ use git2::{ObjectType, Odb, Oid};
 
 use crate::error::WorkspaceError;
 use crate::interrupt::Interrupt;
+use crate::root::Root;
 
 /// The bounds on copies of the user's and the agent's files.
 #[derive(Debug, Clone)]
@@ -105,10 +107,14 @@ impl Contents {
         &self.limits
     }
 
-    /// Adds a repository's `objects` folder, and those that its `info/alternates` name.
-    pub(crate) fn add_store(&self, objects: &Path) {
+    /// Adds folders of objects.
+    pub(crate) fn add_stores(&self, folders: impl IntoIterator<Item = PathBuf>) {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        add_with_alternates(&mut stores.folders, objects, 0);
+        for folder in folders {
+            if !stores.folders.contains(&folder) {
+                stores.folders.push(folder);
+            }
+        }
         stores.odb = None;
     }
 
@@ -196,36 +202,53 @@ pub(crate) fn open(folders: &[PathBuf]) -> Result<Odb<'static>, WorkspaceError> 
     Ok(odb)
 }
 
-/// A folder of objects, and all that its `info/alternates` name, in the order that git asks them.
-pub(crate) fn with_alternates(objects: &Path) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
-    add_with_alternates(&mut folders, objects, 0);
-    folders
+/// The folders that a repository reads objects from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ObjectStores {
+    /// A folder of objects, and all that its `info/alternates` name, in the order that git asks them.
+    pub(crate) folders: Vec<PathBuf>,
+    /// Folders that are named and lie where nobody has allowed it.
+    pub(crate) refused: Vec<PathBuf>,
 }
 
 /// git's own depth for alternates of alternates.
 const DEEPEST_ALTERNATE: u32 = 5;
 
-fn add_with_alternates(folders: &mut Vec<PathBuf>, objects: &Path, depth: u32) {
-    if depth > DEEPEST_ALTERNATE
-        || folders.iter().any(|known| known == objects)
-        || !objects.is_dir()
-    {
-        return;
+impl ObjectStores {
+    /// Those of the repository beneath `root` whose objects are in `objects`.
+    pub(crate) fn of(root: &Root, objects: &Path) -> Self {
+        let mut stores = Self::default();
+        stores.add(root, objects, 0);
+        stores
     }
-    folders.push(objects.to_path_buf());
-    let Ok(handle) = crate::handles::open_dir(objects) else {
-        return;
-    };
-    let Ok(crate::handles::Bytes::Whole(list, _)) =
-        crate::handles::read_at(&handle, "info/alternates", 1 << 20)
-    else {
-        return;
-    };
-    for line in String::from_utf8_lossy(&list).lines() {
-        if !line.is_empty() && !line.starts_with('#') {
-            // `join` takes an absolute path as it is.
-            add_with_alternates(folders, &objects.join(line), depth + 1);
+
+    fn add(&mut self, root: &Root, objects: &Path, depth: u32) {
+        if depth > DEEPEST_ALTERNATE || !objects.is_dir() {
+            return;
+        }
+        let Some(objects) = root.object_store(objects) else {
+            self.refused.push(objects.to_path_buf());
+            return;
+        };
+        if self.folders.contains(&objects) {
+            return;
+        }
+        let handle = crate::handles::open_dir(&objects);
+        self.folders.push(objects.clone());
+        let Ok(handle) = handle else {
+            return;
+        };
+        let Ok(crate::handles::Bytes::Whole(list, _)) =
+            crate::handles::read_at(&handle, "info/alternates", 1 << 20)
+        else {
+            return;
+        };
+        for line in list.split(|byte| *byte == b'\n') {
+            if !line.is_empty() && !line.starts_with(b"#") {
+                // `join` takes an absolute path as it is.
+                let next = objects.join(std::ffi::OsStr::from_bytes(line));
+                self.add(root, &next, depth + 1);
+            }
         }
     }
 }

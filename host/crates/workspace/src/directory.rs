@@ -20,6 +20,8 @@ pub(crate) struct Directory {
     pub(crate) site: Site,
     /// True if a repository was nested here.
     pub(crate) nested: bool,
+    /// True if there is a `.git` here that is none that can be worked in.
+    pub(crate) unopened_git: bool,
     /// It could not be listed.
     pub(crate) unreadable: bool,
     /// The directory's own stamp, taken before it was listed: as long as it stays, so do the names.

@@ -2,6 +2,7 @@
 //! against the base that the first one began with.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +13,13 @@ use crate::changes::Changes;
 use crate::error::WorkspaceError;
 use crate::path::FilePath;
 use crate::state::{Content, FileState, States};
+use crate::tamper::GitChange;
 
 /// The record, in the folder of the repository that keeps an isolated job's result.
 const RECORD: &str = "before.json";
+
+/// The repositories that the job made in the tree, in its folder.
+const MADE: &str = "made.json";
 
 /// The touched ignored files, beside it.
 const TOUCHED: &str = "touched.json";
@@ -114,14 +119,38 @@ impl Earlier {
             Some(Touched { path, ctime, inode })
         });
         let touched: Vec<Touched> = touched.collect();
-        let path = store.path().join(TOUCHED);
-        fs::write(&path, serde_json::to_vec(&touched).unwrap_or_default()).map_err(|source| {
-            WorkspaceError::Io {
+        let made = changes.git.iter().filter_map(|change| match change {
+            GitChange::NestedRepository { repository } => Some(repository.as_bytes()),
+            _ => None,
+        });
+        let made: Vec<&[u8]> = made.collect();
+        for (name, text) in [
+            (TOUCHED, serde_json::to_vec(&touched)),
+            (MADE, serde_json::to_vec(&made)),
+        ] {
+            let path = store.path().join(name);
+            fs::write(&path, text.unwrap_or_default()).map_err(|source| WorkspaceError::Io {
                 action: "write",
                 path,
                 source,
-            }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The repositories that the earlier jobs made in the tree and that still stand there: of a job that goes on they are
+    /// as much as of the one that made them.
+    pub(crate) fn made_repositories(&self, top: &Path) -> Vec<FilePath> {
+        let text = fs::read(self.store.join(MADE)).unwrap_or_default();
+        let made: Vec<Vec<u8>> = serde_json::from_slice(&text).unwrap_or_default();
+        let made = made.into_iter().map(FilePath::new);
+        made.filter(|place| {
+            top.join(place.as_path())
+                .join(".git")
+                .symlink_metadata()
+                .is_ok()
         })
+        .collect()
     }
 
     /// Notes the stamps that touched files have now, after the tree was made again.
@@ -231,6 +260,18 @@ impl Earlier {
     /// The objects of what was kept.
     pub(crate) fn objects(&self) -> PathBuf {
         self.store.join("objects")
+    }
+
+    /// The same, and the folders that the host named beside it.
+    pub(crate) fn stores(&self) -> Vec<PathBuf> {
+        let objects = self.objects();
+        let named = fs::read(objects.join("info/alternates")).unwrap_or_default();
+        let named = named.split(|byte| *byte == b'\n');
+        let named = named.filter(|line| !line.is_empty());
+        let named: Vec<PathBuf> = named
+            .map(|line| PathBuf::from(std::ffi::OsStr::from_bytes(line)))
+            .collect();
+        std::iter::once(objects).chain(named).collect()
     }
 
     /// Returns the states of the files before.

@@ -97,6 +97,19 @@ pub enum WorkspaceError {
         /// The root.
         root: PathBuf,
     },
+    /// Objects of the repository lie outside of the root, by its alternates or by a link.
+    #[error(
+        "{} reads objects in {}, which is outside SANDBOX_ROOT ({}); WORKER_SANDBOX_READ={} lets its jobs read them",
+        repository.display(), store.display(), root.display(), store.display()
+    )]
+    ObjectsOutside {
+        /// The repository.
+        repository: PathBuf,
+        /// The folder.
+        store: PathBuf,
+        /// The root.
+        root: PathBuf,
+    },
     /// HEAD names a branch without a commit.
     #[error("{} has no commit yet (HEAD is on the unborn branch {head}); make a first commit", repository.display())]
     Unborn {

@@ -1,9 +1,15 @@
 //! The folders of a base that its rules ignore as a whole: build outputs, dependencies, caches.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use super::base::Base;
+use super::folder;
+use super::layer::ONLY_OUTPUT;
 use super::path::{self, FilePath};
+use super::state::Content;
 
 /// The most folders that are told; a tree with more is not built by hand.
 const MOST: usize = 256;
@@ -17,6 +23,10 @@ pub(crate) const ACTED_ON: [&[u8]; 6] = [
     b".direnv",
     b".githooks",
 ];
+
+/// The most ignored files, and bytes of them, that are copied for a run on the base.
+const MOST_COPIED: u64 = 2_000;
+const MOST_COPIED_BYTES: u64 = 64 << 20;
 
 impl Base {
     /// Returns the folders that were there when the base was taken and that its rules ignore, the first 256 of them by
@@ -43,5 +53,79 @@ impl Base {
             }
         }
         found
+    }
+
+    /// Copies the ignored files of the base into a tree that was made of its commit, so that a command there finds what it
+    /// would find here (`.env`, a local configuration). Folders of output, and those that `left_out` names, are not copied;
+    /// what is there already stays. Returns how many there are; none where they are more than is worth a copy.
+    ///
+    /// # Errors
+    /// Something cannot be read or written, or the job was stopped.
+    pub fn copy_ignored(
+        &self,
+        to: &Path,
+        left_out: &dyn Fn(&str) -> bool,
+    ) -> io::Result<Option<u64>> {
+        let top = self.workspace.top();
+        let (mut files, mut bytes) = (0, 0);
+        let mut copied = Vec::new();
+        for directory in &self.directories {
+            let ignored = directory.entries.iter();
+            for entry in ignored.filter(|entry| entry.content == Content::Ignored) {
+                files += 1;
+                bytes += entry.stamp.size;
+                copied.push(FilePath::new(path::join(
+                    &directory.path,
+                    directory.name(entry),
+                )));
+            }
+        }
+        let is_output = |dir: &Path| {
+            let name = dir.file_name().unwrap_or_default();
+            ONLY_OUTPUT.contains(&name.as_bytes()) || name.to_str().is_some_and(left_out)
+        };
+        let mut dirs = self.ignored_dirs();
+        dirs.retain(|dir| !is_output(dir));
+        let mut pending = dirs.clone();
+        while let Some(dir) = pending.pop() {
+            for entry in fs::read_dir(&dir)? {
+                let entry = entry?;
+                let metadata = entry.metadata()?;
+                if metadata.is_dir() {
+                    pending.push(entry.path());
+                } else {
+                    files += 1;
+                    bytes += metadata.len();
+                }
+            }
+            if files > MOST_COPIED || bytes > MOST_COPIED_BYTES {
+                return Ok(None);
+            }
+        }
+        if files > MOST_COPIED || bytes > MOST_COPIED_BYTES {
+            return Ok(None);
+        }
+        for file in copied {
+            let (from, place) = (top.join(file.as_path()), to.join(file.as_path()));
+            let metadata = from.symlink_metadata()?;
+            if place.symlink_metadata().is_ok() || !(metadata.is_file() || metadata.is_symlink()) {
+                continue;
+            }
+            place.parent().map_or(Ok(()), fs::create_dir_all)?;
+            match metadata.is_symlink() {
+                true => std::os::unix::fs::symlink(fs::read_link(&from)?, &place)?,
+                false => drop(fs::copy(&from, &place)?),
+            }
+        }
+        let stop = &self.contents.limits().interrupt;
+        for dir in dirs {
+            let place = to.join(dir.strip_prefix(top).unwrap_or(&dir));
+            if place.symlink_metadata().is_ok() {
+                continue;
+            }
+            place.parent().map_or(Ok(()), fs::create_dir_all)?;
+            folder::copy(&dir, &place, &|_| false, stop)?;
+        }
+        Ok(Some(files))
     }
 }

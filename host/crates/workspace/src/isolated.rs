@@ -13,7 +13,7 @@ use rustix::fs::FlockOperation;
 
 use crate::base::Base;
 use crate::checkout::{Origin, check_out, keep_objects, submodules};
-use crate::contents::{Limits, with_alternates};
+use crate::contents::Limits;
 use crate::earlier::Earlier;
 use crate::error::WorkspaceError;
 use crate::handles;
@@ -145,7 +145,7 @@ impl Isolated {
             );
         }
         let origin = Origin::of(source);
-        let own = with_alternates(&objects);
+        let own = source.own_object_stores();
         let kept = kept.then(|| request.folder.join("keep/objects"));
         let stores: Vec<_> = kept.into_iter().chain(own.iter().cloned()).collect();
         record.stores = own;
@@ -180,7 +180,7 @@ impl Isolated {
         }
         record.included_files = include(source, &rules, &tree, &mut record.notes, stop)?;
         let isolated = Self {
-            workspace: open_tree(&tree, &record)?,
+            workspace: open_tree(&request.folder, &tree, &record)?,
             record,
             folder: request.folder.to_path_buf(),
             job: request.name.to_owned(),
@@ -196,7 +196,7 @@ impl Isolated {
     pub fn open(folder: &Path, job: &str) -> Result<Self, WorkspaceError> {
         let record = IsolatedRecord::load(folder)?;
         Ok(Self {
-            workspace: open_tree(&folder.join("tree"), &record)?,
+            workspace: open_tree(folder, &folder.join("tree"), &record)?,
             record,
             folder: folder.to_path_buf(),
             job: job.to_owned(),
@@ -230,14 +230,7 @@ impl Isolated {
     /// Folders outside the tree that the agent's git must be able to read: the kept objects, and the repository's own,
     /// wherever they lie (the checkout may itself be a linked worktree).
     pub fn read_paths(&self) -> Vec<PathBuf> {
-        let mut paths = vec![self.folder.join("keep"), self.folder.join("result/objects")];
-        paths.retain(|path| path.is_dir());
-        match self.record.stores.is_empty() {
-            // Recorded by an earlier version.
-            true => paths.push(source::source_objects(&self.record.source)),
-            false => paths.extend(self.record.stores.iter().cloned()),
-        }
-        paths
+        stores_of(&self.folder, &self.record)
     }
 
     /// The changes of the jobs before this one; none when it is the first.
@@ -365,9 +358,26 @@ fn dirs_below_top(source: &Workspace) -> Vec<PathBuf> {
     .collect()
 }
 
-fn open_tree(tree: &Path, record: &IsolatedRecord) -> Result<Workspace, WorkspaceError> {
-    let root = Root::open(tree)?;
-    Workspace::open(&root, &record.dirs).map_err(|error| match error {
+/// The folders of objects outside the tree in `folder` that its git reads, as the host chose them: what the tree's own
+/// alternates say now is the agent's word.
+fn stores_of(folder: &Path, record: &IsolatedRecord) -> Vec<PathBuf> {
+    let mut paths = vec![folder.join("keep"), folder.join("result/objects")];
+    paths.retain(|path| path.is_dir());
+    match record.stores.is_empty() {
+        // Recorded by an earlier version.
+        true => paths.push(source::source_objects(&record.source)),
+        false => paths.extend(record.stores.iter().cloned()),
+    }
+    paths
+}
+
+fn open_tree(
+    folder: &Path,
+    tree: &Path,
+    record: &IsolatedRecord,
+) -> Result<Workspace, WorkspaceError> {
+    let root = Root::open(tree)?.with_stores(stores_of(folder, record))?;
+    Workspace::open_as_it_is(&root, &record.dirs).map_err(|error| match error {
         WorkspaceError::Missing { path } => WorkspaceError::Isolation {
             what: format!(
                 "{} is not in {} ({})",

@@ -3,7 +3,7 @@
 //! No process writes into these folders while the host looks at them, so they are walked by path; links are never followed.
 
 use std::collections::BTreeSet;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::fd::AsFd as _;
@@ -38,7 +38,7 @@ pub(crate) const NEVER_KEPT: [&[u8]; 10] = [
 ];
 
 /// Folders of output and caches alone. What is in them is built again where it is hidden.
-const ONLY_OUTPUT: [&[u8]; 12] = [
+pub(crate) const ONLY_OUTPUT: [&[u8]; 12] = [
     b"target",
     b"__pycache__",
     b".pytest_cache",
@@ -111,31 +111,35 @@ impl Base {
         Ok(hidden)
     }
 
-    /// Takes the marks of layers away from the tree: in a layer over it they hide folders' contents and empty files, so that a
-    /// check sees another tree than is reported. Returns what had one.
+    /// Takes the marks of layers away from the tree: in a layer over it they hide folders' contents and files, so that a
+    /// check sees another tree than is reported. Every attribute of the kernel's overlay file system is one. Returns what had
+    /// some.
     pub fn remove_layer_marks(&self, changes: &Changes) -> Vec<FilePath> {
-        let mut suspects: BTreeSet<(Vec<u8>, &CStr)> = BTreeSet::new();
+        let mut suspects: BTreeSet<Vec<u8>> = BTreeSet::new();
         for directory in &self.directories {
-            suspects.insert((directory.path.clone(), OPAQUE));
+            suspects.insert(directory.path.clone());
             let empty = directory
                 .entries
                 .iter()
                 .filter(|entry| entry.stamp.size == 0);
-            let empty = empty.map(|entry| path::join(&directory.path, directory.name(entry)));
-            suspects.extend(empty.map(|path| (path, WHITEOUT)));
+            suspects.extend(empty.map(|entry| path::join(&directory.path, directory.name(entry))));
         }
-        for file in &changes.files {
-            let path = file.top_path.as_bytes();
-            suspects.insert((path::split(path).0.to_vec(), OPAQUE));
-            if file.now.is_some_and(|now| now.size == 0) {
-                suspects.insert((path.to_vec(), WHITEOUT));
+        // Setting one changes a file's stamp.
+        let touched = changes.files.iter().map(|file| &file.top_path);
+        for file in touched.chain(changes.restamped.iter()) {
+            let mut path = file.as_bytes();
+            suspects.insert(path.to_vec());
+            while !path.is_empty() {
+                path = path::split(path).0;
+                suspects.insert(path.to_vec());
             }
         }
         let mut marked = Vec::new();
-        for (path, mark) in suspects {
+        for path in suspects {
             let shown = FilePath::new(path);
             let place = self.workspace.top().join(shown.as_path());
-            if mark_of(&place, mark).is_some() && self.remove_mark(&place, mark).is_ok() {
+            let marks = marks_of(&place);
+            if !marks.is_empty() && self.remove_marks(&place, &marks).is_ok() {
                 marked.push(shown);
             }
         }
@@ -143,7 +147,7 @@ impl Base {
     }
 
     /// By handle: a link on the way is not followed.
-    fn remove_mark(&self, place: &Path, mark: &CStr) -> Result<(), WorkspaceError> {
+    fn remove_marks(&self, place: &Path, marks: &[CString]) -> Result<(), WorkspaceError> {
         let (handle, _) = self.workspace.root().locate(place)?;
         let failed = |source| WorkspaceError::Io {
             action: "open",
@@ -151,7 +155,23 @@ impl Base {
             source,
         };
         let handle = handles::readable(handle.as_fd()).map_err(failed)?;
-        rustix::fs::fremovexattr(&handle, mark).map_err(|error| failed(error.into()))
+        let remove = || -> io::Result<()> {
+            for mark in marks {
+                rustix::fs::fremovexattr(&handle, mark)?;
+            }
+            Ok(())
+        };
+        if remove().is_ok() {
+            return Ok(());
+        }
+        // What nobody may write keeps its attributes, too.
+        let mode = rustix::fs::fstat(&handle).map_err(|error| failed(error.into()))?;
+        let mode = rustix::fs::Mode::from_raw_mode(mode.st_mode);
+        let writable = mode | rustix::fs::Mode::WUSR;
+        rustix::fs::fchmod(&handle, writable).map_err(|error| failed(error.into()))?;
+        let removed = remove();
+        rustix::fs::fchmod(&handle, mode).map_err(|error| failed(error.into()))?;
+        removed.map_err(failed)
     }
 
     /// Moves what was written in `upper` into folders of build output (those that the base's rules ignore) to `kept`, an
@@ -340,8 +360,23 @@ fn is_opaque(folder: &Path) -> bool {
 
 /// The mark of a folder beneath which nothing shows, or in which empty files are whiteouts.
 const OPAQUE: &CStr = c"user.overlay.opaque";
-/// The mark of an empty file that is a whiteout.
-const WHITEOUT: &CStr = c"user.overlay.whiteout";
+
+/// The beginning of all marks.
+const MARKS: &[u8] = b"user.overlay.";
+
+/// The names of all marks of a file or folder itself.
+fn marks_of(path: &Path) -> Vec<CString> {
+    let mut names = [0; 4096];
+    let Ok(length) = rustix::fs::llistxattr(path, &mut names) else {
+        return Vec::new();
+    };
+    let names = names.get(..length).unwrap_or_default();
+    let names = names.split(|byte| *byte == 0);
+    names
+        .filter(|name| name.starts_with(MARKS))
+        .filter_map(|name| CString::new(name).ok())
+        .collect()
+}
 
 /// The first byte of a mark; none where there is no such mark.
 fn mark_of(path: &Path, mark: &CStr) -> Option<[u8; 1]> {

@@ -238,9 +238,10 @@ fn make(repository: &Repository, folder: &Path) -> io::Result<OwnRepository> {
     copy_logs(git, common_handle, repository.state.branch(), folder)?;
 
     let mut shared = vec![("objects", common.join("objects"))];
-    // Where git-lfs looks for files that the objects of an alternate are about.
+    // Where git-lfs looks for files that the objects of an alternate are about. Not through a link: it would open what it
+    // leads to.
     let lfs = common.join("lfs");
-    if lfs.is_dir() {
+    if fs::symlink_metadata(&lfs).is_ok_and(|lfs| lfs.is_dir()) {
         shared.push(("lfs", lfs));
     }
     for (name, _) in &shared {

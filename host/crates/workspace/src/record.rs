@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::WorkspaceError;
+use crate::root::Root;
 
 /// The record of an isolated tree, kept beside it for `apply`, `list` and a later job that
 /// continues in it.
@@ -160,6 +161,11 @@ impl IsolatedRecord {
     pub fn source_dirs(&self) -> Vec<PathBuf> {
         let dirs = self.dirs.iter();
         dirs.map(|dir| self.source.join(dir)).collect()
+    }
+
+    /// The root that the tree was made beneath; its repositories may read objects where the checkout's were then.
+    pub(crate) fn open_root(&self) -> Result<Root, WorkspaceError> {
+        Root::open(&self.root)?.with_stores(self.stores.iter().cloned())
     }
 
     /// The record of the tree in `folder`.

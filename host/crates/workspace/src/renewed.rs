@@ -14,12 +14,11 @@ use git2::Oid;
 
 use crate::base::Base;
 use crate::checkout::{Origin, check_out, submodules};
-use crate::contents::{Limits, with_alternates};
+use crate::contents::Limits;
 use crate::error::WorkspaceError;
 use crate::folder;
 use crate::isolated::Isolated;
 use crate::record::IsolatedRecord;
-use crate::root::Root;
 use crate::source::open_source;
 use crate::workspace::Workspace;
 
@@ -61,7 +60,7 @@ impl Isolated {
             ));
         }
         let commit = Oid::from_str(&record.base_commit)?;
-        let source = Workspace::open(&Root::open(&record.root)?, &record.source_dirs())?;
+        let source = Workspace::open(&record.open_root()?, &record.source_dirs())?;
         let aside = Aside {
             tree: folder.join("tree"),
             place: folder.join(ASIDE),
@@ -74,7 +73,7 @@ impl Isolated {
         aside.take().map_err(failed)?;
         let kept = folder.join("keep/objects");
         let stores: Vec<PathBuf> = std::iter::once(kept)
-            .chain(with_alternates(&source.git_dir().join("objects")))
+            .chain(source.own_object_stores())
             .filter(|store| store.is_dir())
             .collect();
         check_out(

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use gix_filter::eol::{AutoCrlf, Configuration, Mode};
 use gix_glob::pattern::Case;
 
-use crate::contents;
+use crate::contents::ObjectStores;
 use crate::conversion::Conversion;
 use crate::error::WorkspaceError;
 use crate::handles::{self, Bytes, Kind};
@@ -31,6 +31,8 @@ pub(crate) struct GitDir {
     pub(crate) common_handle: OwnedFd,
     /// `.git` as it stands in the tree.
     pub(crate) dot_git: DotGit,
+    /// The folders that git reads objects from, as they were named when it was opened.
+    pub(crate) stores: ObjectStores,
 }
 
 impl GitDir {
@@ -53,9 +55,9 @@ impl GitDir {
         self.path.file_name() == Some(OsStr::new(".git")) && self.path.parent() != Some(place)
     }
 
-    /// The folders that git reads objects from: its own, and all that alternates name.
-    pub(crate) fn object_stores(&self) -> Vec<PathBuf> {
-        contents::with_alternates(&self.objects())
+    /// The folders that git reads objects from: its own, and all that alternates name and that may be read.
+    pub(crate) fn object_stores(&self) -> &[PathBuf] {
+        &self.stores.folders
     }
 
     /// The git directory's state now.
@@ -118,6 +120,7 @@ pub(crate) fn git_dir_of(
         return Ok(None);
     }
     let git_dir = GitDir {
+        stores: ObjectStores::of(root, &common.join("objects")),
         path,
         common,
         handle,

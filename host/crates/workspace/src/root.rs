@@ -21,6 +21,8 @@ struct Opened {
     given: PathBuf,
     /// Without symbolic links.
     real: PathBuf,
+    /// Folders elsewhere whose objects the repositories beneath it may read, without symbolic links.
+    stores: Vec<PathBuf>,
 }
 
 /// A file's bytes, read within a limit.
@@ -76,7 +78,43 @@ impl Root {
             handle,
             given,
             real,
+            stores: Vec::new(),
         })))
+    }
+
+    /// The same root, whose repositories may also read objects in these folders: by the operator's word
+    /// (WORKER_SANDBOX_READ), or because the host itself made a tree of them. A repository's own word, its alternates, opens
+    /// nothing: whoever wrote it could name any folder of the user's.
+    ///
+    /// # Errors
+    /// The root cannot be opened once more.
+    pub fn with_stores(
+        &self,
+        stores: impl IntoIterator<Item = PathBuf>,
+    ) -> Result<Self, WorkspaceError> {
+        let handle = self.0.handle.try_clone();
+        let handle = handle.map_err(|source| WorkspaceError::RootUnusable {
+            root: self.0.real.clone(),
+            source,
+        })?;
+        let stores = stores
+            .into_iter()
+            .filter_map(|store| store.canonicalize().ok());
+        Ok(Self(Arc::new(Opened {
+            handle,
+            given: self.0.given.clone(),
+            real: self.0.real.clone(),
+            stores: stores.collect(),
+        })))
+    }
+
+    /// The folder at `path` without links, where the repositories beneath this root may read objects in it.
+    pub(crate) fn object_store(&self, path: &Path) -> Option<PathBuf> {
+        let real = path.canonicalize().ok()?;
+        let mut allowed = std::iter::once(&self.0.real).chain(&self.0.stores);
+        allowed
+            .any(|folder| real.starts_with(folder))
+            .then_some(real)
     }
 
     /// A directory below, resolved before, as a root of its own. No symbolic link is followed any more: one that has taken
@@ -91,6 +129,7 @@ impl Root {
             handle,
             given: real.clone(),
             real,
+            stores: self.0.stores.clone(),
         })))
     }
 

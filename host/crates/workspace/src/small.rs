@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use git2::{ObjectType, Oid, Repository, RepositoryInitOptions};
 
 use crate::checkout::{Origin, check_out, gitlinks, submodules};
-use crate::contents::{Limits, with_alternates};
+use crate::contents::Limits;
 use crate::earlier::Earlier;
 use crate::error::WorkspaceError;
 use crate::folder;
@@ -39,6 +39,7 @@ use crate::record::IsolatedRecord;
 use crate::repository::{self, Repository as OwnRepository, UserRules};
 use crate::root::Root;
 use crate::seal::{changed_paths, is_rebuilt};
+use crate::times::{self, Times};
 use crate::tree_rules::TreeRules;
 use crate::workspace::Workspace;
 
@@ -66,7 +67,12 @@ impl Isolated {
         }
         place.undo()?;
         let mut isolated = Self::open(folder, "")?;
-        let kept = Made::load(&isolated)?.what_is_only_in(&place.tree, stop)?;
+        let made = Made::load(&isolated)?;
+        let kept = made.what_is_only_in(&place.tree, stop)?;
+        // Before the first of them is moved: a tree that is whole again by then has them on its files.
+        Times::of(&place.tree, &made.changed, &kept)
+            .and_then(|times| times.save(folder))
+            .map_err(|source| failed("keep the times of", &place.tree, source))?;
         place.take_out(&kept)?;
         isolated.update(|record| record.small = true)?;
         place.clear(&record)?;
@@ -88,11 +94,11 @@ impl Isolated {
         }
         let stop = &limits.interrupt;
         let base = Oid::from_str(&record.base_commit)?;
-        let source = Workspace::open(&Root::open(&record.root)?, &record.source_dirs())?;
+        let source = Workspace::open(&record.open_root()?, &record.source_dirs())?;
         place.empty()?;
         let stores: Vec<PathBuf> = [folder.join("keep/objects"), folder.join(PACKED)]
             .into_iter()
-            .chain(with_alternates(&source.git_dir().join("objects")))
+            .chain(source.own_object_stores())
             .chain(record.stores.iter().cloned())
             .filter(|store| store.is_dir())
             .collect();
@@ -115,6 +121,11 @@ impl Isolated {
             &mut told.notes,
             stop,
         )?;
+        if let Some(times) = Times::load(folder) {
+            times
+                .set(&place.tree)
+                .map_err(|source| failed("set the times of", &place.tree, source))?;
+        }
         place.lay_left()?;
         for dir in &record.dirs {
             let dir = place.tree.join(dir);
@@ -442,10 +453,11 @@ impl Place {
                 true => {
                     let to = self.tree.join(path);
                     to.parent().map_or(Ok(()), fs::create_dir_all)?;
-                    fs::copy(from, to).map(drop)
+                    fs::copy(from, to)?;
                 }
-                false => placer.copy(name, mode, &mut fs::File::open(from)?),
+                false => placer.copy(name, mode, &mut fs::File::open(from)?)?,
             }
+            times::set(&self.tree.join(path), metadata.modified()?)
         })
     }
 

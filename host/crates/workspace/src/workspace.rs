@@ -37,6 +37,22 @@ impl Workspace {
     /// A directory that is missing or outside the root; no repository, several, a bare one, one without a commit, or one of
     /// a form that is not supported.
     pub fn open(root: &Root, allowed_dirs: &[PathBuf]) -> Result<Self, WorkspaceError> {
+        let workspace = Self::open_as_it_is(root, allowed_dirs)?;
+        match workspace.0.git_dir.stores.refused.first() {
+            None => Ok(workspace),
+            Some(store) => Err(WorkspaceError::ObjectsOutside {
+                repository: workspace.top().to_path_buf(),
+                store: store.clone(),
+                root: root.path().to_path_buf(),
+            }),
+        }
+    }
+
+    /// The same for a tree that an agent may have worked in: objects that it named elsewhere are not read, and nothing more.
+    pub(crate) fn open_as_it_is(
+        root: &Root,
+        allowed_dirs: &[PathBuf],
+    ) -> Result<Self, WorkspaceError> {
         let mut found: Option<(PathBuf, repository::GitDir)> = None;
         let mut dirs: Vec<PathBuf> = Vec::new();
         for dir in allowed_dirs {
@@ -133,7 +149,7 @@ impl Workspace {
     /// The folders that git in this tree reads objects from: the repository's own, those that alternates name (clones
     /// made with `--shared` or `--reference`), and those of the submodules that are checked out.
     pub fn object_stores(&self) -> Vec<PathBuf> {
-        let mut stores = self.0.git_dir.object_stores();
+        let mut stores = self.0.git_dir.object_stores().to_vec();
         let index = self.index();
         for (place, _) in index.iter().flat_map(Index::gitlinks) {
             let place = self.top().join(FilePath::new(place).as_path());
@@ -142,12 +158,17 @@ impl Workspace {
                 .open_resolved_dir(&place)
                 .and_then(|dir| repository::git_dir_of(self.root(), dir.as_fd(), &place));
             if let Ok(Some(git_dir)) = opened {
-                stores.extend(git_dir.object_stores());
+                stores.extend(git_dir.stores.folders);
             }
         }
         stores.sort();
         stores.dedup();
         stores
+    }
+
+    /// The folders that git reads this repository's own objects from.
+    pub(crate) fn own_object_stores(&self) -> Vec<PathBuf> {
+        self.0.git_dir.object_stores().to_vec()
     }
 
     /// The commit that HEAD was at when the workspace was opened.
