@@ -174,6 +174,7 @@ impl Pass {
             stall: Duration::from_secs(120),
             deadline: None,
             activity: Activity::default(),
+            issued: gateway::Issued::default(),
             cancel: CancellationToken::new(),
             raw_log: Some(home.path().join("events.jsonl")),
         };

@@ -352,6 +352,56 @@ async fn an_answer_may_have_128_tool_calls_and_no_more() {
     }
 }
 
+#[tokio::test]
+async fn a_relayed_answer_may_have_no_more_of_them_either() {
+    for (count, served) in [(128, true), (129, false)] {
+        let calls: Vec<serde_json::Value> = (0..count)
+            .map(|n| json!({ "type": "tool_use", "id": format!("c{n}"), "name": "Bash", "input": {} }))
+            .collect();
+        let message = json!({
+            "id": "m", "type": "message", "role": "assistant", "model": "up", "content": calls,
+            "stop_reason": "tool_use", "usage": { "input_tokens": 2, "output_tokens": 1 },
+        });
+        let mut events = String::new();
+        let mut event = |data: serde_json::Value| {
+            let kind = data["type"].as_str().unwrap().to_owned();
+            events.push_str(&format!("event: {kind}\ndata: {data}\n\n"));
+        };
+        let mut empty = message.clone();
+        empty["content"] = json!([]);
+        event(json!({ "type": "message_start", "message": empty }));
+        for (index, call) in calls.iter().enumerate() {
+            event(json!({ "type": "content_block_start", "index": index, "content_block": call }));
+            event(json!({ "type": "content_block_stop", "index": index }));
+        }
+        event(
+            json!({ "type": "message_delta", "delta": { "stop_reason": "tool_use" }, "usage": { "output_tokens": 1 } }),
+        );
+        event(json!({ "type": "message_stop" }));
+        let double = Double::start(move |_, request| {
+            Play::Pieces(vec![match request.body["stream"] == json!(true) {
+                true => super::double::http(200, &[("content-type", "text/event-stream")], &events),
+                false => super::double::http(
+                    200,
+                    &[("content-type", "application/json")],
+                    &message.to_string(),
+                ),
+            }])
+        })
+        .await;
+        let mut config = config(&double.url);
+        config.retries = 0;
+        config.mode = gateway::Mode::Relay;
+        let adapter = start(config).await;
+        for streams in [true, false] {
+            let got = messages(&adapter, &ask(json!({ "stream": streams }))).await;
+            let refused = got.text.contains("more than 128 tool calls");
+            assert_eq!(refused, !served, "{count} {streams}: {}", got.text);
+        }
+        assert_eq!(adapter.issued().knows("c127"), served);
+    }
+}
+
 /// More callers than there are places, none of which shows the token: they make room for each other, and one that shows it is
 /// served before any of them has to leave for its silence.
 #[tokio::test]

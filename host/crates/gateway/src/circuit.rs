@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,9 @@ const FAILURES: u64 = 3;
 
 /// For how long it is left alone; then one request tries it again. A failure that is older counts no more.
 const REST_MS: u64 = 30_000;
+
+/// The least time between two looks whether a gateway that works had failures elsewhere.
+const LOOK_MS: u64 = 1_000;
 
 /// What is known of a gateway. Times are milliseconds since the epoch: several processes write them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,6 +68,8 @@ pub(crate) struct Circuit {
     file: Option<PathBuf>,
     /// What this adapter knows, where the file cannot be had.
     own: Mutex<State>,
+    /// When it looked last after a request that went well.
+    looked: AtomicU64,
 }
 
 impl Circuit {
@@ -78,6 +84,7 @@ impl Circuit {
         Self {
             file,
             own: Mutex::default(),
+            looked: AtomicU64::new(0),
         }
     }
 
@@ -117,7 +124,13 @@ impl Circuit {
 
     fn note_at(&self, works: bool, now: u64) {
         if works {
-            // The way of nearly every request: one short read.
+            // The way of nearly every request: nothing is read.
+            let looked = self.looked.load(Ordering::Relaxed);
+            let recent = (looked..looked.saturating_add(LOOK_MS)).contains(&now);
+            if recent && *self.own() == State::default() {
+                return;
+            }
+            self.looked.store(now, Ordering::Relaxed);
             if self.look() != State::default() {
                 self.change(&mut |state| *state = State::default());
             }

@@ -22,7 +22,7 @@ use super::request::{self, Return};
 use super::response;
 use super::shared::Shared;
 use super::stream::Machine;
-use super::upstream::{ERROR_BODY_LIMIT, Outbound, Route, dialect_headers};
+use super::upstream::{ERROR_BODY_LIMIT, Outbound, Rank, Route, dialect_headers};
 use crate::facts::{Auth, Facts, ModelFacts};
 
 /// First pause before a retry; each further one is twice as long.
@@ -124,7 +124,10 @@ async fn round(
     ledger: &mut Ledger,
 ) -> Result<Answer, ApiError> {
     let routes = shared.routes(model);
-    if routes.first().is_some_and(|route| route.name == "fallback") {
+    if routes
+        .first()
+        .is_some_and(|route| route.rank == Rank::Fallback)
+    {
         ledger.left_alone();
     }
     let mut first_error: Option<ApiError> = None;
@@ -139,12 +142,12 @@ async fn round(
                     gateway = route.gateway.host,
                     status = error.status,
                     "{}: {}",
-                    route.name,
+                    route.rank.name(),
                     shared.config.redactor.text(&error.message)
                 );
                 // The first gateway's words are told, also where it rested and was asked last.
                 let error = match first_error.take() {
-                    Some(first) if route.name != "primary" => first,
+                    Some(first) if route.rank == Rank::Fallback => first,
                     _ => error,
                 };
                 if callers || position == last {

@@ -71,7 +71,7 @@ impl Ledger {
     /// Notes a further attempt.
     pub(crate) fn attempt(&mut self, route: &Route) {
         self.record.attempts += 1;
-        self.record.gateway = route.name.to_owned();
+        self.record.gateway = route.rank.name().to_owned();
         self.record.server_address.clone_from(&route.gateway.host);
         self.record.dialect = route.gateway.dialect.name().to_owned();
         self.record.request_model.clone_from(&route.model);
@@ -129,6 +129,11 @@ impl Ledger {
     /// Tells the adapter's owner that the answer goes on.
     pub(crate) fn alive(&self) {
         self.shared.activity();
+    }
+
+    /// Notes events that go to the caller.
+    pub(crate) fn issue(&self, events: &[u8]) {
+        self.shared.issued.note_events(events);
     }
 
     /// Notes that the gateway has begun to answer.

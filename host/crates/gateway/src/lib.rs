@@ -26,6 +26,7 @@ mod finish;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod gathering;
+mod issued;
 mod json_text;
 mod learning;
 mod ledger;
@@ -77,6 +78,7 @@ pub use dialect::{ActiveDialect, Dialect, DialectError, Translation};
 pub use endpoint::BaseUrlError;
 pub use facts::Facts;
 use facts::ModelFacts;
+pub use issued::Issued;
 pub use lessons::Lesson;
 pub use models::ModelMap;
 pub use pool::Pool;
@@ -243,6 +245,11 @@ impl Adapter {
     /// Returns the usage so far.
     pub fn usage(&self) -> Usage {
         self.shared.usage()
+    }
+
+    /// What it has handed to its caller, as it goes on.
+    pub fn issued(&self) -> Issued {
+        self.shared.issued.clone()
     }
 
     /// Subscribes to the events from now on. A listener that lags loses the oldest events.

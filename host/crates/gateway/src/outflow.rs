@@ -146,6 +146,7 @@ impl<A: Arriving> Outflow<A> {
         if events.is_empty() {
             return None;
         }
+        self.ledger.issue(&events);
         self.last_sent = Instant::now();
         Some(events)
     }

@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::ledger::Ledger;
 use super::outflow::Arriving;
 use super::sse::Parser;
+use super::stream::{MOST_CALLS, too_many_calls};
 use super::usage::{Reported, Tokens};
 
 /// The caller's headers that matter to the gateway. Its credentials are the adapter's own and stay here.
@@ -119,6 +120,8 @@ struct Seen {
     model: Option<String>,
     stop_reason: Option<String>,
     usage: Option<Usage>,
+    content_block: Option<Box<Seen>>,
+    content: Vec<Seen>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -132,6 +135,10 @@ pub(crate) fn close_whole(body: &[u8], ledger: &mut Ledger) -> Result<(), ApiErr
     let seen: Seen = serde_json::from_slice(body).map_err(|_| ApiError::of_body(body))?;
     if seen.kind != "message" {
         return Err(ApiError::of_body(body));
+    }
+    let calls = seen.content.iter().filter(|block| block.kind == CALL);
+    if calls.count() > MOST_CALLS {
+        return Err(too_many_calls());
     }
     ledger.answered();
     let usage = seen.usage.and_then(Usage::reported);
@@ -150,7 +157,12 @@ struct Meter {
     bytes: u64,
     /// Bytes of events with content in them.
     content: usize,
+    /// Tool calls so far.
+    calls: usize,
 }
+
+/// The kind of a block that calls a tool.
+const CALL: &str = "tool_use";
 
 impl Meter {
     fn event(&mut self, data: &[u8]) {
@@ -158,7 +170,9 @@ impl Meter {
         // Deltas are nearly all of a stream and tell nothing here.
         if data.starts_with(b"{\"type\":\"content_block") {
             self.content += data.len();
-            return;
+            if !data.starts_with(b"{\"type\":\"content_block_start") {
+                return;
+            }
         }
         let Ok(seen) = serde_json::from_slice::<Seen>(data) else {
             return;
@@ -175,6 +189,13 @@ impl Meter {
                     .delta
                     .and_then(|delta| delta.stop_reason)
                     .or(self.stop_reason.take());
+            }
+            "content_block_start" => {
+                let block = seen.content_block.unwrap_or_default();
+                self.calls += usize::from(block.kind == CALL);
+                if self.calls > MOST_CALLS {
+                    self.error = Some(too_many_calls());
+                }
             }
             "message_stop" => self.stopped = true,
             "error" => self.error = Some(ApiError::of_body(data)),

@@ -174,7 +174,10 @@ async fn pass(
     let mut response = match answer {
         Ok(Answer::Stream(live, idle)) => events(Outflow::new(*live, ledger, idle)),
         Ok(Answer::Relay(begun, idle)) => events(Outflow::new(*begun, ledger, idle)),
-        Ok(Answer::Whole(body)) => json_bytes(StatusCode::OK, Bytes::from(body)),
+        Ok(Answer::Whole(body)) => {
+            shared.issued.note_message(&body);
+            json_bytes(StatusCode::OK, Bytes::from(body))
+        }
         Err(error) => {
             ledger.close_failed(&error);
             shared.report_hopeless(&error);

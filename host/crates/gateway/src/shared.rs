@@ -6,12 +6,13 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::Instant;
 
-use super::budget::{Books, Claim, Need, Ruling, Usage};
+use super::budget::{Books, Budget, Claim, Need, Ruling, Usage};
 use super::error::{ApiError, Hopeless, Kind};
+use super::issued::Issued;
 use super::memory::Burst;
 use super::models::ModelMap;
 use super::record::RequestRecord;
-use super::upstream::{Gateway, Route};
+use super::upstream::{Gateway, Rank, Route};
 use super::usage::Tokens;
 use super::{AdapterConfig, BindError, DialectError, FatalCause, GatewayEvent};
 use crate::facts::ModelFacts;
@@ -26,7 +27,8 @@ const RETRY_SPACING: Duration = Duration::from_millis(500);
 /// How often a request that waits for other adapters' settlements looks again.
 const POOL_POLL: Duration = Duration::from_millis(100);
 
-/// The most requests of one adapter that are on their way at once; more wait.
+/// The most requests of one job, or of one budget, that are on their way at once; more wait. An adapter for interactive use
+/// has neither, and as many as its caller wants.
 const FLIGHTS: usize = 8;
 
 /// The most that one request may cost, reserved until it is over.
@@ -49,8 +51,9 @@ pub(crate) struct Shared {
     books: Mutex<Books>,
     /// Some request is over, and what was set aside for it is free.
     settled: Notify,
-    flights: Arc<Semaphore>,
+    flights: Option<Arc<Semaphore>>,
     pub(crate) burst: Burst,
+    pub(crate) issued: Issued,
     /// The time when the next retry may begin.
     next_retry: Mutex<Instant>,
     events: broadcast::Sender<GatewayEvent>,
@@ -73,14 +76,16 @@ impl Shared {
                 model: model.clone(),
             });
         }
+        let is_bounded = config.job.is_some() || config.budget != Budget::default();
         Ok(Arc::new(Self {
             main: RwLock::new(config.models.main.clone()),
             primary,
             fallback,
             books: Mutex::default(),
             settled: Notify::new(),
-            flights: Arc::new(Semaphore::new(FLIGHTS)),
+            flights: is_bounded.then(|| Arc::new(Semaphore::new(FLIGHTS))),
             burst: Burst::default(),
+            issued: Issued::default(),
             next_retry: Mutex::new(Instant::now()),
             events: broadcast::channel(EVENTS).0,
             config,
@@ -158,7 +163,7 @@ impl Shared {
         let primary = Route {
             gateway: Arc::clone(&self.primary),
             model: model.to_owned(),
-            name: "primary",
+            rank: Rank::Primary,
         };
         let Some((gateway, models)) = &self.fallback else {
             return vec![primary];
@@ -173,7 +178,7 @@ impl Shared {
             .map(|model| Route {
                 gateway: Arc::clone(gateway),
                 model: model.clone(),
-                name: "fallback",
+                rank: Rank::Fallback,
             })
             .collect();
         if self.primary.is_resting() {
@@ -197,14 +202,19 @@ impl Shared {
         model: &str,
         is_turn: bool,
     ) -> Result<Reservation, ApiError> {
-        let flights = Arc::clone(&self.flights);
-        let flight = flights.acquire_owned().await.map_err(|_| {
-            ApiError::new(
-                529,
-                Kind::Overloaded,
-                "The adapter ends and takes no request",
-            )
-        })?;
+        let flight = match &self.flights {
+            Some(flights) => {
+                let place = Arc::clone(flights).acquire_owned().await;
+                Some(place.map_err(|_| {
+                    ApiError::new(
+                        529,
+                        Kind::Overloaded,
+                        "The adapter ends and takes no request",
+                    )
+                })?)
+            }
+            None => None,
+        };
         let need = Need {
             input,
             output,
@@ -221,7 +231,7 @@ impl Shared {
                         claim,
                         cap,
                         is_turn,
-                        _flight: Some(flight),
+                        _flight: flight,
                     });
                 }
                 Ruling::Spent(reason) => {

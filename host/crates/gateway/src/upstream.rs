@@ -303,8 +303,24 @@ fn is_loopback(url: &Url) -> bool {
 pub(crate) struct Route {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) model: String,
-    /// `primary` or `fallback`.
-    pub(crate) name: &'static str,
+    pub(crate) rank: Rank,
+}
+
+/// Which of an adapter's two gateways one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rank {
+    Primary,
+    Fallback,
+}
+
+impl Rank {
+    /// The name in records and in the log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Fallback => "fallback",
+        }
+    }
 }
 
 #[cfg(test)]

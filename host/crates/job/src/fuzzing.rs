@@ -20,7 +20,7 @@ use process::Line;
 
 /// No line of Claude Code's ends a pass, and what is made of it is a line of bounded length.
 pub fn stream_json(data: &[u8]) {
-    let mut interpreter = Interpreter::new(Path::new("/work/tree"));
+    let mut interpreter = Interpreter::new(Path::new("/work/tree"), gateway::Issued::default());
     for line in data.split(|&byte| byte == b'\n') {
         for event in interpreter.read(&Line::Whole(line.to_vec())) {
             let told = event.to_string();

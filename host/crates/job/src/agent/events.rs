@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use gateway::Issued;
 use process::Line;
 use redact::text;
 
@@ -243,6 +244,12 @@ impl ResultEvent {
 #[derive(Debug)]
 pub(crate) struct Interpreter<'a> {
     work_dir: &'a Path,
+    /// What the model said went through the adapter. A program that the agent runs can write into the agent's own output.
+    issued: Issued,
+    /// The calls that were told.
+    calls: BTreeSet<String>,
+    /// That something was passed over is told once.
+    told_of_strangers: bool,
     /// Calls by id: the answer names only the id.
     open: BTreeMap<String, (String, String)>,
     /// Ids of the model's answers: one comes as several events.
@@ -254,9 +261,12 @@ pub(crate) struct Interpreter<'a> {
 }
 
 impl<'a> Interpreter<'a> {
-    pub(crate) fn new(work_dir: &'a Path) -> Self {
+    pub(crate) fn new(work_dir: &'a Path, issued: Issued) -> Self {
         Self {
             work_dir,
+            issued,
+            calls: BTreeSet::new(),
+            told_of_strangers: false,
             open: BTreeMap::new(),
             answers: BTreeSet::new(),
             last_text: None,
@@ -375,6 +385,13 @@ impl<'a> Interpreter<'a> {
         // What Claude Code says in the model's place ("API Error: ...") is no turn, and no word of the agent's.
         let synthetic = message.get("model").and_then(Value::as_str) == Some("<synthetic>");
         let own = own && !synthetic;
+        let id = message
+            .get("id")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if !synthetic && !self.is_issued(id) {
+            return self.stranger();
+        }
         if let Some(id) = message.get("id").and_then(Value::as_str).filter(|_| own)
             && self.answers.insert(id.to_owned())
         {
@@ -394,6 +411,11 @@ impl<'a> Interpreter<'a> {
                     }
                     told.push(AgentEvent::Text(cut(text("text"), TEXT)));
                 }
+                "tool_use"
+                    if !self.is_issued(text("id")) || !self.calls.insert(text("id").to_owned()) =>
+                {
+                    told.extend(self.stranger());
+                }
                 "tool_use" => {
                     let name = one_line(text("name"), SHORT);
                     let target = target(
@@ -412,6 +434,19 @@ impl<'a> Interpreter<'a> {
             }
         }
         told
+    }
+
+    /// True if the model said what has this id. Where nothing has gone through the adapter, nobody can tell.
+    fn is_issued(&self, id: &str) -> bool {
+        self.issued.is_empty() || self.issued.knows(id)
+    }
+
+    fn stranger(&mut self) -> Vec<AgentEvent> {
+        if std::mem::replace(&mut self.told_of_strangers, true) {
+            return Vec::new();
+        }
+        let words = "lines that the model did not send were passed over: a program wrote into the agent's output";
+        vec![AgentEvent::Notice(words.into())]
     }
 
     fn user(&mut self, event: &Value) -> Vec<AgentEvent> {
@@ -568,7 +603,7 @@ mod tests {
     use super::*;
 
     fn log(lines: &[&str]) -> Vec<String> {
-        let mut interpreter = Interpreter::new(Path::new("/repo"));
+        let mut interpreter = Interpreter::new(Path::new("/repo"), Issued::default());
         lines
             .iter()
             .flat_map(|line| interpreter.read(&Line::Whole(line.as_bytes().to_vec())))
@@ -640,7 +675,7 @@ mod tests {
 
     #[test]
     fn the_last_result_counts_and_denials_are_told() {
-        let mut interpreter = Interpreter::new(Path::new("/repo"));
+        let mut interpreter = Interpreter::new(Path::new("/repo"), Issued::default());
         let mut read = |line: &str| interpreter.read(&Line::Whole(line.as_bytes().to_vec()));
         read(
             r#"{"type":"result","subtype":"success","is_error":true,"num_turns":1,"result":"first"}"#,
@@ -670,7 +705,7 @@ mod tests {
         let said = r#"{"type":"assistant","message":{"id":"m1","model":"sonnet","content":[{"type":"text","text":"I will look at the code."}]}}"#;
         let error = r#"{"type":"assistant","message":{"id":"m2","model":"<synthetic>","content":[{"type":"text","text":"API Error: 500 boom"}]}}"#;
         let result = r#"{"type":"result","subtype":"success","is_error":true,"api_error_status":500,"num_turns":2,"result":"API Error: 500 boom"}"#;
-        let mut interpreter = Interpreter::new(Path::new("/repo"));
+        let mut interpreter = Interpreter::new(Path::new("/repo"), Issued::default());
         for line in [said, error, result] {
             interpreter.read(&Line::Whole(line.as_bytes().to_vec()));
         }
@@ -690,7 +725,7 @@ mod tests {
         );
         let seen = log(&[&line]).join("\n");
         assert!(seen.len() < SHORT + 100, "{}", seen.len());
-        let mut interpreter = Interpreter::new(Path::new("/"));
+        let mut interpreter = Interpreter::new(Path::new("/"), Issued::default());
         let told = interpreter.read(&Line::TooLong {
             length: 70_000_000,
             head: Vec::new(),
@@ -714,7 +749,7 @@ mod tests {
                 2 => format!(r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","content":{value}}}]}},"tool_use_result":{value}}}"#).into_bytes(),
                 _ => format!(r#"{{"type":"result","subtype":{value},"errors":[{value}],"result":{value}}}"#).into_bytes(),
             };
-            let mut interpreter = Interpreter::new(Path::new("/repo"));
+            let mut interpreter = Interpreter::new(Path::new("/repo"), Issued::default());
             for event in interpreter.read(&Line::Whole(line)) {
                 let line = event.to_string();
                 proptest::prop_assert!(!line.contains('\n') || matches!(event, AgentEvent::Notice(_)));

@@ -92,7 +92,8 @@ mod tests {
     use process::Line;
 
     fn judged(code: i32, line: &str, stderr: &str) -> Ending {
-        let mut interpreter = Interpreter::new(std::path::Path::new("/repo"));
+        let mut interpreter =
+            Interpreter::new(std::path::Path::new("/repo"), gateway::Issued::default());
         if !line.is_empty() {
             interpreter.read(&Line::Whole(line.as_bytes().to_vec()));
         }

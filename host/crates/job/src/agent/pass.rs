@@ -68,7 +68,7 @@ pub async fn run(
     let Running { stdout, stderr, .. } = task;
     let stderr = tokio::spawn(tail(stderr));
     let mut lines = Lines::new(stdout, LINE_LIMIT);
-    let mut interpreter = Interpreter::new(&run.work_dir);
+    let mut interpreter = Interpreter::new(&run.work_dir, run.issued.clone());
     let mut watch = Watch {
         stop: None,
         last_step: "starting".into(),

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::claude::Claude;
 use super::outcome::AgentError;
 use super::permissions::AllowedTools;
+use gateway::Issued;
 use process::Confinement;
 use settings::{PermissionMode, Profile, Secret};
 use workspace::GitIdentity;
@@ -72,6 +73,8 @@ pub struct AgentRun {
     pub deadline: Option<Instant>,
     /// Told by whoever sees signs of life elsewhere: the adapter, while an answer streams.
     pub activity: Activity,
+    /// What the model said, by the adapter's account.
+    pub issued: Issued,
     /// Ends the pass when cancelled.
     pub cancel: CancellationToken,
     /// The file of the raw events: working material, never returned.
