@@ -442,6 +442,24 @@ pub(super) fn share_of_memory(pid: i32) -> u64 {
         .unwrap_or_default()
 }
 
+#[test]
+fn who_waits_in_a_store_that_is_moved_away_ends() {
+    let yard = Yard::with(1, 1);
+    let mut front = yard.worker.serve();
+    let first = yard.start(&mut front, 0);
+    yard.runs(&first);
+    let waiters: Vec<i32> = (0..3)
+        .map(|_| yard.start(&mut front, 0))
+        .map(|id| yard.waits(&id))
+        .collect();
+    let state = yard.worker.state_dir();
+    fs::rename(&state, state.with_extension("aside")).unwrap();
+    yard.open(0);
+    for waiter in waiters {
+        wait_for("nobody waits for ever", || arguments(waiter).is_empty());
+    }
+}
+
 /// How many jobs wait in the next story: WORKER_QUEUE_JOBS=1000 is the whole one.
 fn crowd() -> usize {
     std::env::var("WORKER_QUEUE_JOBS").map_or(24, |jobs| jobs.parse().unwrap())
@@ -461,6 +479,11 @@ fn jobs_that_wait_are_small_and_look_at_nothing() {
     let memory: u64 = waiters.iter().map(|pid| share_of_memory(*pid)).sum();
     eprintln!(
         "{jobs} jobs wait with {} KiB each (PSS)",
+        memory / jobs as u64
+    );
+    assert!(
+        memory / (jobs as u64) < 1_024,
+        "a job that waits has {} KiB",
         memory / jobs as u64
     );
     // All threads of all of them sleep, but for the one that serves the queue: a job that ends and one that comes

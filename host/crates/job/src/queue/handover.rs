@@ -81,27 +81,27 @@ impl Handles {
         lock: &LockGuard,
         arguments: impl IntoIterator<Item = A>,
     ) -> io::Error {
-        match self.send() {
-            Ok(inbox) => {
-                let lock = match lock.file().try_clone() {
-                    Ok(lock) => lock,
-                    Err(fault) => return fault,
-                };
-                let program = match program() {
-                    Ok(program) => program,
-                    Err(fault) => return fault,
-                };
-                // Under its own name in lists of processes.
-                let name = std::env::args_os().next().unwrap_or_default();
-                Command::new(program)
-                    .arg0(name)
-                    .args(arguments)
-                    .stdin(OwnedFd::from(inbox))
-                    .stdout(lock)
-                    .exec()
-            }
-            Err(fault) => fault,
-        }
+        let (inbox, lock) = match self.in_flight(lock) {
+            Ok(both) => both,
+            Err(fault) => return fault,
+        };
+        let program = match program() {
+            Ok(program) => program,
+            Err(fault) => return fault,
+        };
+        // Under its own name in lists of processes.
+        let name = std::env::args_os().next().unwrap_or_default();
+        Command::new(program)
+            .arg0(name)
+            .args(arguments)
+            .stdin(OwnedFd::from(inbox))
+            .stdout(lock)
+            .exec()
+    }
+
+    /// The standard input and output of the program that comes: the socket with the handles in it, and the locked file.
+    pub(super) fn in_flight(&self, lock: &LockGuard) -> io::Result<(UnixStream, File)> {
+        Ok((self.send()?, lock.file().try_clone()?))
     }
 
     /// A socket in which the handles lie.

@@ -2,7 +2,7 @@
 //!
 //! A job that waits holds nothing but its own lock: no slot, no checkout, and its clock does not run.
 //! Its runner looks once whether it can begin at once; else it becomes a small waiter by `exec`
-//! ([`waiter`]), the same process with the same locked handle, and becomes a runner again by `exec`
+//! ([`waiter`], [`sleeper`]), the same process with the same locked handle, and becomes a runner again by `exec`
 //! when it has its turn.
 //!
 //! ```text
@@ -22,6 +22,7 @@ mod bell;
 mod dispatch;
 pub(super) mod handover;
 mod order;
+mod sleeper;
 mod turn;
 pub(super) mod waiter;
 

@@ -1,24 +1,32 @@
 //! The waiter: the process of a job that waits for its turn. It opens no plugin and no store, polls
 //! nothing, and becomes the job's runner again by `exec`.
+//!
+//! Where there is a [`sleeper`](super::sleeper) for this system the waiter is that one, and this program itself only while it
+//! is the dispatcher.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rustix::io::FdFlags;
+
 use super::handover::Handles;
-use super::{QUEUE_LOCK, dispatch, folder};
+use super::{QUEUE_LOCK, dispatch, folder, sleeper};
 use crate::launch::RUNNER_SUBCOMMAND;
 use crate::lock::LockGuard;
 use crate::store::{Store, now_ms};
 
 /// The subcommand under which a waiter runs.
 pub(crate) const WAITER_SUBCOMMAND: &str = "__waiter";
+
+/// The waiter's option: it is the dispatcher, and holds the lock in the handle of this number.
+const DISPATCHER: &str = "--dispatcher";
 
 /// The runner's option: it takes up a job that waited.
 const WAITED: &str = "--waited";
@@ -39,6 +47,17 @@ pub(crate) fn become_waiter(
         state_dir.into(),
         until_ms.to_string().into(),
     ];
+    let queue = Store::lock_file(state_dir, QUEUE_LOCK);
+    let no_sleeper = sleeper::become_sleeper(
+        handles,
+        lock,
+        state_dir,
+        &queue,
+        arguments.clone(),
+        globals.clone(),
+    );
+    // A file system without programs, for example: then it is a larger waiter.
+    tracing::debug!(%no_sleeper, "the job waits as the program itself");
     arguments.extend(globals);
     handles.become_program(lock, arguments)
 }
@@ -74,12 +93,29 @@ fn wait(arguments: &mut dyn Iterator<Item = OsString>) -> io::Error {
     let Some(until_ms) = until_ms.to_str().and_then(|text| text.parse::<i64>().ok()) else {
         return started_wrongly();
     };
-    let globals: Vec<OsString> = arguments.collect();
+    let mut globals: Vec<OsString> = arguments.collect();
+    let dispatcher = match globals.first() {
+        Some(first) if first == DISPATCHER => {
+            let handle = globals.get(1).and_then(|handle| handle.to_str());
+            match handle
+                .and_then(|handle| handle.parse().ok())
+                .map(queue_lock)
+            {
+                Some(Ok(lock)) => {
+                    globals.drain(..2);
+                    Some(lock)
+                }
+                Some(Err(fault)) => return fault,
+                None => return started_wrongly(),
+            }
+        }
+        _ => None,
+    };
     let (handles, lock) = match inherit() {
         Ok(inherited) => inherited,
         Err(fault) => return fault,
     };
-    let woken = match sleep(&handles, PathBuf::from(state_dir), until_ms) {
+    let woken = match sleep(&handles, PathBuf::from(state_dir), until_ms, dispatcher) {
         Ok(woken) => woken,
         Err(fault) => return fault,
     };
@@ -92,6 +128,14 @@ fn wait(arguments: &mut dyn Iterator<Item = OsString>) -> io::Error {
     handles.become_program(&lock, runner)
 }
 
+/// The lock of the queue, which the sleeper that this was holds.
+fn queue_lock(handle: RawFd) -> io::Result<LockGuard> {
+    // SAFETY: whoever names the handle has left it to this program alone.
+    let lock = unsafe { OwnedFd::from_raw_fd(handle) };
+    rustix::io::fcntl_setfd(&lock, FdFlags::CLOEXEC)?;
+    Ok(LockGuard::inherited(File::from(lock)))
+}
+
 fn inherit() -> io::Result<(Handles, LockGuard)> {
     let inbox = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let handles = Handles::receive(&inbox)?;
@@ -102,7 +146,12 @@ fn inherit() -> io::Result<(Handles, LockGuard)> {
 }
 
 /// Sleeps until there is something to do. Each thing that may wake it has a thread with a small stack.
-fn sleep(handles: &Handles, state_dir: PathBuf, until_ms: i64) -> io::Result<Woken> {
+fn sleep(
+    handles: &Handles,
+    state_dir: PathBuf,
+    until_ms: i64,
+    dispatcher: Option<LockGuard>,
+) -> io::Result<Woken> {
     let (wake, woken) = mpsc::channel();
     let signals = wake.clone();
     small_thread(move || {
@@ -112,7 +161,7 @@ fn sleep(handles: &Handles, state_dir: PathBuf, until_ms: i64) -> io::Result<Wok
     })?;
     let queue = wake.clone();
     small_thread(move || {
-        serve_queue(&state_dir);
+        serve_queue(&state_dir, dispatcher);
         let _ = queue.send(Woken::Look);
     })?;
     let events = handles.bell.as_fd().try_clone_to_owned()?;
@@ -141,10 +190,11 @@ fn sleep(handles: &Handles, state_dir: PathBuf, until_ms: i64) -> io::Result<Wok
         .unwrap_or(Woken::Look))
 }
 
-/// Waits until this is the dispatcher, then is.
-fn serve_queue(state_dir: &Path) {
+/// Waits until this is the dispatcher, where it is not yet, then is.
+fn serve_queue(state_dir: &Path, lock: Option<LockGuard>) {
     let path = Store::lock_file(state_dir, QUEUE_LOCK);
-    let served = LockGuard::wait(&path)
+    let served = lock
+        .map_or_else(|| LockGuard::wait(&path), Ok)
         .map_err(|source| folder(&path, source))
         .and_then(|lock| Ok((lock, Store::open(state_dir)?)))
         .and_then(|(_lock, store)| dispatch::run(&store));
