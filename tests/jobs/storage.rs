@@ -130,6 +130,41 @@ fn a_disk_that_fills_up_under_a_job_ends_it_once_with_that_cause() {
 }
 
 #[test]
+fn a_full_disk_is_emptied_by_gc() {
+    let repository = repository();
+    let agent = StandIn::that("yes work | head -c 200000 > src/big.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let (mut front, disk) = on_small_disk(&worker, "160m");
+    let mut asked = job(&repository);
+    asked["isolation"] = "worktree".into();
+    for _ in 0..3 {
+        run_job(&mut front, asked.clone());
+    }
+    worker.assert_no_process_left();
+    disk.fill();
+    let gc = worker.command(["gc", "--older-than", "0s", "--force"]);
+    let output = Command::new("nsenter")
+        .args(["-t", &front.pid().to_string(), "-m", "--"])
+        .arg(gc.get_program())
+        .args(gc.get_args())
+        .env_clear()
+        .envs(
+            gc.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let left = fs::read_dir(disk.0.join("jobs")).unwrap().count();
+    assert_eq!(left, 0, "{said}");
+    disk.make_room();
+    disk.assert_intact();
+    let next = run_job(&mut front, job(&repository));
+    assert_eq!(next["job_status"], "completed", "{next}");
+}
+
+#[test]
 fn a_read_only_store_is_said_and_nothing_is_started() {
     let repository = repository();
     let agent = StandIn::that("printf 'two\n' > src/a.txt");

@@ -51,6 +51,9 @@ pub(super) fn run(global: &GlobalOptions, arguments: &GcArguments) -> ExitCode {
 
 fn collect(settings: &Settings, arguments: &GcArguments) -> Result<(), UpkeepError> {
     let mut terminal = Terminal::stdout();
+    if !arguments.dry_run {
+        Store::give_room(&settings.state_dir);
+    }
     let store = Store::open(&settings.state_dir)?;
     store.hasten()?;
     // A job whose runner is gone has ended, and may be old.

@@ -29,6 +29,10 @@ const WORKING_MATERIAL: &[&str] = &[
 /// The bell of a job that waits for its turn.
 const BELL: &str = "bell";
 
+/// Room for `gc` on a disk that is full: the database cannot forget a job without writing.
+const ROOM: &str = "room-for-gc";
+const ROOM_BYTES: usize = 2 << 20;
+
 /// Room for the end of a job, in its folder while it runs.
 const RESERVE: &str = "reserve";
 const RESERVED: usize = 128 << 10;
@@ -85,6 +89,22 @@ impl Store {
         if let Err(fault) = fs::write(&path, vec![b'.'; RESERVED]) {
             tracing::warn!(%fault, path = %path.display(), "no room is kept for the end of the job");
         }
+    }
+
+    /// Keeps room for a `gc` on a disk that is full, where none is kept.
+    pub(crate) fn keep_room(&self) {
+        let path = self.folder.join(ROOM);
+        let kept = fs::metadata(&path).is_ok_and(|there| there.len() == ROOM_BYTES as u64);
+        if !kept && let Err(fault) = fs::write(&path, vec![b'.'; ROOM_BYTES]) {
+            tracing::debug!(%fault, "no room is kept for gc");
+            // Half of it would be in the way.
+            let _ = fs::remove_file(&path);
+        }
+    }
+
+    /// Gives that room back, for who is about to make more of it in the store at `folder`.
+    pub fn give_room(folder: &Path) {
+        let _ = fs::remove_file(folder.join(ROOM));
     }
 
     /// Returns true if the disk of the store has no room left to speak of.

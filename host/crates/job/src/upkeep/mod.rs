@@ -14,7 +14,6 @@ use crate::id::JobId;
 use crate::lock::LockGuard;
 use crate::queue;
 use crate::runner::Continuation;
-use crate::state::State;
 use crate::store::{JobRow, Store, StoreError};
 use settings::Settings;
 use workspace::{Interrupt, Isolated, IsolatedRecord, WorkspaceError};
@@ -70,14 +69,6 @@ pub fn make_small(store: &Store, job: &JobRow) -> Result<bool, UpkeepError> {
     if jobs.iter().any(|job| !job.state.is_terminal()) {
         return Ok(false);
     }
-    // Its agent waits for an answer, and knows the files as they are: one that was made again is younger than its look
-    // at it, and Claude Code then refuses to edit it.
-    if jobs
-        .last()
-        .is_some_and(|job| job.state == State::NeedsInput)
-    {
-        return Ok(false);
-    }
     let worked = jobs
         .iter()
         .rev()
@@ -105,6 +96,7 @@ pub(crate) fn after(settings: &Settings, id: &JobId) {
     let kept_up = Store::open(&settings.state_dir)
         .map_err(UpkeepError::from)
         .and_then(|store| {
+            store.keep_room();
             if let Some(job) = store.job(id)? {
                 make_small(&store, &job)?;
             }
