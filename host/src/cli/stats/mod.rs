@@ -5,7 +5,7 @@ mod summary;
 mod text;
 pub(super) mod trouble;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
@@ -111,22 +111,19 @@ pub(super) fn run(global: &GlobalOptions, arguments: &StatsArguments) -> ExitCod
 
 /// Each try of a model: jobs, and the attempts of those that had several.
 fn tries(history: &History, prices: &Prices) -> Vec<Try> {
-    let spent = |id: &str| {
-        let own = history
-            .requests
-            .iter()
-            .filter(|request| request.job.as_deref() == Some(id));
-        let (mut tokens, mut cost) = (0, Some(0.0));
-        for PastRequest { record, .. } in own {
-            tokens += record.input_tokens + record.output_tokens;
-            cost = cost
-                .zip(summary::cost(record, prices))
-                .map(|(sum, one)| sum + one);
-        }
-        (tokens, cost)
-    };
+    let nothing = || (0, Some(0.0));
+    let mut spent: HashMap<&str, (u64, Option<f64>)> = HashMap::new();
+    for PastRequest { job, record, .. } in &history.requests {
+        let Some(job) = job else { continue };
+        let (tokens, cost) = spent.entry(job).or_insert_with(nothing);
+        *tokens += record.input_tokens + record.output_tokens;
+        *cost = cost
+            .zip(summary::cost(record, prices))
+            .map(|(sum, one)| sum + one);
+    }
     let one = |row: &JobRow, model: String, rescued: bool| {
-        let (tokens, cost_usd) = spent(row.id.as_str());
+        let spent = spent.get(row.id.as_str()).copied();
+        let (tokens, cost_usd) = spent.unwrap_or_else(nothing);
         let took = row.started_ms.zip(row.ended_ms);
         Try {
             model,
@@ -156,18 +153,16 @@ fn tries(history: &History, prices: &Prices) -> Vec<Try> {
 fn read(state_dir: &Path, since_ms: i64) -> Result<History, StoreError> {
     let store = Store::open(state_dir)?;
     settle_all(&store)?;
+    let mut attempts = store.attempts_since(since_ms)?;
     let jobs = store
         .jobs_since(since_ms)?
         .into_iter()
-        .map(|(row, passes)| {
-            let attempts = store.attempts(&row.id)?;
-            Ok(PastJob {
-                row,
-                passes,
-                attempts,
-            })
+        .map(|(row, passes)| PastJob {
+            attempts: attempts.remove(&row.id).unwrap_or_default(),
+            row,
+            passes,
         })
-        .collect::<Result<_, StoreError>>()?;
+        .collect();
     let requests = store
         .requests_since(since_ms)?
         .into_iter()

@@ -3,13 +3,14 @@
 //! An attempt is a job like any other, with a row, a folder and a runner; only nobody lists it beside the others, and it goes
 //! with the job that it belongs to.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use rusqlite::{OptionalExtension, params};
 
 use super::database::Store;
 use super::error::StoreError;
-use super::jobs::{JobRow, parse_id};
+use super::jobs::{JobRow, parse_id, raw_row};
 use crate::id::JobId;
 use crate::lock::LockGuard;
 
@@ -88,6 +89,35 @@ impl Store {
             if let Some(job) = self.job(&parse_id(id)?)? {
                 attempts.push(AttemptRow { number, model, job });
             }
+        }
+        Ok(attempts)
+    }
+
+    /// The attempts of the jobs since a time (milliseconds since the epoch), by number; results and progress stay in the
+    /// database.
+    ///
+    /// # Errors
+    /// The database fails or holds what cannot be read.
+    pub fn attempts_since(
+        &self,
+        since_ms: i64,
+    ) -> Result<HashMap<JobId, Vec<AttemptRow>>, StoreError> {
+        let mut statement = self.database.prepare_cached(
+            "SELECT id, ticket, state, created_ms, started_ms, ended_ms, cancel_requested, NULL, spec, NULL, NULL, lives_in,
+                    of, number, model
+             FROM attempts JOIN jobs ON id = job
+             WHERE of IN (SELECT id FROM jobs WHERE created_ms >= ?1) ORDER BY number",
+        )?;
+        let rows = statement.query_map([since_ms], |row| {
+            let of: String = row.get(12)?;
+            Ok((raw_row(row)?, of, row.get(13)?, row.get(14)?))
+        })?;
+        let mut attempts: HashMap<JobId, Vec<AttemptRow>> = HashMap::new();
+        for row in rows {
+            let (job, of, number, model) = row?;
+            let job = JobRow::try_from(job)?;
+            let attempt = AttemptRow { number, model, job };
+            attempts.entry(parse_id(of)?).or_default().push(attempt);
         }
         Ok(attempts)
     }

@@ -421,7 +421,7 @@ impl Store {
 const SELECT_JOB: &str = "SELECT id, ticket, state, created_ms, started_ms, ended_ms, cancel_requested, runner, spec, progress, result, lives_in FROM jobs";
 
 /// A row as SQLite holds it.
-struct RawRow {
+pub(super) struct RawRow {
     id: String,
     ticket: i64,
     state: String,
@@ -436,7 +436,7 @@ struct RawRow {
     lives_in: Option<String>,
 }
 
-fn raw_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
+pub(super) fn raw_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawRow> {
     Ok(RawRow {
         id: row.get(0)?,
         ticket: row.get(1)?,
