@@ -20,7 +20,7 @@ use job::checks::{
 use job::report::{self, Ended};
 use job::verify::revise::{self, Decision};
 use job::verify::{
-    self, AgentEvidence, Cause, CheckVerdict, Evidence, Outcome, Place, Plan, Rooms, Verdicts,
+    self, AgentEvidence, Cause, CheckVerdict, Evidence, Outcome, Place, Plan, Rooms, Tree, Verdicts,
 };
 use plugins::{Engine, PluginSet, PluginSettings};
 use process::{Confinement, SandboxMode};
@@ -106,21 +106,23 @@ impl Job {
             pass: 1,
             base: &self.base,
             place: Place {
-                root: self.workspace.root().clone(),
-                work_dir: self.workspace.work_dir().to_owned(),
-                top: self.workspace.top().to_owned(),
-                owns_tree: true,
-                git_writes: Vec::new(),
-                rooms: Arc::clone(&self.rooms),
-                cargo_packages: false,
-                git_identity: GitIdentity::default(),
-                extra_env: vec![("MARKS".into(), self.marks().into())],
-                confinement: Confinement {
-                    mode: SandboxMode::Auto,
-                    write: vec![self.workspace.top().to_owned(), self.marks()],
-                    landlock_only: self.in_the_tree,
-                    ..Confinement::off()
+                tree: Tree {
+                    root: self.workspace.root().clone(),
+                    work_dir: self.workspace.work_dir().to_owned(),
+                    top: self.workspace.top().to_owned(),
+                    is_own: true,
+                    git_writes: Vec::new(),
+                    cargo_packages: false,
+                    git_identity: GitIdentity::default(),
+                    confinement: Confinement {
+                        mode: SandboxMode::Auto,
+                        write: vec![self.workspace.top().to_owned(), self.marks()],
+                        landlock_only: self.in_the_tree,
+                        ..Confinement::off()
+                    },
                 },
+                rooms: Arc::clone(&self.rooms),
+                extra_env: vec![("MARKS".into(), self.marks().into())],
             },
             deadline: Instant::now() + self.time,
             stop: self.stop.clone(),

@@ -2,6 +2,8 @@
 //! it, and when a process of ours is killed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "jobs/attacks.rs"]
+mod attacks;
 #[path = "jobs/attempts.rs"]
 mod attempts;
 #[path = "jobs/chaos.rs"]

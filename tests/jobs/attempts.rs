@@ -412,3 +412,47 @@ fn a_ladder_needs_one_slot() {
         assert_eq!(result["job_status"], "completed", "{result}");
     }
 }
+
+#[test]
+fn the_attempt_that_counts_is_what_a_combined_apply_brings_in() {
+    let repository = repository();
+    let agent = StandIn::that_obeys();
+    let gateway = models(&[
+        (
+            "cheap",
+            "echo three > src/a.txt; echo cheap > src/cheap.txt",
+        ),
+        ("good", "echo two > src/a.txt; echo good > src/good.txt"),
+        ("quick", "echo quick > src/quick.txt"),
+    ]);
+    let worker = worker(&repository, &agent, &gateway);
+    let mut front = worker.serve();
+    let ladder = json!({ "models": ["cheap", "good"] });
+    let climbed = run_job(&mut front, asked(&repository, ladder));
+    assert_eq!(climbed["job_status"], "completed", "{climbed}");
+    let mut other = job(&repository);
+    other["isolation"] = "worktree".into();
+    other["model"] = "quick".into();
+    other["checks"] = json!([{ "name": "quick", "command": "test -e src/quick.txt" }]);
+    let other = run_job(&mut front, other);
+    assert_eq!(other["job_status"], "completed", "{other}");
+
+    let ids = [&climbed["job_id"], &other["job_id"]];
+    let whole = call(
+        &mut front,
+        "apply",
+        json!({ "job_ids": ids, "how": "patch" }),
+    )
+    .structured;
+    assert_eq!(whole["job_status"], "completed", "{whole}");
+    assert_eq!(
+        whole["checks"],
+        json!(["content: passed", "quick: passed"]),
+        "{whole}"
+    );
+    assert_eq!(repository.read("src/a.txt"), "two\n");
+    assert_eq!(repository.read("src/good.txt"), "good\n");
+    assert_eq!(repository.read("src/quick.txt"), "quick\n");
+    assert!(!repository.path().join("src/cheap.txt").exists());
+    worker.assert_no_process_left();
+}

@@ -60,6 +60,75 @@ fn each_check_says_what_it_said_before_the_job() {
     }
 }
 
+/// The failure that was there before is nobody's task where something else shows the work; else it may be the task itself.
+#[test]
+fn the_same_failing_tests_as_before_cost_no_repair_pass() {
+    let rows = [
+        // A new test file shows the work: the old failure is not the agent's.
+        ("mkdir -p tests; echo true > tests/new.sh", "", Value::Null),
+        // So does another check that turned.
+        ("echo two > src/a.txt", "grep -q two src/a.txt", Value::Null),
+        // Nothing else does: repairing what fails may be what the job is for.
+        ("echo two > src/a.txt", "", json!(2)),
+        // It fails in another way now.
+        (
+            "mkdir -p tests; echo 'echo FAILED new; false' > tests/new.sh",
+            "",
+            json!(2),
+        ),
+    ];
+    let suite = "r=0; for t in old tests/*.sh; do case $t in old) echo \"FAILED old in $(date +%N) ns at $PWD\"; r=1;; \
+                 *) test ! -e $t || sh $t || r=1;; esac; done; exit $r";
+    for (work, other, passes) in rows {
+        let repository = repository();
+        // A second pass that changes something, so that the loop would go on.
+        let agent = StandIn::that(&format!("{work}; date +%N >> notes.txt"));
+        let worker =
+            Worker::with_stand_in(BINARY, &repository, &agent).set("WORKER_CHECK_BEFORE", 1);
+        let mut asked = job(&repository);
+        asked["auto_revise"] = json!({ "max_passes": 1 });
+        asked["checks"] = json!([{ "name": "unit tests", "command": suite }]);
+        if !other.is_empty() {
+            let checks = asked["checks"].as_array_mut().unwrap();
+            checks.push(json!({ "name": "other", "command": other }));
+        }
+        let result = run_job(&mut worker.serve(), asked);
+        assert_eq!(result["passes"], passes, "{work}: {result}");
+        assert_eq!(result["job_status"], "failed", "{result}");
+        let line = result["checks"][0].as_str().unwrap();
+        let same = line.contains("exit code 1; failed before too, with the same failures");
+        assert_eq!(same, !work.contains("FAILED"), "{result}");
+    }
+}
+
+#[test]
+fn a_file_that_ends_the_runner_when_it_is_loaded_passes_nothing() {
+    let rows = [
+        ("import os; os._exit(0)", "failed"),
+        ("def double(x): return 2 * x", "completed"),
+    ];
+    for (text, status) in rows {
+        let repository = Repository::with([
+            ("shop.py", "def double(x): return x\n"),
+            (
+                "test_shop.py",
+                "import unittest\nfrom shop import double\n\nclass Shop(unittest.TestCase):\n    def test_double(self): \
+                 self.assertEqual(double(2), 4)\n",
+            ),
+        ]);
+        repository.commit("Begin");
+        let agent = StandIn::that(&format!("printf '%s\\n' '{text}' > shop.py"));
+        let worker =
+            Worker::with_stand_in(BINARY, &repository, &agent).set("WORKER_CHECK_BEFORE", 1);
+        let check = json!({ "name": "unit tests", "command": "python3 -m unittest" });
+        let result = run_job(&mut worker.serve(), asked(&repository, check));
+        assert_eq!(result["job_status"], status, "{text}: {result}");
+        let line = result["checks"][0].as_str().unwrap();
+        let caught = line.contains("it tells of no test that ran, as it did before the change");
+        assert_eq!(caught, status == "failed", "{result}");
+    }
+}
+
 #[test]
 fn a_new_test_that_proves_nothing_is_caught() {
     let rows = [

@@ -743,13 +743,13 @@ fn note_told(store: &Store, job: &JobRow) {
 
 /// The directory that every path of a caller must lie in.
 fn root(settings: &Settings) -> Result<Root, Refusal> {
-    let Some(path) = &settings.sandbox_root else {
+    let Some(root) = crate::root::open(settings) else {
         return Err(Refusal::new(
             "SANDBOX_ROOT",
             "is not set: the directory that every job and every path must lie in; set it in the server's environment",
         ));
     };
-    Root::open(path).map_err(|fault| Refusal::new("SANDBOX_ROOT", fault))
+    root.map_err(|fault| Refusal::new("SANDBOX_ROOT", fault))
 }
 
 /// The job, settled: one whose runner is gone has ended.

@@ -27,6 +27,7 @@ mod reading;
 mod recovery;
 mod refusal;
 pub mod report;
+mod root;
 pub mod runner;
 mod setup;
 mod setup_default;

@@ -19,6 +19,7 @@ fn passed(name: &str, summary: &str) -> CheckVerdict {
         artifact: None,
         duration_ms: 1,
         found_in: Vec::new(),
+        told_totals: false,
     }
 }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::running_job::Job;
 use super::site::{Site, task_limits};
@@ -19,7 +18,6 @@ use crate::checks::{CheckSpec, CommandCheck};
 use crate::dependencies;
 use crate::verify::{self, Before, BeforeOutcome, Place};
 use process::Confinement;
-use redact::Redactor;
 use workspace::{
     Base, ChangeKind, Changes, GitIdentity, Isolated, IsolatedRequest, WorkspaceError,
 };
@@ -92,21 +90,35 @@ impl Job {
                 return None;
             }
         };
-        // A tree made from commits has no dependencies. Where the base has some, a failure in the tree may be their absence,
+        // A tree made from commits has no ignored files and no dependencies. Where the base has some, a failure in the tree may be their absence,
         // and shows nothing.
         let ready = tokio::task::block_in_place(|| self.set_up_like(site, &tree));
+        let is_dependency = |name: &str| dependencies::FOLDERS.contains(&name);
+        let top = tree.workspace().top();
+        let copied = tokio::task::block_in_place(|| base.copy_ignored(top, &is_dependency));
+        let copied = copied.unwrap_or_else(|fault| {
+            tracing::info!(%fault, "the ignored files are not at hand on the base");
+            None
+        });
         let complete = ready
-            || !base.ignored_dirs().iter().any(|dir| {
-                dir.file_name()
-                    .and_then(|name| name.to_str())
-                    .is_some_and(|name| dependencies::FOLDERS.contains(&name))
-            });
+            || copied.is_some()
+                && !base.ignored_dirs().iter().any(|dir| {
+                    dir.file_name()
+                        .and_then(|name| name.to_str())
+                        .is_some_and(|name| dependencies::FOLDERS.contains(&name))
+                });
         let runs = Runs {
-            place: self.before_place(site, &tree, &folder, base),
-            deadline: self.deadline.unwrap_or_else(Instant::now),
-            stop: self.stop.token().child_token(),
-            redactor: self.resources.redactor.clone(),
-            cache: cache_of(&self.settings.cache_dir, &tree),
+            trial: verify::Trial {
+                place: self.before_place(site, &tree, &folder, base),
+                deadline: self.deadline.unwrap_or_else(Instant::now),
+                stop: self.stop.token().child_token(),
+                digest_bytes: self.digest_bytes(),
+                plugins: self.resources.plugins.clone(),
+                redactor: self.resources.redactor.clone(),
+                artifacts: Artifacts::in_job(&folder),
+            },
+            // What the outcome hangs on has a name only where all of it is in the commit.
+            cache: cache_of(&self.settings.cache_dir, &tree).filter(|_| copied == Some(0)),
             complete,
             found: Mutex::default(),
             folder,
@@ -131,22 +143,24 @@ impl Job {
         read.extend(self.settings.sandbox_read.iter().cloned());
         read.extend(self.settings.sandbox_write.iter().cloned());
         Place {
-            root: workspace.root().clone(),
-            work_dir: workspace.work_dir().to_owned(),
-            top: workspace.top().to_owned(),
-            owns_tree: true,
-            git_writes: Vec::new(),
-            rooms: Arc::new(verify::Rooms::below(folder.join("checks"))),
-            cargo_packages: self.uses_cargo(base),
-            git_identity: GitIdentity::of(site.workspace()),
-            extra_env: self.resources.check_env(),
-            confinement: Confinement {
-                mode: self.settings.sandbox,
-                read,
-                write: vec![workspace.top().to_owned()],
-                limits: task_limits(&self.settings),
-                ..Confinement::off()
+            tree: verify::Tree {
+                root: workspace.root().clone(),
+                work_dir: workspace.work_dir().to_owned(),
+                top: workspace.top().to_owned(),
+                is_own: true,
+                git_writes: Vec::new(),
+                cargo_packages: self.uses_cargo(base),
+                git_identity: GitIdentity::of(site.workspace()),
+                confinement: Confinement {
+                    mode: self.settings.sandbox,
+                    read,
+                    write: vec![workspace.top().to_owned()],
+                    limits: task_limits(&self.settings),
+                    ..Confinement::off()
+                },
             },
+            rooms: Arc::new(verify::Rooms::below(folder.join("checks"))),
+            extra_env: self.resources.check_env(),
         }
     }
 }
@@ -193,8 +207,8 @@ impl BeforeRuns {
             found.remove(&check.name);
             match &laid {
                 Ok(()) => {
-                    let outcome = self.runs.try_one(check).await;
-                    let outcome = outcome.filter(|outcome| self.runs.shows(*outcome));
+                    let outcome = self.runs.trial.run(check).await;
+                    let outcome = outcome.filter(|outcome| self.runs.shows(outcome));
                     found.extend(outcome.map(|outcome| (check.name.clone(), outcome)));
                 }
                 Err(fault) => {
@@ -206,7 +220,7 @@ impl BeforeRuns {
 
     /// Ends what still runs and removes the tree.
     pub(super) async fn end(mut self) {
-        self.runs.stop.cancel();
+        self.runs.trial.stop.cancel();
         if let Some(running) = self.running.take() {
             let _ = running.await;
         }
@@ -216,10 +230,7 @@ impl BeforeRuns {
 }
 
 struct Runs {
-    place: Place,
-    deadline: Instant,
-    stop: CancellationToken,
-    redactor: Redactor,
+    trial: verify::Trial,
     cache: Option<(PathBuf, String)>,
     /// The tree has all that the base had.
     complete: bool,
@@ -230,36 +241,36 @@ struct Runs {
 impl Runs {
     async fn go(self: Arc<Self>, checks: Vec<CommandCheck>) {
         for check in checks {
-            if self.stop.is_cancelled() {
+            if self.trial.stop.is_cancelled() {
                 return;
             }
             let known = self.known(&check);
+            let is_new = known.is_none();
             let outcome = match known {
                 Some(outcome) => Some(outcome),
-                None => self.try_one(&check).await,
+                None => self.trial.run(&check).await,
             };
-            let Some(outcome) = outcome else { continue };
-            if !self.shows(outcome) {
+            let Some(outcome) = outcome.filter(|outcome| self.shows(outcome)) else {
                 continue;
+            };
+            if is_new {
+                self.keep(&check, &outcome);
             }
             self.found
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(check.name.clone(), outcome);
-            if known.is_none() {
-                self.keep(&check, outcome);
-            }
         }
     }
 
     /// Returns true if the outcome is the base's and not that of a tree without its dependencies.
-    fn shows(&self, outcome: BeforeOutcome) -> bool {
-        outcome == BeforeOutcome::Passed || self.complete
+    fn shows(&self, outcome: &BeforeOutcome) -> bool {
+        matches!(outcome, BeforeOutcome::Passed { .. }) || self.complete
     }
 
     /// Writes the change's test files into the tree, and takes away those that are gone.
     fn lay_tests_over(&self, changes: &Changes) -> Result<(), WorkspaceError> {
-        let top = &self.place.top;
+        let top = &self.trial.place.tree.top;
         for file in verify::changed_tests(changes) {
             let failed = |source| WorkspaceError::Io {
                 action: "write",
@@ -287,19 +298,6 @@ impl Runs {
         Ok(())
     }
 
-    async fn try_one(&self, check: &CommandCheck) -> Option<BeforeOutcome> {
-        let artifacts = Artifacts::in_job(&self.folder);
-        verify::try_before(
-            check,
-            &self.place,
-            self.deadline,
-            &self.stop,
-            &self.redactor,
-            &artifacts,
-        )
-        .await
-    }
-
     fn entry(&self, check: &CommandCheck) -> Option<(PathBuf, String)> {
         let (folder, base) = self.cache.as_ref()?;
         let told = serde_json::to_string(&(
@@ -308,7 +306,7 @@ impl Runs {
             &check.cwd,
             &check.env,
             check.network,
-            &self.place.extra_env,
+            &self.trial.place.extra_env,
         ))
         .ok()?;
         let mut hasher = DefaultHasher::new();
@@ -325,10 +323,11 @@ impl Runs {
     }
 
     /// A cache that cannot be kept costs a run.
-    fn keep(&self, check: &CommandCheck, outcome: BeforeOutcome) {
+    fn keep(&self, check: &CommandCheck, outcome: &BeforeOutcome) {
         let Some((path, key)) = self.entry(check) else {
             return;
         };
+        let outcome = outcome.clone();
         let kept = Known { key, outcome };
         let written = path
             .parent()

@@ -29,6 +29,7 @@ use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::lock::LockGuard;
 use crate::queue::{self, Bell, Holdings, Place, Turn};
+use crate::root;
 use crate::spec::JobSpec;
 use crate::state::State;
 use crate::store::{Store, StoreError, now_ms};
@@ -38,8 +39,8 @@ use process::ProcessError;
 use redact::LogMask;
 use settings::{Isolation, SandboxMode, Settings};
 use workspace::{
-    Base, BringRequest, ChangedFile, FilePath, GitIdentity, Interrupt, Isolated, OwnGit, Root,
-    Workspace, WorkspaceError,
+    Base, BringRequest, ChangedFile, FilePath, GitIdentity, Interrupt, Isolated, OwnGit, Workspace,
+    WorkspaceError,
 };
 
 /// The context of the agent's passes, the same for all of them.
@@ -342,12 +343,12 @@ impl Job {
         if place.is_some() && self.spec.isolation == Isolation::Worktree {
             return Ok(());
         }
-        let Some(root) = self.settings.sandbox_root.clone() else {
+        let Some(root) = root::open(&self.settings) else {
             return Ok(());
         };
         let dirs = self.spec.allowed_dirs.clone();
         let opened = self
-            .blocking(move || Workspace::open(&Root::open(&root)?, &dirs))
+            .blocking(move || Workspace::open(&root?, &dirs))
             .await?;
         let repository = opened.map_err(|fault| EarlyExit::tree(&fault))?.lock_name();
         let journal = self.journal();
@@ -538,7 +539,8 @@ impl Job {
                     self.findings.notes.push(note);
                 }
             }
-            self.compare_with_before(&mut verdicts, before).await;
+            let top = site.workspace().top();
+            self.compare_with_before(&mut verdicts, before, top).await;
             if self.stop.cause().is_some() {
                 self.findings.verdicts = Some(verdicts);
                 return Err(EarlyExit::Stopped);
@@ -586,6 +588,7 @@ impl Job {
         &mut self,
         verdicts: &mut Verdicts,
         before: &mut Option<BeforeRuns>,
+        top: &Path,
     ) {
         let Some(changes) = self.findings.changes.clone() else {
             return;
@@ -603,6 +606,7 @@ impl Job {
             &self.spec.checks,
             &found,
             &changes,
+            top,
             &self.resources.redactor,
         );
     }
@@ -745,6 +749,7 @@ impl Job {
             stall: Duration::from_millis(self.settings.stall_ms),
             deadline: self.deadline,
             activity: metering.activity(),
+            issued: adapter.issued(),
             cancel: self.stop.token().clone(),
             raw_log: Some(self.folder().join("events.jsonl")),
         }
@@ -787,7 +792,15 @@ impl Job {
             let note = "the tree is too large to be looked at once more before the end".to_owned();
             self.findings.notes.push(note);
         }
-        self.findings.changes = Some(Arc::new(changes.map_err(|fault| EarlyExit::tree(&fault))?));
+        let changes = changes.map_err(|fault| EarlyExit::tree(&fault))?;
+        let set_ids = tokio::task::block_in_place(|| base.remove_set_ids(&changes));
+        if !set_ids.is_empty() {
+            let names: Vec<String> = set_ids.iter().map(ToString::to_string).collect();
+            let names = verify::listed(&names);
+            let note = format!("set-user-ID and set-group-ID bits taken away: {names}");
+            self.findings.notes.push(note);
+        }
+        self.findings.changes = Some(Arc::new(changes));
         Ok(())
     }
 
@@ -804,16 +817,18 @@ impl Job {
     pub(super) fn check_place(&self, site: &Site, base: &Base) -> verify::Place {
         let workspace = site.workspace();
         verify::Place {
-            root: workspace.root().clone(),
-            work_dir: workspace.work_dir().to_owned(),
-            top: workspace.top().to_owned(),
-            owns_tree: site.is_isolated(),
-            git_writes: site.git_writes(base),
+            tree: verify::Tree {
+                root: workspace.root().clone(),
+                work_dir: workspace.work_dir().to_owned(),
+                top: workspace.top().to_owned(),
+                is_own: site.is_isolated(),
+                git_writes: site.git_writes(base),
+                cargo_packages: self.uses_cargo(base),
+                git_identity: GitIdentity::of(workspace),
+                confinement: site.confinement_of_checks(&self.settings, base),
+            },
             rooms: Arc::clone(&self.rooms),
-            cargo_packages: self.uses_cargo(base),
-            git_identity: GitIdentity::of(workspace),
             extra_env: self.extra_env(site),
-            confinement: site.confinement_of_checks(&self.settings, base),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::defaults;
 use crate::refusal::Refusal;
+use crate::root;
 use crate::spec::JobSpec;
 use gateway::{self, AdapterConfig, RecordSink};
 use plugins::{Engine, PluginSet, PluginSettings};
@@ -176,8 +177,7 @@ fn lock_notes(settings: &Settings, tops: &[PathBuf]) -> Vec<String> {
 
 /// The tops of the working trees that these paths lie in, as a job there would find them.
 fn tops(settings: &Settings, places: &[PathBuf]) -> Vec<PathBuf> {
-    let root = settings.sandbox_root.as_deref();
-    let Some(Ok(root)) = root.map(Root::open) else {
+    let Some(Ok(root)) = root::open(settings) else {
         return Vec::new();
     };
     // A file, or a glob, lies in the nearest folder that there is.

@@ -13,12 +13,13 @@ use crate::checks::CheckSpec;
 use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::lock::LockGuard;
+use crate::root;
 use process::{Confinement, Grants, StandIn, TaskLimits};
 use redact::Redactor;
 use settings::{Isolation, Settings};
 use workspace::{
-    Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, Pinned, PortBase, Root,
-    Workspace, WorkspaceError,
+    Base, Changes, Earlier, Isolated, IsolatedRecord, IsolatedRequest, Pinned, PortBase, Workspace,
+    WorkspaceError,
 };
 
 /// The record by which a later job can go on.
@@ -310,7 +311,7 @@ impl Site {
 impl Job {
     /// Finds or makes the place to work in.
     pub(super) async fn find_site(&mut self) -> Result<Site, EarlyExit> {
-        let Some(root) = self.settings.sandbox_root.clone() else {
+        let Some(root) = root::open(&self.settings) else {
             return Err(EarlyExit::Fault(
                 EndCause::Settings,
                 "SANDBOX_ROOT is not set".to_owned(),
@@ -318,7 +319,7 @@ impl Job {
         };
         let dirs = self.spec.allowed_dirs.clone();
         let opened = self
-            .blocking(move || Workspace::open(&Root::open(&root)?, &dirs))
+            .blocking(move || Workspace::open(&root?, &dirs))
             .await?;
         let workspace = opened.map_err(|fault| EarlyExit::tree(&fault))?;
         match self.spec.isolation {

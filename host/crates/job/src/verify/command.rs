@@ -3,20 +3,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::room::{Form, Room, Rooms};
+use super::place::Place;
+use super::room::{Form, Room};
 use super::verdict::Cause;
 use crate::artifacts::{self, ArtifactError, ArtifactWriter, Artifacts};
 use crate::checks::{CommandCheck, CommandLine};
-use process::{self, Confinement, Ending, Exit, Network, ProcessError, Stdin, Toolchains};
+use process::{self, Ending, Exit, Network, ProcessError, Stdin};
 use redact::{RedactStream, Redacted, Redactor};
-use workspace::{GitIdentity, Root};
 
 /// The output of a check that is redacted and written as it comes. What follows waits in memory, its end alone is
 /// kept, and that is redacted when the check is over: redaction takes 20 ms a megabyte, and nobody reads the middle.
@@ -31,34 +30,6 @@ const MARGIN_BYTES: usize = redact::MAX_HELD_BACK;
 
 /// A line that is longer is written in pieces, so that a check without line ends does not fill the memory.
 const LINE_BYTES: usize = 64 << 10;
-
-/// The directory of the commands, and the files that they may use.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// The root that the tree lies in; check components read beneath it.
-    pub root: Root,
-    /// The job's working directory.
-    pub work_dir: PathBuf,
-    /// The top of the working tree: no `cwd` lies outside it.
-    pub top: PathBuf,
-    /// True if the tree is the job's own, with its git directory.
-    pub owns_tree: bool,
-    /// Folders that git in the tree writes and that are no part of it: the job's own git directories, by the paths at which
-    /// they are found, or those of a linked worktree.
-    pub git_writes: Vec<PathBuf>,
-    /// The room of each check, its HOME among it. Not the agent's: what it writes there (`.npmrc`, `.gitconfig`)
-    /// would decide what a check runs.
-    pub rooms: Arc<Rooms>,
-    /// True if the user's cargo packages are linked into HOME.
-    pub cargo_packages: bool,
-    /// The name under which git commits there.
-    pub git_identity: GitIdentity,
-    /// Further variables (WORKER_CHECK_ENV); a check's own win.
-    pub extra_env: Vec<(OsString, OsString)>,
-    /// The files that they may use. The toolchains found and each check's room are added here; the network follows each check's
-    /// own wish.
-    pub confinement: Confinement,
-}
 
 /// The time limits of a command.
 #[derive(Debug, Clone)]
@@ -99,17 +70,6 @@ impl Run {
     }
 }
 
-impl Place {
-    /// The toolchains for commands with this HOME. It must be there.
-    pub(super) fn toolchains(&self, home: &Path) -> Toolchains {
-        let toolchains = process::toolchains(home);
-        if self.cargo_packages {
-            toolchains.link_packages();
-        }
-        toolchains
-    }
-}
-
 /// Runs a check's command to its end, in a room of its own, which the caller ends. Never fails: what goes wrong is a cause.
 pub(super) async fn run(
     check: &CommandCheck,
@@ -121,7 +81,7 @@ pub(super) async fn run(
     artifact: &str,
 ) -> (Run, Option<Room>) {
     loop {
-        let room = match place.rooms.make(place, key.name, key.kept) {
+        let room = match place.rooms.make(&place.tree, key.name, key.kept) {
             Ok(room) => room,
             Err(error) => {
                 let message = format!("no room for it in the state folder: {error}");
@@ -130,14 +90,19 @@ pub(super) async fn run(
         };
         match run_in(&room, check, place, limits, redactor, artifacts, artifact).await {
             Ok(run) => return (run, Some(room)),
-            Err(reason) => {
+            Err(refused) => {
                 let form = room.form;
-                place.rooms.end(room, place, key.name, None);
-                place.rooms.refuse(form, &reason);
+                place.rooms.end(room, &place.tree, key.name, None);
+                place.rooms.refuse(form, &refused);
             }
         }
     }
 }
+
+/// What a command was to work in cannot be had in this form; nothing ran.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct FormRefused(String);
 
 /// Runs the command in a room.
 ///
@@ -151,18 +116,18 @@ async fn run_in(
     redactor: &Redactor,
     artifacts: &Artifacts,
     artifact: &str,
-) -> Result<Run, String> {
+) -> Result<Run, FormRefused> {
     let not_run = |cause| Ok(Run::not_run(cause));
     let Some(cwd) = directory(place, check.cwd.as_deref()) else {
         let cwd = check.cwd.as_ref().map_or_else(
-            || place.work_dir.display().to_string(),
+            || place.tree.work_dir.display().to_string(),
             |cwd| cwd.display().to_string(),
         );
         return not_run(Cause::NoDirectory { cwd });
     };
     let (program, args) = command_line(&check.command);
     let toolchains = &room.toolchains;
-    let mut confinement = place.confinement.clone();
+    let mut confinement = place.tree.confinement.clone();
     confinement.read.extend(toolchains.read.iter().cloned());
     confinement.write.push(room.home.clone());
     confinement.temp = Some(room.temp.clone());
@@ -187,7 +152,7 @@ async fn run_in(
         Err(ProcessError::Layer(reason) | ProcessError::StandIn(reason))
             if room.form != Form::Tree =>
         {
-            return Err(reason);
+            return Err(FormRefused(reason));
         }
         Err(error) => return not_run(not_started(error)),
     };
@@ -251,9 +216,12 @@ async fn read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> usize
 
 /// The directory to run in, inside the tree also after all symbolic links.
 fn directory(place: &Place, cwd: Option<&Path>) -> Option<PathBuf> {
-    let wanted = cwd.map_or_else(|| place.work_dir.clone(), |cwd| place.work_dir.join(cwd));
+    let wanted = cwd.map_or_else(
+        || place.tree.work_dir.clone(),
+        |cwd| place.tree.work_dir.join(cwd),
+    );
     let real = wanted.canonicalize().ok().filter(|real| real.is_dir())?;
-    let top = place.top.canonicalize().ok()?;
+    let top = place.tree.top.canonicalize().ok()?;
     real.starts_with(top).then_some(real)
 }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::aftermath::Aftermath;
+use super::place::Place;
 use super::plan::{Evidence, Plan};
 use super::room::{Form, Room};
 use super::verdict::{Cause, CheckVerdict, Outcome, listed, made};
-use super::{command, component, denied, digest};
+use super::{command, component, denied, digest, totals};
 use crate::artifacts::{self, Artifacts};
 use crate::checks::{CommandCheck, CommandLine, Origin};
 use crate::dependencies;
@@ -75,14 +76,14 @@ impl CommandRun<'_> {
             )
             .await;
             tries.add(run.cause.as_ref());
-            let report = report_of(check, plan, room.as_ref(), started);
+            let report = report_of(check, &plan.place, room.as_ref(), started);
             if let Some(room) = room {
                 self.look_after(&room, ran, aftermath).await;
                 reach = Some((room.home.clone(), room.toolchains.read.clone()));
                 let keep_for = kept.then_some(plan.base);
                 tokio::task::block_in_place(|| {
                     let place = &plan.place;
-                    place.rooms.end(room, place, self.key, keep_for)
+                    place.rooms.end(room, &place.tree, self.key, keep_for)
                 });
             }
             let again = run.cause.as_ref().is_some_and(Cause::is_worth_a_retry)
@@ -113,12 +114,13 @@ impl CommandRun<'_> {
                 artifact: None,
                 duration_ms: 0,
                 found_in: Vec::new(),
+                told_totals: false,
             },
             Some(cause) => made(&check.name, cause, redactor),
         };
         let mut lacks: Vec<String> = Vec::new();
         if let Some((home, toolchains)) = reach.filter(|_| !verdict.passed()) {
-            let mut confinement = plan.place.confinement.clone();
+            let mut confinement = plan.place.tree.confinement.clone();
             confinement.read.extend(toolchains);
             confinement.write.push(home.clone());
             let users = std::env::var_os("HOME").map(PathBuf::from);
@@ -128,14 +130,15 @@ impl CommandRun<'_> {
             .bare_copy_of
             .filter(|_| !verdict.passed())
             .and_then(|source| {
-                let places = [plan.place.work_dir.as_path(), plan.place.top.as_path()];
+                let places = [
+                    plan.place.tree.work_dir.as_path(),
+                    plan.place.tree.top.as_path(),
+                ];
                 let code = run.exit.and_then(|exit| exit.code);
-                dependencies::way_out(code, &output, &plan.place.top, &places, source)
+                dependencies::way_out(code, &output, &plan.place.tree.top, &places, source)
             });
         lacks.extend(lacking);
-        let explains = report
-            .map(|report| redactor.text(&report).into_string())
-            .unwrap_or_else(|| output.clone());
+        let explains = explaining(report, output.clone(), redactor);
         if !verdict.passed() && !explains.trim().is_empty() {
             let origin = digest::Origin {
                 command: origin(check),
@@ -159,6 +162,7 @@ impl CommandRun<'_> {
                 };
             }
         }
+        verdict.told_totals = totals::are_told(&output);
         verdict.artifact = run.artifact;
         verdict.duration_ms = wall_ms;
         ran.add(
@@ -242,23 +246,22 @@ impl Tries {
 }
 
 /// The report that a command left, where this run wrote it. Nothing outside the tree is read.
-fn report_of(
+pub(super) fn report_of(
     check: &CommandCheck,
-    plan: &Plan<'_>,
+    place: &Place,
     room: Option<&Room>,
     started: std::time::SystemTime,
 ) -> Option<String> {
     // File systems keep times more coarsely than the clock.
     const COARSE: std::time::Duration = std::time::Duration::from_secs(2);
-    let place = &plan.place;
-    let mut path = place.work_dir.clone();
+    let mut path = place.tree.work_dir.clone();
     path.extend(&check.cwd);
     path.push(check.report.as_ref()?);
-    let inside = path.strip_prefix(&place.top).ok()?;
+    let inside = path.strip_prefix(&place.tree.top).ok()?;
     // Written by this run, it is in the layer that the run wrote into.
     let (root, path) = match room?.tree() {
         Some(upper) => (Root::open(upper).ok()?, upper.join(inside)),
-        None => (place.root.clone(), path),
+        None => (place.tree.root.clone(), path),
     };
     let written = std::fs::metadata(&path).ok()?.modified().ok()?;
     if written + COARSE < started {
@@ -267,6 +270,13 @@ fn report_of(
     let text = root.read(&path, artifacts::MAX_BYTES).ok()?;
     let text = String::from_utf8_lossy(&text.bytes).into_owned();
     Some(text).filter(|text| !text.trim().is_empty())
+}
+
+/// The text that explains how a command ended: its report, else what it printed.
+pub(super) fn explaining(report: Option<String>, output: String, redactor: &Redactor) -> String {
+    report
+        .map(|report| redactor.text(&report).into_string())
+        .unwrap_or(output)
 }
 
 /// The tool, as far as the command says it.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::command::Place;
+use super::place::Place;
 use super::plan::Evidence;
 use super::verdict::made;
 use super::verdict::{Cause, CheckVerdict, Outcome};
@@ -65,8 +65,8 @@ pub(super) async fn run(
         task: evidence.task.to_owned(),
         agent_message: evidence.agent_message.to_owned(),
         changes: Arc::clone(&evidence.changes),
-        root: place.root.clone(),
-        work_dir: place.work_dir.clone(),
+        root: place.tree.root.clone(),
+        work_dir: place.tree.work_dir.clone(),
         commands: ran.commands.clone(),
         lines: Mutex::default(),
         index: OnceLock::new(),
@@ -148,6 +148,7 @@ fn reported(name: &str, report: &Report, redactor: &Redactor, digest_bytes: usiz
             artifact: None,
             duration_ms: 0,
             found_in: Vec::new(),
+            told_totals: false,
         }
     } else {
         let summary = if summary.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::command::Place;
+use super::place::Place;
 use super::signals::AgentEvidence;
 use crate::checks::{CheckSpec, ScopedPatch};
 use workspace::{Base, Changes};

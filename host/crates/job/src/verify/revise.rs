@@ -217,6 +217,7 @@ mod tests {
             artifact: None,
             duration_ms: 1,
             found_in: Vec::new(),
+            told_totals: false,
         }
     }
 

@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::command::Place;
+use super::tree::Tree;
 use crate::private_home::make_home;
 use process::{Layer, StandIn, Toolchains};
 use workspace::{Base, Changes, FilePath, Interrupt, folder, layer};
@@ -206,17 +206,17 @@ impl Rooms {
     ///
     /// # Errors
     /// The disk refuses.
-    pub(super) fn make(&self, place: &Place, key: &str, kept: bool) -> io::Result<Room> {
+    pub(super) fn make(&self, tree: &Tree, key: &str, kept: bool) -> io::Result<Room> {
         let folder = self.folder.join(key);
         folder::remove(&folder)?;
         let temp = folder.join("tmp");
         private::make_folder(&temp)?;
         let mut state = self.state();
         if state.form == Form::Copy {
-            match copy_of_tree(place, &state.hidden, &folder) {
+            match copy_of_tree(tree, &state.hidden, &folder) {
                 Ok(copy) => {
                     drop(state);
-                    return self.plain(place, key, kept, folder, Some(copy));
+                    return self.plain(tree, key, kept, folder, Some(copy));
                 }
                 Err(reason) => {
                     state.form = Form::Tree;
@@ -227,23 +227,23 @@ impl Rooms {
         }
         if state.form == Form::Tree {
             drop(state);
-            return self.plain(place, key, kept, folder, None);
+            return self.plain(tree, key, kept, folder, None);
         }
         let home = self.folder.join("home");
         let toolchains = match &state.home {
             Some(toolchains) => {
                 // The agent began a project of cargo's in a later pass.
-                if place.cargo_packages && !state.has_packages {
+                if tree.cargo_packages && !state.has_packages {
                     toolchains.link_packages();
                 }
                 toolchains.clone()
             }
             None => {
-                make_home(&home, &place.git_identity)?;
-                state.home.insert(place.toolchains(&home)).clone()
+                make_home(&home, &tree.git_identity)?;
+                state.home.insert(tree.toolchains(&home)).clone()
             }
         };
-        state.has_packages |= place.cargo_packages;
+        state.has_packages |= tree.cargo_packages;
         let layer_over = |over: &Path, name: &str, cover: Option<PathBuf>| -> io::Result<Layer> {
             let [upper, work] = ["upper", "work"].map(|part| folder.join(name).join(part));
             private::make_folder(&work)?;
@@ -260,10 +260,10 @@ impl Rooms {
             })
         };
         let mut layers = vec![
-            layer_over(&place.top, "tree", state.cover.clone())?,
+            layer_over(&tree.top, "tree", state.cover.clone())?,
             layer_over(&home, "home", None)?,
         ];
-        for (at, over) in place.git_writes.iter().enumerate() {
+        for (at, over) in tree.git_writes.iter().enumerate() {
             layers.push(layer_over(over, &format!("git-{at}"), None)?);
         }
         Ok(Room {
@@ -272,7 +272,7 @@ impl Rooms {
             temp,
             toolchains,
             layers,
-            stand_ins: place.confinement.stand_ins.clone(),
+            stand_ins: tree.confinement.stand_ins.clone(),
             form: Form::Layer,
         })
     }
@@ -280,23 +280,23 @@ impl Rooms {
     /// Makes a room without layers: in a copy of the tree, or in the tree itself.
     fn plain(
         &self,
-        place: &Place,
+        tree: &Tree,
         key: &str,
         kept: bool,
         folder: PathBuf,
         copy: Option<StandIn>,
     ) -> io::Result<Room> {
         let home = folder.join("home");
-        make_home(&home, &place.git_identity)?;
+        make_home(&home, &tree.git_identity)?;
         if kept {
             take_caches(&self.kept(key).join("home"), &home);
         }
-        let toolchains = place.toolchains(&home);
+        let toolchains = tree.toolchains(&home);
         let form = match copy {
             Some(_) => Form::Copy,
             None => Form::Tree,
         };
-        let own = copied(&place.confinement.stand_ins, &folder)?;
+        let own = copied(&tree.confinement.stand_ins, &folder)?;
         Ok(Room {
             temp: folder.join("tmp"),
             home,
@@ -309,8 +309,8 @@ impl Rooms {
     }
 
     /// Ends a room. With a base, the check's build output and caches wait for its next pass.
-    pub(super) fn end(&self, room: Room, place: &Place, key: &str, keep_for: Option<&Base>) {
-        let grants = &place.confinement.grants;
+    pub(super) fn end(&self, room: Room, tree: &Tree, key: &str, keep_for: Option<&Base>) {
+        let grants = &tree.confinement.grants;
         let own = room.stand_ins.iter().map(|stand_in| &stand_in.folder);
         for own in own.chain([&room.temp, &room.home]) {
             if own.starts_with(&room.folder) {
@@ -357,28 +357,24 @@ enum NotCopied {
 }
 
 /// Copies the tree into a room, without what the agent touched of the ignored files.
-fn copy_of_tree(
-    place: &Place,
-    hidden: &HashSet<PathBuf>,
-    room: &Path,
-) -> Result<StandIn, NotCopied> {
-    if place.confinement.mode == process::SandboxMode::Off {
+fn copy_of_tree(tree: &Tree, hidden: &HashSet<PathBuf>, room: &Path) -> Result<StandIn, NotCopied> {
+    if tree.confinement.mode == process::SandboxMode::Off {
         return Err(NotCopied::NoView);
     }
-    let git = place.top.join(".git");
-    let own = place.confinement.stand_ins.iter().any(|it| it.at == git);
+    let git = tree.top.join(".git");
+    let own = tree.confinement.stand_ins.iter().any(|it| it.at == git);
     // Of a tree of the job's own it is a small one.
-    if !own && git.is_dir() && !place.owns_tree {
+    if !own && git.is_dir() && !tree.is_own {
         return Err(NotCopied::Git);
     }
     let copy = room.join("tree");
     let left_out = |path: &Path| hidden.contains(path) || own && path == Path::new(".git");
-    folder::copy(&place.top, &copy, &left_out, &Interrupt::default())?;
+    folder::copy(&tree.top, &copy, &left_out, &Interrupt::default())?;
     if own {
         private::make_folder(&copy.join(".git"))?;
     }
     Ok(StandIn {
-        at: place.top.clone(),
+        at: tree.top.clone(),
         folder: copy,
         write: true,
     })

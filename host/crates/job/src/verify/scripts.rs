@@ -7,16 +7,22 @@
 //! itself (not only its directory) may be changed: the caller said so, for its own checks.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::Value;
 
+use super::plan::Plan;
 use crate::checks::{CheckSpec, CommandLine, Origin, ScopedPatch};
+use workspace::Changes;
 
 /// The depth to which scripts are followed that run scripts.
 const DEPTH: usize = 3;
 
+/// Scripts are text of a sane size; what is longer is not looked into.
+const SCRIPT_BYTES: u64 = 256 << 10;
+
 /// The tree before and after the job, as far as this needs it. Paths are relative to the working directory.
-pub(super) struct Tree<'a> {
+pub(super) struct Contents<'a> {
     /// True if the job changed, added, renamed or deleted this file.
     pub(super) changed: &'a dyn Fn(&str) -> bool,
     /// A file as it was before the job, bounded; `None` when there was none.
@@ -25,11 +31,61 @@ pub(super) struct Tree<'a> {
     pub(super) now: &'a dyn Fn(&str) -> Option<String>,
 }
 
+/// The changed files that the checks of a plan depend on.
+pub(super) fn changed_by(plan: &Plan<'_>, changes: &Changes) -> Vec<String> {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let changed = |path: &str| {
+        // A program that the rules ignore (`.venv/bin/check`) decides as much as one that is tracked.
+        let ignored = || changes.ignored_files.iter().any(|file| *file == *path);
+        changes.find(path.as_bytes()).is_some() || ignored()
+    };
+    let before = |path: &str| {
+        changes
+            .read_before(path.as_bytes(), 0, SCRIPT_BYTES)
+            .ok()
+            .map(text)
+    };
+    let now = |path: &str| {
+        if changed(path) {
+            return changes
+                .read(path.as_bytes(), 0, SCRIPT_BYTES)
+                .ok()
+                .map(text);
+        }
+        read_bounded(&plan.place.tree.work_dir.join(path)).map(text)
+    };
+    depended_on(
+        plan.checks,
+        plan.scoped_patch,
+        &Contents {
+            changed: &changed,
+            before: &before,
+            now: &now,
+        },
+    )
+}
+
+/// A file that did not change is what it was before the job. Not through a FIFO, which would never end.
+fn read_bounded(path: &Path) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    let metadata = std::fs::metadata(path).ok()?;
+    if !metadata.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .ok()?
+        .take(SCRIPT_BYTES)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    Some(bytes)
+}
+
 /// The changed files that the command checks depend on, each with what changed in it where that is known.
-pub(super) fn changed(
+fn depended_on(
     checks: &[CheckSpec],
     scope: Option<&ScopedPatch>,
-    tree: &Tree<'_>,
+    tree: &Contents<'_>,
 ) -> Vec<String> {
     let mut found = Found {
         tree,
@@ -62,7 +118,7 @@ pub(super) fn changed(
 }
 
 struct Found<'a, 'b> {
-    tree: &'a Tree<'b>,
+    tree: &'a Contents<'b>,
     scope: Option<&'a ScopedPatch>,
     seen: BTreeSet<String>,
     changed: BTreeSet<String>,
@@ -399,13 +455,13 @@ mod tests {
             };
             let changed_file = |asked: &str| asked == *path;
             let get = |files: &BTreeMap<&str, String>, path: &str| files.get(path).cloned();
-            let tree = Tree {
+            let tree = Contents {
                 changed: &changed_file,
                 before: &|path| get(&before, path),
                 now: &|path| get(&after, path),
             };
             assert_eq!(
-                changed(&[check(command)], None, &tree),
+                depended_on(&[check(command)], None, &tree),
                 *wanted,
                 "{command} with {path}"
             );
@@ -414,13 +470,13 @@ mod tests {
                 ..ScopedPatch::default()
             };
             assert!(
-                changed(&[check(command)], Some(&scope), &tree).is_empty(),
+                depended_on(&[check(command)], Some(&scope), &tree).is_empty(),
                 "{command}: {path} may change"
             );
             let mut required = check(command);
             required.set_origin(Origin::Required);
             assert_eq!(
-                changed(&[check(command), required], Some(&scope), &tree),
+                depended_on(&[check(command), required], Some(&scope), &tree),
                 *wanted,
                 "{command}: the operator allowed nothing"
             );
@@ -430,11 +486,11 @@ mod tests {
     #[test]
     fn scripts_that_call_each_other_end() {
         let text = |_: &str| Some("#!/bin/sh\n./a.sh\n./b.sh\n".to_owned());
-        let tree = Tree {
+        let tree = Contents {
             changed: &|path| path == "b.sh",
             before: &text,
             now: &text,
         };
-        assert_eq!(changed(&[check("./a.sh")], None, &tree), ["b.sh"]);
+        assert_eq!(depended_on(&[check("./a.sh")], None, &tree), ["b.sh"]);
     }
 }

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use super::command::{self, Place};
+use super::command;
 use super::command_check::origin;
 use super::digest;
+use super::place::Place;
 use super::verdict::{CheckVerdict, made};
 use crate::artifacts::{self, Artifacts};
 use crate::checks::CommandCheck;
@@ -37,7 +38,7 @@ pub async fn run_setup(
     };
     let (run, room) = command::run(check, place, &key, &limits, redactor, artifacts, &name).await;
     if let Some(room) = room {
-        place.rooms.end(room, place, key.name, None);
+        place.rooms.end(room, &place.tree, key.name, None);
     }
     let mut verdict = made(&check.name, run.cause?, redactor);
     let output = run.artifact.as_ref().and_then(|name| artifacts.text(name));

@@ -51,6 +51,15 @@ pub enum Cause {
         /// 1 to 255.
         code: i32,
     },
+    /// The command ended by itself, with this code and with the failures that it had before the agent began.
+    #[error("exit code {code}; failed before too, with the same failures")]
+    AsBefore {
+        /// 1 to 255.
+        code: i32,
+    },
+    /// The command passed, and its output does not tell how many tests ran, which it told before the change.
+    #[error("exit code 0, but it tells of no test that ran, as it did before the change")]
+    NoTestTold,
     /// Something ended the command from outside.
     #[error("killed by signal {signal}{}", signal_note(*.signal))]
     Signal {
@@ -275,6 +284,7 @@ impl Cause {
             | Self::TimedOut { .. }
             | Self::Findings { .. }
             | Self::ProvesNothing
+            | Self::NoTestTold
             | Self::NoChange
             | Self::OutsideAllowedDirs { .. }
             | Self::CheckScriptChanged { .. }
@@ -289,6 +299,7 @@ impl Cause {
             | Self::GitChanged { .. }
             | Self::Flaky { .. }
             | Self::NoBefore
+            | Self::AsBefore { .. }
             | Self::ChecksChangedTheWork { .. }
             | Self::WorkChangedMeanwhile { .. }
             | Self::ChecksWroteOutside { .. }
@@ -321,6 +332,9 @@ pub struct CheckVerdict {
     /// The files that a check component found fault with, relative to the working directory.
     #[serde(skip)]
     pub found_in: Vec<String>,
+    /// The output of its command told how many tests ran.
+    #[serde(skip)]
+    pub told_totals: bool,
 }
 
 impl CheckVerdict {
@@ -382,6 +396,7 @@ pub(super) fn made(name: &str, cause: Cause, redactor: &Redactor) -> CheckVerdic
         artifact: None,
         duration_ms: 0,
         found_in: Vec::new(),
+        told_totals: false,
     }
 }
 
@@ -398,6 +413,8 @@ mod tests {
             Cause::ExitCode { code: 126 },
             Cause::ExitCode { code: 127 },
             Cause::ExitCode { code: 137 },
+            Cause::AsBefore { code: 1 },
+            Cause::NoTestTold,
             Cause::Signal { signal: 11 },
             Cause::Signal { signal: 40 },
             Cause::TimedOut { after_ms: 600_000 },

@@ -1,7 +1,6 @@
 //! The verification of one pass: the signals of the job's own course, the scope, the commands and the check components,
 //! one after the other in the given order, each with a verdict; and the last look at the tree.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::aftermath::{self, Aftermath};
@@ -268,61 +267,9 @@ fn signals(plan: &Plan<'_>, evidence: &Evidence<'_>) -> Vec<(&'static str, Cause
                 .any(|check| check.origin() == Origin::Job),
         own_git: plan.own_git,
     });
-    let paths = changed_scripts(plan, &evidence.changes);
+    let paths = scripts::changed_by(plan, &evidence.changes);
     if !paths.is_empty() {
         failing.push(("check_scripts", Cause::CheckScriptChanged { paths }));
     }
     failing
-}
-
-/// Scripts are text of a sane size; what is longer is not looked into.
-const SCRIPT_BYTES: u64 = 256 << 10;
-
-fn changed_scripts(plan: &Plan<'_>, changes: &Changes) -> Vec<String> {
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let changed = |path: &str| {
-        // A program that the rules ignore (`.venv/bin/check`) decides as much as one that is tracked.
-        let ignored = || changes.ignored_files.iter().any(|file| *file == *path);
-        changes.find(path.as_bytes()).is_some() || ignored()
-    };
-    let before = |path: &str| {
-        changes
-            .read_before(path.as_bytes(), 0, SCRIPT_BYTES)
-            .ok()
-            .map(text)
-    };
-    let now = |path: &str| {
-        if changed(path) {
-            return changes
-                .read(path.as_bytes(), 0, SCRIPT_BYTES)
-                .ok()
-                .map(text);
-        }
-        read_bounded(&plan.place.work_dir.join(path)).map(text)
-    };
-    scripts::changed(
-        plan.checks,
-        plan.scoped_patch,
-        &scripts::Tree {
-            changed: &changed,
-            before: &before,
-            now: &now,
-        },
-    )
-}
-
-/// A file that did not change is what it was before the job. Not through a FIFO, which would never end.
-fn read_bounded(path: &PathBuf) -> Option<Vec<u8>> {
-    use std::io::Read as _;
-    let metadata = std::fs::metadata(path).ok()?;
-    if !metadata.is_file() {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .ok()?
-        .take(SCRIPT_BYTES)
-        .read_to_end(&mut bytes)
-        .ok()?;
-    Some(bytes)
 }

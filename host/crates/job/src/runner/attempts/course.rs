@@ -20,19 +20,19 @@ use super::snapshot::{self, Snapshot};
 use crate::artifacts::{self, Artifacts};
 use crate::end_cause::EndCause;
 use crate::id::JobId;
-use crate::launch::{self, AttachGuard};
+use crate::launch::{self, AttachGuard, LaunchError};
 use crate::recovery;
 use crate::report;
 use crate::runner::Continuation;
 use crate::spec::{AttemptOf, AttemptsMode, AttemptsSpec, JobSpec, Pick};
 use crate::state::State;
 use crate::statement::{self, AttemptLine};
-use crate::store::{AttemptRow, Spent, Store};
+use crate::store::{AttemptRow, Spent, Store, StoreError};
 use crate::view;
 use gateway::Pool;
 use redact::{LogMask, text};
 use settings::Settings;
-use workspace::{Interrupt, Isolated, Limits};
+use workspace::{Interrupt, Isolated, Limits, WorkspaceError};
 
 /// The interval at which the attempts' rows are looked at.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -62,6 +62,26 @@ struct Stillborn {
     number: u32,
     model: String,
     reason: String,
+}
+
+/// The reasons for which an attempt does not begin.
+#[derive(Debug, thiserror::Error)]
+enum AttemptError {
+    /// The state that all of them start from cannot be had.
+    #[error(transparent)]
+    Snapshot(#[from] WorkspaceError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system gives no random bytes for an id.
+    #[error(transparent)]
+    Id(#[from] getrandom::Error),
+    /// Its runner.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The task of this program that was to begin it is gone.
+    #[error("the host could not look: {0}")]
+    Task(#[from] tokio::task::JoinError),
 }
 
 /// What the whole came to.
@@ -135,7 +155,7 @@ pub(in crate::runner) async fn run(
         Ok(snapshot) => course.try_all(&snapshot).await,
         Err(fault) => End {
             state: State::Failed,
-            fault: Some((EndCause::Workspace, fault)),
+            fault: Some((EndCause::Workspace, fault.to_string())),
             chosen: None,
         },
     };
@@ -172,7 +192,7 @@ impl Course {
         });
     }
 
-    async fn pin(&self) -> Result<Snapshot, String> {
+    async fn pin(&self) -> Result<Snapshot, AttemptError> {
         let folder = self.folder();
         let (settings, spec) = (Arc::clone(&self.settings), self.spec.clone());
         let interrupt = Interrupt::default();
@@ -190,8 +210,7 @@ impl Course {
                 pinned.await
             }
         };
-        let pinned = pinned.map_err(|fault| fault.to_string())?;
-        pinned.map_err(|fault| fault.to_string())
+        Ok(pinned??)
     }
 
     fn folder(&self) -> std::path::PathBuf {
@@ -235,7 +254,8 @@ impl Course {
                 self.line(&format!("attempt {number} begins with {model}"));
                 self.running.push(running);
             }
-            Err(reason) => {
+            Err(fault) => {
+                let reason = fault.to_string();
                 self.line(&format!(
                     "attempt {number} with {model} did not begin: {reason}"
                 ));
@@ -254,7 +274,7 @@ impl Course {
         model: &str,
         snapshot: &Snapshot,
         hint: Option<&str>,
-    ) -> Result<Running, String> {
+    ) -> Result<Running, AttemptError> {
         let of = self.journal().id().clone();
         let mut spec = self.spec.clone();
         spec.attempts = None;
@@ -273,11 +293,9 @@ impl Course {
         });
         let (settings, model) = (Arc::clone(&self.settings), model.to_owned());
         let started = tokio::task::spawn_blocking(move || {
-            let store = Store::open(&settings.state_dir).map_err(|fault| fault.to_string())?;
-            let id = JobId::random().map_err(|fault| fault.to_string())?;
-            let hold = store
-                .add_attempt(&id, &of, number, &model)
-                .map_err(|fault| fault.to_string())?;
+            let store = Store::open(&settings.state_dir)?;
+            let id = JobId::random()?;
+            let hold = store.add_attempt(&id, &of, number, &model)?;
             let log = store.job_folder(&id).join("runner.log");
             match launch::start_job(&settings, id.clone(), spec, true, hold, &log) {
                 Ok(guard) => Ok(Running {
@@ -291,11 +309,11 @@ impl Course {
                     if let Err(left) = store.remove(&id) {
                         tracing::warn!(%left, "an attempt that did not begin is left over");
                     }
-                    Err(fault.to_string())
+                    Err(fault.into())
                 }
             }
         });
-        started.await.map_err(|fault| fault.to_string())?
+        started.await?
     }
 
     /// Watches the attempts that run until all have ended, or one is verified where that ends it. True if one was.

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::root;
 use crate::spec::JobSpec;
 use settings::Settings;
-use workspace::{Isolated, IsolatedRequest, Limits, Root, Workspace, WorkspaceError};
+use workspace::{Isolated, IsolatedRequest, Limits, Workspace, WorkspaceError};
 
 /// The folder of the copy in the job's own.
 const COPY: &str = "snapshot";
@@ -26,11 +27,9 @@ pub(super) fn pin(
     limits: Limits,
 ) -> Result<Snapshot, WorkspaceError> {
     let missing = |what: String| WorkspaceError::Isolation { what };
-    let root = settings
-        .sandbox_root
-        .as_deref()
-        .ok_or_else(|| missing("SANDBOX_ROOT is not set".to_owned()))?;
-    let workspace = Workspace::open(&Root::open(root)?, &spec.allowed_dirs)?;
+    let root =
+        root::open(settings).ok_or_else(|| missing("SANDBOX_ROOT is not set".to_owned()))??;
+    let workspace = Workspace::open(&root, &spec.allowed_dirs)?;
     let commit = workspace::commit_of(workspace.top(), spec.base.as_deref()).ok_or_else(|| {
         missing(format!(
             "base {:?} names no commit of {}",
