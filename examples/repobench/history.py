@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes a repository with twelve merged pull requests, each of which mends one function and adds its test: history.py FOLDER."""
+"""Makes a repository with six merged pull requests, each of which mends one function and adds its test: history.py FOLDER."""
 
 import pathlib
 import subprocess
 import sys
 
-TASKS = 12
+TASKS = 6
 
 
 def git(folder: pathlib.Path, *arguments: str) -> None:

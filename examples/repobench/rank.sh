@@ -1,6 +1,6 @@
 #!/bin/bash
 # Two models of known skill on a small history: the report must rank them rightly. MCP_CODEX_WORKER names the program,
-# WORKER_CLAUDE_BIN a Claude Code, PYTHON a Python from 3.12 on with RepoBench 0.8.0 and pytest in it.
+# WORKER_CLAUDE_BIN a Claude Code, PYTHON one with RepoBench 0.8.0 and pytest in it.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -10,6 +10,25 @@ cleanup() {
     rm -rf "$work"
 }
 trap cleanup EXIT
+# It is made for Python 3.12, and lacks one thing in an earlier one.
+cat > "$work/repobench.py" <<'END'
+import shutil, sys
+
+if sys.version_info < (3, 12):
+    plain = shutil.rmtree
+
+    def rmtree(path, *rest, onexc=None, **more):
+        if onexc:
+            more["onerror"] = lambda call, name, fault: onexc(call, name, fault[1])
+        return plain(path, *rest, **more)
+
+    shutil.rmtree = rmtree
+sys.path.pop(0)
+from repobench.cli.app import run_cli
+
+sys.exit(run_cli())
+END
+repobench() { "${PYTHON:-python3}" "$work/repobench.py" "$@"; }
 bin=$(dirname "$("${PYTHON:-python3}" -c 'import sys; print(sys.executable)')")
 export PATH="$bin:$PATH"
 

@@ -85,6 +85,36 @@ fn a_ladder_whose_first_model_fails_is_climbed_to_the_second() {
 }
 
 #[test]
+fn a_flaky_check_is_called_flaky_and_costs_no_pass() {
+    let repository = broken_sum();
+    repository.commit("Begin");
+    let marks = tempfile::tempdir().unwrap();
+    let gateway = ScriptedGateway::start(Script::turns(mending().to_vec())).unwrap();
+    let worker = worker(&repository, &gateway)
+        .set("WORKER_SANDBOX_WRITE", marks.path().display())
+        .set("WORKER_CHECK_BEFORE", 0);
+    let mut asked = example_job(repository.path());
+    asked["auto_revise"] = json!({ "max_passes": 2 });
+    let mark = marks.path().join("seen").display().to_string();
+    asked["checks"] = json!([{
+        "name": "unit tests",
+        "command": format!("node --test && {{ test -e {mark} || {{ touch {mark}; exit 1; }}; }}"),
+    }]);
+    let result = run_job(&mut worker.serve(), asked);
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert_eq!(
+        result["checks"],
+        json!([
+            "unit tests: flaky (1 of 2 runs on the same files failed)",
+            "scoped_patch: passed (src, tests)"
+        ]),
+        "{result}"
+    );
+    assert_eq!(result["passes"], Value::Null, "no repair pass: {result}");
+    worker.assert_no_process_left();
+}
+
+#[test]
 fn a_race_of_three_ends_with_the_first_that_is_verified() {
     let repository = broken_sum();
     repository.commit("Begin");

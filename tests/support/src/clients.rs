@@ -47,6 +47,9 @@ const ANTHROPIC_PYTHON: &str = include_str!("../../clients/anthropic-python/requ
 /// mcp-fuzzer; every package is pinned by its hashes.
 const MCP_FUZZER: &str = include_str!("../../clients/mcp-fuzzer/requirements.txt");
 
+/// RepoBench, and pytest for its tasks; every package is pinned by its hashes.
+const REPOBENCH: &str = include_str!("../../clients/repobench/requirements.txt");
+
 /// What judges MCP from outside: the conformance suite, the Inspector's command line, and the Node.js that they need.
 const MCP_JUDGES: Client = Client {
     title: "MCP's conformance suite 0.2.0-alpha.12 and the Inspector's command line 1.0.3",
@@ -184,16 +187,23 @@ pub fn anthropic_python() -> PathBuf {
         "anthropic-python",
         "Anthropic's SDK for Python",
         ANTHROPIC_PYTHON,
+        &[],
     )
 }
 
 /// A Python that has mcp-fuzzer.
 pub fn mcp_fuzzer_python() -> PathBuf {
-    venv("mcp-fuzzer", "mcp-fuzzer", MCP_FUZZER)
+    venv("mcp-fuzzer", "mcp-fuzzer", MCP_FUZZER, &[])
+}
+
+/// A Python that has RepoBench, whose metadata asks for 3.12 and which runs on earlier ones.
+pub fn repobench_python() -> PathBuf {
+    let any_python = ["--ignore-requires-python"];
+    venv("repobench", "RepoBench", REPOBENCH, &any_python)
 }
 
 /// A venv's Python, made once for each version of the requirements.
-fn venv(name: &str, title: &str, pinned: &str) -> PathBuf {
+fn venv(name: &str, title: &str, pinned: &str, further: &[&str]) -> PathBuf {
     let mut hasher = std::hash::DefaultHasher::new();
     pinned.hash(&mut hasher);
     let clients = shared_cache().join("clients");
@@ -228,6 +238,7 @@ fn venv(name: &str, title: &str, pinned: &str) -> PathBuf {
             "--disable-pip-version-check",
             "--no-input",
         ])
+        .args(further)
         .arg("-r")
         .arg(&requirements));
     // A folder appears under its final name only when it is whole. A venv's Python finds its packages by where it lies.
@@ -242,7 +253,7 @@ const VENV_PYTHON: &str = "bin/python";
 
 /// Runs a step of the venv's making, and panics with what to do where it fails.
 fn run(step: &mut Command) {
-    const NEEDS: &str = "The tests use Anthropic's SDK for Python and mcp-fuzzer, and need Python 3.10 or newer with \
+    const NEEDS: &str = "The tests use Anthropic's SDK for Python, mcp-fuzzer and RepoBench, and need Python 3.10 or newer with \
                          venv, as python3 (Debian, Ubuntu: apt-get install python3 python3-venv), and a way to PyPI";
     match step.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => {}
