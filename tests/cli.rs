@@ -8,8 +8,10 @@ mod run;
 #[path = "cli/smoke.rs"]
 mod smoke;
 
+use std::fs::FileTimes;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
 
 use job::{JobId, State, Store};
 use redact::{KnownValues, Redactor};
@@ -39,6 +41,12 @@ impl User {
     fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// With compiled plugins of its own: what is deleted here is nobody else's.
+    fn with_a_cache_of_its_own(self) -> Self {
+        let cache = self.path("cache").display().to_string();
+        self.with("WORKER_CACHE_DIR", &cache)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -554,7 +562,7 @@ fn jobs_are_listed_shown_and_forgotten() {
 
 #[test]
 fn a_job_that_is_not_over_is_not_forgotten() {
-    let user = User::new();
+    let user = User::new().with_a_cache_of_its_own();
     let id = JobId::random().unwrap();
     // This test holds its lock, as a runner would.
     let hold = user.store().add(&id).unwrap();
@@ -572,7 +580,7 @@ fn a_job_that_is_not_over_is_not_forgotten() {
 
 #[test]
 fn gc_forgets_by_age_and_by_size_and_only_looks_when_told() {
-    let user = User::new();
+    let user = User::new().with_a_cache_of_its_own();
     let old = user.dead_job();
     let new = user.dead_job();
     for id in [&old, &new] {
@@ -605,6 +613,31 @@ fn gc_forgets_by_age_and_by_size_and_only_looks_when_told() {
     assert_eq!(left, [new]);
     assert!(user.run(&["gc", "--older-than", "0s"]).status.success());
     assert!(user.store().jobs(9).unwrap().len() <= 1);
+}
+
+/// Compiled code of half a gigabyte stood there, and nobody knew it.
+#[test]
+fn gc_forgets_compiled_plugins_that_nobody_used() {
+    let user = User::new().with_a_cache_of_its_own();
+    let folder = user.path("cache/plugins");
+    std::fs::create_dir_all(&folder).unwrap();
+    let compiled = |name: &str, days: u64| {
+        let file = folder.join(name);
+        std::fs::write(&file, vec![0; 1_000_000]).unwrap();
+        let when = SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+        let times = FileTimes::new().set_modified(when).set_accessed(when);
+        let opened = std::fs::File::options().write(true).open(&file).unwrap();
+        opened.set_times(times).unwrap();
+        file
+    };
+    let (old, new) = (compiled("a-1.cwasm", 40), compiled("b-1.cwasm", 2));
+    let said = user.run(&["gc", "--older-than", "30d", "--dry-run"]);
+    let words = "1 unused compiled plugins would be deleted, 1.0 MB";
+    assert!(stdout(&said).contains(words), "{}", stdout(&said));
+    assert!(old.exists(), "only looked");
+    let said = stdout(&user.run(&["gc", "--older-than", "30d"]));
+    assert!(said.contains("1 unused compiled plugins deleted"), "{said}");
+    assert!(!old.exists() && new.exists());
 }
 
 #[test]

@@ -1156,7 +1156,7 @@ fn the_gateways_key_is_nowhere_that_an_agent_can_look() {
 fn gc_keeps_what_was_never_applied_unless_told_otherwise() {
     let repository = repository();
     let agent = StandIn::that("printf 'two\\n' > src/a.txt");
-    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent).with_lessons_of_its_own();
     let mut asked = job(&repository);
     asked["isolation"] = json!("worktree");
     let id = run_job(&mut worker.serve(), asked)["job_id"]

@@ -27,6 +27,8 @@ mod outage;
 mod repobench;
 #[path = "real_clients/standalone.rs"]
 mod standalone;
+#[path = "real_clients/team.rs"]
+mod team;
 #[path = "real_clients/tokens.rs"]
 mod tokens;
 #[path = "real_clients/wake.rs"]

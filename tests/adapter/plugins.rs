@@ -63,7 +63,7 @@ async fn a_dialect_that_breaks_down_fails_its_request_and_no_other() {
             let (kind, message) = got.error();
             assert_eq!((got.status, kind.as_str()), (500, "api_error"), "{name}");
             assert!(
-                message.starts_with("dialect moody 0.1.0: ") && message.contains(word),
+                message.starts_with("dialect moody 0.1.0 (") && message.contains(word),
                 "{name}: {message}"
             );
             // The same would happen again, and is not tried: neither here nor by the caller.

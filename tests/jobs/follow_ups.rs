@@ -465,7 +465,7 @@ fn an_interrupted_job_on_uncommitted_work_is_not_gone_on_with_and_says_why() {
 fn gc_leaves_a_folder_that_another_job_lives_in() {
     let repository = repository();
     let agent = StandIn::that("sh -c \"$(tail -n 1 \"$PROMPT\")\"");
-    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent).with_lessons_of_its_own();
     let mut front = worker.serve();
     let mut asked = job(&repository);
     asked["prompt"] = json!("printf 'two\\n' > src/a.txt");

@@ -689,6 +689,47 @@ fn settings_of_the_manifest_follow_it_and_the_operators_own_stay() {
     );
 }
 
+/// What no schema says, the plugin itself does: all of it, and wherever settings are looked at.
+#[test]
+fn what_a_plugin_finds_wrong_with_its_settings_is_told_by_add_list_and_doctor() {
+    let author = Author::new();
+    let home = author.home.path();
+    let folder = home.join("picky");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(guest("picky-check"), folder.join("picky.wasm")).unwrap();
+    let manifest = "id = 'picky-check'\nversion = '0.1.0'\nkind = 'check'\napi = '1.0'\ncomponent = 'picky.wasm'\n";
+    let write = |more: &str| {
+        std::fs::write(folder.join("plugin.toml"), format!("{manifest}{more}")).unwrap();
+    };
+    let words = "its settings are wrong: from: is later than to; team: is nobody's";
+    write("[config]\nfrom = 9\n");
+    let refused = author.fails(&folder, &["add", "."]);
+    assert!(refused.contains(words), "{refused}");
+    write("");
+    author.ok(&folder, &["add", "."]);
+    let text = std::fs::read_to_string(author.config()).unwrap();
+    let text = format!("{text}\n[plugins.picky-check.config]\nfrom = 9\n");
+    std::fs::write(author.config(), text).unwrap();
+    let listed = author.fails(&folder, &["list"]);
+    assert!(
+        listed.contains(words) && listed.contains("correct plugins.picky-check.config in "),
+        "{listed}"
+    );
+    let plain = author.command(&folder, &[]);
+    let doctor = Command::new(plain.get_program())
+        .envs(
+            plain
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .args(["doctor", "--config"])
+        .arg(author.config())
+        .output();
+    let doctor = doctor.unwrap();
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(said.contains(words), "{said}");
+}
+
 /// A tool that is on nobody's PATH, or that lacks what a plugin needs: a sentence, and the command that helps.
 #[test]
 fn missing_tools_are_named_with_the_command_that_brings_them() {

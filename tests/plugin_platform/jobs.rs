@@ -9,6 +9,7 @@ use worker_test_support::worker::{PATIENCE, call, run_job};
 use worker_test_support::{Repository, StandIn, Worker, wait_for_file};
 
 use super::guests::{guest, sha256};
+use super::operators::renamed;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
 
@@ -83,7 +84,7 @@ fn a_case_that_is_made_of_a_finished_job_is_played_again_without_its_secrets() {
             "allowed_dirs": [repository.path()],
             "auto_revise": { "max_passes": 0 },
             "checks": [
-                { "name": "before", "command": "echo ran" },
+                { "name": "before", "command": "echo ran; echo badly >&2; echo again" },
                 { "name": "nothing left", "plugin": "leftovers", "settings": { "prints": false } },
             ],
         }),
@@ -115,7 +116,11 @@ fn a_case_that_is_made_of_a_finished_job_is_played_again_without_its_secrets() {
     let case: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(case["expect"]["passed"], json!(false), "{case}");
     assert_eq!(case["settings"]["prints"], json!(false), "{case}");
-    assert_eq!(case["commands"][0]["output"], "ran\n", "{case}");
+    // Both streams as one, in the order in which the host saw their lines.
+    let output = case["commands"][0]["output"].as_str().unwrap();
+    let mut lines: Vec<&str> = output.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["again", "badly", "ran"], "{case}");
     assert_eq!(
         case["changed"]["src/link"]["after"]["symlink"], "a.rs",
         "{case}"
@@ -194,6 +199,124 @@ fn findings_are_sarif_in_the_artifacts_and_a_suppressed_rule_fails_nothing() {
     assert!(result.to_string().contains("1 suppressed"), "{result}");
 }
 
+/// Nothing is paid for what could not be used in the end: `start` names it, whatever is wrong with it.
+#[test]
+fn what_cannot_be_used_is_refused_by_name_before_an_agent_is_paid() {
+    let operator = Operator::with(StandIn::that("touch began"));
+    let folder = operator.worker.home().to_owned();
+    let config = folder.join(".config/mcp-codex-worker/config.toml");
+    let whole = std::fs::read(guest("hostile-check")).unwrap();
+    let keep = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let half = keep("half.wasm", &whole[..whole.len() / 2]);
+    let mut large = whole.clone();
+    large.resize(64 << 20, 0);
+    let large = keep("large.wasm", &large);
+    let later = renamed(
+        &whole,
+        "mcp-codex-worker:check/check@1.0.0",
+        "mcp-codex-worker:check/check@2.0.0",
+    );
+    let later = keep("later.wasm", &later);
+    let greedy = renamed(
+        &whole,
+        "mcp-codex-worker:types/settings@",
+        "xcp-codex-worker:types/settings@",
+    );
+    let greedy = keep("greedy.wasm", &greedy);
+    let (clock, picky) = (guest("clock-check"), guest("picky-check"));
+    let (summarizer, redactor) = (guest("hostile-summarizer"), guest("hostile-redactor"));
+    let entry = |path: &PathBuf, more: &str| {
+        format!(
+            "[plugins.mine]\npath = {path:?}\nsha256 = '{}'\n{more}",
+            sha256(path)
+        )
+    };
+    let check =
+        |path: &PathBuf, more: &str| format!("[plugins]\nchecks = ['mine']\n{}", entry(path, more));
+    let none = "0".repeat(64);
+    let rows = [
+        (check(&half, ""), "is no valid component"),
+        (
+            check(&large, ""),
+            "is larger than the 32 MiB that are taken",
+        ),
+        (
+            check(&later, ""),
+            "was made for mcp-codex-worker:check 2.0.0",
+        ),
+        (check(&greedy, ""), "which this host gives to no check"),
+        (check(&clock, ""), "needs the grant \"clock\""),
+        (
+            check(&summarizer, "kind = 'check'\n"),
+            "is a summarizer, not a check",
+        ),
+        (
+            check(&operator.component, "config = { count = 'many' }\n"),
+            "count must be integer, not string",
+        ),
+        (
+            check(&operator.component, "config = { do = 'refuse settings' }\n"),
+            "do: not this",
+        ),
+        // Everything that the plugin finds wrong, as the user's.
+        (
+            check(&picky, "config = { from = 9 }\n"),
+            "from: is later than to; team: is nobody's",
+        ),
+        (
+            format!(
+                "[plugins]\nchecks = ['mine']\n[plugins.mine]\npath = '/nowhere/a.wasm'\nsha256 = '{none}'\n"
+            ),
+            "/nowhere/a.wasm",
+        ),
+        (
+            format!(
+                "[plugins]\nchecks = ['mine']\n[plugins.mine]\npath = {:?}\nsha256 = '{none}'\n",
+                operator.component
+            ),
+            "was expected",
+        ),
+        // A redactor that does not load: else the job would run, and its text would be withheld.
+        (
+            format!(
+                "[plugins]\nredact = ['mine']\n[plugins.mine]\nkind = 'redactor'\npath = '/nowhere/r.wasm'\nsha256 = '{none}'\n"
+            ),
+            "/nowhere/r.wasm",
+        ),
+        (
+            format!(
+                "[plugins]\nredact = ['mine']\n{}",
+                entry(&redactor, "config = { nonsense = 1 }\n")
+            ),
+            "nonsense",
+        ),
+    ];
+    for (text, says) in rows {
+        std::fs::write(&config, &text).unwrap();
+        let mut front = operator.worker.serve();
+        let refused = call(&mut front, "start", operator.job()).structured;
+        let rule = refused["error"]["rule"].as_str();
+        let rule = rule.unwrap_or_else(|| panic!("started: {refused} with\n{text}"));
+        assert!(
+            rule.contains(says) && rule.contains("mine"),
+            "{says}: {refused}"
+        );
+    }
+    assert!(!operator.repository.path().join("began").exists());
+    // A job's own check is looked at in the same way.
+    operator.configure("");
+    let mut job = operator.job();
+    job["checks"] = json!([{ "plugin": "mine", "settings": { "count": "many" } }]);
+    let refused = call(&mut operator.worker.serve(), "start", job).structured;
+    let rule = refused["error"]["rule"].as_str().unwrap();
+    assert!(rule.contains("count must be integer"), "{refused}");
+    assert!(!operator.repository.path().join("began").exists());
+}
+
 #[test]
 fn what_a_plugin_logs_is_in_the_jobs_log_under_its_name_and_without_secrets() {
     let operator = Operator::with(StandIn::that("printf 'two\\n' > src/a.txt"));
@@ -216,6 +339,37 @@ fn what_a_plugin_logs_is_in_the_jobs_log_under_its_name_and_without_secrets() {
     );
 }
 
+/// What does not fail the job is not lost either.
+#[test]
+fn notes_of_a_check_that_passes_are_counted_in_the_result_and_whole_in_an_artifact() {
+    let operator = Operator::with(StandIn::that("printf 'two\\n' > src/a.txt"));
+    operator.configure("config = { do = 'find much', count = 3 }\n");
+    let mut front = operator.worker.serve();
+    let result = run_job(&mut front, operator.job());
+    assert_eq!(result["job_status"], "completed", "{result}");
+    let said = result["checks"].to_string();
+    assert!(said.contains("3 notes, first: b"), "{result}");
+    let arguments = json!({ "job_id": result["job_id"], "artifact": "check-mine" });
+    let whole = call(&mut front, "get", arguments).structured;
+    let whole = whole["text"].as_str().unwrap();
+    assert_eq!(whole.matches("\"rule\"").count(), 3, "{whole}");
+}
+
+#[test]
+fn what_a_plugin_prints_with_the_sdks_macros_is_in_the_jobs_log() {
+    let operator = Operator::with(StandIn::that("printf 'two\\n' > src/a.txt"));
+    operator.configure("config = { do = 'print' }\n");
+    let mut front = operator.worker.serve();
+    let result = run_job(&mut front, operator.job());
+    assert_eq!(result["job_status"], "completed", "{result}");
+    let log = log(&mut front, &result);
+    assert!(
+        log.contains("plugin mine: printed 1 files")
+            && log.contains("plugin mine: warning: complained"),
+        "{log}"
+    );
+}
+
 #[test]
 fn a_panic_is_in_the_jobs_log_and_in_the_verdict() {
     let operator = Operator::with(StandIn::that("printf 'two\\n' > src/a.txt"));
@@ -225,8 +379,10 @@ fn a_panic_is_in_the_jobs_log_and_in_the_verdict() {
     job["auto_revise"] = json!({ "max_passes": 0 });
     let result = run_job(&mut front, job);
     assert_eq!(result["job_status"], "failed", "{result}");
+    let said = result["checks"].to_string();
+    let short = &sha256(&operator.component)[..12];
     assert!(
-        result["checks"].to_string().contains("the moon is full"),
+        said.contains("the moon is full") && said.contains(&format!("check mine 0.1.0 ({short})")),
         "{result}"
     );
     let log = log(&mut front, &result);

@@ -404,7 +404,7 @@ fn in_a_job_files_are_those_of_its_tree_and_nothing_beyond() {
 }
 
 /// A component with one name in it exchanged for another of the same length.
-fn renamed(component: &[u8], from: &str, to: &str) -> Vec<u8> {
+pub(crate) fn renamed(component: &[u8], from: &str, to: &str) -> Vec<u8> {
     let mut bytes = component.to_vec();
     let mut found = false;
     while let Some(at) = bytes
@@ -511,6 +511,49 @@ fn what_is_no_plugin_is_refused_with_name_file_reason_and_remedy() {
         );
         assert!(text.contains(says) && text.contains("; "), "{text}");
         set.check("scope").unwrap();
+    }
+}
+
+/// A component of the right names and other types: whose fault it is depends on its version.
+#[test]
+fn types_that_differ_are_told_with_the_interface_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = std::fs::read(guest("hostile-check")).unwrap();
+    let other = renamed(&component, "previous-path", "previous-poth");
+    let newer = renamed(
+        &other,
+        "mcp-codex-worker:check/job@1.0.0",
+        "mcp-codex-worker:check/job@1.7.0",
+    );
+    let described = renamed(&component, "settings-schema", "settings-scheme");
+    for (bytes, says, remedy) in [
+        (
+            other,
+            "imports mcp-codex-worker:check/job of version 1.0.0, and the published interface of that version is another",
+            "build it again",
+        ),
+        (
+            newer,
+            "imports mcp-codex-worker:check/job of version 1.7.0, and this host has mcp-codex-worker:check 1.0.0",
+            "update mcp-codex-worker",
+        ),
+        (
+            described,
+            "exports mcp-codex-worker:types/plugin and mcp-codex-worker:check/check of version 1.0.0, and the published interfaces of that version are others",
+            "build it again",
+        ),
+    ] {
+        let path = folder.path().join("other.wasm");
+        std::fs::write(&path, bytes).unwrap();
+        let set = set(&format!(
+            "[mine]\npath = {path:?}\nsha256 = \"{}\"",
+            sha256(&path)
+        ));
+        let error = set.check("mine").err().unwrap();
+        assert_eq!(error.stage, Stage::Link, "{error}");
+        let text = error.to_string();
+        assert!(text.contains(says) && text.contains(remedy), "{text}");
+        assert!(!text.contains("report it to its author"), "{text}");
     }
 }
 
@@ -826,6 +869,20 @@ fn compiled_code_of_others_is_not_taken() {
 /// lasts: these load and answer as long as there is a version 1.
 #[test]
 fn components_of_the_first_version_work_for_ever() {
+    let fixtures = workspace().join("tests/fixtures/contract-1.0");
+    let digests = std::fs::read_to_string(fixtures.join("sha256.txt")).unwrap();
+    let digests: Vec<_> = digests
+        .lines()
+        .filter_map(|line| line.split_once("  "))
+        .collect();
+    assert_eq!(digests.len(), 13);
+    for (digest, name) in digests {
+        assert_eq!(
+            sha256(&fixtures.join(name)),
+            digest,
+            "{name} is not what was built once"
+        );
+    }
     for language in ["rust", "javascript", "c"] {
         let folder = workspace()
             .join("tests/fixtures/contract-1.0")
@@ -881,22 +938,51 @@ fn components_of_the_first_version_work_for_ever() {
     }
 }
 
-/// Some toolchains build for the asynchronous ABI unless they are told otherwise.
+/// The default of current toolchains: a runtime that calls built-in functions of the asynchronous ABI.
 #[test]
-fn a_component_with_the_asynchronous_abi_is_refused_with_what_to_build_it_with() {
-    let fixtures = workspace().join("tests/fixtures/contract-1.0");
-    let path = fixtures.join("asynchronous/check.wasm");
+fn a_component_with_the_asynchronous_abi_works_like_any_other() {
+    let path = workspace().join("tests/fixtures/contract-1.0/asynchronous/check.wasm");
     let set = set(&format!(
         "[js]\npath = {path:?}\nsha256 = \"{}\"\n",
         sha256(&path)
     ));
-    let error = set.check("js").err().unwrap();
-    assert_eq!(error.stage, Stage::Compile, "{error}");
-    let text = error.to_string();
-    assert!(
-        text.contains("needs the asynchronous ABI") && text.contains("componentize-qjs: --sync"),
-        "{text}"
-    );
+    let check = set.check("js").unwrap();
+    for (text, passes) in [("fine\n", true), ("one\nFIXME\n", false)] {
+        let report = check.run(Arc::new(added(text)), &json!({})).unwrap();
+        assert_eq!(report.is_passed(), passes);
+        let places: Vec<_> = report.findings.iter().map(Finding::line).collect();
+        assert_eq!(places, [Some(2)][usize::from(passes)..]);
+    }
+}
+
+/// It loads with no more than any other: what it imports beyond the contract and WASI 0.2 is named.
+#[test]
+fn an_asynchronous_component_gets_no_more_than_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = workspace().join("tests/fixtures/contract-1.0/asynchronous/check.wasm");
+    let whole = std::fs::read(fixture).unwrap();
+    for (from, to, says) in [
+        (
+            "wasi:cli/environment@0.2.12",
+            "wasi:cli/environment@0.3.12",
+            "imports wasi:cli/environment@0.3.12, and this host has WASI 0.2; build it for WASI 0.2",
+        ),
+        (
+            "wasi:random/insecure-seed@0.2.12",
+            "wusi:random/insecure-seed@0.2.12",
+            "imports wusi:random/insecure-seed@0.2.12, which this host gives to no check",
+        ),
+    ] {
+        let path = folder.path().join("changed.wasm");
+        std::fs::write(&path, renamed(&whole, from, to)).unwrap();
+        let set = set(&format!(
+            "[js]\npath = {path:?}\nsha256 = \"{}\"\n",
+            sha256(&path)
+        ));
+        let error = set.check("js").err().unwrap();
+        assert_eq!(error.stage, Stage::Link, "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }
 
 /// A job that added a file.

@@ -1,17 +1,13 @@
 //! A team's plugins: published, pinned in the repository, accepted by each operator, updated and taken back.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use axum::body::Bytes;
-use axum::extract::{Path as UrlPath, State};
-use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse as _, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use worker_test_support::registry::Shelf;
 use worker_test_support::worker::run_job;
-use worker_test_support::{Repository, StandIn, Worker};
+use worker_test_support::{Registry, Repository, StandIn, Worker};
 
 use super::guests::{guest, sha256};
 
@@ -209,7 +205,7 @@ fn an_update_shows_what_changes_and_a_new_grant_is_refused_until_it_is_given() {
     member.ok(&["rollback", "hostile-check"]);
     assert!(configured().contains(&second) && configured().contains("clock"));
     let listed = member.ok(&["list", "--json"]);
-    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
     let plugins = listed["plugins"].as_array().unwrap();
     let own = plugins
         .iter()
@@ -310,13 +306,12 @@ fn a_plugin_that_was_signed_is_updated_by_its_publisher_alone() {
     let moved = folder.path().join("4");
     let manifest_of = |layout: &Path| {
         let index = std::fs::read_to_string(layout.join("index.json")).unwrap();
-        let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+        let index: Value = serde_json::from_str(&index).unwrap();
         let digest = index["manifests"][0]["digest"].as_str().unwrap();
         layout.join("blobs/sha256").join(&digest["sha256:".len()..])
     };
-    let read = |file: &Path| -> serde_json::Value {
-        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
-    };
+    let read =
+        |file: &Path| -> Value { serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap() };
     let signed = read(&manifest_of(&folder.path().join("1")));
     let mut forged = read(&manifest_of(&moved));
     forged["annotations"] = signed["annotations"].clone();
@@ -421,100 +416,15 @@ fn a_reader_that_has_seen_enough_ends_a_command_without_a_word() {
     assert!(output.status.success() && said.is_empty(), "{said}");
 }
 
-/// A registry, as far as pushing and pulling need one.
-#[derive(Default)]
-struct Shelf {
-    blobs: Mutex<HashMap<String, Vec<u8>>>,
-    /// Answers other bytes than were asked for.
-    lies: bool,
-    /// Gives a token for this login alone (`user:secret` in base64), and nothing without a token.
-    login: Option<&'static str>,
-}
-
-async fn registry(
-    State(shelf): State<Arc<Shelf>>,
-    method: Method,
-    UrlPath(path): UrlPath<String>,
-    uri: axum::http::Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if let Some(login) = shelf.login {
-        let given = headers
-            .get("authorization")
-            .map(|given| given.to_str().unwrap());
-        if path == "token" {
-            return match given == Some(format!("Basic {login}").as_str()) {
-                true => axum::Json(json!({ "token": "good" })).into_response(),
-                false => StatusCode::UNAUTHORIZED.into_response(),
-            };
-        }
-        if given != Some("Bearer good") {
-            let host = headers.get("host").unwrap().to_str().unwrap();
-            let challenge = format!("Bearer realm=\"http://{host}/v2/token\",service=\"test\"");
-            let headers = [("www-authenticate", challenge)];
-            return (StatusCode::UNAUTHORIZED, headers).into_response();
-        }
-    }
-    let digest = |bytes: &[u8]| {
-        let hex: String = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("sha256:{hex}")
-    };
-    let last = path.rsplit('/').next().unwrap_or_default().to_owned();
-    let mut blobs = shelf.blobs.lock().unwrap();
-    match method {
-        Method::POST => {
-            let mut headers = HeaderMap::new();
-            headers.insert("location", format!("/v2/{path}upload").parse().unwrap());
-            (StatusCode::ACCEPTED, headers).into_response()
-        }
-        Method::PUT => {
-            let id = digest(&body);
-            let query = uri.query().unwrap_or_default();
-            assert!(path.contains("/manifests/") || query.contains(&id), "{uri}");
-            blobs.insert(id, body.to_vec());
-            blobs.insert(last, body.to_vec());
-            StatusCode::CREATED.into_response()
-        }
-        _ => match blobs.get(&last) {
-            Some(bytes) if shelf.lies && path.contains("/blobs/") => {
-                let mut bytes = bytes.clone();
-                bytes.push(0);
-                bytes.into_response()
-            }
-            Some(bytes) => bytes.clone().into_response(),
-            None => StatusCode::NOT_FOUND.into_response(),
-        },
-    }
-}
-
-/// Serves a registry for as long as the runtime lives; its address.
-fn serve(runtime: &tokio::runtime::Runtime, shelf: Shelf) -> (Arc<Shelf>, String) {
-    let shelf = Arc::new(shelf);
-    let app = axum::Router::new()
-        .route("/v2/{*path}", axum::routing::any(registry))
-        .with_state(Arc::clone(&shelf));
-    let listener = runtime
-        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-        .unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    runtime.spawn(async move { axum::serve(listener, app).await });
-    (shelf, address)
-}
-
 #[test]
 fn a_registry_that_wants_a_login_gets_that_of_docker() {
     let repository = repository();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let shelf = Shelf {
+    let registry = Registry::start(Shelf {
         // team:s3cret
         login: Some("dGVhbTpzM2NyZXQ="),
         ..Shelf::default()
-    };
-    let (_shelf, host) = serve(&runtime, shelf);
+    });
+    let host = &registry.host;
     let component = guest("hostile-check");
     let to = format!("oci://{host}/team/check:1");
     let stranger = Member::new(&repository).refused(&["publish", &to, text(&component)]);
@@ -527,7 +437,7 @@ fn a_registry_that_wants_a_login_gets_that_of_docker() {
     let docker = author.worker.home().join(".docker");
     std::fs::create_dir_all(&docker).unwrap();
     let login = |auth: &str| {
-        let config = json!({ "auths": { &host: { "auth": auth } } });
+        let config = json!({ "auths": { host: { "auth": auth } } });
         std::fs::write(docker.join("config.json"), config.to_string()).unwrap();
     };
     login("dGVhbTp3cm9uZw==");
@@ -563,8 +473,8 @@ fn a_registry_that_hangs_is_given_up_by_name() {
 #[test]
 fn a_plugin_is_published_to_a_registry_and_a_layout_and_added_from_both_by_digest() {
     let repository = repository();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (shelf, host) = serve(&runtime, Shelf::default());
+    let registry = Registry::start(Shelf::default());
+    let host = &registry.host;
     let component = guest("hostile-check");
     let author = Member::new(&repository);
     let said = author.ok(&[
@@ -598,15 +508,189 @@ fn a_plugin_is_published_to_a_registry_and_a_layout_and_added_from_both_by_diges
     assert!(said.contains("was expected; nothing is added"), "{said}");
 
     // A registry that gives other bytes than it names, and one that is not there.
-    let blobs = shelf.blobs.lock().unwrap().clone();
-    let lying = Shelf {
+    let blobs = registry.shelf.blobs.lock().unwrap().clone();
+    let liar = Registry::start(Shelf {
         blobs: Mutex::new(blobs),
         lies: true,
         login: None,
-    };
-    let (_, liar) = serve(&runtime, lying);
-    let said = Member::new(&repository).refused(&["add", &reference.replace(&host, &liar)]);
+    });
+    let said = Member::new(&repository).refused(&["add", &reference.replace(host, &liar.host)]);
     assert!(said.contains("was expected; nothing is added"), "{said}");
-    let said = Member::new(&repository).refused(&["add", &reference.replace(&host, "127.0.0.1:9")]);
+    let said = Member::new(&repository).refused(&["add", &reference.replace(host, "127.0.0.1:9")]);
     assert!(said.contains("cannot be reached"), "{said}");
+}
+
+/// A folder with a plugin: the component of tests in a version of its own, and a manifest with these lines.
+fn plugin_folder(number: u8, more: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = std::fs::read(guest("hostile-check")).unwrap();
+    bytes.extend([0, 2, 1, number]);
+    std::fs::write(folder.path().join("check.wasm"), bytes).unwrap();
+    let manifest = format!(
+        "id = 'hostile-check'\nversion = '0.1.0'\nkind = 'check'\napi = '1.0'\ncomponent = 'check.wasm'\n{more}"
+    );
+    std::fs::write(folder.path().join("plugin.toml"), manifest).unwrap();
+    folder
+}
+
+/// The reference that `publish` printed.
+fn reference(said: &str) -> String {
+    let mut words = said.split_whitespace();
+    let found = words.find(|word| word.starts_with("oci://") && word.contains("@sha256:"));
+    found
+        .unwrap_or_else(|| panic!("no reference: {said}"))
+        .to_owned()
+}
+
+/// The whole way of a team of two, over a registry: wants and default settings travel with the component.
+#[test]
+fn a_team_shares_a_check_over_a_registry_and_an_update_that_asks_for_more_waits_for_the_operator() {
+    let origin = Repository::with([("src/a.txt", "one\n")]);
+    let top = text(origin.path()).to_owned();
+    let registry = Registry::start(Shelf::default());
+    let author = Member::new(&origin);
+    let first = plugin_folder(1, "[config]\ndo = 'pass with an error'\n");
+    let to = format!("oci://{}/team/check:1", registry.host);
+    let one = reference(&author.ok(&["publish", &to, text(first.path())]));
+    author.ok(&["lock", &one, "--repository", &top]);
+    origin.commit("Pin a check");
+
+    let clone = origin.cloned();
+    let other = Member::new(&clone);
+    let top_of_clone = text(clone.path()).to_owned();
+    let mut front = other.worker.serve();
+    let job = json!({ "prompt": "Change a line.", "allowed_dirs": [top_of_clone], "auto_revise": { "max_passes": 0 } });
+    let result = run_job(&mut front, job.clone());
+    assert_eq!(result["job_status"], "completed", "{result}");
+    let accepted = other.ok(&["accept", &top_of_clone]);
+    assert!(accepted.contains(&format!("from {one}: new")), "{accepted}");
+    let result = run_job(&mut front, job.clone());
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert!(
+        result.to_string().contains("it is not"),
+        "the finding: {result}"
+    );
+
+    // The next version is content with the job, and wants the time.
+    let second = plugin_folder(2, "wants = ['clock']\n[config]\ndo = 'pass'\n");
+    let to = format!("oci://{}/team/check:2", registry.host);
+    let two = reference(&author.ok(&["publish", &to, text(second.path())]));
+    let said = author.refused(&["lock", &two, "--repository", &top]);
+    assert!(said.contains("wants clock"), "{said}");
+    author.ok(&["lock", &two, "--repository", &top, "--grant", "clock"]);
+    origin.commit("Pin the next version");
+    clone.pull();
+    let result = run_job(&mut front, job.clone());
+    assert_eq!(result["job_status"], "failed", "{result}");
+    assert!(
+        result.to_string().contains("changed since it was accepted"),
+        "{result}"
+    );
+    let said = other.refused(&["accept", &top_of_clone]);
+    assert!(
+        said.contains("ask for clock") && said.contains("--grant 'clock'"),
+        "{said}"
+    );
+    let result = run_job(&mut front, job.clone());
+    assert_eq!(
+        result["job_status"], "failed",
+        "nothing was accepted: {result}"
+    );
+    let said = other.ok(&["accept", &top_of_clone, "--grant", "clock"]);
+    assert!(said.contains("may also clock"), "{said}");
+    let result = run_job(&mut front, job);
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert!(!result.to_string().contains("plugins.lock"), "{result}");
+}
+
+/// Neither the settings that one repository wants, nor its version, are those of what every job must pass.
+#[test]
+fn a_lock_takes_nothing_from_the_checks_of_other_repositories() {
+    let repository = repository();
+    let top = text(repository.path()).to_owned();
+    let component = repository.path().join("tools/check.wasm");
+    let member = Member::new(&repository);
+    // Every job must pass it, and it finds an error in each.
+    member.ok(&["add", text(&component)]);
+    let config = member
+        .worker
+        .home()
+        .join(".config/mcp-codex-worker/config.toml");
+    let strict = "\n[plugins.hostile-check.config]\ndo = \"pass with an error\"\n";
+    let configured = || std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, configured() + strict).unwrap();
+
+    member.ok(&["lock", text(&component), "--repository", &top]);
+    let lock = repository.path().join("plugins.lock");
+    let words = std::fs::read_to_string(&lock).unwrap();
+    let lax = format!("{words}[plugin.config]\ndo = \"pass\"\ncount = 3\n");
+    std::fs::write(&lock, lax).unwrap();
+    repository.commit("Ask for less");
+    member.ok(&["accept", &top]);
+    let required = || {
+        let listed: Value = serde_json::from_str(&member.ok(&["list", "--json"])).unwrap();
+        let plugins = listed["plugins"].as_array().unwrap().clone();
+        let own = plugins
+            .into_iter()
+            .find(|plugin| plugin["name"] == "hostile-check");
+        own.unwrap()["required"].clone()
+    };
+    assert_eq!(required(), true, "{}", configured());
+    let inspected = |more: &[&str]| member.ok(&[&["inspect", "hostile-check"], more].concat());
+    assert!(!inspected(&[]).contains("count = 3"), "{}", inspected(&[]));
+    let there = inspected(&["--repository", &top]);
+    assert!(
+        there.contains("count = 3") && there.contains("defaults"),
+        "{there}"
+    );
+    let job = json!({ "prompt": "Change a line.", "allowed_dirs": [top], "auto_revise": { "max_passes": 0 } });
+    let result = run_job(&mut member.worker.serve(), job);
+    assert_eq!(
+        result["job_status"], "failed",
+        "the operator's settings: {result}"
+    );
+
+    // Another version is none that the others asked for.
+    next_version(&guest("hostile-check"), &component);
+    member.ok(&["lock", text(&component), "--repository", &top]);
+    let said = member.refused(&["accept", &top]);
+    assert!(
+        said.contains("in use for every job") && said.contains("--replace"),
+        "{said}"
+    );
+    member.ok(&["accept", &top, "--replace"]);
+    assert!(configured().contains(&sha256(&component)));
+    assert_eq!(required(), true);
+}
+
+#[test]
+fn a_layout_is_pinned_by_its_place_in_the_repository() {
+    let origin = Repository::with([("src/a.txt", "one\n")]);
+    let author = Member::new(&origin);
+    let plugin = plugin_folder(3, "[config]\ndo = 'pass with an error'\n");
+    let layout = format!("oci-layout:{}", text(&origin.path().join("tools/layout")));
+    author.ok(&["publish", &layout, text(plugin.path())]);
+    author.ok(&["lock", &layout, "--repository", text(origin.path())]);
+    assert!(
+        origin
+            .read("plugins.lock")
+            .contains("\"oci-layout:tools/layout\"")
+    );
+    let outside = format!("oci-layout:{}", text(&plugin.path().join("layout")));
+    author.ok(&["publish", &outside, text(plugin.path())]);
+    let said = author.refused(&["lock", &outside, "--repository", text(origin.path())]);
+    assert!(said.contains("is not in"), "{said}");
+    origin.commit("Pin a check");
+    let clone = origin.cloned();
+    let other = Member::new(&clone);
+    other.ok(&["accept", text(clone.path())]);
+    let job = json!({ "prompt": "Change a line.", "allowed_dirs": [clone.path()], "auto_revise": { "max_passes": 0 } });
+    let result = run_job(&mut other.worker.serve(), job);
+    assert_eq!(result["job_status"], "failed", "{result}");
+    // Found again from anywhere.
+    assert!(
+        other
+            .ok(&["update", "hostile-check"])
+            .contains("is the newest")
+    );
 }

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::Span;
+use crate::bindings::mcp_codex_worker::types::types::Span;
 pub use crate::bindings::redactor::exports::mcp_codex_worker::redactor::redactor::{
     Hit, Prefilter, ScanNeeds, Verdicts, Window,
 };

@@ -6,6 +6,7 @@
 pub mod checkout;
 pub mod clients;
 pub mod codex;
+pub mod registry;
 pub mod repository;
 pub mod stand_in;
 pub mod wait;
@@ -17,6 +18,7 @@ pub use demo::gateway;
 pub use checkout::Checkout;
 pub use codex::Codex;
 pub use demo::mcp_client::McpClient;
+pub use registry::Registry;
 pub use repository::Repository;
 pub use stand_in::StandIn;
 pub use wait::{wait_for, wait_for_file};

@@ -43,6 +43,35 @@ impl Repository {
         repository
     }
 
+    /// A clone of it, in a temporary folder of its own.
+    pub fn cloned(&self) -> Self {
+        let root = tempfile::Builder::new()
+            .prefix("worker-clone-")
+            .tempdir()
+            .expect("a temporary folder");
+        let top = fs::canonicalize(root.path())
+            .expect("the temporary folder")
+            .join("project");
+        let from = self.top.to_str().expect("a path that is text");
+        git2::Repository::clone(from, &top).expect("git clone");
+        Self { root, top }
+    }
+
+    /// Takes what its origin has, as `git pull` does where nothing was committed here.
+    pub fn pull(&self) {
+        let git = self.git();
+        let mut origin = git.find_remote("origin").expect("the origin");
+        origin
+            .fetch(&["main"], None, None)
+            .expect("fetch from the origin");
+        let newest = git
+            .find_reference("FETCH_HEAD")
+            .and_then(|fetched| fetched.peel(git2::ObjectType::Commit))
+            .expect("what was fetched");
+        git.reset(&newest, git2::ResetType::Hard, None)
+            .expect("take what was fetched");
+    }
+
     /// The temporary folder around the repository.
     pub fn root(&self) -> PathBuf {
         fs::canonicalize(self.root.path()).expect("the temporary folder")

@@ -182,6 +182,35 @@ fn what_is_published_never_changes_and_all_is_listed() {
     assert!(new.is_empty(), "not listed yet: {new:?}");
 }
 
+/// A handle in an export must be dropped by the plugin, which C, Go and JavaScript do not do by themselves; and what a
+/// function cannot say, it has to trap for.
+#[test]
+fn no_export_has_a_handle_and_each_can_refuse() {
+    let items = items();
+    let exported = items
+        .values()
+        .filter_map(|what| what.split_once(" exports "))
+        .flat_map(|(_, exports)| exports.split(", "));
+    let exported: std::collections::BTreeSet<&str> = exported.collect();
+    assert_eq!(exported.len(), 5, "{exported:?}");
+    for interface in exported {
+        let own = items
+            .iter()
+            .filter(|(name, _)| name.starts_with(&format!("{interface} ")));
+        let mut functions = 0;
+        for (name, what) in own {
+            for handle in ["own<", "borrow<", "resource"] {
+                assert!(!what.contains(handle), "{name} = {what}");
+            }
+            if what.contains(" func(") {
+                functions += 1;
+                assert!(what.contains("-> result<"), "{name} = {what}");
+            }
+        }
+        assert!(functions > 0, "{interface}");
+    }
+}
+
 #[test]
 #[ignore = "writes wit/published"]
 fn list_what_is_new() {

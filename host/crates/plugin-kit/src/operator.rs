@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
+use super::team::Pinned;
 use plugins::Kind;
 use settings::EditedFile;
 use signing::PublicKey;
@@ -156,12 +157,8 @@ impl Operator {
                 value(grants.iter().map(String::as_str).collect::<Array>()),
             ),
         };
-        let defaults = toml::to_string(new.defaults)
-            .ok()
-            .and_then(|text| text.parse::<DocumentMut>().ok())
-            .filter(|defaults| !defaults.as_table().is_empty());
-        match defaults {
-            Some(defaults) => entry.insert("defaults", Item::Table(defaults.as_table().clone())),
+        match table_of(new.defaults) {
+            Some(defaults) => entry.insert("defaults", defaults),
             None => entry.remove("defaults"),
         };
         match new.kind {
@@ -189,7 +186,28 @@ impl Operator {
         })
     }
 
-    /// Puts plugins into the lists of one repository, and notes which lock was accepted there.
+    /// Returns true if every job has the plugin, whatever its repository.
+    pub fn is_standing(&self, name: &str) -> bool {
+        self.document
+            .get("plugins")
+            .is_some_and(|lists| in_a_list(lists, name))
+    }
+
+    /// Returns the entries of other repositories that have the plugin in a list of theirs.
+    pub fn elsewhere(&self, name: &str, top: &str) -> Vec<String> {
+        let repositories = self.document.get("repositories");
+        let repositories = repositories.and_then(Item::as_table_like);
+        let entries = repositories.into_iter().flat_map(|table| table.iter());
+        let has = |entry: &Item| {
+            let lists = entry.get("plugins");
+            lists.is_some_and(|lists| in_a_list(lists, name))
+        };
+        let others = entries.filter(|(key, entry)| *key != top && has(entry));
+        others.map(|(key, _)| key.to_owned()).collect()
+    }
+
+    /// Puts plugins into the lists of one repository, with the settings that it wants for them, and notes which lock was
+    /// accepted there.
     ///
     /// # Errors
     /// When something else stands in its place.
@@ -197,7 +215,7 @@ impl Operator {
         &mut self,
         top: &str,
         lock: &str,
-        plugins: &[(String, Kind)],
+        plugins: &[Pinned],
     ) -> Result<(), OperatorError> {
         let file = self.file.display().to_string();
         let wrong = || OperatorError::Content {
@@ -231,13 +249,26 @@ impl Operator {
             (Kind::Redactor, "redact"),
             (Kind::Summarizer, "summarize"),
         ] {
-            for (name, _) in plugins.iter().filter(|(_, of)| *of == kind) {
+            for plugin in plugins.iter().filter(|plugin| plugin.kind == kind.word()) {
+                let name = plugin.id.as_str();
                 let list = lists.entry(key).or_insert_with(|| value(Array::new()));
                 let list = list.as_array_mut().ok_or_else(wrong)?;
                 if !list.iter().any(|item| item.as_str() == Some(name)) {
                     list.push(name);
                 }
             }
+        }
+        for plugin in plugins {
+            let wanted = table_of(&plugin.config);
+            if wanted.is_none() && lists.get(&plugin.id).is_none() {
+                continue;
+            }
+            let own = lists.entry(&plugin.id).or_insert_with(implicit);
+            let own = own.as_table_like_mut().ok_or_else(wrong)?;
+            match wanted {
+                Some(wanted) => own.insert("defaults", wanted),
+                None => own.remove("defaults"),
+            };
         }
         Ok(())
     }
@@ -383,6 +414,22 @@ impl Operator {
             what: what.to_owned(),
         }
     }
+}
+
+/// Returns true if one of the lists of a `plugins` table has the name.
+fn in_a_list(plugins: &Item, name: &str) -> bool {
+    let lists = ["checks", "redact", "summarize"].into_iter();
+    let mut names = lists
+        .filter_map(|key| plugins.get(key)?.as_array())
+        .flatten();
+    names.any(|item| item.as_str() == Some(name))
+}
+
+/// Settings as a table; none where there are none.
+fn table_of(settings: &serde_json::Map<String, serde_json::Value>) -> Option<Item> {
+    let text = toml::to_string(settings).ok()?;
+    let table = text.parse::<DocumentMut>().ok()?.as_table().clone();
+    (!table.is_empty()).then_some(Item::Table(table))
 }
 
 /// JSON as TOML in one line. TOML has no null: what is null is left out.

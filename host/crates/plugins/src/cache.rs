@@ -27,20 +27,27 @@ impl Cache {
         }
     }
 
-    /// The component of these bytes, compiled by whoever comes first: another process that wants it waits.
+    /// The compiled component, if it is there.
+    pub(super) fn get(&self, engine: &wasmtime::Engine, sha256: &str) -> Option<Component> {
+        load(engine, &self.file(sha256))
+    }
+
+    /// The place of a component's code.
+    fn file(&self, sha256: &str) -> PathBuf {
+        self.folder.join(format!("{sha256}-{}.cwasm", self.engine))
+    }
+
+    /// Compiles a component that was not there: whoever comes first does, and another process that wants it waits.
     ///
     /// `compile` gives the component; its error is given back. Trouble with the cache itself never fails the load, it
     /// only costs a compilation.
-    pub(super) fn get_or_compile<E>(
+    pub(super) fn fill<E>(
         &self,
         engine: &wasmtime::Engine,
         sha256: &str,
         compile: impl FnOnce() -> Result<Component, E>,
     ) -> Result<Component, E> {
-        let file = self.folder.join(format!("{sha256}-{}.cwasm", self.engine));
-        if let Some(component) = load(engine, &file) {
-            return Ok(component);
-        }
+        let file = self.file(sha256);
         let lock = self.lock(sha256);
         if lock.is_ok()
             && let Some(component) = load(engine, &file)

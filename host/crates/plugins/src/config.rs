@@ -55,6 +55,8 @@ impl fmt::Display for Place {
 pub struct Config {
     /// The later ones stand over the earlier ones.
     layers: Vec<(Place, Map<String, Value>)>,
+    /// The first so many of them are defaults.
+    defaults: usize,
 }
 
 impl Config {
@@ -63,9 +65,10 @@ impl Config {
         self.layers.push((place, values));
     }
 
-    /// Lays what a place says under what others said.
-    pub(super) fn lay_under(&mut self, place: Place, values: Map<String, Value>) {
-        self.layers.insert(0, (place, values));
+    /// Lays the defaults of a place over other defaults, and under everything else.
+    pub(super) fn lay_defaults(&mut self, place: Place, values: Map<String, Value>) {
+        self.layers.insert(self.defaults, (place, values));
+        self.defaults += 1;
     }
 
     /// Lays the values of `other` over those that are here.
@@ -177,6 +180,25 @@ mod tests {
                 "most: config in /p/plugin.toml"
             ]
         );
+    }
+
+    #[test]
+    fn defaults_are_under_every_setting_and_the_later_ones_over_the_earlier_ones() {
+        let place = |table: &str| Place::table(Path::new("/c/config.toml"), table);
+        let words = |word: &str| json!({"words": [word]}).as_object().unwrap().clone();
+        let mut config = Config::default();
+        config.lay_defaults(place("plugins.todo.defaults"), words("first"));
+        config.lay_defaults(
+            place("repositories.a.plugins.todo.defaults"),
+            words("second"),
+        );
+        assert_eq!(config.values()["words"], json!(["second"]));
+        config.lay(place("plugins.todo.config"), words("mine"));
+        config.lay_defaults(
+            place("repositories.b.plugins.todo.defaults"),
+            words("third"),
+        );
+        assert_eq!(config.values()["words"], json!(["mine"]));
     }
 
     #[test]

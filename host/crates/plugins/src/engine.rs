@@ -44,9 +44,9 @@ pub(super) enum CompileError {
     /// The component would cost too much.
     #[error(transparent)]
     Complexity(#[from] ComplexityError),
-    /// It uses an ABI that this host does not have.
-    #[error("needs the asynchronous ABI of components, which this host does not have")]
-    Asynchronous,
+    /// The engine that it needs cannot be made.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// No thread for the compiler.
     #[error("no thread for the compiler: {0}")]
     Thread(std::io::Error),
@@ -61,6 +61,9 @@ pub(super) enum CompileError {
 /// Compiles, caches and runs plugins. One a process is enough: [`Engine::shared`].
 pub struct Engine {
     runtime: Arc<Runtime>,
+    /// For components that use the asynchronous ABI; made when the first one comes. Support for it costs each call of each
+    /// component, so those that do without it, as most do, run in an engine that has none.
+    asynchronous: Mutex<Option<Arc<Runtime>>>,
     cache_dir: PathBuf,
     pooling: bool,
 }
@@ -122,18 +125,20 @@ impl Engine {
     /// An engine with instances from a pool, or made on demand where the address space for a pool is not to be had.
     fn new(cache_dir: &Path, metered: bool) -> Result<Engine, EngineError> {
         let pooled = wasmtime::Engine::new(
-            config(metered).allocation_strategy(InstanceAllocationStrategy::Pooling(pool())),
+            config(metered, Abi::Synchronous)
+                .allocation_strategy(InstanceAllocationStrategy::Pooling(pool())),
         );
         let (wasmtime, pooling) = match pooled {
             Ok(engine) => (engine, true),
             Err(error) => {
                 tracing::debug!("no pool of instances, so they are made on demand: {error:#}");
-                let engine = wasmtime::Engine::new(&config(metered));
+                let engine = wasmtime::Engine::new(&config(metered, Abi::Synchronous));
                 (engine.map_err(EngineError::Machine)?, false)
             }
         };
         Ok(Engine {
             runtime: Arc::new(Runtime::new(wasmtime, cache_dir, metered)?),
+            asynchronous: Mutex::new(None),
             cache_dir: cache_dir.to_owned(),
             pooling,
         })
@@ -158,12 +163,23 @@ impl Engine {
         sha256: &str,
         bytes: &Bytes,
     ) -> Result<(Arc<Runtime>, Component), CompileError> {
-        let runtime = Arc::clone(&self.runtime);
-        let engine = &runtime.wasmtime;
-        let component = runtime.cache.get_or_compile(engine, sha256, || {
-            if is_asynchronous(bytes)? {
-                return Err(CompileError::Asynchronous);
+        let kept = |runtime: &Arc<Runtime>| {
+            let component = runtime.cache.get(&runtime.wasmtime, sha256)?;
+            Some((Arc::clone(runtime), component))
+        };
+        // The usual engine has no code of the other one's components: what it has need not be looked at again.
+        if let Some(ready) = kept(&self.runtime) {
+            return Ok(ready);
+        }
+        let mut runtime = Arc::clone(&self.runtime);
+        if is_asynchronous(bytes)? {
+            runtime = self.asynchronous()?;
+            if let Some(ready) = kept(&runtime) {
+                return Ok(ready);
             }
+        }
+        let engine = &runtime.wasmtime;
+        let component = runtime.cache.fill(engine, sha256, || {
             Complexity::check(bytes)?;
             // In a thread of its own, since the compiler cannot be interrupted: what takes too long is left to itself.
             let (send, receive) = mpsc::channel();
@@ -183,10 +199,38 @@ impl Engine {
         })?;
         Ok((runtime, component))
     }
+
+    /// The engine for components that use the asynchronous ABI.
+    fn asynchronous(&self) -> Result<Arc<Runtime>, EngineError> {
+        let mut made = self
+            .asynchronous
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*made {
+            return Ok(Arc::clone(runtime));
+        }
+        let metered = self.runtime.metered;
+        // Its instances are made on demand: a second pool would set the same address space aside again.
+        let wasmtime = wasmtime::Engine::new(&config(metered, Abi::Asynchronous));
+        let wasmtime = wasmtime.map_err(EngineError::Machine)?;
+        let runtime = Arc::new(Runtime::new(wasmtime, &self.cache_dir, metered)?);
+        *made = Some(Arc::clone(&runtime));
+        Ok(runtime)
+    }
 }
 
-fn config(metered: bool) -> Config {
+/// The ABI that the components of an engine may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Abi {
+    Synchronous,
+    /// The other one as well. Every function of the contract is synchronous, and a component may use the asynchronous
+    /// ABI only within: its built-in functions, which the runtimes of some languages call without need.
+    Asynchronous,
+}
+
+fn config(metered: bool, abi: Abi) -> Config {
     let mut config = Config::new();
+    config.concurrency_support(abi == Abi::Asynchronous);
     config.epoch_interruption(true);
     config.consume_fuel(metered);
     config.cranelift_opt_level(OptLevel::Speed);
@@ -329,4 +373,36 @@ impl Hasher for StableHasher {
 /// SHA-256 in hex.
 pub fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Calls cost more where the asynchronous ABI is: no component pays for what another one needs.
+    #[test]
+    fn only_a_component_with_the_asynchronous_abi_runs_in_the_engine_that_has_it() {
+        let cache = tempfile::tempdir().unwrap();
+        let engine = Engine::new(cache.path(), false).unwrap();
+        let fixtures =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/fixtures/contract-1.0");
+        let usual = |name: &str| {
+            let bytes = Bytes::from(std::fs::read(fixtures.join(name)).unwrap());
+            let loaded = || engine.component(&digest(&bytes), &bytes).unwrap().0;
+            let first = loaded();
+            assert!(
+                Arc::ptr_eq(&first, &loaded()),
+                "the second time from the cache, {name}"
+            );
+            Arc::ptr_eq(&first, &engine.runtime)
+        };
+        assert!(usual("c/check.wasm"));
+        assert!(
+            engine.asynchronous.lock().unwrap().is_none(),
+            "made for nobody"
+        );
+        assert!(!usual("asynchronous/check.wasm"));
+        assert!(usual("c/dialect.wasm"));
+    }
 }

@@ -11,6 +11,8 @@ pub struct PluginError {
     pub plugin: String,
     /// The version, when it got far enough to say.
     pub version: Option<String>,
+    /// Digest of the component, in hex, when it was read.
+    pub sha256: Option<String>,
     /// The kind, when that is known.
     pub kind: Option<Kind>,
     /// The stage it reached.
@@ -77,6 +79,15 @@ impl std::fmt::Display for PluginError {
         }
         if let Some(version) = &self.version {
             write!(f, " {version}")?;
+            // What the component itself did is said of these very bytes.
+            let did = matches!(
+                self.stage,
+                Stage::Trap | Stage::Deadline | Stage::Memory | Stage::Output | Stage::Fault
+            );
+            let short = self.sha256.as_ref().and_then(|hex| hex.get(..12));
+            if let Some(short) = short.filter(|_| did) {
+                write!(f, " ({short})")?;
+            }
         }
         write!(f, ": {}", self.what)?;
         if !self.remedy.is_empty() {

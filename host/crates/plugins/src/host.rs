@@ -422,6 +422,19 @@ mod tests {
         assert_eq!(printed_reason(" \n"), None);
     }
 
+    /// Go's runtime waits for it to go on before it runs anything.
+    #[test]
+    fn without_the_grant_a_clock_counts_its_questions_the_same_in_every_run() {
+        use wasmtime_wasi::{HostMonotonicClock as _, HostWallClock as _};
+        let asked = || {
+            let clock = CountingClock::default();
+            [clock.now(), clock.now(), clock.now()]
+        };
+        assert!(asked().is_sorted_by(|before, after| before < after) && asked()[0] > 0);
+        assert_eq!(asked(), asked());
+        assert_eq!(StoppedClock.now(), Duration::ZERO, "no time of day");
+    }
+
     #[test]
     fn a_message_that_is_cut_ends_before_the_word_that_does_not_fit() {
         assert_eq!(cut_at_space("key abcdef", 20), "key abcdef");

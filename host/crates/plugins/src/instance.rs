@@ -18,6 +18,14 @@ pub(super) struct Instance<B> {
     dead: bool,
 }
 
+/// The functions of a component are of other types than the host's.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct Misfit {
+    pub(super) what: String,
+    pub(super) remedy: String,
+}
+
 impl<B: Send + Sync> Instance<B> {
     /// Makes an instance with these settings.
     pub(super) fn start(
@@ -44,6 +52,10 @@ impl<B: Send + Sync> Instance<B> {
                 .saturating_add(64 << 10),
         );
         store.set_max_component_handles(Limits::HANDLES);
+        // The tasks, streams and sets of the asynchronous ABI are the host's memory, too.
+        if let Some(table) = store.concurrent_resource_table() {
+            table.set_max_capacity(Limits::HANDLES);
+        }
         store.epoch_deadline_callback(|mut context| {
             let host = context.data_mut();
             host.deadline.look();
@@ -58,13 +70,12 @@ impl<B: Send + Sync> Instance<B> {
                 bindings,
                 dead: false,
             }),
-            Err(error) => Err(explain(
-                loaded,
-                store.data(),
-                "its start",
-                Stage::Start,
-                &error,
-            )),
+            Err(error) => Err(match error.downcast_ref::<Misfit>() {
+                Some(misfit) => {
+                    loaded.error(Stage::Link, misfit.what.as_str(), misfit.remedy.as_str())
+                }
+                None => explain(loaded, store.data(), "its start", Stage::Start, &error),
+            }),
         }
     }
 
@@ -178,6 +189,9 @@ fn explain(
     let reason = match (&host.log.last_error, error.downcast_ref::<Trap>()) {
         (Some(panic), _) => panic.clone(),
         (None, Some(Trap::StackOverflow)) => "it calls itself without end".to_owned(),
+        (None, Some(Trap::CannotBlockSyncTask)) => {
+            "it waits within a function that must answer at once".to_owned()
+        }
         (None, Some(Trap::UnreachableCodeReached)) => "it gave up, without saying why".to_owned(),
         (None, Some(trap)) => trap.to_string(),
         (None, None) => error.root_cause().to_string(),

@@ -17,7 +17,7 @@ use super::settings::Entry;
 use super::source::Source;
 use super::{
     CheckPlugin, Cost, DialectPlugin, Engine, Info, Kind, Limits, PluginError, PluginSettings,
-    RedactorPlugin, Stage, SummarizerPlugin, engine,
+    RedactorPlugin, Stage, SummarizerPlugin, engine, limits,
 };
 use gateway::facts::{Presets, recognizes, weight};
 use gateway::{ActiveDialect, DialectError};
@@ -144,6 +144,7 @@ impl PluginSet {
         let refuse = |stage, what: String, remedy: String| PluginError {
             plugin: manifest.id.clone(),
             version: Some(manifest.version.clone()),
+            sha256: None,
             kind: Some(manifest.kind),
             stage,
             what,
@@ -192,6 +193,7 @@ impl PluginSet {
         let refuse = |stage, what: String| PluginError {
             plugin: path.display().to_string(),
             version: None,
+            sha256: None,
             kind: None,
             stage,
             what,
@@ -405,6 +407,7 @@ impl PluginSet {
                     .map_err(|error| PluginError {
                         plugin: DECLARED.to_owned(),
                         version: None,
+                        sha256: None,
                         kind: Some(Kind::Dialect),
                         stage: Stage::Settings,
                         what: error.to_string(),
@@ -604,6 +607,7 @@ impl PluginSet {
         let configuration = configuration.map(|(_, what)| PluginError {
             plugin: "configuration".to_owned(),
             version: None,
+            sha256: None,
             kind: None,
             stage: Stage::Settings,
             what: what.clone(),
@@ -616,6 +620,7 @@ impl PluginSet {
         let kept = kept.map(|(name, slot)| PluginError {
             plugin: name.clone(),
             version: None,
+            sha256: None,
             kind: slot.known_kind(),
             stage: Stage::Settings,
             what: format!("{file}: [plugins.{name}] enabled: it guards every job and stays on"),
@@ -723,6 +728,7 @@ impl PluginSet {
         let refuse = |stage, what: String, remedy: String| PluginError {
             plugin: name.to_owned(),
             version: None,
+            sha256: None,
             kind: slot.known_kind(),
             stage,
             what,
@@ -799,7 +805,6 @@ impl PluginSet {
             source.suppress = entry.suppress.clone();
             source.config.lay_all(entry.config.clone());
         }
-        source.largest = self.inner.settings.largest;
         source.log = Arc::clone(&self.inner.log);
         source.troubles = self.inner.settings.troubles.clone();
         Ok(source)
@@ -901,6 +906,7 @@ impl PluginSet {
         PluginError {
             plugin: name.to_owned(),
             version: None,
+            sha256: None,
             kind,
             stage: Stage::Locate,
             what: format!(
@@ -974,10 +980,19 @@ fn read_component(file: &Path, largest: u64) -> Result<Vec<u8>, (Stage, String, 
         ));
     }
     let mut bytes = Vec::new();
-    // One byte more than may be: the loader says that it is too large.
+    // One byte more than may be: of a part of it the digest would be another.
     opened
         .take(largest.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(missing)?;
+    if bytes.len() as u64 > largest {
+        let what = format!(
+            "{} is larger than the {} that are taken",
+            file.display(),
+            limits::bytes(largest)
+        );
+        let remedy = "make it smaller (strip it, build it for release), or set WORKER_PLUGIN_MAX_BYTES higher";
+        return Err((Stage::Compile, what, remedy.to_owned()));
+    }
     Ok(bytes)
 }

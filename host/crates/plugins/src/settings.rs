@@ -386,8 +386,7 @@ impl Entry {
                 Ok(Value::Object(config)) => {
                     let place = Place::table(context.file, format!("{}.{key}", context.table));
                     if key == "defaults" {
-                        here(context.config_dir)?;
-                        self.config.lay_under(place, config);
+                        self.config.lay_defaults(place, config);
                     } else {
                         self.config.lay(place, config);
                     }

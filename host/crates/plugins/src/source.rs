@@ -13,7 +13,7 @@ use super::log::PluginLog;
 use super::settings::LimitChanges;
 use super::v1::link::link;
 use super::v1::plugin::Plugin;
-use super::{Engine, Kind, PluginError, Stage, engine, limits};
+use super::{Engine, Kind, PluginError, Stage, engine};
 
 /// The source of a plugin.
 #[derive(Clone)]
@@ -33,8 +33,6 @@ pub(super) struct Source {
     /// Rules of a check whose findings do not count.
     pub(super) suppress: Vec<String>,
     pub(super) config: Config,
-    /// Larger components are refused, in bytes.
-    pub(super) largest: u64,
     pub(super) log: Arc<PluginLog>,
     /// The folder in which breakdowns are counted over processes.
     pub(super) troubles: Option<PathBuf>,
@@ -54,7 +52,6 @@ impl Source {
             limits: LimitChanges::default(),
             suppress: Vec::new(),
             config: Config::default(),
-            largest: u64::MAX,
             log: Arc::default(),
             troubles: None,
         }
@@ -67,27 +64,18 @@ impl Source {
         let refuse = |stage, what: String, remedy: String| PluginError {
             plugin: name.clone(),
             version: None,
+            sha256: None,
             kind: source.kind,
             stage,
             what,
             remedy,
         };
-        if source.bytes.len() as u64 > source.largest {
-            let what = format!(
-                "is larger than the {} that are taken",
-                limits::bytes(source.largest)
-            );
-            let remedy = "make it smaller (strip it, build it for release), or set WORKER_PLUGIN_MAX_BYTES higher";
-            return Err(refuse(Stage::Compile, what, remedy.to_owned()));
-        }
         is_component(&source.bytes)
             .map_err(|(what, remedy)| refuse(Stage::Compile, what, remedy))?;
         let compiled = engine.component(&source.sha256, &source.bytes);
         let (runtime, component) = compiled.map_err(|error| {
             let remedy = match error {
-                CompileError::Asynchronous => {
-                    "build it with the synchronous one, as `mcp-codex-worker plugin build` does (componentize-qjs: --sync)"
-                }
+                CompileError::Engine(_) => "",
                 _ => "build it again with `mcp-codex-worker plugin build`",
             };
             refuse(Stage::Compile, error.to_string(), remedy.to_owned())

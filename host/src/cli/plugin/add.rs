@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{Failure, config_file, engine, fetch, plugin_settings, shown, team};
-use plugin_kit::operator::{NewEntry, Operator};
+use super::install::{Installation, as_options, install, not_another, ungranted};
+use super::{Failure, config_file, engine, fetch, plugin_settings, shown};
+use plugin_kit::operator::Operator;
 use plugin_kit::signature;
-use plugins::{Info, Inspection, Kind, PluginSet};
+use plugins::{Kind, PluginSet};
 use settings::Settings;
 use signing::PublicKey;
 
@@ -89,102 +90,6 @@ pub(super) fn run(settings: &Settings, wish: &Wish<'_>) -> Result<bool, Failure>
         Kind::Summarizer => say!("it is asked first to shorten the output of checks that fail"),
     }
     Ok(true)
-}
-
-/// The options of an installation.
-pub(super) struct Installation<'a> {
-    pub(super) name: &'a str,
-    pub(super) grants: &'a [String],
-    pub(super) defaults: &'a serde_json::Map<String, serde_json::Value>,
-    pub(super) every_job: bool,
-    pub(super) source: &'a str,
-    pub(super) signer: Option<PublicKey>,
-}
-
-/// Copies the component to the config folder and writes its entry. What was there before is kept, for `plugin rollback`.
-pub(super) fn install(
-    settings: &Settings,
-    seen: &Inspection,
-    new: &Installation<'_>,
-) -> Result<(), Failure> {
-    let info = &seen.info;
-    let name = new.name;
-    let folder = settings.config_dir.join("plugins");
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", shown(&folder)))?;
-    let config = config_file(settings);
-    let mut operator = Operator::open(&config)?;
-    team::keep_previous(settings, &operator, name, &info.sha256)?;
-    let file = format!("{name}.wasm");
-    let (copy, temporary) = (
-        folder.join(&file),
-        folder.join(format!(".{file}.{}", std::process::id())),
-    );
-    std::fs::write(&temporary, &seen.bytes)
-        .and_then(|()| std::fs::rename(&temporary, &copy))
-        .map_err(|error| format!("{}: {error}", shown(&copy)))?;
-    operator.add(&NewEntry {
-        name,
-        kind: info.kind,
-        path: &format!("plugins/{file}"),
-        sha256: &info.sha256,
-        grants: new.grants,
-        defaults: new.defaults,
-        every_job: new.every_job,
-        source: Some(new.source),
-        signer: new.signer,
-    })?;
-    operator.save()?;
-    Ok(())
-}
-
-/// Returns the grants that a plugin asks for and does not have.
-pub(super) fn ungranted(seen: &Inspection, grants: &[String]) -> Vec<String> {
-    let wants = seen.wants.iter();
-    let missing = wants.filter(|want| !granted(want, grants));
-    missing.cloned().collect()
-}
-
-/// Grants as options of a command.
-pub(super) fn as_options(grants: &[String]) -> String {
-    let options = grants.iter().map(|grant| format!(" --grant '{grant}'"));
-    options.collect()
-}
-
-/// Refuses a name that another plugin has: a check that every job must pass would be gone without a word. A newer version
-/// of the same plugin takes its place as it should.
-pub(super) fn not_another(settings: &Settings, name: &str, new: &Info) -> Result<(), Failure> {
-    let set = PluginSet::load(&engine(settings)?, &plugin_settings(settings, None));
-    let Some(listed) = set.list().into_iter().find(|listed| listed.name == name) else {
-        return Ok(());
-    };
-    let same = match set.info(name) {
-        Ok(old) => old.own_name == new.own_name && old.kind == new.kind,
-        // Of one that does not load only the names can be compared.
-        Err(_) => new.own_name == name && listed.kind.is_none_or(|kind| kind == new.kind),
-    };
-    if same {
-        return Ok(());
-    }
-    let what = match (
-        set.standing_checks().iter().any(|check| check == name),
-        listed.bundled,
-    ) {
-        (true, _) => "a check that every job must pass",
-        (false, true) => "a bundled plugin",
-        (false, false) => "an installed plugin",
-    };
-    Err(format!(
-        "{name} is the name of {what}, and {} is another; give it a name of its own with --name, or add --replace",
-        new.own_name
-    )
-    .into())
-}
-
-/// Returns true if a wish is among what was granted.
-fn granted(want: &str, grants: &[String]) -> bool {
-    grants
-        .iter()
-        .any(|grant| grant == want || want.starts_with("files:") && grant.starts_with("files:"))
 }
 
 pub(super) fn remove(settings: &Settings, name: &str) -> Result<bool, Failure> {

@@ -10,10 +10,14 @@ macro_rules! say {
 mod add;
 mod fetch;
 mod inspect;
+mod install;
 mod list;
 mod make;
+mod publish;
 mod registry;
 mod team;
+mod transfer;
+mod versions;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -150,6 +154,9 @@ enum PluginCommand {
         /// Refuse plugins that this key signed neither one by one nor with the lock: ed25519:BASE64, or a file
         #[arg(long, value_name = "KEY", value_parser = public_key)]
         signer: Option<PublicKey>,
+        /// Replace another version of them that is in use beyond this repository
+        #[arg(long)]
+        replace: bool,
     },
     /// Replace an installed plugin by another version, and show what that changes
     Update {
@@ -307,14 +314,15 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
                     repository,
                     grants,
                     signer,
-                } => team::accept(&settings, repository, grants, *signer),
+                    replace,
+                } => team::accept(&settings, repository, grants, *signer, *replace),
                 PluginCommand::Update {
                     name,
                     source,
                     sha256,
                     grants,
                     signer,
-                } => team::update(
+                } => versions::update(
                     &settings,
                     name,
                     source.as_deref(),
@@ -322,9 +330,9 @@ pub(super) fn run(global: &GlobalOptions, arguments: &PluginArguments) -> ExitCo
                     grants,
                     *signer,
                 ),
-                PluginCommand::Rollback { name } => team::rollback(&settings, name),
+                PluginCommand::Rollback { name } => versions::rollback(&settings, name),
                 PluginCommand::Publish { to, dir, key } => {
-                    team::publish(&settings, dir, to, key.as_deref())
+                    publish::publish(&settings, dir, to, key.as_deref())
                 }
                 PluginCommand::Remove { name } => add::remove(&settings, name),
                 PluginCommand::Enable { name } => add::enable(&settings, name, true),

@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::fetch::{FetchError, IMAGE, Image, MANIFEST, WASM, client, held_to, whole};
+use super::transfer::{
+    FetchError, IMAGE, Image, MANIFEST, WASM, client, held_to, is_digest, whole,
+};
 use plugins::digest;
 
 /// `HOST[:PORT]/NAME[:TAG][@sha256:HEX]`.
@@ -267,12 +269,6 @@ impl Login {
             secret: answer["Secret"].as_str()?.to_owned(),
         })
     }
-}
-
-/// Returns true for `sha256:` and 64 hexadecimal digits.
-pub(super) fn is_digest(text: &str) -> bool {
-    let hex = text.strip_prefix("sha256:");
-    hex.is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Where a challenge says that a token is given: `Bearer realm="...",service="...",scope="..."`.

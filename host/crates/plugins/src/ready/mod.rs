@@ -59,6 +59,7 @@ impl Ready {
         PluginError {
             plugin: info.name.clone(),
             version: Some(info.version.clone()),
+            sha256: None,
             kind: Some(info.kind),
             stage: Stage::Locate,
             what: format!("is a {}, and a {kind} was asked for", info.kind),

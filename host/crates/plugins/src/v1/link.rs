@@ -9,6 +9,8 @@ use super::bindings::{
 use crate::Kind;
 use crate::grants::Grants;
 use crate::host::Host;
+use crate::instance::Misfit;
+use crate::loaded::Info;
 
 /// A component, linked and ready for instances.
 pub(crate) enum Pre {
@@ -114,6 +116,10 @@ pub(crate) fn link(
             }
             _ if asks_time(import) && !grants.clock => {
                 return Err(ungranted(import, name, "clock"));
+            }
+            _ if of_wasi(&import) && !version.starts_with("0.2.") => {
+                let what = format!("imports {import}, and this host has WASI 0.2");
+                return Err((what, "build it for WASI 0.2".to_owned()));
             }
             _ if of_wasi(&import) => Ok(()),
             _ => {
@@ -263,6 +269,27 @@ fn misfit(error: &wasmtime::Error, names: &[String], verb: &str) -> (String, Str
             remedy_of("", false),
         ),
     }
+}
+
+/// The error of an instance that could not be made, with what it means where functions are of other types than those that
+/// are published. Wasmtime compares the types of exports when it makes an instance, and says it in words alone.
+pub(super) fn mistyped(error: wasmtime::Error, info: &Info) -> wasmtime::Error {
+    if !format!("{error:#}").contains("failed to convert function to given type") {
+        return error;
+    }
+    let (kind, api) = (info.kind, &info.api);
+    let package = format!("{NAMESPACE}{kind}");
+    let newer = parts(api) > parts(VERSION);
+    let has = match newer {
+        true => format!("this host has {package} {VERSION}"),
+        false => "the published interfaces of that version are others".to_owned(),
+    };
+    let what = format!(
+        "exports {NAMESPACE}types/plugin and {package}/{kind} of version {api}, and {has}: {}",
+        error.root_cause()
+    );
+    let remedy = remedy_of(&package, newer);
+    wasmtime::Error::new(Misfit { what, remedy })
 }
 
 fn ungranted(import: &str, name: &str, grant: &str) -> (String, String) {

@@ -7,7 +7,7 @@ use super::bindings::check::CheckPlugin;
 use super::bindings::dialect::DialectPlugin;
 use super::bindings::redactor::RedactorPlugin;
 use super::bindings::summarizer::SummarizerPlugin;
-use super::link::Pre;
+use super::link::{Pre, mistyped};
 use crate::instance::Instance;
 use crate::loaded::{Described, Loaded};
 use crate::{Limits, PluginError, Stage};
@@ -25,9 +25,10 @@ macro_rules! start {
         /// An instance of a plugin of this kind, with these settings.
         pub(crate) fn $name(&self, config: Arc<str>) -> Result<Instance<$Plugin>, PluginError> {
             match &*self.pre {
-                Pre::$Kind(pre) => {
-                    Instance::start(&self.loaded, config, |store| pre.instantiate(store))
-                }
+                Pre::$Kind(pre) => Instance::start(&self.loaded, config, |store| {
+                    pre.instantiate(store)
+                        .map_err(|error| mistyped(error, &self.loaded.info))
+                }),
                 _ => Err(self.loaded.error(
                     Stage::Locate,
                     format!("is a {}", self.loaded.info.kind),
