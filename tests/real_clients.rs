@@ -23,6 +23,8 @@ mod field;
 mod gateways;
 #[path = "real_clients/outage.rs"]
 mod outage;
+#[path = "real_clients/package.rs"]
+mod package;
 #[path = "real_clients/standalone.rs"]
 mod standalone;
 #[path = "real_clients/tokens.rs"]
