@@ -14,7 +14,7 @@ use super::wake::{SERVER, install_in_claude_code, plan_with_claude_code};
 use super::{BINARY, moves, read_in_the_end};
 
 /// What a planner might search for.
-const QUERIES: [&str; 30] = [
+const QUERIES: [&str; 31] = [
     "run coding job in background",
     "fix failing tests",
     "implement a feature and run the tests",
@@ -41,6 +41,7 @@ const QUERIES: [&str; 30] = [
     "bug fix with checks",
     "review many files cheaply",
     "parallel jobs",
+    "run in parallel",
     "verified result",
     "log of background job",
     "large refactoring across files",
