@@ -16,7 +16,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server that listens, and a token that it knows.
-struct HttpServer {
+pub(crate) struct HttpServer {
     process: Child,
     url: String,
     token: String,
@@ -24,16 +24,16 @@ struct HttpServer {
 
 /// An answer, its events read to the end.
 #[derive(Debug)]
-struct Reply {
-    status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     session: Option<String>,
     /// The JSON-RPC answer: the body, or the last event of the stream.
-    answer: Value,
-    text: String,
+    pub(crate) answer: Value,
+    pub(crate) text: String,
 }
 
 impl HttpServer {
-    fn start(worker: &Worker, arguments: &[&str]) -> Self {
+    pub(crate) fn start(worker: &Worker, arguments: &[&str]) -> Self {
         let tokens = worker.home().join("tokens");
         if !tokens.exists() {
             std::fs::write(&tokens, "").unwrap();
@@ -75,7 +75,7 @@ impl HttpServer {
             .header("content-type", "application/json")
     }
 
-    fn post(&self, message: &Value) -> RequestBuilder {
+    pub(crate) fn post(&self, message: &Value) -> RequestBuilder {
         self.request(Method::POST).body(message.to_string())
     }
 
@@ -132,7 +132,7 @@ fn client() -> Client {
         .unwrap()
 }
 
-async fn read(request: RequestBuilder) -> Reply {
+pub(crate) async fn read(request: RequestBuilder) -> Reply {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let header = |name: &str| {

@@ -1,5 +1,7 @@
 //! Judges of MCP from outside: the conformance suite over HTTP, the Inspector's command line and mcp-fuzzer over stdio.
 
+mod fixture;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 use worker_test_support::{Repository, StandIn, Worker, clients};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
+/// The revisions that the suite has a list of requirements for.
+const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
 
 /// Something in front of a server that adds its token: the suite has no way to send one.
 #[derive(Clone)]
@@ -104,46 +108,94 @@ fn expected_failures(revision: &str) -> PathBuf {
     ))
 }
 
+/// Has the conformance suite judge what is behind this URL.
+fn judge(judges: &clients::McpJudges, url: &str, arguments: &[&str]) -> Output {
+    let results = tempfile::tempdir().unwrap();
+    judges
+        .conformance()
+        .args(["server", "--url"])
+        .arg(format!("{url}/mcp"))
+        .args(arguments)
+        .arg("-o")
+        .arg(results.path())
+        .current_dir(results.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Prints the end of what the suite said, and fails if it found anything.
+#[track_caller]
+fn assert_passed(what: &str, output: &Output) {
+    let said = text(output);
+    let summary: Vec<&str> = said.lines().rev().take(12).collect();
+    eprintln!(
+        "{what}:\n{}",
+        summary.into_iter().rev().collect::<Vec<_>>().join("\n")
+    );
+    assert!(output.status.success(), "{what}: {said}");
+}
+
+/// Something open before a server that wants a token.
+fn opened(bearer: &Bearer) -> (Loopback, String) {
+    let router = Router::new().fallback(forward).with_state(bearer.clone());
+    let open = Loopback::serve(router).unwrap();
+    let url = format!("http://{}", open.address());
+    (open, url)
+}
+
 /// The suite asks most of its questions by tools, resources and prompts that its own example server has. Whatever is left must pass.
 #[test]
 fn the_conformance_suite_finds_nothing_but_what_is_explained() {
     let judges = clients::mcp_judges();
     let worker = Worker::bare(BINARY);
     let bearer = Bearer::new();
-    let router = Router::new().fallback(forward).with_state(bearer.clone());
-    let open = Loopback::serve(router).unwrap();
-    let url = format!("http://{}", open.address());
+    let (_open, url) = opened(&bearer);
     let server = Served::by(&worker, &["--origin", &url]);
     bearer
         .server
         .set((server.url.clone(), server.token.clone()))
         .unwrap();
-    for revision in ["2025-11-25", "2026-07-28"] {
+    for revision in REVISIONS {
         let list = expected_failures(revision);
         let reasons = std::fs::read_to_string(&list).unwrap();
         for line in reasons.lines().filter(|line| line.starts_with("  - ")) {
             assert!(line.contains(" # "), "no reason: {line}");
         }
-        let results = tempfile::tempdir().unwrap();
-        let output = judges
-            .conformance()
-            .args(["server", "--requirements", revision, "--url"])
-            .arg(format!("{url}/mcp"))
-            .arg("--expected-failures")
-            .arg(&list)
-            .arg("-o")
-            .arg(results.path())
-            .current_dir(results.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let said = text(&output);
-        let summary: Vec<&str> = said.lines().rev().take(12).collect();
-        eprintln!(
-            "{revision}:\n{}",
-            summary.into_iter().rev().collect::<Vec<_>>().join("\n")
-        );
-        assert!(output.status.success(), "{revision}: {said}");
+        let list = list.display().to_string();
+        let arguments = ["--requirements", revision, "--expected-failures", &list];
+        assert_passed(revision, &judge(&judges, &url, &arguments));
+    }
+}
+
+/// With the tools, prompts and resources that the suite asks for, nothing is left that it could not see.
+#[test]
+fn the_conformance_suite_finds_nothing_in_our_http_and_our_tasks() {
+    let judges = clients::mcp_judges();
+    let bearer = Bearer::new();
+    let (_open, url) = opened(&bearer);
+    let server = fixture::FixtureServer::begin(&url);
+    bearer
+        .server
+        .set((server.url.clone(), server.token.clone()))
+        .unwrap();
+    for revision in REVISIONS {
+        let arguments = ["--requirements", revision];
+        assert_passed(revision, &judge(&judges, &url, &arguments));
+    }
+    // Extensions are not scored: each of the scenarios is asked for by its name.
+    let listed = judges
+        .conformance()
+        .args(["list", "--server"])
+        .output()
+        .unwrap();
+    let listed = text(&listed);
+    let names = listed.split_whitespace();
+    let scenarios: Vec<&str> = names.filter(|name| name.starts_with("tasks-")).collect();
+    assert_eq!(scenarios.len(), 10, "{listed}");
+    for scenario in scenarios {
+        let arguments = ["--scenario", scenario];
+        assert_passed(scenario, &judge(&judges, &url, &arguments));
     }
 }
 

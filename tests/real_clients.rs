@@ -23,6 +23,8 @@ mod field;
 mod gateways;
 #[path = "real_clients/outage.rs"]
 mod outage;
+#[path = "real_clients/package.rs"]
+mod package;
 #[path = "real_clients/repobench.rs"]
 mod repobench;
 #[path = "real_clients/standalone.rs"]

@@ -13,5 +13,6 @@ mod dialects;
 mod jobs;
 mod mcp_http;
 mod mcp_surface;
+mod mcp_tasks;
 mod plugin_platform;
 mod redaction;

@@ -6,13 +6,15 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use worker_test_support::codex::{Move, Seen};
+use worker_test_support::gateway::{Reply, Request, Script, ScriptedGateway, Turn};
 use worker_test_support::worker::{PATIENCE, call};
 use worker_test_support::{Codex, Repository, StandIn, Worker};
 
+use super::wake::{SERVER, install_in_claude_code, plan_with_claude_code};
 use super::{BINARY, moves, read_in_the_end};
 
 /// What a planner might search for.
-const QUERIES: [&str; 30] = [
+const QUERIES: [&str; 31] = [
     "run coding job in background",
     "fix failing tests",
     "implement a feature and run the tests",
@@ -39,6 +41,7 @@ const QUERIES: [&str; 30] = [
     "bug fix with checks",
     "review many files cheaply",
     "parallel jobs",
+    "run in parallel",
     "verified result",
     "log of background job",
     "large refactoring across files",
@@ -86,7 +89,9 @@ fn row(what: &str, figure: impl ToString) -> (String, String) {
 fn codex_finds_start_and_no_other_agent_by_what_a_planner_would_search_for() {
     let worker = Worker::bare(BINARY);
     let mut codex = Codex::with_model(moves(QUERIES.map(|query| Move::Search(query.into()))));
-    codex.configure(&worker.codex_config());
+    // By the name that `setup` gives the server: it counts in the search as every other word.
+    let table = worker.codex_config();
+    codex.configure(&table.replace("mcp_servers.worker", &format!("mcp_servers.{SERVER}")));
 
     let run = codex.exec(worker.home(), "Look for tools.");
 
@@ -109,7 +114,7 @@ fn codex_finds_start_and_no_other_agent_by_what_a_planner_would_search_for() {
         rows.push((format!("search: {query}"), tokens.to_string()));
         // A query for one of the other tools brings that one alone.
         let starts = text.contains("\"start\"") || *query == "apply changes from worktree";
-        if names != ["mcp__worker"] || !starts || tokens > QUERY_GOAL {
+        if names != [format!("mcp__{SERVER}")] || !starts || tokens > QUERY_GOAL {
             complaints.push(format!("{query}: {tokens} tokens, {}", names.join(", ")));
         }
     }
@@ -210,22 +215,103 @@ fn what_a_planner_reads_of_a_job_is_counted() {
 /// The seconds that each of the five jobs takes.
 const SECONDS: &str = "WORKER_TEST_JOB_SECONDS";
 
-/// Five jobs from one turn, and how the planner comes to their results: by the hook, by one wait for all, or by asking every
-/// ten seconds (every half in a quick run). WORKER_TEST_JOB_SECONDS=60 makes the table of the README.
+/// The jobs of a table.
+const JOBS: usize = 5;
+
+/// The ways in which a planner comes to the results of its jobs: by the hook, by one wait for all, or by asking again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    WokenUp,
+    Wait,
+    Polling,
+}
+
+impl Way {
+    const ALL: [Self; 3] = [Self::WokenUp, Self::Wait, Self::Polling];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::WokenUp => "wake-up",
+            Self::Wait => "wait",
+            Self::Polling => "polling",
+        }
+    }
+
+    /// The arguments of the next `wait`, if there is to be one. WORKER_TEST_JOB_SECONDS=60 makes the table of the README: it
+    /// asks every ten seconds, a quick run every half.
+    fn wait(self, ids: &[Value]) -> Option<Value> {
+        let timeout_ms = match self {
+            Self::WokenUp => return None,
+            Self::Wait => 300_000,
+            Self::Polling if seconds() >= 60 => 10_000,
+            Self::Polling => 500,
+        };
+        Some(json!({ "job_ids": ids, "all": true, "timeout_ms": timeout_ms }))
+    }
+}
+
+fn seconds() -> u64 {
+    std::env::var(SECONDS).map_or(2, |text| text.parse().unwrap())
+}
+
+/// An agent whose job takes its time.
+fn slow_agent() -> StandIn {
+    StandIn::that(&format!("sleep {}; echo two > src/a.txt", seconds()))
+}
+
+fn slow_job() -> Value {
+    json!({ "prompt": "Change a line.", "checks": ["grep -q two src/a.txt"], "isolation": "worktree" })
+}
+
+/// Returns true if this reply names jobs and all of them are done.
+fn says_all_done(reply: &Value) -> bool {
+    reply["jobs"]
+        .as_array()
+        .is_some_and(|jobs| jobs.iter().all(|job| job["job_status"] == "completed"))
+}
+
+/// What one way cost: the requests to the planner's model and their tokens.
+struct Cost {
+    requests: usize,
+    tokens: usize,
+}
+
+/// Writes the table of the three ways, and holds what must be true of it.
+fn compare(planner: &str, costs: &[Cost]) {
+    let row = |(way, cost): (Way, &Cost)| {
+        let Cost { requests, tokens } = cost;
+        row(
+            way.name(),
+            format!("{requests} requests, {tokens} tokens sent"),
+        )
+    };
+    let rows: Vec<_> = Way::ALL.into_iter().zip(costs).map(row).collect();
+    let seconds = seconds();
+    report(
+        &format!("Five jobs of {seconds} s from one turn of {planner}, the planner's requests"),
+        &rows,
+    );
+    let [woken, waited, polled] = costs else {
+        unreachable!()
+    };
+    // Five starts, the end of the turn or the wait, and the answer.
+    assert_eq!((woken.requests, waited.requests), (7, 7));
+    assert!(polled.requests > waited.requests, "{}", polled.requests);
+}
+
 #[test]
 fn being_woken_costs_no_more_requests_than_one_wait_and_fewer_than_polling() {
-    let seconds: u64 = std::env::var(SECONDS).map_or(2, |text| text.parse().unwrap());
-    let poll_ms = if seconds >= 60 { 10_000 } else { 500 };
-    let mut rows = Vec::new();
-    let mut requests = Vec::new();
-    for way in ["wake-up", "wait", "polling"] {
+    let mut version = String::new();
+    let mut costs = Vec::new();
+    for way in Way::ALL {
         let repository = Repository::with([("src/a.txt", "one\n")]);
         repository.commit("Begin");
-        let agent = StandIn::that(&format!("sleep {seconds}; echo two > src/a.txt"));
-        let worker = Worker::with_stand_in(BINARY, &repository, &agent).set("MAX_RUNNING_JOBS", 5);
-        let mut codex = Codex::with_model(move |seen: &Seen| plan(way, poll_ms, seen));
+        let agent = slow_agent();
+        let worker =
+            Worker::with_stand_in(BINARY, &repository, &agent).set("MAX_RUNNING_JOBS", JOBS);
+        let mut codex = Codex::with_model(move |seen: &Seen| next_move(way, seen));
         codex.configure(&worker.codex_config());
-        if way == "wake-up" {
+        if way == Way::WokenUp {
             let settings: Vec<String> = worker
                 .command(["hook", "stop"])
                 .get_envs()
@@ -244,60 +330,101 @@ fn being_woken_costs_no_more_requests_than_one_wait_and_fewer_than_polling() {
             codex.trust_hooks();
         }
         let run = codex.exec(repository.path(), "Change a line, five times.");
-        assert!(run.status.success(), "{way}: {run:?}");
+        assert!(run.status.success(), "{way:?}: {run:?}");
         let seen = codex.seen();
         let last = seen.last().unwrap().body.to_string();
         // A result a job, in whichever form it came.
-        let done = last.matches("completed").count();
-        assert!(done >= 5, "{way}: {last}");
-        let read: usize = seen.iter().map(|seen| tokens(&seen.body.to_string())).sum();
-        rows.push(row(
-            way,
-            format!("{} requests, {read} tokens sent", seen.len()),
-        ));
-        requests.push(seen.len());
+        assert!(last.matches("completed").count() >= JOBS, "{way:?}: {last}");
+        costs.push(Cost {
+            requests: seen.len(),
+            tokens: seen.iter().map(|seen| tokens(&seen.body.to_string())).sum(),
+        });
+        version = codex.print(&["--version"]);
     }
-    report(
-        &format!("Five jobs of {seconds} s from one turn, the planner's requests"),
-        &rows,
-    );
-    let [woken, waited, polled] = requests[..] else {
-        unreachable!()
-    };
-    // Five starts, the end of the turn or the wait, and the answer.
-    assert_eq!((woken, waited), (7, 7));
-    assert!(polled > waited, "{polled}");
+    compare(version.trim(), &costs);
 }
 
 /// The next move of a planner that delegates five jobs and then comes to their results in its way.
-fn plan(way: &str, poll_ms: u64, seen: &Seen) -> Move {
-    const JOBS: usize = 5;
+fn next_move(way: Way, seen: &Seen) -> Move {
     if seen.step() < JOBS {
-        return Move::call(
-            "start",
-            json!({ "prompt": "Change a line.", "checks": ["grep -q two src/a.txt"], "isolation": "worktree" }),
-        );
+        return Move::call("start", slow_job());
     }
     let replies = seen.replies();
-    let ids: Vec<&Value> = replies
-        .iter()
-        .take(JOBS)
-        .map(|reply| &reply["job_id"])
-        .collect();
-    let is_done = replies.last().is_some_and(|reply| {
-        reply["jobs"]
-            .as_array()
-            .is_some_and(|jobs| jobs.iter().all(|job| job["job_status"] == "completed"))
-    });
-    match way {
-        "wait" if !is_done => Move::call(
-            "wait",
-            json!({ "job_ids": ids, "all": true, "timeout_ms": 300_000 }),
-        ),
-        "polling" if !is_done => Move::call(
-            "wait",
-            json!({ "job_ids": ids, "all": true, "timeout_ms": poll_ms }),
-        ),
+    let of = |reply: &Value| reply["job_id"].clone();
+    let ids: Vec<Value> = replies.iter().take(JOBS).map(of).collect();
+    match way.wait(&ids) {
+        Some(wait) if !replies.last().is_some_and(says_all_done) => Move::call("wait", wait),
         _ => Move::Say("Done.".into()),
     }
+}
+
+#[test]
+fn being_woken_costs_claude_code_no_more_requests_than_one_wait_and_fewer_than_polling() {
+    let mut costs = Vec::new();
+    for way in Way::ALL {
+        let repository = Repository::with([("src/a.txt", "one\n")]);
+        repository.commit("Begin");
+        let agent = slow_agent();
+        let planner =
+            ScriptedGateway::start(Script::new(move |request| next_turn(way, request))).unwrap();
+        // Nobody asks it: the agent needs no model.
+        let workers = ScriptedGateway::start(Script::turns([])).unwrap();
+        let scene = Worker::new(BINARY, &repository, &planner);
+        install_in_claude_code(&scene, &repository, &workers);
+        let settings = scene.home().join(".config/mcp-codex-worker/.env");
+        let mut text = std::fs::read_to_string(&settings).unwrap();
+        let ours = text
+            .lines()
+            .filter(|line| !line.starts_with("WORKER_CLAUDE_BIN"));
+        text = ours.collect::<Vec<_>>().join("\n");
+        let agent = agent.path().display().to_string();
+        let _ = write!(
+            text,
+            "\nWORKER_CLAUDE_BIN={agent}\nMAX_RUNNING_JOBS={JOBS}\n"
+        );
+        std::fs::write(&settings, text).unwrap();
+
+        let allowed = format!("{TOOL}start,{TOOL}wait");
+        let allowed = ["--allowedTools", allowed.as_str()];
+        let result =
+            plan_with_claude_code(&scene, &repository, &allowed, "Change a line, five times.");
+        assert_eq!(result["result"], "Done.", "{way:?}: {result}");
+        let asked = planner.requests();
+        let last = asked.last().unwrap().body.to_string();
+        assert!(last.matches("completed").count() >= JOBS, "{way:?}: {last}");
+        // A title that it asks for is no move of the planner.
+        let moves = asked
+            .iter()
+            .filter(|request| request.tools().next().is_some());
+        let sent: Vec<usize> = moves
+            .map(|request| tokens(&request.body.to_string()))
+            .collect();
+        costs.push(Cost {
+            requests: sent.len(),
+            tokens: sent.iter().sum(),
+        });
+    }
+    compare("Claude Code", &costs);
+}
+
+/// A tool of ours, as Claude Code names those of a plugin's server.
+const TOOL: &str = "mcp__plugin_codex-worker_codex_async_worker__";
+
+/// The same planner as Claude Code's model.
+fn next_turn(way: Way, request: &Request) -> Reply {
+    let replies: Vec<Value> = request
+        .texts("tool")
+        .iter()
+        .map(|text| serde_json::from_str(text).unwrap_or(Value::Null))
+        .collect();
+    let of = |reply: &Value| reply["job_id"].clone();
+    let ids: Vec<Value> = replies.iter().take(JOBS).map(of).collect();
+    Reply::Turn(match way.wait(&ids) {
+        _ if request.tools().next().is_none() => Turn::say("Five lines"),
+        _ if request.turn() < JOBS => Turn::call(format!("{TOOL}start"), slow_job()),
+        Some(wait) if !replies.last().is_some_and(says_all_done) => {
+            Turn::call(format!("{TOOL}wait"), wait)
+        }
+        _ => Turn::say("Done."),
+    })
 }

@@ -11,7 +11,7 @@ use worker_test_support::{Codex, Repository, Worker, clients};
 
 use super::{BINARY, broken_sum, mending, moves, ours, set_up};
 
-const SERVER: &str = "codex_async_worker";
+pub(super) const SERVER: &str = "codex_async_worker";
 
 /// A job of its own tree, so that several run side by side.
 fn job() -> Move {
@@ -38,7 +38,7 @@ fn install(codex: &mut Codex, repository: &Repository, gateway: &ScriptedGateway
 }
 
 /// Every text of a conversation's last request that a hook brought.
-fn told(codex: &Codex) -> Vec<String> {
+pub(super) fn told(codex: &Codex) -> Vec<String> {
     let last = codex.seen().pop().expect("Codex asked its model").body;
     let input = last["input"].as_array().cloned().unwrap_or_default();
     let texts = input.iter().flat_map(|item| match &item["content"] {
@@ -106,6 +106,53 @@ fn exports(adapter: &mut Child) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Runs Claude Code as the planner of `scene`, whose gateway is its model; its result.
+pub(super) fn plan_with_claude_code(
+    scene: &Worker,
+    repository: &Repository,
+    arguments: &[&str],
+    prompt: &str,
+) -> Value {
+    let mut adapter = scene
+        .command(["adapter"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = Command::new(clients::claude_code())
+        .args(["-p", "--output-format", "json", "--model", "sonnet"])
+        .args(arguments)
+        .args(["--", prompt])
+        .env_clear()
+        .env("HOME", scene.home())
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(exports(&mut adapter))
+        .current_dir(repository.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    adapter.kill().unwrap();
+    adapter.wait().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+/// Installs the plugin in Claude Code as a newcomer does who has it on PATH.
+pub(super) fn install_in_claude_code(
+    scene: &Worker,
+    repository: &Repository,
+    workers: &ScriptedGateway,
+) {
+    let home = scene.home();
+    std::fs::create_dir(home.join("bin")).unwrap();
+    std::os::unix::fs::symlink(clients::claude_code(), home.join("bin/claude")).unwrap();
+    let told = set_up(home, repository, workers, &["--client", "claude-code"]);
+    assert!(
+        told.contains("plugin install codex-worker@mcp-codex-worker"),
+        "{told}"
+    );
+}
+
 #[test]
 fn claude_code_as_the_planner_sleeps_and_is_woken_once() {
     const START: &str = "mcp__plugin_codex-worker_codex_async_worker__start";
@@ -120,35 +167,9 @@ fn claude_code_as_the_planner_sleeps_and_is_woken_once() {
     ]))
     .unwrap();
     let scene = Worker::new(BINARY, &repository, &planner);
-    let home = scene.home();
-    std::fs::create_dir(home.join("bin")).unwrap();
-    std::os::unix::fs::symlink(clients::claude_code(), home.join("bin/claude")).unwrap();
-    let told = set_up(home, &repository, &workers, &["--client", "claude-code"]);
-    assert!(
-        told.contains("plugin install codex-worker@mcp-codex-worker"),
-        "{told}"
-    );
-    let mut adapter = scene
-        .command(["adapter"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let output = Command::new(clients::claude_code())
-        .args(["-p", "--output-format", "json", "--model", "sonnet"])
-        .args(["--allowedTools", START, "--", "Have sum() fixed, twice."])
-        .env_clear()
-        .env("HOME", home)
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .envs(exports(&mut adapter))
-        .current_dir(repository.path())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    adapter.kill().unwrap();
-    adapter.wait().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let result: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
+    install_in_claude_code(&scene, &repository, &workers);
+    let allowed = ["--allowedTools", START];
+    let result = plan_with_claude_code(&scene, &repository, &allowed, "Have sum() fixed, twice.");
     assert_eq!(result["result"], "Both are done.", "{result}");
     let last = planner.requests().pop().unwrap();
     let told: Vec<String> = last
@@ -244,35 +265,8 @@ fn claude_code_takes_a_day_for_a_hook_and_ends_one_that_outlasts_its_time() {
     ] } });
     let file = scene.home().join("hooks.json");
     std::fs::write(&file, settings.to_string()).unwrap();
-    let mut adapter = scene
-        .command(["adapter"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let output = Command::new(clients::claude_code())
-        .args([
-            "-p",
-            "--output-format",
-            "json",
-            "--model",
-            "sonnet",
-            "--settings",
-        ])
-        .arg(&file)
-        .args(["--", "Say something."])
-        .env_clear()
-        .env("HOME", scene.home())
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .envs(exports(&mut adapter))
-        .current_dir(repository.path())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    adapter.kill().unwrap();
-    adapter.wait().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let result: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
+    let settings = ["--settings", file.to_str().unwrap()];
+    let result = plan_with_claude_code(&scene, &repository, &settings, "Say something.");
     assert_eq!(result["result"], "Done.", "{result}");
     let late = repository.root().join("ran-late");
     assert!(ran.exists() && late.exists(), "both hooks ran: {result}");

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use job::Refusal;
-use job::spec::{CHECK_TIMEOUT_DEFAULT_MS, REVISE_PASSES_MAX};
+use job::spec::{CHECK_TIMEOUT_DEFAULT_MS, PROMPT_MAX, REVISE_PASSES_MAX};
 
 /// Returns the help that a call of `get` asks for, if it does. `known` says which tools there are.
 ///
@@ -50,6 +50,7 @@ pub(super) fn asked(
 fn start() -> Value {
     json!({
         "arguments": {
+            "prompt": format!("at most {PROMPT_MAX} bytes"),
             "permission_mode": "default, acceptEdits (default), dontAsk, plan, bypassPermissions",
             "expect_changes": "false: a job that only reads",
             "scoped_patch.on_violation": "fail (default), revert",

@@ -13,6 +13,7 @@ mod parent;
 mod reply;
 mod server;
 mod stdio;
+pub mod tasks;
 mod tools;
 
 pub use frame::{ARRAY_MAX, DEPTH_MAX, FRAME_MAX};

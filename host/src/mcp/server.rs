@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, ErrorData,
-    Implementation, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
-    ProtocolVersion, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, CustomRequest, CustomResult,
+    ErrorCode, ErrorData, GetTaskParams, GetTaskResult, Implementation, ListToolsResult,
+    PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ServerCapabilities,
+    ServerConfig, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, serve_server_with_ct};
 use rmcp::{RoleServer, ServerHandler};
@@ -21,6 +22,7 @@ use super::http::{HttpError, HttpOptions, HttpServer};
 use super::parent;
 use super::reply::{answered, refused};
 use super::stdio::{StdioTransport, Streams};
+use super::tasks::{self, JobTasks, TaskStore as _};
 use super::tools::{self, INSTRUCTIONS, Progress, Row};
 use job::{Front, Refusal};
 use redact::log::Log;
@@ -199,6 +201,31 @@ impl Server {
         Ok(front.insert(Front::new(settings.without_keys())).clone())
     }
 
+    /// The jobs of the store as tasks, for the client of one request.
+    fn tasks<'a>(&self, caller: &'a Caller) -> Result<JobTasks<'a>, ErrorData> {
+        let front = self
+            .front()
+            .map_err(|refusal| ErrorData::internal_error(refusal.to_string(), None))?;
+        if !front.toolsets().contains(&Toolset::Jobs) {
+            let rule = format!("WORKER_TOOLSETS switches tasks off (set {})", Toolset::Jobs);
+            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, rule, None));
+        }
+        Ok(JobTasks { front, caller })
+    }
+
+    /// The answer to a call whose job its client asks for as a task; none if that job is gone already.
+    async fn task_of(
+        &self,
+        answer: &Value,
+        caller: &Caller,
+    ) -> Result<Option<CallToolResponse>, ErrorData> {
+        let Some(id) = answer.get("job_id").and_then(Value::as_str) else {
+            return Ok(None);
+        };
+        let standing = self.tasks(caller)?.standing(id).await?;
+        Ok(standing.map(tasks::begun))
+    }
+
     /// The tools on offer. All of them where the settings cannot be read: each call then tells why.
     fn toolsets(&self) -> Vec<Toolset> {
         self.front()
@@ -240,8 +267,8 @@ fn json_len(value: &impl serde::Serialize) -> usize {
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        let mut config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_instructions(INSTRUCTIONS);
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_tasks();
+        let mut config = ServerConfig::new(capabilities.build()).with_instructions(INSTRUCTIONS);
         config.protocol_version = ProtocolVersion::LATEST_WITH_INITIALIZE;
         config.server_info = Implementation::new("mcp-codex-worker", env!("CARGO_PKG_VERSION"));
         config
@@ -282,13 +309,9 @@ impl ServerHandler for Server {
         let mut progress = |view: &Value| {
             let _ = seen.send(Some(view.clone()));
         };
-        // rmcp puts the head of an HTTP request beside the message.
-        let reach = match context.extensions.get::<http::request::Parts>() {
-            Some(_) => Reach::Http,
-            None => Reach::Parent,
-        };
-        let caller = Caller::of(&context.meta, reach);
-        let arguments = request.arguments.unwrap_or_default();
+        let caller = caller(&context);
+        let mut arguments = request.arguments.unwrap_or_default();
+        let is_task = tasks::declared(&context) && tasks::take_wait(tool.name, &mut arguments);
         let answer = tokio::select! {
             biased;
             answer = self.call(tool, &caller, arguments, &mut progress) => answer,
@@ -297,11 +320,43 @@ impl ServerHandler for Server {
             () = context.ct.cancelled() => Err(Refusal::new("request", "the call was cancelled")),
             () = self.gone.cancelled() => Err(Refusal::new("request", "the client is gone")),
         };
+        if is_task
+            && let Ok(value) = &answer
+            && let Some(task) = self.task_of(value, &caller).await?
+        {
+            return Ok(task);
+        }
         Ok(match answer {
             Ok(value) => answered(value, &caller),
             Err(refusal) => refused(&refusal.argument, &refusal.rule),
         }
         .into())
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        tasks::get(&self.tasks(&caller(&context))?, &request.task_id).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        tasks::cancel(&self.tasks(&caller(&context))?, &request.task_id).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let caller = caller(&context);
+        let tasks = self.tasks(&caller)?;
+        tasks::update(&tasks, &request.task_id, request.input_responses).await
     }
 
     /// Requests whose parameters rmcp could not read end here, `tools/call` with malformed arguments among them.
@@ -310,6 +365,15 @@ impl ServerHandler for Server {
         request: CustomRequest,
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
+        if matches!(
+            request.method.as_str(),
+            "tasks/get" | "tasks/cancel" | "tasks/update"
+        ) {
+            return Err(ErrorData::invalid_params(
+                "params.taskId must be the id of a task, and inputResponses of tasks/update an object",
+                None,
+            ));
+        }
         if request.method != "tools/call" {
             return Err(ErrorData::new(
                 ErrorCode::METHOD_NOT_FOUND,
@@ -337,6 +401,16 @@ impl ServerHandler for Server {
     }
 }
 
+/// The caller of a request, by what came with it.
+fn caller(context: &RequestContext<RoleServer>) -> Caller {
+    // rmcp puts the head of an HTTP request beside the message.
+    let reach = match context.extensions.get::<http::request::Parts>() {
+        Some(_) => Reach::Http,
+        None => Reach::Parent,
+    };
+    Caller::of(&context.meta, reach)
+}
+
 /// Passes on the newest view as a progress notification; one that the client is slow to take is overtaken by the next.
 /// Never ends.
 async fn forward_progress(
@@ -361,7 +435,7 @@ async fn forward_progress(
 }
 
 /// A job's view in one line that begins with its id, by which whoever watches can ask for more.
-fn summary(view: &Value) -> String {
+pub(super) fn summary(view: &Value) -> String {
     let text = |key: &str| view.get(key).and_then(Value::as_str);
     match text("message").or_else(|| text("job_status")) {
         Some(line) => {

@@ -12,17 +12,17 @@ use serde_json::{Map, Value, json};
 
 use super::caller::Caller;
 use super::{help, least_call};
-use job::spec::PROMPT_MAX;
 use job::{Front, Refusal};
 use settings::Toolset;
 
 /// The description of this server for the planner. Codex ranks tools by these words too, and the
 /// first 250 characters stand for the whole in some clients: they have the words that a planner
-/// searches for, Codex's own `spawn_agent` among them.
-pub const INSTRUCTIONS: &str = "Delegate work: coding work, tasks, implementation, many files, parallel jobs, to a background worker agent with a cheap worker model. start {prompt, checks, wait_ms: 600000} edits, tests, repairs, answers the verified result and job status; do not re-check. Else wait {job_id}, get {help}.";
+/// searches for, Codex's own `spawn_agent` among them. That tool comes before one of ours for
+/// "worker" where ours say the word only twice (1,600 tokens, measured with 0.169 and 0.171).
+pub const INSTRUCTIONS: &str = "Delegate work, coding work, tasks, implementation, many files, or run parallel jobs, with a background worker agent on a cheap worker model. start {prompt, checks, wait_ms: 600000}: the worker edits, tests, repairs, answers the verified result and job status; do not re-check. Else wait {job_id}, get {help}.";
 
 /// The cost of all tools and the instructions to the planner, in o200k tokens, about.
-pub const SURFACE_TOKENS: u64 = 753;
+pub const SURFACE_TOKENS: u64 = 758;
 
 /// The reports of a call while it waits.
 pub(super) type Progress<'a> = &'a mut (dyn FnMut(&Value) + Send);
@@ -152,7 +152,7 @@ fn start() -> Tool {
     let schema = json!({
         "type": "object",
         "properties": {
-            "prompt": described("string", format!("The whole task; at most {PROMPT_MAX} bytes.")),
+            "prompt": described("string", "The whole task."),
             "checks": described_list("Shell commands that must pass, or {name, command, timeout_ms}."),
             "allowed_dirs": described_items("May change; default: yours."),
             "scoped_patch": {

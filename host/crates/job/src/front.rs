@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -276,16 +276,8 @@ impl Front {
         let over = self
             .with_store(move |store| {
                 let job = find(store, &asked)?;
-                if job.state.is_terminal() {
-                    return Ok(true);
-                }
-                store.request_cancel(&asked)?;
-                queue::ring_job(store, &asked);
-                // The runner looks at the request now and then; the signal only makes it look at once.
-                if let Some(runner) = job.runner.as_ref().filter(|_| job.state != State::Queued) {
-                    process::terminate_recorded(runner);
-                }
-                Ok(false)
+                ask_to_end(store, &job)?;
+                Ok(job.state.is_terminal())
             })
             .await?;
         if !over {
@@ -293,6 +285,43 @@ impl Front {
             let _ = tokio::time::timeout(CANCEL_PATIENCE, ending.wait_for(|ended| *ended)).await;
         }
         self.view(&id).await
+    }
+
+    /// Asks for the end of a job, and does not wait for it. False if there is no such job.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn stop(&self, id: &str) -> Result<bool, Refusal> {
+        let Ok(id) = id.parse::<JobId>() else {
+            return Ok(false);
+        };
+        self.with_store(move |store| {
+            recovery::settle(store, &id)?;
+            match store.job(&id)? {
+                Some(job) => ask_to_end(store, &job).map(|()| true),
+                None => Ok(false),
+            }
+        })
+        .await
+    }
+
+    /// Returns a job as it is now, for a caller that comes back for it until it is over. None if there is no such job.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn standing(&self, id: &str) -> Result<Option<Standing>, Refusal> {
+        let Ok(id) = id.parse::<JobId>() else {
+            return Ok(None);
+        };
+        self.with_store(move |store| {
+            recovery::settle(store, &id)?;
+            let job = store.job(&id)?;
+            Ok(job.map(|job| {
+                note_told(store, &job);
+                Standing::of(store, &job)
+            }))
+        })
+        .await
     }
 
     /// Answers a question about files with one gateway call.
@@ -559,6 +588,31 @@ impl Front {
     }
 }
 
+/// A job at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Its state.
+    pub state: State,
+    /// Its beginning.
+    pub created: SystemTime,
+    /// The time since which it is over, or at work, or there.
+    pub since: SystemTime,
+    /// What `get` answers about it.
+    pub view: Value,
+}
+
+impl Standing {
+    fn of(store: &Store, job: &JobRow) -> Self {
+        let time = |ms: i64| UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        Self {
+            state: job.state,
+            created: time(job.created_ms),
+            since: time(job.ended_ms.or(job.started_ms).unwrap_or(job.created_ms)),
+            view: view::job(store, job, None),
+        }
+    }
+}
+
 /// The way to wait.
 struct Wait {
     all: bool,
@@ -728,6 +782,20 @@ fn can_go_on_in_tree(store: &Store, job: &JobRow) -> Result<(), Refusal> {
             "names a job that ended before what it changed was recorded, in a tree with uncommitted work of yours, from which its changes cannot be told any more; start a new one"
                 .to_owned(),
         );
+    }
+    Ok(())
+}
+
+/// Asks a job that is not over to end.
+fn ask_to_end(store: &Store, job: &JobRow) -> Result<(), Refusal> {
+    if job.state.is_terminal() {
+        return Ok(());
+    }
+    store.request_cancel(&job.id)?;
+    queue::ring_job(store, &job.id);
+    // The runner looks at the request now and then; the signal only makes it look at once.
+    if let Some(runner) = job.runner.as_ref().filter(|_| job.state != State::Queued) {
+        process::terminate_recorded(runner);
     }
     Ok(())
 }

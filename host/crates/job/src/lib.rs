@@ -41,7 +41,7 @@ mod view;
 pub mod wake;
 
 pub use end_cause::EndCause;
-pub use front::Front;
+pub use front::{Front, Standing};
 pub use id::{JobId, MalformedId};
 pub use launch::{AttachGuard, RUNNER_SUBCOMMAND};
 pub use queue::waiter::main as waiter_main;
