@@ -99,8 +99,7 @@ impl Isolated {
     /// # Errors
     /// As [`apply`](Self::apply).
     pub fn apply_into(&self, tree: &Isolated) -> Result<Applied, ApplyError> {
-        self.with_source(tree.workspace().top())
-            .apply(ApplyHow::Merge)
+        self.with_source(tree).apply(ApplyHow::Merge)
     }
 
     /// The checkout as it is now.

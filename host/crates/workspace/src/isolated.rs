@@ -247,12 +247,15 @@ impl Isolated {
     }
 
     /// The same result, as if its tree had been made from this one; its record on disk stays as it is.
-    pub(crate) fn with_source(&self, top: &Path) -> Self {
+    pub(crate) fn with_source(&self, source: &Self) -> Self {
+        let top = source.workspace.top();
+        let stores = source.read_paths().into_iter().chain(self.read_paths());
         Self {
             workspace: self.workspace.clone(),
             record: IsolatedRecord {
                 source: top.to_owned(),
                 root: top.to_owned(),
+                stores: stores.collect(),
                 ..self.record.clone()
             },
             folder: self.folder.clone(),

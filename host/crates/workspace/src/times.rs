@@ -4,20 +4,21 @@
 //! builds it again. So a file that is made again has the time that it had.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use git2::Oid;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT};
 
+use crate::contents::blob_id;
 use crate::path::FilePath;
 use crate::seal::is_rebuilt;
 
-/// The file of the times, in the folder of the tree: for each file its nanoseconds since 1970, a space, its path and a NUL. The
-/// first has no path: it is of every file that is not named.
+/// The file of the times, in the folder of the tree: a line each with nanoseconds since 1970, a space and the digest of a path
+/// (a name may be a secret). The first has no digest: it is of every file that is not named.
 const TIMES: &str = "times";
 
 /// When files were last written.
@@ -25,8 +26,8 @@ const TIMES: &str = "times";
 pub(crate) struct Times {
     /// Of the files of the base: the oldest time among them, which is that of the check-out.
     base: SystemTime,
-    /// Of the files that the result changed.
-    changed: HashMap<PathBuf, SystemTime>,
+    /// Of the files that the result changed, by the digests of their paths.
+    changed: HashMap<Oid, SystemTime>,
 }
 
 impl Times {
@@ -44,7 +45,7 @@ impl Times {
         each_file(tree, &mut |path, entry| {
             let written = entry.metadata()?.modified()?;
             match changed.contains(path) {
-                true => drop(times.changed.insert(path.to_path_buf(), written)),
+                true => drop(times.changed.insert(digest(path)?, written)),
                 false if kept.contains(path) => {}
                 false => times.base = times.base.min(written),
             }
@@ -58,35 +59,30 @@ impl Times {
     /// # Errors
     /// The disk refuses.
     pub(crate) fn save(&self, folder: &Path) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        let all = std::iter::once((Path::new(""), self.base));
-        let changed = self.changed.iter();
-        for (path, time) in all.chain(changed.map(|(path, time)| (path.as_path(), *time))) {
+        let since = |time: SystemTime| {
             let since = time.duration_since(SystemTime::UNIX_EPOCH);
-            let since = since.unwrap_or_default().as_nanos();
-            bytes.extend_from_slice(format!("{since} ").as_bytes());
-            bytes.extend_from_slice(path.as_os_str().as_bytes());
-            bytes.push(0);
+            since.unwrap_or_default().as_nanos()
+        };
+        let mut bytes = format!("{} \n", since(self.base));
+        for (path, time) in &self.changed {
+            bytes.push_str(&format!("{} {path}\n", since(*time)));
         }
         fs::write(folder.join(TIMES), bytes)
     }
 
     /// Reads them; none where the tree became small before they were kept, or the file cannot be read.
     pub(crate) fn load(folder: &Path) -> Option<Self> {
-        let bytes = fs::read(folder.join(TIMES)).ok()?;
-        let mut lines = bytes.split(|byte| *byte == 0).filter_map(|line| {
-            let at = line.iter().position(|byte| *byte == b' ')?;
-            let (since, path) = line.split_at_checked(at)?;
-            let since: u64 = std::str::from_utf8(since).ok()?.parse().ok()?;
-            let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(since))?;
-            Some((PathBuf::from(OsStr::from_bytes(path.get(1..)?)), time))
+        let text = fs::read_to_string(folder.join(TIMES)).ok()?;
+        let mut lines = text.lines().filter_map(|line| {
+            let (since, path) = line.split_once(' ')?;
+            let since = Duration::from_nanos(since.parse().ok()?);
+            Some((path, SystemTime::UNIX_EPOCH.checked_add(since)?))
         });
-        let (_, base) = lines
-            .next()
-            .filter(|(path, _)| path.as_os_str().is_empty())?;
+        let (_, base) = lines.next().filter(|(path, _)| path.is_empty())?;
+        let changed = lines.filter_map(|(path, time)| Some((Oid::from_str(path).ok()?, time)));
         Some(Self {
             base,
-            changed: lines.collect(),
+            changed: changed.collect(),
         })
     }
 
@@ -96,10 +92,14 @@ impl Times {
     /// The tree cannot be read, or a time not be set.
     pub(crate) fn set(&self, tree: &Path) -> io::Result<()> {
         each_file(tree, &mut |path, entry| {
-            let time = self.changed.get(path).unwrap_or(&self.base);
+            let time = self.changed.get(&digest(path)?).unwrap_or(&self.base);
             set(&entry.path(), *time)
         })
     }
+}
+
+fn digest(path: &Path) -> io::Result<Oid> {
+    blob_id(path.as_os_str().as_bytes()).map_err(io::Error::other)
 }
 
 /// Gives a file, or a link itself, the time of its last change.
