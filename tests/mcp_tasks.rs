@@ -193,6 +193,38 @@ fn to_cancel_a_task_is_to_stop_its_job() {
 }
 
 #[test]
+fn several_results_come_into_the_checkout_by_one_task() {
+    let repository = Repository::with([("src/a.txt", "one\n"), ("src/b.txt", "one\n")]);
+    repository.commit("Begin");
+    let agent = StandIn::that("echo two > src/$(grep -o '[ab].txt' \"$PROMPT\" | head -n 1)");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut client = OverStdio(worker.serve());
+    let ids = ["a.txt", "b.txt"].map(|file| {
+        let task = client.start(json!({
+            "prompt": format!("Change {file}."), "allowed_dirs": [repository.path()], "wait_ms": 1,
+            "checks": [format!("grep -q two src/{file}")], "isolation": "worktree",
+        }));
+        let ended = client.ended(&task["taskId"]);
+        assert_eq!(ended["status"], "completed", "{ended}");
+        // A task is not over when the wait would have been.
+        let result = &ended["result"]["structuredContent"];
+        assert_eq!(result["job_status"], "completed", "{ended}");
+        task["taskId"].clone()
+    });
+    let arguments = json!({ "job_ids": ids, "how": "squash" });
+    let call = json!({ "name": "apply", "arguments": arguments });
+    let task = client.ask("tools/call", call)["result"].take();
+    assert_eq!(task["resultType"], "task", "{task}");
+    let ended = client.ended(&task["taskId"]);
+    let result = &ended["result"]["structuredContent"];
+    assert_eq!(result["combined"], json!(ids), "{ended}");
+    for file in ["src/a.txt", "src/b.txt"] {
+        assert_eq!(repository.read(file), "two\n", "{file}");
+    }
+    worker.assert_no_process_left();
+}
+
+#[test]
 fn only_a_call_that_waits_is_a_task_and_only_for_a_client_that_knows_tasks() {
     let repository = Repository::with([("src/a.txt", "one\n")]);
     repository.commit("Begin");
