@@ -638,3 +638,304 @@ fn no_name_that_misleads_is_taken() {
         git(top, &["rev-parse", "HEAD"])
     );
 }
+
+/// Objects that git itself would not make, in a folder that no rule of changes looks at; the agent takes them into its git.
+fn plant(repository: &Repository, objects: &[(git2::ObjectType, Vec<u8>)]) -> Vec<git2::Oid> {
+    let scratch = tempfile::tempdir().unwrap();
+    let made = git2::Repository::init_bare(scratch.path()).unwrap();
+    let odb = made.odb().unwrap();
+    let write = |(kind, bytes): &(git2::ObjectType, Vec<u8>)| odb.write(*kind, bytes).unwrap();
+    let ids = objects.iter().map(write).collect();
+    let target = repository.path().join("target");
+    std::fs::create_dir_all(&target).unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .args([scratch.path().join("objects"), target])
+        .status();
+    assert!(copied.unwrap().success());
+    ids
+}
+
+fn tree_entry(mode: &str, name: &[u8], id: git2::Oid) -> Vec<u8> {
+    [mode.as_bytes(), b" ", name, b"\0", id.as_bytes()].concat()
+}
+
+fn commit_of(tree: git2::Oid, parent: impl std::fmt::Display) -> Vec<u8> {
+    let who = "x <x@x> 1 +0000";
+    format!("tree {tree}\nparent {parent}\nauthor {who}\ncommitter {who}\n\nodd\n").into_bytes()
+}
+
+fn tag_of(target: impl std::fmt::Display, kind: &str) -> Vec<u8> {
+    format!("object {target}\ntype {kind}\ntag odd\ntagger x <x@x> 1 +0000\n\nodd\n").into_bytes()
+}
+
+/// A dozen objects can name any number of files: git's own programs end for want of memory where they list them.
+#[test]
+fn a_tree_that_holds_itself_again_and_again_is_refused_by_name() {
+    let hash = |kind, bytes: &[u8]| git2::Oid::hash_object(kind, bytes).unwrap();
+    let repository = new();
+    let top = repository.path();
+    let mut objects = vec![(git2::ObjectType::Blob, b"x\n".to_vec())];
+    let mut below = ("100644", hash(git2::ObjectType::Blob, b"x\n"));
+    // 10^12 files.
+    for _ in 0..12 {
+        let entry = |name: u8| tree_entry(below.0, &[b'0' + name], below.1);
+        let tree: Vec<u8> = (0..10).flat_map(entry).collect();
+        below = ("40000", hash(git2::ObjectType::Tree, &tree));
+        objects.push((git2::ObjectType::Tree, tree));
+    }
+    let commit = commit_of(below.1, repository.head());
+    let commit_id = hash(git2::ObjectType::Commit, &commit);
+    objects.push((git2::ObjectType::Commit, commit));
+    plant(&repository, &objects);
+    for (story, does, told) in [
+        (
+            "the branch that is checked out",
+            format!("git update-ref refs/heads/main {commit_id}"),
+            "main is not taken over: more than",
+        ),
+        (
+            "a branch beside it, its end made good",
+            format!(
+                "git update-ref refs/heads/other $(git commit-tree -p {commit_id} -m good HEAD^{{tree}})"
+            ),
+            "other is not taken over: more than",
+        ),
+        (
+            "a tag of the tree alone",
+            format!("git update-ref refs/tags/tree {}", below.1),
+            "tree is not taken over: more than",
+        ),
+    ] {
+        let agent = agent(&format!(
+            "cp -r target/objects .git/; echo two > src/a.txt; {does}"
+        ));
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let result = run_job(&mut worker.serve(), job(&repository));
+        assert_eq!(result["job_status"], "completed", "{story}: {result}");
+        assert!(notes(&result).contains(told), "{story}: {result}");
+        let refs = git(top, &["for-each-ref", "--format=%(refname)"]);
+        assert_eq!(refs, "refs/heads/main", "{story}");
+        assert!(
+            !repository.git().odb().unwrap().exists(below.1),
+            "{story}: {result}"
+        );
+        git(top, &["checkout", "-q", "src/a.txt"]);
+        assert_sound(top);
+    }
+}
+
+/// One object that contradicts itself, and git works in the repository no more.
+#[test]
+fn no_object_comes_that_git_takes_for_broken() {
+    use git2::ObjectType::{Commit, Tag, Tree};
+    let repository = new();
+    let top = repository.path();
+    let id = |name: &str| -> git2::Oid { git(top, &["rev-parse", name]).parse().unwrap() };
+    let (head, tree, blob) = (id("HEAD"), id("HEAD^{tree}"), id("HEAD:src/a.txt"));
+    let modules = "\u{200c}.gitmodules".as_bytes();
+    let rows = [
+        ("a tag that lies of its kind", Tag, tag_of(head, "blob")),
+        (
+            "a tag of what is not there",
+            Tag,
+            tag_of("ab".repeat(20), "commit"),
+        ),
+        (
+            "a file that is a folder",
+            Tree,
+            tree_entry("100644", b"a", tree),
+        ),
+        (
+            "a folder that is a file",
+            Tree,
+            tree_entry("40000", b"a", blob),
+        ),
+        (
+            "one object as a file and as a folder",
+            Tree,
+            [
+                tree_entry("100644", b"a", blob),
+                tree_entry("40000", b"b", blob),
+            ]
+            .concat(),
+        ),
+        ("a commit on a folder", Commit, commit_of(tree, tree)),
+        ("a commit of a file", Commit, commit_of(blob, head)),
+        (
+            "a name for HFS+",
+            Tree,
+            tree_entry("100644", ".g\u{200c}it".as_bytes(), blob),
+        ),
+        (
+            "a name for NTFS",
+            Tree,
+            tree_entry("100644", b"GIT~1 .", blob),
+        ),
+        (
+            "a stream of NTFS",
+            Tree,
+            tree_entry("100644", b".git::$DATA", blob),
+        ),
+        (
+            "modules that lead elsewhere",
+            Tree,
+            tree_entry("120000", modules, blob),
+        ),
+        (
+            "an author of no time",
+            Commit,
+            [
+                b"tree ",
+                tree.to_string().as_bytes(),
+                b"\nauthor x <x@x>\ncommitter x <x@x>\n\nodd\n",
+            ]
+            .concat(),
+        ),
+    ];
+    let objects: Vec<_> = rows.iter().map(|row| (row.1, row.2.clone())).collect();
+    let ids = plant(&repository, &objects);
+    let refs: String = ids
+        .iter()
+        .enumerate()
+        .map(|(number, id)| format!("echo {id} > .git/refs/tags/odd{number}; "))
+        .collect();
+    let agent = agent(&format!(
+        "echo two > src/a.txt; git commit -qam mine; cp -r target/objects .git/; {refs} \
+         git tag -am x good; git rev-parse good > .git/refs/heads/tag"
+    ));
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut asked = job(&repository);
+    asked["checks"] = json!([{ "name": "content", "command": "grep -q two src/a.txt" }]);
+    let result = run_job(&mut worker.serve(), asked);
+    assert_eq!(result["job_status"], "completed", "{result}");
+    let found = git(top, &["for-each-ref", "--format=%(refname)"]);
+    assert_eq!(found, "refs/heads/main\nrefs/tags/good", "{result}");
+    let told = notes(&result);
+    for (number, (story, ..)) in rows.iter().enumerate() {
+        let refused = format!("odd{number} is not taken over: ");
+        assert!(told.contains(&refused), "{story}: {result}");
+    }
+    assert!(told.contains("tag is not taken over: "), "{result}");
+    assert_sound(top);
+    git(top, &["gc", "-q"]);
+}
+
+/// `v2` says to whoever sees it that this is what was verified.
+#[test]
+fn a_tag_has_its_own_name_only_where_it_names_what_was_verified() {
+    let repository = new();
+    let top = repository.path();
+    repository.write("notes.txt", "more\n");
+    repository.commit("more");
+    let make = "git tag plain; git tag -am x noted; git tag old HEAD~2; git tag way HEAD~1; \
+        git tag tree HEAD~1^{tree}; git tag file HEAD:src/a.txt; git tag -am x noted-file HEAD:src/a.txt; git tag nested noted";
+    // The rest of a job that was refused lies in the user's objects; to a later job that is no proof.
+    let rows = [
+        (
+            "the branch came",
+            "echo one > src/b.txt; git commit -qam one --allow-empty; echo two > src/a.txt; git commit -qam two",
+            "nested noted old plain",
+            "file noted-file tree way",
+        ),
+        (
+            "a commit on the way was hidden",
+            "echo evil > evil.txt; git add -A; git commit -qm one; git rm -q evil.txt; echo three > src/a.txt; git add -A; git commit -qm two",
+            "old",
+            "file nested noted noted-file plain tree way",
+        ),
+    ];
+    for (story, does, own, aside) in rows {
+        let agent = agent(&format!("{does}; {make}"));
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let result = run_job(&mut worker.serve(), job(&repository));
+        assert_eq!(result["job_status"], "completed", "{story}: {result}");
+        let id = result["job_id"].as_str().unwrap();
+        let (kept, plain): (Vec<String>, Vec<String>) = git(top, &["tag"])
+            .lines()
+            .map(str::to_owned)
+            .partition(|tag| tag.starts_with("worker/"));
+        assert_eq!(plain.join(" "), own, "{story}: {result}");
+        let wanted: Vec<String> = aside
+            .split(' ')
+            .map(|it| format!("worker/{id}/{it}"))
+            .collect();
+        assert_eq!(kept, wanted, "{story}: {result}");
+        assert!(
+            notes(&result).contains("it names what was not verified"),
+            "{story}: {result}"
+        );
+        assert_sound(top);
+        git(top, &["tag", "-d", "old"]);
+        for tag in plain.iter().chain(&kept).filter(|tag| *tag != "old") {
+            git(top, &["tag", "-d", tag]);
+        }
+    }
+    // What the second job left aside is known to the repository, and was verified no more than before.
+    let left = git(
+        top,
+        &[
+            "for-each-ref",
+            "--format=%(objectname)",
+            "refs/heads/worker/",
+        ],
+    );
+    let agent = agent(&format!("echo four > src/a.txt; git tag again {left}"));
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let result = run_job(&mut worker.serve(), job(&repository));
+    let id = result["job_id"].as_str().unwrap();
+    assert_eq!(git(top, &["tag"]), format!("worker/{id}/again"), "{result}");
+}
+
+/// Each ref is a file in the user's git directory and a line of the answer.
+#[test]
+fn only_so_many_refs_come_and_the_note_stays_short() {
+    let repository = new();
+    let top = repository.path();
+    let long = "x".repeat(200);
+    git(top, &["branch", "one"]);
+    let agent = agent(&format!(
+        "echo two > src/a.txt; git commit -qam mine; C=$(git rev-parse HEAD); i=0; \
+         while [ $i -lt 700 ]; do i=$((i+1)); echo \"$C refs/heads/{long}/$i\"; done >> .git/packed-refs; \
+         i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo exit > .git/hooks/h$i; done"
+    ));
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let result = run_job(&mut worker.serve(), job(&repository));
+    assert_eq!(result["job_status"], "completed", "{result}");
+    let told = notes(&result);
+    assert!(
+        told.contains("637 more refs are not taken over"),
+        "{result}"
+    );
+    assert!(told.contains("git: 1 commit on main"), "{result}");
+    assert!(told.contains(".git/hooks/h1, "), "{result}");
+    assert!(told.len() < 4_000, "{}: {told}", told.len());
+    assert_eq!(git(top, &["for-each-ref"]).lines().count(), 65, "{result}");
+    assert_sound(top);
+}
+
+/// A note is read in a terminal, and by a model.
+#[test]
+fn no_note_shows_the_name_of_a_ref_raw() {
+    let repository = new();
+    let top = repository.path();
+    let odd = "b\u{202e}x";
+    let agent = agent(&format!(
+        "git checkout -qb '{odd}'; echo two > src/a.txt; git commit -qam mine; \
+         printf '%s refs/heads/c\\033[31m\\n' $(git rev-parse HEAD) >> .git/packed-refs"
+    ));
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let result = run_job(&mut worker.serve(), job(&repository));
+    let told = notes(&result);
+    let raw = |text: &str| {
+        let odd = |it: char| it == '\u{202e}' || (it.is_control() && it != '\n');
+        text.chars().any(odd)
+    };
+    assert!(!raw(&told) && told.contains("\\342\\200\\256"), "{result}");
+    let id = result["job_id"].as_str().unwrap();
+    let log = worker.command(["jobs", "show", id]).output().unwrap();
+    let log = String::from_utf8(log.stdout).unwrap();
+    assert!(!raw(&log), "{log}");
+    // It looks like another, so it does not stand among the user's.
+    assert_eq!(git(top, &["branch", "--show-current"]), "main", "{result}");
+}

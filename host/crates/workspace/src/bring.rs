@@ -1,10 +1,12 @@
 //! What a job did in its own git directory, brought into the user's: commits and branches, after the host looked at them.
 //!
 //! Objects are only added. A branch comes under its own name where it was verified, goes on from where the job found it,
-//! and is still there in the user's repository; the checkout's index then follows it. Otherwise it is kept as
-//! `worker/JOB/BRANCH`, with the reason. Nothing else comes: no configuration, no hook, no stash, no log.
+//! and is still there in the user's repository; the checkout's index then follows it. A tag does where it names the verified
+//! commit, or what the user's own refs hold. Otherwise it is kept as `worker/JOB/NAME`, with the reason. Nothing else comes:
+//! no configuration, no hook, no stash, no log.
 
-use std::collections::{BTreeSet, HashSet};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -18,7 +20,9 @@ use crate::changes::Changes;
 use crate::contents;
 use crate::error::WorkspaceError;
 use crate::git_lock::{Locked, Locks};
+use crate::git_object::{self, Fault};
 use crate::handles::{self, Bytes, Kind};
+use crate::interrupt::Interrupt;
 use crate::own_git::{OwnGit, OwnRepository};
 use crate::path::{self, FilePath};
 use crate::repository::Repository;
@@ -33,6 +37,25 @@ const MOST_COMMITS: usize = 1_000;
 const MOST_OBJECTS: usize = 100_000;
 /// The most bytes that they may have.
 const MOST_BYTES: u64 = 512 << 20;
+/// The longest object that is no file.
+const LONGEST_OBJECT: usize = 32 << 20;
+/// The most objects that are named and not yet looked at, at one time.
+const MOST_PENDING: usize = 2_000_000;
+/// The most entries of trees that are looked at for one repository: a handful of trees that name each other has any number.
+const MOST_ENTRIES: u64 = 20_000_000;
+/// The most paths that the commits of one ref may touch, one after the other, and the most bytes of these.
+const MOST_PATHS: usize = 500_000;
+const MOST_PATH_BYTES: usize = 64 << 20;
+/// The longest path: no system has a longer one.
+const LONGEST_PATH: usize = 4096;
+/// The most refs of one repository that are brought.
+const MOST_REFS: usize = 64;
+/// The longest note of one repository; bytes.
+const LONGEST_NOTE: usize = 2_000;
+/// The most things left behind that a note names.
+const MOST_LEFT: usize = 8;
+/// The longest name of a ref or a file in a note; bytes.
+const LONGEST_SHOWN: usize = 200;
 /// The bits of an entry that tell the sides of a conflict.
 const STAGES: u16 = 0x3000;
 /// The names of files in a reason.
@@ -67,6 +90,8 @@ enum Refused {
     Detached,
     #[error("it does not go on from where the job found it")]
     Rewritten,
+    #[error("it names what was not verified")]
+    NotTheResult,
     #[error("it holds {} otherwise than the checks saw it", named(.0))]
     Differs(Vec<FilePath>),
     #[error("a commit touches {}, which the result does not hold", named(.0))]
@@ -75,7 +100,7 @@ enum Refused {
     Busy(&'static str),
     #[error("the checkout has {0}")]
     IndexForm(&'static str),
-    #[error("it is checked out in {}", .0.display())]
+    #[error("it is checked out in {}", shown_path(.0))]
     Elsewhere(PathBuf),
     #[error("it moved in the repository meanwhile")]
     Moved,
@@ -85,13 +110,14 @@ enum Refused {
     Name,
     #[error("git would take its name for something else")]
     Misleading,
-    #[error("{} is locked by another git", .0.display())]
+    #[error("{} is locked by another git", shown_path(.0))]
     Locked(PathBuf),
-    #[error("more than {MOST_COMMITS} commits, {MOST_OBJECTS} objects or {} MB", MOST_BYTES >> 20)]
+    #[error("more than {MOST_COMMITS} commits, {MOST_OBJECTS} objects, {MOST_PATHS} paths or {} MB", MOST_BYTES >> 20)]
     TooMuch,
-    #[error("{0} is no object that git takes")]
-    Malformed(Oid),
-    #[error("{0}")]
+    #[error("{0} is no object that git takes: {1}")]
+    Malformed(Oid, Fault),
+    // What libgit2 says may hold a name.
+    #[error("{}", path::quoted(.0.message().as_bytes()))]
     Git(#[from] git2::Error),
     #[error("{0}")]
     Workspace(#[from] WorkspaceError),
@@ -100,12 +126,41 @@ enum Refused {
 }
 
 fn named(paths: &[FilePath]) -> String {
-    let first: Vec<String> = paths.iter().take(NAMED).map(ToString::to_string).collect();
+    let first = paths.iter().take(NAMED);
+    let first: Vec<String> = first.map(|path| shown(path.as_bytes())).collect();
     let more = paths.len().saturating_sub(NAMED);
     match more {
         0 => first.join(", "),
         more => format!("{} and {more} more", first.join(", ")),
     }
+}
+
+fn shown_path(path: &Path) -> String {
+    path::quoted(path.as_os_str().as_bytes())
+}
+
+/// A name as a note has it: readable, and not longer than a line or two.
+fn shown(name: &[u8]) -> String {
+    match name.get(..LONGEST_SHOWN) {
+        Some(begin) if name.len() > LONGEST_SHOWN => format!("{}...", path::quoted(begin)),
+        _ => path::quoted(name),
+    }
+}
+
+/// As many of the sentences as a note has room for, and the number of the others.
+fn joined(lines: &[String]) -> String {
+    let mut note = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        if number > 0 && note.len() + line.len() > LONGEST_NOTE {
+            note.push_str(&format!("; and {} more", lines.len() - number));
+            break;
+        }
+        if number > 0 {
+            note.push_str("; ");
+        }
+        note.push_str(line);
+    }
+    note
 }
 
 /// A ref that the job made or moved.
@@ -134,7 +189,9 @@ impl OwnGit {
             };
             let now = own.state();
             let mut removed = Vec::new();
-            let wishes = wishes(own, &now, &mut removed);
+            let mut wishes = wishes(own, &now, &mut removed);
+            let further = wishes.len().saturating_sub(MOST_REFS);
+            wishes.truncate(MOST_REFS);
             let mut lines = Vec::new();
             if !wishes.is_empty() {
                 match Carrier::new(request, own, repository) {
@@ -145,16 +202,29 @@ impl OwnGit {
                     Err(fault) => lines.push(format!("nothing is taken over: {fault}")),
                 }
             }
+            // The note may be too short for all refs, but not for what follows here.
+            let others = lines.split_off(lines.len().min(1));
             removed.extend(own.left_behind(&now));
             if !removed.is_empty() {
-                lines.push(format!("not taken over: {}", removed.join(", ")));
+                let (first, more) = removed.split_at(removed.len().min(MOST_LEFT));
+                let more = match more.len() {
+                    0 => String::new(),
+                    count => format!(" and {count} more"),
+                };
+                lines.push(format!("not taken over: {}{more}", first.join(", ")));
             }
+            if further > 0 {
+                lines.push(format!(
+                    "{further} more refs are not taken over: a job brings {MOST_REFS}"
+                ));
+            }
+            lines.extend(others);
             let place = match own.place.as_slice() {
                 b"" => String::new(),
                 place => format!(" in {}", FilePath::new(place)),
             };
             if !lines.is_empty() {
-                told.push(format!("git{place}: {}", lines.join("; ")));
+                told.push(format!("git{place}: {}", joined(&lines)));
             }
         }
         told
@@ -187,7 +257,7 @@ fn wishes(own: &OwnRepository, now: &tamper::GitState, removed: &mut Vec<String>
     for name in before.keys().filter(|name| {
         (name.starts_with(BRANCHES) || name.starts_with(TAGS)) && !after.contains_key(*name)
     }) {
-        removed.push(format!("{} was deleted", FilePath::new(name.as_slice())));
+        removed.push(format!("{} was deleted", shown(name)));
     }
     if now.branch().is_none()
         && let Some(to) = now.head_commit()
@@ -217,6 +287,52 @@ struct Carrier<'a> {
     top: PathBuf,
     locks: Locks,
     detached: bool,
+    /// What was looked at so far.
+    walked: Walked<'a>,
+    /// The commits whose paths were counted.
+    looked_at: RefCell<HashSet<Oid>>,
+    /// The commit that came under its own name.
+    verified: Option<Oid>,
+}
+
+/// The bounds of a look at refs.
+struct Walked<'a> {
+    interrupt: &'a Interrupt,
+    /// Of all refs of one repository, which bounds the time.
+    entries: Cell<u64>,
+    /// Of one ref, which bounds the memory.
+    paths: Cell<usize>,
+    path_bytes: Cell<usize>,
+}
+
+impl Walked<'_> {
+    /// Counts a tree's entries.
+    fn entries(&self, count: usize) -> Result<(), Refused> {
+        self.interrupt.check_late()?;
+        let entries = self.entries.get() + count as u64;
+        self.entries.set(entries);
+        match entries > MOST_ENTRIES {
+            true => Err(Refused::TooMuch),
+            false => Ok(()),
+        }
+    }
+
+    /// Counts paths anew.
+    fn begin_paths(&self) {
+        self.paths.set(0);
+        self.path_bytes.set(0);
+    }
+
+    /// Counts a path.
+    fn path(&self, path: &[u8]) -> Result<(), Refused> {
+        let (paths, bytes) = (self.paths.get() + 1, self.path_bytes.get() + path.len());
+        self.paths.set(paths);
+        self.path_bytes.set(bytes);
+        match path.len() > LONGEST_PATH || paths > MOST_PATHS || bytes > MOST_PATH_BYTES {
+            true => Err(Refused::TooMuch),
+            false => Ok(()),
+        }
+    }
 }
 
 impl<'a> Carrier<'a> {
@@ -229,7 +345,8 @@ impl<'a> Carrier<'a> {
         let top = request.base.workspace.top().join(place.as_path());
         let odb = Odb::new()?;
         let stores = repository.git_dir.object_stores().iter().cloned();
-        let folders = std::iter::once(own.objects()?).chain(stores);
+        let interrupt = &request.base.contents.limits().interrupt;
+        let folders = std::iter::once(own.objects(interrupt)?).chain(stores);
         for folder in folders.filter_map(|folder| folder.to_str().map(str::to_owned)) {
             odb.add_disk_alternate(&folder)?;
         }
@@ -241,13 +358,22 @@ impl<'a> Carrier<'a> {
             user: open_source(&top)?,
             locks: Locks::new(request.folder, &repository.git_dir.common),
             detached: own.state().branch().is_none(),
+            walked: Walked {
+                interrupt,
+                entries: Cell::new(0),
+                paths: Cell::new(0),
+                path_bytes: Cell::new(0),
+            },
+            looked_at: RefCell::default(),
+            verified: None,
             top,
         })
     }
 
     /// Brings one ref, and says in a sentence what became of it.
     fn bring(&mut self, wish: &Wish) -> String {
-        let short_name = FilePath::new(shortened(&wish.name));
+        let is_tag = wish.name.starts_with(TAGS);
+        let short_name = shown(shortened(&wish.name));
         let new = match self.look_at(wish) {
             Ok(new) => new,
             Err(refused) => {
@@ -261,7 +387,10 @@ impl<'a> Carrier<'a> {
         let newest = short(&wish.to.to_string()).to_owned();
         let refused = match self.under_its_name(wish, &new) {
             Ok(further) => {
-                let what = match (wish.name.starts_with(TAGS), wish.from) {
+                if !is_tag {
+                    self.verified = Some(wish.to);
+                }
+                let what = match (is_tag, wish.from) {
                     (true, _) => format!("tag {short_name} ({newest})"),
                     (false, None) => format!("new branch {short_name}, {commits} ({newest})"),
                     (false, Some(_)) => format!("{commits} on {short_name} ({newest})"),
@@ -270,8 +399,15 @@ impl<'a> Carrier<'a> {
             }
             Err(refused) => refused,
         };
+        let what = match is_tag {
+            true => format!("tag {short_name}"),
+            false => format!("{commits} of {short_name}"),
+        };
         match self.aside(wish) {
-            Ok(kept) => format!("{commits} of {short_name} kept as {kept} ({newest}): {refused}"),
+            Ok(kept) => {
+                let kept = shown(kept.as_bytes());
+                format!("{what} kept as {kept} ({newest}): {refused}")
+            }
             Err(fault) => {
                 format!("{short_name} is not taken over: {refused}; {fault}")
             }
@@ -280,74 +416,36 @@ impl<'a> Carrier<'a> {
 
     /// Looks at what a ref brings, and adds its objects to the user's. What is refused later leaves them to the next gc.
     fn look_at(&self, wish: &Wish) -> Result<New, Refused> {
-        let mut new = New::default();
-        let users = self.user.odb()?;
-        let mut to = wish.to;
-        // A tag may be about a tag.
-        while !users.exists(to) && self.objects.odb()?.read_header(to)?.1 == ObjectType::Tag {
-            if new.objects.len() >= MOST_COMMITS {
-                return Err(Refused::TooMuch);
-            }
-            let tag = self.objects.find_tag(to)?;
-            new.objects.push(to);
-            to = tag.target_id();
-        }
-        let mut walk = self.objects.revwalk()?;
-        if self.objects.odb()?.read_header(to)?.1 == ObjectType::Commit {
-            walk.push(to)?;
-            for value in self.own.begun.all_refs().values() {
-                if let Some(id) = tamper::parse_oid(value)
-                    && let Ok(object) = self.objects.find_object(id, None)
-                    && let Ok(commit) = object.peel_to_commit()
-                {
-                    walk.hide(commit.id())?;
-                }
-            }
-            if let Some(head) = self.own.begun.head_commit() {
-                walk.hide(head)?;
-            }
-        } else if !users.exists(to) {
-            return Err(Refused::Malformed(to));
-        }
-        let mut bytes = 0;
-        let mut seen = HashSet::new();
-        for id in walk {
-            let id = id?;
-            if new.commits.len() >= MOST_COMMITS {
-                return Err(Refused::TooMuch);
-            }
-            new.commits.push(id);
-            let commit = self.objects.find_commit(id)?;
-            new.touched.extend(self.touched(&commit)?);
-            if users.exists(id) {
-                continue;
-            }
-            let mut pending = vec![(commit.tree_id(), ObjectType::Tree)];
-            new.objects.push(id);
-            while let Some((id, kind)) = pending.pop() {
-                if !seen.insert(id) || users.exists(id) {
-                    continue;
-                }
-                let (length, found) = self.objects.odb()?.read_header(id)?;
-                bytes += length as u64;
-                if found != kind {
-                    return Err(Refused::Malformed(id));
-                }
-                if new.objects.len() >= MOST_OBJECTS || bytes > MOST_BYTES {
-                    return Err(Refused::TooMuch);
-                }
-                new.objects.push(id);
-                if kind == ObjectType::Tree {
-                    self.judge_tree(id, &mut pending)?;
-                }
-            }
-        }
-        // What refers to others comes after them.
+        self.walked.begin_paths();
+        let objects = self.gather(wish)?;
         let odb = self.objects.odb()?;
-        for id in new.objects.iter().rev() {
-            let object = odb.read(*id)?;
-            if users.write(object.kind(), object.data())? != *id {
-                return Err(Refused::Malformed(*id));
+        let mut new = New {
+            commits: Vec::new(),
+            touched: BTreeSet::new(),
+            peeled: wish.to,
+        };
+        // A tag may be about a tag.
+        let kind = loop {
+            self.walked.interrupt.check_late()?;
+            match odb.read_header(new.peeled)?.1 {
+                ObjectType::Tag => new.peeled = self.objects.find_tag(new.peeled)?.target_id(),
+                kind => break kind,
+            }
+        };
+        match kind {
+            ObjectType::Commit => self.look_at_commits(wish, &mut new)?,
+            // Nothing of it is kept, but it is counted.
+            ObjectType::Tree if !objects.is_empty() => {
+                self.differing(None, new.peeled)?;
+            }
+            _ => {}
+        }
+        let users = self.user.odb()?;
+        for id in objects {
+            self.walked.interrupt.check_late()?;
+            let object = odb.read(id)?;
+            if users.write(object.kind(), object.data())? != id {
+                return Err(Refused::Malformed(id, Fault::Content));
             }
             let text = id.to_string();
             let (fan, rest) = text.split_at(2);
@@ -358,19 +456,153 @@ impl<'a> Carrier<'a> {
         Ok(new)
     }
 
+    /// Judges the objects that the user's repository lacks. Returns them in the order in which they are to be written: whoever
+    /// finds one there finds all that it names.
+    fn gather(&self, wish: &Wish) -> Result<Vec<Oid>, Refused> {
+        enum Step {
+            Enter(Oid, Option<ObjectType>),
+            Leave(Oid),
+        }
+        let (users, own) = (self.user.odb()?, self.objects.odb()?);
+        let mut order = Vec::new();
+        let mut kinds: HashMap<Oid, ObjectType> = HashMap::new();
+        let (mut made, mut history) = (0, 0);
+        let mut bytes = 0;
+        let wanted = wish
+            .name
+            .starts_with(BRANCHES)
+            .then_some(ObjectType::Commit);
+        let mut pending = vec![Step::Enter(wish.to, wanted)];
+        while let Some(step) = pending.pop() {
+            let (id, wanted) = match step {
+                Step::Enter(id, wanted) => (id, wanted),
+                Step::Leave(id) => {
+                    order.push(id);
+                    continue;
+                }
+            };
+            let fits = |kind| match wanted.is_none_or(|wanted| wanted == kind) {
+                true => Ok(()),
+                false => Err(Refused::Malformed(id, Fault::Kind)),
+            };
+            if let Some(kind) = kinds.get(&id) {
+                fits(*kind)?;
+                continue;
+            }
+            // The user's own first: the job may have one of this id that says something else.
+            let is_users = users.exists(id);
+            let (length, kind) = match is_users {
+                true => users.read_header(id)?,
+                false => own.read_header(id)?,
+            };
+            fits(kind)?;
+            kinds.insert(id, kind);
+            if is_users {
+                continue;
+            }
+            bytes += length as u64;
+            made += 1;
+            history += usize::from(matches!(kind, ObjectType::Commit | ObjectType::Tag));
+            let long = kind != ObjectType::Blob && length > LONGEST_OBJECT;
+            if history > MOST_COMMITS || made > MOST_OBJECTS || bytes > MOST_BYTES || long {
+                return Err(Refused::TooMuch);
+            }
+            pending.push(Step::Leave(id));
+            if kind == ObjectType::Blob {
+                continue;
+            }
+            let object = own.read(id)?;
+            let named = git_object::named_by(kind, object.data())
+                .map_err(|fault| Refused::Malformed(id, fault))?;
+            self.walked.entries(named.len())?;
+            let steps = named
+                .into_iter()
+                .map(|(id, kind)| Step::Enter(id, Some(kind)));
+            pending.extend(steps);
+            if pending.len() > MOST_PENDING {
+                return Err(Refused::TooMuch);
+            }
+        }
+        Ok(order)
+    }
+
+    /// Lists the commits of a branch that are not in what the job began with, and the paths that they touch.
+    fn look_at_commits(&self, wish: &Wish, new: &mut New) -> Result<(), Refused> {
+        let mut walk = self.objects.revwalk()?;
+        walk.push(new.peeled)?;
+        for commit in self.commits_of(self.own.begun.all_refs().values()) {
+            walk.hide(commit)?;
+        }
+        if let Some(head) = self.own.begun.head_commit() {
+            walk.hide(head)?;
+        }
+        for id in walk {
+            let id = id?;
+            if new.commits.len() >= MOST_COMMITS {
+                return Err(Refused::TooMuch);
+            }
+            new.commits.push(id);
+            // Of a branch that stays aside the paths are counted, once.
+            if wish.checked_out || !self.looked_at.borrow().contains(&id) {
+                let touched = self.touched(&self.objects.find_commit(id)?)?;
+                self.looked_at.borrow_mut().insert(id);
+                if wish.checked_out {
+                    new.touched.extend(touched);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The commits that values of refs lead to.
+    fn commits_of<'v>(&self, values: impl Iterator<Item = &'v Vec<u8>>) -> Vec<Oid> {
+        let commit = |value: &Vec<u8>| {
+            let object = self.objects.find_object(tamper::parse_oid(value)?, None);
+            Some(object.ok()?.peel_to_commit().ok()?.id())
+        };
+        values.filter_map(commit).collect()
+    }
+
+    /// Returns true if a tag is about the verified commit, or about what refs of the user's held when the job began. What
+    /// earlier jobs left as `worker/JOB/NAME` was not verified.
+    fn is_known(&self, peeled: Oid) -> Result<bool, Refused> {
+        if self.verified == Some(peeled) {
+            return Ok(true);
+        }
+        let mut refs = self.own.begun.all_refs();
+        refs.retain(|name, _| !shortened(name).starts_with(b"worker/"));
+        if refs
+            .values()
+            .any(|value| tamper::parse_oid(value) == Some(peeled))
+        {
+            return Ok(true);
+        }
+        if self.objects.odb()?.read_header(peeled)?.1 != ObjectType::Commit {
+            return Ok(false);
+        }
+        let mut walk = self.objects.revwalk()?;
+        walk.push(peeled)?;
+        for commit in self.commits_of(refs.values()) {
+            walk.hide(commit)?;
+        }
+        if let Some(head) = self.own.begun.head_commit() {
+            walk.hide(head)?;
+        }
+        Ok(walk.next().is_none())
+    }
+
     /// The paths that a commit changes, those of a merge that it has from none of its parents.
     fn touched(&self, commit: &git2::Commit<'_>) -> Result<BTreeSet<Vec<u8>>, Refused> {
-        let tree = commit.tree()?;
         let mut touched: Option<BTreeSet<Vec<u8>>> = None;
         let parents: Vec<_> = match commit.parent_count() {
             0 => vec![None],
             _ => commit
-                .parents()
-                .map(|parent| parent.tree().map(Some))
-                .collect::<Result<_, _>>()?,
+                .parent_ids()
+                .map(|parent| Ok(Some(self.objects.find_commit(parent)?.tree_id())))
+                .collect::<Result<_, git2::Error>>()?,
         };
         for parent in parents {
-            let found = self.differing(parent.as_ref(), &tree)?;
+            let found = self.differing(parent, commit.tree_id())?;
             touched = Some(match touched {
                 None => found,
                 Some(known) => known.intersection(&found).cloned().collect(),
@@ -379,63 +611,55 @@ impl<'a> Carrier<'a> {
         Ok(touched.unwrap_or_default())
     }
 
-    fn differing(
-        &self,
-        before: Option<&git2::Tree<'_>>,
-        after: &git2::Tree<'_>,
-    ) -> Result<BTreeSet<Vec<u8>>, Refused> {
-        let diff = self.objects.diff_tree_to_tree(before, Some(after), None)?;
+    /// The paths at which two trees differ. Counted, and not libgit2's: that goes through all that they name, which may be
+    /// more than any machine holds.
+    fn differing(&self, before: Option<Oid>, after: Oid) -> Result<BTreeSet<Vec<u8>>, Refused> {
+        let odb = self.objects.odb()?;
+        let read = |id: Option<Oid>| -> Result<BTreeMap<Vec<u8>, (u32, Oid)>, Refused> {
+            let Some(id) = id else {
+                return Ok(BTreeMap::new());
+            };
+            let object = odb.read(id)?;
+            let mut found = BTreeMap::new();
+            for entry in git_object::entries(object.data()) {
+                let entry = entry.map_err(|fault| Refused::Malformed(id, fault))?;
+                found.insert(entry.name.to_vec(), (entry.mode, entry.id));
+            }
+            self.walked.entries(found.len() + 1)?;
+            Ok(found)
+        };
         let mut paths = BTreeSet::new();
-        for delta in diff.deltas() {
-            for side in [delta.old_file(), delta.new_file()] {
-                paths.extend(side.path_bytes().map(<[u8]>::to_vec));
+        let mut pending = vec![(Vec::new(), before, Some(after))];
+        while let Some((dir, before, after)) = pending.pop() {
+            if before == after {
+                continue;
+            }
+            let (before, after) = (read(before)?, read(after)?);
+            let gone = before.keys().filter(|name| !after.contains_key(*name));
+            for name in after.keys().chain(gone) {
+                let sides = [before.get(name), after.get(name)];
+                let [old, new] = sides;
+                if old == new {
+                    continue;
+                }
+                let path = path::join(&dir, name);
+                self.walked.path(&path)?;
+                let [was, is] = sides.map(|side| {
+                    let tree = side.filter(|(mode, _)| *mode == git_object::TREE);
+                    tree.map(|(_, id)| *id)
+                });
+                let is_file = |side: Option<&(u32, Oid)>| {
+                    side.is_some_and(|(mode, _)| *mode != git_object::TREE)
+                };
+                if was.is_some() || is.is_some() {
+                    pending.push((path.clone(), was, is));
+                }
+                if sides.into_iter().any(is_file) {
+                    paths.insert(path);
+                }
             }
         }
         Ok(paths)
-    }
-
-    /// Refuses what git's own check of received objects refuses: names that lead elsewhere, and trees that other programs read
-    /// otherwise than git.
-    fn judge_tree(&self, id: Oid, pending: &mut Vec<(Oid, ObjectType)>) -> Result<(), Refused> {
-        let malformed = || Refused::Malformed(id);
-        let odb = self.objects.odb()?;
-        let object = odb.read(id)?;
-        let mut rest = object.data();
-        let mut last: Option<Vec<u8>> = None;
-        while !rest.is_empty() {
-            let (mode, after) = split(rest, b' ').ok_or_else(malformed)?;
-            let (name, after) = split(after, 0).ok_or_else(malformed)?;
-            let (entry, after) = after.split_at_checked(20).ok_or_else(malformed)?;
-            rest = after;
-            let kind = match mode {
-                b"40000" => Some(ObjectType::Tree),
-                b"100644" | b"100755" | b"120000" => Some(ObjectType::Blob),
-                b"160000" => None,
-                _ => return Err(malformed()),
-            };
-            let reserved = [b".git".as_slice(), b"git~1"]
-                .iter()
-                .any(|reserved| name.eq_ignore_ascii_case(reserved));
-            if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || reserved {
-                return Err(malformed());
-            }
-            // A folder's name counts with a slash at its end.
-            let mut key = name.to_vec();
-            if kind == Some(ObjectType::Tree) {
-                key.push(b'/');
-            }
-            let twice = last.as_ref().is_some_and(|last| {
-                *last >= key || last.strip_suffix(b"/").unwrap_or(last) == name
-            });
-            if twice {
-                return Err(malformed());
-            }
-            last = Some(key);
-            if let Some(kind) = kind {
-                pending.push((Oid::from_bytes(entry)?, kind));
-            }
-        }
-        Ok(())
     }
 
     /// Brings a ref under its own name. Returns what else is to be said.
@@ -453,6 +677,9 @@ impl<'a> Carrier<'a> {
         if wish.name.starts_with(TAGS) {
             if wish.from.is_some() {
                 return Err(Refused::Rewritten);
+            }
+            if !self.is_known(new.peeled)? {
+                return Err(Refused::NotTheResult);
             }
             self.set_ref(name, None, wish.to)?;
             return Ok(String::new());
@@ -527,7 +754,9 @@ impl<'a> Carrier<'a> {
     fn misleads(&self, name: &[u8]) -> bool {
         let short = shortened(name);
         let id = short.len() >= 4 && short.iter().all(u8::is_ascii_hexdigit);
-        if short.starts_with(b"-") || short.ends_with(b"HEAD") || short == b"stash" || id {
+        // Nor one that looks like another.
+        let odd = path::quoted(short).as_bytes() != short;
+        if odd || short.starts_with(b"-") || short.ends_with(b"HEAD") || short == b"stash" || id {
             return true;
         }
         let git = &self.repository.git_dir;
@@ -545,30 +774,36 @@ impl<'a> Carrier<'a> {
     fn judge_content(&self, wish: &Wish, new: &New) -> Result<(), Refused> {
         let base = self.request.base;
         let before = match self.own.begun.head_commit() {
-            Some(head) => Some(self.objects.find_commit(head)?.tree()?),
+            Some(head) => Some(self.objects.find_commit(head)?.tree_id()),
             None => None,
         };
         let after = self.objects.find_commit(wish.to)?.tree()?;
+        let files = &self.request.changes.files;
+        let moved = files
+            .iter()
+            .filter_map(|file| file.previous_top_path.as_ref());
+        let mut changed: HashMap<&[u8], Option<FileState>> =
+            moved.map(|previous| (previous.as_bytes(), None)).collect();
+        // What came to the place of a file that moved away is there.
+        changed.extend(
+            files
+                .iter()
+                .map(|file| (file.top_path.as_bytes(), file.now)),
+        );
         let now = |path: &[u8]| -> Option<FileState> {
             let full = path::join(&self.own.place, path);
-            let changed = self.request.changes.files.iter().find(|file| {
-                file.top_path.as_bytes() == full
-                    || file
-                        .previous_top_path
-                        .as_ref()
-                        .is_some_and(|previous| previous.as_bytes() == full)
-            });
-            match changed {
-                Some(file) if file.top_path.as_bytes() == full => file.now,
-                Some(_) => None,
+            match changed.get(full.as_slice()) {
+                Some(now) => *now,
                 None => base.state_of(&full),
             }
         };
         let bytes = |state: FileState| base.contents.read(state.id()?).ok();
         let mut rules = TreeRules::new(self.repository, |path: &[u8]| bytes(now(path)?));
-        let differing = self.differing(before.as_ref(), &after)?;
+        self.walked.begin_paths();
+        let differing = self.differing(before, after.id())?;
         let mut otherwise = Vec::new();
         for path in &differing {
+            self.walked.interrupt.check_late()?;
             let shown = FilePath::new(path.as_slice());
             let entry = after.get_path(shown.as_path()).ok();
             let same = match (&entry, now(path)) {
@@ -662,7 +897,8 @@ impl<'a> Carrier<'a> {
     fn index_after(&self, from: Oid, to: Oid) -> Result<(Option<Vec<u8>>, Vec<FilePath>), Refused> {
         let tree = |id: Oid| self.user.find_commit(id).and_then(|commit| commit.tree());
         let (before, after) = (tree(from)?, tree(to)?);
-        let differing = self.differing(Some(&before), &after)?;
+        self.walked.begin_paths();
+        let differing = self.differing(Some(before.id()), after.id())?;
         if differing.is_empty() {
             return Ok((None, Vec::new()));
         }
@@ -816,7 +1052,7 @@ impl<'a> Carrier<'a> {
             Ok(())
         };
         if let Err(fault) = write() {
-            tracing::debug!(%fault, "a line of the log of {name} is missing");
+            tracing::debug!(%fault, "a line of the log of {} is missing", shown(name.as_bytes()));
         }
     }
 }
@@ -837,13 +1073,12 @@ fn smudge(index: &mut git2::Index, written: i64) -> Result<(), git2::Error> {
     Ok(())
 }
 
-/// The objects that a ref brings.
-#[derive(Default)]
+/// What a ref brings.
 struct New {
+    /// The object that a tag is about in the end, or the branch's commit.
+    peeled: Oid,
     commits: Vec<Oid>,
-    /// The objects that the user's repository lacks, commits before their trees, and trees before what is in them.
-    objects: Vec<Oid>,
-    /// The paths that the commits touch.
+    /// The paths that the commits of the branch that is checked out touch.
     touched: BTreeSet<Vec<u8>>,
 }
 
@@ -851,11 +1086,6 @@ fn shortened(name: &[u8]) -> &[u8] {
     let spaces = [BRANCHES, TAGS];
     let mut short = spaces.iter().filter_map(|space| name.strip_prefix(*space));
     short.next().unwrap_or(name)
-}
-
-fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
-    let place = memchr::memchr(at, bytes)?;
-    Some((bytes.get(..place)?, bytes.get(place + 1..)?))
 }
 
 /// Returns the operation that git is in the middle of.

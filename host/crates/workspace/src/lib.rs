@@ -25,6 +25,7 @@ mod earlier;
 mod error;
 pub mod folder;
 mod git_lock;
+mod git_object;
 mod handles;
 mod identity;
 mod ignored;

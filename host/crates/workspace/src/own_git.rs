@@ -19,6 +19,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use crate::base::Base;
 use crate::error::WorkspaceError;
 use crate::handles::{self, Bytes, Kind};
+use crate::interrupt::Interrupt;
 use crate::path::{self, FilePath};
 use crate::repository::{GitDir, Repository};
 use crate::tamper::{self, GitChange, GitState};
@@ -133,7 +134,7 @@ impl OwnRepository {
 
     /// The objects that the job made, in a folder beside it, which is made anew. The host reads nothing else: alternates and
     /// links that the job wrote would lead it to objects of other repositories.
-    pub(crate) fn objects(&self) -> io::Result<PathBuf> {
+    pub(crate) fn objects(&self, interrupt: &Interrupt) -> io::Result<PathBuf> {
         let to = self.folder.with_extension("objects");
         crate::folder::remove(&to)?;
         let objects = self.folder.join("objects");
@@ -150,6 +151,7 @@ impl OwnRepository {
             }
             private::make_folder(&to.join(&name))?;
             for file in fs::read_dir(objects.join(&name))? {
+                interrupt.check_late().map_err(io::Error::other)?;
                 let file = file?;
                 if file.file_type()?.is_file() {
                     let target = to.join(&name).join(file.file_name());

@@ -322,9 +322,9 @@ impl GitState {
         }
     }
 
-    /// The target of HEAD: a ref or a commit.
+    /// The target of HEAD, a ref or a commit, readable.
     pub(crate) fn head(&self) -> String {
-        String::from_utf8_lossy(&self.head).into_owned()
+        path::quoted(&self.head)
     }
 
     /// The branch that HEAD is on; `None` when it is detached.
