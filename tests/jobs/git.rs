@@ -456,6 +456,34 @@ fn commits_in_a_linked_worktree_and_in_a_submodule_come_too() {
     assert_eq!(git(&beside("second"), &["status", "--short"]), "");
 }
 
+/// The first commit of such a clone names parents that are not there.
+#[test]
+fn commits_in_a_shallow_clone_come_too() {
+    let repository = new();
+    repository.write("notes.txt", "more\n");
+    repository.commit("more");
+    let clone = repository.path().parent().unwrap().join("shallow");
+    let source = format!("file://{}", repository.path().display());
+    let arguments = ["clone", "-q", "--depth=1", &source, clone.to_str().unwrap()];
+    git(repository.path(), &arguments);
+    let agent =
+        agent("echo two > src/a.txt; git commit -qam mine; git tag mine; git tag old HEAD~1");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let result = run_job(
+        &mut worker.serve(),
+        json!({ "prompt": "Change a line.", "allowed_dirs": [clone] }),
+    );
+    assert_eq!(result["job_status"], "completed", "{result}");
+    assert_eq!(
+        git(&clone, &["log", "--format=%s"]),
+        "mine\nmore",
+        "{result}"
+    );
+    assert_eq!(git(&clone, &["tag"]), "mine\nold", "{result}");
+    assert_eq!(git(&clone, &["status", "--short"]), "", "{result}");
+    assert_sound(&clone);
+}
+
 /// The runner is killed again and again while it brings commits: git works, and nothing of the user's is gone.
 #[test]
 fn a_runner_that_is_killed_while_it_brings_commits_leaves_a_working_repository() {

@@ -114,6 +114,8 @@ enum Refused {
     Locked(PathBuf),
     #[error("more than {MOST_COMMITS} commits, {MOST_OBJECTS} objects, {MOST_PATHS} paths or {} MB", MOST_BYTES >> 20)]
     TooMuch,
+    #[error("it holds a path of more than {LONGEST_PATH} bytes")]
+    LongPath,
     #[error("{0} is no object that git takes: {1}")]
     Malformed(Oid, Fault),
     // What libgit2 says may hold a name.
@@ -328,8 +330,9 @@ impl Walked<'_> {
         let (paths, bytes) = (self.paths.get() + 1, self.path_bytes.get() + path.len());
         self.paths.set(paths);
         self.path_bytes.set(bytes);
-        match path.len() > LONGEST_PATH || paths > MOST_PATHS || bytes > MOST_PATH_BYTES {
+        match paths > MOST_PATHS || bytes > MOST_PATH_BYTES {
             true => Err(Refused::TooMuch),
+            false if path.len() > LONGEST_PATH => Err(Refused::LongPath),
             false => Ok(()),
         }
     }
@@ -350,11 +353,14 @@ impl<'a> Carrier<'a> {
         for folder in folders.filter_map(|folder| folder.to_str().map(str::to_owned)) {
             odb.add_disk_alternate(&folder)?;
         }
+        // Opened as the user's: a shallow clone says there where its history ends.
+        let objects = open_source(&top)?;
+        objects.set_odb(&odb)?;
         Ok(Self {
             request,
             own,
             repository,
-            objects: git2::Repository::from_odb(odb)?,
+            objects,
             user: open_source(&top)?,
             locks: Locks::new(request.folder, &repository.git_dir.common),
             detached: own.state().branch().is_none(),

@@ -318,10 +318,16 @@ mod tests {
     const PARENT: &str = "9876543210987654321098765432109876543210";
 
     fn tree_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
-        let id = [0x12; 20];
+        let id = |mode: &str| {
+            if mode == "40000" {
+                [0x13; 20]
+            } else {
+                [0x12; 20]
+            }
+        };
         entries
             .iter()
-            .flat_map(|(mode, name)| [mode.as_bytes(), b" ", name, b"\0", &id].concat())
+            .flat_map(|(mode, name)| [mode.as_bytes(), b" ", name, b"\0", &id(mode)].concat())
             .collect()
     }
 
@@ -451,7 +457,7 @@ mod tests {
         );
         let old = format!("object {ID}\ntype tag\ntag v1\ntagger a <a@b> 1 +0000\n\n");
         let links = tree_of(&[
-            ("100644", b".gitmodules"),
+            ("100644", b".github"),
             ("120000", b"gi7ebb~1"),
             ("40000", b"github"),
             ("100644", b"git~2"),
