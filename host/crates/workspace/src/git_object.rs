@@ -433,7 +433,7 @@ mod tests {
             tag_of("commit", "\u{1b}[31mred"),
             format!("object {ID}\ntype commit\n\nm\n").into(),
             format!("object {ID}\ntype commit\ntag v1\ntagger a\n\nm\n").into(),
-            format!("object x\ntype commit\ntag v1\ntagger a <a@b> 1 +0000\n\nm\n").into(),
+            b"object x\ntype commit\ntag v1\ntagger a <a@b> 1 +0000\n\nm\n".to_vec(),
         ];
         let all = [
             (ObjectType::Tree, "tree", &trees[..]),
