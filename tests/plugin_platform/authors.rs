@@ -298,6 +298,9 @@ fn the_examples_build_and_pass_their_cases() {
             !tested.contains("FAILED") && tested.contains("passed"),
             "{tested}"
         );
+        // What the agent sends becomes what the gateway gets by the dialect's facts, as in a job.
+        let by_facts = tested.contains("passed facts");
+        assert_eq!(by_facts, example == "acme-gateway", "{tested}");
     }
     // The one that reads beyond the change says so, and is installed only with leave.
     let folder = copy_of("migration-rollback");

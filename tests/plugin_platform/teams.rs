@@ -470,6 +470,42 @@ fn a_registry_that_hangs_is_given_up_by_name() {
     assert!(!member.ok(&["list"]).contains("team"));
 }
 
+/// What `wkg` 0.16 holds an image to before it takes it (crate oci-wasm 0.6.0, client.rs and config.rs).
+fn has_the_form_of_wkg(layout: &Path, component: &Path) {
+    let read =
+        |file: &Path| -> Value { serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap() };
+    let blob = |digest: &Value| {
+        let digest = digest.as_str().unwrap().strip_prefix("sha256:").unwrap();
+        layout.join("blobs/sha256").join(digest)
+    };
+    let index = read(&layout.join("index.json"));
+    let manifest = read(&blob(&index["manifests"][0]["digest"]));
+    assert_eq!(
+        manifest["mediaType"],
+        "application/vnd.oci.image.manifest.v1+json"
+    );
+    let config = &manifest["config"];
+    assert_eq!(config["mediaType"], "application/vnd.wasm.config.v0+json");
+    let layers = manifest["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 1, "{manifest}");
+    let layer = format!("sha256:{}", sha256(component));
+    assert_eq!(layers[0]["mediaType"], "application/wasm");
+    assert_eq!(layers[0]["digest"], json!(layer));
+    let config = read(&blob(&config["digest"]));
+    for (key, expected) in [
+        ("created", json!("1970-01-01T00:00:00Z")),
+        ("architecture", json!("wasm")),
+        ("os", json!("wasip2")),
+        ("layerDigests", json!([layer])),
+    ] {
+        assert_eq!(config[key], expected, "{config}");
+    }
+    for names in ["exports", "imports"] {
+        let names = config["component"][names].as_array().unwrap();
+        assert!(names.iter().all(Value::is_string), "{config}");
+    }
+}
+
 #[test]
 fn a_plugin_is_published_to_a_registry_and_a_layout_and_added_from_both_by_digest() {
     let repository = repository();
@@ -498,6 +534,7 @@ fn a_plugin_is_published_to_a_registry_and_a_layout_and_added_from_both_by_diges
     let folder = tempfile::tempdir().unwrap();
     let layout = format!("oci-layout:{}", text(&folder.path().join("layout")));
     author.ok(&["publish", &layout, text(&component)]);
+    has_the_form_of_wkg(&folder.path().join("layout"), &component);
     Member::new(&repository).ok(&["add", &layout]);
     let blob = folder
         .path()

@@ -12,7 +12,7 @@ pub struct PluginError {
     /// The version, when it got far enough to say.
     pub version: Option<String>,
     /// Digest of the component, in hex, when it was read.
-    pub sha256: Option<String>,
+    pub sha256: Option<Box<str>>,
     /// The kind, when that is known.
     pub kind: Option<Kind>,
     /// The stage it reached.

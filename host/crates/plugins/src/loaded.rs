@@ -185,7 +185,7 @@ impl Loaded {
         PluginError {
             plugin: self.info.name.clone(),
             version: Some(self.info.version.clone()).filter(|version| !version.is_empty()),
-            sha256: Some(self.info.sha256.clone()),
+            sha256: Some(self.info.sha256.as_str().into()),
             kind: Some(self.info.kind),
             stage,
             what: what.into(),

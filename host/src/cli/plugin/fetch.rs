@@ -95,7 +95,7 @@ pub(super) fn fetch(
             std::fs::write(folder.path().join(manifest::FILE), text).map_err(failed)?;
             let manifest = Manifest::read(folder.path()).map_err(|error| FetchError::Image {
                 place: source.to_owned(),
-                fault: ImageFault::PluginToml(error),
+                fault: ImageFault::PluginToml(Box::new(error)),
             })?;
             std::fs::write(manifest.component(), &bytes).map_err(failed)?;
             folder.path().to_owned()

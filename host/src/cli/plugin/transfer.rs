@@ -115,7 +115,7 @@ pub(super) enum ImageFault {
     #[error("the annotation {SIGNATURE} is no signature: {0}")]
     Signature(serde_json::Error),
     #[error("the annotation {PLUGIN_TOML}: {0}")]
-    PluginToml(ManifestError),
+    PluginToml(Box<ManifestError>),
 }
 
 impl FetchError {
