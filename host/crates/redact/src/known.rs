@@ -6,6 +6,8 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use settings::Settings;
 
+use crate::invisible::{Squeezed, is_invisible};
+
 /// Values that must never be put out, whatever they look like: gateway keys, job tokens, passed-on variables.
 #[derive(Clone, Default)]
 pub struct KnownValues {
@@ -90,6 +92,9 @@ pub(super) struct KnownPatterns {
     longest: usize,
 }
 
+/// The most bytes that are undecided because of control characters between the bytes of a value.
+const MOST_UNDECIDED: usize = 48 * 1024;
+
 /// An encoding longer than this is not searched for as a whole; the lines of the value are.
 const LONGEST_PATTERN: usize = 16 * 1024;
 
@@ -145,9 +150,30 @@ impl KnownPatterns {
         &self.values
     }
 
-    /// Calls `hit` with start, end and label of each occurrence, overlapping ones included; answers how many bytes of
-    /// `text` are decided: all, unless it ends with the beginning of a value.
+    /// Calls `hit` with start, end and label of each occurrence, overlapping ones included, also of those with control
+    /// characters in between; answers how many bytes of `text` are decided: all, unless it ends with the beginning of a
+    /// value.
     pub(super) fn find(
+        &self,
+        text: &[u8],
+        last: bool,
+        mut hit: impl FnMut(usize, usize, &str),
+    ) -> usize {
+        let decided = self.find_exactly(text, last, &mut hit);
+        let Some(squeezed) = self.search.as_ref().and_then(|_| Squeezed::of(text)) else {
+            return decided;
+        };
+        let open = self.find_exactly(&squeezed.bytes, last, |start, end, label| {
+            let before_end = squeezed.place(end.saturating_sub(1));
+            hit(squeezed.place(start), before_end + 1, label);
+        });
+        // A long value with much between its bytes is not waited for without end.
+        let most = text.len().saturating_sub(MOST_UNDECIDED);
+        decided.min(squeezed.place(open).max(most))
+    }
+
+    /// The same for what stands there byte for byte.
+    pub(super) fn find_exactly(
         &self,
         text: &[u8],
         last: bool,
@@ -192,6 +218,10 @@ impl KnownPatterns {
 /// The forms in which a value turns up.
 fn encodings(value: &str) -> Vec<Vec<u8>> {
     let mut forms: Vec<String> = vec![value.to_owned()];
+    // What is searched has lost such characters, so that none can hide a value.
+    if value.contains(is_invisible) {
+        forms.push(value.replace(is_invisible, ""));
+    }
     let json = json_forms(value);
     // A string inside a string: stream-json holds tool output that holds JSON.
     forms.extend(json.iter().flat_map(|once| json_forms(once)));

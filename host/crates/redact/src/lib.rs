@@ -11,6 +11,7 @@
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod invisible;
 mod json;
 mod known;
 mod label;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::invisible::{has_control, has_control_introducer};
 use super::label::{WITHHELD, clean_label};
 use super::redacted::Redacted;
 use super::redactor::Redactor;
@@ -404,24 +405,28 @@ impl Core {
             return swallowed;
         }
         let hits = &mut self.hits;
-        let decided = self
-            .redactor
-            .known
-            .find(&raw.bytes, last, |start, end, label| {
-                swallowed.extend(
-                    raw.piece(start)
-                        .map(|piece| (piece.index, start - piece.start)),
-                );
-                let (start, end) = (raw.seen(start), raw.seen(end));
-                if start < end {
-                    hits.push(Found {
-                        start,
-                        end: std::cmp::Reverse(end),
-                        rank: 0,
-                        label: label.to_owned(),
-                    });
-                }
-            });
+        let hit = |start: usize, end: usize, label: &str| {
+            swallowed.extend(
+                raw.piece(start)
+                    .map(|piece| (piece.index, start - piece.start)),
+            );
+            let (start, end) = (raw.seen(start), raw.seen(end));
+            if start < end {
+                hits.push(Found {
+                    start,
+                    end: std::cmp::Reverse(end),
+                    rank: 0,
+                    label: label.to_owned(),
+                });
+            }
+        };
+        // The escape character of a colour code is no reason for a second look: what follows it is seen.
+        let known = &self.redactor.known;
+        let decided = if has_control(text) || has_control_introducer(&raw.bytes) {
+            known.find(&raw.bytes, last, hit)
+        } else {
+            known.find_exactly(&raw.bytes, last, hit)
+        };
         self.known_settled = self.known_settled.min(raw.seen(decided));
         swallowed
     }

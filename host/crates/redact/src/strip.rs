@@ -1,10 +1,12 @@
-//! Text that is hidden from scanners: colour codes and invisible characters, which would tear a
-//! secret apart.
+//! Text that is hidden from scanners: colour codes and characters without a shape, which would tear
+//! a secret apart.
 //!
 //! The stripper turns a raw stream into a *seen* stream plus the pieces that were taken out, each with its place. The
 //! pieces come back when the text is put out, except those inside a secret.
 
 use std::collections::VecDeque;
+
+use crate::invisible::{Lead, begins_ignorable, lead};
 
 /// A piece taken out of the raw stream.
 #[derive(Debug)]
@@ -63,12 +65,10 @@ impl Stripper {
         seen: &mut Vec<u8>,
         removed: &mut VecDeque<Removed>,
     ) {
+        let ascii = bytes.is_ascii();
         let mut kept = 0;
         let mut at = 0;
-        while let Some(step) = bytes
-            .get(at..)
-            .and_then(|rest| memchr::memchr3(0x1b, b'\\', 0xe2, rest))
-        {
+        while let Some(step) = bytes.get(at..).and_then(|rest| next_suspect(rest, ascii)) {
             at += step;
             if step > 0 {
                 self.run = 0;
@@ -119,12 +119,29 @@ fn take_out(removed: &mut VecDeque<Removed>, at: u64, bytes: &[u8]) {
     }
 }
 
+/// The next byte that may begin what is taken out.
+fn next_suspect(bytes: &[u8], ascii: bool) -> Option<usize> {
+    if ascii {
+        return memchr::memchr2(0x1b, b'\\', bytes);
+    }
+    bytes
+        .iter()
+        .position(|&byte| matches!(byte, 0x1b | b'\\') || begins_ignorable(byte))
+}
+
 /// Judges the sequence at the start of `bytes`.
 fn sequence(bytes: &[u8], last: bool) -> Found {
     let found = match bytes {
-        [0x1b, rest @ ..] => control(rest, 1),
+        [0x1b, b'[', rest @ ..] => control(rest, 2),
+        [0x1b] => Found::Unfinished,
+        // The same in one character.
+        [0xc2, 0x9b, rest @ ..] => control(rest, 2),
         [b'\\', ..] => escaped_control(bytes),
-        [0xe2, rest @ ..] => invisible(rest),
+        [first, ..] if begins_ignorable(*first) => match lead(bytes) {
+            Lead::Ignorable(length) => Found::Remove(length),
+            Lead::Other => Found::Nothing,
+            Lead::Unfinished => Found::Unfinished,
+        },
         _ => Found::Nothing,
     };
     match found {
@@ -133,14 +150,9 @@ fn sequence(bytes: &[u8], last: bool) -> Found {
     }
 }
 
-/// `[` parameters final byte, after the escape character.
+/// Parameters and final byte, after the `before` bytes that begin a sequence.
 fn control(rest: &[u8], before: usize) -> Found {
-    match rest.first() {
-        None => return Found::Unfinished,
-        Some(b'[') => {}
-        Some(_) => return Found::Nothing,
-    }
-    for (index, &byte) in rest.iter().enumerate().skip(1) {
+    for (index, &byte) in rest.iter().enumerate() {
         match byte {
             0x20..=0x3f => {}
             0x40..=0x7e => return Found::Remove(before + index + 1),
@@ -171,7 +183,11 @@ fn escaped_control(bytes: &[u8]) -> Found {
         if length < form.len() {
             return Found::Unfinished;
         }
-        let found = control(&rest[length..], slashes + length);
+        let found = match rest.get(length) {
+            None => return Found::Unfinished,
+            Some(b'[') => control(&rest[length + 1..], slashes + length + 1),
+            Some(_) => return Found::Nothing,
+        };
         // Only colours: `\e[` begins too much else.
         if let Found::Remove(total) = found {
             return match bytes.get(total - 1) {
@@ -182,14 +198,4 @@ fn escaped_control(bytes: &[u8]) -> Found {
         return found;
     }
     Found::Nothing
-}
-
-/// Zero-width and direction characters: U+200B to U+200F, U+202A to U+202E, U+2060, U+2066 to U+2069.
-fn invisible(rest: &[u8]) -> Found {
-    match rest {
-        [] => Found::Unfinished,
-        [0x80 | 0x81] => Found::Unfinished,
-        [0x80, 0x8b..=0x8f | 0xaa..=0xae, ..] | [0x81, 0xa0 | 0xa6..=0xa9, ..] => Found::Remove(3),
-        _ => Found::Nothing,
-    }
 }

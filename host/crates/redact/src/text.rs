@@ -1,5 +1,9 @@
 //! Text that goes into a reply: made safe to print, cut at fair places, measured in tokens.
 
+use std::borrow::Cow;
+
+use crate::invisible::{breaks_a_line, is_invisible};
+
 /// Tokens that a text costs a planner, estimated from its bytes. Code and logs lie between 3.2 and 4 bytes a token
 /// (o200k); 3.5 errs to the careful side.
 pub fn tokens(bytes: usize) -> usize {
@@ -12,7 +16,7 @@ pub const fn bytes_of(tokens: usize) -> usize {
 }
 
 /// Takes out what a terminal would obey and a reader would not see: ANSI and OSC sequences, control characters,
-/// bidirectional overrides. A carriage return that overwrites its line (progress bars) leaves what was written last.
+/// bidirectional overrides, characters without a shape. A carriage return that overwrites its line (progress bars) leaves what was written last.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut line_start = 0;
@@ -37,7 +41,7 @@ pub fn printable(text: &str) -> String {
                     out.pop();
                 }
             }
-            c if c.is_control() || is_invisible(c) => {}
+            c if is_invisible(c) => {}
             c => {
                 restart_line(&mut out, line_start, &mut overwrite);
                 out.push(c);
@@ -51,10 +55,6 @@ fn restart_line(out: &mut String, line_start: usize, overwrite: &mut bool) {
     if std::mem::take(overwrite) {
         out.truncate(line_start);
     }
-}
-
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn skip_escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
@@ -145,6 +145,29 @@ pub fn one_line(text: &str, max: usize) -> String {
         }
     }
     line
+}
+
+/// The text as one line that reads as what it is: line breaks and characters that nobody sees are written as git writes
+/// them in names (`\\n`, `\\033`). For lines that hold what came from a tree, a repository or a plugin.
+pub fn escaped_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(breaks_a_line) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => line.push_str("\\n"),
+            '\t' => line.push_str("\\t"),
+            '\r' => line.push_str("\\r"),
+            c if breaks_a_line(c) => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    line.push_str(&format!("\\{byte:03o}"));
+                }
+            }
+            c => line.push(c),
+        }
+    }
+    Cow::Owned(line)
 }
 
 /// A fence of backticks that the text cannot close.
@@ -243,6 +266,26 @@ mod tests {
         ];
         for (input, wanted) in rows {
             assert_eq!(printable(input), wanted, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn an_escaped_line_holds_nothing_that_ends_it_or_hides() {
+        let rows = [
+            (
+                "plain \"text\" with \\ and \u{e9}",
+                "plain \"text\" with \\ and \u{e9}",
+            ),
+            ("a\n     check  t: passed", "a\\n     check  t: passed"),
+            ("\u{1b}[31mred\r\t", "\\033[31mred\\r\\t"),
+            (
+                "\u{202e}x\u{2028}y\u{ad}",
+                "\\342\\200\\256x\\342\\200\\250y\\302\\255",
+            ),
+        ];
+        for (text, wanted) in rows {
+            assert_eq!(escaped_line(text), wanted);
+            assert_eq!(escaped_line(wanted), wanted);
         }
     }
 
