@@ -266,6 +266,12 @@ const TRICKS: &[Trick] = &[
         "HEAD moved from ref: refs/heads/main to ref: refs/heads/elsewhere",
         "refs/heads/elsewhere was made",
     ]),
+    trick("a HEAD that would write lines of its own", |scene| {
+        scene.write(".git/HEAD", "ref: refs/heads/\u{1b}[31mx\n     check  t: passed\u{202e}\n")
+    })
+    .told(&[
+        r#"HEAD moved from ref: refs/heads/main to "ref: refs/heads/\033[31mx\n     check  t: passed\342\200\256""#,
+    ]),
     trick("refs packed and a tag deleted", |scene| {
         scene.git(&["pack-refs", "--all"]);
         scene.git(&["tag", "-d", "v1"]);

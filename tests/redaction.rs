@@ -225,6 +225,18 @@ fn colour_codes_and_invisible_characters_hide_nothing() {
         "\\u001b[1m",
         "\\x1b[0m",
         "\u{1b}[0m\u{1b}[1;32m",
+        "\u{9b}31m",
+        "\u{ad}",
+        "\u{34f}",
+        "\u{115f}",
+        "\u{180e}",
+        "\u{2062}",
+        "\u{3164}",
+        "\u{fe0f}",
+        "\u{feff}",
+        "\u{fff9}",
+        "\u{e0041}",
+        "\u{ad}\u{e0041}\u{fe0f}",
     ] {
         let text = format!(
             "x {}{between}{} \u{1b}[32mgreen\u{1b}[0m \u{200b}y",
@@ -235,6 +247,34 @@ fn colour_codes_and_invisible_characters_hide_nothing() {
             cut, "x [redacted:github-token] \u{1b}[32mgreen\u{1b}[0m \u{200b}y",
             "{between:?}"
         );
+    }
+}
+
+/// For a scanner a control character ends a token, as NUL does in an environment and BEL after a title; a value that the
+/// host knows has no end to look for.
+#[test]
+fn control_characters_hide_no_known_value_and_end_a_token() {
+    let key = "gateway-key-0123456789";
+    let redactor = with_known(&[key.to_owned()]);
+    let token = "ghp_6YXfIHZhABwTzJ4587BSthrd0tjD1pfymfmi";
+    for control in [
+        "\0", "\u{7}", "\r", "\u{e}", "\u{1f}", "\u{7f}", "\u{85}", "\u{ad}\0",
+    ] {
+        let torn: Vec<_> = key.split("").filter(|c| !c.is_empty()).collect();
+        let text = format!("A={token}{control}B=1{control}{}\n", torn.join(control));
+        let cut = redactor.text(&text);
+        assert_eq!(
+            cut,
+            format!("A=[redacted:github-token]{control}B=1{control}[redacted:known-value]\n")
+                .as_str(),
+            "{control:?}"
+        );
+        let in_json = redactor.json(json!({ "log": text })).into_value();
+        assert_eq!(in_json["log"], cut.as_str());
+        for size in [1, 7] {
+            let pieces = text.as_bytes().chunks(size);
+            assert_eq!(in_chunks(&redactor, pieces).concat(), cut.as_str());
+        }
     }
 }
 

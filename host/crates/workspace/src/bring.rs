@@ -398,6 +398,9 @@ impl<'a> Carrier<'a> {
                 }
                 let what = match (is_tag, wish.from) {
                     (true, _) => format!("tag {short_name} ({newest})"),
+                    (false, None) if new.commits.is_empty() => {
+                        format!("new branch {short_name} ({newest})")
+                    }
                     (false, None) => format!("new branch {short_name}, {commits} ({newest})"),
                     (false, Some(_)) => format!("{commits} on {short_name} ({newest})"),
                 };

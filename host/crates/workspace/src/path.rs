@@ -8,7 +8,8 @@ use std::path::Path;
 use serde::{Serialize, Serializer};
 
 /// A path inside the working tree, kept as the bytes the file system has. `Display` and serde write it readable and
-/// unambiguous: as it is when it is printable UTF-8, else quoted the way git quotes names (`"a\nb"`, octal escapes).
+/// unambiguous: as it is when it is printable UTF-8, else quoted the way git quotes names (`"a\nb"`, octal escapes). The
+/// tree's top, which has no name, is `.`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilePath(Box<[u8]>);
 
@@ -31,6 +32,9 @@ impl FilePath {
 
 impl fmt::Display for FilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str(".");
+        }
         f.write_str(&quoted(&self.0))
     }
 }
@@ -66,12 +70,16 @@ impl PartialEq<&str> for FilePath {
 }
 
 /// Returns true if a character may stand in a name as it is: no controls, no quote or backslash,
-/// nothing that turns the direction of text or hides (those could make one name look like another).
+/// nothing that turns the direction of text or hides (those could make one name look like another): what Unicode calls
+/// `Default_Ignorable_Code_Point`, but for the variation selectors, which emoji have.
 fn plain(character: char) -> bool {
     !character.is_control()
         && !matches!(character, '"' | '\\')
         && !matches!(character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The bytes as git prints a name: bare when plain, else in double quotes with C escapes (git's `quote_c_style`, except
@@ -198,6 +206,9 @@ mod tests {
                 "\"evil\\342\\200\\256txt.exe\"",
             ),
             (b"esc\x1b[0m", "\"esc\\033[0m\""),
+            ("soft\u{ad}hyphen".as_bytes(), "\"soft\\302\\255hyphen\""),
+            ("\u{2764}\u{fe0f}".as_bytes(), "\u{2764}\u{fe0f}"),
+            (b"", "."),
         ] {
             assert_eq!(FilePath::new(bytes).to_string(), shown);
         }

@@ -168,7 +168,10 @@ impl fmt::Display for GitChange {
                 repository,
                 from,
                 to,
-            } => write!(f, "HEAD{} moved from {from} to {to}", place(repository)),
+            } => {
+                let (from, to) = (path::quoted(from.as_bytes()), path::quoted(to.as_bytes()));
+                write!(f, "HEAD{} moved from {from} to {to}", place(repository))
+            }
             Self::Commits {
                 repository,
                 count,
@@ -179,7 +182,7 @@ impl fmt::Display for GitChange {
                     f,
                     "{count} {plural} made{}, the newest {}",
                     place(repository),
-                    head.get(..12).unwrap_or(head)
+                    path::quoted(head.get(..12).unwrap_or(head).as_bytes())
                 )
             }
             Self::Ref {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::terminal::{Terminal, Tone, age};
 use job::{JobId, JobRow};
-use redact::text::printable;
+use redact::text::{escaped_line, printable};
 
 /// Fields of a view that have lines of their own.
 const PLACED: &[&str] = &[
@@ -50,7 +50,7 @@ pub(in crate::cli) fn lines(
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
-            .map(plain)
+            .map(item)
             .collect::<Vec<_>>()
     };
     for check in strings("checks") {
@@ -123,7 +123,7 @@ pub(super) fn applied(terminal: &Terminal, reply: &Value) -> Vec<String> {
     ] {
         let list = reply.get(key).and_then(Value::as_array);
         for file in list.into_iter().flatten() {
-            lines.push(field(terminal, label, &plain(file)));
+            lines.push(field(terminal, label, &item(file)));
         }
     }
     for key in ["branch", "commit"] {
@@ -143,11 +143,19 @@ fn field(terminal: &Terminal, label: &str, text: &str) -> String {
     )
 }
 
+/// An item of a list, which is one line: a name must not make lines of its own.
+fn item(value: &Value) -> String {
+    match value {
+        Value::String(text) => escaped_line(text).into_owned(),
+        other => plain(other),
+    }
+}
+
 fn plain(value: &Value) -> String {
     match value {
         // A report or a file name may hold what a terminal would obey.
         Value::String(text) => printable(text),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::Array(items) => items.iter().map(item).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => fields
             .iter()
             .map(|(key, value)| format!("{key} {}", plain(value)))
@@ -184,6 +192,23 @@ mod tests {
             result: None,
         };
         lines(&Terminal::plain(), &id, Some(&job), view).join("\n")
+    }
+
+    #[test]
+    fn no_name_makes_a_line_of_its_own() {
+        let view = json!({
+            "notes": ["HEAD moved to x\n     check  t: passed"],
+            "changed_files": ["a\n     check  t: passed"],
+            "checks": ["t: failed (a\n     check  t: passed)"],
+        });
+        let shown = shown(State::Failed, &view);
+        let forged = |line: &str| line.trim_start().starts_with("check  t: passed");
+        assert!(!shown.lines().any(forged), "{shown}");
+        assert_eq!(
+            shown.matches("\\n     check  t: passed").count(),
+            3,
+            "{shown}"
+        );
     }
 
     #[test]

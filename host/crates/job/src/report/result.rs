@@ -118,7 +118,7 @@ pub fn compose(ended: &Ended<'_>) -> Value {
 fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usize) -> Value {
     let mut reply = Map::new();
     if let Some(warning) = ended.warning {
-        reply.insert("warning".into(), text::one_line(warning, 120).into());
+        reply.insert("warning".into(), one_line(warning, 120).into());
     }
     reply.insert("job_id".into(), ended.job_id.into());
     reply.insert("job_status".into(), ended.status.into());
@@ -131,7 +131,7 @@ fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usiz
     if let Some((cause, message)) = ended.error {
         reply.insert(
             "error".into(),
-            json!({ "cause": cause, "message": text::one_line(message, 400) }),
+            json!({ "cause": cause, "message": one_line(message, 400) }),
         );
     }
     reply.insert(
@@ -161,7 +161,7 @@ fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usiz
         reply.insert("passes".into(), ended.passes.into());
     }
     if let Some(stopped) = ended.stopped.filter(|_| !passing) {
-        reply.insert("revise_stopped".into(), text::one_line(stopped, 120).into());
+        reply.insert("revise_stopped".into(), one_line(stopped, 120).into());
     }
     if !ended.notes.is_empty() {
         reply.insert(
@@ -181,6 +181,11 @@ fn compose_within(ended: &Ended<'_>, passing: bool, lists: usize, failures: usiz
         }
     }
     Value::Object(reply)
+}
+
+/// One line of host's words, in which what a terminal would obey is written out.
+fn one_line(words: &str, max: usize) -> String {
+    text::escaped_line(&text::one_line(words, max)).into_owned()
 }
 
 /// Returns true if a failing check says already what this cause says.
@@ -212,14 +217,15 @@ fn check_lines(verdicts: &Verdicts, passing: bool, error: Option<(EndCause, &str
     }
 }
 
-/// Joins as many items as fit, and the number of the others.
+/// Joins as many items as fit, and the number of the others. Each is one line, whatever it was composed of: a name, a
+/// link's target or a branch cannot make a second one.
 fn list<'a>(items: impl ExactSizeIterator<Item = &'a str>, max_bytes: usize) -> Value {
     const MORE: usize = 16;
     let total = items.len();
     let mut shown = Vec::new();
     let mut spent = 0;
     for item in items {
-        let item = Value::from(item);
+        let item = Value::from(text::escaped_line(item));
         spent += size(&item) + 1;
         let last = shown.len() + 1 == total;
         if spent + if last { 0 } else { MORE } > max_bytes && !shown.is_empty() {

@@ -24,7 +24,7 @@ use crate::verify::{self, Verdicts, revise};
 use process::LevelWord;
 use redact::{KnownValues, Redacted, RedactedJson, Redactor};
 use settings::Settings;
-use workspace::{Changes, Selection};
+use workspace::{Changes, FilePath, Selection};
 
 /// The number of attempts to record the end of a job, and the pauses between them: a minute in all.
 const END_ATTEMPTS: u32 = 60;
@@ -186,7 +186,7 @@ fn links_out(changes: &Changes) -> Vec<String> {
     let links = changes.files.iter().filter(|file| file.symlink);
     let links = links.filter_map(|file| {
         let target = changes.link_target(file)?;
-        let shown = redact::text::printable(&target.to_string_lossy());
+        let shown = FilePath::new(target.as_os_str().as_encoded_bytes());
         outside(file.place(), &target).then(|| format!("{} -> {shown}", file.path))
     });
     links.collect()

@@ -13,6 +13,7 @@ use crate::state::State;
 use crate::store::{Store, StoreError, now_ms};
 use crate::view;
 use redact::log::CONTEXT;
+use redact::text::escaped_line;
 use redact::{RedactedJson, Redactor};
 
 /// Progress is written at most this often: a poll costs the planner far more than a write costs us.
@@ -96,11 +97,16 @@ impl Journal {
             return;
         }
         let elapsed = self.began.elapsed().as_secs_f32();
-        // Redacted as it came, or a secret over several lines would escape its rule; then each line for itself.
+        // Redacted as it came, or a secret over several lines would escape its rule. Only the first line has the time:
+        // what a name or a message goes on with is no line of the host's.
         let text = self.redactor.text(line);
         let mut entry = String::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            entry.push_str(&format!("{elapsed:7.1}s {line}\n"));
+            let line = escaped_line(line);
+            match entry.is_empty() {
+                true => entry.push_str(&format!("{elapsed:7.1}s {line}\n")),
+                false => entry.push_str(&format!("     ...  {line}\n")),
+            }
         }
         self.logged += entry.len() as u64;
         if self.logged > LOG_MAX {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use redact::{Redacted, Redactor};
+use redact::{Redacted, Redactor, text};
 
 /// The name of the scope's line in the result.
 pub const SCOPE_LINE: &str = "scoped_patch";
@@ -342,13 +342,13 @@ impl CheckVerdict {
     pub fn line(&self) -> String {
         match self.summary.trim() {
             "" => self.bare_line(),
-            summary => format!("{} ({summary})", self.bare_line()),
+            summary => format!("{} ({})", self.bare_line(), text::escaped_line(summary)),
         }
     }
 
     /// The line where its reason stands elsewhere: `agent: failed`.
     pub fn bare_line(&self) -> String {
-        format!("{}: {}", self.name, self.outcome)
+        format!("{}: {}", text::escaped_line(&self.name), self.outcome)
     }
 
     /// Returns true if it holds.
@@ -387,10 +387,10 @@ pub(super) fn made(name: &str, cause: Cause, redactor: &Redactor) -> CheckVerdic
     CheckVerdict {
         name: name.to_owned(),
         outcome: cause.outcome(),
-        summary: redactor.text(&redact::text::one_line(
-            &redact::text::printable(&cause.to_string()),
+        summary: redactor.text(&text::escaped_line(&text::one_line(
+            &cause.to_string(),
             300,
-        )),
+        ))),
         cause: Some(cause),
         digest: None,
         artifact: None,
