@@ -197,7 +197,7 @@ mod tests {
         let large = |c: &char| ('\u{e0080}'..='\u{e0fff}').contains(c);
         ('\0'..=char::MAX)
             .filter(|&c| is_invisible(c))
-            .filter(move |c| !large(c) || *c as u32 % 97 == 0)
+            .filter(move |c| !large(c) || (*c as u32).is_multiple_of(97))
             .map(String::from)
             .chain(["\u{9b}0m", "\u{1b}[1;31m", "\0\u{ad}\r\u{1b}[0m\u{7}"].map(String::from))
     }

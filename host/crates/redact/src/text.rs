@@ -26,7 +26,7 @@ pub fn printable(text: &str) -> String {
         match c {
             '\u{1b}' => skip_escape(&mut rest),
             '\u{9b}' => skip_csi(&mut rest),
-            '\n' => {
+            '\n' | '\u{2028}' | '\u{2029}' => {
                 out.push('\n');
                 line_start = out.len();
                 overwrite = false;
@@ -261,6 +261,7 @@ mod tests {
             ("safe\u{202e}txt", "safetxt"),
             ("nul\0bell\u{7}", "nulbell"),
             ("tab\tstays", "tab\tstays"),
+            ("line\u{2028}separator", "line\nseparator"),
             ("\u{1b}", ""),
             ("\u{1b}(Bplain", "plain"),
         ];
