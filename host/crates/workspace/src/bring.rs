@@ -410,6 +410,7 @@ impl<'a> Carrier<'a> {
         };
         let what = match is_tag {
             true => format!("tag {short_name}"),
+            false if new.commits.is_empty() => short_name.clone(),
             false => format!("{commits} of {short_name}"),
         };
         match self.aside(wish) {
