@@ -180,7 +180,7 @@ impl Isolated {
         }
         record.included_files = include(source, &rules, &tree, &mut record.notes, stop)?;
         let isolated = Self {
-            workspace: open_tree(&request.folder, &tree, &record)?,
+            workspace: open_tree(request.folder, &tree, &record)?,
             record,
             folder: request.folder.to_path_buf(),
             job: request.name.to_owned(),
