@@ -169,7 +169,7 @@ impl fmt::Display for GitChange {
                 from,
                 to,
             } => {
-                let (from, to) = (path::quoted(from.as_bytes()), path::quoted(to.as_bytes()));
+                // They are readable already, see [`GitState::head`].
                 write!(f, "HEAD{} moved from {from} to {to}", place(repository))
             }
             Self::Commits {
