@@ -256,3 +256,40 @@ fn what_a_machine_refuses_is_done_in_the_next_best_way_and_told() {
         assert_eq!(repository.read("notes.txt"), "kept\n", "{story}");
     }
 }
+
+/// `/tmp` of a task is its own; what it was given there is at its place all the same.
+#[test]
+fn a_repository_that_is_itself_an_entry_of_tmp_is_worked_in() {
+    let folder = tempfile::Builder::new()
+        .prefix("shop-")
+        .tempdir_in("/tmp")
+        .unwrap();
+    let top = folder.path().canonicalize().unwrap();
+    let git = |arguments: &[&str]| worker_test_support::checkout::git(&top, arguments);
+    git(&["init", "-q", "-b", "main"]);
+    std::fs::write(top.join("a.txt"), "one\n").unwrap();
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "Begin"]);
+    let agent =
+        StandIn::that("echo two > a.txt; git add -A; git commit -qm mine; ls /tmp > seen.txt");
+    for isolation in ["none", "worktree"] {
+        let worker = Worker::bare(BINARY)
+            .set("SANDBOX_ROOT", top.display())
+            .set("ONEAPI_BASE_URL", "http://127.0.0.1:9")
+            .set("ONEAPI_API_KEY", "gateway-key-of-the-test")
+            .set("CLAUDE_MODEL", "scripted")
+            .set("WORKER_CLAUDE_BIN", agent.path().display());
+        let asked = json!({
+            "prompt": "Put two into a.txt.", "allowed_dirs": [top], "isolation": isolation,
+            "checks": [{ "name": "content", "command": "grep -q two a.txt" }],
+        });
+        let result = run_job(&mut worker.serve(), asked);
+        assert_eq!(result["job_status"], "completed", "{isolation}: {result}");
+        let files = result["changed_files"].to_string();
+        assert!(files.contains("a.txt"), "{isolation}: {result}");
+        worker.assert_no_process_left();
+        git(&["reset", "-q", "--hard"]);
+        std::fs::write(top.join("a.txt"), "one\n").unwrap();
+        git(&["commit", "-q", "--allow-empty", "-am", "Back"]);
+    }
+}

@@ -286,6 +286,8 @@ struct Builder {
     temporary: Vec<PathBuf>,
     /// Folders on the way to a grant below `/tmp`: memory of their own, read-only in the end.
     ways: std::cell::RefCell<BTreeSet<PathBuf>>,
+    /// The places of what was mounted, without the leading slash.
+    placed: std::cell::RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Builder {
@@ -298,6 +300,7 @@ impl Builder {
             stage: stage.to_owned(),
             temporary,
             ways: Default::default(),
+            placed: Default::default(),
         })
     }
 
@@ -420,7 +423,10 @@ impl Builder {
             .map_err(at("cannot make", path))?;
         let flags =
             MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-        rustix::mount::move_mount(tree, "", &target, "", flags).map_err(at("cannot place", path))
+        rustix::mount::move_mount(tree, "", &target, "", flags)
+            .map_err(at("cannot place", path))?;
+        self.placed.borrow_mut().insert(inside(path));
+        Ok(())
     }
 
     /// Returns something to mount on: what is there under this path, or what is made there.
@@ -452,7 +458,8 @@ impl Builder {
         }) else {
             return Ok(());
         };
-        if self.ways.borrow().contains(&way) {
+        // A repository that is itself an entry of /tmp is there already, and stays to be seen.
+        if self.ways.borrow().contains(&way) || self.placed.borrow().contains(&way) {
             return Ok(());
         }
         self.make_folder(&way)?;
