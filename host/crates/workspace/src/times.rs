@@ -123,7 +123,8 @@ pub(crate) fn set(path: &Path, time: SystemTime) -> io::Result<()> {
     Ok(())
 }
 
-/// Calls for each file and link below `tree`, with its path relative to it. What is git's own is not looked at, nor what tools make again.
+/// Calls for each file and link below `tree`, with its path relative to it. What is git's own is not looked at, nor what
+/// tools make again.
 fn each_file(
     tree: &Path,
     visit: &mut dyn FnMut(&Path, &fs::DirEntry) -> io::Result<()>,

@@ -90,8 +90,8 @@ impl Job {
                 return None;
             }
         };
-        // A tree made from commits has no ignored files and no dependencies. Where the base has some, a failure in the tree may be their absence,
-        // and shows nothing.
+        // A tree made from commits has no ignored files and no dependencies. Where the base has some that cannot be brought, a
+        // failure in the tree may be their absence, and shows nothing.
         let ready = tokio::task::block_in_place(|| self.set_up_like(site, &tree));
         let is_dependency = |name: &str| dependencies::FOLDERS.contains(&name);
         let top = tree.workspace().top();
@@ -103,9 +103,8 @@ impl Job {
         let complete = ready
             || copied.is_some()
                 && !base.ignored_dirs().iter().any(|dir| {
-                    dir.file_name()
-                        .and_then(|name| name.to_str())
-                        .is_some_and(|name| dependencies::FOLDERS.contains(&name))
+                    let name = dir.file_name().and_then(|name| name.to_str());
+                    name.is_some_and(is_dependency)
                 });
         let runs = Runs {
             trial: verify::Trial {
