@@ -1068,6 +1068,40 @@ fn files_kept_by_git_lfs_are_pointers_and_its_filter_is_not_run() {
     assert!(!pwn.exists());
 }
 
+/// Permissions set and set back, a backup's attribute, another name: git runs the filter, sees the same and says nothing.
+/// The filter is not ours to run, and the file was not written to.
+#[test]
+fn a_filtered_file_that_was_only_touched_is_not_uncommitted_work() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let scene = Scene::new();
+    scene.write(".gitattributes", "*.psd filter=lfs -text\n");
+    scene.git(&["config", "filter.lfs.clean", "tr A-Z a-z"]);
+    scene.git(&["config", "filter.lfs.smudge", "tr a-z A-Z"]);
+    scene.write("big.psd", "THE CONTENT");
+    scene.commit("filtered");
+    let file = scene.path("big.psd");
+    let before = fs::metadata(&file).unwrap();
+    let mode = before.permissions().mode();
+    let touch = || {
+        for mode in [mode ^ 0o022, mode] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let now = fs::metadata(&file).unwrap();
+        (now.ctime(), now.ctime_nsec()) != (before.ctime(), before.ctime_nsec())
+    };
+    // The clock of a file system is coarser than two calls are apart.
+    while !touch() {}
+    assert_eq!(scene.git(&["status", "--porcelain"]), "");
+
+    let isolated = scene.job("touched", true, |tree| {
+        write(&tree.join("big.psd"), "changed by the job");
+    });
+    assert_eq!(isolated.record().dirty_files, 0);
+    // Nor is it in the way of a result that changes it.
+    isolated.apply(ApplyHow::Patch).unwrap();
+    assert_eq!(read(&scene, "big.psd"), "changed by the job");
+}
+
 fn executable(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();

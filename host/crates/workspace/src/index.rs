@@ -271,12 +271,15 @@ impl Index {
     /// rules (`ie_match_stat`), read strictly: every field must fit, and an entry as young as the
     /// index itself proves nothing ("racy git").
     pub(crate) fn proves(&self, entry: &IndexEntry, stamp: &Stamp) -> bool {
-        let split = |time: i64| {
-            (
-                (time.div_euclid(1_000_000_000)) as u32,
-                time.rem_euclid(1_000_000_000) as u32,
-            )
-        };
+        self.says_unchanged(entry, stamp)
+            && entry.ctime == seconds_and_rest(stamp.ctime)
+            && stamp.mtime < self.written
+    }
+
+    /// Returns true if kind, size, place and time of the bytes are those that were added, which is all there is to go by
+    /// where only an external program could tell (a filter): as [`Index::proves`], also for an entry as young as the index,
+    /// and for one whose mode, names or attributes were touched since, where git would run the filter.
+    pub(crate) fn says_unchanged(&self, entry: &IndexEntry, stamp: &Stamp) -> bool {
         let kind = match stamp.kind() {
             Kind::File => entry.mode & 0o170_000 == 0o100_000,
             Kind::Symlink => entry.mode & 0o170_000 == SYMLINK,
@@ -286,19 +289,7 @@ impl Index {
             && entry.size == stamp.size as u32
             && stamp.size != 0
             && entry.inode == stamp.inode as u32
-            && entry.mtime == split(stamp.mtime)
-            && entry.ctime == split(stamp.ctime)
-            && stamp.mtime < self.written
-    }
-
-    /// Returns true if git takes the file for unchanged by its stamp alone, which is all there is to go by where only an
-    /// external program could tell (a filter): as [`Index::proves`], also for an entry as young as the index.
-    pub(crate) fn says_unchanged(&self, entry: &IndexEntry, stamp: &Stamp) -> bool {
-        let lasting = Self {
-            written: i64::MAX,
-            ..Self::default()
-        };
-        lasting.proves(entry, stamp)
+            && entry.mtime == seconds_and_rest(stamp.mtime)
     }
 
     /// The commits that the parent repository wants its submodules at: path and commit.
@@ -420,6 +411,14 @@ impl Bitmap {
         let inside = found.last().is_none_or(|last| *last < count);
         inside.then_some(found)
     }
+}
+
+/// A time of nanoseconds as the index keeps it.
+fn seconds_and_rest(time: i64) -> (u32, u32) {
+    (
+        time.div_euclid(1_000_000_000) as u32,
+        time.rem_euclid(1_000_000_000) as u32,
+    )
 }
 
 /// Returns true if `path` sorts before `dir` followed by `end`.
