@@ -1,6 +1,6 @@
 //! Secrets that the host holds itself: found in every common encoding, before any scanner.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
@@ -125,7 +125,10 @@ impl KnownPatterns {
         let search = if patterns.is_empty() {
             None
         } else {
+            // The automaton that is built in a tenth of the time and of the memory of the fastest one: each adapter, runner and
+            // task of a job makes one.
             AhoCorasick::builder()
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
                 .match_kind(MatchKind::Standard)
                 .build(patterns.iter().map(|(pattern, _)| pattern))
                 .ok()

@@ -2,7 +2,7 @@
 //! the files in `plugins/declared/presets`; an operator's entries have the same form.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -42,8 +42,8 @@ static MODELS: &[(&str, &str)] = files!("models":
 );
 
 static BUNDLED: LazyLock<Presets> = LazyLock::new(|| Presets {
-    gateways: read_all(GATEWAYS, Table::Gateways),
-    models: read_all(MODELS, Table::Models),
+    gateways: read_heads(Table::Gateways),
+    models: read_heads(Table::Models),
 });
 
 /// A table of presets.
@@ -59,6 +59,14 @@ impl Table {
         match self {
             Self::Gateways => "gateways",
             Self::Models => "models",
+        }
+    }
+
+    /// The bundled files.
+    fn files(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Gateways => GATEWAYS,
+            Self::Models => MODELS,
         }
     }
 
@@ -90,10 +98,39 @@ pub struct Preset {
     pub about: String,
     /// Base URLs of the gateway, or names of the models.
     pub patterns: Vec<String>,
-    /// The bundled facts: its own, and those of the entry that it is like.
-    facts: Map<String, Value>,
+    facts: Arc<BundledFacts>,
     /// The layers that the operator's settings put over them, each with its place.
     operator: Vec<Layer>,
+}
+
+/// The facts of a bundled entry: its own, and those of the entry that it is like. They are read when they are asked for: a
+/// start knows some ninety entries and needs two.
+#[derive(Debug)]
+struct BundledFacts {
+    table: Table,
+    /// The name of the entry; empty for that of an operator which is like no other.
+    name: &'static str,
+    read: OnceLock<Map<String, Value>>,
+}
+
+impl BundledFacts {
+    fn new(table: Table, name: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            table,
+            name,
+            read: OnceLock::new(),
+        })
+    }
+
+    fn get(&self) -> &Map<String, Value> {
+        self.read.get_or_init(|| read_facts(self.table, self.name))
+    }
+}
+
+impl PartialEq for BundledFacts {
+    fn eq(&self, other: &Self) -> bool {
+        (self.table, self.name) == (other.table, other.name)
+    }
 }
 
 /// The gateways and the model families that are known.
@@ -162,7 +199,7 @@ impl Presets {
         };
         let facts = match &head.like {
             Some(like) => match presets.get(like) {
-                Some(like) => Some(like.facts.clone()),
+                Some(like) => Some(Arc::clone(&like.facts)),
                 None => return Err(no_such_like(like, presets.keys())),
             },
             None => None,
@@ -173,7 +210,7 @@ impl Presets {
             name: name.to_owned(),
             about: "the operator's".to_owned(),
             patterns: Vec::new(),
-            facts: Map::new(),
+            facts: BundledFacts::new(table, ""),
             operator: Vec::new(),
         });
         if let Some(about) = head.about {
@@ -237,7 +274,7 @@ impl Presets {
             family: match family {
                 Some(family) => Some(Layer::new(
                     Origin::Family(family.name.clone()),
-                    &family.facts,
+                    family.facts(),
                 )?),
                 None => None,
             },
@@ -250,7 +287,7 @@ impl Presets {
 impl Preset {
     /// The bundled facts.
     pub fn facts(&self) -> &Map<String, Value> {
-        &self.facts
+        self.facts.get()
     }
 }
 
@@ -275,6 +312,12 @@ struct Head {
 }
 
 impl Head {
+    /// Reads the text of an entry, if it is one.
+    fn parse(table: Table, text: &str) -> Option<Self> {
+        let entry = toml::from_str::<Map<String, Value>>(text).ok()?;
+        Self::read(table, &entry).ok()
+    }
+
     fn read(table: Table, entry: &Map<String, Value>) -> Result<Self, FactsError> {
         let mut facts = entry.clone();
         let mut text = |key: &str| match facts.shift_remove(key) {
@@ -303,36 +346,47 @@ fn no_such_like<'a>(like: &str, known: impl Iterator<Item = &'a String>) -> Fact
     FactsError::new("like", format!("there is no {like}; there are {known}"))
 }
 
-/// Reads bundled presets. One that cannot be read is not there: the tests hold that every one can.
-fn read_all(files: &[(&str, &str)], table: Table) -> BTreeMap<String, Preset> {
-    let heads = files
-        .iter()
-        .filter_map(|(name, text)| {
-            let entry = toml::from_str::<Map<String, Value>>(text).ok()?;
-            Some(((*name).to_owned(), Head::read(table, &entry).ok()?))
-        })
-        .collect::<BTreeMap<_, _>>();
-    let whole = |(name, head): (&String, &Head)| {
-        let mut facts = head.facts.clone();
-        let mut like = head.like.as_ref();
-        // A chain is as long as there are presets, at most: one that turns back on itself ends.
-        for _ in 0..heads.len() {
-            let Some(base) = like.and_then(|like| heads.get(like)) else {
-                break;
-            };
-            facts = under(base.facts.clone(), facts);
-            like = base.like.as_ref();
-        }
+/// Reads names, purposes and patterns of the bundled presets. One that cannot be read is not there: the tests hold that every
+/// one can.
+fn read_heads(table: Table) -> BTreeMap<String, Preset> {
+    let head = |(name, text): &(&'static str, &'static str)| {
+        let head = Head::parse(table, before_tables(text))?;
         let preset = Preset {
-            name: name.clone(),
-            about: head.about.clone().unwrap_or_default(),
-            patterns: head.patterns.clone(),
-            facts,
+            name: (*name).to_owned(),
+            about: head.about.unwrap_or_default(),
+            patterns: head.patterns,
+            facts: BundledFacts::new(table, name),
             operator: Vec::new(),
         };
-        (name.clone(), preset)
+        Some(((*name).to_owned(), preset))
     };
-    heads.iter().map(whole).collect()
+    table.files().iter().filter_map(head).collect()
+}
+
+/// What stands before the first table, where TOML has the keys that belong to none: all that an entry says of itself.
+fn before_tables(text: &str) -> &str {
+    match text.find("\n[") {
+        Some(end) => text.get(..=end).unwrap_or(text),
+        None => text,
+    }
+}
+
+/// The facts of a bundled entry, and those of the entries that it is like.
+fn read_facts(table: Table, name: &str) -> Map<String, Value> {
+    let files = table.files();
+    let read = |name: &str| {
+        let (_, text) = files.iter().find(|(known, _)| *known == name)?;
+        Head::parse(table, text)
+    };
+    let mut facts = Map::new();
+    let mut next = read(name);
+    // A chain is as long as there are presets, at most: one that turns back on itself ends.
+    for _ in files {
+        let Some(head) = next else { break };
+        facts = under(head.facts, facts);
+        next = head.like.and_then(|like| read(&like));
+    }
+    facts
 }
 
 /// `over` with what only `base` states. Conditional facts of both hold, `base`'s first.
@@ -360,7 +414,7 @@ mod tests {
     use std::path::Path;
 
     fn bundled() -> [(Table, &'static [(&'static str, &'static str)]); 2] {
-        [(Table::Gateways, GATEWAYS), (Table::Models, MODELS)]
+        [Table::Gateways, Table::Models].map(|table| (table, table.files()))
     }
 
     #[test]
@@ -390,6 +444,12 @@ mod tests {
                 let entry = toml::from_str::<Map<String, Value>>(text)
                     .unwrap_or_else(|error| panic!("{name}: {error}"));
                 let head = Head::read(table, &entry).unwrap();
+                let first = Head::parse(table, before_tables(text)).unwrap();
+                assert_eq!(
+                    (&first.about, &first.patterns, &first.like),
+                    (&head.about, &head.patterns, &head.like),
+                    "{name}: what it says of itself stands before its tables"
+                );
                 if let Err(error) = Layer::new(Origin::Default, &head.facts) {
                     panic!("{name}: {error}");
                 }
