@@ -279,7 +279,7 @@ impl Drop for Ledger {
             self.finish(CLIENT_LEFT, Some("client_left"), None, None, None, 0);
         }
         if self.shared.burst.end() {
-            memory::give_back();
+            memory::give_back_soon(Arc::clone(&self.shared));
         }
     }
 }

@@ -218,6 +218,7 @@ impl Adapter {
     ///
     /// Fails if the address is taken or the configuration cannot work.
     pub async fn bind(address: SocketAddr, config: AdapterConfig) -> Result<Self, BindError> {
+        memory::keep_a_request();
         let shared = Shared::new(config)?;
         let listen = |source| BindError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;

@@ -1,9 +1,9 @@
 //! Schemas that were fitted before: an agent sends the same ones with every request.
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock, Mutex};
+
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::REMEMBERED;
 use crate::facts::Tools;
@@ -13,7 +13,7 @@ pub(super) static REMEMBERED_SCHEMAS: LazyLock<Mutex<Schemas>> = LazyLock::new(M
 
 #[derive(Default)]
 pub(super) struct Schemas {
-    fitted: HashMap<(u64, u64), (Box<str>, Option<Arc<str>>)>,
+    fitted: FxHashMap<(u64, u64), (Box<str>, Option<Arc<str>>)>,
     bytes: usize,
 }
 
@@ -40,7 +40,7 @@ impl Schemas {
 /// A key that is read off a few bytes: the whole is compared where it is found.
 fn key(raw: &str) -> u64 {
     let bytes = raw.as_bytes();
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FxHasher::default();
     bytes.len().hash(&mut hasher);
     for part in [
         0,
@@ -57,7 +57,7 @@ fn key(raw: &str) -> u64 {
 
 /// A number for the facts that decide what becomes of a schema.
 pub(super) fn rules(facts: &Tools) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FxHasher::default();
     facts.refused_keywords.hash(&mut hasher);
     facts.accepted_formats.hash(&mut hasher);
     facts.references.hash(&mut hasher);
