@@ -264,6 +264,59 @@ fn a_failure_that_comes_of_the_sandbox_says_so() {
     assert_eq!(result["job_status"], "completed", "{result}");
 }
 
+/// A command of the agent's, told of as Claude Code tells: the call, and what came of it.
+fn runs(command: &str) -> String {
+    let call = r#"{"type":"assistant","message":{"id":"m1","role":"assistant","model":"m","content":[{"type":"tool_use","id":"t1","name":"Bash","input":{"command":"x"}}],"usage":{}},"session_id":"s"}"#;
+    let result = r#"{"type":"user","message":{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","is_error":%s,"content":"%s"}]},"session_id":"s"}"#;
+    format!(
+        "printf '%s\\n' '{call}'; failed=false; said=$({{ {command}; }} 2>&1) || failed=true; printf '{result}\\n' $failed \"$said\";"
+    )
+}
+
+/// The agent's commands are no checks, and fail by the sandbox as these do: the result says which setting grants it.
+#[test]
+fn a_command_of_the_agents_that_fails_by_the_sandbox_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let part = home.path().join(".x/lib/part");
+    let lib = part.parent().unwrap();
+    std::fs::create_dir_all(lib).unwrap();
+    std::fs::write(&part, "x").unwrap();
+    let unreadable = format!(
+        "a command of the agent's: sandbox: {} is not readable; WORKER_SANDBOX_READ={}",
+        part.display(),
+        lib.display()
+    );
+    let unwritable = format!(
+        "a command of the agent's: sandbox: {0}/new is not writable; WORKER_SANDBOX_WRITE={0}",
+        lib.display()
+    );
+    let by_path = format!("cat {}", part.display());
+    let writes = format!("mkdir {}/new", lib.display());
+    let rows = [
+        (by_path.clone(), "", Some(&unreadable)),
+        ("cat ~/.x/lib/part".to_owned(), "", Some(&unreadable)),
+        (format!("{by_path}-of-nothing"), "", None),
+        // One that did what it was to do is no failure, whatever it said.
+        (format!("{by_path} || true"), "", None),
+        ("cat src/missing.txt".to_owned(), "", None),
+        (by_path, "read", None),
+        (writes, "read", Some(&unwritable)),
+    ];
+    for (command, granted, wanted) in rows {
+        let repository = repository();
+        let agent = StandIn::that(&format!("echo two > src/a.txt; {}", runs(&command)));
+        let mut worker =
+            Worker::with_stand_in(BINARY, &repository, &agent).set("HOME", home.path().display());
+        if granted == "read" {
+            worker = worker.set("WORKER_SANDBOX_READ", lib.display());
+        }
+        let result = run_job(&mut worker.serve(), job(&repository));
+        assert_eq!(result["job_status"], "completed", "{command}: {result}");
+        let notes = wanted.map_or(Value::Null, |wanted| json!([wanted]));
+        assert_eq!(result["notes"], notes, "{command}: {result}");
+    }
+}
+
 /// Text that would read otherwise than it is, is shown as it is.
 #[test]
 fn a_diff_shows_directions_and_links_that_lead_out() {
