@@ -35,6 +35,12 @@ pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\n') || is_ignorable(c)
 }
 
+/// Returns true if a character between the bytes of a value hides it from nobody who reads the text: it is not seen, or a
+/// separator of lines and paragraphs, which few programs take for the end of a line.
+pub(crate) fn is_left_out(c: char) -> bool {
+    is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 /// Returns true if a character must not stand in a line as it is: nobody sees it, or it ends the line.
 pub(crate) fn breaks_a_line(c: char) -> bool {
     is_invisible(c) || matches!(c, '\t' | '\n' | '\u{2028}' | '\u{2029}')
@@ -135,13 +141,14 @@ impl Squeezed {
     }
 }
 
-/// The bytes of the control character at the start of `rest`; 0 where there is none. A line end stays as it is, since
-/// values of several lines are looked for with either one.
-fn control(rest: &[u8]) -> usize {
+/// The bytes of the control character at the start of `rest`, or of Unicode's separator of lines or paragraphs; 0 where
+/// there is none. A line end stays as it is, since values of several lines are looked for with either one.
+pub(crate) fn control(rest: &[u8]) -> usize {
     match rest {
         [b'\t' | b'\n', ..] | [b'\r', b'\n', ..] => 0,
         [..=0x1f | 0x7f, ..] => 1,
         [0xc2, 0x80..=0x9f, ..] => 2,
+        [0xe2, 0x80, 0xa8 | 0xa9, ..] => 3,
         _ => 0,
     }
 }
@@ -165,6 +172,7 @@ fn first_control(text: &[u8]) -> Option<usize> {
                 | (byte < 0x20) & (byte != b'\t') & (byte != b'\n')
                 | (byte == 0x7f)
                 | (byte == 0xc2)
+                | (byte == 0xe2)
         });
         if suspect {
             let from = index * AT_A_TIME;
@@ -199,7 +207,7 @@ mod tests {
             .filter(|&c| is_invisible(c))
             .filter(move |c| !large(c) || (*c as u32).is_multiple_of(97))
             .map(String::from)
-            .chain(["\u{9b}0m", "\u{1b}[1;31m", "\0\u{ad}\r\u{1b}[0m\u{7}"].map(String::from))
+            .chain(["\u{2028}", "\u{2029}", "\u{9b}0m", "\u{1b}[1;31m", "\0\u{ad}\r\u{1b}[0m\u{7}"].map(String::from))
     }
 
     #[test]
@@ -276,7 +284,22 @@ mod tests {
     #[test]
     fn no_flood_of_them_is_waited_for() {
         let redactor = redactor();
-        for flood in ["\0", "\r", "\u{85}", "\u{e0041}", "s\0", "secret-key\0"] {
+        for flood in [
+            "\0",
+            "\r",
+            "\u{85}",
+            "\u{e0041}",
+            "s\0",
+            "secret-key\0",
+            "\u{8}",
+            "s\u{8}",
+            "\u{1b}]",
+            "\u{1b}]0;",
+            "\u{2028}",
+            "\\u0000",
+            "\\u0073",
+            "\\\\\\",
+        ] {
             let mut stream = redactor.stream();
             let (mut pushed, mut out) = (0, 0);
             let piece = format!("secret-{}", flood.repeat(20_000));

@@ -6,7 +6,8 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use settings::Settings;
 
-use crate::invisible::{Squeezed, is_invisible};
+use crate::invisible::{Squeezed, is_left_out};
+use crate::shown;
 
 /// Values that must never be put out, whatever they look like: gateway keys, job tokens, passed-on variables.
 #[derive(Clone, Default)]
@@ -153,9 +154,40 @@ impl KnownPatterns {
         &self.values
     }
 
-    /// Calls `hit` with start, end and label of each occurrence, overlapping ones included, also of those with control
-    /// characters in between; answers how many bytes of `text` are decided: all, unless it ends with the beginning of a
-    /// value.
+    /// Calls `hit` with start, end and label of each occurrence, overlapping ones included, also of those that a terminal or
+    /// a reader of JSON would show; answers how many bytes of `text` are decided: all, unless it ends with the beginning of
+    /// a value.
+    pub(super) fn find_shown(
+        &self,
+        text: &[u8],
+        last: bool,
+        mut hit: impl FnMut(usize, usize, &str),
+    ) -> usize {
+        let mut decided = self.find(text, last, &mut hit);
+        if self.search.is_none() {
+            return decided;
+        }
+        let readings = shown::readings(text, last);
+        for reading in &readings {
+            let end = reading.bytes.len();
+            // The next character may overstrike the last one.
+            let mut at_end = end;
+            let open = self.find_exactly(&reading.bytes, last, |start, to, label| {
+                match last || to < end {
+                    true => hit(reading.begin(start), reading.end(to), label),
+                    false => at_end = at_end.min(start),
+                }
+            });
+            let open = open.min(at_end).min(self.open_before_last(&reading.bytes, last));
+            decided = decided.min(bounded(reading.begin(open), text));
+        }
+        for reading in &readings {
+            decided = reading.before_whole(decided);
+        }
+        decided
+    }
+
+    /// The same of what stands there but for control characters in between.
     pub(super) fn find(
         &self,
         text: &[u8],
@@ -163,6 +195,7 @@ impl KnownPatterns {
         mut hit: impl FnMut(usize, usize, &str),
     ) -> usize {
         let decided = self.find_exactly(text, last, &mut hit);
+        let decided = decided.min(self.open_before_last(text, last));
         let Some(squeezed) = self.search.as_ref().and_then(|_| Squeezed::of(text)) else {
             return decided;
         };
@@ -170,9 +203,19 @@ impl KnownPatterns {
             let before_end = squeezed.place(end.saturating_sub(1));
             hit(squeezed.place(start), before_end + 1, label);
         });
-        // A long value with much between its bytes is not waited for without end.
-        let most = text.len().saturating_sub(MOST_UNDECIDED);
-        decided.min(squeezed.place(open).max(most))
+        let open = open.min(self.open_before_last(&squeezed.bytes, last));
+        decided.min(bounded(squeezed.place(open), text))
+    }
+
+    /// The first place from which the text begins a pattern, should a backspace follow its last character; its end where
+    /// there is none.
+    fn open_before_last(&self, text: &[u8], last: bool) -> usize {
+        let before = shown::without_last(text).filter(|_| !last && self.search.is_some());
+        let open = before.and_then(|before| {
+            let open = self.open_end(before);
+            (open < before.len()).then_some(open)
+        });
+        open.unwrap_or(text.len())
     }
 
     /// The same for what stands there byte for byte.
@@ -218,12 +261,17 @@ impl KnownPatterns {
     }
 }
 
+/// A place up to which a text is decided: a long value with much between its bytes is not waited for without end.
+fn bounded(decided: usize, text: &[u8]) -> usize {
+    decided.max(text.len().saturating_sub(MOST_UNDECIDED))
+}
+
 /// The forms in which a value turns up.
 fn encodings(value: &str) -> Vec<Vec<u8>> {
     let mut forms: Vec<String> = vec![value.to_owned()];
     // What is searched has lost such characters, so that none can hide a value.
-    if value.contains(is_invisible) {
-        forms.push(value.replace(is_invisible, ""));
+    if value.contains(is_left_out) {
+        forms.push(value.replace(is_left_out, ""));
     }
     let json = json_forms(value);
     // A string inside a string: stream-json holds tool output that holds JSON.

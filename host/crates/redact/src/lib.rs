@@ -22,6 +22,7 @@ mod prefilter;
 mod redacted;
 mod redactor;
 mod scanner;
+mod shown;
 mod slot;
 mod stream;
 mod strip;

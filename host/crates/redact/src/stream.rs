@@ -367,7 +367,7 @@ impl Core {
         let from = self.known_settled;
         let text = self.seen.get(self.at(from)..).unwrap_or_default();
         let hits = &mut self.hits;
-        let decided = redactor.known.find(text, last, |start, end, label| {
+        let decided = redactor.known.find_shown(text, last, |start, end, label| {
             hits.push(Found {
                 start: from + start as u64,
                 end: std::cmp::Reverse(from + end as u64),
