@@ -1,0 +1,34 @@
+//! What a job did in its own git directory, brought into the user's: commits and branches, after the host looked at them.
+//!
+//! Objects are only added. A branch comes under its own name where it was verified, goes on from where the job found it,
+//! and is still there in the user's repository; the checkout's index then follows it. A tag does where it names the verified
+//! commit, or what the user's own refs hold. Otherwise it is kept as `worker/JOB/NAME`, with the reason. Nothing else comes:
+//! no configuration, no hook, no stash, no log.
+
+mod carrier;
+mod content;
+mod objects;
+mod refs;
+mod refused;
+
+use std::path::Path;
+
+use crate::base::Base;
+use crate::changes::Changes;
+
+pub(crate) use refs::busy;
+
+/// A job that is over, whose commits are to be brought.
+#[derive(Debug)]
+pub struct BringRequest<'a> {
+    /// The tree as the job found it.
+    pub base: &'a Base,
+    /// The differences now, as they were verified.
+    pub changes: &'a Changes,
+    /// The job's name.
+    pub job: &'a str,
+    /// The job's folder.
+    pub folder: &'a Path,
+    /// True if every check passed.
+    pub verified: bool,
+}
