@@ -525,6 +525,112 @@ fn a_runner_that_is_killed_while_it_brings_commits_leaves_a_working_repository()
     }
 }
 
+/// Nobody verified what such a job committed, and nobody else has it.
+#[test]
+fn what_a_job_committed_that_was_cut_short_is_kept_aside() {
+    let commits = "echo two > src/a.txt; git commit -qam mine; git tag -am x v2; git checkout -qb more; \
+        echo three > src/b.txt; git commit -qam more; echo x > target/done;";
+    for (story, status) in [
+        ("cancelled", "cancelled"),
+        ("out of time", "timed_out"),
+        ("its agent failed", "failed"),
+        ("its runner is killed", "interrupted"),
+        ("its runner is killed, and many look", "interrupted"),
+    ] {
+        let repository = new();
+        let top = repository.path();
+        std::fs::create_dir(top.join("target")).unwrap();
+        let last = match status {
+            "failed" => "exit 3",
+            _ => "wait_for target/never",
+        };
+        let agent = agent(&format!("{commits} {last}"));
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let mut front = worker.serve();
+        let mut asked = job(&repository);
+        if status == "timed_out" {
+            asked["timeout_ms"] = 10_000.into();
+        }
+        asked["auto_revise"] = json!({ "max_passes": 0 });
+        let before = git_files(top);
+        let id = started(&mut front, asked);
+        wait_for_file(&top.join("target/done"));
+        match status {
+            "cancelled" => drop(call(&mut front, "cancel", json!({ "job_id": id }))),
+            "interrupted" => {
+                for runner in worker.runners() {
+                    worker_test_support::worker::kill(runner);
+                }
+                if story.ends_with("look") {
+                    let shows = (0..4).map(|_| {
+                        let mut show = worker.command(["jobs", "show", &id]);
+                        show.stdout(std::process::Stdio::null()).spawn().unwrap()
+                    });
+                    for mut show in shows.collect::<Vec<_>>() {
+                        show.wait().unwrap();
+                    }
+                }
+            }
+            _ => {}
+        }
+        let result = ended(&mut front, &id);
+        assert_eq!(result["job_status"], status, "{story}: {result}");
+        let kept = git(top, &["for-each-ref", "--format=%(refname)"]);
+        assert_eq!(
+            kept,
+            format!(
+                "refs/heads/main\nrefs/heads/worker/{id}/main\nrefs/heads/worker/{id}/more\nrefs/tags/worker/{id}/v2"
+            ),
+            "{story}: {result}"
+        );
+        let more = format!("worker/{id}/more");
+        assert_eq!(
+            git(top, &["log", "--format=%s", &more]),
+            "more\nmine\nstart",
+            "{story}"
+        );
+        let told = match status {
+            "interrupted" => result["error"]["message"].as_str().unwrap().to_owned(),
+            _ => notes(&result),
+        };
+        assert!(told.contains(&format!("kept as worker/{id}/")), "{story}: {result}");
+        // The user's checkout is where it was; the job's files are in the tree.
+        for name in ["HEAD", "index", "refs/heads/main"] {
+            let name = PathBuf::from(name);
+            let place = before.keys().find(|path| path.ends_with(&name)).unwrap();
+            assert_eq!(git_files(top).get(place), before.get(place), "{story}");
+        }
+        assert_eq!(git(top, &["status", "--short"]), " M src/a.txt\n M src/b.txt");
+        assert_sound(top);
+    }
+}
+
+/// A repository that is another one by then, or none, takes nothing; the result says that something is lost.
+#[test]
+fn nothing_is_kept_in_a_repository_that_took_the_place_of_another() {
+    let repository = new();
+    let top = repository.path();
+    std::fs::create_dir(top.join("target")).unwrap();
+    let agent = agent(
+        "echo two > src/a.txt; git commit -qam mine; echo x > target/done; wait_for target/never",
+    );
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+    let mut front = worker.serve();
+    let id = started(&mut front, job(&repository));
+    wait_for_file(&top.join("target/done"));
+    for runner in worker.runners() {
+        worker_test_support::worker::kill(runner);
+    }
+    let aside = top.parent().unwrap().join("aside");
+    std::fs::rename(top.join(".git"), &aside).unwrap();
+    git(top, &["init", "-q"]);
+    let result = ended(&mut front, &id);
+    assert_eq!(result["job_status"], "interrupted", "{result}");
+    let told = result["error"]["message"].as_str().unwrap();
+    assert!(told.contains("not all that it committed could be kept"), "{result}");
+    assert_eq!(git(top, &["for-each-ref"]), "");
+}
+
 /// Most people are no root, and their overlays and user namespaces are another thing.
 #[test]
 fn an_ordinary_users_job_commits_too() {

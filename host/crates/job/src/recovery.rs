@@ -3,16 +3,22 @@
 use std::time::{Duration, Instant};
 
 use super::id::JobId;
+use super::lock::LockGuard;
 use super::report;
+use super::runner::OWN_GIT;
 use super::state::State;
 use super::store::{JobRow, Store, StoreError};
 use super::{runner, statement};
 use crate::artifacts::{self, Artifacts};
 use crate::end_cause::EndCause;
 use process::{end_recorded, terminate_recorded};
+use redact::Redacted;
 
 /// How long the attempts of a job whose runner was killed may take to end.
 const ATTEMPTS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The lock of who ends a job whose runner is gone, in the job's folder.
+const ENDING: &str = "ending";
 
 /// The interval at which they are looked at.
 const ATTEMPTS_POLL: Duration = Duration::from_millis(10);
@@ -40,21 +46,39 @@ pub fn settle_all(store: &Store) -> Result<(), StoreError> {
 }
 
 fn interrupt(store: &Store, job: &JobRow) -> Result<(), StoreError> {
+    let folder = store.job_folder(&job.id);
+    // Its commits are kept once. A lock that cannot be had (a full disk) only means that two may try.
+    let lock = folder.join(ENDING);
+    let _lock = LockGuard::wait(&lock).map(|guard| guard.removed_at_the_end(&lock));
+    let settled = store.job(&job.id)?;
+    if settled.is_none_or(|job| job.state.is_terminal()) {
+        return Ok(());
+    }
     for process in store.processes(&job.id)? {
         end_recorded(&process);
     }
-    workspace::release_git_locks(&store.job_folder(&job.id));
+    workspace::release_git_locks(&folder);
     end_attempts(store, &job.id)?;
+    let rescued = workspace::rescue_commits(job.id.as_str(), &folder, &folder.join(OWN_GIT));
     let message = [
         "the runner ended without a word while the job was ",
         job.state.as_str(),
         "; the tree may hold a part of its changes, and `tail` has its log",
     ];
+    let mut message: Redacted = message.into_iter().collect();
+    if rescued.kept > 0 {
+        message.push_static("; what it committed is kept as worker/");
+        message.push(&job.id.redacted());
+        message.push_static("/NAME");
+    }
+    if rescued.lost > 0 {
+        message.push_static("; not all that it committed could be kept");
+    }
     let result = report::without_evidence(
         &job.id,
         State::Interrupted,
         EndCause::Interrupted,
-        message.into_iter().collect(),
+        message,
     );
     // Before the end is told, as the runner would have done.
     store.drop_working_material(&job.id);

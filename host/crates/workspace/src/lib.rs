@@ -70,7 +70,7 @@ mod workspace;
 pub use apply::Applied;
 pub use apply_error::ApplyError;
 pub use base::Base;
-pub use bring::BringRequest;
+pub use bring::{BringRequest, Rescued, rescue_commits};
 pub use changes::{ChangeKind, ChangedFile, Changes, FileType, Reverted, Side, Submodule};
 pub use contents::Limits;
 pub use diff::{Diff, FileStat, Omitted, Selection};

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 
 use crate::base::Base;
+use crate::bring::Begun;
 use crate::error::WorkspaceError;
 use crate::handles::{self, Bytes, Kind};
 use crate::interrupt::Interrupt;
@@ -100,6 +101,13 @@ impl OwnGit {
             })?;
             repositories.push(own);
         }
+        let (root, top) = (base.workspace.root(), base.workspace.top());
+        let recorded = Begun::write(root, top, &base.repositories, folder);
+        recorded.map_err(|source| WorkspaceError::Io {
+            action: "record the git directories in",
+            path: folder.to_path_buf(),
+            source,
+        })?;
         Ok(Self { repositories })
     }
 
@@ -127,6 +135,25 @@ impl OwnGit {
 }
 
 impl OwnRepository {
+    /// One that was made before, for who looks at it when its job is gone.
+    pub(crate) fn again(
+        place: Vec<u8>,
+        at: PathBuf,
+        folder: PathBuf,
+        handle: OwnedFd,
+        begun: GitState,
+    ) -> Self {
+        let shared = Vec::new();
+        Self {
+            place,
+            at,
+            folder,
+            handle,
+            begun,
+            shared,
+        }
+    }
+
     /// Reads the state now.
     pub(crate) fn state(&self) -> GitState {
         GitState::read(self.handle.as_fd(), self.handle.as_fd())

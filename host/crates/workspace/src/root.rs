@@ -117,6 +117,11 @@ impl Root {
             .then_some(real)
     }
 
+    /// The folders elsewhere whose objects may be read.
+    pub(crate) fn stores(&self) -> &[PathBuf] {
+        &self.0.stores
+    }
+
     /// A directory below, resolved before, as a root of its own. No symbolic link is followed any more: one that has taken
     /// its place since is refused.
     ///

@@ -23,4 +23,5 @@ mod stop;
 
 pub(super) use attempts::discard_tree;
 pub use begin::{Origin, main};
+pub(super) use pipeline::OWN_GIT;
 pub(super) use site::Continuation;

@@ -161,7 +161,7 @@ fn git_trusts(top: &Path) -> [(OsString, OsString); 3] {
 }
 
 /// The job's own git directories, in its folder.
-const OWN_GIT: &str = "git";
+pub(crate) const OWN_GIT: &str = "git";
 
 /// The field of progress that says what a job waits for.
 const WAITING_FOR: &str = "waiting_for";
@@ -213,10 +213,11 @@ impl Job {
         if let Some(before) = before {
             before.end().await;
         }
-        self.seal(&mut site, &base)?;
-        self.bring_commits(&base, came_to.is_ok());
+        let sealed = self.seal(&mut site, &base);
+        // Also where the job fails here: what it committed is kept.
+        self.bring_commits(&base, came_to.is_ok() && sealed.is_ok());
         adapter.shutdown().await;
-        came_to
+        sealed.and(came_to)
     }
 
     /// Keeps what the job made, for `apply` and for a job that goes on from it.
@@ -679,21 +680,18 @@ impl Job {
 
     /// Brings what the job committed in git directories of its own into the user's, after a look at it.
     fn bring_commits(&mut self, base: &Base, over: bool) {
-        let (Some(own), Some(changes)) = (base.own_git(), self.findings.changes.clone()) else {
+        let Some(own) = base.own_git() else {
             return;
         };
         let id = self.journal().id().to_string();
+        let verdicts = self.findings.verdicts.as_ref();
+        let verified = over && verdicts.is_some_and(Verdicts::passed);
+        let changes = self.findings.changes.clone().filter(|_| verified);
         let request = BringRequest {
             base,
-            changes: &changes,
+            verified: changes.as_deref(),
             job: &id,
             folder: &self.folder(),
-            verified: over
-                && self
-                    .findings
-                    .verdicts
-                    .as_ref()
-                    .is_some_and(Verdicts::passed),
         };
         let told = tokio::task::block_in_place(|| own.bring(&request));
         for line in &told {

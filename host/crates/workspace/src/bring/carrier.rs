@@ -2,14 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use git2::{Odb, Oid};
 
-use super::BringRequest;
 use super::objects::Walked;
 use super::refused::{Refused, joined, shown};
+use super::request::{BringRequest, Verified};
 use crate::git_lock::Locks;
+use crate::interrupt::Interrupt;
 use crate::own_git::{OwnGit, OwnRepository};
 use crate::path::FilePath;
 use crate::repository::Repository;
@@ -17,7 +18,7 @@ use crate::source::{open_source, short};
 use crate::tamper;
 
 /// The most refs of one repository that are brought.
-const MOST_REFS: usize = 64;
+pub(super) const MOST_REFS: usize = 64;
 /// The most things left behind that a note names.
 const MOST_LEFT: usize = 8;
 
@@ -55,7 +56,7 @@ impl OwnGit {
             wishes.truncate(MOST_REFS);
             let mut lines = Vec::new();
             if !wishes.is_empty() {
-                match Carrier::new(request, own, repository) {
+                match Carrier::of(request, own, repository) {
                     Ok(mut carrier) => {
                         lines.extend(wishes.iter().map(|wish| carrier.bring(wish)));
                         carrier.locks.forget();
@@ -93,7 +94,7 @@ impl OwnGit {
 }
 
 /// The refs that the job made or moved; those that it deleted go to `removed`.
-fn wishes(own: &OwnRepository, now: &tamper::GitState, removed: &mut Vec<String>) -> Vec<Wish> {
+pub(super) fn wishes(own: &OwnRepository, now: &tamper::GitState, removed: &mut Vec<String>) -> Vec<Wish> {
     let (before, after) = (own.begun.all_refs(), now.all_refs());
     let mut wishes = Vec::new();
     for (name, value) in &after {
@@ -139,7 +140,12 @@ fn wishes(own: &OwnRepository, now: &tamper::GitState, removed: &mut Vec<String>
 
 /// The way of one repository's refs into the user's.
 pub(super) struct Carrier<'a> {
-    pub(super) request: &'a BringRequest<'a>,
+    /// The job's name.
+    pub(super) job: &'a str,
+    /// The job's folder.
+    pub(super) folder: &'a Path,
+    /// None where nothing was verified: then all is kept aside.
+    pub(super) seen: Option<Verified<'a>>,
     pub(super) own: &'a OwnRepository,
     pub(super) repository: &'a Repository,
     /// The job's objects, and the user's.
@@ -157,16 +163,33 @@ pub(super) struct Carrier<'a> {
 }
 
 impl<'a> Carrier<'a> {
-    fn new(
-        request: &'a BringRequest<'a>,
+    fn of(
+        request: &BringRequest<'a>,
         own: &'a OwnRepository,
         repository: &'a Repository,
     ) -> Result<Self, Refused> {
+        let base = request.base;
+        let seen = request.verified;
+        let seen = seen.map(|changes| Verified { base, changes });
+        let top = base.workspace.top();
+        let interrupt = &base.contents.limits().interrupt;
+        let job = (request.job, request.folder);
+        let carrier = Self::new(job, top, own, repository, interrupt)?;
+        Ok(Self { seen, ..carrier })
+    }
+
+    /// The way out of a job, by its name and its folder, into the repository of the tree at `top`. Nothing was verified.
+    pub(super) fn new(
+        (job, folder): (&'a str, &'a Path),
+        top: &Path,
+        own: &'a OwnRepository,
+        repository: &'a Repository,
+        interrupt: &'a Interrupt,
+    ) -> Result<Self, Refused> {
         let place = FilePath::new(own.place.as_slice());
-        let top = request.base.workspace.top().join(place.as_path());
+        let top = top.join(place.as_path());
         let odb = Odb::new()?;
         let stores = repository.git_dir.object_stores().iter().cloned();
-        let interrupt = &request.base.contents.limits().interrupt;
         let folders = std::iter::once(own.objects(interrupt)?).chain(stores);
         for folder in folders.filter_map(|folder| folder.to_str().map(str::to_owned)) {
             odb.add_disk_alternate(&folder)?;
@@ -175,12 +198,14 @@ impl<'a> Carrier<'a> {
         let objects = open_source(&top)?;
         objects.set_odb(&odb)?;
         Ok(Self {
-            request,
+            job,
+            folder,
+            seen: None,
             own,
             repository,
             objects,
             user: open_source(&top)?,
-            locks: Locks::new(request.folder, &repository.git_dir.common),
+            locks: Locks::new(folder, &repository.git_dir.common),
             detached: own.state().branch().is_none(),
             walked: Walked {
                 interrupt,

@@ -7,6 +7,8 @@ use git2::{ObjectType, Oid};
 use super::carrier::{Carrier, Wish};
 use super::objects::New;
 use super::refused::Refused;
+use super::request::Verified;
+use crate::base::Base;
 use crate::contents;
 use crate::handles::Kind;
 use crate::path::{self, FilePath};
@@ -16,14 +18,18 @@ use crate::tree_rules::TreeRules;
 impl Carrier<'_> {
     /// Holds a branch against what the checks saw: each file that it changes is there as the tree has it, and no commit on
     /// the way touches another one.
-    pub(super) fn judge_content(&self, wish: &Wish, new: &New) -> Result<(), Refused> {
-        let base = self.request.base;
+    pub(super) fn judge_content(
+        &self,
+        wish: &Wish,
+        new: &New,
+        Verified { base, changes }: Verified<'_>,
+    ) -> Result<(), Refused> {
         let before = match self.own.begun.head_commit() {
             Some(head) => Some(self.objects.find_commit(head)?.tree_id()),
             None => None,
         };
         let after = self.objects.find_commit(wish.to)?.tree()?;
-        let files = &self.request.changes.files;
+        let files = &changes.files;
         let moved = files
             .iter()
             .filter_map(|file| file.previous_top_path.as_ref());
@@ -54,7 +60,7 @@ impl Carrier<'_> {
             let same = match (&entry, now(path)) {
                 (None, None) => true,
                 (Some(entry), None) if entry.kind() == Some(ObjectType::Commit) => {
-                    self.request.changes.files.iter().any(|file| {
+                    changes.files.iter().any(|file| {
                         let to = file.submodule.as_ref().and_then(|it| it.to.as_deref());
                         file.top_path.as_bytes() == path::join(&self.own.place, path)
                             && to == Some(entry.id().to_string().as_str())
@@ -64,7 +70,7 @@ impl Carrier<'_> {
                     let mode = entry.filemode() as u32;
                     let modes = mode == state.git_mode()
                         || (!self.repository.file_mode && state.kind() == Kind::File);
-                    modes && self.is_made_of(entry.id(), path, state, &mut rules)
+                    modes && self.is_made_of(base, entry.id(), path, state, &mut rules)
                 }
                 _ => false,
             };
@@ -86,6 +92,7 @@ impl Carrier<'_> {
     /// Returns true if git makes this object of the file.
     fn is_made_of(
         &self,
+        base: &Base,
         object: Oid,
         path: &[u8],
         state: FileState,
@@ -97,7 +104,7 @@ impl Carrier<'_> {
         if id == object {
             return true;
         }
-        let Ok(bytes) = self.request.base.contents.read(id) else {
+        let Ok(bytes) = base.contents.read(id) else {
             return false;
         };
         let committed = || {

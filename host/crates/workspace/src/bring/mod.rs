@@ -10,25 +10,11 @@ mod content;
 mod objects;
 mod refs;
 mod refused;
+mod request;
+mod rescue;
 
-use std::path::Path;
-
-use crate::base::Base;
-use crate::changes::Changes;
+pub use request::BringRequest;
+pub use rescue::{Rescued, rescue_commits};
 
 pub(crate) use refs::busy;
-
-/// A job that is over, whose commits are to be brought.
-#[derive(Debug)]
-pub struct BringRequest<'a> {
-    /// The tree as the job found it.
-    pub base: &'a Base,
-    /// The differences now, as they were verified.
-    pub changes: &'a Changes,
-    /// The job's name.
-    pub job: &'a str,
-    /// The job's folder.
-    pub folder: &'a Path,
-    /// True if every check passed.
-    pub verified: bool,
-}
+pub(crate) use rescue::Begun;

@@ -27,9 +27,7 @@ impl Carrier<'_> {
         if !git2::Reference::is_valid_name(name) {
             return Err(Refused::Name);
         }
-        if !self.request.verified {
-            return Err(Refused::NotVerified);
-        }
+        let seen = self.seen.ok_or(Refused::NotVerified)?;
         if wish.from.is_none() && self.misleads(&wish.name) {
             return Err(Refused::Misleading);
         }
@@ -54,7 +52,7 @@ impl Carrier<'_> {
         {
             return Err(Refused::Rewritten);
         }
-        self.judge_content(wish, new)?;
+        self.judge_content(wish, new, seen)?;
         let git = &self.repository.git_dir;
         let head = tamper::GitState::read(git.handle.as_fd(), git.common_handle.as_fd());
         if let Some(place) = self.checked_out_elsewhere(&wish.name) {
@@ -173,7 +171,7 @@ impl Carrier<'_> {
             _ => (Vec::new(), 0),
         };
         // libgit2 reads and writes files only.
-        let draft = tempfile::NamedTempFile::new_in(self.request.folder)?;
+        let draft = tempfile::NamedTempFile::new_in(self.folder)?;
         fs::write(draft.path(), &found)?;
         let mut index = git2::Index::open(draft.path())?;
         smudge(&mut index, written)?;
@@ -263,9 +261,15 @@ impl Carrier<'_> {
         Ok(())
     }
 
+    /// Brings a ref of which nothing was verified, under a name of the job's.
+    pub(super) fn keep(&mut self, wish: &Wish) -> Result<String, Refused> {
+        self.look_at(wish)?;
+        self.aside(wish)
+    }
+
     /// Keeps a branch under a name of the job's.
     pub(super) fn aside(&mut self, wish: &Wish) -> Result<String, Refused> {
-        let job = self.request.job;
+        let job = self.job;
         let name = String::from_utf8_lossy(shortened(&wish.name)).into_owned();
         let kept = format!("worker/{job}/{name}");
         let full = match wish.name.starts_with(TAGS) {
@@ -303,7 +307,7 @@ impl Carrier<'_> {
             when.seconds(),
             offset / 60,
             offset % 60,
-            self.request.job,
+            self.job,
         );
         let target = logs.join(name);
         let write = || -> io::Result<()> {
