@@ -158,6 +158,60 @@ fn a_new_test_that_proves_nothing_is_caught() {
     }
 }
 
+/// On the base the check finds what it needs and no commit holds, at the paths that it was made for: more ignored files than
+/// are copied for a note, dependencies, a virtual environment.
+#[test]
+fn a_check_that_must_fail_without_the_change_has_what_no_commit_holds() {
+    let rows = [
+        (
+            "grep -q two src/a.txt",
+            "completed",
+            "unit tests: passed (failed without the change)",
+        ),
+        (
+            "true",
+            "failed",
+            "unit tests: failed (it passes without the change too, so it proves nothing)",
+        ),
+    ];
+    for (test, status, line) in rows {
+        let repository = Repository::with([
+            ("src/a.txt", "one\n"),
+            (".gitignore", "node_modules/\n.venv/\ndata/\n"),
+        ]);
+        repository.commit("Begin");
+        let top = repository.path();
+        for number in 0..2_500 {
+            repository.write(format!("data/{number}"), "x");
+        }
+        repository.write("node_modules/dep/index.sh", "exit 0\n");
+        let interpreter = top.join(".venv/bin/python");
+        std::fs::create_dir_all(interpreter.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink("/bin/sh", &interpreter).unwrap();
+        let runner = top.join(".venv/bin/runner");
+        let script = format!(
+            "#!{}\nset -e\ntest -e data/2499\n. node_modules/dep/index.sh &\nwait $!\n\
+             for t in tests/*.sh; do test ! -e $t || sh $t; done\necho x > data/written\n",
+            interpreter.display()
+        );
+        std::fs::write(&runner, script).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&runner, executable).unwrap();
+        let agent = StandIn::that(&format!(
+            "mkdir tests; echo '{test}' > tests/a.sh; echo two > src/a.txt"
+        ));
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let check = json!({
+            "name": "unit tests",
+            "command": ".venv/bin/runner",
+            "fails_without_change": true,
+        });
+        let result = run_job(&mut worker.serve(), asked(&repository, check));
+        assert_eq!(result["job_status"], status, "{result}");
+        assert_eq!(result["checks"], json!([line]), "{test}: {result}");
+    }
+}
+
 #[test]
 fn a_check_that_rewrites_the_work_voids_the_verification_and_no_pass_absorbs_it() {
     let repository = repository();

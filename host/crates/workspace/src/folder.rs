@@ -143,8 +143,8 @@ fn open_up(folder: &Path) -> io::Result<()> {
 }
 
 /// The most files that are copied, and the most bytes where blocks cannot be shared: more takes longer than most checks.
-const MOST_FILES: u64 = 200_000;
-const MOST_BYTES: u64 = 2 << 30;
+pub(crate) const MOST_FILES: u64 = 200_000;
+pub(crate) const MOST_BYTES: u64 = 2 << 30;
 
 /// Copies a folder with all that is in it but what `left_out` says, by its path in the folder: plain files (sharing their
 /// blocks where the file system can), folders and links, with their modes and times. Links are not followed; what is

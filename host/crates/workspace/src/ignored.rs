@@ -24,15 +24,35 @@ pub(crate) const ACTED_ON: [&[u8]; 6] = [
     b".githooks",
 ];
 
-/// The most ignored files, and bytes of them, that are copied for a run on the base.
-const MOST_COPIED: u64 = 2_000;
-const MOST_COPIED_BYTES: u64 = 64 << 20;
+/// The most ignored files that are copied for a run on the base, and the most bytes of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyBounds {
+    files: u64,
+    bytes: u64,
+}
+
+impl CopyBounds {
+    /// So few that no job notices.
+    pub const FEW: Self = Self {
+        files: 2_000,
+        bytes: 64 << 20,
+    };
+    /// As many as any folder may have that is copied.
+    pub const MANY: Self = Self {
+        files: folder::MOST_FILES,
+        bytes: folder::MOST_BYTES,
+    };
+}
 
 impl Base {
     /// Returns the folders that were there when the base was taken and that its rules ignore, the first 256 of them by
     /// path. A build of a part of the tree writes there (`target`, `node_modules`). Folders from which other programs run
     /// something are left out.
     pub fn ignored_dirs(&self) -> Vec<PathBuf> {
+        self.first_ignored_dirs(MOST)
+    }
+
+    fn first_ignored_dirs(&self, most: usize) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for directory in &self.directories {
             for (place, name) in directory.listed.sorted() {
@@ -47,7 +67,7 @@ impl Base {
                     continue;
                 }
                 found.push(self.workspace.top().join(FilePath::new(full).as_path()));
-                if found.len() == MOST {
+                if found.len() == most {
                     return found;
                 }
             }
@@ -57,7 +77,7 @@ impl Base {
 
     /// Copies the ignored files of the base into a tree that was made of its commit, so that a command there finds what it
     /// would find here (`.env`, a local configuration). Folders of output, and those that `left_out` names, are not copied;
-    /// what is there already stays. Returns how many there are; none where they are more than is worth a copy.
+    /// what is there already stays. Returns how many there are; none where they are more than `most`.
     ///
     /// # Errors
     /// Something cannot be read or written, or the job was stopped.
@@ -65,6 +85,7 @@ impl Base {
         &self,
         to: &Path,
         left_out: &dyn Fn(&str) -> bool,
+        most: CopyBounds,
     ) -> io::Result<Option<u64>> {
         let top = self.workspace.top();
         let (mut files, mut bytes) = (0, 0);
@@ -84,10 +105,12 @@ impl Base {
             let name = dir.file_name().unwrap_or_default();
             ONLY_OUTPUT.contains(&name.as_bytes()) || name.to_str().is_some_and(left_out)
         };
-        let mut dirs = self.ignored_dirs();
+        let mut dirs = self.first_ignored_dirs(usize::MAX);
         dirs.retain(|dir| !is_output(dir));
+        let stop = &self.contents.limits().interrupt;
         let mut pending = dirs.clone();
         while let Some(dir) = pending.pop() {
+            stop.check().map_err(io::Error::other)?;
             for entry in fs::read_dir(&dir)? {
                 let entry = entry?;
                 let metadata = entry.metadata()?;
@@ -98,11 +121,11 @@ impl Base {
                     bytes += metadata.len();
                 }
             }
-            if files > MOST_COPIED || bytes > MOST_COPIED_BYTES {
+            if files > most.files || bytes > most.bytes {
                 return Ok(None);
             }
         }
-        if files > MOST_COPIED || bytes > MOST_COPIED_BYTES {
+        if files > most.files || bytes > most.bytes {
             return Ok(None);
         }
         for file in copied {
@@ -117,7 +140,6 @@ impl Base {
                 false => drop(fs::copy(&from, &place)?),
             }
         }
-        let stop = &self.contents.limits().interrupt;
         for dir in dirs {
             let place = to.join(dir.strip_prefix(top).unwrap_or(&dir));
             if place.symlink_metadata().is_ok() {

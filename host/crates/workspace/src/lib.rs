@@ -78,6 +78,7 @@ pub use earlier::Earlier;
 pub use error::WorkspaceError;
 pub use git_lock::release_git_locks;
 pub use identity::GitIdentity;
+pub use ignored::CopyBounds;
 pub use interrupt::Interrupt;
 pub use isolated::{Isolated, IsolatedRequest, Pinned};
 pub use later::Later;

@@ -17,9 +17,9 @@ use crate::artifacts::Artifacts;
 use crate::checks::{CheckSpec, CommandCheck};
 use crate::dependencies;
 use crate::verify::{self, Before, BeforeOutcome, Place};
-use process::Confinement;
+use process::{Confinement, StandIn};
 use workspace::{
-    Base, ChangeKind, Changes, GitIdentity, Isolated, IsolatedRequest, WorkspaceError,
+    Base, ChangeKind, Changes, CopyBounds, GitIdentity, Isolated, IsolatedRequest, WorkspaceError,
 };
 
 /// The least time that a job waits for commands on its base once its own checks are done.
@@ -91,24 +91,39 @@ impl Job {
             }
         };
         // A tree made from commits has no ignored files and no dependencies. Where the base has some that cannot be brought, a
-        // failure in the tree may be their absence, and shows nothing.
+        // failure in the tree may be their absence, and shows nothing. A check that is to fail there gets all of them: it finds
+        // the tree in the place of the job's, since virtual environments and caches of builds hold the paths that they were
+        // made at.
         let ready = tokio::task::block_in_place(|| self.set_up_like(site, &tree));
+        let proves = checks.iter().any(|check| check.fails_without_change);
+        let in_its_place = self.before_in_its_place(site, &tree, &folder, base);
+        let in_its_place = match proves {
+            true => can_be_had(in_its_place).await,
+            false => None,
+        };
         let is_dependency = |name: &str| dependencies::FOLDERS.contains(&name);
-        let top = tree.workspace().top();
-        let copied = tokio::task::block_in_place(|| base.copy_ignored(top, &is_dependency));
+        let top = tree.workspace().top().to_owned();
+        let with_all = in_its_place.is_some();
+        let copied = tokio::task::block_in_place(|| match with_all {
+            true => base.copy_ignored(&top, &|_| false, CopyBounds::MANY),
+            false => base.copy_ignored(&top, &is_dependency, CopyBounds::FEW),
+        });
         let copied = copied.unwrap_or_else(|fault| {
             tracing::info!(%fault, "the ignored files are not at hand on the base");
             None
         });
-        let complete = ready
-            || copied.is_some()
-                && !base.ignored_dirs().iter().any(|dir| {
-                    let name = dir.file_name().and_then(|name| name.to_str());
-                    name.is_some_and(is_dependency)
-                });
+        let lacks_dependencies = || {
+            let mut dirs = base.ignored_dirs().into_iter();
+            dirs.any(|dir| {
+                let name = dir.file_name().and_then(|name| name.to_str());
+                name.is_some_and(is_dependency)
+            })
+        };
+        let complete = ready || copied.is_some() && (with_all || !lacks_dependencies());
+        let place = in_its_place.unwrap_or_else(|| self.before_place(site, &tree, &folder, base));
         let runs = Runs {
             trial: verify::Trial {
-                place: self.before_place(site, &tree, &folder, base),
+                place,
                 deadline: self.deadline.unwrap_or_else(Instant::now),
                 stop: self.stop.token().child_token(),
                 digest_bytes: self.digest_bytes(),
@@ -120,6 +135,7 @@ impl Job {
             cache: cache_of(&self.settings.cache_dir, &tree).filter(|_| copied == Some(0)),
             complete,
             found: Mutex::default(),
+            tree: top,
             folder,
         };
         let runs = Arc::new(runs);
@@ -162,6 +178,34 @@ impl Job {
             extra_env: self.resources.check_env(),
         }
     }
+
+    /// The same, with the tree in the place of the job's.
+    fn before_in_its_place(
+        &self,
+        site: &Site,
+        tree: &Isolated,
+        folder: &Path,
+        base: &Base,
+    ) -> Place {
+        let mut place = self.before_place(site, tree, folder, base);
+        let workspace = site.workspace();
+        place.tree.root = workspace.root().clone();
+        place.tree.work_dir = workspace.work_dir().to_owned();
+        place.tree.top = workspace.top().to_owned();
+        place.tree.confinement.write = vec![workspace.top().to_owned()];
+        place.tree.confinement.stand_ins = vec![StandIn {
+            at: workspace.top().to_owned(),
+            folder: tree.workspace().top().to_owned(),
+            write: true,
+        }];
+        place
+    }
+}
+
+/// The place where its view can be had.
+async fn can_be_had(place: Place) -> Option<Place> {
+    let level = process::probe_with(place.tree.confinement.clone()).await;
+    level.is_ok().then_some(place)
 }
 
 impl BeforeRuns {
@@ -234,6 +278,8 @@ struct Runs {
     /// The tree has all that the base had.
     complete: bool,
     found: Mutex<Before>,
+    /// The tree, where the host finds it.
+    tree: PathBuf,
     folder: PathBuf,
 }
 
@@ -269,7 +315,7 @@ impl Runs {
 
     /// Writes the change's test files into the tree, and takes away those that are gone.
     fn lay_tests_over(&self, changes: &Changes) -> Result<(), WorkspaceError> {
-        let top = &self.trial.place.tree.top;
+        let top = &self.tree;
         for file in verify::changed_tests(changes) {
             let failed = |source| WorkspaceError::Io {
                 action: "write",

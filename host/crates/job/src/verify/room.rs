@@ -212,11 +212,16 @@ impl Rooms {
         let temp = folder.join("tmp");
         private::make_folder(&temp)?;
         let mut state = self.state();
+        // One that is found in the tree's place is copied with what else is: the tree itself may be the agent's.
+        if state.form != Form::Layer && tree.is_a_stand_in() {
+            drop(state);
+            return self.plain(tree, key, kept, folder, Form::Copy, None);
+        }
         if state.form == Form::Copy {
             match copy_of_tree(tree, &state.hidden, &folder) {
                 Ok(copy) => {
                     drop(state);
-                    return self.plain(tree, key, kept, folder, Some(copy));
+                    return self.plain(tree, key, kept, folder, Form::Copy, Some(copy));
                 }
                 Err(reason) => {
                     state.form = Form::Tree;
@@ -227,7 +232,7 @@ impl Rooms {
         }
         if state.form == Form::Tree {
             drop(state);
-            return self.plain(tree, key, kept, folder, None);
+            return self.plain(tree, key, kept, folder, Form::Tree, None);
         }
         let home = self.folder.join("home");
         let toolchains = match &state.home {
@@ -284,6 +289,7 @@ impl Rooms {
         key: &str,
         kept: bool,
         folder: PathBuf,
+        form: Form,
         copy: Option<StandIn>,
     ) -> io::Result<Room> {
         let home = folder.join("home");
@@ -292,10 +298,6 @@ impl Rooms {
             take_caches(&self.kept(key).join("home"), &home);
         }
         let toolchains = tree.toolchains(&home);
-        let form = match copy {
-            Some(_) => Form::Copy,
-            None => Form::Tree,
-        };
         let own = copied(&tree.confinement.stand_ins, &folder)?;
         Ok(Room {
             temp: folder.join("tmp"),

@@ -29,6 +29,12 @@ pub struct Tree {
 }
 
 impl Tree {
+    /// Returns true if commands find another folder in the tree's place.
+    pub(super) fn is_a_stand_in(&self) -> bool {
+        let mut places = self.confinement.stand_ins.iter();
+        places.any(|stand_in| stand_in.at == self.top)
+    }
+
     /// The toolchains for commands with this HOME. It must be there.
     pub(super) fn toolchains(&self, home: &Path) -> Toolchains {
         let toolchains = process::toolchains(home);
