@@ -215,3 +215,38 @@ fn nobody_is_blamed_for_a_repository_that_was_broken_before() {
         "{result}"
     );
 }
+
+/// What nobody can read, no check looks at: `grep` and a test runner pass it over.
+#[test]
+fn what_was_made_unreadable_fails_the_job_by_name() {
+    let rows = [
+        ("chmod 000 notes.txt", "notes.txt"),
+        ("chmod u-r notes.txt; echo two > src/a.txt", "notes.txt"),
+        ("echo new > src/new.txt; chmod 0 src/new.txt", "src/new.txt"),
+        ("chmod 0 src", "src"),
+        ("chmod 600 notes.txt; chmod 700 src; echo two > src/a.txt", ""),
+    ];
+    for (work, named) in rows {
+        let repository = repository();
+        let agent = StandIn::that(work);
+        let worker = Worker::with_stand_in(BINARY, &repository, &agent);
+        let mut asked = job(&repository);
+        asked["auto_revise"] = json!({ "max_passes": 0 });
+        asked["checks"] = json!([{ "name": "no faults", "command": "! grep -rq FAULT ." }]);
+        let result = run_job(&mut worker.serve(), asked);
+        let line = format!("readable: failed (made unreadable: {named})");
+        let checks = result["checks"].to_string();
+        assert_eq!(checks.contains(&line), !named.is_empty(), "{work}: {result}");
+        let status = match named {
+            "" => "completed",
+            _ => "failed",
+        };
+        assert_eq!(result["job_status"], status, "{work}: {result}");
+        // Else the test could not remove it.
+        let opened = std::process::Command::new("chmod")
+            .args(["-R", "u+rwX"])
+            .arg(repository.path())
+            .status();
+        assert!(opened.unwrap().success());
+    }
+}

@@ -183,6 +183,9 @@ pub struct Changes {
     /// Directories that cannot be listed any more, relative to the working directory: what is in them is not known, so
     /// they count as changed.
     pub unreadable_dirs: Vec<FilePath>,
+    /// Files and folders that their owner cannot read any more, by their permissions, relative to the working directory. A
+    /// host that runs as root still can.
+    pub locked: Vec<FilePath>,
     /// The same paths relative to the top.
     pub(crate) ignored_top_paths: Vec<FilePath>,
     /// All ignored files that were touched, relative to the top.

@@ -30,6 +30,15 @@ use crate::worker::{self, Worker};
 /// A longer file of rules is not read.
 const LONGEST_RULES: u64 = 4 << 20;
 
+/// The permissions without which the owner of a file cannot read it, or of a directory not look into it.
+const READS: u32 = 0o400;
+const LISTS: u32 = 0o500;
+
+/// Returns true if these permissions are not there any more; of what is new, where they are not there.
+fn is_locked(was: Option<u32>, now: u32, needed: u32) -> bool {
+    now & needed != needed && was.is_none_or(|was| was & needed == needed)
+}
+
 /// The findings of one directory's visit.
 #[derive(Default)]
 struct Found {
@@ -39,6 +48,8 @@ struct Found {
     ignored_files: Vec<Vec<u8>>,
     /// Files with the content of before and another stamp.
     restamped: Vec<Vec<u8>>,
+    /// Files, or this directory, that their owner could read and cannot any more.
+    locked: Vec<Vec<u8>>,
     /// A repository stands here, and none did.
     new_repository: bool,
     unreadable: bool,
@@ -132,6 +143,7 @@ impl Base {
         let mut ignored_files = Vec::new();
         let mut restamped = Vec::new();
         let mut unreadable = Vec::new();
+        let mut locked = Vec::new();
         let mut git: Vec<GitChange> = top_change
             .map(|how| GitChange::Top { how })
             .into_iter()
@@ -141,6 +153,7 @@ impl Base {
             ignored += found.ignored;
             ignored_files.extend(found.ignored_files);
             restamped.extend(found.restamped.into_iter().map(FilePath::new));
+            locked.extend(found.locked);
             raw.extend(
                 found
                     .changed
@@ -205,6 +218,7 @@ impl Base {
         let touched = touched.into_iter().collect();
         ignored_files.truncate(MOST_IGNORED_PATHS);
         unreadable.sort_unstable();
+        locked.sort_unstable();
         let mut changes = Changes {
             files,
             ignored,
@@ -217,6 +231,7 @@ impl Base {
             restamped: restamped.into(),
             git,
             unreadable_dirs: unreadable.iter().map(|path| shown(path)).collect(),
+            locked: locked.iter().map(|path| shown(path)).collect(),
             contents: Arc::clone(&self.contents),
             work_prefix: work_prefix.clone(),
         };
@@ -547,7 +562,13 @@ impl Look<'_> {
         let listed = here.dir.and_then(|dir| {
             // Names come and go only with the directory's own stamp.
             let same = match before.and_then(|before| before.stamp) {
-                Some(stamp) => stamp.ctime < self.racy_from && stamp.same(&handles::stamp_of(dir)?),
+                Some(stamp) => {
+                    let now = handles::stamp_of(dir)?;
+                    if is_locked(Some(stamp.mode), now.mode, LISTS) {
+                        found.locked.push(here.path.to_vec());
+                    }
+                    stamp.ctime < self.racy_from && stamp.same(&now)
+                }
                 None => false,
             };
             if !same {
@@ -747,6 +768,9 @@ impl Look<'_> {
             }
             None => None,
         };
+        if stamp.kind() == Kind::File && is_locked(was.map(|was| was.stamp.mode), stamp.mode, READS) {
+            found.locked.push(path::join(dir_path, name.to_bytes()));
+        }
         let contents = &self.base.contents;
         let (content, stamp) = match stamp.kind() {
             Kind::Special => (Content::Special, stamp),

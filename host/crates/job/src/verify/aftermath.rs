@@ -130,7 +130,7 @@ impl Aftermath {
 }
 
 /// The names of the host's own lines, which no check may take.
-pub(super) const HOST_LINES: [&str; 11] = [
+pub(super) const HOST_LINES: [&str; 12] = [
     SCOPE_LINE,
     VERIFICATION_LINE,
     WRITES_LINE,
@@ -141,5 +141,6 @@ pub(super) const HOST_LINES: [&str; 11] = [
     "check_scripts",
     "git",
     "permissions",
+    "readable",
     SETUP_LINE,
 ];

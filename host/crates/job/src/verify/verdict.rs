@@ -134,6 +134,12 @@ pub enum Cause {
         /// Those files.
         paths: Vec<String>,
     },
+    /// Files were made unreadable: a check that cannot read what it is about may pass.
+    #[error("made unreadable: {}", listed(.paths))]
+    MadeUnreadable {
+        /// Those files and folders.
+        paths: Vec<String>,
+    },
     /// The repository's own state was changed: commits, branches, `.git`, hooks, configuration.
     #[error("{}", listed(.what))]
     GitChanged {
@@ -287,6 +293,7 @@ impl Cause {
             | Self::NoTestTold
             | Self::NoChange
             | Self::OutsideAllowedDirs { .. }
+            | Self::MadeUnreadable { .. }
             | Self::CheckScriptChanged { .. }
             | Self::Denied { .. } => true,
             Self::Agent { cause, .. } => *cause == EndCause::MaxTurns,
@@ -435,6 +442,9 @@ mod tests {
             },
             Cause::NoChange,
             Cause::OutsideAllowedDirs { paths: paths(7) },
+            Cause::MadeUnreadable {
+                paths: vec!["src/a.py".into()],
+            },
             Cause::GitChanged {
                 what: vec!["HEAD moved".into()],
             },
