@@ -588,6 +588,9 @@ impl Look<'_> {
                 let known = matches!(&task, Task::Compare(Some(at), _)
                     if self.base.directories.get(*at).is_some_and(|directory| directory.unreadable));
                 found.unreadable = !gone && !known && matches!(task, Task::Compare(..));
+                if found.unreadable {
+                    found.locked.push(here.path.to_vec());
+                }
                 found.visited = known;
                 return Ok(Visited {
                     result: found,
