@@ -12,7 +12,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use gateway::RequestRecord;
@@ -20,7 +20,10 @@ use job::{JobId, State, Store};
 use redact::{KnownValues, Redactor};
 use serde_json::json;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
+use store::BenchStore;
+
+mod store;
+
 const EACH: usize = 3;
 
 fn main() {
@@ -28,10 +31,9 @@ fn main() {
         .skip(1)
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(20_000);
-    let home = tempfile::tempdir().unwrap();
-    let state = home.path().join("state");
+    let store = BenchStore::new();
     let began = Instant::now();
-    fill(&state, jobs);
+    fill(store.state(), jobs);
     println!(
         "{jobs} jobs, {} requests, made in {:.1?}",
         jobs * EACH,
@@ -43,26 +45,19 @@ fn main() {
         &["jobs"],
         &["jobs", "show", "last"],
     ] {
-        let best = (0..3).map(|_| time(home.path(), &state, command)).min();
+        let best = (0..3).map(|_| time(&store, command)).min();
         println!("{:22} {:.1?}", command.join(" "), best.unwrap());
     }
-    let took = time(home.path(), &state, &["gc", "--older-than", "0s"]);
+    let took = time(&store, &["gc", "--older-than", "0s"]);
     let rate = jobs as f64 / took.as_secs_f64();
     println!("{:22} {took:.1?}, {rate:.0} jobs/s", "gc --older-than 0s");
-    assert!(Store::open(&state).unwrap().jobs(1).unwrap().is_empty());
+    assert!(Store::open(store.state()).unwrap().jobs(1).unwrap().is_empty());
 }
 
-fn time(home: &Path, state: &Path, arguments: &[&str]) -> Duration {
+fn time(store: &BenchStore, arguments: &[&str]) -> Duration {
     let began = Instant::now();
-    let status = Command::new(BINARY)
-        .args(arguments)
-        .env_clear()
-        .env("HOME", home)
-        .env("WORKER_STATE_DIR", state)
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success(), "{arguments:?}");
+    let status = store.program(arguments).stdout(Stdio::null()).status();
+    assert!(status.unwrap().success(), "{arguments:?}");
     began.elapsed()
 }
 

@@ -11,49 +11,40 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
+use store::BenchStore;
+
+mod store;
+
 const HOOKS: usize = 100;
 const PINGS: usize = 1_000;
 const CLIENTS: usize = 100;
 const OTHERS: usize = 2_000;
 
 fn main() {
-    let home = tempfile::tempdir().unwrap();
-    let state = home.path().join("state");
+    let store = BenchStore::new();
     println!(
         "hook, no store:              {}",
-        hooks(home.path(), &state)
+        hooks(&store)
     );
-    strangers(&state);
+    strangers(store.state());
     println!(
         "hook, {OTHERS} jobs of others:   {}",
-        hooks(home.path(), &state)
+        hooks(&store)
     );
     println!(
         "ping over stdio:             {}",
-        stdio(home.path(), &state)
+        stdio(&store)
     );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(http(home.path(), &state));
-}
-
-fn program(home: &Path, state: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
-    command
-        .args(arguments)
-        .env_clear()
-        .env("HOME", home)
-        .env("WORKER_STATE_DIR", state)
-        .stderr(Stdio::null());
-    command
+    runtime.block_on(http(&store));
 }
 
 /// The median and the slowest twentieth.
@@ -66,10 +57,10 @@ fn figures(mut times: Vec<Duration>) -> String {
     format!("median {:?}, 95 % {:?}", at(50), at(95))
 }
 
-fn hooks(home: &Path, state: &Path) -> String {
+fn hooks(store: &BenchStore) -> String {
     let times = (0..HOOKS).map(|_| {
         let began = Instant::now();
-        let mut hook = program(home, state, &["hook", "stop"])
+        let mut hook = store.program(&["hook", "stop"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -110,8 +101,8 @@ fn ping(id: usize) -> String {
     json!({ "jsonrpc": "2.0", "id": id, "method": "ping" }).to_string()
 }
 
-fn stdio(home: &Path, state: &Path) -> String {
-    let mut server = program(home, state, &["serve"])
+fn stdio(store: &BenchStore) -> String {
+    let mut server = store.program(&["serve"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -134,8 +125,8 @@ fn stdio(home: &Path, state: &Path) -> String {
     told
 }
 
-async fn http(home: &Path, state: &Path) {
-    let mut server = program(home, state, &["serve", "--http", "127.0.0.1:0"])
+async fn http(store: &BenchStore) {
+    let mut server = store.program(&["serve", "--http", "127.0.0.1:0"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -144,7 +135,7 @@ async fn http(home: &Path, state: &Path) {
     BufReader::new(server.stdout.take().unwrap())
         .read_line(&mut url)
         .unwrap();
-    let token = std::fs::read_to_string(state.join("http-tokens")).unwrap();
+    let token = std::fs::read_to_string(store.state().join("http-tokens")).unwrap();
     gateway::install_tls();
     let idle = resident(server.id());
     let mut clients = Vec::new();

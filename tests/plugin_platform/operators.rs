@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use check_input::{Entry, MadeUpJob};
+use check_input::{Entry, JobView};
 use gateway::wire::Sse;
 use plugins::check::{Finding, Report, Severity};
 use plugins::summarizer::{Content, Request};
@@ -986,11 +986,11 @@ fn an_asynchronous_component_gets_no_more_than_any_other() {
 }
 
 /// A job that added a file.
-fn added(text: &str) -> MadeUpJob {
+fn added(text: &str) -> JobView {
     let file = Entry::File {
         bytes: text.into(),
         executable: false,
     };
     let after = BTreeMap::from([("src/a.txt".into(), file)]);
-    MadeUpJob::new(&BTreeMap::new(), &BTreeMap::new(), &after).unwrap()
+    JobView::made_up(&BTreeMap::new(), &BTreeMap::new(), &after).unwrap()
 }

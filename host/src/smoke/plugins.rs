@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::reason::{Reason, fail};
 use ::plugins::{Kind, PluginSet};
-use check_input::{Entry, MadeUpJob};
+use check_input::{Entry, JobView};
 use plugins::summarizer::{Content, Request};
 use redact::{KnownValues, Redactor};
 
@@ -138,12 +138,12 @@ fn dialect(set: &PluginSet, name: &str) -> Result<(), Reason> {
 }
 
 /// One changed file that no check should mind.
-fn small_change() -> Result<MadeUpJob, Reason> {
+fn small_change() -> Result<JobView, Reason> {
     let file = |text: &str| Entry::File {
         bytes: text.into(),
         executable: false,
     };
     let at = |text: &str| BTreeMap::from([("src/greeting.txt".into(), file(text))]);
-    let job = MadeUpJob::new(&BTreeMap::new(), &at("Hello\n"), &at("Hello, world\n"));
+    let job = JobView::made_up(&BTreeMap::new(), &at("Hello\n"), &at("Hello, world\n"));
     Ok(job?.of("Change the greeting.", ""))
 }

@@ -6,5 +6,5 @@ mod made_up;
 mod view;
 
 pub use case::{Record, Recorder, Run};
-pub use made_up::{Entry, MadeUpError, MadeUpJob};
+pub use made_up::{Entry, MadeUpError};
 pub use view::{JobView, shown};

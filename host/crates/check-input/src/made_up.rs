@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use plugins::check::{ChangedFile, Command, LinePage, Moment, ReadError, Snapshot};
+use plugins::check::Command;
 use workspace::{Base, Limits, Root, Workspace, WorkspaceError, make_repository};
 
 use crate::JobView;
@@ -42,20 +42,13 @@ pub enum MadeUpError {
     Workspace(#[from] WorkspaceError),
 }
 
-/// A job that is made up. Its trees are gone with it.
-#[derive(Debug)]
-pub struct MadeUpJob {
-    view: JobView,
-    _folder: tempfile::TempDir,
-}
-
-impl MadeUpJob {
-    /// Makes the trees and compares them. Every path of `tree` is there before and after; those of `before` and `after` at
+impl JobView {
+    /// The view of a job that is made up: makes the trees, which are gone with it, and compares them. Every path of `tree` is there before and after; those of `before` and `after` at
     /// their moment.
     ///
     /// # Errors
     /// When a tree cannot be made.
-    pub fn new(
+    pub fn made_up(
         tree: &BTreeMap<PathBuf, Entry>,
         before: &BTreeMap<PathBuf, Entry>,
         after: &BTreeMap<PathBuf, Entry>,
@@ -87,33 +80,31 @@ impl MadeUpJob {
             put(&work, path, entry)?;
         }
         let changes = base.changes()?;
-        Ok(MadeUpJob {
-            view: JobView {
-                id: "case".to_owned(),
-                task: String::new(),
-                agent_message: String::new(),
-                changes: Arc::new(changes),
-                root,
-                work_dir: work,
-                commands: Vec::new(),
-                lines: Mutex::default(),
-                index: OnceLock::new(),
-            },
-            _folder: folder,
+        Ok(Self {
+            id: "case".to_owned(),
+            task: String::new(),
+            agent_message: String::new(),
+            changes: Arc::new(changes),
+            root,
+            work_dir: work,
+            commands: Vec::new(),
+            lines: Mutex::default(),
+            index: OnceLock::new(),
+            folder: Some(folder),
         })
     }
 
     /// Says what was asked for, and what the agent said.
     #[must_use]
     pub fn of(mut self, task: &str, agent_message: &str) -> Self {
-        task.clone_into(&mut self.view.task);
-        agent_message.clone_into(&mut self.view.agent_message);
+        task.clone_into(&mut self.task);
+        agent_message.clone_into(&mut self.agent_message);
         self
     }
 
     /// Adds a command that ran, with what it printed.
     pub fn ran(&mut self, command: Command, output: String) {
-        self.view.commands.push((command, output.into()));
+        self.commands.push((command, output.into()));
     }
 }
 
@@ -172,53 +163,5 @@ fn failed(path: &Path, error: std::io::Error) -> MadeUpError {
     MadeUpError::File {
         path: path.display().to_string(),
         error,
-    }
-}
-
-impl Snapshot for MadeUpJob {
-    fn id(&self) -> String {
-        self.view.id()
-    }
-    fn task(&self) -> String {
-        self.view.task()
-    }
-    fn changed(&self) -> Vec<ChangedFile> {
-        self.view.changed()
-    }
-    fn commands(&self) -> Vec<Command> {
-        self.view.commands()
-    }
-    fn changed_lines(
-        &self,
-        path: &str,
-        moment: Moment,
-        after: u64,
-        max_bytes: u32,
-    ) -> Result<LinePage, ReadError> {
-        self.view.changed_lines(path, moment, after, max_bytes)
-    }
-    fn diff(&self, path: Option<&str>) -> Result<Vec<u8>, ReadError> {
-        self.view.diff(path)
-    }
-    fn read(
-        &self,
-        path: &str,
-        moment: Moment,
-        offset: u64,
-        len: u32,
-    ) -> Result<Vec<u8>, ReadError> {
-        self.view.read(path, moment, offset, len)
-    }
-    fn read_output(&self, command: usize, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        self.view.read_output(command, offset, len)
-    }
-    fn agent_message(&self) -> String {
-        self.view.agent_message()
-    }
-    fn find(&self, glob: &str) -> Result<Vec<String>, ReadError> {
-        self.view.find(glob)
-    }
-    fn read_tree(&self, path: &str, offset: u64, len: u32) -> Result<Vec<u8>, ReadError> {
-        self.view.read_tree(path, offset, len)
     }
 }

@@ -32,6 +32,8 @@ pub struct JobView {
     pub lines: LastLines,
     /// The positions of paths among the changes, made when they are first needed.
     pub index: OnceLock<Index>,
+    /// A folder that is removed with the view.
+    pub folder: Option<tempfile::TempDir>,
 }
 
 /// The changed files by their paths before and after the job.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use mcp_codex_worker_check_input::{Entry, MadeUpJob};
+use mcp_codex_worker_check_input::{Entry, JobView};
 use plugins::check::{self as host, Snapshot as _};
 use worker_plugin::testing::FakeJob;
 use worker_plugin::{FileKind, Job as _, Moment, ReadError};
@@ -19,7 +19,7 @@ const MOMENTS: [(Moment, host::Moment); 2] = [
 type Row<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 
 /// The same trees for both. `renamed` has the new and the old path of a file.
-fn both(files: &[Row<'_>], renamed: &[(&str, &str)]) -> (FakeJob, MadeUpJob) {
+fn both(files: &[Row<'_>], renamed: &[(&str, &str)]) -> (FakeJob, JobView) {
     let mut fake = FakeJob::default();
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
     let entry = |text: &str| Entry::File {
@@ -38,7 +38,7 @@ fn both(files: &[Row<'_>], renamed: &[(&str, &str)]) -> (FakeJob, MadeUpJob) {
     for (new, old) in renamed {
         fake.renamed.insert((*new).to_owned(), (*old).to_owned());
     }
-    let real = MadeUpJob::new(&BTreeMap::new(), &before, &after).unwrap();
+    let real = JobView::made_up(&BTreeMap::new(), &before, &after).unwrap();
     (fake, real)
 }
 

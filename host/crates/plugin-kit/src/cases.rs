@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use check_input::{Entry, MadeUpError, MadeUpJob};
+use check_input::{Entry, JobView, MadeUpError};
 use gateway::wire::{Reply, Sse};
 use plugins::check::{Command, Outcome as Verdict, Report};
 use plugins::manifest::Manifest;
@@ -632,12 +632,12 @@ fn shown(report: &Report) -> Value {
 
 /// The job of a check's case.
 #[cfg(test)]
-pub(crate) fn job_of(folder: &Path) -> Result<MadeUpJob, CasesError> {
+pub(crate) fn job_of(folder: &Path) -> Result<JobView, CasesError> {
     made_up(&read(folder)?, folder)
 }
 
 /// The job of a case: real trees, compared by the same code as a job's.
-fn made_up(case: &CheckCase, folder: &Path) -> Result<MadeUpJob, CasesError> {
+fn made_up(case: &CheckCase, folder: &Path) -> Result<JobView, CasesError> {
     let entry =
         |content: &Kept| entry(content, folder).map_err(|fault| CasesError::of(folder, fault));
     let (mut tree, mut before, mut after) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -652,7 +652,7 @@ fn made_up(case: &CheckCase, folder: &Path) -> Result<MadeUpJob, CasesError> {
             after.insert(real_path(path), entry(content)?);
         }
     }
-    let job = MadeUpJob::new(&tree, &before, &after);
+    let job = JobView::made_up(&tree, &before, &after);
     let job = job.map_err(|error| CasesError::of(folder, error))?;
     let mut job = job.of(&case.task, &case.agent_message);
     for command in &case.commands {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use check_input::{Entry, MadeUpError, MadeUpJob};
+use check_input::{Entry, JobView, MadeUpError};
 use plugins::manifest::Manifest;
 use plugins::{Engine, Kind, PluginError, PluginSet, Stage};
 
@@ -200,7 +200,7 @@ pub fn run(
         // A set for each: what breaks down again and again is put aside in one.
         let set = PluginSet::of_manifest(engine, manifest, largest)?;
         let check = set.check(&manifest.id)?;
-        let job = MadeUpJob::new(&Files::new(), &tree.before, &tree.after)
+        let job = JobView::made_up(&Files::new(), &tree.before, &tree.after)
             .map_err(|error| FuzzError::Tree(tree.name, error))?;
         let before = set.cost(&manifest.id);
         let outcome = match check.run(Arc::new(job), &Value::Null) {
@@ -254,7 +254,7 @@ mod tests {
     fn a_case_that_is_made_of_a_job_is_that_job_again() {
         let mut compared = 0;
         for tree in corpus() {
-            let job = MadeUpJob::new(&Files::new(), &tree.before, &tree.after).unwrap();
+            let job = JobView::made_up(&Files::new(), &tree.before, &tree.after).unwrap();
             let recorder = Recorder::new(Arc::new(job));
             let mut record = Record::default();
             let answer = Ok(Report {

@@ -70,6 +70,7 @@ pub(super) async fn run(
         commands: ran.commands.clone(),
         lines: Mutex::default(),
         index: OnceLock::new(),
+        folder: None,
     };
     // Loading compiles the component when it is not cached: not on a thread that serves others.
     let (set, plugin, settings) = (
