@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::super::hangup::hung_up;
@@ -21,6 +22,7 @@ use crate::artifacts::{self, Artifacts};
 use crate::end_cause::EndCause;
 use crate::id::JobId;
 use crate::launch::{self, AttachGuard, LaunchError};
+use crate::lock;
 use crate::recovery;
 use crate::report;
 use crate::runner::Continuation;
@@ -34,8 +36,8 @@ use redact::{LogMask, text};
 use settings::Settings;
 use workspace::{Interrupt, Isolated, Limits, WorkspaceError};
 
-/// The interval at which the attempts' rows are looked at.
-const GLANCE: Duration = Duration::from_millis(50);
+/// The interval at which the attempts' logs and progress are taken over. Their ends are not waited for by it.
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// The folder of the books that the attempts share, in the job's own.
 pub(in crate::runner) const POOL: &str = "pool";
@@ -109,6 +111,8 @@ struct Course {
     deadline: Option<Instant>,
     running: Vec<Running>,
     stillborn: Vec<Stillborn>,
+    /// Each attempt's end comes here once, from the thread that waits for its lock.
+    ends: (UnboundedSender<()>, UnboundedReceiver<()>),
 }
 
 /// Runs a job with attempts to its terminal state.
@@ -149,6 +153,7 @@ pub(in crate::runner) async fn run(
         deadline: None,
         running: Vec::new(),
         stillborn: Vec::new(),
+        ends: unbounded_channel(),
     };
     course.record_spec();
     let end = match course.pin().await {
@@ -252,6 +257,7 @@ impl Course {
         match self.launch(number, model, snapshot, hint).await {
             Ok(running) => {
                 self.line(&format!("attempt {number} begins with {model}"));
+                self.wait_for_end(&running.id);
                 self.running.push(running);
             }
             Err(fault) => {
@@ -266,6 +272,18 @@ impl Course {
                 });
             }
         }
+    }
+
+    /// Has a thread wait for the end of an attempt's runner.
+    fn wait_for_end(&self, id: &JobId) {
+        let (lock, ended) = (self.journal().store().lock_path(id), self.ends.0.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Err(fault) = lock::wait_until_free(&lock) {
+                tracing::warn!(%fault, "the end of an attempt is not waited for");
+            }
+            // Nobody asks any more where the course is over.
+            let _ = ended.send(());
+        });
     }
 
     async fn launch(
@@ -322,6 +340,7 @@ impl Course {
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
+                _ = self.ends.1.recv() => {}
                 () = self.stop.token().cancelled() => return false,
             }
             let rows = self.rows();
@@ -405,7 +424,9 @@ impl Course {
                 self.follow(&rows);
                 break;
             }
-            tokio::time::sleep(GLANCE / 5).await;
+            // A thread that could not wait has said so at once.
+            let ended = tokio::time::timeout(GLANCE, self.ends.1.recv());
+            let _ = ended.await;
         }
         for running in &mut self.running {
             running.guard = None;
