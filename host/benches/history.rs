@@ -51,7 +51,13 @@ fn main() {
     let took = time(&store, &["gc", "--older-than", "0s"]);
     let rate = jobs as f64 / took.as_secs_f64();
     println!("{:22} {took:.1?}, {rate:.0} jobs/s", "gc --older-than 0s");
-    assert!(Store::open(store.state()).unwrap().jobs(1).unwrap().is_empty());
+    assert!(
+        Store::open(store.state())
+            .unwrap()
+            .jobs(1)
+            .unwrap()
+            .is_empty()
+    );
 }
 
 fn time(store: &BenchStore, arguments: &[&str]) -> Duration {

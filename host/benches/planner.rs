@@ -27,19 +27,10 @@ const OTHERS: usize = 2_000;
 
 fn main() {
     let store = BenchStore::new();
-    println!(
-        "hook, no store:              {}",
-        hooks(&store)
-    );
+    println!("hook, no store:              {}", hooks(&store));
     strangers(store.state());
-    println!(
-        "hook, {OTHERS} jobs of others:   {}",
-        hooks(&store)
-    );
-    println!(
-        "ping over stdio:             {}",
-        stdio(&store)
-    );
+    println!("hook, {OTHERS} jobs of others:   {}", hooks(&store));
+    println!("ping over stdio:             {}", stdio(&store));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -60,7 +51,8 @@ fn figures(mut times: Vec<Duration>) -> String {
 fn hooks(store: &BenchStore) -> String {
     let times = (0..HOOKS).map(|_| {
         let began = Instant::now();
-        let mut hook = store.program(&["hook", "stop"])
+        let mut hook = store
+            .program(&["hook", "stop"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -102,7 +94,8 @@ fn ping(id: usize) -> String {
 }
 
 fn stdio(store: &BenchStore) -> String {
-    let mut server = store.program(&["serve"])
+    let mut server = store
+        .program(&["serve"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -126,7 +119,8 @@ fn stdio(store: &BenchStore) -> String {
 }
 
 async fn http(store: &BenchStore) {
-    let mut server = store.program(&["serve", "--http", "127.0.0.1:0"])
+    let mut server = store
+        .program(&["serve", "--http", "127.0.0.1:0"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -224,7 +224,10 @@ fn what_was_made_unreadable_fails_the_job_by_name() {
         ("chmod u-r notes.txt; echo two > src/a.txt", "notes.txt"),
         ("echo new > src/new.txt; chmod 0 src/new.txt", "src/new.txt"),
         ("chmod 0 src", "src"),
-        ("chmod 600 notes.txt; chmod 700 src; echo two > src/a.txt", ""),
+        (
+            "chmod 600 notes.txt; chmod 700 src; echo two > src/a.txt",
+            "",
+        ),
     ];
     for (work, named) in rows {
         let repository = repository();
@@ -236,7 +239,11 @@ fn what_was_made_unreadable_fails_the_job_by_name() {
         let result = run_job(&mut worker.serve(), asked);
         let line = format!("readable: failed (made unreadable: {named})");
         let checks = result["checks"].to_string();
-        assert_eq!(checks.contains(&line), !named.is_empty(), "{work}: {result}");
+        assert_eq!(
+            checks.contains(&line),
+            !named.is_empty(),
+            "{work}: {result}"
+        );
         let status = match named {
             "" => "completed",
             _ => "failed",

@@ -593,14 +593,20 @@ fn what_a_job_committed_that_was_cut_short_is_kept_aside() {
             "interrupted" => result["error"]["message"].as_str().unwrap().to_owned(),
             _ => notes(&result),
         };
-        assert!(told.contains(&format!("kept as worker/{id}/")), "{story}: {result}");
+        assert!(
+            told.contains(&format!("kept as worker/{id}/")),
+            "{story}: {result}"
+        );
         // The user's checkout is where it was; the job's files are in the tree.
         for name in ["HEAD", "index", "refs/heads/main"] {
             let name = PathBuf::from(name);
             let place = before.keys().find(|path| path.ends_with(&name)).unwrap();
             assert_eq!(git_files(top).get(place), before.get(place), "{story}");
         }
-        assert_eq!(git(top, &["status", "--short"]), " M src/a.txt\n M src/b.txt");
+        assert_eq!(
+            git(top, &["status", "--short"]),
+            " M src/a.txt\n M src/b.txt"
+        );
         assert_sound(top);
     }
 }
@@ -627,7 +633,10 @@ fn nothing_is_kept_in_a_repository_that_took_the_place_of_another() {
     let result = ended(&mut front, &id);
     assert_eq!(result["job_status"], "interrupted", "{result}");
     let told = result["error"]["message"].as_str().unwrap();
-    assert!(told.contains("not all that it committed could be kept"), "{result}");
+    assert!(
+        told.contains("not all that it committed could be kept"),
+        "{result}"
+    );
     assert_eq!(git(top, &["for-each-ref"]), "");
 }
 

@@ -74,12 +74,8 @@ fn interrupt(store: &Store, job: &JobRow) -> Result<(), StoreError> {
     if rescued.lost > 0 {
         message.push_static("; not all that it committed could be kept");
     }
-    let result = report::without_evidence(
-        &job.id,
-        State::Interrupted,
-        EndCause::Interrupted,
-        message,
-    );
+    let result =
+        report::without_evidence(&job.id, State::Interrupted, EndCause::Interrupted, message);
     // Before the end is told, as the runner would have done.
     store.drop_working_material(&job.id);
     keep_statement(store, &job.id);

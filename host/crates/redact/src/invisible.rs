@@ -207,7 +207,16 @@ mod tests {
             .filter(|&c| is_invisible(c))
             .filter(move |c| !large(c) || (*c as u32).is_multiple_of(97))
             .map(String::from)
-            .chain(["\u{2028}", "\u{2029}", "\u{9b}0m", "\u{1b}[1;31m", "\0\u{ad}\r\u{1b}[0m\u{7}"].map(String::from))
+            .chain(
+                [
+                    "\u{2028}",
+                    "\u{2029}",
+                    "\u{9b}0m",
+                    "\u{1b}[1;31m",
+                    "\0\u{ad}\r\u{1b}[0m\u{7}",
+                ]
+                .map(String::from),
+            )
     }
 
     #[test]

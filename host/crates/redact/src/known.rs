@@ -178,7 +178,9 @@ impl KnownPatterns {
                     false => at_end = at_end.min(start),
                 }
             });
-            let open = open.min(at_end).min(self.open_before_last(&reading.bytes, last));
+            let open = open
+                .min(at_end)
+                .min(self.open_before_last(&reading.bytes, last));
             decided = decided.min(bounded(reading.begin(open), text));
         }
         for reading in &readings {

@@ -14,6 +14,9 @@ const LONGEST_SEQUENCE: usize = 4_096;
 /// The most backslashes before an escape: JSON in JSON doubles them.
 const MOST_SLASHES: usize = 4;
 
+/// The length of `u001b`, without the backslashes before it.
+const ESCAPE_BY_NUMBER: usize = 5;
+
 const BACKSPACE: u8 = 8;
 
 /// One reading of a text.
@@ -150,6 +153,17 @@ impl<'t> Source<'t> {
                     places.extend(encoded.iter().map(|_| (at, at + length)));
                     wholes.push((at, at + length));
                     at += length;
+                    // What ends a string is an escape and a backslash, which is written with as many again.
+                    let slashes = 2 * length.saturating_sub(ESCAPE_BY_NUMBER);
+                    let after = text.get(at..at + slashes);
+                    if character == '\u{1b}'
+                        && after.is_some_and(|after| after.iter().all(|byte| *byte == b'\\'))
+                    {
+                        bytes.push(b'\\');
+                        places.push((at, at + slashes));
+                        wholes.push((at, at + slashes));
+                        at += slashes;
+                    }
                     continue;
                 }
                 Escape::Unfinished => {
@@ -293,7 +307,9 @@ fn sequence(rest: &[u8], last: bool) -> Sequence {
 /// The length up to the final character; none where it has not come, or another one stands there.
 fn final_of(body: &[u8], before: impl Fn(&u8) -> bool, least: u8) -> Option<Option<usize>> {
     let at = body.iter().position(|byte| !before(byte))?;
-    let ends = body.get(at).is_some_and(|byte| (least..=0x7e).contains(byte));
+    let ends = body
+        .get(at)
+        .is_some_and(|byte| (least..=0x7e).contains(byte));
     Some(ends.then_some(at + 1))
 }
 
@@ -321,10 +337,15 @@ enum Escape {
 
 /// Returns true if a text has escapes of characters that are not seen, or of any by their numbers, or may end within one.
 fn has_escape(text: &[u8], last: bool) -> bool {
-    memchr::memchr_iter(b'\\', text).any(|at| {
-        let rest = text.get(at..).unwrap_or_default();
-        !matches!(escape(rest, last), Escape::None(_))
-    })
+    let mut rest = text;
+    while let Some(from) = memchr::memchr(b'\\', rest).and_then(|at| rest.get(at..)) {
+        match escape(from, last) {
+            // A run of backslashes is judged as one.
+            Escape::None(length) => rest = from.get(length..).unwrap_or_default(),
+            Escape::Character(..) | Escape::Unfinished => return true,
+        }
+    }
+    false
 }
 
 /// Judges the escape at the start of `rest`. Line ends and tabs stay as they are written: values are looked for so, too.
@@ -361,7 +382,7 @@ fn escape(rest: &[u8], last: bool) -> Escape {
             match number.and_then(char::from_u32) {
                 _ if digits.len() < 4 => unfinished,
                 Some('\t' | '\n') | None => Escape::None(before + 1),
-                Some(character) => Escape::Character(character, before + 5),
+                Some(character) => Escape::Character(character, before + ESCAPE_BY_NUMBER),
             }
         }
         _ => Escape::None(before),
@@ -371,7 +392,6 @@ fn escape(rest: &[u8], last: bool) -> Escape {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
     use crate::{KnownValues, Redactor};
 
     const KEY: &str = "secret-key-123456";
@@ -382,29 +402,33 @@ mod tests {
         Redactor::new(known, Vec::new())
     }
 
-    fn in_pieces(text: &str, size: usize) -> String {
-        let mut stream = redactor().stream();
-        let mut out = String::new();
-        for piece in text.as_bytes().chunks(size) {
-            out.push_str(&stream.push(piece));
-        }
-        out + &stream.finish()
-    }
-
     /// The same, however the text was cut. The line in front of it is long enough for a look within a line.
     fn cut(text: &str) -> String {
-        let cut = redactor().text(text).into_string();
-        let before = "x".repeat(600);
+        let redactor = redactor();
+        let cut = redactor.text(text).into_string();
         for size in 1..9 {
-            assert_eq!(in_pieces(text, size), cut, "{text:?} in pieces of {size}");
-        }
-        for at in 0..text.len() {
-            let mut stream = redactor().stream();
-            let (first, rest) = text.as_bytes().split_at(at);
-            let mut out = stream.push(&[before.as_bytes(), first].concat()).into_string();
-            out.push_str(&stream.push(&[rest, before.as_bytes()].concat()));
+            let mut stream = redactor.stream();
+            let mut out = String::new();
+            for piece in text.as_bytes().chunks(size) {
+                out.push_str(&stream.push(piece));
+            }
             out.push_str(&stream.finish());
-            assert_eq!(out, format!("{before}{cut}{before}"), "{text:?} cut at {at}");
+            assert_eq!(out, cut, "{text:?} in pieces of {size}");
+        }
+        let beside = "x".repeat(600);
+        let step = text.len() / 64 + 1;
+        for at in (0..text.len()).step_by(step) {
+            let mut stream = redactor.stream();
+            let (first, rest) = text.as_bytes().split_at(at);
+            let first = stream.push(&[beside.as_bytes(), first].concat());
+            let mut out = first.into_string();
+            out.push_str(&stream.push(&[rest, beside.as_bytes()].concat()));
+            out.push_str(&stream.finish());
+            assert_eq!(
+                out,
+                format!("{beside}{cut}{beside}"),
+                "{text:?} cut at {at}"
+            );
         }
         cut
     }
@@ -452,17 +476,24 @@ mod tests {
             let cut = cut(&format!("a: {torn} z\n"));
             assert!(cut.contains("[redacted:key]"), "{torn:?}: {cut:?}");
             // The first and the last may have a part before and after them.
-            assert!(cut.len() <= "a: _.[redacted:key].6 z\n".len() + 1, "{cut:?}");
+            assert!(
+                cut.len() <= "a: _.[redacted:key].6 z\n".len() + 1,
+                "{cut:?}"
+            );
         }
     }
 
     #[test]
     fn nor_does_json_that_says_it() {
-        let lines = ["\u{2028}", "\u{2029}", "\u{8}", "\r", "\0", "\u{c}", "\u{1b}"];
+        let lines = [
+            "\u{2028}", "\u{2029}", "\u{8}", "\r", "\0", "\u{c}", "\u{1b}",
+        ];
         for between in SEQUENCES.into_iter().chain(lines) {
             let json = serde_json::to_string(&format!("a: {} z", each(between))).unwrap();
             let again = serde_json::to_string(&json).unwrap();
-            let ascii = json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
+            let ascii = json
+                .replace('\u{2028}', "\\u2028")
+                .replace('\u{2029}', "\\u2029");
             for text in [json, again, ascii] {
                 let cut = cut(&text);
                 assert!(cut.contains("a: [redacted:key]"), "{text:?}: {cut:?}");
@@ -470,7 +501,10 @@ mod tests {
                 assert!(!rest.contains('k'), "{text:?}: {cut:?}");
             }
         }
-        let spelt: String = KEY.chars().map(|c| format!("\\u{:04x}", c as u32)).collect();
+        let spelt: String = KEY
+            .chars()
+            .map(|c| format!("\\u{:04x}", c as u32))
+            .collect();
         assert_eq!(cut(&format!("\"{spelt}\"")), "\"[redacted:key]\"");
     }
 

@@ -771,7 +771,8 @@ impl Look<'_> {
             }
             None => None,
         };
-        if stamp.kind() == Kind::File && is_locked(was.map(|was| was.stamp.mode), stamp.mode, READS) {
+        if stamp.kind() == Kind::File && is_locked(was.map(|was| was.stamp.mode), stamp.mode, READS)
+        {
             found.locked.push(path::join(dir_path, name.to_bytes()));
         }
         let contents = &self.base.contents;

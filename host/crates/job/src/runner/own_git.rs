@@ -15,7 +15,11 @@ pub(crate) const OWN_GIT: &str = "git";
 impl Job {
     /// Gives the job git directories of its own, and finds out whether the kernel holds the agent to its files: on that
     /// depends which commands it may run. Both by trying, with what the agent will be given.
-    pub(super) async fn confine(&mut self, site: &Site, base: Base) -> Result<(Base, bool), EarlyExit> {
+    pub(super) async fn confine(
+        &mut self,
+        site: &Site,
+        base: Base,
+    ) -> Result<(Base, bool), EarlyExit> {
         if self.settings.sandbox == SandboxMode::Off {
             return Ok((base, false));
         }

@@ -63,7 +63,12 @@ pub(super) fn read(course: &Course<'_>) -> Vec<(&'static str, Cause)> {
     if !outside.is_empty() {
         failing.push(("allowed_dirs", Cause::OutsideAllowedDirs { paths: outside }));
     }
-    let locked: Vec<String> = course.changes.locked.iter().map(ToString::to_string).collect();
+    let locked: Vec<String> = course
+        .changes
+        .locked
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     if !locked.is_empty() {
         failing.push(("readable", Cause::MadeUnreadable { paths: locked }));
     }

@@ -94,7 +94,11 @@ impl OwnGit {
 }
 
 /// The refs that the job made or moved; those that it deleted go to `removed`.
-pub(super) fn wishes(own: &OwnRepository, now: &tamper::GitState, removed: &mut Vec<String>) -> Vec<Wish> {
+pub(super) fn wishes(
+    own: &OwnRepository,
+    now: &tamper::GitState,
+    removed: &mut Vec<String>,
+) -> Vec<Wish> {
     let (before, after) = (own.begun.all_refs(), now.all_refs());
     let mut wishes = Vec::new();
     for (name, value) in &after {

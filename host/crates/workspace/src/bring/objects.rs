@@ -271,7 +271,11 @@ impl Carrier<'_> {
 
     /// The paths at which two trees differ. Counted, and not libgit2's: that goes through all that they name, which may be
     /// more than any machine holds.
-    pub(super) fn differing(&self, before: Option<Oid>, after: Oid) -> Result<BTreeSet<Vec<u8>>, Refused> {
+    pub(super) fn differing(
+        &self,
+        before: Option<Oid>,
+        after: Oid,
+    ) -> Result<BTreeSet<Vec<u8>>, Refused> {
         let odb = self.objects.odb()?;
         let read = |id: Option<Oid>| -> Result<BTreeMap<Vec<u8>, (u32, Oid)>, Refused> {
             let Some(id) = id else {
