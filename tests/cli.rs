@@ -7,6 +7,8 @@ mod network;
 mod run;
 #[path = "cli/smoke.rs"]
 mod smoke;
+#[path = "cli/version.rs"]
+mod version;
 
 use std::fs::FileTimes;
 use std::path::{Path, PathBuf};

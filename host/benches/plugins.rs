@@ -395,7 +395,7 @@ fn load() {
             "| {} | {:?} | {} | {:.0} | {:.0} |",
             bundled.name,
             bundled.kind,
-            bundled.component.len() / 1024,
+            bundled.size / 1024,
             ms(compiled),
             us(warm.median())
         );
@@ -415,7 +415,7 @@ fn fresh() {
     let goal = if scan { 10.0 } else { 25.0 };
     println!("\n## fresh: store + instance + call + drop, us (pagemap scan: {scan})\n");
     println!("| what | floor p50 | host p50 | p99 | |\n|---|---|---|---|---|");
-    let pre = floor::dialect_pre(&engine, bundled("declared").component);
+    let pre = floor::dialect_pre(&engine, &bundled("declared").component());
     let bare = Runs::batched(300, 20, || {
         let mut store = floor::store(&engine);
         let instance = pre.instantiate(&mut store).unwrap();
@@ -580,7 +580,7 @@ fn memory() {
 /// Prints the time that the host adds to a call into a living instance.
 fn dispatch() {
     let engine = floor::engine();
-    let pre = floor::redactor_pre(&engine, bundled("secrets").component);
+    let pre = floor::redactor_pre(&engine, &bundled("secrets").component());
     let mut store = floor::store(&engine);
     let instance = pre.instantiate(&mut store).unwrap();
     let wire = floor::redactor::exports::mcp_codex_worker::redactor::redactor::Window {

@@ -2,7 +2,10 @@
 //!
 //! This crate is the program's outside: commands, MCP and the smoke test. What they do is in the crates below `crates/`.
 
+mod build;
 pub mod cli;
 pub mod mcp;
 mod reason;
 pub mod smoke;
+
+pub use build::Build;

@@ -95,7 +95,7 @@ fn a_case_that_is_made_of_a_finished_job_is_played_again_without_its_secrets() {
     std::fs::create_dir_all(&folder).unwrap();
     let mut bundled = plugins::BUNDLED.iter();
     let leftovers = bundled.find(|plugin| plugin.name == "leftovers").unwrap();
-    std::fs::write(folder.join("leftovers.wasm"), leftovers.component).unwrap();
+    std::fs::write(folder.join("leftovers.wasm"), leftovers.component()).unwrap();
     let version = env!("CARGO_PKG_VERSION");
     let manifest = format!(
         "id = 'leftovers'\nversion = '{version}'\nkind = 'check'\napi = '1.0'\ncomponent = 'leftovers.wasm'\n"

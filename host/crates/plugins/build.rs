@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use sha2::{Digest, Sha256};
 use wit_component::{ComponentEncoder, DecodedWasm};
 
@@ -232,14 +235,17 @@ fn list(components: &BTreeMap<String, Vec<u8>>, out: &Path) -> Result<String, Bo
     for (name, component) in components {
         let kind =
             kind_of(component).map_err(|error| format!("the bundled plugin {name}: {error:#}"))?;
-        let path = out.join(format!("{name}.wasm"));
-        write_if_changed(&path, component)?;
+        let path = out.join(format!("{name}.deflate"));
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(component)?;
+        write_if_changed(&path, &encoder.finish()?)?;
+        let size = component.len();
         let digest = Sha256::digest(component)
             .iter()
             .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         writeln!(
             source,
-            "    Bundled {{ name: {name:?}, kind: Kind::{kind}, sha256: {digest:?}, component: include_bytes!({path:?}) }},"
+            "    Bundled {{ name: {name:?}, kind: Kind::{kind}, sha256: {digest:?}, size: {size}, compressed: include_bytes!({path:?}) }},"
         )?;
     }
     source.push_str("]\n");

@@ -19,13 +19,16 @@ mod signals;
 mod smoke;
 mod stats;
 mod terminal;
+mod update;
 mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::Build;
 use settings::{Settings, Sources};
 use terminal::complain;
 
@@ -141,6 +144,8 @@ enum Command {
     Stats(stats::StatsArguments),
     /// Delete old jobs, by age and by size
     Gc(gc::GcArguments),
+    /// Say whether there is a newer version and how to get it; never updates by itself
+    Update(update::UpdateArguments),
     /// Hold the signed statement of a job against a key and a checkout, offline
     Verify(verify::VerifyArguments),
     /// Print a completion script for your shell
@@ -152,7 +157,7 @@ enum Command {
 }
 
 /// Runs the program.
-pub fn main() -> ExitCode {
+pub fn main(build: Build) -> ExitCode {
     if let Some(code) = process::init_main(std::env::args_os().skip(1)) {
         return code;
     }
@@ -162,7 +167,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = crate::smoke::stand_in_main() {
         return code;
     }
-    let cli = Cli::parse();
+    let cli = parse(&build);
     match cli
         .command
         .unwrap_or(Command::Serve(serve::ServeArguments::default()))
@@ -179,9 +184,18 @@ pub fn main() -> ExitCode {
         Command::Stats(arguments) => stats::run(&cli.global, &arguments),
         Command::Gc(arguments) => gc::run(&cli.global, &arguments),
         Command::Jobs(arguments) => jobs::run(&cli.global, &arguments),
+        Command::Update(arguments) => update::run(&cli.global, &arguments, &build),
         Command::Verify(arguments) => verify::run(&cli.global, &arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Redact(arguments) => redact::run(&cli.global, &arguments),
         Command::Plugin(arguments) => plugin::run(&cli.global, &arguments),
     }
+}
+
+/// The command line; a wrong one, `--help` and `--version` end the process, as with clap's own `parse`.
+fn parse(build: &Build) -> Cli {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    let version = VERSION.get_or_init(|| build.line()).as_str();
+    let mut matches = Cli::command().version(version).get_matches();
+    Cli::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
 }

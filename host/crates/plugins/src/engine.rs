@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::Thread;
 use std::time::Duration;
 
-use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::Limits;
+use super::bundled::Code;
 use super::cache::Cache;
 use super::complexity::{Complexity, ComplexityError, is_asynchronous};
 
@@ -161,7 +161,7 @@ impl Engine {
     pub(super) fn component(
         &self,
         sha256: &str,
-        bytes: &Bytes,
+        code: &Code,
     ) -> Result<(Arc<Runtime>, Component), CompileError> {
         let kept = |runtime: &Arc<Runtime>| {
             let component = runtime.cache.get(&runtime.wasmtime, sha256)?;
@@ -171,8 +171,9 @@ impl Engine {
         if let Some(ready) = kept(&self.runtime) {
             return Ok(ready);
         }
+        let bytes = code.bytes();
         let mut runtime = Arc::clone(&self.runtime);
-        if is_asynchronous(bytes)? {
+        if is_asynchronous(&bytes)? {
             runtime = self.asynchronous()?;
             if let Some(ready) = kept(&runtime) {
                 return Ok(ready);
@@ -180,7 +181,7 @@ impl Engine {
         }
         let engine = &runtime.wasmtime;
         let component = runtime.cache.fill(engine, sha256, || {
-            Complexity::check(bytes)?;
+            Complexity::check(&bytes)?;
             // In a thread of its own, since the compiler cannot be interrupted: what takes too long is left to itself.
             let (send, receive) = mpsc::channel();
             let (engine, bytes) = (engine.clone(), bytes.clone());
@@ -388,8 +389,9 @@ mod tests {
         let fixtures =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/fixtures/contract-1.0");
         let usual = |name: &str| {
-            let bytes = Bytes::from(std::fs::read(fixtures.join(name)).unwrap());
-            let loaded = || engine.component(&digest(&bytes), &bytes).unwrap().0;
+            let bytes = std::fs::read(fixtures.join(name)).unwrap();
+            let code = Code::Given(bytes.clone().into());
+            let loaded = || engine.component(&digest(&bytes), &code).unwrap().0;
             let first = loaded();
             assert!(
                 Arc::ptr_eq(&first, &loaded()),

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::bundled::{BUNDLED, Bundled};
+use super::bundled::{BUNDLED, Bundled, Code};
 use super::config::{Config, Place};
 use super::grants::Grants;
 use super::log::PluginLog;
@@ -762,9 +760,7 @@ impl PluginSet {
             .filter(|entry| self.has_component(name, entry));
         let mut source = match (slot.bundled, own) {
             (Some(bundled), None) => {
-                // As it lies in the program: where compiled code is cached, nobody reads it.
-                let component = Bytes::from_static(bundled.component);
-                let plain = Source::plain(name, component, Some(bundled.sha256));
+                let plain = Source::plain(name, Code::Bundled(bundled), Some(bundled.sha256));
                 Source {
                     kind: Some(bundled.kind),
                     ..plain
@@ -888,9 +884,8 @@ impl PluginSet {
                 .map(Manifest::promise)
                 .or(entry.promised.clone()),
             sha256,
-            bytes: bytes.into(),
             file: Some(file),
-            ..Source::plain(name, Bytes::new(), Some(""))
+            ..Source::plain(name, Code::Given(bytes.into()), Some(""))
         })
     }
 

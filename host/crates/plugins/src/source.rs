@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
+use super::bundled::Code;
 use super::config::Config;
 use super::engine::CompileError;
 use super::grants::Grants;
@@ -21,8 +20,8 @@ pub(super) struct Source {
     pub(super) name: String,
     /// The file of the bytes; none for a bundled plugin.
     pub(super) file: Option<PathBuf>,
-    pub(super) bytes: Bytes,
-    /// Digest of `bytes`.
+    pub(super) code: Code,
+    /// Digest of the component.
     pub(super) sha256: String,
     /// The kind that it must have, where one was promised.
     pub(super) kind: Option<Kind>,
@@ -40,12 +39,12 @@ pub(super) struct Source {
 
 impl Source {
     /// A component as it is, without an operator's entry: bundled ones, and those that are only looked at.
-    pub(super) fn plain(name: &str, bytes: Bytes, sha256: Option<&str>) -> Self {
+    pub(super) fn plain(name: &str, code: Code, sha256: Option<&str>) -> Self {
         Source {
             name: name.to_owned(),
             file: None,
-            sha256: sha256.map_or_else(|| engine::digest(&bytes), str::to_owned),
-            bytes,
+            sha256: sha256.map_or_else(|| engine::digest(&code.bytes()), str::to_owned),
+            code,
             kind: None,
             promised: None,
             grants: Grants::default(),
@@ -70,9 +69,10 @@ impl Source {
             what,
             remedy,
         };
-        is_component(&source.bytes)
-            .map_err(|(what, remedy)| refuse(Stage::Compile, what, remedy))?;
-        let compiled = engine.component(&source.sha256, &source.bytes);
+        if let Code::Given(bytes) = &source.code {
+            is_component(bytes).map_err(|(what, remedy)| refuse(Stage::Compile, what, remedy))?;
+        }
+        let compiled = engine.component(&source.sha256, &source.code);
         let (runtime, component) = compiled.map_err(|error| {
             let remedy = match error {
                 CompileError::Engine(_) => "",
@@ -99,7 +99,7 @@ impl Source {
             api: linked.api,
             settings_schema: None,
             imports: linked.imports,
-            size: source.bytes.len() as u64,
+            size: source.code.size(),
             sha256: source.sha256,
         };
         let loaded = Loaded::new(

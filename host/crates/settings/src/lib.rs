@@ -136,6 +136,8 @@ pub struct Settings {
     pub agent_profile: Profile,
     /// WORKER_PLUGIN_MAX_BYTES: larger plugin components are refused.
     pub plugin_max_bytes: u64,
+    /// WORKER_UPDATE_URL.
+    pub update_url: String,
     /// WORKER_STATE_DIR: the job store.
     pub state_dir: PathBuf,
     /// WORKER_LOG_FILE; absent when it is off.

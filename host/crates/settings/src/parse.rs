@@ -131,6 +131,7 @@ impl<'a> Reader<'a> {
                 .word("WORKER_AGENT_PROFILE")
                 .unwrap_or(super::Profile::Bare),
             plugin_max_bytes: self.number("WORKER_PLUGIN_MAX_BYTES", 64 << 10, 1 << 30),
+            update_url: self.url("WORKER_UPDATE_URL").unwrap_or_default(),
             state_dir,
             log_file,
             log_format: self

@@ -273,6 +273,11 @@ pub const SETTINGS: &[Setting] = &[
         "Largest plugin component that is accepted, in bytes; one in Python has about 18 MB.",
     ),
     plain(
+        "WORKER_UPDATE_URL",
+        Some("https://registry.npmjs.org/mcp-codex-worker/latest"),
+        "Address that update --check asks for the newest release: npm's registry, or GitHub's releases/latest.",
+    ),
+    plain(
         "WORKER_STATE_DIR",
         None,
         "Folder of the job store; $XDG_STATE_HOME/mcp-codex-worker or ~/.local/state/mcp-codex-worker when not set.",

@@ -16,7 +16,7 @@ mod make;
 mod publish;
 mod registry;
 mod team;
-mod transfer;
+pub(super) mod transfer;
 mod versions;
 
 use std::io::Write as _;

@@ -33,7 +33,7 @@ pub(super) const PLUGIN_TOML: &str = "mcp-codex-worker.plugin.toml";
 
 /// The reason why a component cannot be fetched or published.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FetchError {
+pub(in crate::cli) enum FetchError {
     /// Whatever a registry gave would be taken.
     #[error(
         "{0} has no digest: write it behind the reference (oci://HOST/NAME@sha256:...), or give --sha256"
@@ -103,7 +103,7 @@ pub(super) enum FetchError {
 
 /// The fault of an image.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ImageFault {
+pub(in crate::cli) enum ImageFault {
     #[error("its description is no JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("has no layer of the type {WASM}")]
@@ -119,7 +119,7 @@ pub(super) enum ImageFault {
 }
 
 impl FetchError {
-    pub(super) fn network(place: &str, error: reqwest::Error) -> Self {
+    pub(in crate::cli) fn network(place: &str, error: reqwest::Error) -> Self {
         FetchError::Network {
             place: place.to_owned(),
             // It would stand there twice.
@@ -127,7 +127,7 @@ impl FetchError {
         }
     }
 
-    pub(super) fn status(place: &str, response: &reqwest::Response) -> Self {
+    pub(in crate::cli) fn status(place: &str, response: &reqwest::Response) -> Self {
         FetchError::Status {
             place: place.to_owned(),
             status: response.status(),
@@ -157,7 +157,7 @@ fn causes(error: &reqwest::Error) -> String {
 }
 
 /// Runs work on the network to its end, and gives up what hangs.
-pub(super) fn run<T>(
+pub(in crate::cli) fn run<T>(
     place: &str,
     work: impl Future<Output = Result<T, FetchError>>,
 ) -> Result<T, FetchError> {
@@ -169,7 +169,7 @@ pub(super) fn run<T>(
     done.unwrap_or_else(|_| Err(FetchError::Hangs(place.to_owned())))
 }
 
-pub(super) fn client() -> Result<reqwest::Client, FetchError> {
+pub(in crate::cli) fn client() -> Result<reqwest::Client, FetchError> {
     gateway::install_tls();
     let builder = reqwest::Client::builder()
         .connect_timeout(SILENCE)
@@ -182,7 +182,7 @@ pub(super) fn client() -> Result<reqwest::Client, FetchError> {
 }
 
 /// The body of an answer, no longer than `most`.
-pub(super) async fn whole(
+pub(in crate::cli) async fn whole(
     place: &str,
     mut response: reqwest::Response,
     most: u64,

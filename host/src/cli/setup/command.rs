@@ -34,6 +34,11 @@ pub(in crate::cli) fn run(global: &GlobalOptions, arguments: &SetupArguments) ->
 }
 
 fn set_up(sources: &Sources, arguments: &SetupArguments) -> Result<(), SetupError> {
+    let path = std::env::current_exe().map_err(SetupError::file(Path::new("this program")))?;
+    let writes = !arguments.undo && !arguments.print;
+    if writes && path.iter().any(|part| part == "_npx") {
+        return Err(SetupError::Npx);
+    }
     // Everything is asked, and what cannot be used is found, before anything is written.
     let values = if arguments.undo {
         Values::new()
@@ -41,7 +46,6 @@ fn set_up(sources: &Sources, arguments: &SetupArguments) -> Result<(), SetupErro
         questions::values(sources, arguments)?
     };
     check(sources, &values)?;
-    let path = std::env::current_exe().map_err(SetupError::file(Path::new("this program")))?;
     // Codex hands on nothing but HOME and PATH, and where our own files lie may hang on more.
     let variables: Vec<&'static str> = ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"]
         .into_iter()

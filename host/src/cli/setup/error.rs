@@ -28,6 +28,11 @@ pub(super) enum SetupError {
     Client { command: String, reason: String },
     #[error("HOME is not set; name the files with --client-config and --env-file")]
     NoHome,
+    #[error(
+        "npx started this program from a folder that npm empties now and then, and clients would be told to start it there: \
+         run `npm install --global mcp-codex-worker`, then `mcp-codex-worker setup`"
+    )]
+    Npx,
     #[error("the variable {0} (--key-from) is not set")]
     NoKey(String),
 }
