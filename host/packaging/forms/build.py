@@ -45,8 +45,7 @@ def build(release: Release, target: Target, zig: bool) -> Path:
     cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     environment["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join(
         f"--remap-path-prefix={folder}={name}" for folder, name in [(release.root, NAME), (cargo_home, "cargo")])
-    command = [*cargo, "--locked", "--profile", "dist", "--package", NAME, "--bin", NAME, "--features", "small",
-               "--target", triple]
+    command = [*cargo, "--locked", "--profile", "dist", "--package", NAME, "--bin", NAME, "--target", triple]
     print("dist:", " ".join(command), flush=True)
     if subprocess.run(command, cwd=release.root, env=environment).returncode != 0:
         raise Problem(f"{target.triple} does not build")
