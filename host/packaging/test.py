@@ -36,6 +36,7 @@ from forms.targets import TARGETS, host_target  # noqa: E402
 
 BUDGET = 300
 ROOT = HERE.parent.parent
+TARGET_DIR = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 VERSION = Release.of_this_checkout("").version
 REPOSITORY = "https://git.example.com/owner/mcp-codex-worker"
 GNU = host_target()
@@ -56,7 +57,7 @@ def setUpModule() -> None:
     unittest.addModuleCleanup(shutil.rmtree, scratch, ignore_errors=True)
     stripped = scratch / NAME
     subprocess.run(["strip", "-o", stripped, program], check=True)
-    built = [Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / MUSL / "dist" / NAME]
+    built = [TARGET_DIR / MUSL / "dist" / NAME]
     static_is_real = built[0].is_file()
     static = built[0] if static_is_real else stand_in(scratch / "static")
     packages = scratch / "packages"
@@ -91,7 +92,7 @@ class User:
         (self.folder / "bin").mkdir()
         self.environment = {"HOME": str(self.home), "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "LANG": "C.UTF-8",
                             # Plugins are compiled once for all tests, not once for each user.
-                            "WORKER_CACHE_DIR": str(ROOT / "target/test-cache")}
+                            "WORKER_CACHE_DIR": str(TARGET_DIR / "test-cache")}
 
     def has_program(self, name: str, text: str) -> None:
         """Puts a program before that of the machine."""
@@ -296,7 +297,7 @@ class Npm(unittest.TestCase):
         said = self.user.run("npx", "--yes", NAME, "setup", "--yes", "--root", self.user.home, fails=True)
         self.assertIn(f"npm install --global {NAME}", said)
         self.assertEqual(self.user.files(), [], "nothing was written")
-        claude = sorted((ROOT / "target/test-cache/clients").glob("claude-code-*/node_modules/@anthropic-ai/claude-code-*/claude"))
+        claude = sorted((TARGET_DIR / "test-cache/clients").glob("claude-code-*/node_modules/@anthropic-ai/claude-code-*/claude"))
         claude = [os.environ["WORKER_TEST_CLAUDE_CODE"]] if "WORKER_TEST_CLAUDE_CODE" in os.environ else claude
         if not claude and "CI" not in os.environ:
             self.skipTest("the pinned Claude Code is not installed: `cargo test --test with_clients` installs it")
@@ -588,7 +589,7 @@ def main() -> None:
     global program
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--binary", type=Path,
-                       default=Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / NAME)
+                       default=TARGET_DIR / "debug" / NAME)
     arguments, rest = words.parse_known_args()
     program = arguments.binary.resolve()
     if not program.is_file():
