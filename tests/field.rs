@@ -448,6 +448,10 @@ enum Step {
     Remove(&'static str),
     Execute(&'static str),
     Link(&'static str, &'static str),
+    /// A file, also in the place of a folder.
+    Flatten(&'static str, Vec<u8>),
+    /// A folder with a file, in the place of a file.
+    Deepen(&'static str, Vec<u8>),
 }
 
 impl Step {
@@ -456,16 +460,24 @@ impl Step {
             Self::Write(path, _)
             | Self::Remove(path)
             | Self::Execute(path)
-            | Self::Link(path, _) => path,
+            | Self::Link(path, _)
+            | Self::Flatten(path, _)
+            | Self::Deepen(path, _) => path,
         }
     }
 
     /// The same with bytes that git can convert: what is kept in another encoding must be in it.
     fn under(self, attributes: &str) -> Self {
+        let utf16 = |bytes: Vec<u8>| {
+            let text = bytes.into_iter().flat_map(|byte| [byte, 0]);
+            [0xff, 0xfe].into_iter().chain(text).collect()
+        };
         match self {
             Self::Write("g", bytes) if attributes.contains("UTF-16") => {
-                let text = bytes.iter().flat_map(|byte| [*byte, 0]);
-                Self::Write("g", [0xff, 0xfe].into_iter().chain(text).collect())
+                Self::Write("g", utf16(bytes))
+            }
+            Self::Flatten("g", bytes) if attributes.contains("UTF-16") => {
+                Self::Flatten("g", utf16(bytes))
             }
             step => step,
         }
@@ -475,6 +487,12 @@ impl Step {
         let path = top.join(self.path());
         let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
         match self {
+            Self::Flatten(place, bytes) => {
+                if path.is_dir() && !path.is_symlink() {
+                    fs::remove_dir_all(&path).unwrap();
+                }
+                Self::Write(place, bytes.clone()).take(top);
+            }
             // What is a folder by now, or lies below a file, stays.
             _ if path.is_dir() && !path.is_symlink() => {}
             Self::Write(_, bytes) => {
@@ -485,6 +503,12 @@ impl Step {
             }
             Self::Remove(_) => {
                 let _ = fs::remove_file(&path);
+            }
+            Self::Deepen(_, bytes) => {
+                let _ = fs::remove_file(&path);
+                if fs::create_dir_all(&path).is_ok() {
+                    fs::write(path.join("inner"), bytes).unwrap();
+                }
             }
             Self::Execute(_) if is_file => {
                 let mode = fs::metadata(&path).unwrap().permissions().mode();
@@ -517,10 +541,12 @@ fn step() -> impl Strategy<Value = Step> {
         "u\u{308}",
     ]);
     let target = proptest::sample::select(vec!["f", "dir", "nowhere", "../f"]);
-    (path, target, content(), 0..4).prop_map(|(path, target, bytes, kind)| match kind {
+    (path, target, content(), 0..6).prop_map(|(path, target, bytes, kind)| match kind {
         0 => Step::Remove(path),
         1 => Step::Execute(path),
         2 => Step::Link(path, target),
+        3 => Step::Flatten(path, bytes),
+        4 => Step::Deepen(path, bytes),
         _ => Step::Write(path, bytes),
     })
 }

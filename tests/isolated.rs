@@ -699,6 +699,367 @@ fn a_checkout_that_moved_takes_it_whole_or_stays_as_it_is() {
     }
 }
 
+/// What else a checkout shows: its folders with their permissions, its refs and its index.
+fn surroundings(top: &Path) -> (BTreeMap<PathBuf, u32>, String, Vec<u8>) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut folders = BTreeMap::new();
+    let mut pending = vec![top.to_path_buf()];
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() && entry.file_name() != ".git" {
+                let mode = entry.metadata().unwrap().permissions().mode();
+                folders.insert(entry.path(), mode);
+                pending.push(entry.path());
+            }
+        }
+    }
+    let index = fs::read(top.join(".git/index")).unwrap();
+    (folders, git(top, &["for-each-ref"]), index)
+}
+
+/// Runs git where it may refuse.
+fn try_git(top: &Path, arguments: &[&str]) -> bool {
+    let mut command = Command::new("git");
+    command.args(["-c", "user.name=A", "-c", "user.email=a@example.org"]);
+    command.args(arguments).current_dir(top);
+    command.env("GIT_CONFIG_NOSYSTEM", "1");
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command.output().unwrap().status.success()
+}
+
+/// Brings what is committed in `tree` into `top` by git alone.
+fn brought_by_git(top: &Path, tree: &Path, how: ApplyHow) -> bool {
+    if how == ApplyHow::Patch {
+        let patch = top.join("../patch");
+        let text = Command::new("git")
+            .args(["diff", "--binary", "--full-index", "HEAD~1", "HEAD"])
+            .current_dir(tree)
+            .output()
+            .unwrap();
+        fs::write(&patch, text.stdout).unwrap();
+        return try_git(top, &["apply", patch.to_str().unwrap()]);
+    }
+    git(top, &["fetch", "-q", tree.to_str().unwrap(), "HEAD"]);
+    let way = match how {
+        ApplyHow::Squash => "--squash",
+        _ => "--no-edit",
+    };
+    try_git(top, &["merge", "-q", way, "FETCH_HEAD"])
+}
+
+/// A change of the kind of a path. `src/a.txt`, `src/b.txt`, `docs/c.txt`, `docs/deep/d.txt` and `link` are there.
+const TURNED: &[(&str, fn(&Path))] = &[
+    ("a file takes a folder's place", |tree| {
+        fs::remove_dir_all(tree.join("docs")).unwrap();
+        write(&tree.join("docs"), "a file\n");
+    }),
+    ("a link takes a folder's place", |tree| {
+        fs::remove_dir_all(tree.join("docs")).unwrap();
+        symlink("src", tree.join("docs")).unwrap();
+    }),
+    ("a folder takes a file's place", |tree| {
+        fs::remove_file(tree.join("src/b.txt")).unwrap();
+        write(&tree.join("src/b.txt/one"), "one\n");
+        write(&tree.join("src/b.txt/two/three"), "three\n");
+    }),
+    ("a folder takes a link's place", |tree| {
+        fs::remove_file(tree.join("link")).unwrap();
+        write(&tree.join("link/a.txt"), "no link\n");
+    }),
+    ("the file of a folder becomes the folder", |tree| {
+        fs::rename(tree.join("docs/c.txt"), tree.join("c")).unwrap();
+        fs::remove_dir_all(tree.join("docs")).unwrap();
+        fs::rename(tree.join("c"), tree.join("docs")).unwrap();
+    }),
+    ("a file moves into a folder of its name", |tree| {
+        fs::rename(tree.join("src/a.txt"), tree.join("a")).unwrap();
+        fs::create_dir(tree.join("src/a.txt")).unwrap();
+        fs::rename(tree.join("a"), tree.join("src/a.txt/a.txt")).unwrap();
+    }),
+    ("both at once, and a folder deep inside", |tree| {
+        fs::remove_dir_all(tree.join("docs/deep")).unwrap();
+        write(&tree.join("docs/deep"), "shallow\n");
+        fs::remove_dir_all(tree.join("src")).unwrap();
+        write(&tree.join("src"), "no folder\n");
+        fs::remove_file(tree.join("link")).unwrap();
+        write(&tree.join("link/src/a.txt"), "elsewhere\n");
+    }),
+];
+
+fn deeper() -> Scene {
+    let scene = Scene::new();
+    scene.write("docs/deep/d.txt", "d\n");
+    scene.commit("deeper");
+    scene
+}
+
+/// A copy of a checkout, for git to work in.
+fn copy_of(scene: &Scene) -> PathBuf {
+    let copy = scene.root().join("copy");
+    let mut cp = Command::new("cp");
+    cp.arg("-a").arg(scene.top()).arg(&copy);
+    assert!(cp.status().unwrap().success());
+    copy
+}
+
+fn commit_in(tree: &Path) {
+    git(tree, &["add", "-A"]);
+    git(tree, &["commit", "-q", "-m", "What the job made"]);
+}
+
+#[test]
+fn a_file_takes_a_folders_place_and_a_folder_a_files_as_git_brings_it() {
+    for (name, agent) in TURNED {
+        for how in ALL {
+            let story = format!("{name} ({how:?})");
+            let scene = deeper();
+            let isolated = scene.job("job", false, agent);
+            let copy = copy_of(&scene);
+            isolated
+                .apply(*how)
+                .unwrap_or_else(|error| panic!("{story}: {error}"));
+            let tree = isolated.workspace().top();
+            assert_eq!(files(&scene.top(), false), files(tree, false), "{story}");
+            commit_in(tree);
+            assert!(brought_by_git(&copy, tree, *how), "{story}");
+            let said = |top: &Path| {
+                let status = git(top, &["status", "--porcelain"]);
+                let head = git(top, &["rev-parse", "HEAD^{tree}"]);
+                (status, head, git(top, &["write-tree"]))
+            };
+            assert_eq!(said(&scene.top()), said(&copy), "{story}");
+            let folders = |top: &Path| {
+                let (folders, _, _) = surroundings(top);
+                let below = |path: &PathBuf| path.strip_prefix(top).unwrap().to_path_buf();
+                folders.keys().map(below).collect::<Vec<_>>()
+            };
+            assert_eq!(folders(&scene.top()), folders(&copy), "{story}");
+            scene.git(&["fsck", "--full", "--strict"]);
+        }
+    }
+}
+
+/// A job that turns back what the job before it did, applied to a checkout that has either.
+#[test]
+fn a_later_job_turns_a_file_into_a_folder_again() {
+    for applied_before in [false, true] {
+        for how in ALL {
+            let scene = deeper();
+            let isolated = scene.job("job", false, TURNED[0].1);
+            if applied_before {
+                isolated.apply(*how).unwrap();
+                if *how != ApplyHow::Merge {
+                    scene.commit("the first job's");
+                }
+            }
+            drop(isolated);
+            let mut later = Isolated::open(&scene.state("job"), "later").unwrap();
+            let storage = scene.state("job").join("base-later");
+            let base = Base::capture(later.workspace(), &storage, Limits::default()).unwrap();
+            let base = base.before(&later.earlier().unwrap()).unwrap();
+            let tree = later.workspace().top().to_path_buf();
+            fs::remove_file(tree.join("docs")).unwrap();
+            write(&tree.join("docs/c.txt"), "c once more\n");
+            let changes = base.changes().unwrap();
+            later.seal(&base, &changes, "Later").unwrap();
+            later
+                .apply(*how)
+                .unwrap_or_else(|error| panic!("{applied_before} {how:?}: {error}"));
+            assert_eq!(
+                files(&scene.top(), false),
+                files(&tree, false),
+                "{applied_before} {how:?}"
+            );
+        }
+    }
+}
+
+/// Something of the user's where the job changes the kind of a path: docs becomes a file, src/b.txt and fresh a folder.
+struct Obstacle {
+    name: &'static str,
+    user: fn(&Scene),
+    how: &'static [ApplyHow],
+    /// A part of the refusal; `None`: it applies all the same.
+    refused: Option<&'static str>,
+    /// git decides likewise.
+    as_git: bool,
+}
+
+const OBSTACLES: &[Obstacle] = &[
+    Obstacle {
+        name: "an untracked file in the folder",
+        user: |scene| scene.write("docs/notes.txt", "the user's\n"),
+        how: BOTH,
+        refused: Some("uncommitted work in the way: docs/notes.txt"),
+        as_git: true,
+    },
+    Obstacle {
+        name: "an untracked file in the folder, and a patch",
+        user: |scene| scene.write("docs/notes.txt", "the user's\n"),
+        how: &[ApplyHow::Patch],
+        refused: Some("the checkout has docs/notes.txt in the place of"),
+        as_git: true,
+    },
+    Obstacle {
+        // git deletes it: what is ignored is expendable to a merge.
+        name: "an ignored file in the folder",
+        user: |scene| scene.write("docs/deep/trace.log", "the user's\n"),
+        how: ALL,
+        refused: Some("the checkout has docs/deep/trace.log in the place of"),
+        as_git: false,
+    },
+    Obstacle {
+        name: "a repository in the folder",
+        user: |scene| {
+            git(&scene.top(), &["init", "-q", "docs/own"]);
+            scene.write("docs/own/x.log", "the user's\n");
+        },
+        how: ALL,
+        refused: Some("docs/own"),
+        as_git: false,
+    },
+    Obstacle {
+        name: "an empty folder in the folder",
+        user: |scene| fs::create_dir_all(scene.path("docs/empty/too")).unwrap(),
+        how: BOTH,
+        refused: None,
+        as_git: true,
+    },
+    Obstacle {
+        // git apply deletes the tracked files and then fails.
+        name: "an empty folder in the folder, and a patch",
+        user: |scene| fs::create_dir_all(scene.path("docs/empty/too")).unwrap(),
+        how: &[ApplyHow::Patch],
+        refused: None,
+        as_git: false,
+    },
+    Obstacle {
+        name: "a commit with another file in the folder",
+        user: |scene| {
+            scene.write("docs/zoo.txt", "the user's\n");
+            scene.commit("user");
+        },
+        how: BOTH,
+        refused: Some("both sides changed docs"),
+        as_git: true,
+    },
+    Obstacle {
+        name: "a commit with another file in the folder, and a patch",
+        user: |scene| {
+            scene.write("docs/zoo.txt", "the user's\n");
+            scene.commit("user");
+        },
+        how: &[ApplyHow::Patch],
+        refused: Some("the checkout has docs/zoo.txt in the place of"),
+        as_git: true,
+    },
+    Obstacle {
+        name: "a commit that changed a file in the folder",
+        user: |scene| {
+            scene.write("docs/c.txt", "the user's\n");
+            scene.commit("user");
+        },
+        how: ALL,
+        refused: Some("docs"),
+        as_git: true,
+    },
+    Obstacle {
+        name: "a commit that changed the file that becomes a folder",
+        user: |scene| {
+            scene.write("src/b.txt", "the user's\n");
+            scene.commit("user");
+        },
+        how: ALL,
+        refused: Some("src/b.txt"),
+        as_git: true,
+    },
+    Obstacle {
+        name: "an edit in the folder",
+        user: |scene| scene.write("docs/c.txt", "the user's\n"),
+        how: ALL,
+        refused: Some("docs/c.txt"),
+        as_git: true,
+    },
+    Obstacle {
+        name: "an untracked file where a folder comes",
+        user: |scene| scene.write("fresh", "the user's\n"),
+        how: ALL,
+        refused: Some("fresh"),
+        as_git: true,
+    },
+    Obstacle {
+        name: "an ignored file where a folder comes",
+        user: |scene| {
+            scene.write(".git/info/exclude", "/fresh\n");
+            scene.write("fresh", "the user's\n");
+        },
+        how: ALL,
+        refused: Some("the checkout has fresh in the place of"),
+        as_git: false,
+    },
+    Obstacle {
+        name: "a link out of the checkout where a folder comes",
+        user: |scene| {
+            fs::create_dir(scene.root().join("elsewhere")).unwrap();
+            symlink("../elsewhere", scene.path("fresh")).unwrap();
+        },
+        how: ALL,
+        refused: Some("fresh"),
+        as_git: true,
+    },
+    Obstacle {
+        name: "permissions of the folders",
+        user: |scene| {
+            use std::os::unix::fs::PermissionsExt as _;
+            for folder in ["docs", "docs/deep", "src"] {
+                let mode = fs::Permissions::from_mode(0o750);
+                fs::set_permissions(scene.path(folder), mode).unwrap();
+            }
+        },
+        how: ALL,
+        refused: None,
+        as_git: true,
+    },
+];
+
+#[test]
+fn what_the_user_has_in_the_place_of_a_file_or_a_folder_stays() {
+    for case in OBSTACLES {
+        for how in case.how {
+            let story = format!("{} ({how:?})", case.name);
+            let scene = deeper();
+            let isolated = scene.job("job", false, |tree| {
+                TURNED[0].1(tree);
+                TURNED[2].1(tree);
+                write(&tree.join("fresh/new.txt"), "new\n");
+                edit(tree, "src/a.txt", "line 3\n", "line three\n");
+            });
+            (case.user)(&scene);
+            let copy = copy_of(&scene);
+            let before = (files(&scene.root(), false), surroundings(&scene.top()));
+            let applied = isolated.apply(*how);
+            match (&applied, case.refused) {
+                (Err(error), Some(part)) => {
+                    assert!(error.to_string().contains(part), "{story}: {error}");
+                    let after = (files(&scene.root(), false), surroundings(&scene.top()));
+                    assert!(after == before, "{story}: something has changed");
+                }
+                (Ok(_), None) => {
+                    assert!(scene.path("docs").is_file(), "{story}");
+                    assert!(scene.path("src/b.txt/two/three").is_file(), "{story}");
+                }
+                _ => panic!("{story}: {applied:?}"),
+            }
+            if case.as_git {
+                let tree = isolated.workspace().top();
+                commit_in(tree);
+                let by_git = brought_by_git(&copy, tree, *how);
+                assert_eq!(by_git, applied.is_ok(), "{story}");
+            }
+        }
+    }
+}
+
 #[test]
 fn anothers_lock_is_waited_for_and_never_taken() {
     let scene = Scene::new();
@@ -1171,7 +1532,7 @@ fn small(scene: &Scene, job: &str) -> bool {
 }
 
 /// A checkout with much of what makes trees difficult, and a job that did all kinds of things in its own.
-fn busy_job(file_for_folder: bool) -> Scene {
+fn busy_job() -> Scene {
     let scene = Scene::new();
     for n in 0..400 {
         scene.write(format!("many/{}/{n}.txt", n % 20), format!("{n}\n"));
@@ -1194,10 +1555,13 @@ fn busy_job(file_for_folder: bool) -> Scene {
         write(&tree.join("more.crlf"), "x\r\ny\r\n");
         write(&tree.join("many/3/3.txt"), "changed\n");
         fs::remove_file(tree.join("many/4/4.txt")).unwrap();
-        if file_for_folder {
-            fs::remove_dir_all(tree.join("docs")).unwrap();
-            write(&tree.join("docs"), "a file where a folder was\n");
-        }
+        fs::remove_dir_all(tree.join("docs")).unwrap();
+        write(&tree.join("docs"), "a file where a folder was\n");
+        fs::remove_file(tree.join("many/9/9.txt")).unwrap();
+        write(
+            &tree.join("many/9/9.txt/deep"),
+            "a folder where a file was\n",
+        );
         fs::remove_file(tree.join("points")).unwrap();
         symlink("run.sh", tree.join("points")).unwrap();
         write(&tree.join("tool"), "#!/bin/sh\n");
@@ -1236,7 +1600,7 @@ fn written(tree: &Path) -> BTreeMap<PathBuf, std::time::SystemTime> {
 
 #[test]
 fn a_tree_that_became_small_is_whole_again_with_every_file() {
-    let scene = busy_job(false);
+    let scene = busy_job();
     let tree = scene.state("job").join("tree");
     let mut before = files(&tree, false);
     before.retain(|path, _| !path.starts_with("node_modules"));
@@ -1329,7 +1693,7 @@ fn a_tree_that_became_small_is_whole_again_with_every_file() {
 
 #[test]
 fn a_tree_is_whole_again_whenever_its_host_was_killed_while_it_became_small_or_whole() {
-    let scene = busy_job(true);
+    let scene = busy_job();
     let folder = scene.state("job");
     let tree = folder.join("tree");
     let mut before = files(&tree, false);
@@ -1379,7 +1743,7 @@ fn a_tree_is_whole_again_whenever_its_host_was_killed_while_it_became_small_or_w
 
 #[test]
 fn what_a_small_tree_needs_outlives_a_gc_in_the_users_repository() {
-    let scene = busy_job(true);
+    let scene = busy_job();
     assert!(small(&scene, "job"));
     // The base is nowhere else any more.
     scene.git(&["checkout", "-q", "--orphan", "other"]);

@@ -1,8 +1,8 @@
-//! What a long history costs: `stats`, `jobs`, `jobs show last` and `gc` over a store of many jobs.
+//! What a long history costs: `stats`, `jobs`, `jobs show last`, `start` and `gc` over a store of many jobs.
 //!
 //! `cargo bench --bench history [-- JOBS]`: makes a store of JOBS jobs that are over (20,000), each with a folder, three
-//! requests to a gateway and three calls of the planner's, and times the commands, the best of three each, the store warm; `gc`
-//! once, over all of them.
+//! requests to a gateway and three calls of the planner's, and times the commands, the best of three each, the store warm; the
+//! reply to a `start`, the median of twenty; `gc` once, over all of them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,21 +19,25 @@ use gateway::RequestRecord;
 use job::{JobId, State, Store};
 use redact::{KnownValues, Redactor};
 use serde_json::json;
+use worker_test_support::worker::{PATIENCE, call};
+use worker_test_support::{Repository, StandIn, Worker};
 
-use store::BenchStore;
-
-mod store;
+const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
 
 const EACH: usize = 3;
+const STARTS: usize = 20;
 
 fn main() {
     let jobs = std::env::args()
         .skip(1)
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(20_000);
-    let store = BenchStore::new();
+    let repository = Repository::with([("a.txt", "one\n")]);
+    repository.commit("Begin");
+    let agent = StandIn::that("echo more >> a.txt");
+    let worker = Worker::with_stand_in(BINARY, &repository, &agent);
     let began = Instant::now();
-    fill(store.state(), jobs);
+    fill(&worker.state_dir(), jobs);
     println!(
         "{jobs} jobs, {} requests, made in {:.1?}",
         jobs * EACH,
@@ -45,26 +49,43 @@ fn main() {
         &["jobs"],
         &["jobs", "show", "last"],
     ] {
-        let best = (0..3).map(|_| time(&store, command)).min();
+        let best = (0..3).map(|_| time(&worker, command)).min();
         println!("{:22} {:.1?}", command.join(" "), best.unwrap());
     }
-    let took = time(&store, &["gc", "--older-than", "0s"]);
+    println!("{:22} {:.1?}", "start", starts(&worker, &repository));
+    let took = time(&worker, &["gc", "--older-than", "0s"]);
     let rate = jobs as f64 / took.as_secs_f64();
     println!("{:22} {took:.1?}, {rate:.0} jobs/s", "gc --older-than 0s");
-    assert!(
-        Store::open(store.state())
-            .unwrap()
-            .jobs(1)
-            .unwrap()
-            .is_empty()
-    );
+    let store = Store::open(&worker.state_dir()).unwrap();
+    assert!(store.jobs(1).unwrap().is_empty());
 }
 
-fn time(store: &BenchStore, arguments: &[&str]) -> Duration {
+fn time(worker: &Worker, arguments: &[&str]) -> Duration {
+    let mut command = worker.command(arguments);
     let began = Instant::now();
-    let status = store.program(arguments).stdout(Stdio::null()).status();
-    assert!(status.unwrap().success(), "{arguments:?}");
+    let status = command.stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{arguments:?}");
     began.elapsed()
+}
+
+/// The time from a call of `start` to its reply, each job's end awaited before the next one: the median.
+fn starts(worker: &Worker, repository: &Repository) -> Duration {
+    let mut front = worker.serve();
+    let times = (0..STARTS).map(|_| {
+        let asked = json!({ "prompt": "Write more.", "allowed_dirs": [repository.path()] });
+        let began = Instant::now();
+        let reply = call(&mut front, "start", asked).structured;
+        let took = began.elapsed();
+        let id = reply["job_id"].clone();
+        let patience = PATIENCE.as_millis() as u64;
+        let asked = json!({ "job_id": id, "timeout_ms": patience });
+        let ended = call(&mut front, "wait", asked).structured;
+        assert_eq!(ended["job_status"], "completed", "{ended}");
+        took
+    });
+    let mut times: Vec<Duration> = times.collect();
+    times.sort();
+    times[STARTS / 2]
 }
 
 fn fill(state: &Path, jobs: usize) {

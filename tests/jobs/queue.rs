@@ -1,5 +1,6 @@
 //! Many jobs from many fronts.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -16,6 +17,20 @@ fn empty_repository(top: PathBuf) -> PathBuf {
     let git = git2::Repository::init(&top).unwrap();
     let tree = git.index().unwrap().write_tree().unwrap();
     let tree = git.find_tree(tree).unwrap();
+    let someone = git2::Signature::now("Someone", "someone@example.org").unwrap();
+    git.commit(Some("HEAD"), &someone, &someone, "Begin", &tree, &[])
+        .unwrap();
+    top
+}
+
+/// A repository with one file, which isolated jobs need.
+fn small_repository(top: PathBuf) -> PathBuf {
+    let git = git2::Repository::init(&top).unwrap();
+    fs::write(top.join("a.txt"), "one\n").unwrap();
+    let mut index = git.index().unwrap();
+    index.add_path(Path::new("a.txt")).unwrap();
+    index.write().unwrap();
+    let tree = git.find_tree(index.write_tree().unwrap()).unwrap();
     let someone = git2::Signature::now("Someone", "someone@example.org").unwrap();
     git.commit(Some("HEAD"), &someone, &someone, "Begin", &tree, &[])
         .unwrap();
@@ -357,8 +372,13 @@ fn whoever_is_killed_the_queue_goes_on() {
 }
 
 fn kill(pid: i32) {
+    assert!(is_killed(pid), "{pid} is gone already");
+}
+
+/// Kills a process; false when it is gone already.
+fn is_killed(pid: i32) -> bool {
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok()
 }
 
 #[test]
@@ -512,4 +532,237 @@ fn jobs_that_wait_are_small_and_look_at_nothing() {
     }
     completes(&mut front, &first);
     yard.worker.assert_no_process_left();
+}
+
+/// A turn of the queue's, as the store has it.
+struct QueueTurn {
+    front: String,
+    repository: String,
+    /// It makes a tree of its own, so that only slots can be in its way.
+    isolated: bool,
+    created_ms: i64,
+    granted_ms: Option<i64>,
+    ended_ms: i64,
+}
+
+/// All turns, in the order of the calls.
+fn turns(state: &Path) -> Vec<QueueTurn> {
+    let database = rusqlite::Connection::open(state.join("jobs.db")).unwrap();
+    let mut statement = database
+        .prepare(
+            "SELECT front, repository, tree IS NULL, created_ms, granted_ms, ended_ms
+             FROM jobs JOIN turns ON job = id ORDER BY ticket",
+        )
+        .unwrap();
+    let rows = statement.query_map([], |row| {
+        Ok(QueueTurn {
+            front: row.get(0)?,
+            repository: row.get(1)?,
+            isolated: row.get(2)?,
+            created_ms: row.get(3)?,
+            granted_ms: row.get(4)?,
+            ended_ms: row.get(5)?,
+        })
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// Holds the turns against what is written: within a front's repository the first comes first, and no front has a second turn
+/// while another one, with nothing at work, waits for its own. Returns the most turns that one front had in such a wait.
+fn assert_fair(turns: &[QueueTurn]) -> usize {
+    for (n, turn) in turns.iter().enumerate() {
+        let alike = |other: &&QueueTurn| {
+            (&other.front, &other.repository, other.isolated)
+                == (&turn.front, &turn.repository, turn.isolated)
+        };
+        let (Some(next), Some(granted)) = (
+            turns[n + 1..]
+                .iter()
+                .filter(alike)
+                .find_map(|turn| turn.granted_ms),
+            turn.granted_ms,
+        ) else {
+            continue;
+        };
+        assert!(granted <= next, "first come, first served: job {n}");
+    }
+    let mut most = 0;
+    for turn in turns.iter().filter(|turn| turn.isolated) {
+        let Some(granted) = turn.granted_ms else {
+            continue;
+        };
+        let own = turns.iter().filter(|own| own.front == turn.front);
+        let before = own.filter(|own| own.granted_ms.is_some_and(|at| at < granted));
+        let since = before
+            .map(|own| own.ended_ms)
+            .fold(turn.created_ms, i64::max);
+        let mut others: HashMap<&str, usize> = HashMap::new();
+        for other in turns.iter().filter(|other| other.front != turn.front) {
+            let at = other.granted_ms.unwrap_or_default();
+            if since < at && at < granted {
+                *others.entry(&other.front).or_default() += 1;
+            }
+        }
+        most = most.max(others.into_values().max().unwrap_or(0));
+    }
+    most
+}
+
+/// The processor time that processes have had so far, in ticks of the clock.
+fn ticks(pids: &[i32]) -> u64 {
+    let of = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let (_, after_name) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    };
+    pids.iter().filter_map(of).sum()
+}
+
+/// The whole of a crowded day in one run. WORKER_QUEUE_JOBS=1000 has 20 fronts, and kills ten of them and ten runners.
+#[test]
+fn a_crowd_of_fronts_is_served_fairly_while_runners_and_fronts_are_killed() {
+    let jobs = crowd();
+    let long = jobs >= 1_000;
+    let (fronts, kills) = if long { (20, 10) } else { (6, 3) };
+    let agent = StandIn::that(
+        r#"wait_for "${0%/*}/go"; tail -n 1 "$PROMPT" >> "work-$(tail -n 1 "$PROMPT" | tr -dc 0-9).txt""#,
+    );
+    let root = tempfile::tempdir().unwrap();
+    let top = root.path().canonicalize().unwrap();
+    let places: Vec<PathBuf> = (0..3)
+        .map(|n| small_repository(top.join(n.to_string())))
+        .collect();
+    let worker = Worker::bare(BINARY)
+        .set("SANDBOX_ROOT", top.display())
+        .set("ONEAPI_BASE_URL", "http://127.0.0.1:9")
+        .set("ONEAPI_API_KEY", "gateway-key-of-the-test")
+        .set("CLAUDE_MODEL", "scripted")
+        .set("WORKER_CLAUDE_BIN", agent.path().display())
+        .set("MAX_RUNNING_JOBS", SLOTS);
+    let store = Store::open(&worker.state_dir()).unwrap();
+    let row = |id: &String| store.job(&id.parse().unwrap()).unwrap().unwrap();
+    let mut clients: Vec<Option<McpClient>> = (0..fronts).map(|_| Some(worker.serve())).collect();
+    let began = Instant::now();
+    // Each front has plain jobs, which must have their checkout alone, and isolated ones, in each repository.
+    let place = |n: usize| n / fronts % places.len();
+    let isolated = |n: usize| n / fronts % 2 == 1;
+    let ids: Vec<String> = (0..jobs)
+        .map(|n| {
+            let mut asked =
+                json!({ "prompt": format!("Job {n}"), "allowed_dirs": [places[place(n)]] });
+            if isolated(n) {
+                asked["isolation"] = "worktree".into();
+            }
+            started(clients[n % fronts].as_mut().unwrap(), asked)
+        })
+        .collect();
+    let state = |id: &String| row(id).state;
+    let mut at_work = 0;
+    wait_for("all slots are taken", || {
+        at_work = ids.iter().filter(|id| state(id) == State::Running).count();
+        at_work == SLOTS
+    });
+    let waiting: Vec<i32> = ids
+        .iter()
+        .filter(|id| state(id) == State::Queued)
+        .map(|id| {
+            let pid = row(id).runner.unwrap().pid as i32;
+            wait_for("the job waits", || arguments(pid).contains("__waiter"));
+            pid
+        })
+        .collect();
+    assert_eq!(waiting.len(), jobs - SLOTS);
+    let queued = began.elapsed();
+    let memory: u64 = waiting.iter().map(|pid| share_of_memory(*pid)).sum();
+    assert!(memory < 1_024 * jobs as u64, "{memory} KiB");
+    let mut idle = None;
+    if long {
+        let (before, since) = (ticks(&waiting), Instant::now());
+        std::thread::sleep(Duration::from_secs(20));
+        let share = (ticks(&waiting) - before) as f64 / since.elapsed().as_secs_f64();
+        idle = Some(share);
+        assert!(share < 2.0, "{share} % of a core");
+    }
+
+    fs::write(agent.folder().join("go"), "").unwrap();
+    let mut victims: Vec<String> = Vec::new();
+    let mut dead_fronts = 0;
+    loop {
+        let rows: Vec<_> = ids.iter().map(row).collect();
+        let over = rows.iter().filter(|row| row.state.is_terminal()).count();
+        if over == jobs {
+            break;
+        }
+        // Spread over the day: one at work, one that waits, the one that serves the queue; and a front each time.
+        if victims.len() < kills && over > victims.len() * jobs / (kills + 2) {
+            let wanted = victims.len() % 3;
+            let victim = rows
+                .iter()
+                .filter(|row| !victims.contains(&row.id.to_string()));
+            let mut victim = victim.filter(|row| match (row.state, &row.runner) {
+                (State::Running, Some(_)) => wanted == 0,
+                (State::Queued, Some(runner)) => {
+                    let threads = fs::read_dir(format!("/proc/{}/task", runner.pid));
+                    let serves = threads.is_ok_and(|threads| threads.count() > 1);
+                    wanted == 1 + usize::from(serves)
+                }
+                _ => false,
+            });
+            if let Some(victim) = victim.next()
+                && is_killed(victim.runner.as_ref().unwrap().pid as i32)
+            {
+                victims.push(victim.id.to_string());
+                let front = clients[dead_fronts * 2 % fronts].take().unwrap();
+                kill(front.pid() as i32);
+                dead_fronts += 1;
+            }
+        }
+        // Whoever's runner is gone is told so by who asks.
+        for row in rows.iter().filter(|row| !row.state.is_terminal()) {
+            if !store.is_live(&row.id).unwrap() {
+                get(clients[1].as_mut().unwrap(), row.id.as_str());
+            }
+        }
+        std::thread::sleep(Duration::from_millis(if long { 500 } else { 20 }));
+    }
+    let whole = began.elapsed();
+    assert_eq!((victims.len(), dead_fronts), (kills, kills));
+
+    let mut ends: HashMap<&str, usize> = HashMap::new();
+    for (n, id) in ids.iter().enumerate() {
+        let row = row(id);
+        *ends.entry(row.state.as_str()).or_default() += 1;
+        let result = row.result.unwrap();
+        match row.state {
+            State::Completed => {}
+            State::Interrupted if victims.contains(id) => continue,
+            other => panic!("job {n}: {other}: {result}"),
+        }
+        // Its work is there, once.
+        let file = format!("work-{n}.txt");
+        assert_eq!(result["changed_files"], json!([file]), "job {n}: {result}");
+        if !isolated(n) {
+            let text = fs::read_to_string(places[place(n)].join(&file)).unwrap();
+            assert_eq!(text, format!("Job {n}\n"));
+        }
+    }
+    let ahead = assert_fair(&turns(&worker.state_dir()));
+    eprintln!(
+        "{jobs} jobs, {fronts} fronts, {SLOTS} slots, 3 repositories: queued in {:.0?}, over after {:.0?}; {ends:?}, {kills} runners and {kills} fronts killed",
+        queued, whole
+    );
+    eprintln!(
+        "waiting  {} KiB each (PSS), {} MiB together",
+        memory / waiting.len() as u64,
+        memory >> 10
+    );
+    if let Some(idle) = idle {
+        eprintln!("         {idle:.2} % of a core together");
+    }
+    eprintln!("turns    at most {ahead} of one front while another waits for its own");
+    // One, and one more at the moment when the other's job ends.
+    assert!(ahead <= 2, "{ahead} turns");
+    drop(clients);
+    worker.assert_no_process_left();
 }

@@ -1,5 +1,6 @@
 //! A working day in short: mixed jobs from several fronts, a gateway in trouble by the clock, killed
-//! processes, `gc` meanwhile. WORKER_SOAK_JOBS=1000 is the long one; it prints what a day is measured by:
+//! processes, `gc` meanwhile. WORKER_SOAK_JOBS=1000 is the long one, in which every tenth job is one of the real Claude
+//! Code; it prints what a day is measured by:
 //!
 //! ```sh
 //! WORKER_SOAK_JOBS=1000 cargo test --release --test stories soak -- --nocapture
@@ -12,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use job::{State, Store};
-use worker_test_support::gateway::Reply;
+use worker_test_support::clients;
+use worker_test_support::gateway::{Reply, Request};
 
 use super::*;
 
@@ -41,17 +43,31 @@ const DAY: &[Weather] = &[
 ];
 
 fn gateway(began: Instant, phase: Duration) -> ScriptedGateway {
-    let script = Script::new(move |_| {
+    let script = Script::new(move |request| {
         let phase = began.elapsed().as_millis() / phase.as_millis().max(1);
         let weather = DAY[usize::try_from(phase).unwrap() % DAY.len()];
         match weather {
-            Weather::Good => Reply::Turn(Turn::say("Done.")),
+            Weather::Good => Reply::Turn(answer(request)),
             Weather::Down => Reply::html(502),
             Weather::Busy => Reply::error(429, "rate_limit_exceeded", "Slow down."),
             Weather::BusyFor(wait) => Reply::rate_limited(wait),
         }
     });
     ScriptedGateway::start(script).unwrap()
+}
+
+/// The real Claude Code is told to write its file; the stand-in writes it when it is answered.
+fn answer(request: &Request) -> Turn {
+    let prompts = request.texts("user");
+    let mut lines = prompts.iter().flat_map(|text| text.lines());
+    let job = lines.find_map(|line| line.strip_prefix("Job ")?.trim().parse::<usize>().ok());
+    match job {
+        Some(job) if request.turn() == 0 && request.tools().next().is_some() => Turn::call(
+            "Write",
+            json!({ "file_path": format!("{{cwd}}/work-{job}.txt"), "content": "written\n" }),
+        ),
+        _ => Turn::say("Done."),
+    }
 }
 
 /// An agent that asks the gateway a few things, and changes a file if it was answered.
@@ -118,7 +134,14 @@ fn a_working_day_loses_nothing() {
         .set("WORKER_CLAUDE_BIN", agent.path().display())
         .set("WORKER_GATEWAY_PATIENCE_MS", 60_000)
         .set("MAX_RUNNING_JOBS", SLOTS);
-    let mut clients: Vec<McpClient> = (0..fronts).map(|_| worker.serve()).collect();
+    let serve = |front: usize| {
+        let mut command = worker.command(["serve"]);
+        if long && front % 10 == 9 {
+            command.env("WORKER_CLAUDE_BIN", clients::claude_code());
+        }
+        McpClient::connect(command, PATIENCE).unwrap()
+    };
+    let mut clients: Vec<McpClient> = (0..fronts).map(serve).collect();
     let store = Store::open(&worker.state_dir()).unwrap();
     let ids: Vec<String> = (0..jobs)
         .map(|n| {
@@ -168,7 +191,7 @@ fn a_working_day_loses_nothing() {
             kill(victim.runner.as_ref().unwrap().pid);
             let front = killed % fronts;
             kill(clients[front].pid());
-            clients[front] = worker.serve();
+            clients[front] = serve(front);
             killed += 1;
         }
         // Whoever's runner is gone is told so by who asks.

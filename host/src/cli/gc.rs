@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::terminal::{Terminal, age, complain};
 use super::{GlobalOptions, exit};
-use job::upkeep::{Size, UpkeepError, make_small};
+use job::upkeep::{Size, Sizes, UpkeepError, make_small};
 use job::{JobId, JobRow, Store, settle_all};
 use redact::log;
 use settings::Settings;
@@ -118,6 +118,7 @@ fn forget_jobs(
         .collect::<Result<_, _>>()?;
     let mut over: Vec<(JobRow, Size)> = Vec::new();
     let mut smaller = Trees::default();
+    let mut sizes = Sizes::of(store);
     for job in jobs {
         if !job.state.is_terminal() {
             continue;
@@ -127,9 +128,10 @@ fn forget_jobs(
             store.drop_working_material(&job.id);
             smaller.make(store, &job)?;
         }
-        let size = store.size_of(&job)?;
+        let size = sizes.get(&job)?;
         over.push((job, size));
     }
+    sizes.note()?;
     smaller.tell(terminal);
     // The clock may have been set back since: then a job ended just now.
     let ended_ago = |job: &JobRow| (now_ms - job.ended_ms.unwrap_or(job.created_ms)).max(0);

@@ -1,6 +1,6 @@
 //! Bringing what an isolated job made into the user's checkout, or saying why not; nothing is ever half done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::apply_error::ApplyError;
 use crate::base::Base;
 use crate::contents::{self, Limits};
-use crate::delivery::{Delivery, SealedResult, Step, differing, is_here, side, stage};
+use crate::delivery::{Delivery, SealedResult, Step, differing, dirs_above, is_here, side, stage};
 use crate::isolated::Isolated;
 use crate::path::{self, FilePath};
 use crate::record::{ApplyHow, NotCarried, Sealed};
@@ -153,6 +153,7 @@ impl Isolated {
         if steps.is_empty() {
             return Err(nothing(sealed.record));
         }
+        in_the_way(&delivery, &steps)?;
         let written = delivery.write(&steps)?;
         let converted = delivery.compare(&steps, &[], written)?.0;
         Ok(Applied {
@@ -204,19 +205,7 @@ impl Isolated {
         let (ancestor, theirs) = (user.find_commit(before)?, user.find_commit(result)?);
         let mut merged =
             user.merge_trees(&ancestor.tree()?, &head.tree()?, &theirs.tree()?, None)?;
-        if merged.has_conflicts() {
-            let mut conflicts = BTreeSet::new();
-            for conflict in merged.conflicts()?.flatten() {
-                let sides = [conflict.our, conflict.their, conflict.ancestor];
-                conflicts.extend(
-                    sides
-                        .into_iter()
-                        .flatten()
-                        .map(|entry| FilePath::new(entry.path))
-                        .take(1),
-                );
-            }
-            let files = conflicts.into_iter().collect();
+        if let Some(files) = conflicts(&merged)? {
             return Err(ApplyError::Conflicts {
                 head: short(&head.id().to_string()).to_owned(),
                 files,
@@ -227,7 +216,7 @@ impl Isolated {
         let delivery = Delivery::new(&record.source, sealed)?;
         let mut steps = Vec::new();
         let mut filtered = Vec::new();
-        let mut in_the_way = Vec::new();
+        let mut untracked = Vec::new();
         let mut rules = TreeRules::of_tree(main, user, &tree);
         for path in differing(user, &here, &tree)? {
             let new = side(user, &tree, &path)?;
@@ -237,16 +226,17 @@ impl Isolated {
             }
             let known = side(user, &here, &path)?;
             if known.is_none() && !step.is_at(&delivery.look(&path)) {
-                in_the_way.push(path.clone());
+                untracked.push(path.clone());
             }
             steps.push(step);
         }
         if !filtered.is_empty() {
             return Err(ApplyError::Filtered(filtered));
         }
-        if !in_the_way.is_empty() {
-            return Err(ApplyError::Dirty(in_the_way));
+        if !untracked.is_empty() {
+            return Err(ApplyError::Dirty(untracked));
         }
+        in_the_way(&delivery, &steps)?;
         let verified = theirs.tree()?;
         let mut both = Vec::new();
         for step in &steps {
@@ -364,6 +354,35 @@ fn brought_already(
         }
     }
     Ok(*start)
+}
+
+/// The files that a merge left in conflict; none where it left nothing in conflict.
+///
+/// libgit2 sees that one side put a file where the other one has a folder only when the two are neighbours in order. What it
+/// does not see would become a tree that holds a name twice.
+fn conflicts(merged: &git2::Index) -> Result<Option<Vec<FilePath>>, git2::Error> {
+    let mut found = BTreeSet::new();
+    if merged.has_conflicts() {
+        for conflict in merged.conflicts()?.flatten() {
+            let mut sides = [conflict.our, conflict.their, conflict.ancestor]
+                .into_iter()
+                .flatten();
+            found.extend(sides.next().map(|entry| FilePath::new(entry.path)));
+        }
+        return Ok(Some(found.into_iter().collect()));
+    }
+    let files: HashSet<Vec<u8>> = merged.iter().map(|entry| entry.path).collect();
+    let dirs = files.iter().flat_map(|path| dirs_above(path));
+    found.extend(dirs.filter(|dir| files.contains(*dir)).map(FilePath::new));
+    Ok((!found.is_empty()).then(|| found.into_iter().collect()))
+}
+
+fn in_the_way(delivery: &Delivery, steps: &[Step]) -> Result<(), ApplyError> {
+    let found = delivery.in_the_way(steps);
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(ApplyError::InTheWay(found)),
+    }
 }
 
 fn nothing(sealed: &Sealed) -> ApplyError {

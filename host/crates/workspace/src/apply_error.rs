@@ -26,6 +26,9 @@ pub enum ApplyError {
     /// The files that a patch would change are not as they were.
     #[error("the checkout moved since the job began: {} differ from what the job started with", list(.0))]
     Moved(Vec<FilePath>),
+    /// Something that the job did not find is where the result has a file or a folder.
+    #[error("the checkout has {} in the place of a file or a folder of the result; move it away first", list(.0))]
+    InTheWay(Vec<FilePath>),
     /// A merge, a rebase or the like is under way.
     #[error("the checkout is in the middle of a {0}; finish or abort it first")]
     Busy(&'static str),

@@ -1,27 +1,29 @@
 //! Writing a result into a checkout, and comparing what was written with what was verified.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
-use git2::{Oid, Repository};
+use git2::{ObjectType, Oid, Repository};
 
 use crate::apply_error::ApplyError;
 use crate::base::Base;
 use crate::contents::blob_id;
 use crate::conversion::{Conversion, Effect};
 use crate::error::WorkspaceError;
-use crate::handles::{self, Stamp};
+use crate::handles::{self, Kind, Stamp};
 use crate::index_entry::{entry, stamped};
 use crate::path::{self, FilePath};
-use crate::put::Placer;
+use crate::put::{Folder, Placer};
 use crate::record::{Sealed, SealedFile};
 use crate::seal::sha256;
 use crate::tree_rules::TreeRules;
 
 /// A longer file in the checkout is not read.
 const LONGEST: u64 = 1 << 30;
+/// The most things in the way of one file that are named.
+const MOST_IN_THE_WAY: usize = 100;
 
 /// The result that is applied.
 pub(crate) struct SealedResult<'a> {
@@ -35,7 +37,7 @@ pub(crate) struct SealedResult<'a> {
     pub(crate) record: &'a Sealed,
 }
 
-/// A file in a tree: mode and bytes; none where there is no file.
+/// A file in a tree: mode and bytes; none where there is no file, or a folder.
 pub(crate) type Side = Option<(u32, Vec<u8>)>;
 
 /// The file at `path` of a tree.
@@ -45,6 +47,7 @@ pub(crate) fn side(
     path: &FilePath,
 ) -> Result<Side, git2::Error> {
     match tree.get_path(path.as_path()) {
+        Ok(found) if found.kind() == Some(ObjectType::Tree) => Ok(None),
         Ok(found) => Ok(Some((
             found.filemode() as u32,
             repository.find_blob(found.id())?.content().to_vec(),
@@ -98,7 +101,7 @@ pub(crate) fn is_here(
     if conversion.filter().is_some() {
         let (dir, name) = path::split(path.as_bytes());
         let index = &site.repository.index;
-        let id = Oid::hash_object(git2::ObjectType::Blob, bytes);
+        let id = Oid::hash_object(ObjectType::Blob, bytes);
         let stamp = handles::stamp_at(snapshot.workspace.handle(), path.as_path());
         return match (site.tracked(dir, name), id, stamp) {
             (Some(known), Ok(id), Ok(Some(stamp))) => {
@@ -170,7 +173,7 @@ impl Step {
         Some(blob_id(bytes).ok()?.to_string())
     }
 
-    /// Returns true if nothing is in the way of the file, or the file itself is there.
+    /// Returns true if no other file is in the way of the file, or the file itself is there.
     pub(crate) fn is_at(&self, here: &io::Result<Side>) -> bool {
         match here {
             Ok(None) => true,
@@ -180,8 +183,18 @@ impl Step {
     }
 }
 
-/// The content of the checkout before it was written to.
-pub(crate) type Written = Vec<(FilePath, Side)>;
+/// One thing that was done to the checkout, with what was there before.
+pub(crate) enum Done {
+    /// A file was written or removed.
+    File(FilePath, Side),
+    /// A directory was made.
+    Made(Vec<u8>),
+    /// An empty directory was removed.
+    Removed(Folder),
+}
+
+/// What was done to the checkout, in order.
+pub(crate) type Written = Vec<Done>;
 
 /// A checkout that a result is written into.
 pub(crate) struct Delivery {
@@ -215,9 +228,54 @@ impl Delivery {
         Placer::new(self.handle.as_fd())
     }
 
-    /// The content of `path` in the checkout now.
+    /// The file at `path` in the checkout now. A directory is no file: see [`Delivery::in_the_way`].
     pub(crate) fn look(&self, path: &FilePath) -> io::Result<Side> {
-        self.placer().look(path.as_bytes(), LONGEST)
+        match self.placer().look(path.as_bytes(), LONGEST) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),
+            found => found,
+        }
+    }
+
+    /// What the checkout has where the steps make a file or a directory, and no step removes: the content of a directory whose
+    /// place a file takes, and a file or a link whose place a directory takes.
+    ///
+    /// git merges over ignored files there; here they are in the way, since they are nowhere else.
+    pub(crate) fn in_the_way(&self, steps: &[Step]) -> Vec<FilePath> {
+        let placer = self.placer();
+        let removed = |step: &&Step| step.file.is_none();
+        let gone: HashSet<&[u8]> = steps
+            .iter()
+            .filter(removed)
+            .map(|step| step.path.as_bytes())
+            .collect();
+        let mut found = BTreeSet::new();
+        let mut known = HashSet::new();
+        for step in steps.iter().filter(|step| !removed(step)) {
+            let path = step.path.as_bytes();
+            for dir in dirs_above(path) {
+                if !known.insert(dir) {
+                    continue;
+                }
+                match placer.stamp(dir) {
+                    Ok(Some(stamp)) if stamp.kind() == Kind::Directory => {}
+                    Ok(None) => {}
+                    Ok(Some(_)) if gone.contains(dir) => {}
+                    Ok(Some(_)) | Err(_) => {
+                        found.insert(FilePath::new(dir));
+                    }
+                }
+            }
+            match placer.inside(path, MOST_IN_THE_WAY, |file| gone.contains(file)) {
+                Ok(inside) => {
+                    let others = inside.map_or_else(Vec::new, |inside| inside.others);
+                    found.extend(others.into_iter().map(FilePath::new));
+                }
+                Err(_) => {
+                    found.insert(step.path.clone());
+                }
+            }
+        }
+        found.into_iter().collect()
     }
 
     /// The stamp of the file at `path`.
@@ -229,19 +287,16 @@ impl Delivery {
 
     /// Writes every step, or none: where one fails, the others are put back.
     pub(crate) fn write(&self, steps: &[Step]) -> Result<Written, ApplyError> {
-        let placer = self.placer();
         let mut written = Written::new();
-        // What is gone goes first: a folder may take a file's place.
+        // What is gone goes first: a folder may take a file's place, and a file a folder's.
         let (gone, here): (Vec<_>, Vec<_>) = steps.iter().partition(|step| step.file.is_none());
+        // A directory that is filled again keeps its permissions.
+        let needed: HashSet<&[u8]> = here
+            .iter()
+            .flat_map(|step| dirs_above(step.path.as_bytes()))
+            .collect();
         for step in gone.into_iter().chain(here) {
-            let path = step.path.as_bytes();
-            let before = self.look(&step.path).ok().flatten();
-            let done = match (&step.object, &step.file) {
-                (Some((mode, _)), Some(bytes)) => placer.put_as_git(path, *mode, bytes),
-                _ => placer.remove(path).map(|()| placer.prune(path, |_| false)),
-            };
-            written.push((step.path.clone(), before));
-            if let Err(source) = done {
+            if let Err(source) = self.take(step, &needed, &mut written) {
                 self.put_back(written);
                 return Err(ApplyError::Workspace(WorkspaceError::Io {
                     action: "write",
@@ -253,17 +308,47 @@ impl Delivery {
         Ok(written)
     }
 
+    fn take(&self, step: &Step, needed: &HashSet<&[u8]>, written: &mut Written) -> io::Result<()> {
+        let placer = self.placer();
+        let path = step.path.as_bytes();
+        let before = self.look(&step.path).ok().flatten();
+        if let (Some((mode, _)), Some(bytes)) = (&step.object, &step.file) {
+            placer.make_parents(path, |dir| written.push(Done::Made(dir.to_vec())))?;
+            placer.remove_hollow(path, |folder| written.push(Done::Removed(folder)))?;
+            placer.put_as_git(path, *mode, bytes)?;
+            written.push(Done::File(step.path.clone(), before));
+            return Ok(());
+        }
+        placer.remove(path)?;
+        written.push(Done::File(step.path.clone(), before));
+        let pruned = placer.prune(path, |dir| needed.contains(dir));
+        written.extend(pruned.into_iter().map(Done::Removed));
+        Ok(())
+    }
+
     /// Undoes what was written, as far as the file system allows.
     pub(crate) fn put_back(&self, written: Written) {
         let placer = self.placer();
-        for (path, before) in written.into_iter().rev() {
-            let done = match before {
-                Some((mode, bytes)) => placer.put(path.as_bytes(), mode, &bytes),
-                None => placer
-                    .remove(path.as_bytes())
-                    .map(|()| placer.prune(path.as_bytes(), |_| false)),
+        for done in written.into_iter().rev() {
+            let (path, undone) = match done {
+                Done::File(path, Some((mode, bytes))) => {
+                    let undone = placer.put(path.as_bytes(), mode, &bytes);
+                    (path, undone)
+                }
+                Done::File(path, None) => {
+                    let undone = placer.remove(path.as_bytes());
+                    (path, undone)
+                }
+                Done::Made(dir) => {
+                    let undone = placer.remove_empty_dir(&dir);
+                    (FilePath::new(dir), undone)
+                }
+                Done::Removed((dir, mode)) => {
+                    let undone = placer.make_dir_as(&dir, mode);
+                    (FilePath::new(dir), undone)
+                }
             };
-            if let Err(error) = done {
+            if let Err(error) = undone {
                 tracing::warn!("{path} could not be put back: {error}");
             }
         }
@@ -315,6 +400,12 @@ impl Delivery {
     }
 }
 
+/// The directories above a path, the outermost first.
+pub(crate) fn dirs_above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    slashes.filter_map(|(at, _)| path.get(..at))
+}
+
 /// Writes the steps into the checkout's index, with the stamps of the files.
 pub(crate) fn stage(
     user: &Repository,
@@ -323,18 +414,106 @@ pub(crate) fn stage(
     tree: &git2::Tree<'_>,
 ) -> Result<(), ApplyError> {
     let mut index = user.index()?;
-    for step in steps {
-        let Ok(known) = tree.get_path(step.path.as_path()) else {
-            let _ = index.remove(step.path.as_path(), 0);
-            continue;
-        };
+    // As in the files: what is gone goes first.
+    for step in steps.iter().filter(|step| step.object.is_none()) {
+        let _ = index.remove(step.path.as_path(), 0);
+    }
+    for step in steps.iter().filter(|step| step.object.is_some()) {
+        let known = tree.get_path(step.path.as_path())?;
         let mut entry = entry(step.path.as_bytes(), known.filemode() as u32, known.id());
         if let Some(stamp) = delivery.stamp(&step.path) {
             stamped(&mut entry, &stamp);
         }
-        // A file takes the place of a folder, or the other way round.
         index.add(&entry)?;
     }
     index.write()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::*;
+
+    fn step(path: &str, text: Option<&str>) -> Step {
+        let bytes = text.map(|text| text.as_bytes().to_vec());
+        Step {
+            path: path.into(),
+            object: bytes.clone().map(|bytes| (0o100_644, bytes)),
+            file: bytes,
+            conversion: Conversion::of(
+                &crate::rules::AttributeSet::default(),
+                gix_filter::eol::Configuration::default(),
+                &BTreeMap::new(),
+            ),
+        }
+    }
+
+    /// All that is below a directory: permissions, and the bytes of files.
+    fn all(dir: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+        let mut found = BTreeMap::new();
+        let mut pending = vec![dir.to_path_buf()];
+        while let Some(dir) = pending.pop() {
+            for entry in fs::read_dir(&dir).unwrap().map(Result::unwrap) {
+                let (path, metadata) = (entry.path(), entry.metadata().unwrap());
+                let bytes = fs::read(&path).unwrap_or_default();
+                if metadata.is_dir() {
+                    pending.push(path.clone());
+                }
+                found.insert(path, (metadata.permissions().mode(), bytes));
+            }
+        }
+        found
+    }
+
+    /// The last step cannot be done: no file system takes such a name.
+    #[test]
+    fn steps_that_cannot_all_be_done_leave_every_file_and_folder_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path();
+        for (path, mode) in [
+            ("docs/deep/d.txt", 0o600),
+            ("docs/c.txt", 0o644),
+            ("flat", 0o755),
+        ] {
+            let path = top.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "the user's\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        for (folder, mode) in [("docs/empty", 0o711), ("docs/deep", 0o700), ("docs", 0o750)] {
+            let _ = fs::create_dir(top.join(folder));
+            fs::set_permissions(top.join(folder), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::create_dir(top.join("hollow")).unwrap();
+        let before = all(top);
+        let delivery = Delivery {
+            top: top.to_path_buf(),
+            handle: handles::open_dir(top).unwrap(),
+            verified: HashMap::new(),
+        };
+        let mut steps = vec![
+            step("docs", Some("a file\n")),
+            step("docs/c.txt", None),
+            step("docs/deep/d.txt", None),
+            step("flat", None),
+            step("flat/one/two", Some("deep\n")),
+            step("hollow/new", Some("new\n")),
+        ];
+        assert_eq!(delivery.in_the_way(&steps), [] as [FilePath; 0]);
+        steps.push(step(&"z".repeat(300), Some("too long a name\n")));
+        assert!(delivery.write(&steps).is_err());
+        assert_eq!(all(top), before);
+
+        steps.pop();
+        let written = delivery.write(&steps).unwrap();
+        assert!(top.join("docs").is_file() && top.join("flat/one/two").is_file());
+        delivery.put_back(written);
+        assert_eq!(all(top), before);
+    }
 }

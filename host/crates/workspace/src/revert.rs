@@ -104,7 +104,9 @@ impl Base {
         for (path, (state, shown)) in wanted.iter().rev() {
             if state.is_none() {
                 match placer.remove(path) {
-                    Ok(()) => placer.prune(path, |dir| self.by_path.contains_key(dir)),
+                    Ok(()) => {
+                        placer.prune(path, |dir| self.by_path.contains_key(dir));
+                    }
                     Err(error) => reverted.failed.push((shown.clone(), error.to_string())),
                 }
             }

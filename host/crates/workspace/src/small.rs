@@ -201,11 +201,15 @@ impl Made {
         let top = handles::open_dir(tree).map_err(|source| failed("open", tree, source))?;
         let placer = Placer::new(top.as_fd());
         let write = |path: &FilePath| tree.join(path.as_path());
+        let entry = |path: &FilePath| {
+            let entry = files.get_path(path.as_path()).ok()?;
+            (entry.kind() != Some(ObjectType::Tree)).then_some(entry)
+        };
         // What is gone goes first: a folder may have taken a file's place.
         let (here, gone): (Vec<_>, Vec<_>) = self
             .changed
             .iter()
-            .map(|path| (path, files.get_path(path.as_path()).ok()))
+            .map(|path| (path, entry(path)))
             .partition(|(_, entry)| entry.is_some());
         for (path, _) in gone {
             placer

@@ -25,16 +25,20 @@ impl Store {
         Ok(size.optional()?)
     }
 
-    /// Notes a size.
+    /// Notes sizes, all at once. A job that was removed meanwhile has none.
     ///
     /// # Errors
     /// The database fails.
-    pub(crate) fn record_size(&self, id: &JobId, size: Size) -> Result<(), StoreError> {
-        self.database.execute(
-            "INSERT OR REPLACE INTO sizes (job, bytes, inodes) VALUES (?1, ?2, ?3)",
-            params![id.as_str(), signed(size.bytes), signed(size.inodes)],
-        )?;
-        Ok(())
+    pub(crate) fn record_sizes(&self, sizes: &[(JobId, Size)]) -> Result<(), StoreError> {
+        let transaction = self.database.unchecked_transaction()?;
+        for (id, size) in sizes {
+            transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO sizes (job, bytes, inodes) SELECT id, ?2, ?3 FROM jobs WHERE id = ?1",
+                )?
+                .execute(params![id.as_str(), signed(size.bytes), signed(size.inodes)])?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Forgets a size that is not what it was.

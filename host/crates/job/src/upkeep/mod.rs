@@ -5,7 +5,7 @@ mod retention;
 mod size;
 
 pub use retention::{Due, Reason, Retention};
-pub use size::Size;
+pub use size::{Size, Sizes};
 
 use std::io;
 use std::time::Duration;

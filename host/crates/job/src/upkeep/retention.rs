@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{UpkeepError, make_small};
+use super::{Sizes, UpkeepError, make_small};
 use crate::id::JobId;
 use crate::lock::LockGuard;
 use crate::recovery;
@@ -172,6 +172,7 @@ impl Retention {
             .filter_map(|job| store.owner_of_home(job).transpose())
             .collect::<Result<_, _>>()?;
         let mut kept = 0u64;
+        let mut sizes = Sizes::of(store);
         let mut due = Vec::new();
         for job in jobs.into_iter().filter(|job| job.state.is_terminal()) {
             let age = now_ms.saturating_sub(job.ended_ms.unwrap_or(job.created_ms));
@@ -182,7 +183,7 @@ impl Retention {
                     if let Err(fault) = make_small(store, &job) {
                         tracing::warn!(%fault, job = %job.id, "its tree stays whole");
                     }
-                    store.size_of(&job)?
+                    sizes.get(&job)?
                 }
             };
             kept = kept.saturating_add(size.bytes);
@@ -204,6 +205,7 @@ impl Retention {
                 }
             }
         }
+        sizes.note()?;
         Ok(due)
     }
 
@@ -296,6 +298,26 @@ mod tests {
         (folder, store, ids)
     }
 
+    /// A write for each of them would leave running jobs no room for their own.
+    #[test]
+    fn the_sizes_of_an_old_store_are_noted_many_at_a_time() {
+        let (_folder, store, ids) = store(600);
+        let jobs = store.outlines().unwrap();
+        let mut sizes = Sizes::of(&store);
+        let noted = || {
+            let known = |id: &&JobId| store.known_size(id).unwrap().is_some();
+            ids.iter().filter(known).count()
+        };
+        for job in &jobs {
+            assert!(sizes.get(job).unwrap().inodes > 0);
+            assert!(matches!(noted(), 0 | 500));
+        }
+        // One that is removed before its size is noted is no reason to note no other.
+        store.remove(&jobs.last().unwrap().id).unwrap();
+        sizes.note().unwrap();
+        assert_eq!(noted(), 599);
+    }
+
     fn left(store: &Store) -> Vec<JobId> {
         let jobs = store.jobs(usize::MAX).unwrap();
         jobs.into_iter().rev().map(|job| job.id).collect()
@@ -330,7 +352,7 @@ mod tests {
         let (_folder, store, ids) = store(3);
         let of = |bytes| Size { bytes, inodes: 1 };
         for id in &ids {
-            store.record_size(id, of(40)).unwrap();
+            store.record_sizes(&[(id.clone(), of(40))]).unwrap();
         }
         let size = Retention {
             keep_ms: None,

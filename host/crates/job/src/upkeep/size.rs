@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::UpkeepError;
+use crate::id::JobId;
 use crate::store::{JobRow, Store};
 
 /// Blocks on the disk, in bytes, and inodes. Not lengths: a small file takes a whole block.
@@ -90,14 +91,70 @@ impl Store {
         if let Some(size) = self.known_size(&job.id)? {
             return Ok(size);
         }
+        let size = self.measure(job)?;
+        if job.state.is_terminal() {
+            self.record_sizes(&[(job.id.clone(), size)])?;
+        }
+        Ok(size)
+    }
+
+    fn measure(&self, job: &JobRow) -> Result<Size, UpkeepError> {
         let mut size = Size::default();
         for id in std::iter::once(job.id.clone()).chain(self.attempt_ids(&job.id)?) {
             let path = self.job_folder(&id);
             size += Size::of(&path).map_err(|source| UpkeepError::Record { path, source })?;
         }
+        Ok(size)
+    }
+}
+
+/// The sizes that are noted at a time.
+const NOTED_AT_ONCE: usize = 500;
+
+/// The sizes of many jobs, measured where they are not known, and noted many at a time.
+///
+/// A write for each would leave other processes so little of the database that their own writes fail: with the 100,000 jobs of
+/// an earlier version, of which no size is known, one look of retention had running jobs end as `store`.
+#[derive(Debug)]
+pub struct Sizes<'a> {
+    store: &'a Store,
+    unnoted: Vec<(JobId, Size)>,
+}
+
+impl<'a> Sizes<'a> {
+    /// Of the jobs of a store.
+    pub fn of(store: &'a Store) -> Self {
+        Self {
+            store,
+            unnoted: Vec::new(),
+        }
+    }
+
+    /// The room that a job which is over takes, as [`Store::size_of`].
+    ///
+    /// # Errors
+    /// As [`Store::size_of`].
+    pub fn get(&mut self, job: &JobRow) -> Result<Size, UpkeepError> {
+        if let Some(size) = self.store.known_size(&job.id)? {
+            return Ok(size);
+        }
+        let size = self.store.measure(job)?;
         if job.state.is_terminal() {
-            self.record_size(&job.id, size)?;
+            self.unnoted.push((job.id.clone(), size));
+        }
+        if self.unnoted.len() >= NOTED_AT_ONCE {
+            self.note()?;
         }
         Ok(size)
+    }
+
+    /// Notes what was measured and is not noted yet.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn note(&mut self) -> Result<(), UpkeepError> {
+        self.store.record_sizes(&self.unnoted)?;
+        self.unnoted.clear();
+        Ok(())
     }
 }
