@@ -703,7 +703,7 @@ fn a_crowd_of_fronts_is_served_fairly_while_runners_and_fronts_are_killed() {
         };
         let wanted = alive.iter().find(|row| {
             let pid = row.runner.as_ref().unwrap().pid;
-            kind(pid as u32, row.state) == victims.len() % 3
+            kind(pid, row.state) == victims.len() % 3
         });
         let Some(victim) = wanted.or(alive.first()) else {
             return;
