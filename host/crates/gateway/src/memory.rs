@@ -1,6 +1,6 @@
-//! Gives memory back to the system after many requests at once.
+//! What the allocator keeps from one request to the next, and gives back to the system after many at once.
 //!
-//! Each of them had read and write buffers of a hundred kilobytes on the gateway's side. The allocator keeps what they
+//! Each of many had read and write buffers of a hundred kilobytes on the gateway's side. The allocator keeps what they
 //! leave behind, for the next burst; but an adapter stands idle for most of its life, once for each job.
 
 use std::sync::Arc;
