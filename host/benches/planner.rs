@@ -10,20 +10,48 @@
 )]
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use store::BenchStore;
-
-mod store;
-
+const BINARY: &str = env!("CARGO_BIN_EXE_mcp-codex-worker");
 const HOOKS: usize = 100;
 const PINGS: usize = 1_000;
 const CLIENTS: usize = 100;
 const OTHERS: usize = 2_000;
+
+/// A HOME and a job store of the benchmark's own, and the program on them. The folders are removed with it.
+struct BenchStore {
+    home: tempfile::TempDir,
+    state: PathBuf,
+}
+
+impl BenchStore {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join("state");
+        Self { home, state }
+    }
+
+    /// The store's folder.
+    fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The program with these arguments, and nothing else in its environment.
+    fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("WORKER_STATE_DIR", &self.state)
+            .stderr(Stdio::null());
+        command
+    }
+}
 
 fn main() {
     let store = BenchStore::new();
